@@ -1,0 +1,65 @@
+/**
+ * Every bound of the data plane, with its default and unit. The configuration overrides them; what happens at each is
+ * said here, and each that can be hit has a counter in metrics.ts.
+ */
+export interface Limits {
+  /** Clients of the whole process; one more is answered `-ERR max number of clients reached` and closed. */
+  clientsMax: number;
+  /** Largest bulk string a client may send, bytes (Redis: proto-max-bulk-len). `Protocol error: invalid bulk length`. */
+  bulkBytesMax: number;
+  /** Longest inline command or header line, bytes (Redis: 64 KiB). */
+  inlineBytesMax: number;
+  /** Commands and bytes of one session that may wait for replies; beyond, its reading pauses. */
+  sessionCommandsMax: number;
+  sessionRequestBytesMax: number;
+  /** Replies that wait for a client to read: beyond `soft` its reading pauses, beyond `hard` it is closed. */
+  sessionOutputSoftBytes: number;
+  sessionOutputHardBytes: number;
+  /** Milliseconds a client may leave a command half sent; 0 is for ever. */
+  requestDeadlineMs: number;
+  /** Milliseconds a client may stay idle before it is closed; 0 is for ever (Redis: timeout). */
+  idleTimeoutMs: number;
+  /** Bytes and commands that may wait for one node on one connection; beyond, commands for it get -OVERLOADED. */
+  nodeQueueBytesMax: number;
+  nodeQueueCommandsMax: number;
+  /** Milliseconds to connect to a node and greet it. */
+  connectTimeoutMs: number;
+  /** Milliseconds a command may wait to be sent to a node that is being connected to. */
+  queueTimeoutMs: number;
+  /** Milliseconds from a command's arrival to its reply. */
+  requestTimeoutMs: number;
+  /** Milliseconds after which a connection whose oldest reply has not come is given up. */
+  stallTimeoutMs: number;
+  /** Milliseconds of silence after which a node's connection is tried with PING. */
+  idlePingMs: number;
+  /** First and largest wait between attempts to reconnect to a node, milliseconds; doubled each time, jittered. */
+  reconnectMinMs: number;
+  reconnectMaxMs: number;
+  /** A reply announced larger than this takes its connection out of common use (DESIGN §5.3 b), bytes. */
+  largeValueBytes: number;
+  /** Bytes of all buffers of one worker; beyond, its largest session is closed. */
+  workerMemoryMax: number;
+}
+
+export const DEFAULT_LIMITS: Limits = {
+  clientsMax: 10_000,
+  bulkBytesMax: 512 * 1024 * 1024,
+  inlineBytesMax: 64 * 1024,
+  sessionCommandsMax: 1_024,
+  sessionRequestBytesMax: 256 * 1024,
+  sessionOutputSoftBytes: 1024 * 1024,
+  sessionOutputHardBytes: 1024 * 1024 * 1024,
+  requestDeadlineMs: 60_000,
+  idleTimeoutMs: 0,
+  nodeQueueBytesMax: 256 * 1024 * 1024,
+  nodeQueueCommandsMax: 1_000_000,
+  connectTimeoutMs: 2_000,
+  queueTimeoutMs: 2_000,
+  requestTimeoutMs: 5_000,
+  stallTimeoutMs: 10_000,
+  idlePingMs: 5_000,
+  reconnectMinMs: 50,
+  reconnectMaxMs: 2_000,
+  largeValueBytes: 1024 * 1024,
+  workerMemoryMax: 1536 * 1024 * 1024,
+};
