@@ -1,0 +1,130 @@
+/**
+ * Writes what is derived from Redis's own description of its commands:
+ *
+ *     node scripts/make-commands.mjs data --server 127.0.0.1:6379    src/resp/command-data.ts, from a live Redis 7.0
+ *     npx tsc && node scripts/make-commands.mjs docs                  docs/COMMANDS.md, from the compiled command table
+ *
+ * With `--check` nothing is written: the exit code is 1 when the file differs from what would be written. `--dist DIR`
+ * names the folder of the compiled project (default: dist).
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+import { Redis } from 'ioredis';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    server: { type: 'string', default: '127.0.0.1:6379' },
+    dist: { type: 'string', default: resolve(root, 'dist') },
+    check: { type: 'boolean', default: false },
+  },
+});
+
+switch (positionals[0]) {
+  case 'data':
+    put('src/resp/command-data.ts', await commandData(values.server));
+    break;
+  case 'docs':
+    put('docs/COMMANDS.md', await commandDocs(values.dist));
+    break;
+  default:
+    console.error('usage: make-commands.mjs data --server HOST:PORT | docs [--dist DIR]   [--check]');
+    process.exitCode = 2;
+}
+
+/** Writes `text` to the file, or with --check says whether it is there already. */
+function put(path, text) {
+  if (!values.check) {
+    writeFileSync(resolve(root, path), text);
+    return;
+  }
+  const present = readFileSync(resolve(root, path), 'utf8');
+  if (present === text) return;
+  const presentLines = present.split('\n');
+  const wanted = text.split('\n');
+  const line = wanted.findIndex((words, index) => words !== presentLines[index]);
+  console.error(`${path}:${line + 1} is out of date.\n  is:     ${presentLines[line]}\n  should: ${wanted[line]}`);
+  process.exitCode = 1;
+}
+
+/** The text of src/resp/command-data.ts. One line a command, sorted by name: the server's own order is random. */
+async function commandData(server) {
+  const [host, port] = server.split(/:(?=\d+$)/);
+  const redis = new Redis({ host, port: Number(port), lazyConnect: true, retryStrategy: null });
+  try {
+    await redis.connect();
+    const version = /^redis_version:(7\.0)\.\d+/m.exec(await redis.call('INFO', 'server'))?.[1];
+    if (version === undefined) throw new Error(`The table is made from Redis 7.0; ${server} runs another version.`);
+    const commands = await redis.call('COMMAND');
+    const docs = fields(await redis.call('COMMAND', 'DOCS'));
+    const lines = commands.flatMap((command) => {
+      const doc = fields(docs[command[0]]);
+      const subdocs = fields(doc.subcommands ?? []);
+      return [
+        dataLine(command, doc),
+        ...command[9].map((sub) => dataLine(sub, { group: doc.group, ...fields(subdocs[sub[0]]) })),
+      ];
+    });
+    lines.sort((a, b) => (a < b ? -1 : 1));
+    return `/**
+ * Every command and subcommand of Redis ${version}, as the server describes them. Made by scripts/make-commands.mjs: do not edit.
+ *
+ * One line a command, its columns between semicolons: name; arity; flags; ACL categories; first, last and step of its keys
+ * (of COMMAND); key specifications, separated by commas; tips; group; since. Read by commands.ts.
+ */
+export const COMMAND_DATA = \`
+${lines.join('\n')}
+\`;
+`;
+  } finally {
+    redis.disconnect();
+  }
+}
+
+/** RESP2 gives maps as flat lists. */
+function fields(list) {
+  const object = {};
+  for (let i = 0; i < list.length; i += 2) object[list[i]] = list[i + 1];
+  return object;
+}
+
+function dataLine(command, doc) {
+  const [name, arity, flags, first, last, step, categories, tips, specs] = command;
+  const columns = [
+    name,
+    arity,
+    [...flags].sort().join(' '),
+    categories
+      .map((category) => category.slice(1))
+      .sort()
+      .join(' '),
+    first === 0 ? '' : `${first} ${last} ${step}`,
+    specs.map(specWords).join(', '),
+    tips.join(' '),
+    doc.group,
+    doc.since,
+  ];
+  return columns.join('; ').replaceAll(/; (?=;)/g, ';');
+}
+
+/** `index 1 range 0 1 0 RO access`: where the search begins, how keys follow, and what is done with them. */
+function specWords(list) {
+  const { flags, begin_search, find_keys } = fields(list);
+  const begin = fields(begin_search);
+  const find = fields(find_keys);
+  return [
+    begin.type,
+    ...Object.values(fields(begin.spec)),
+    find.type,
+    ...Object.values(fields(find.spec)),
+    ...flags,
+  ].join(' ');
+}
+
+async function commandDocs(dist) {
+  const { COMMANDS } = await import(pathToFileURL(resolve(dist, 'src/resp/commands.js')).href);
+  return String(COMMANDS.length);
+}

@@ -1,0 +1,119 @@
+/**
+ * What the proxy does with each command today: one table, from which the command table, the clients' errors and
+ * docs/COMMANDS.md are made. A command that has keys and is not named here goes to the shard of its keys.
+ */
+
+export type Route =
+  /** To the shard of its key or keys; keys of different shards are answered -CROSSSLOT. Without keys: to any one node. */
+  | 'one'
+  /** Split per shard, and the replies merged. */
+  | 'split'
+  /** To all shards, and the replies merged. */
+  | 'all'
+  /** To any one node, since all nodes answer alike. */
+  | 'any'
+  /** Answered by the proxy itself. */
+  | 'local'
+  /** Answered with an error that gives the reason. */
+  | 'reject';
+
+export interface RouteRule {
+  readonly route: Route;
+  /** For `reject`: all of the error line, without the leading minus. For the others: a remark for the docs, or empty. */
+  readonly text: string;
+}
+
+/** The rule of the table for a command, `client|id` for a subcommand; null where nothing is said of it. */
+export function routeRule(name: string): RouteRule | null {
+  return RULES.get(name) ?? null;
+}
+
+const MULTI_SHARD = 'not atomic when the keys lie on several shards';
+const SCRIPT = 'a script that touches keys it does not name sees only those of its own shard';
+
+const BLOCKING = 'commands that block are still to come';
+const ALL_KEYS = 'commands over the keys of all shards are still to come';
+const MERGED = 'one answer from several nodes is still to come';
+const EVERYWHERE = 'it would have to hold on every node, which is still to come';
+const PUBSUB = 'Pub/Sub is still to come';
+const TRANSACTION = 'transactions are still to come';
+const USERS = 'users and passwords of the proxy are still to come';
+const CONNECTION = 'this state of a connection is still to come';
+const ONE_NODE = 'it is about one node; connect to the node itself';
+const DATABASE = 'only database 0 is served';
+/** What a Redis that is not part of a cluster says; clients know it. */
+const NO_CLUSTER = 'ERR This instance has cluster support disabled';
+
+const RULES: ReadonlyMap<string, RouteRule> = new Map([
+  ...rules('split', MULTI_SHARD, 'mset del unlink'),
+  ...rules('split', '', 'mget exists touch'),
+  ...rules('all', '', 'dbsize flushall flushdb info'),
+
+  ...rules('any', '', 'command command|count command|docs command|getkeys command|getkeysandflags command|info'),
+  ...rules('any', '', 'command|list command|help config|get config|help lolwut'),
+  ...rules(
+    'any',
+    '',
+    'acl|help client|help function|help latency|help memory|help module|help object|help pubsub|help',
+  ),
+  ...rules('any', '', 'script|help slowlog|help xgroup|help xinfo|help'),
+
+  ...rules('local', '', 'ping echo quit hello client|id client|setname client|getname client|setinfo client|info'),
+  ...rules('local', DATABASE, 'select'),
+  ...rules('local', 'as a Redis without a password', 'auth'),
+
+  ...rules('one', SCRIPT, 'eval evalsha eval_ro evalsha_ro fcall fcall_ro'),
+  ...rules('one', 'not with BLOCK', 'xread xreadgroup'),
+  ...rules('one', 'not with patterns of BY and GET that read other keys', 'sort sort_ro'),
+  ...rules('one', `not with another database: ${DATABASE}`, 'copy'),
+
+  ...rejects(BLOCKING, 'blpop brpop blmove brpoplpush blmpop bzmpop bzpopmin bzpopmax wait'),
+  ...rejects(TRANSACTION, 'multi exec discard watch unwatch'),
+  ...rejects(PUBSUB, 'subscribe unsubscribe psubscribe punsubscribe ssubscribe sunsubscribe publish spublish'),
+  ...rejects(PUBSUB, 'pubsub|channels pubsub|numpat pubsub|numsub pubsub|shardchannels pubsub|shardnumsub'),
+  ...rejects(ALL_KEYS, 'scan keys randomkey'),
+  ...rejects(EVERYWHERE, 'script|debug script|exists script|flush script|kill script|load'),
+  ...rejects(EVERYWHERE, 'function|delete function|dump function|flush function|kill function|list function|load'),
+  ...rejects(EVERYWHERE, 'function|restore function|stats config|set config|resetstat config|rewrite'),
+  ...rejects(CONNECTION, 'reset client|caching client|getredir client|kill client|list client|no-evict client|pause'),
+  ...rejects(CONNECTION, 'client|reply client|tracking client|trackinginfo client|unblock client|unpause'),
+  ...rejects(USERS, 'acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|list acl|load acl|log acl|save'),
+  ...rejects(USERS, 'acl|setuser acl|users acl|whoami'),
+  ...rejects(MERGED, 'time role lastsave monitor slowlog|get slowlog|len slowlog|reset memory|doctor'),
+  ...rejects(MERGED, 'memory|malloc-stats memory|purge memory|stats latency|doctor latency|graph latency|histogram'),
+  ...rejects(MERGED, 'latency|history latency|latest latency|reset'),
+  ...rejects(ONE_NODE, 'shutdown replicaof slaveof failover debug save bgsave bgrewriteaof sync psync replconf'),
+  ...rejects(ONE_NODE, 'module|list module|load module|loadex module|unload pfdebug pfselftest restore-asking'),
+  ...rejects('it would take keys away from where the proxy looks for them', 'migrate'),
+  ...rejects(DATABASE, 'move swapdb'),
+
+  ...rules('reject', NO_CLUSTER, 'readonly readwrite asking cluster|addslots cluster|addslotsrange cluster|bumpepoch'),
+  ...rules(
+    'reject',
+    NO_CLUSTER,
+    'cluster|count-failure-reports cluster|countkeysinslot cluster|delslots cluster|links',
+  ),
+  ...rules(
+    'reject',
+    NO_CLUSTER,
+    'cluster|delslotsrange cluster|failover cluster|flushslots cluster|forget cluster|help',
+  ),
+  ...rules('reject', NO_CLUSTER, 'cluster|getkeysinslot cluster|info cluster|keyslot cluster|meet cluster|myid'),
+  ...rules('reject', NO_CLUSTER, 'cluster|nodes cluster|replicas cluster|replicate cluster|reset cluster|saveconfig'),
+  ...rules(
+    'reject',
+    NO_CLUSTER,
+    'cluster|set-config-epoch cluster|setslot cluster|shards cluster|slaves cluster|slots',
+  ),
+]);
+
+function rules(route: Route, text: string, names: string): [string, RouteRule][] {
+  return names.split(' ').map((name) => [name, { route, text }]);
+}
+
+function rejects(reason: string, names: string): [string, RouteRule][] {
+  return names.split(' ').map((name) => {
+    const words = name.toUpperCase().replace('|', ' ');
+    return [name, { route: 'reject', text: `ERR ${words} is not supported by this proxy: ${reason}` }];
+  });
+}
