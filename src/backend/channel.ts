@@ -1,0 +1,374 @@
+/**
+ * The shared way to one node with one protocol: the life of its connections, and what becomes of commands meanwhile.
+ *
+ *   idle --first command--> connecting --greeted--> ready --lost--> connecting (at once, one try)
+ *                               | failed                               | failed
+ *                               v                                      v
+ *                              down (commands fail at once; tried again after a wait that doubles) --greeted--> ready
+ *
+ * While connecting, commands wait in a backlog, each with its frame in an own block. When a connection is lost:
+ *   - what was not wholly sent was not carried out: it waits in the backlog for the next connection;
+ *   - a read that was sent goes into the backlog once more, in its old place before anything later of its session;
+ *   - a write that was sent is answered -UNKNOWN: it may have been carried out.
+ *
+ * A connection that carries a large value is retired: it finishes what it has, a fresh one takes all new commands. A
+ * session that still awaits replies from a retired connection goes on there, so that its commands keep their order.
+ */
+import { formatEndpoint } from '../base/endpoint.js';
+import { errorBytes } from '../base/errors.js';
+import { Fifo } from '../base/fifo.js';
+import type { Limits } from '../base/limits.js';
+import type { Counts } from '../base/metrics.js';
+import type { Timer } from '../base/timers.js';
+import type { NodeSnapshot } from '../messages.js';
+import type { Transport } from '../transport/transport.js';
+import { BackendConnection, BackendError, type ConnectionEvents, type Greeting } from './connection.js';
+import type { Pending, PendingPool, ReplyOwner } from './pending.js';
+
+/** What a channel needs of its worker. */
+export interface ChannelContext {
+  transport: Transport;
+  limits: Limits;
+  pendings: PendingPool;
+  counts: Counts;
+  /** A number in [0, 1): jitter. */
+  random: () => number;
+  /** Resolves a host name through the control plane. Calls back once, never from inside the call. */
+  resolve: (host: string, port: number, done: (host: string | null, error: string | null) => void) => void;
+  /** Told when a node becomes reachable or unreachable through a channel. */
+  onNodeState: (node: NodeSnapshot, isUp: boolean, reason: string) => void;
+}
+
+type State = 'idle' | 'connecting' | 'ready' | 'down' | 'closed';
+
+/** Connections of one channel that finish large values at the same time; beyond, large values share the common one. */
+const RETIRED_MAX = 16;
+
+export class Channel implements ConnectionEvents {
+  state: State = 'idle';
+  readonly node: NodeSnapshot;
+  /** The node's version as it said at the last greeting, '' before. */
+  version = '';
+
+  private readonly context: ChannelContext;
+  private readonly protocol: 2 | 3;
+  /** Takes new commands when `state` is ready; otherwise the one being made, or null. */
+  private current: BackendConnection | null = null;
+  private retired: BackendConnection[] = [];
+  private backlog = new Fifo<Pending>();
+  private backlogBytes = 0;
+  private downReason = '';
+  /** What onNodeState was last told. */
+  private reported = '';
+  /** An attempt is under way, begun at connectStartedMs. */
+  private isConnecting = false;
+  private connectStartedMs = 0;
+  private reconnectMs: number;
+  private reconnectTimer: Timer | null = null;
+  /** Numbers the attempts: an answer of the resolver to an older one is dropped. */
+  private attempt = 0;
+
+  constructor(context: ChannelContext, node: NodeSnapshot, protocol: 2 | 3) {
+    this.context = context;
+    this.node = node;
+    this.protocol = protocol;
+    this.reconnectMs = context.limits.reconnectMinMs;
+  }
+
+  /** Opens a connection if there is none, so that trouble is known before the first command. */
+  open(): void {
+    if (this.state === 'idle') this.connect();
+  }
+
+  /**
+   * Sends arena bytes [start, end), the frame of `pending`, or has it wait for the connection. Returns null when taken;
+   * otherwise the error reply, and `pending` stays the caller's.
+   */
+  send(pending: Pending, start: number, end: number): Uint8Array | null {
+    const connection = this.current;
+    if (this.state !== 'ready' || connection === null || this.retired.length > 0 || connection.expired > 0) {
+      return this.sendAside(pending, start, end);
+    }
+    if (this.isFull(connection)) return this.overloaded();
+    connection.enqueue(pending, start, end);
+    return null;
+  }
+
+  /** Whether commands are taken now, other than into the backlog. */
+  get isReady(): boolean {
+    return this.state === 'ready' && this.current !== null && this.current.expired === 0;
+  }
+
+  /** Whether anything is in flight or waits. */
+  get isBusy(): boolean {
+    if (this.backlog.length > 0 || this.retired.length > 0) return true;
+    return this.current !== null && this.current.queue.length > 0;
+  }
+
+  /** Looks at the clock: gives up on what is too old, tries a silent connection. Called several times a second. */
+  sweep(): void {
+    const { transport, limits } = this.context;
+    const now = transport.now;
+    const connection = this.current;
+    if (this.isConnecting && now - this.connectStartedMs > limits.connectTimeoutMs) {
+      const error = new BackendError(`no answer to connecting and greeting within ${limits.connectTimeoutMs} ms`);
+      if (connection === null) this.onConnectFailed(error);
+      else connection.destroy(error);
+    }
+    this.expireBacklog(now - limits.queueTimeoutMs);
+    if (connection !== null && this.state === 'ready') {
+      this.expireConnection(connection, now);
+      if (now - connection.lastSendMs > limits.idlePingMs && connection.queue.length === 0) connection.ping();
+    }
+    for (const retired of [...this.retired]) this.expireConnection(retired, now);
+  }
+
+  /** Gives up everything; what waits or is in flight is told so. */
+  close(reason: string): void {
+    const connections = this.current === null ? this.retired : [...this.retired, this.current];
+    const backlog = this.backlog;
+    this.context.transport.timers.cancel(this.reconnectTimer);
+    this.downReason = reason;
+    this.transition('closed');
+    for (const connection of [...connections]) connection.destroy(new BackendError(reason));
+    this.backlog = new Fifo();
+    for (let pending = backlog.shift(); pending !== undefined; pending = backlog.shift()) this.failUnsent(pending);
+  }
+
+  onReady(connection: BackendConnection, greeting: Greeting): void {
+    this.context.counts.nodeConnects++;
+    this.version = greeting.version;
+    this.reconnectMs = this.context.limits.reconnectMinMs;
+    this.transition('ready');
+    this.isConnecting = false;
+    this.report(true, greeting.version);
+    const backlog = this.backlog;
+    this.backlog = new Fifo();
+    for (let pending = backlog.shift(); pending !== undefined; pending = backlog.shift()) {
+      const start = pending.frameStart;
+      const bytes = pending.frameBytes;
+      connection.enqueue(pending, start, start + bytes);
+      this.context.transport.arena.settle();
+      this.releaseFrame(start, bytes);
+    }
+  }
+
+  onLarge(connection: BackendConnection): void {
+    if (connection !== this.current || this.state !== 'ready' || this.retired.length >= RETIRED_MAX) return;
+    this.context.counts.nodeConnectionsRetired++;
+    this.retired.push(connection);
+    this.current = null;
+    connection.retire();
+    this.connect();
+  }
+
+  onLost(connection: BackendConnection, error: Error): void {
+    const wasCurrent = connection === this.current;
+    const wasReady = wasCurrent && this.state === 'ready';
+    if (wasCurrent) this.current = null;
+    else this.retired = this.retired.filter((retired) => retired !== connection);
+    if (wasReady || !wasCurrent) this.context.counts.nodeConnectionsLost++;
+    this.rescue(connection, error);
+    if (this.state === 'closed' || !wasCurrent) return;
+    if (wasReady) this.connect();
+    else this.onConnectFailed(error);
+  }
+
+  onDrained(connection: BackendConnection): void {
+    this.retired = this.retired.filter((retired) => retired !== connection);
+  }
+
+  private transition(state: State): void {
+    this.state = state;
+  }
+
+  private connect(): void {
+    const { transport, limits, pendings } = this.context;
+    const address = this.node.address;
+    const attempt = ++this.attempt;
+    this.isConnecting = true;
+    this.connectStartedMs = transport.now;
+    if (this.state !== 'down') this.transition('connecting');
+    const start = (endpoint: typeof address) => {
+      this.current = new BackendConnection(transport, endpoint, this.protocol, this.node, limits, pendings, this);
+    };
+    if (address.kind === 'unix' || isAddress(address.host)) {
+      start(address);
+      return;
+    }
+    this.context.resolve(address.host, address.port, (host, error) => {
+      if (attempt !== this.attempt || this.state === 'closed') return;
+      if (host !== null) start({ kind: 'tcp', host, port: address.port });
+      else this.onConnectFailed(new BackendError(`${address.host} cannot be resolved: ${error}`));
+    });
+  }
+
+  private onConnectFailed(error: Error): void {
+    const { transport, limits, counts, random } = this.context;
+    counts.nodeConnectFailures++;
+    this.attempt++;
+    this.downReason = error.message;
+    this.isConnecting = false;
+    this.transition('down');
+    this.report(false, error.message);
+    const backlog = this.backlog;
+    this.backlog = new Fifo();
+    for (let pending = backlog.shift(); pending !== undefined; pending = backlog.shift()) this.failUnsent(pending);
+    const waitMs = Math.round(this.reconnectMs * (0.5 + random()));
+    this.reconnectMs = Math.min(this.reconnectMs * 2, limits.reconnectMaxMs);
+    this.reconnectTimer = transport.timers.set(transport.now + waitMs, () => this.connect());
+  }
+
+  private report(isUp: boolean, reason: string): void {
+    const report = `${isUp} ${reason}`;
+    if (report === this.reported) return;
+    this.reported = report;
+    this.context.onNodeState(this.node, isUp, reason);
+  }
+
+  /** The slow cases of `send`. */
+  private sendAside(pending: Pending, start: number, end: number): Uint8Array | null {
+    const owner = pending.owner as ReplyOwner;
+    for (const retired of this.retired) {
+      if (!owner.awaits(retired)) continue;
+      if (this.isFull(retired)) return this.overloaded();
+      retired.enqueue(pending, start, end);
+      return null;
+    }
+    const connection = this.current;
+    if (this.state === 'ready' && connection !== null) {
+      if (connection.expired > 0) {
+        const silentMs = this.context.transport.now - connection.lastReplyMs;
+        return this.nodeDown(`it has not answered for ${silentMs} ms`);
+      }
+      if (this.isFull(connection)) return this.overloaded();
+      connection.enqueue(pending, start, end);
+      return null;
+    }
+    if (this.state === 'idle') this.connect();
+    if (this.state !== 'connecting') return this.nodeDown(this.downReason);
+    return this.wait(pending, start, end) ? null : this.overloaded();
+  }
+
+  /** Puts `pending` into the backlog with a copy of its frame, arena bytes [start, end). False when there is no room. */
+  private wait(pending: Pending, start: number, end: number): boolean {
+    const { limits, transport } = this.context;
+    if (this.backlogBytes + (end - start) > limits.nodeQueueBytesMax) return false;
+    if (this.backlog.length >= limits.nodeQueueCommandsMax) return false;
+    const block = transport.arena.allocate(end - start);
+    if (block < 0) return false;
+    transport.arena.bytes.copyWithin(block, start, end);
+    pending.frameStart = block;
+    pending.frameBytes = end - start;
+    pending.connection = null;
+    this.backlogBytes += end - start;
+    this.backlog.push(pending);
+    return true;
+  }
+
+  /** Takes over what a lost connection leaves, oldest first. What waits already is younger and stays behind it. */
+  private rescue(connection: BackendConnection, error: Error): void {
+    const younger = this.backlog;
+    this.backlog = new Fifo();
+    const queue = connection.queue;
+    for (let pending = queue.shift(); pending !== undefined; pending = queue.shift()) {
+      const wasSent = connection.wasSent(pending);
+      pending.connection = null;
+      if (pending.owner === connection) connection.onFailure(pending);
+      else if (wasSent && pending.isWrite) this.failUnknown(pending, error);
+      else if (wasSent && pending.wasRetried) this.fail(pending, `the connection was lost twice: ${error.message}`);
+      else if (this.state === 'closed') this.fail(pending, error.message);
+      else {
+        const start = pending.frameStart;
+        if (pending.frameBytes === 0) {
+          this.fail(pending, error.message);
+          continue;
+        }
+        if (wasSent) {
+          pending.wasRetried = true;
+          this.context.counts.readsRetried++;
+        }
+        if (!this.wait(pending, start, start + pending.frameBytes)) this.fail(pending, error.message);
+      }
+    }
+    for (let pending = younger.shift(); pending !== undefined; pending = younger.shift()) this.backlog.push(pending);
+  }
+
+  private expireConnection(connection: BackendConnection, now: number): void {
+    const { limits, counts } = this.context;
+    const mustClose = connection.expire(now - limits.requestTimeoutMs, (pending) => {
+      counts.commandsTimedOut++;
+      const reason = `it did not answer within ${limits.requestTimeoutMs} ms`;
+      return pending.isWrite ? this.unknown(reason) : this.nodeDown(reason);
+    });
+    const oldest = connection.queue.peek();
+    const isStalled = oldest !== undefined && now - oldest.arrivedMs > limits.stallTimeoutMs;
+    if (mustClose || isStalled) {
+      connection.destroy(new BackendError(`it has not answered for ${now - connection.lastReplyMs} ms`));
+    }
+  }
+
+  private expireBacklog(oldestMs: number): void {
+    for (
+      let first = this.backlog.peek();
+      first !== undefined && first.arrivedMs <= oldestMs;
+      first = this.backlog.peek()
+    ) {
+      this.backlog.shift();
+      this.context.counts.commandsTimedOut++;
+      this.releaseFrame(first.frameStart, first.frameBytes);
+      this.fail(first, `no connection to it within ${this.context.limits.queueTimeoutMs} ms`);
+    }
+  }
+
+  private isFull(connection: BackendConnection): boolean {
+    const { nodeQueueBytesMax, nodeQueueCommandsMax } = this.context.limits;
+    const output = connection.connection.output;
+    return output.heldBytes > nodeQueueBytesMax || connection.queue.length >= nodeQueueCommandsMax;
+  }
+
+  private failUnsent(pending: Pending): void {
+    this.releaseFrame(pending.frameStart, pending.frameBytes);
+    this.fail(pending, this.downReason);
+  }
+
+  private failUnknown(pending: Pending, error: Error): void {
+    (pending.owner as ReplyOwner).onFailure(pending, this.unknown(`the connection was lost: ${error.message}`));
+  }
+
+  private fail(pending: Pending, reason: string): void {
+    (pending.owner as ReplyOwner).onFailure(pending, this.nodeDown(reason));
+  }
+
+  private releaseFrame(start: number, bytes: number): void {
+    this.backlogBytes -= bytes;
+    this.context.transport.arena.release(start, bytes);
+  }
+
+  private nodeDown(reason: string): Uint8Array {
+    this.context.counts.commandsNodeDown++;
+    return errorBytes('NODEDOWN', `${this.label()}: ${reason}; the command had no effect`);
+  }
+
+  private unknown(reason: string): Uint8Array {
+    this.context.counts.writesUnknown++;
+    return errorBytes('UNKNOWN', `${this.label()}: ${reason}; the write may or may not have been done`);
+  }
+
+  private overloaded(): Uint8Array {
+    this.context.counts.commandsOverloaded++;
+    const { nodeQueueBytesMax, nodeQueueCommandsMax } = this.context.limits;
+    const limits = `nodeQueueBytesMax ${nodeQueueBytesMax}, nodeQueueCommandsMax ${nodeQueueCommandsMax}`;
+    return errorBytes('OVERLOADED', `${this.label()}: too much waits for it (${limits}); the command was not sent`);
+  }
+
+  private label(): string {
+    const address = formatEndpoint(this.node.address);
+    return this.node.name === address ? `node ${address}` : `node ${this.node.name} (${address})`;
+  }
+}
+
+/** Whether `host` is an IPv4 or IPv6 address, which no resolver need see. */
+function isAddress(host: string): boolean {
+  return /^\d+\.\d+\.\d+\.\d+$/.test(host) || host.includes(':');
+}

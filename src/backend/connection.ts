@@ -1,0 +1,293 @@
+/**
+ * One pipelined connection to a node: a queue of who asked, answered in order.
+ *
+ *   enqueue(pending, frame) -> [output, kept until answered] -> node
+ *   node -> frames -> the oldest pending's owner
+ *
+ *   connecting --onOpen--> greeting --its reply--> ready --retire()--> retired --queue empty--> closed
+ *        any state --error, garbage, stall--> closed (events.onLost with what was in flight)
+ *
+ * Invariant: a reply belongs to the oldest entry. An entry that timed out stays in the queue as a tombstone, since its
+ * reply may still come; `expired` counts the tombstones, all at the front.
+ */
+import { showBytes } from '../base/errors.js';
+import { Fifo } from '../base/fifo.js';
+import type { Limits } from '../base/limits.js';
+import { INVALID, ReplyProgress, scanReply, skipValue } from '../resp/frame.js';
+import { encodeCommand } from '../resp/reply.js';
+import type { Connection, ConnectionOwner, ConnectOptions, Transport } from '../transport/transport.js';
+import type { Pending, PendingPool, ReplyOwner } from './pending.js';
+
+/** What the node said of itself in reply to HELLO. */
+export interface Greeting {
+  /** `7.0.15`, or '' where the node did not say. */
+  version: string;
+}
+
+export interface ConnectionEvents {
+  /** Greeted: commands may be enqueued. */
+  onReady(connection: BackendConnection, greeting: Greeting): void;
+  /** The reply now coming in, or the request just enqueued, is larger than `largeValueBytes`. */
+  onLarge(connection: BackendConnection): void;
+  /** A retired connection has answered all and closes. */
+  onDrained(connection: BackendConnection): void;
+  /** The connection is gone. `queue` holds what it leaves unanswered, and `output` still holds their frames. */
+  onLost(connection: BackendConnection, error: Error): void;
+}
+
+export interface Credentials {
+  username: string | null;
+  password: string | null;
+}
+
+/** Why a connection was given up by us, or refused in the greeting. */
+export class BackendError extends Error {
+  override name = 'BackendError';
+}
+
+const MINUS = 0x2d;
+const GREATER = 0x3e;
+const PING = encodeCommand(['PING']);
+
+type State = 'connecting' | 'greeting' | 'ready' | 'retired' | 'closed';
+
+export class BackendConnection implements ConnectionOwner, ReplyOwner {
+  state: State = 'connecting';
+  readonly queue = new Fifo<Pending>();
+  /** Tombstones at the front of the queue. */
+  expired = 0;
+  /** When the last reply came, and when the last command was enqueued, in the transport's milliseconds. */
+  lastReplyMs: number;
+  lastSendMs: number;
+  readonly connection: Connection;
+
+  private readonly transport: Transport;
+  private readonly events: ConnectionEvents;
+  private readonly pendings: PendingPool;
+  private readonly limits: Limits;
+  private readonly protocol: 2 | 3;
+  private readonly credentials: Credentials;
+  private readonly progress = new ReplyProgress();
+  /** The greeting in its plain form, for nodes without HELLO. */
+  private plainGreeting = false;
+  private failure: Error | null = null;
+
+  constructor(
+    transport: Transport,
+    endpoint: ConnectOptions['endpoint'],
+    protocol: 2 | 3,
+    credentials: Credentials,
+    limits: Limits,
+    pendings: PendingPool,
+    events: ConnectionEvents,
+  ) {
+    this.transport = transport;
+    this.events = events;
+    this.pendings = pendings;
+    this.limits = limits;
+    this.protocol = protocol;
+    this.credentials = credentials;
+    this.lastReplyMs = transport.now;
+    this.lastSendMs = transport.now;
+    this.connection = transport.connect({ endpoint, timeoutMs: limits.connectTimeoutMs, retaining: true }, this);
+  }
+
+  /** Sends arena bytes [start, end), the frame of `pending`, at the end of this turn; they must stay until settled. */
+  enqueue(pending: Pending, start: number, end: number): void {
+    const output = this.connection.output;
+    output.append(start, end);
+    pending.frameStart = output.lastStart;
+    pending.frameBytes = end - start;
+    pending.endPosition = output.appended;
+    pending.connection = this;
+    this.queue.push(pending);
+    this.lastSendMs = this.transport.now;
+    if (output.overflowed) this.lose(pending);
+    else if (end - start > this.limits.largeValueBytes) this.events.onLarge(this);
+    this.connection.flush();
+  }
+
+  /** Whether the whole frame of `pending` was handed to the kernel: only then may the node have carried it out. */
+  wasSent(pending: Pending): boolean {
+    return ((this.connection.output.sent - pending.endPosition) | 0) >= 0;
+  }
+
+  /** Takes commands only of sessions that await others here, and closes when what is in flight has been answered. */
+  retire(): void {
+    this.state = 'retired';
+  }
+
+  destroy(error: Error): void {
+    this.failure ??= error;
+    this.connection.destroy(error);
+  }
+
+  /** Tries a silent connection: what comes of it is for the time-outs to see. */
+  ping(): void {
+    this.enqueueOwn(PING);
+  }
+
+  onOpen(): void {
+    this.state = 'greeting';
+    const { username, password } = this.credentials;
+    const hello = ['HELLO', String(this.protocol)];
+    if (password !== null) hello.push('AUTH', username ?? 'default', password);
+    this.enqueueOwn(encodeCommand(hello));
+  }
+
+  onBytes(start: number, end: number): number {
+    const bytes = this.transport.arena.bytes;
+    const progress = this.progress;
+    let at = start;
+    let answered: number | null = null;
+    while (at < end) {
+      const frameEnd = scanReply(bytes, at, end, progress);
+      if (frameEnd < 0) {
+        if (frameEnd === INVALID) {
+          this.destroy(new BackendError(`it answered what is not RESP: ${showBytes(bytes, at, end)}`));
+          return at;
+        }
+        if (progress.announced > this.limits.largeValueBytes) this.events.onLarge(this);
+        this.connection.expect(progress.need);
+        break;
+      }
+      progress.reset();
+      // A push belongs to no request. No shared connection asks for any.
+      if (bytes[at] === GREATER) {
+        at = frameEnd;
+        continue;
+      }
+      const pending = this.queue.shift();
+      if (pending === undefined) {
+        this.destroy(new BackendError(`it sent what nobody asked for: ${showBytes(bytes, at, frameEnd)}`));
+        return at;
+      }
+      if (this.expired > 0) this.expired--;
+      answered = pending.endPosition;
+      (pending.owner as ReplyOwner).onReply(pending, at, frameEnd);
+      at = frameEnd;
+    }
+    if (answered !== null) {
+      this.lastReplyMs = this.transport.now;
+      this.connection.output.releaseTo(answered);
+      if (this.state === 'retired' && this.queue.length === 0) this.finish();
+    }
+    return at;
+  }
+
+  onEnd(): void {
+    this.destroy(new BackendError('it closed the connection'));
+  }
+
+  onDrain(): void {}
+
+  onClose(error: Error | null): void {
+    const ordered = this.state === 'closed';
+    this.state = 'closed';
+    if (!ordered) this.events.onLost(this, this.failure ?? error ?? new BackendError('it closed the connection'));
+  }
+
+  /** A reply to the greeting, to PING, or to a command whose client was told a time-out. */
+  onReply(pending: Pending, start: number, end: number): void {
+    this.pendings.release(pending);
+    if (this.state === 'greeting') this.onGreeting(start, end);
+  }
+
+  onFailure(pending: Pending): void {
+    this.pendings.release(pending);
+  }
+
+  awaits(): boolean {
+    return false;
+  }
+
+  /**
+   * Gives up on the replies older than `oldestMs`: their owners get `error`, tombstones take their places. Stops at the
+   * first that was not wholly sent and returns true: the node does not even read, and only a closed connection keeps
+   * such a command from being carried out after its client was told that it was not.
+   */
+  expire(oldestMs: number, error: (pending: Pending) => Uint8Array): boolean {
+    while (this.expired < this.queue.length) {
+      const pending = this.queue.at(this.expired);
+      if (pending.arrivedMs > oldestMs) return false;
+      if (!this.wasSent(pending)) return true;
+      const tombstone = this.pendings.take(this, pending.arrivedMs, false);
+      tombstone.endPosition = pending.endPosition;
+      tombstone.connection = this;
+      this.queue.set(this.expired, tombstone);
+      this.expired++;
+      pending.connection = null;
+      (pending.owner as ReplyOwner).onFailure(pending, error(pending));
+    }
+    return false;
+  }
+
+  /** The arena had no room for the frame of `pending`: it counts as not sent, and there is nothing to send again. */
+  private lose(pending: Pending): void {
+    pending.frameBytes = 0;
+    pending.endPosition = (this.connection.output.appended + 1) | 0;
+    this.destroy(new BackendError('no buffer memory is left for its requests'));
+  }
+
+  private enqueueOwn(frame: Uint8Array): void {
+    const pending = this.pendings.take(this, this.transport.now, false);
+    const output = this.connection.output;
+    output.appendBytes(frame);
+    pending.frameStart = output.lastStart;
+    pending.frameBytes = frame.length;
+    pending.endPosition = output.appended;
+    pending.connection = this;
+    // A read that was lost is sent again; this is nothing to send again.
+    pending.wasRetried = true;
+    this.queue.push(pending);
+    this.lastSendMs = this.transport.now;
+    this.connection.flush();
+  }
+
+  private finish(): void {
+    this.state = 'closed';
+    this.events.onDrained(this);
+    this.connection.destroy(null);
+  }
+
+  private onGreeting(start: number, end: number): void {
+    const bytes = this.transport.arena.bytes;
+    if (bytes[start] !== MINUS) {
+      const greeting = { version: this.plainGreeting ? '' : readVersion(bytes, start) };
+      this.state = 'ready';
+      this.events.onReady(this, greeting);
+      return;
+    }
+    const text = new TextDecoder().decode(bytes.subarray(start + 1, end - 2));
+    // Redis before 6.0 has no HELLO: RESP2 needs none.
+    if (/^ERR unknown command/i.test(text) && this.protocol === 2 && !this.plainGreeting) {
+      const { username, password } = this.credentials;
+      this.plainGreeting = true;
+      const auth = username === null ? ['AUTH', password ?? ''] : ['AUTH', username, password ?? ''];
+      this.enqueueOwn(password === null ? PING : encodeCommand(auth));
+      return;
+    }
+    this.destroy(new BackendError(`it refused the greeting: ${text}`));
+  }
+}
+
+/** The value of `version` in the reply to HELLO: a map (RESP3) or a flat array (RESP2) of bulk strings and others. */
+function readVersion(bytes: Uint8Array, start: number): string {
+  const end = skipValue(bytes, start);
+  let at = lineEnd(bytes, start, end);
+  while (at < end) {
+    const valueAt = skipValue(bytes, at);
+    if (bulkText(bytes, at, valueAt) === 'version') return bulkText(bytes, valueAt, skipValue(bytes, valueAt));
+    at = skipValue(bytes, valueAt);
+  }
+  return '';
+}
+
+function bulkText(bytes: Uint8Array, start: number, end: number): string {
+  return new TextDecoder().decode(bytes.subarray(lineEnd(bytes, start, end), end - 2));
+}
+
+function lineEnd(bytes: Uint8Array, start: number, end: number): number {
+  const newline = bytes.indexOf(0x0a, start);
+  return newline < 0 || newline >= end ? end : newline + 1;
+}

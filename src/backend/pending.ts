@@ -1,0 +1,87 @@
+/**
+ * One command that waits for its reply.
+ *
+ * It stands in two queues at once: in its session's (replies go out in that order) and in its node connection's (replies
+ * come in in that order). A session's command that was split has one Pending in the session's queue and one a shard,
+ * each of which stands in its connection's queue only.
+ */
+import type { Output } from '../transport/output.js';
+import type { BackendConnection } from './connection.js';
+
+/** Who is told of a reply: a session, a merge of several shards, or the connection itself (greeting, PING). */
+export interface ReplyOwner {
+  /** The reply is arena bytes [start, end), valid during the call. The owner releases `pending`. */
+  onReply(pending: Pending, start: number, end: number): void;
+  /** No reply will come; `error` is what the client is told. The owner releases `pending`. */
+  onFailure(pending: Pending, error: Uint8Array): void;
+  /** Whether replies of that connection are still awaited: then later commands for its node may go nowhere else. */
+  awaits(connection: BackendConnection): boolean;
+}
+
+/** Makes one reply of those of several shards, and writes it when the session's turn has come. */
+export interface ReplySource {
+  /** Appends the whole reply to `output`, then gives up what it holds for this session. */
+  writeReply(output: Output): void;
+  /** The session is gone: gives up what it holds for it, once nothing is in flight any more. */
+  abandon(): void;
+  /** As ReplyOwner's. */
+  awaits(connection: BackendConnection): boolean;
+}
+
+export class Pending {
+  owner: ReplyOwner | null = null;
+  /** The connection whose queue it stands in; null while it waits to be sent, and for what is not sent. */
+  connection: BackendConnection | null = null;
+  /** The request's frame in the arena: in the connection's retaining output, or an own block while it waits in a backlog. */
+  frameStart = 0;
+  frameBytes = 0;
+  /** Position of the frame's end in the connection's stream: it was sent when `(output.sent - endPosition) | 0 >= 0`. */
+  endPosition = 0;
+  /** Bytes of the client's request, in the session's queue: what its in-flight limit counts. */
+  requestBytes = 0;
+  /** When it came, in the transport's milliseconds. */
+  arrivedMs = 0;
+  isWrite = false;
+  /** A read that was sent once and lost; it is not sent a third time. */
+  wasRetried = false;
+  /** Its reply is there and waits for the replies before it, in exactly one of the three forms below. */
+  isDone = false;
+  /** The reply's bytes in an own arena block. */
+  replyStart = 0;
+  replyBytes = 0;
+  /** The reply's bytes, outside the arena. */
+  replyConstant: Uint8Array | null = null;
+  /** The reply's maker: set from the start for commands that go to several shards. */
+  source: ReplySource | null = null;
+  /** Which part of its owner's merge this is. */
+  part = 0;
+}
+
+const SPARES_MAX = 65_536;
+
+/** Spare objects of one worker, so that a command in flight costs no allocation. */
+export class PendingPool {
+  private readonly spares: Pending[] = [];
+
+  take(owner: ReplyOwner, arrivedMs: number, isWrite: boolean): Pending {
+    const pending = this.spares.pop() ?? new Pending();
+    pending.owner = owner;
+    pending.arrivedMs = arrivedMs;
+    pending.isWrite = isWrite;
+    return pending;
+  }
+
+  /** `pending` stands in no queue any more and holds nothing of the arena. */
+  release(pending: Pending): void {
+    pending.owner = null;
+    pending.connection = null;
+    pending.wasRetried = false;
+    pending.isDone = false;
+    pending.replyBytes = 0;
+    pending.replyConstant = null;
+    pending.source = null;
+    pending.frameBytes = 0;
+    pending.requestBytes = 0;
+    if (this.spares.length < SPARES_MAX) this.spares.push(pending);
+  }
+}

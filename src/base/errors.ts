@@ -1,0 +1,35 @@
+/**
+ * The error replies that are ours, in one table: what each means for the command that got it. Everything else is said in
+ * Redis's own words (resp/request.ts, resp/commands.ts) or forwarded from a node.
+ */
+export const ERROR_CODES = {
+  /** The command had no effect: it was not sent, or it only reads. Names the node and why. Safe to repeat. */
+  NODEDOWN: 'NODEDOWN',
+  /** A write was sent and its reply did not come: it may have been carried out. Never repeated by the proxy. */
+  UNKNOWN: 'UNKNOWN',
+  /** A named limit was reached; the command was not sent. */
+  OVERLOADED: 'OVERLOADED',
+  /** The keys of one command lie on different shards. Names two of them. */
+  CROSSSLOT: 'CROSSSLOT',
+} as const;
+
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+const encoder = new TextEncoder();
+
+/** The bytes of the error reply `-CODE text\r\n`. Line breaks in `text` become spaces: a reply is one line. */
+export function errorBytes(code: ErrorCode | 'ERR' | 'NOAUTH', text: string): Uint8Array {
+  return encoder.encode(`-${code} ${text.replace(/[\r\n]+/g, ' ')}\r\n`);
+}
+
+const SHOWN_BYTES_MAX = 64;
+
+/** `bytes[start, end)` as text for an error or a log: printable, at most 64 bytes of it, quoted. */
+export function showBytes(bytes: Uint8Array, start: number, end: number): string {
+  let text = '';
+  for (let at = start; at < Math.min(end, start + SHOWN_BYTES_MAX); at++) {
+    const byte = bytes[at] as number;
+    text += byte >= 32 && byte < 127 ? String.fromCharCode(byte) : `\\x${byte.toString(16).padStart(2, '0')}`;
+  }
+  return `'${text}${end - start > SHOWN_BYTES_MAX ? '…' : ''}'`.replaceAll('…', '...');
+}

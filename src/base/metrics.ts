@@ -1,0 +1,68 @@
+/**
+ * Every counter of the data plane, in one table. A worker counts in its own memory and publishes to memory shared with
+ * the control plane about once a second, which adds the workers up.
+ */
+export const COUNTERS = {
+  commands: 'commands taken from clients',
+  sessionsAccepted: 'client connections accepted',
+  sessionsRefused: 'client connections refused at clientsMax',
+  sessionsOpen: 'client connections open now',
+  protocolErrors: 'client connections closed for a protocol error',
+  sessionPauses: 'times a session was not read for a while: in-flight or output limit',
+  sessionOutputCloses: 'sessions closed at sessionOutputHardBytes',
+  sessionMemoryCloses: 'sessions closed at workerMemoryMax',
+  sessionDeadlineCloses: 'sessions closed at idleTimeoutMs or requestDeadlineMs',
+  acceptPauses: 'times accepting paused for lack of descriptors',
+  nodeConnects: 'connections to nodes that became ready',
+  nodeConnectFailures: 'connections to nodes that could not be made',
+  nodeConnectionsLost: 'ready connections to nodes that were lost',
+  nodeConnectionsRetired: 'connections to nodes taken out of common use for a large value',
+  readsRetried: 'reads sent again after their connection was lost',
+  writesUnknown: 'writes answered -UNKNOWN',
+  commandsNodeDown: 'commands answered -NODEDOWN',
+  commandsOverloaded: 'commands answered -OVERLOADED',
+  commandsTimedOut: 'commands given up at requestTimeoutMs or queueTimeoutMs',
+  memoryBytes: 'bytes of buffers in use now',
+} as const;
+
+export type Counter = keyof typeof COUNTERS;
+
+const NAMES = Object.keys(COUNTERS) as Counter[];
+const GAUGES: ReadonlySet<Counter> = new Set<Counter>(['sessionsOpen', 'memoryBytes']);
+
+/** Shared memory for the counters of `workers` workers. */
+export function metricsMemory(workers: number): SharedArrayBuffer {
+  return new SharedArrayBuffer(workers * NAMES.length * Float64Array.BYTES_PER_ELEMENT);
+}
+
+/** The counters of one worker: plain fields, incremented in place. */
+export type Counts = { -readonly [name in Counter]: number };
+
+export class Metrics {
+  readonly counts: Counts;
+  private readonly shared: Float64Array;
+  /** What workers of this index that ended before had counted: counters only grow. */
+  private readonly before: Float64Array;
+
+  constructor(memory: SharedArrayBuffer, worker: number) {
+    this.counts = Object.fromEntries(NAMES.map((name) => [name, 0])) as Counts;
+    const offset = worker * NAMES.length * Float64Array.BYTES_PER_ELEMENT;
+    this.shared = new Float64Array(memory, offset, NAMES.length);
+    this.before = this.shared.slice();
+  }
+
+  publish(): void {
+    for (const [index, name] of NAMES.entries()) {
+      const before = GAUGES.has(name) ? 0 : (this.before[index] as number);
+      this.shared[index] = before + this.counts[name];
+    }
+  }
+}
+
+/** The sum over all workers, as last published. */
+export function readMetrics(memory: SharedArrayBuffer): Counts {
+  const values = new Float64Array(memory);
+  const sums = Object.fromEntries(NAMES.map((name) => [name, 0])) as Counts;
+  for (let at = 0; at < values.length; at++) sums[NAMES[at % NAMES.length] as Counter] += values[at] as number;
+  return sums;
+}

@@ -1,0 +1,83 @@
+/**
+ * One data plane: everything of a worker but its thread. Built on any transport, so that tests and the replay benchmark
+ * run the very same deciders without a socket.
+ */
+import type { ChannelContext } from '../backend/channel.js';
+import { PendingPool } from '../backend/pending.js';
+import { BackendPool } from '../backend/pool.js';
+import type { Limits } from '../base/limits.js';
+import type { LogLevel } from '../base/log-event.js';
+import type { Counts } from '../base/metrics.js';
+import type { NodeSnapshot, TopologySnapshot } from '../messages.js';
+import { RequestReader } from '../resp/request.js';
+import type { Transport } from '../transport/transport.js';
+import { Dispatcher } from './dispatch.js';
+import { Listener } from './listener.js';
+
+export interface DataPlaneContext {
+  transport: Transport;
+  topology: TopologySnapshot;
+  limits: Limits;
+  counts: Counts;
+  random: () => number;
+  resolve: ChannelContext['resolve'];
+  onNodeState: (node: NodeSnapshot, isUp: boolean, reason: string) => void;
+  totalSessions: () => number;
+  nextClientId: () => number;
+  onSessionEnd: () => void;
+  log: (level: LogLevel, event: string, fields: Record<string, string | number | boolean | null>) => void;
+}
+
+export class DataPlane {
+  readonly pool: BackendPool;
+  readonly listener: Listener;
+  private readonly transport: Transport;
+
+  constructor(context: DataPlaneContext) {
+    const { transport, topology, limits, counts, random, resolve, onNodeState } = context;
+    const pendings = new PendingPool();
+    const reader = new RequestReader(limits);
+    this.transport = transport;
+    this.pool = new BackendPool({ transport, limits, pendings, counts, random, resolve, onNodeState }, topology);
+    const dispatcher = new Dispatcher({
+      arena: transport.arena,
+      reader,
+      pendings,
+      pool: this.pool,
+      topology,
+      counts,
+      now: () => transport.now,
+      facts: () => ({ connectedClients: context.totalSessions(), clientsMax: limits.clientsMax }),
+    });
+    this.listener = new Listener({
+      transport,
+      limits,
+      counts,
+      pendings,
+      reader,
+      dispatch: (session, start, end) => dispatcher.dispatch(session, start, end),
+      totalSessions: context.totalSessions,
+      nextClientId: context.nextClientId,
+      onSessionEnd: context.onSessionEnd,
+      log: context.log,
+    });
+    transport.onTurnEnd = () => {
+      dispatcher.onTurnEnd();
+      this.listener.watchMemory();
+    };
+  }
+
+  /** Connects to the nodes and takes clients. */
+  start(): void {
+    this.pool.open();
+    this.transport.startAccepting(this.listener);
+  }
+
+  /** Lets what is in flight finish until `deadlineMs` of the transport's clock, then gives up the nodes. */
+  drain(deadlineMs: number, done: () => void): void {
+    this.listener.drain(deadlineMs, () => {
+      this.pool.close('the proxy is stopping');
+      done();
+    });
+  }
+}

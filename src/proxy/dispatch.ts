@@ -1,0 +1,298 @@
+/**
+ * Carries out one command of a session: finds it in the table, finds its keys, and sends it where they live.
+ *
+ *   one    the shard of its keys            split  one command a shard, replies merged
+ *   all    every node, replies merged       any    the first node that is up
+ *   local  answered here                    reject an error that says why
+ */
+
+import type { Channel } from '../backend/channel.js';
+import type { PendingPool } from '../backend/pending.js';
+import type { BackendPool } from '../backend/pool.js';
+import { errorBytes, showBytes } from '../base/errors.js';
+import type { Counts } from '../base/metrics.js';
+import type { TopologySnapshot } from '../messages.js';
+import { refusedForm } from '../resp/command-forms.js';
+import { findKeys, KeyList } from '../resp/command-keys.js';
+import {
+  arityFits,
+  type CommandSpec,
+  findCommand,
+  findSubcommand,
+  unknownCommandText,
+  unknownSubcommandText,
+  wrongArityText,
+} from '../resp/commands.js';
+import { errorReply } from '../resp/reply.js';
+import type { RequestReader } from '../resp/request.js';
+import { slotOf } from '../routing/slot.js';
+import type { Arena } from '../transport/arena.js';
+import { mergeInfo, type ProxyFacts } from './introspection.js';
+import { answerLocally, type LocalContext } from './local.js';
+import { Merge, type MergeKind, type MergeText } from './merge.js';
+import type { Session } from './session.js';
+import { Splitter } from './split.js';
+
+/** The version that HELLO shows until a node has said its own: the one that the command table was made from. */
+const TABLE_VERSION = '7.0.15';
+
+export interface DispatchContext {
+  arena: Arena;
+  reader: RequestReader;
+  pendings: PendingPool;
+  pool: BackendPool;
+  topology: TopologySnapshot;
+  counts: Counts;
+  now: () => number;
+  facts: () => ProxyFacts;
+}
+
+export class Dispatcher {
+  private readonly context: DispatchContext;
+  private readonly arena: Arena;
+  private readonly bytes: Uint8Array;
+  private readonly reader: RequestReader;
+  private readonly pendings: PendingPool;
+  private readonly pool: BackendPool;
+  private readonly slotOwners: Uint16Array;
+  private readonly splitter: Splitter;
+  private readonly keys = new KeyList();
+  private keyOwners = new Int32Array(64);
+  private readonly localContext: LocalContext;
+  /** INFO requests whose merge may be shared, by protocol and arguments; see `sendToAll`. */
+  private readonly shared = new Map<string, Merge>();
+
+  constructor(context: DispatchContext) {
+    this.context = context;
+    this.arena = context.arena;
+    this.bytes = context.arena.bytes;
+    this.reader = context.reader;
+    this.pendings = context.pendings;
+    this.pool = context.pool;
+    this.slotOwners = context.topology.slotOwners;
+    this.splitter = new Splitter(context.arena, context.reader, context.topology.nodes.length);
+    this.localContext = {
+      reader: context.reader,
+      bytes: context.arena.bytes,
+      version: () => context.pool.version() || TABLE_VERSION,
+      nowMs: context.now,
+    };
+  }
+
+  /** See SessionContext.dispatch. */
+  dispatch(session: Session, start: number, end: number): boolean {
+    const { reader, bytes } = this;
+    const { argumentStart, argumentEnd, argumentCount } = reader;
+    this.context.counts.commands++;
+    const nameStart = argumentStart[0] as number;
+    const nameEnd = argumentEnd[0] as number;
+    let spec = findCommand(bytes, nameStart, nameEnd);
+    if (spec !== null && spec.subcommands !== null && argumentCount > 1) {
+      const found = findSubcommand(spec, bytes, argumentStart[1] as number, argumentEnd[1] as number);
+      if (found === null) {
+        session.reply(
+          errorReply(unknownSubcommandText(spec, bytes, argumentStart[1] as number, argumentEnd[1] as number)),
+        );
+        return true;
+      }
+      spec = found;
+    }
+    if (spec === null) {
+      session.reply(errorReply(unknownCommandText(bytes, argumentStart, argumentEnd, argumentCount)));
+      return true;
+    }
+    session.lastCommand = spec.name;
+    if (!arityFits(spec, argumentCount)) {
+      session.reply(errorReply(wrongArityText(spec)));
+      return true;
+    }
+    if (spec.refusable) {
+      const refusal = refusedForm(spec, bytes, argumentStart, argumentEnd, argumentCount);
+      if (refusal !== null) {
+        session.reply(errorReply(refusal));
+        return true;
+      }
+    }
+    if (spec.firstKey > 0 && spec.route === 'one') {
+      const key = spec.firstKey;
+      const slot = slotOf(bytes, argumentStart[key] as number, argumentEnd[key] as number);
+      this.forward(session, this.slotOwners[slot] as number, spec.write, start, end);
+      return true;
+    }
+    switch (spec.route) {
+      case 'one':
+        this.sendToOne(session, spec, start, end);
+        return true;
+      case 'split':
+        this.sendSplit(session, spec, start, end);
+        return true;
+      case 'all':
+        this.sendToAll(session, spec, start, end);
+        return true;
+      case 'any':
+        this.forward(session, this.anyNode(session), spec.write, start, end);
+        return true;
+      case 'local':
+        return this.answer(session, spec);
+      case 'reject':
+        session.reply(errorReply(spec.reason));
+        return true;
+    }
+  }
+
+  /** INFO requests that came later must not share what was sent meanwhile. */
+  onTurnEnd(): void {
+    for (const [key, merge] of this.shared) if (!merge.isUnsent) this.shared.delete(key);
+  }
+
+  /** Sends the frame as it is to one node. */
+  private forward(session: Session, node: number, isWrite: boolean, start: number, end: number): void {
+    const pending = this.pendings.take(session, this.context.now(), isWrite);
+    session.track(pending, end - start);
+    const refusal = this.channel(session, node).send(pending, start, end);
+    if (refusal !== null) session.onFailure(pending, refusal);
+  }
+
+  private channel(session: Session, node: number): Channel {
+    return (session.protocol === 3 ? this.pool.resp3 : this.pool.resp2)[node] as Channel;
+  }
+
+  /** All keys must lie on one shard. A command without keys (EVAL … 0) goes to the owner of slot 0. */
+  private sendToOne(session: Session, spec: CommandSpec, start: number, end: number): void {
+    const count = this.locateKeys(spec);
+    // Arguments that make no sense: the node has the right words for it, and changes nothing.
+    const owner = count <= 0 ? (this.slotOwners[0] as number) : (this.keyOwners[0] as number);
+    for (let index = 1; index < count; index++) {
+      if (this.keyOwners[index] === owner) continue;
+      session.reply(this.crossSlot(0, index));
+      return;
+    }
+    this.forward(session, owner, spec.write, start, end);
+  }
+
+  private sendSplit(session: Session, spec: CommandSpec, start: number, end: number): void {
+    const count = this.locateKeys(spec);
+    const owner = count <= 0 ? (this.slotOwners[0] as number) : (this.keyOwners[0] as number);
+    let isOne = true;
+    for (let index = 1; index < count; index++) isOne &&= this.keyOwners[index] === owner;
+    if (isOne) {
+      this.forward(session, owner, spec.write, start, end);
+      return;
+    }
+    const step = spec.keyStep;
+    const splitter = this.splitter;
+    const kind = mergeKind(spec);
+    const merge = this.beginMerge(session, end - start, kind, null);
+    splitter.group(this.keys.positions, count, this.keyOwners, step);
+    const parts = splitter.nodes.map((node) => merge.addPart(this.nodeName(node), this.context.now(), spec.write));
+    if (kind === 'keyed') {
+      for (let index = 0; index < count; index++) {
+        merge.addKey(splitter.partOfNode[this.keyOwners[index] as number] as number);
+      }
+    }
+    const wasBuilt = splitter.build(
+      start,
+      this.keys.positions,
+      count,
+      this.keyOwners,
+      step,
+      (node, partStart, partEnd) => {
+        const part = parts[splitter.partOfNode[node] as number];
+        if (part === undefined) throw new Error('a split command has a part without a pending');
+        const refusal = this.channel(session, node).send(part, partStart, partEnd);
+        if (refusal !== null) merge.onFailure(part, refusal);
+      },
+    );
+    if (wasBuilt) return;
+    const refusal = errorBytes('OVERLOADED', 'no buffer memory is left to split this command; it was not sent');
+    for (const part of parts) merge.onFailure(part, refusal);
+  }
+
+  /** The same frame to every node. INFO requests of which nothing was sent yet share one round. */
+  private sendToAll(session: Session, spec: CommandSpec, start: number, end: number): void {
+    const isInfo = spec.name === 'info';
+    const key = isInfo ? `${session.protocol} ${Buffer.from(this.bytes.subarray(start, end)).toString('latin1')}` : '';
+    const open = isInfo ? this.shared.get(key) : undefined;
+    if (open?.isUnsent === true) {
+      const head = this.pendings.take(session, this.context.now(), false);
+      session.track(head, end - start);
+      open.addSession(session, head);
+      return;
+    }
+    const facts = this.context.facts;
+    const makeText: MergeText | null = isInfo ? (replies) => mergeInfo(replies, facts()) : null;
+    const merge = this.beginMerge(session, end - start, isInfo ? 'text' : mergeKind(spec), makeText);
+    if (isInfo) this.shared.set(key, merge);
+    const { nodes } = this.context.topology;
+    const parts = nodes.map((node) => merge.addPart(node.name, this.context.now(), spec.write));
+    for (const [node, part] of parts.entries()) {
+      const refusal = this.channel(session, node).send(part, start, end);
+      if (refusal !== null) merge.onFailure(part, refusal);
+    }
+  }
+
+  private beginMerge(session: Session, requestBytes: number, kind: MergeKind, makeText: MergeText | null): Merge {
+    const merge = new Merge(this.arena, this.pendings, kind, makeText);
+    const head = this.pendings.take(session, this.context.now(), false);
+    merge.addSession(session, head);
+    session.track(head, requestBytes);
+    return merge;
+  }
+
+  private answer(session: Session, spec: CommandSpec): boolean {
+    const reply = answerLocally(spec.name, session, this.localContext);
+    if (reply === null) return false;
+    session.reply(reply);
+    if (spec.name === 'quit') session.finish();
+    return true;
+  }
+
+  /** Fills `keys` and `keyOwners`; returns how many keys there are, or -1 when the arguments are malformed. */
+  private locateKeys(spec: CommandSpec): number {
+    const { bytes, reader, keys } = this;
+    const { argumentStart, argumentEnd } = reader;
+    const count = findKeys(spec, bytes, argumentStart, argumentEnd, reader.argumentCount, keys);
+    if (count > this.keyOwners.length) this.keyOwners = new Int32Array(count * 2);
+    for (let index = 0; index < count; index++) {
+      const argument = keys.positions[index] as number;
+      const slot = slotOf(bytes, argumentStart[argument] as number, argumentEnd[argument] as number);
+      this.keyOwners[index] = this.slotOwners[slot] as number;
+    }
+    return count;
+  }
+
+  private anyNode(session: Session): number {
+    const channels = session.protocol === 3 ? this.pool.resp3 : this.pool.resp2;
+    const ready = channels.findIndex((channel) => channel.isReady);
+    return ready < 0 ? 0 : ready;
+  }
+
+  private crossSlot(first: number, second: number): Uint8Array {
+    const show = (index: number) => {
+      const argument = this.keys.positions[index] as number;
+      const { argumentStart, argumentEnd } = this.reader;
+      const key = showBytes(this.bytes, argumentStart[argument] as number, argumentEnd[argument] as number);
+      return `${key} on node ${this.nodeName(this.keyOwners[index] as number)}`;
+    };
+    const text = `Keys in request don't hash to the same shard: ${show(first)}, ${show(second)}; a {hash tag} keeps keys together`;
+    return errorBytes('CROSSSLOT', text);
+  }
+
+  private nodeName(node: number): string {
+    return this.context.topology.nodes[node]?.name ?? String(node);
+  }
+}
+
+/** How the replies become one: from the table's response policy (DESIGN §7.2). */
+function mergeKind(spec: CommandSpec): MergeKind {
+  switch (spec.responsePolicy) {
+    case 'agg_sum':
+      return 'sum';
+    case 'all_succeeded':
+      return 'ok';
+    case null:
+      return 'keyed';
+    default:
+      throw new Error(`no merge for ${spec.name}: ${spec.responsePolicy}`);
+  }
+}

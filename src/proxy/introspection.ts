@@ -1,0 +1,128 @@
+/**
+ * INFO as one server would answer it: the texts of all nodes made one.
+ *
+ * Each field has a rule; a field without one is the first node's. Figures of clients are the proxy's own.
+ */
+import { bulkReply } from '../resp/reply.js';
+
+/** What the proxy itself knows better than the nodes. */
+export interface ProxyFacts {
+  connectedClients: number;
+  clientsMax: number;
+}
+
+type Rule = 'sum' | 'largest' | 'smallest';
+
+const RULES: readonly [RegExp, Rule][] = [
+  [/^loading$|^async_loading$|^(rdb|aof)_.*in_progress$/, 'largest'],
+  [/^uptime_in_(seconds|days)$/, 'smallest'],
+  [/_perc$|_ratio$|_human$|_time_usec$|^latest_fork_usec$|_time_sec$|_last_save_time$/, 'largest'],
+  [/^used_memory|^allocator_(allocated|active|resident)$|^total_system_memory$|^maxmemory$|^mem_/, 'sum'],
+  [/^total_|^instantaneous_|^keyspace_|^expired_|^evicted_|^rejected_|^sync_|^pubsub_|^tracking_|^unexpected_/, 'sum'],
+  [/^(current_|lazyfree|number_of_|active_defrag|acl_access|io_threaded|dump_payload|lazyfreed|used_cpu)/, 'sum'],
+  [/^(blocked_clients|connected_slaves|rdb_changes_since_last_save|number_of_cached_scripts)$/, 'sum'],
+];
+
+const decoder = new TextDecoder();
+
+/** One INFO reply (a bulk string, or verbatim in RESP3) of the nodes' replies, in the form of the first. */
+export function mergeInfo(replies: Uint8Array[], facts: ProxyFacts): Uint8Array {
+  const texts = replies.map(infoText);
+  const merged = mergeInfoTexts(texts, facts);
+  const isVerbatim = (replies[0] as Uint8Array)[0] === 0x3d;
+  if (!isVerbatim) return bulkReply(merged);
+  const body = new TextEncoder().encode(`txt:${merged}`);
+  return new TextEncoder().encode(`=${body.length}\r\ntxt:${merged}\r\n`);
+}
+
+/** The texts of INFO of several servers as one text. Lines stand in the order of the first, databases of all. */
+export function mergeInfoTexts(texts: readonly string[], facts: ProxyFacts): string {
+  const fields = texts.map(readFields);
+  const first = texts[0] ?? '';
+  const lines: string[] = [];
+  for (const line of first.split('\r\n')) {
+    const colon = line.indexOf(':');
+    const name = line.slice(0, colon);
+    if (colon < 0 || line.startsWith('#')) {
+      lines.push(line);
+      if (line === '# Keyspace') lines.push(...mergeDatabases(fields));
+    } else if (!/^db\d+$/.test(name)) {
+      lines.push(`${name}:${mergeField(name, fields, facts)}`);
+    }
+  }
+  return lines.join('\r\n');
+}
+
+function infoText(reply: Uint8Array): string {
+  const body = decoder.decode(reply.subarray(reply.indexOf(0x0a) + 1, reply.length - 2));
+  return reply[0] === 0x3d ? body.slice(4) : body;
+}
+
+function readFields(text: string): Map<string, string> {
+  const fields = new Map<string, string>();
+  for (const line of text.split('\r\n')) {
+    const colon = line.indexOf(':');
+    if (colon > 0 && !line.startsWith('#')) fields.set(line.slice(0, colon), line.slice(colon + 1));
+  }
+  return fields;
+}
+
+function mergeField(name: string, fields: readonly Map<string, string>[], facts: ProxyFacts): string {
+  if (name === 'connected_clients') return String(facts.connectedClients);
+  if (name === 'maxclients') return String(facts.clientsMax);
+  const texts = fields.map((map) => map.get(name)).filter((text) => text !== undefined);
+  const first = texts[0] ?? '';
+  if (/^(used_memory|maxmemory|total_system_memory)\w*_human$/.test(name)) {
+    return humanBytes(mergeNumbers('sum', numbersOf(name.replace(/_human$/, ''), fields)));
+  }
+  const rule = RULES.find(([pattern]) => pattern.test(name))?.[1];
+  const numbers = texts.map(Number);
+  if (rule === undefined || numbers.some(Number.isNaN)) return first;
+  const merged = mergeNumbers(rule, numbers);
+  const decimals = first.includes('.') ? (first.split('.')[1] as string).length : 0;
+  return merged.toFixed(decimals);
+}
+
+function numbersOf(name: string, fields: readonly Map<string, string>[]): number[] {
+  return fields.map((map) => Number(map.get(name) ?? 0));
+}
+
+function mergeNumbers(rule: Rule, numbers: readonly number[]): number {
+  if (rule === 'sum') return numbers.reduce((sum, value) => sum + value, 0);
+  return rule === 'largest' ? Math.max(...numbers) : Math.min(...numbers);
+}
+
+/** Redis's bytesToHuman. */
+function humanBytes(bytes: number): string {
+  if (bytes < 1024) return `${bytes}B`;
+  const units = ['K', 'M', 'G', 'T', 'P'];
+  let value = bytes / 1024;
+  let unit = 0;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  return `${value.toFixed(2)}${units[unit]}`;
+}
+
+/** `db0:keys=3,expires=1,avg_ttl=500`: keys add up, the mean time to live is weighted by the keys that have one. */
+function mergeDatabases(fields: readonly Map<string, string>[]): string[] {
+  const totals = new Map<number, { keys: number; expires: number; ttlSum: number }>();
+  for (const map of fields) {
+    for (const [name, text] of map) {
+      const database = /^db(\d+)$/.exec(name)?.[1];
+      const parts = /keys=(\d+),expires=(\d+),avg_ttl=(\d+)/.exec(text);
+      if (database === undefined || parts === null) continue;
+      const total = totals.get(Number(database)) ?? { keys: 0, expires: 0, ttlSum: 0 };
+      total.keys += Number(parts[1]);
+      total.expires += Number(parts[2]);
+      total.ttlSum += Number(parts[2]) * Number(parts[3]);
+      totals.set(Number(database), total);
+    }
+  }
+  return [...totals.entries()]
+    .sort(([left], [right]) => left - right)
+    .map(([database, { keys, expires, ttlSum }]) => {
+      return `db${database}:keys=${keys},expires=${expires},avg_ttl=${expires === 0 ? 0 : Math.round(ttlSum / expires)}`;
+    });
+}

@@ -1,0 +1,155 @@
+/**
+ * All sessions of one worker: takes new connections, looks after time and memory, and lets them finish at the end.
+ */
+import type { LogLevel } from '../base/log-event.js';
+import { errorReply } from '../resp/reply.js';
+import type { Acceptor, Connection, ConnectionOwner, TransportError } from '../transport/transport.js';
+import { Session, type SessionContext, SessionError } from './session.js';
+
+export interface ListenerContext extends Omit<SessionContext, 'onSessionClosed'> {
+  /** Sessions of the whole process, this worker's included. */
+  totalSessions: () => number;
+  /** A number no other client of this process ever had. */
+  nextClientId: () => number;
+  /** Tells the shared table that a connection of this worker has ended. */
+  onSessionEnd: () => void;
+  log: (level: LogLevel, event: string, fields: Record<string, string | number | boolean | null>) => void;
+}
+
+/** Milliseconds between looks at the sessions' clocks. */
+const SWEEP_MS = 1_000;
+/** Milliseconds that a client has to take its last replies. */
+const ENDING_MS_MAX = 30_000;
+const TOO_MANY_CLIENTS = errorReply('ERR max number of clients reached');
+
+export class Listener implements Acceptor {
+  private readonly context: ListenerContext;
+  private readonly sessionContext: SessionContext;
+  private readonly sessions = new Set<Session>();
+  private onDrained: (() => void) | null = null;
+
+  constructor(context: ListenerContext) {
+    this.context = context;
+    this.sessionContext = { ...context, onSessionClosed: (session, error) => this.onSessionClosed(session, error) };
+    this.sweepLater();
+  }
+
+  get sessionCount(): number {
+    return this.sessions.size;
+  }
+
+  onConnection(connection: Connection): ConnectionOwner {
+    const { context } = this;
+    if (context.totalSessions() > context.limits.clientsMax) {
+      context.counts.sessionsRefused++;
+      connection.output.appendBytes(TOO_MANY_CLIENTS);
+      connection.close();
+      return new Refused(context.onSessionEnd);
+    }
+    context.counts.sessionsAccepted++;
+    context.counts.sessionsOpen++;
+    const session = new Session(this.sessionContext, connection, context.nextClientId());
+    this.sessions.add(session);
+    return session;
+  }
+
+  onAcceptPaused(error: TransportError, pausedMs: number): void {
+    this.context.counts.acceptPauses++;
+    this.context.log('error', 'accept-paused', { reason: error.message, code: error.code, pausedMs });
+  }
+
+  /**
+   * Takes no more commands, lets those in flight finish, closes. `done` is called when no session is left: those that
+   * are still there at `deadlineMs` (the transport's clock) are cut off.
+   */
+  drain(deadlineMs: number, done: () => void): void {
+    const { transport, log } = this.context;
+    transport.stopAccepting();
+    this.onDrained = done;
+    for (const session of [...this.sessions]) session.finish();
+    if (this.sessions.size === 0) {
+      this.finishDrain();
+      return;
+    }
+    transport.timers.set(deadlineMs, () => {
+      if (this.sessions.size > 0) log('warn', 'drain-cut-off', { sessions: this.sessions.size });
+      for (const session of [...this.sessions]) session.connection.destroy(new SessionError('the proxy is stopping'));
+    });
+  }
+
+  /** Called at the end of each turn: closes the largest session when buffers hold more than they may. */
+  watchMemory(): void {
+    const { transport, limits, counts, log } = this.context;
+    if (transport.arena.usedBytes <= limits.workerMemoryMax) return;
+    let largest: Session | null = null;
+    for (const session of this.sessions) {
+      if (largest === null || session.bufferedBytes > largest.bufferedBytes) largest = session;
+    }
+    if (largest === null || largest.bufferedBytes === 0) return;
+    counts.sessionMemoryCloses++;
+    const fields = { client: largest.connection.remoteAddress(), bytes: largest.bufferedBytes };
+    log('warn', 'session-closed-for-memory', { ...fields, limit: limits.workerMemoryMax });
+    largest.connection.destroy(new SessionError(`buffers exceed workerMemoryMax ${limits.workerMemoryMax}`));
+  }
+
+  private onSessionClosed(session: Session, error: Error | null): void {
+    this.context.counts.sessionsOpen--;
+    this.context.onSessionEnd();
+    this.sessions.delete(session);
+    if (error instanceof SessionError) {
+      this.context.log('warn', 'session-closed', { client: session.connection.remoteAddress(), reason: error.message });
+    }
+    if (this.onDrained !== null && this.sessions.size === 0) this.finishDrain();
+  }
+
+  private finishDrain(): void {
+    const done = this.onDrained;
+    this.onDrained = null;
+    done?.();
+  }
+
+  private sweepLater(): void {
+    const { transport } = this.context;
+    transport.timers.set(transport.now + SWEEP_MS, () => {
+      this.sweep(transport.now);
+      transport.arena.trim();
+      this.sweepLater();
+    });
+  }
+
+  private sweep(now: number): void {
+    const { limits, counts } = this.context;
+    for (const session of this.sessions) {
+      let reason: string | null = null;
+      if (session.endingSinceMs >= 0) {
+        if (now - session.endingSinceMs > ENDING_MS_MAX) reason = 'it did not take its last replies';
+      } else if (limits.requestDeadlineMs > 0 && session.unfinishedSinceMs >= 0) {
+        const sinceMs = now - session.unfinishedSinceMs;
+        if (sinceMs > limits.requestDeadlineMs)
+          reason = `a command stayed unfinished (requestDeadlineMs ${limits.requestDeadlineMs})`;
+      } else if (limits.idleTimeoutMs > 0 && session.isIdle && now - session.lastBytesMs > limits.idleTimeoutMs) {
+        reason = `idle (idleTimeoutMs ${limits.idleTimeoutMs})`;
+      }
+      if (reason === null) continue;
+      counts.sessionDeadlineCloses++;
+      session.connection.destroy(new SessionError(reason));
+    }
+  }
+}
+
+/** A connection that was told that there are too many. */
+class Refused implements ConnectionOwner {
+  private readonly onSessionEnd: () => void;
+  constructor(onSessionEnd: () => void) {
+    this.onSessionEnd = onSessionEnd;
+  }
+  onOpen(): void {}
+  onBytes(_start: number, end: number): number {
+    return end;
+  }
+  onEnd(): void {}
+  onDrain(): void {}
+  onClose(): void {
+    this.onSessionEnd();
+  }
+}

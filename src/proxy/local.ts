@@ -1,0 +1,181 @@
+/** Commands that the proxy answers itself, in Redis's words: what concerns the session and not the data. */
+
+import { bulkReply, encodeMap, errorReply, integerReply, nullReply, REPLY_OK, REPLY_PONG } from '../resp/reply.js';
+import type { RequestReader } from '../resp/request.js';
+import type { Session } from './session.js';
+
+export interface LocalContext {
+  reader: RequestReader;
+  bytes: Uint8Array;
+  /** The version that HELLO shows: the nodes'. */
+  version: () => string;
+  nowMs: () => number;
+}
+
+/** The reply, or null: not now, the replies before it must have gone out first. */
+type Handler = (session: Session, words: Words, context: LocalContext) => Uint8Array | null;
+
+/** The arguments of the command last read, as text or bytes. */
+export class Words {
+  private readonly reader: RequestReader;
+  private readonly bytes: Uint8Array;
+
+  constructor(reader: RequestReader, bytes: Uint8Array) {
+    this.reader = reader;
+    this.bytes = bytes;
+  }
+
+  get count(): number {
+    return this.reader.argumentCount;
+  }
+
+  raw(index: number): Uint8Array {
+    return this.bytes.slice(this.reader.argumentStart[index], this.reader.argumentEnd[index]);
+  }
+
+  /** Bytes as one character each, so that nothing is lost. */
+  text(index: number): string {
+    return Buffer.from(this.raw(index)).toString('latin1');
+  }
+}
+
+const SYNTAX_ERROR = errorReply('ERR syntax error');
+const WRONG_PASSWORD = errorReply('WRONGPASS invalid username-password pair or user is disabled.');
+
+const HANDLERS: Readonly<Record<string, Handler>> = {
+  ping: (_session, words) => {
+    if (words.count > 2) return errorReply("ERR wrong number of arguments for 'ping' command");
+    return words.count === 2 ? bulkReply(words.raw(1)) : REPLY_PONG;
+  },
+  echo: (_session, words) => bulkReply(words.raw(1)),
+  quit: () => REPLY_OK,
+  select: (_session, words) => {
+    if (!/^-?\d+$/.test(words.text(1))) return errorReply('ERR value is not an integer or out of range');
+    return Number(words.text(1)) === 0 ? REPLY_OK : errorReply('ERR DB index is out of range');
+  },
+  auth: (_session, words) => authenticate(words.count === 3 ? words.text(1) : null, words.count),
+  hello,
+  'client|id': (session) => integerReply(session.id),
+  'client|getname': (session) =>
+    session.name === '' ? nullReply(session.protocol) : bulkReply(Buffer.from(session.name, 'latin1')),
+  'client|setname': (session, words) => setName(session, words.text(2)) ?? REPLY_OK,
+  'client|setinfo': (_session, words) => {
+    if (!/^lib-(name|ver)$/i.test(words.text(2))) return errorReply(`ERR Unrecognized option '${words.text(2)}'`);
+    return /[^!-~]/.test(words.text(3))
+      ? errorReply(`ERR ${words.text(2)} cannot contain spaces, newlines or special characters.`)
+      : REPLY_OK;
+  },
+  'client|info': (session, _words, context) => bulkReply(`${clientLine(session, context.nowMs())}\n`),
+};
+
+/** Whether the proxy answers the command of that name (`client|id`) itself. */
+export function isLocal(name: string): boolean {
+  return Object.hasOwn(HANDLERS, name);
+}
+
+/** Answers the command of that name, whose arity was checked. Null: not now (see Handler). */
+export function answerLocally(name: string, session: Session, context: LocalContext): Uint8Array | null {
+  const handler = HANDLERS[name];
+  if (handler === undefined)
+    throw new Error(`the command table says that the proxy answers ${name} itself; it does not`);
+  return handler(session, new Words(context.reader, context.bytes), context);
+}
+
+/** HELLO [version [AUTH user password] [SETNAME name]]: checked whole before anything changes, as Redis does. */
+function hello(session: Session, words: Words, context: LocalContext): Uint8Array | null {
+  let protocol: 2 | 3 = session.protocol;
+  let name: string | null = null;
+  if (words.count > 1) {
+    const asked = words.text(1);
+    if (!/^-?\d{1,18}$/.test(asked)) return errorReply('ERR Protocol version is not an integer or out of range');
+    if (asked !== '2' && asked !== '3') return errorReply('NOPROTO unsupported protocol version');
+    protocol = asked === '3' ? 3 : 2;
+    for (let index = 2; index < words.count; ) {
+      const option = words.text(index).toLowerCase();
+      if (option === 'auth' && index + 2 < words.count) {
+        const refusal = authenticate(words.text(index + 1), 3);
+        if (refusal !== REPLY_OK) return refusal;
+        index += 3;
+      } else if (option === 'setname' && index + 1 < words.count) {
+        name = words.text(index + 1);
+        const refusal = checkName(name);
+        if (refusal !== null) return refusal;
+        index += 2;
+      } else {
+        return errorReply(`ERR Syntax error in HELLO option '${words.text(index)}'`);
+      }
+    }
+  }
+  // The other protocol uses other connections to the nodes: its commands must not overtake those before it.
+  if (protocol !== session.protocol && !session.isIdle) return null;
+  session.protocol = protocol;
+  if (name !== null) session.name = name;
+  const fields: [string, string | number | string[]][] = [
+    ['server', 'redis'],
+    ['version', context.version()],
+    ['proto', protocol],
+    ['id', session.id],
+    ['mode', 'standalone'],
+    ['role', 'master'],
+    ['modules', []],
+  ];
+  return encodeMap(fields, protocol);
+}
+
+/** As a Redis without a password: its default user accepts any. `count` is AUTH's argument count. */
+function authenticate(user: string | null, count: number): Uint8Array {
+  if (count > 3) return SYNTAX_ERROR;
+  if (user === null) {
+    return errorReply(
+      'ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?',
+    );
+  }
+  return user === 'default' ? REPLY_OK : WRONG_PASSWORD;
+}
+
+function setName(session: Session, name: string): Uint8Array | null {
+  const refusal = checkName(name);
+  if (refusal === null) session.name = name;
+  return refusal;
+}
+
+function checkName(name: string): Uint8Array | null {
+  return /[^!-~]/.test(name)
+    ? errorReply('ERR Client names cannot contain spaces, newlines or special characters.')
+    : null;
+}
+
+/** CLIENT INFO's line. What the proxy does not have (buffers of the server) reads 0. */
+function clientLine(session: Session, nowMs: number): string {
+  const fields: [string, string | number][] = [
+    ['id', session.id],
+    ['addr', session.connection.remoteAddress()],
+    ['laddr', session.connection.localAddress()],
+    ['fd', -1],
+    ['name', session.name],
+    ['age', Math.floor((nowMs - session.createdMs) / 1000)],
+    ['idle', Math.floor((nowMs - session.lastBytesMs) / 1000)],
+    ['flags', 'N'],
+    ['db', 0],
+    ['sub', 0],
+    ['psub', 0],
+    ['ssub', 0],
+    ['multi', -1],
+    ['qbuf', 0],
+    ['qbuf-free', 0],
+    ['argv-mem', 0],
+    ['multi-mem', 0],
+    ['rbs', 0],
+    ['rbp', 0],
+    ['obl', 0],
+    ['oll', 0],
+    ['omem', session.connection.output.unsentBytes],
+    ['tot-mem', session.bufferedBytes],
+    ['events', 'r'],
+    ['cmd', 'client|info'],
+    ['user', 'default'],
+    ['redir', -1],
+    ['resp', session.protocol],
+  ];
+  return fields.map(([name, value]) => `${name}=${value}`).join(' ');
+}

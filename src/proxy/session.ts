@@ -1,0 +1,341 @@
+/**
+ * One client's connection: reads its commands, keeps their replies in order, holds it back when it is too fast.
+ *
+ *   client -> onBytes -> dispatch -> ... nodes ...
+ *   client <- output <- queue: [done] [waits] [done] [waits]     flushed from the head only
+ *
+ * Reply order is the client's contract, whatever order shards answer in. A reply that comes before its turn is parked in
+ * an own block of the arena.
+ *
+ * It is not read (held) while too much is in flight, while its output is too full, or while a command that changes the
+ * session itself (HELLO) waits for the replies before it.
+ */
+
+import type { BackendConnection } from '../backend/connection.js';
+import type { Pending, PendingPool, ReplyOwner } from '../backend/pending.js';
+import { Fifo } from '../base/fifo.js';
+import type { Limits } from '../base/limits.js';
+import type { Counts } from '../base/metrics.js';
+import { INVALID } from '../resp/frame.js';
+import { encodeCommand, errorReply } from '../resp/reply.js';
+import { RequestProgress, type RequestReader } from '../resp/request.js';
+import type { Connection, ConnectionOwner, Transport } from '../transport/transport.js';
+
+/** What a session needs of its worker. */
+export interface SessionContext {
+  transport: Transport;
+  limits: Limits;
+  counts: Counts;
+  pendings: PendingPool;
+  reader: RequestReader;
+  /**
+   * Carries out the command last read by `reader`, whose frame is arena bytes [start, end). False: not now, the replies
+   * before it must have gone out; nothing was done.
+   */
+  dispatch: (session: Session, start: number, end: number) => boolean;
+  onSessionClosed: (session: Session, error: Error | null) => void;
+}
+
+/** Why the proxy closed a client's connection. */
+export class SessionError extends Error {
+  override name = 'SessionError';
+}
+
+const UNFINISHED_STEP_BYTES = 1024 * 1024;
+
+export class Session implements ConnectionOwner, ReplyOwner {
+  readonly id: number;
+  readonly connection: Connection;
+  /** The protocol the client speaks, set by HELLO. */
+  protocol: 2 | 3 = 2;
+  name = '';
+  readonly createdMs: number;
+  /** When bytes last came, and since when a command is half there (-1: none is). */
+  lastBytesMs: number;
+  unfinishedSinceMs = -1;
+  private unfinishedBytes = 0;
+  /** Since when it only waits for its last replies to go out (-1: it does not). */
+  endingSinceMs = -1;
+  lastCommand = '';
+  isClosed = false;
+
+  private readonly context: SessionContext;
+  private readonly limits: Limits;
+  private readonly queue = new Fifo<Pending>();
+  private readonly progress = new RequestProgress();
+  /** Bytes of the requests in the queue, of the replies parked there, and of what came and was not read yet. */
+  private requestBytes = 0;
+  private parkedBytes = 0;
+  private unreadBytes = 0;
+  private isHeld = false;
+  /** Held until the queue is empty. */
+  private waitsForReplies = false;
+  /** Reads no more, and closes when the last reply has been sent. */
+  private isEnding = false;
+
+  constructor(context: SessionContext, connection: Connection, id: number) {
+    this.context = context;
+    this.limits = context.limits;
+    this.connection = connection;
+    this.id = id;
+    this.createdMs = context.transport.now;
+    this.lastBytesMs = context.transport.now;
+  }
+
+  /** Bytes of the arena that this session causes to be held, for choosing whom to close when memory runs out. */
+  get bufferedBytes(): number {
+    return this.connection.output.heldBytes + this.parkedBytes + this.unreadBytes;
+  }
+
+  onOpen(): void {}
+
+  onBytes(start: number, end: number): number {
+    const { context, progress } = this;
+    const { reader, transport } = context;
+    const bytes = transport.arena.bytes;
+    this.lastBytesMs = transport.now;
+    let at = start;
+    while (at < end) {
+      if (this.isEnding) return end;
+      if (this.mustHold()) {
+        this.hold();
+        break;
+      }
+      const frameEnd = reader.read(bytes, at, end, progress);
+      if (frameEnd < 0) {
+        if (frameEnd === INVALID) {
+          this.onProtocolError(reader.error);
+          return end;
+        }
+        this.connection.expect(progress.need);
+        this.markUnfinished(end - at);
+        break;
+      }
+      this.unfinishedSinceMs = -1;
+      if (reader.inlineArguments !== null) {
+        if (reader.inlineArguments.length > 0 && !this.dispatchInline(reader.inlineArguments)) break;
+      } else if (reader.argumentCount > 0 && !context.dispatch(this, at, frameEnd)) {
+        this.waitForReplies();
+        break;
+      }
+      at = frameEnd;
+    }
+    this.unreadBytes = end - at;
+    return at;
+  }
+
+  onEnd(): void {
+    this.finish();
+  }
+
+  onDrain(): void {
+    this.release();
+  }
+
+  onClose(error: Error | null): void {
+    this.isClosed = true;
+    for (let pending = this.queue.shift(); pending !== undefined; pending = this.queue.shift()) {
+      if (pending.source !== null) pending.source.abandon();
+      // What is in flight stands in its connection's queue still, which gives it back with the reply.
+      if (pending.isDone || pending.source !== null) this.discard(pending);
+    }
+    this.context.onSessionClosed(this, error);
+  }
+
+  /** Puts a command that has been read into the queue. Every command read is tracked, or replied to by `reply`. */
+  track(pending: Pending, requestBytes: number): void {
+    pending.requestBytes = requestBytes;
+    this.requestBytes += requestBytes;
+    this.queue.push(pending);
+  }
+
+  /** Answers the command just read with bytes from outside the arena. */
+  reply(bytes: Uint8Array): void {
+    if (this.queue.length === 0) {
+      this.connection.output.appendBytes(bytes);
+      this.afterReplies();
+      return;
+    }
+    const pending = this.context.pendings.take(this, this.context.transport.now, false);
+    pending.replyConstant = bytes;
+    pending.isDone = true;
+    this.track(pending, 0);
+  }
+
+  /** Reads no more commands; closes when all that were read have been answered. */
+  finish(): void {
+    if (this.isEnding) return;
+    this.isEnding = true;
+    this.endingSinceMs = this.context.transport.now;
+    this.isHeld = true;
+    this.connection.pause();
+    if (this.queue.length === 0) this.connection.close();
+  }
+
+  onReply(pending: Pending, start: number, end: number): void {
+    if (this.isClosed) {
+      this.context.pendings.release(pending);
+      return;
+    }
+    if (this.queue.peek() === pending) {
+      this.queue.shift();
+      this.requestBytes -= pending.requestBytes;
+      this.connection.output.append(start, end);
+      this.context.pendings.release(pending);
+      if (this.queue.peek()?.isDone === true) this.flushHead();
+      this.afterReplies();
+      return;
+    }
+    this.park(pending, start, end);
+  }
+
+  onFailure(pending: Pending, error: Uint8Array): void {
+    if (this.isClosed) {
+      this.context.pendings.release(pending);
+      return;
+    }
+    pending.replyConstant = error;
+    this.complete(pending);
+  }
+
+  /** The reply of `pending`, which is in the queue, stands ready in it or in its source. */
+  complete(pending: Pending): void {
+    pending.isDone = true;
+    if (this.queue.peek() !== pending) return;
+    this.flushHead();
+    this.afterReplies();
+  }
+
+  awaits(connection: BackendConnection): boolean {
+    for (let index = 0; index < this.queue.length; index++) {
+      const pending = this.queue.at(index);
+      if (pending.connection === connection || pending.source?.awaits(connection) === true) return true;
+    }
+    return false;
+  }
+
+  /** Whether all that was read has been answered. */
+  get isIdle(): boolean {
+    return this.queue.length === 0;
+  }
+
+  /** A command is half there with `bytes` of it. A large one that comes steadily is given new time with each MiB. */
+  private markUnfinished(bytes: number): void {
+    if (this.unfinishedSinceMs >= 0 && bytes < this.unfinishedBytes + UNFINISHED_STEP_BYTES) return;
+    this.unfinishedSinceMs = this.context.transport.now;
+    this.unfinishedBytes = bytes;
+  }
+
+  private park(pending: Pending, start: number, end: number): void {
+    const { arena } = this.context.transport;
+    pending.connection = null;
+    const block = arena.allocate(end - start);
+    if (block < 0) {
+      this.context.counts.sessionMemoryCloses++;
+      this.connection.destroy(new SessionError('no buffer memory is left for its replies'));
+      // It stays in the queue, without a reply, and is given back when the connection is gone.
+      pending.isDone = true;
+      return;
+    }
+    arena.bytes.copyWithin(block, start, end);
+    pending.replyStart = block;
+    pending.replyBytes = end - start;
+    pending.isDone = true;
+    this.parkedBytes += end - start;
+  }
+
+  private flushHead(): void {
+    for (let head = this.queue.peek(); head?.isDone === true; head = this.queue.peek()) {
+      this.queue.shift();
+      this.requestBytes -= head.requestBytes;
+      const output = this.connection.output;
+      if (head.replyConstant !== null) {
+        output.appendBytes(head.replyConstant);
+      } else if (head.source !== null) head.source.writeReply(output);
+      else output.appendNow(head.replyStart, head.replyStart + head.replyBytes);
+      this.discard(head);
+    }
+  }
+
+  /** After bytes were appended to the output: sends them, and sees what may go on or must end. */
+  private afterReplies(): void {
+    const output = this.connection.output;
+    this.connection.flush();
+    if (output.overflowed || output.unsentBytes + this.parkedBytes > this.limits.sessionOutputHardBytes) {
+      this.context.counts.sessionOutputCloses++;
+      const limit = `sessionOutputHardBytes ${this.limits.sessionOutputHardBytes}`;
+      this.connection.destroy(new SessionError(`its unread replies exceed what may wait (${limit})`));
+      return;
+    }
+    if (this.isEnding) {
+      if (this.queue.length === 0) this.connection.close();
+    } else if (this.isHeld) this.release();
+  }
+
+  private mustHold(): boolean {
+    const { sessionCommandsMax, sessionRequestBytesMax, sessionOutputSoftBytes } = this.limits;
+    return (
+      this.queue.length >= sessionCommandsMax ||
+      this.requestBytes >= sessionRequestBytesMax ||
+      this.connection.output.unsentBytes >= sessionOutputSoftBytes
+    );
+  }
+
+  private hold(): void {
+    if (this.isHeld) return;
+    this.isHeld = true;
+    this.context.counts.sessionPauses++;
+    this.connection.pause();
+  }
+
+  private waitForReplies(): void {
+    this.waitsForReplies = true;
+    this.hold();
+  }
+
+  /** Reads on once half of every limit is free again: not one command at a time. */
+  private release(): void {
+    if (!this.isHeld || this.isEnding || this.isClosed) return;
+    const { sessionCommandsMax, sessionRequestBytesMax, sessionOutputSoftBytes } = this.limits;
+    if (this.waitsForReplies && this.queue.length > 0) return;
+    if (this.queue.length > sessionCommandsMax >> 1 || this.requestBytes > sessionRequestBytesMax >> 1) return;
+    if (this.connection.output.unsentBytes > sessionOutputSoftBytes >> 1) return;
+    this.waitsForReplies = false;
+    this.isHeld = false;
+    this.connection.resume();
+  }
+
+  /** An inline command goes on as the same command in RESP. */
+  private dispatchInline(words: Uint8Array[]): boolean {
+    const { reader, transport, dispatch } = this.context;
+    const { arena } = transport;
+    const frame = encodeCommand(words);
+    const block = arena.allocate(frame.length);
+    if (block < 0) {
+      this.connection.destroy(new SessionError('no buffer memory is left for its commands'));
+      return false;
+    }
+    arena.bytes.set(frame, block);
+    reader.read(arena.bytes, block, block + frame.length, new RequestProgress());
+    const isDone = dispatch(this, block, block + frame.length);
+    arena.settle();
+    arena.release(block, frame.length);
+    if (!isDone) this.waitForReplies();
+    return isDone;
+  }
+
+  private onProtocolError(text: string): void {
+    this.context.counts.protocolErrors++;
+    this.reply(errorReply(`ERR ${text}`));
+    this.finish();
+  }
+
+  /** Gives back a pending that stands in no queue any more. */
+  private discard(pending: Pending): void {
+    if (pending.replyBytes > 0) {
+      this.parkedBytes -= pending.replyBytes;
+      this.context.transport.arena.release(pending.replyStart, pending.replyBytes);
+    }
+    this.context.pendings.release(pending);
+  }
+}
