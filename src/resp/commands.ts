@@ -10,17 +10,22 @@ export type { CommandSpec } from './command-spec.js';
 /** All commands and subcommands, sorted by name: `COMMANDS[spec.index] === spec`. */
 export const COMMANDS: readonly CommandSpec[] = makeCommands();
 
+const NAME_BYTES_MIN = 2;
+const NAME_BYTES_MAX = 32;
+/** Names up to this length are compared in one step; they consist of letters only. */
+const LETTERS_COMPARED = 5;
+
 /**
- * Open addressing: a slot holds the index of a command plus one, 0 is empty. A subcommand is hashed with its container's
- * index, so that one table serves both. A quarter full, so that nearly every look-up ends at its first slot.
+ * Open addressing: a slot holds the index of a command plus one, 0 is empty. A subcommand is kept with its container's
+ * index, so that one table serves both. A fifth full, so that nearly every look-up ends at its first slot.
  */
 const TABLE_SIZE = 2048;
 const TABLE = new Int32Array(TABLE_SIZE);
-/** Per command: where its own name (`id` of `client|id`) lies in NAME_BYTES, and its container's index plus one. */
+/** Per command: some of its own name (`id` of `client|id`), see below, and where all of it begins in NAME_BYTES. */
+const OUTER = new Int32Array(COMMANDS.length);
+const INNER = new Int32Array(COMMANDS.length);
 const NAME_START = new Int32Array(COMMANDS.length + 1);
-const CONTAINER = new Int32Array(COMMANDS.length);
 const NAME_BYTES = fillTable();
-const NAME_BYTES_MAX = 32;
 /** Bytes of a name, or of all arguments together, that an error repeats. */
 const REPEATED_MAX = 128;
 
@@ -75,21 +80,41 @@ export function wrongArityText(spec: CommandSpec): string {
 }
 
 function find(container: number, bytes: Uint8Array, start: number, end: number): CommandSpec | null {
-  if (end - start > NAME_BYTES_MAX) return null;
-  let hash = container;
-  for (let i = start; i < end; i += 1) hash = Math.imul(hash ^ ((bytes[i] as number) | 0x20), 0x01000193);
-  for (let slot = tableSlot(hash); ; slot = (slot + 1) & (TABLE_SIZE - 1)) {
+  const length = end - start;
+  if (length < NAME_BYTES_MIN || length > NAME_BYTES_MAX) return null;
+  const outer = outerBytes(bytes, start, end);
+  const inner = innerBytes(container, bytes, start, end);
+  let slot = tableSlot(outer, inner);
+  for (;;) {
     const index = (TABLE[slot] as number) - 1;
     if (index < 0) return null;
-    if (CONTAINER[index] === container && nameEquals(index, bytes, start, end)) return COMMANDS[index] as CommandSpec;
+    if (OUTER[index] === outer && INNER[index] === inner) {
+      if (length <= LETTERS_COMPARED || nameEquals(index, bytes, start, end)) return COMMANDS[index] as CommandSpec;
+    }
+    slot = (slot + 1) & (TABLE_SIZE - 1);
   }
 }
 
-function tableSlot(hash: number): number {
-  return (hash ^ (hash >>> 15)) & (TABLE_SIZE - 1);
+// Five bytes of a name (first, second, middle, last but one, last), its length and its container fit into two integers.
+// They tell nearly all commands apart, and are all there is of a name of five letters: so most names are never gone through.
+
+function outerBytes(bytes: Uint8Array, start: number, end: number): number {
+  const first = bytes[start] as number;
+  return first | ((bytes[start + 1] as number) << 8) | ((bytes[end - 1] as number) << 16) | 0x202020;
 }
 
-/** The hash takes `\r` for `-`, so letters are compared exactly. */
+function innerBytes(container: number, bytes: Uint8Array, start: number, end: number): number {
+  const length = end - start;
+  const middle = bytes[start + (length >> 1)] as number;
+  return middle | ((bytes[end - 2] as number) << 8) | 0x2020 | (length << 16) | (container << 22);
+}
+
+function tableSlot(outer: number, inner: number): number {
+  const hash = Math.imul(outer, 0x9e3779b1) ^ Math.imul(inner, 0x85ebca6b);
+  return ((hash >>> 16) ^ hash) & (TABLE_SIZE - 1);
+}
+
+/** Setting the bit of lower case makes `-` of `\r` too: only letters may differ in it. */
 function nameEquals(index: number, bytes: Uint8Array, start: number, end: number): boolean {
   const name = NAME_START[index] as number;
   if ((NAME_START[index + 1] as number) - name !== end - start) return false;
@@ -110,10 +135,13 @@ function fillTable(): Uint8Array {
     NAME_START[spec.index] = position;
     position += ownName.length;
     names.push(ownName);
-    if (subName !== undefined) CONTAINER[spec.index] = COMMANDS.findIndex((other) => other.name === containerName) + 1;
-    let hash = CONTAINER[spec.index] as number;
-    for (let i = 0; i < ownName.length; i += 1) hash = Math.imul(hash ^ (ownName.charCodeAt(i) | 0x20), 0x01000193);
-    let slot = tableSlot(hash);
+    const container = subName === undefined ? 0 : COMMANDS.findIndex((other) => other.name === containerName) + 1;
+    const bytes = Buffer.from(ownName, 'latin1');
+    const outer = outerBytes(bytes, 0, bytes.length);
+    const inner = innerBytes(container, bytes, 0, bytes.length);
+    OUTER[spec.index] = outer;
+    INNER[spec.index] = inner;
+    let slot = tableSlot(outer, inner);
     while (TABLE[slot] !== 0) slot = (slot + 1) & (TABLE_SIZE - 1);
     TABLE[slot] = spec.index + 1;
   }
