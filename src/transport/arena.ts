@@ -60,7 +60,9 @@ export class Arena {
   /** `memory` is a multiple of UNIT_BYTES and at most ARENA_BYTES_MAX; `decommit` is null where pages cannot be given back. */
   constructor(memory: ArrayBuffer, decommit: Decommit | null = null) {
     if (memory.byteLength % UNIT_BYTES !== 0 || memory.byteLength > ARENA_BYTES_MAX || memory.byteLength === 0) {
-      throw new RangeError(`an arena takes a multiple of ${UNIT_BYTES} bytes up to ${ARENA_BYTES_MAX}, not ${memory.byteLength}`);
+      throw new RangeError(
+        `an arena takes a multiple of ${UNIT_BYTES} bytes up to ${ARENA_BYTES_MAX}, not ${memory.byteLength}`,
+      );
     }
     this.bytes = new Uint8Array(memory);
     this.words = new Int32Array(memory);
@@ -106,6 +108,20 @@ export class Arena {
     return offset;
   }
 
+  /** Makes a block over 512 KiB larger where it lies, if the memory behind it is free. Then `newSize` is its size. */
+  extend(offset: number, size: number, newSize: number): boolean {
+    if (size <= 1 << CLASS_SHIFT_MAX) return false;
+    const first = (offset >>> UNIT_SHIFT) + Math.ceil(size / UNIT_BYTES);
+    const end = (offset >>> UNIT_SHIFT) + Math.ceil(newSize / UNIT_BYTES);
+    if (end > this.unitCount) return false;
+    for (let unit = first; unit < end; unit++) if (this.unitState[unit] !== UNIT_FREE) return false;
+    if (end <= first) return true;
+    this.unitState.fill(UNIT_RUN, first, end);
+    if (this.searchFrom >= first && this.searchFrom < end) this.searchFrom = end;
+    this.usedBytes += (end - first) * UNIT_BYTES;
+    return true;
+  }
+
   /** Gives back a block; `size` is what it was asked for with (or its blockBytes). */
   release(offset: number, size: number): void {
     const unit = offset >>> UNIT_SHIFT;
@@ -122,7 +138,8 @@ export class Arena {
     this.usedBytes -= 1 << shift;
     if ((used + 1) << shift === UNIT_BYTES) this.link(unit, kind);
     // One empty slab of each class is kept, so that a lone block that comes and goes does not open and close slabs.
-    else if (used === 0 && (this.slabNext[unit] !== NONE || this.slabPrevious[unit] !== NONE)) this.closeSlab(unit, kind);
+    else if (used === 0 && (this.slabNext[unit] !== NONE || this.slabPrevious[unit] !== NONE))
+      this.closeSlab(unit, kind);
   }
 
   /**

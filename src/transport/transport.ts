@@ -98,8 +98,12 @@ export interface Transport {
   readonly timers: Timers;
   /** Monotonic milliseconds, an integer read once per turn. */
   readonly now: number;
+  /** Turns taken so far. */
+  readonly turns: number;
   /** Called at the end of each turn, after all owners and before the sends. */
   onTurnEnd: () => void;
+  /** Sessions of all workers: accepted connections, also those on their way from the worker that accepted them. */
+  totalSessions(): number;
   /** Opens a connection. Fails through `onClose`, never by throwing. */
   connect(options: ConnectOptions, owner: ConnectionOwner): Connection;
   /** Takes part in accepting from all listeners, from the next turn on. */
