@@ -8,5 +8,5 @@ import { join } from 'node:path';
 import { ROOT } from './root.mjs';
 import { orExit, setUp } from './setup.mjs';
 
-if (existsSync(join(ROOT, 'tsconfig.json'))) await orExit(setUp());
+if (existsSync(join(ROOT, 'tsconfig.json'))) await orExit(setUp);
 await import('../dist/src/main.js');

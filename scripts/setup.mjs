@@ -39,10 +39,10 @@ export function say(text) {
 /** What stops the preparation. Its message names what is missing and how to get it. */
 export class SetupError extends Error {}
 
-/** Awaits `work`; where a SetupError stops it, prints its message and ends the process. */
+/** Does `work` and returns its result; where a SetupError stops it, prints the message and ends the process. */
 export async function orExit(work) {
   try {
-    return await work;
+    return await work();
   } catch (error) {
     if (!(error instanceof SetupError)) throw error;
     say(error.message);
@@ -122,4 +122,4 @@ function lockIsAbandoned() {
   }
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await orExit(setUp());
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await orExit(setUp);

@@ -9,12 +9,15 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { redisPrograms } from './redis.mjs';
 import { ROOT } from './root.mjs';
 import { orExit, setUp } from './setup.mjs';
 
 const RAW_RESULTS = join(ROOT, '.tap', 'results.tap');
 
-await orExit(setUp());
+await orExit(setUp);
+// Here rather than in the first test that needs it: a download does not belong in a test's time.
+await orExit(redisPrograms);
 // Needs installed packages.
 const { countTests } = await import('./test-results.mjs');
 
