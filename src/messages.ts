@@ -40,26 +40,27 @@ export interface WorkerStart {
   listenDescriptors: readonly number[];
   /** Where the node driver listens. Empty for `epoll`. */
   listenEndpoints: readonly Endpoint[];
-  /** Shared by main and all workers: see transport/descriptors.ts and transport/handover.ts. Null for `node`. */
-  descriptors: SharedArrayBuffer | null;
-  handover: SharedArrayBuffer | null;
+  /** Shared by main and all workers: see transport/descriptors.ts and transport/handover.ts. */
+  descriptors: SharedArrayBuffer;
+  handover: SharedArrayBuffer;
   /** One wake-up eventfd per worker (epoll). */
   wakeDescriptors: readonly number[];
-  /** Counters of all workers: see base/metrics.ts. */
+  /** Counters of all workers, and the number of the last client: see base/metrics.ts. */
   metrics: SharedArrayBuffer;
+  clientIds: SharedArrayBuffer;
 }
 
 export type ToWorker =
-  | { kind: 'topology'; topology: TopologySnapshot }
   | { kind: 'resolved'; id: number; endpoint: Endpoint | null; error: string | null }
-  /** Stop accepting, let sessions finish what is in flight, then stop; resolves the worker's task. */
+  /** Take no more connections, let sessions finish what is in flight for so many milliseconds, then end the task. */
   | { kind: 'drain'; deadlineMs: number }
-  /** Test hook for the death of a worker: throw an error out of the loop. Sent only when RINGLEADER_TEST_HOOKS=1. */
+  /** Test hook for the death of a worker: an error that nothing catches. */
   | { kind: 'crash' };
 
 export type ToControl =
-  | { kind: 'started'; threadId: number; transport: string }
+  /** Takes connections. */
+  | { kind: 'started'; threadId: number }
   | { kind: 'resolve'; id: number; host: string; port: number }
   | { kind: 'log'; level: LogLevel; event: string; fields: Record<string, string | number | boolean | null> }
-  | { kind: 'node-state'; node: number; state: 'up' | 'down'; reason: string | null }
-  | { kind: 'drained'; sessions: number };
+  /** `reason`: the node's version when it is up, what went wrong when it is down. */
+  | { kind: 'node-state'; node: number; isUp: boolean; reason: string };

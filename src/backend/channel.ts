@@ -99,6 +99,11 @@ export class Channel implements ConnectionEvents {
     return this.state === 'ready' && this.current !== null && this.current.expired === 0;
   }
 
+  /** Commands that wait for a reply, or to be sent, on the common connection. */
+  get queued(): number {
+    return this.backlog.length + (this.current?.queue.length ?? 0);
+  }
+
   /** Whether anything is in flight or waits. */
   get isBusy(): boolean {
     if (this.backlog.length > 0 || this.retired.length > 0) return true;

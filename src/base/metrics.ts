@@ -66,3 +66,13 @@ export function readMetrics(memory: SharedArrayBuffer): Counts {
   for (let at = 0; at < values.length; at++) sums[NAMES[at % NAMES.length] as Counter] += values[at] as number;
   return sums;
 }
+
+/** Shared memory for `nextClientId`. */
+export function clientIdMemory(): SharedArrayBuffer {
+  return new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT);
+}
+
+/** A number that no other client of this process ever had; they grow. */
+export function nextClientId(memory: SharedArrayBuffer): number {
+  return Number(Atomics.add(new BigInt64Array(memory), 0, 1n)) + 1;
+}

@@ -22,9 +22,7 @@ export interface DataPlaneContext {
   random: () => number;
   resolve: ChannelContext['resolve'];
   onNodeState: (node: NodeSnapshot, isUp: boolean, reason: string) => void;
-  totalSessions: () => number;
   nextClientId: () => number;
-  onSessionEnd: () => void;
   log: (level: LogLevel, event: string, fields: Record<string, string | number | boolean | null>) => void;
 }
 
@@ -47,7 +45,7 @@ export class DataPlane {
       topology,
       counts,
       now: () => transport.now,
-      facts: () => ({ connectedClients: context.totalSessions(), clientsMax: limits.clientsMax }),
+      facts: () => ({ connectedClients: transport.totalSessions(), clientsMax: limits.clientsMax }),
     });
     this.listener = new Listener({
       transport,
@@ -56,9 +54,7 @@ export class DataPlane {
       pendings,
       reader,
       dispatch: (session, start, end) => dispatcher.dispatch(session, start, end),
-      totalSessions: context.totalSessions,
       nextClientId: context.nextClientId,
-      onSessionEnd: context.onSessionEnd,
       log: context.log,
     });
     transport.onTurnEnd = () => {

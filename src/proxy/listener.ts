@@ -7,12 +7,8 @@ import type { Acceptor, Connection, ConnectionOwner, TransportError } from '../t
 import { Session, type SessionContext, SessionError } from './session.js';
 
 export interface ListenerContext extends Omit<SessionContext, 'onSessionClosed'> {
-  /** Sessions of the whole process, this worker's included. */
-  totalSessions: () => number;
   /** A number no other client of this process ever had. */
   nextClientId: () => number;
-  /** Tells the shared table that a connection of this worker has ended. */
-  onSessionEnd: () => void;
   log: (level: LogLevel, event: string, fields: Record<string, string | number | boolean | null>) => void;
 }
 
@@ -40,11 +36,11 @@ export class Listener implements Acceptor {
 
   onConnection(connection: Connection): ConnectionOwner {
     const { context } = this;
-    if (context.totalSessions() > context.limits.clientsMax) {
+    if (context.transport.totalSessions() > context.limits.clientsMax) {
       context.counts.sessionsRefused++;
       connection.output.appendBytes(TOO_MANY_CLIENTS);
       connection.close();
-      return new Refused(context.onSessionEnd);
+      return REFUSED;
     }
     context.counts.sessionsAccepted++;
     context.counts.sessionsOpen++;
@@ -94,7 +90,6 @@ export class Listener implements Acceptor {
 
   private onSessionClosed(session: Session, error: Error | null): void {
     this.context.counts.sessionsOpen--;
-    this.context.onSessionEnd();
     this.sessions.delete(session);
     if (error instanceof SessionError) {
       this.context.log('warn', 'session-closed', { client: session.connection.remoteAddress(), reason: error.message });
@@ -137,19 +132,11 @@ export class Listener implements Acceptor {
   }
 }
 
-/** A connection that was told that there are too many. */
-class Refused implements ConnectionOwner {
-  private readonly onSessionEnd: () => void;
-  constructor(onSessionEnd: () => void) {
-    this.onSessionEnd = onSessionEnd;
-  }
-  onOpen(): void {}
-  onBytes(_start: number, end: number): number {
-    return end;
-  }
-  onEnd(): void {}
-  onDrain(): void {}
-  onClose(): void {
-    this.onSessionEnd();
-  }
-}
+/** Owns the connections that were told that there are too many. */
+const REFUSED: ConnectionOwner = {
+  onOpen: () => {},
+  onBytes: (_start, end) => end,
+  onEnd: () => {},
+  onDrain: () => {},
+  onClose: () => {},
+};

@@ -76,6 +76,7 @@ export class FakeConnection implements Connection {
   break(error: Error | null): void {
     if (this.isClosed) return;
     this.isClosed = true;
+    if (this.endpoint === null) this.transport.sessionCount--;
     this.owner?.onClose(error);
     this.output.dispose();
   }
@@ -128,7 +129,9 @@ export class FakeTransport implements Transport {
   readonly timers = new Timers();
   readonly connections: FakeConnection[] = [];
   now = 1_000;
+  turns = 0;
   acceptor: Acceptor | null = null;
+  sessionCount = 0;
   onTurnEnd: () => void = () => {};
   private readonly deferred: (() => void)[] = [];
 
@@ -147,6 +150,7 @@ export class FakeTransport implements Transport {
   accept(): FakeConnection {
     const connection = new FakeConnection(this, null, false);
     if (this.acceptor === null) throw new Error('nobody accepts');
+    this.sessionCount++;
     connection.owner = this.acceptor.onConnection(connection);
     return connection;
   }
@@ -168,6 +172,10 @@ export class FakeTransport implements Transport {
 
   later(action: () => void): void {
     this.deferred.push(action);
+  }
+
+  totalSessions(): number {
+    return this.sessionCount;
   }
 
   startAccepting(acceptor: Acceptor): void {

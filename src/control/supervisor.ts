@@ -1,0 +1,276 @@
+/**
+ * Runs the data plane: one never-ending task per thread of a pinned piscina pool. Makes what all workers share, starts
+ * them, answers their questions, buries and replaces those that die, and ends them in order.
+ *
+ *   starting --started--> running --error--> buried: thread's exit awaited, its descriptors closed, its memory unmapped
+ *                            |                          |
+ *                            | stop()                   +--> starting (same index)
+ *                            v
+ *                        draining --task resolves--> ended
+ */
+
+import { lookup } from 'node:dns/promises';
+import { once } from 'node:events';
+import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
+import type { Logger } from 'pino';
+import { Piscina } from 'piscina';
+import { type Endpoint, formatEndpoint } from '../base/endpoint.js';
+import { clientIdMemory, metricsMemory } from '../base/metrics.js';
+import type { Config } from '../config.js';
+import type { ToControl, TopologySnapshot, ToWorker, WorkerStart } from '../messages.js';
+import { planTopology } from '../routing/topology.js';
+import { chooseTransport } from '../transport/choose.js';
+import { createDescriptors, Descriptors } from '../transport/descriptors.js';
+import { buryWorker, createHandover, Handover } from '../transport/handover.js';
+import { closeListener, type Listener, openListener } from '../transport/listener.js';
+import { openWake, system } from '../transport/system.js';
+import { NodeHealth } from './health.js';
+import { LogRelay } from './log-relay.js';
+
+/** A worker that died is replaced at once, but not more often than this (milliseconds). */
+const RESTART_INTERVAL_MS = 500;
+/** How long after the drain limit a worker may take to end before its thread is terminated, milliseconds. */
+const DRAIN_GRACE_MS = 2_000;
+
+interface RunningWorker {
+  index: number;
+  port: MessagePort;
+  thread: Worker | null;
+  startedMs: number;
+  /** Resolves when the worker takes connections, rejects when it ends before. */
+  started: Promise<void>;
+  /** Resolves when its task has ended in order or it has been buried. */
+  ended: Promise<void>;
+}
+
+/** A running proxy. */
+export interface Ringleader {
+  /** The addresses it listens on, ports filled in. */
+  readonly endpoints: readonly Endpoint[];
+  readonly transport: 'epoll' | 'node';
+  /** Whether it takes connections and holds a topology. */
+  ready(): boolean;
+  /** Takes no new connections, lets what is in flight finish, ends. Resolves with the exit code. */
+  stop(): Promise<number>;
+  /** Test hook: an uncaught error in that worker. */
+  crashWorker(index: number): void;
+  /** The workers' counters, added up. */
+  readonly metrics: SharedArrayBuffer;
+}
+
+/** Starts the proxy. Rejects with a plain-worded error when it cannot listen or a worker cannot start. */
+export async function startRingleader(options: { config: Config; log: Logger }): Promise<Ringleader> {
+  const supervisor = new Supervisor(options.config, options.log);
+  await supervisor.start();
+  return supervisor;
+}
+
+class Supervisor implements Ringleader {
+  endpoints: readonly Endpoint[] = [];
+  readonly metrics: SharedArrayBuffer;
+  readonly transport: 'epoll' | 'node';
+
+  private readonly config: Config;
+  private readonly log: Logger;
+  private readonly relay: LogRelay;
+  private readonly topology: TopologySnapshot;
+  private readonly health: NodeHealth;
+  private readonly workerCount: number;
+  private readonly pool: Piscina;
+  private readonly descriptorMemory: SharedArrayBuffer;
+  private readonly handoverMemory: SharedArrayBuffer;
+  private readonly clientIds = clientIdMemory();
+  private readonly wakes: number[] = [];
+  private readonly descriptors: Descriptors;
+  private readonly handover: Handover;
+  private listeners: Listener[] = [];
+  private workers: (RunningWorker | null)[];
+  private state: 'starting' | 'running' | 'stopping' = 'starting';
+
+  constructor(config: Config, log: Logger) {
+    this.config = config;
+    this.log = log;
+    this.relay = new LogRelay(log);
+    const choice = chooseTransport(config.transport, config.workers);
+    this.transport = choice.kind;
+    this.workerCount = choice.workers;
+    log.info({ transport: choice.kind, workers: choice.workers, reason: choice.reason }, 'transport');
+    this.topology = planTopology(config, 1);
+    this.health = new NodeHealth(log, this.topology);
+    this.metrics = metricsMemory(this.workerCount);
+    this.descriptorMemory = createDescriptors(this.workerCount);
+    this.handoverMemory = createHandover(this.workerCount);
+    if (this.transport === 'epoll') for (let index = 0; index < this.workerCount; index++) this.wakes.push(openWake());
+    this.descriptors = new Descriptors(this.descriptorMemory);
+    this.handover = new Handover(this.handoverMemory, this.descriptors, this.wakes);
+    this.workers = new Array<RunningWorker | null>(this.workerCount).fill(null);
+    this.pool = new Piscina({
+      filename: new URL('../worker.js', import.meta.url).href,
+      minThreads: this.workerCount,
+      maxThreads: this.workerCount,
+      idleTimeout: Number.POSITIVE_INFINITY,
+      concurrentTasksPerWorker: 1,
+      atomics: 'disabled',
+    });
+    // Deaths are seen by the promise of the task; without a listener the pool's own event would end the process.
+    this.pool.on('error', () => {});
+  }
+
+  async start(): Promise<void> {
+    try {
+      if (this.transport === 'epoll') {
+        for (const endpoint of this.config.listen) this.listeners.push(openListener(endpoint));
+        this.endpoints = this.listeners.map((listener) => listener.endpoint);
+      } else {
+        this.endpoints = this.config.listen;
+      }
+      const starting = this.workers.map((_, index) => this.startWorker(index));
+      await Promise.all(starting.map((worker) => worker.started));
+    } catch (error) {
+      await this.cleanUp();
+      throw error;
+    }
+    this.state = 'running';
+    this.log.info({ listen: this.endpoints.map(formatEndpoint), nodes: this.topology.nodes.length }, 'listening');
+  }
+
+  ready(): boolean {
+    return this.state === 'running' && this.workers.some((worker) => worker !== null);
+  }
+
+  crashWorker(index: number): void {
+    this.tell(index, { kind: 'crash' });
+  }
+
+  async stop(): Promise<number> {
+    if (this.state === 'stopping') return 0;
+    this.state = 'stopping';
+    const { drainTimeoutMs } = this.config;
+    this.log.info({ drainTimeoutMs }, 'stopping');
+    const ended = this.workers.flatMap((worker) => (worker === null ? [] : [worker.ended]));
+    for (let index = 0; index < this.workerCount; index++)
+      this.tell(index, { kind: 'drain', deadlineMs: drainTimeoutMs });
+    let timer: NodeJS.Timeout | undefined;
+    const limit = new Promise<'late'>((resolve) => {
+      timer = setTimeout(() => resolve('late'), drainTimeoutMs + DRAIN_GRACE_MS);
+    });
+    const outcome = await Promise.race([Promise.all(ended), limit]);
+    clearTimeout(timer);
+    if (outcome === 'late') this.log.error('a worker did not end within the drain limit; it is terminated');
+    await this.cleanUp();
+    this.log.info('stopped');
+    return outcome === 'late' ? 1 : 0;
+  }
+
+  private startWorker(index: number): RunningWorker {
+    const { port1, port2 } = new MessageChannel();
+    const start: WorkerStart = {
+      index,
+      port: port2,
+      transport: this.transport,
+      topology: this.topology,
+      limits: this.config.limits,
+      listenDescriptors: this.listeners.map((listener) => listener.descriptor),
+      listenEndpoints: this.transport === 'node' ? this.config.listen : [],
+      descriptors: this.descriptorMemory,
+      handover: this.handoverMemory,
+      wakeDescriptors: this.wakes,
+      metrics: this.metrics,
+      clientIds: this.clientIds,
+    };
+    const worker: RunningWorker = {
+      index,
+      port: port1,
+      thread: null,
+      startedMs: performance.now(),
+      started: Promise.resolve(),
+      ended: Promise.resolve(),
+    };
+    const task = this.pool.run(start, { transferList: [port2] }) as Promise<void>;
+    const greeted = new Promise<void>((resolve) => {
+      port1.on('message', (message: ToControl) => this.onMessage(worker, message, resolve));
+    });
+    worker.ended = task.then(
+      () => port1.close(),
+      (error: Error) => this.bury(worker, error),
+    );
+    worker.started = Promise.race([
+      greeted,
+      task.then(() => {
+        throw new Error(`worker ${index} ended before it took connections`);
+      }),
+    ]);
+    worker.started.catch(() => {});
+    this.workers[index] = worker;
+    return worker;
+  }
+
+  private onMessage(worker: RunningWorker, message: ToControl, greeted: () => void): void {
+    switch (message.kind) {
+      case 'started':
+        worker.thread = this.pool.threads.find((thread) => thread.threadId === message.threadId) ?? null;
+        greeted();
+        return;
+      case 'resolve':
+        void this.resolve(worker, message.id, message.host, message.port);
+        return;
+      case 'log':
+        this.relay.write(message.level, message.event, message.fields);
+        return;
+      case 'node-state':
+        this.health.report(worker.index, message.node, message.isUp, message.reason);
+        return;
+    }
+  }
+
+  private async resolve(worker: RunningWorker, id: number, host: string, port: number): Promise<void> {
+    let reply: ToWorker;
+    try {
+      const { address } = await lookup(host);
+      reply = { kind: 'resolved', id, endpoint: { kind: 'tcp', host: address, port }, error: null };
+    } catch (error) {
+      reply = { kind: 'resolved', id, endpoint: null, error: error instanceof Error ? error.message : String(error) };
+    }
+    worker.port.postMessage(reply);
+  }
+
+  private tell(index: number, message: ToWorker): void {
+    this.workers[index]?.port.postMessage(message);
+  }
+
+  /** Closes what a dead worker left open, and starts another in its place. */
+  private async bury(worker: RunningWorker, error: Error): Promise<void> {
+    const { index, thread } = worker;
+    this.workers[index] = null;
+    this.handover.leave(index);
+    // A thread that still runs could use memory that is unmapped below.
+    if (thread !== null && thread.threadId !== -1) await once(thread, 'exit');
+    worker.port.close();
+    const { sessions, descriptors } = buryWorker(index, this.descriptors, this.handover);
+    this.health.forget(index);
+    this.log.error({ worker: index, sessions, descriptors, err: error }, 'worker-died');
+    if (this.state !== 'running') return;
+    const waitMs = Math.max(0, RESTART_INTERVAL_MS - (performance.now() - worker.startedMs));
+    await new Promise((resolve) => setTimeout(resolve, waitMs));
+    if (this.state !== 'running') return;
+    const next = this.startWorker(index);
+    next.started.then(
+      () => this.log.info({ worker: index }, 'worker-restarted'),
+      () => {},
+    );
+  }
+
+  private async cleanUp(): Promise<void> {
+    await this.pool.destroy();
+    for (let index = 0; index < this.workerCount; index++) {
+      this.handover.leave(index);
+      if (this.transport !== 'epoll') continue;
+      this.handover.closeWaiting(index);
+      this.descriptors.closeAll(index);
+    }
+    for (const listener of this.listeners) closeListener(listener);
+    for (const wake of this.wakes) system().close(wake);
+    for (const worker of this.workers) worker?.port.close();
+    this.relay.stop();
+  }
+}

@@ -1,0 +1,67 @@
+/**
+ * The task of one data-plane thread: builds a data plane on a driver, ties it to the control plane's messages, and runs
+ * until it is told to drain. An error that nothing catches ends the thread; the supervisor starts another.
+ */
+import { threadId } from 'node:worker_threads';
+import type { LogLevel } from './base/log-event.js';
+import { Metrics, nextClientId } from './base/metrics.js';
+import type { ToControl, ToWorker, WorkerStart } from './messages.js';
+import { DataPlane } from './proxy/data-plane.js';
+import { createTransport } from './transport/create.js';
+
+const PUBLISH_MS = 500;
+
+export default async function worker(start: WorkerStart): Promise<void> {
+  const { port, index, limits, topology } = start;
+  const metrics = new Metrics(start.metrics, index);
+  const transport = createTransport(start);
+  const tell = (message: ToControl) => port.postMessage(message);
+
+  let lastResolve = 0;
+  const resolving = new Map<number, (host: string | null, error: string | null) => void>();
+  const plane = new DataPlane({
+    transport,
+    topology,
+    limits,
+    counts: metrics.counts,
+    random: Math.random,
+    resolve: (host, hostPort, done) => {
+      resolving.set(++lastResolve, done);
+      tell({ kind: 'resolve', id: lastResolve, host, port: hostPort });
+    },
+    onNodeState: (node, isUp, reason) => tell({ kind: 'node-state', node: node.index, isUp, reason }),
+    nextClientId: () => nextClientId(start.clientIds),
+    log: (level: LogLevel, event, fields) => tell({ kind: 'log', level, event, fields }),
+  });
+
+  const publish = () => {
+    metrics.counts.memoryBytes = transport.arena.usedBytes;
+    metrics.publish();
+    transport.timers.set(transport.now + PUBLISH_MS, publish);
+  };
+
+  await new Promise<void>((resolve) => {
+    port.on('message', (message: ToWorker) => {
+      switch (message.kind) {
+        case 'resolved': {
+          const done = resolving.get(message.id);
+          resolving.delete(message.id);
+          done?.(message.endpoint?.kind === 'tcp' ? message.endpoint.host : null, message.error);
+          return;
+        }
+        case 'drain':
+          plane.drain(transport.now + message.deadlineMs, resolve);
+          return;
+        case 'crash':
+          throw new Error('a crash was asked for');
+      }
+    });
+    plane.start();
+    publish();
+    transport.start();
+    tell({ kind: 'started', threadId });
+  });
+  metrics.publish();
+  await transport.stop();
+  port.close();
+}
