@@ -123,6 +123,8 @@ export class Channel implements ConnectionEvents {
     this.expireBacklog(now - limits.queueTimeoutMs);
     if (connection !== null && this.state === 'ready') {
       this.expireConnection(connection, now);
+      if (connection.expired === 0) this.report(true, this.version);
+      else this.report(false, `it has not answered for ${limits.requestTimeoutMs} ms`);
       if (now - connection.lastSendMs > limits.idlePingMs && connection.queue.length === 0) connection.ping();
     }
     for (const retired of [...this.retired]) this.expireConnection(retired, now);
