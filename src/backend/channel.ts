@@ -245,7 +245,7 @@ export class Channel implements ConnectionEvents {
     const connection = this.current;
     if (this.state === 'ready' && connection !== null) {
       if (connection.expired > 0) {
-        const silentMs = this.context.transport.now - connection.lastReplyMs;
+        const silentMs = this.context.transport.now - connection.lastBytesMs;
         return this.nodeDown(`it has not answered for ${silentMs} ms`);
       }
       if (this.isFull(connection)) return this.overloaded();
@@ -301,8 +301,13 @@ export class Channel implements ConnectionEvents {
     for (let pending = younger.shift(); pending !== undefined; pending = younger.shift()) this.backlog.push(pending);
   }
 
+  /**
+   * A node that sends nothing while replies are awaited is given up on. One that sends is only busy: a command behind a
+   * gigabyte of other replies waits for them, as it would at the node itself.
+   */
   private expireConnection(connection: BackendConnection, now: number): void {
     const { limits, counts } = this.context;
+    if (now - connection.lastBytesMs <= limits.requestTimeoutMs) return;
     const mustClose = connection.expire(now - limits.requestTimeoutMs, (pending) => {
       counts.commandsTimedOut++;
       const reason = `it did not answer within ${limits.requestTimeoutMs} ms`;
@@ -311,7 +316,7 @@ export class Channel implements ConnectionEvents {
     const oldest = connection.queue.peek();
     const isStalled = oldest !== undefined && now - oldest.arrivedMs > limits.stallTimeoutMs;
     if (mustClose || isStalled) {
-      connection.destroy(new BackendError(`it has not answered for ${now - connection.lastReplyMs} ms`));
+      connection.destroy(new BackendError(`it has not answered for ${now - connection.lastBytesMs} ms`));
     }
   }
 

@@ -56,8 +56,8 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
   readonly queue = new Fifo<Pending>();
   /** Tombstones at the front of the queue. */
   expired = 0;
-  /** When the last reply came, and when the last command was enqueued, in the transport's milliseconds. */
-  lastReplyMs: number;
+  /** When bytes last came, and when the last command was enqueued, in the transport's milliseconds. */
+  lastBytesMs: number;
   lastSendMs: number;
   readonly connection: Connection;
 
@@ -87,7 +87,7 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
     this.limits = limits;
     this.protocol = protocol;
     this.credentials = credentials;
-    this.lastReplyMs = transport.now;
+    this.lastBytesMs = transport.now;
     this.lastSendMs = transport.now;
     this.connection = transport.connect({ endpoint, timeoutMs: limits.connectTimeoutMs, retaining: true }, this);
   }
@@ -138,6 +138,7 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
   onBytes(start: number, end: number): number {
     const bytes = this.transport.arena.bytes;
     const progress = this.progress;
+    this.lastBytesMs = this.transport.now;
     let at = start;
     let answered: number | null = null;
     while (at < end) {
@@ -168,7 +169,6 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
       at = frameEnd;
     }
     if (answered !== null) {
-      this.lastReplyMs = this.transport.now;
       this.connection.output.releaseTo(answered);
       if (this.state === 'retired' && this.queue.length === 0) this.finish();
     }
@@ -202,8 +202,8 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
   }
 
   /**
-   * Gives up on the replies older than `oldestMs`: their owners get `error`, tombstones take their places. Stops at the
-   * first that was not wholly sent and returns true: the node does not even read, and only a closed connection keeps
+   * Gives up on the commands that came before `oldestMs`: their owners get `error`, tombstones take their places. Stops at
+   * the first that was not wholly sent and returns true: the node does not even read, and only a closed connection keeps
    * such a command from being carried out after its client was told that it was not.
    */
   expire(oldestMs: number, error: (pending: Pending) => Uint8Array): boolean {

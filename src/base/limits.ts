@@ -26,9 +26,9 @@ export interface Limits {
   connectTimeoutMs: number;
   /** Milliseconds a command may wait to be sent to a node that is being connected to. */
   queueTimeoutMs: number;
-  /** Milliseconds from a command's arrival to its reply. */
+  /** Milliseconds that a node may send nothing while a reply is awaited; then the commands that wait so long fail. */
   requestTimeoutMs: number;
-  /** Milliseconds after which a connection whose oldest reply has not come is given up. */
+  /** As requestTimeoutMs, and then the connection is closed. */
   stallTimeoutMs: number;
   /** Milliseconds of silence after which a node's connection is tried with PING. */
   idlePingMs: number;
