@@ -1,14 +1,13 @@
 /** Builds the driver that a worker was told to run. */
 import type { WorkerStart } from '../messages.js';
 import { EpollTransport } from './epoll.js';
+import { NodeTransport } from './node.js';
 import type { Transport } from './transport.js';
 
 export function createTransport(start: WorkerStart): Transport {
-  return new EpollTransport({
-    worker: start.index,
-    listenDescriptors: start.listenDescriptors,
-    descriptors: start.descriptors,
-    handover: start.handover,
-    wakeDescriptors: start.wakeDescriptors,
-  });
+  const { index: worker, handover } = start;
+  if (start.transport === 'node')
+    return new NodeTransport({ worker, listenEndpoints: start.listenEndpoints, handover });
+  const { listenDescriptors, descriptors, wakeDescriptors } = start;
+  return new EpollTransport({ worker, listenDescriptors, descriptors, handover, wakeDescriptors });
 }

@@ -3,9 +3,10 @@
  *
  *   epoll_wait -> events -> resumed -> timers -> onTurnEnd -> settle -> one send per connection -> onClose -> again
  *
- * The thread waits in the kernel, where Node cannot reach it. So libuv's own descriptor is in the epoll set: a message,
- * terminate() or the end of the process wake the wait, and the loop returns to Node. It does so as well after an empty
- * wait, and at least every 64 turns or millisecond. Promises and Node's timers do not run while it waits: a worker uses none.
+ * The thread waits in the kernel, where Node cannot reach it. So libuv's own descriptor is in the epoll set, and libuv's
+ * own time-out bounds the wait: a message, terminate(), the end of the process, a timer or setImmediate end it, and the
+ * loop returns to Node. It does so as well after an empty wait, and at least every 64 turns or millisecond.
+ * What it cannot see are promises: one that is resolved inside a turn may go on only after the next event. Owners use none.
  */
 import { Timers } from '../base/timers.js';
 import type { Arena } from './arena.js';
@@ -15,19 +16,17 @@ import { EpollConnection, type EpollHost } from './epoll-connection.js';
 import { Handover } from './handover.js';
 import { ReceiveBlock } from './inbox.js';
 import { Poll } from './poll.js';
-import { EPOLLIN, mapArena, type System, system } from './system.js';
+import { EPOLLIN, mapArena, type NodeLoop, type System, system } from './system.js';
 import type { Acceptor, Connection, ConnectionOwner, ConnectOptions, Transport } from './transport.js';
 import { TurnList } from './turn-list.js';
 
 const TURNS_MAX = 64;
 /** Milliseconds of turns without a look at Node. */
 const TURNS_MS = 1;
-/** Milliseconds to wait in the kernel where libuv's descriptor cannot be had. */
+/** Milliseconds to wait in the kernel where libuv's loop cannot be seen. */
 const BLIND_WAIT_MS = 50;
 /** Longest wait in the kernel (its parameter is an int), in milliseconds. */
 const WAIT_MAX_MS = 2 ** 30;
-/** Milliseconds after which memory that has become free goes back to the system. */
-const TRIM_MS = 1_000;
 
 export interface EpollOptions {
   /** Index of the worker in the shared tables. */
@@ -69,11 +68,9 @@ export class EpollTransport implements Transport, EpollHost {
   private readonly connections: (EpollConnection | null)[] = [];
   private connectionCount = 0;
   private readonly accepting: EpollAcceptor;
-  /** libuv's descriptor, or -1. */
-  private readonly backendDescriptor: number;
+  private readonly nodeLoop: NodeLoop | null;
   private nodeWaits = false;
   private started = false;
-  private trimDue = false;
   private onStopped: (() => void) | null = null;
 
   /** Throws a TransportError where the system refuses. */
@@ -90,8 +87,8 @@ export class EpollTransport implements Transport, EpollHost {
     this.poll = new Poll(mapped, this.descriptors, options.worker);
     const wakeDescriptor = options.wakeDescriptors[options.worker] as number;
     this.accepting = new EpollAcceptor(this, this.sessions, options.listenDescriptors, wakeDescriptor);
-    const backend = this.calls.backendDescriptor();
-    this.backendDescriptor = backend >= 0 && this.poll.add(backend, EPOLLIN) === null ? backend : -1;
+    const nodeLoop = this.calls.nodeLoop();
+    this.nodeLoop = nodeLoop !== null && this.poll.add(nodeLoop.descriptor, EPOLLIN) === null ? nodeLoop : null;
   }
 
   totalSessions(): number {
@@ -166,7 +163,7 @@ export class EpollTransport implements Transport, EpollHost {
       const descriptor = this.poll.descriptorOf(index);
       const connection = this.connections[descriptor];
       if (connection !== undefined && connection !== null) connection.onEvents(this.poll.eventsOf(index));
-      else if (descriptor === this.backendDescriptor) this.nodeWaits = true;
+      else if (descriptor === this.nodeLoop?.descriptor) this.nodeWaits = true;
       else this.accepting.onEvent(descriptor);
     }
     if (this.resumed.count > 0) this.takeUpResumed();
@@ -177,7 +174,6 @@ export class EpollTransport implements Transport, EpollHost {
     for (let index = 0; index < dirty.count; index++) dirty.take(index).sendTurn();
     dirty.count = 0;
     if (this.closing.count > 0) this.concludeClosing();
-    if (count > 0 && !this.trimDue) this.planTrim();
   }
 
   private takeUpResumed(): void {
@@ -199,17 +195,9 @@ export class EpollTransport implements Transport, EpollHost {
   /** Milliseconds that the kernel may keep us: none while something is due that no event will tell of. */
   private waitMs(): number {
     if (this.dirty.count > 0 || this.closing.count > 0 || this.resumed.count > 0) return 0;
-    const waitMax = this.backendDescriptor >= 0 ? WAIT_MAX_MS : BLIND_WAIT_MS;
-    return Math.min(Math.max(this.timers.nextDueMs() - this.now, 0), waitMax);
-  }
-
-  /** One timer after activity: an idle worker sleeps for good. */
-  private planTrim(): void {
-    this.trimDue = true;
-    this.timers.set(this.now + TRIM_MS, () => {
-      this.trimDue = false;
-      this.arena.trim();
-    });
+    const waitMs = this.timers.nextDueMs() - this.now;
+    if (waitMs <= 0) return 0;
+    return Math.min(waitMs, this.nodeLoop === null ? BLIND_WAIT_MS : this.nodeLoop.waitMs(), WAIT_MAX_MS);
   }
 
   private finishStopping(): void {

@@ -69,7 +69,7 @@ export class SessionCounts {
 
 export class Handover extends SessionCounts {
   private readonly descriptors: Descriptors;
-  /** Eventfd of each worker. */
+  /** Eventfd of each worker; none with the node driver, which hands nothing over. */
   private readonly wakeDescriptors: readonly number[];
   /** Workers that were sent something since `wakeReceivers`. */
   private readonly sentTo: Uint8Array;
@@ -150,11 +150,19 @@ export class Handover extends SessionCounts {
     this.receive(worker, close);
   }
 
+  /** The worker's thread has ended, and `sessions` of its sessions were closed. */
+  bury(worker: number, sessions: number): void {
+    // With the node driver all ended with the thread, and none are on their way.
+    this.add(worker, -(this.wakeDescriptors.length === 0 ? this.of(worker) : sessions));
+    this.haveAllLook();
+  }
+
   /** Has every worker look through the table for connections that are on their way to it but in no ring. */
-  haveAllLook(): void {
+  private haveAllLook(): void {
     for (let worker = 0; worker < this.workers; worker++) {
       Atomics.store(this.words, this.word(worker, LOOK), 1);
-      wake(this.wakeDescriptors[worker] as number);
+      const descriptor = this.wakeDescriptors[worker];
+      if (descriptor !== undefined) wake(descriptor);
     }
   }
 
@@ -211,7 +219,6 @@ export function buryWorker(
 ): { descriptors: number; sessions: number } {
   handover.leave(worker);
   const closed = descriptors.closeAll(worker);
-  handover.add(worker, -closed.sessions);
-  handover.haveAllLook();
+  handover.bury(worker, closed.sessions);
   return closed;
 }

@@ -1,5 +1,9 @@
-/** Listening sockets. The main thread opens and closes them; all workers accept from the same descriptor. */
+/**
+ * Listening sockets. The main thread opens and closes them; all workers accept from the same descriptor. (With the node
+ * driver workers listen themselves; the main thread then only tries beforehand whether they can.)
+ */
 import { lstatSync, unlinkSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
 import { type Endpoint, formatEndpoint } from '../base/endpoint.js';
 import {
   AF_INET6,
@@ -80,11 +84,36 @@ export function closeListener(listener: Listener): void {
   system().close(listener.descriptor);
 }
 
+/**
+ * Tries whether the node driver can listen at `endpoint`, and leaves it free again. Resolves with the endpoint, with the
+ * port that was chosen if it was asked for port 0. Rejects with a TransportError in plain words.
+ */
+export async function tryListener(endpoint: Endpoint): Promise<Endpoint> {
+  const where = `cannot listen on ${formatEndpoint(endpoint)}`;
+  if (endpoint.kind === 'unix' && isSocketFile(endpoint, where)) await removeStaleByNet(endpoint, where);
+  const server = createServer();
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.once('listening', resolve);
+      server.listen(
+        endpoint.kind === 'unix' ? endpoint.path : { host: endpoint.host, port: endpoint.port, ipv6Only: true },
+      );
+    });
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const name = code ?? 'EIO';
+    throw new TransportError(name, `${where}: ${WORDS[name] ?? message}`);
+  }
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  const hasPort = endpoint.kind === 'tcp' && address !== null && typeof address === 'object';
+  return hasPort ? { ...endpoint, port: address.port } : endpoint;
+}
+
 /** A file that a dead process left is removed; one that somebody listens on, or that is no socket, is an error. */
 function removeStale(endpoint: Endpoint & { kind: 'unix' }, where: string): void {
-  const stat = lstatSync(endpoint.path, { throwIfNoEntry: false });
-  if (stat === undefined) return;
-  if (!stat.isSocket()) throw new TransportError('EEXIST', `${where}: the file exists and is not a socket`);
+  if (!isSocketFile(endpoint, where)) return;
   const calls = system();
   const address = encodeAddress(endpoint);
   const probe = calls.socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -92,21 +121,48 @@ function removeStale(endpoint: Endpoint & { kind: 'unix' }, where: string): void
   const code = calls.connect(probe, address.bytes, address.length) < 0 ? calls.errno() : 0;
   calls.close(probe);
   // Anything but a refusal (a full backlog, a missing permission) means that somebody is there or that we may not know.
-  if (code !== ECONNREFUSED) throw new TransportError('EADDRINUSE', `${where}: another process listens there`);
+  if (code !== ECONNREFUSED) throw inUse(where);
   unlinkSync(endpoint.path);
 }
 
+async function removeStaleByNet(endpoint: Endpoint & { kind: 'unix' }, where: string): Promise<void> {
+  const code = await new Promise<string | null>((resolve) => {
+    const socket = connect(endpoint.path);
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(null);
+    });
+    socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? null));
+  });
+  if (code !== 'ECONNREFUSED') throw inUse(where);
+  unlinkSync(endpoint.path);
+}
+
+/** False when there is no file; an error when there is one that is no socket. */
+function isSocketFile(endpoint: Endpoint & { kind: 'unix' }, where: string): boolean {
+  const stat = lstatSync(endpoint.path, { throwIfNoEntry: false });
+  if (stat === undefined) return false;
+  if (!stat.isSocket()) throw new TransportError('EEXIST', `${where}: the file exists and is not a socket`);
+  return true;
+}
+
+function inUse(where: string): TransportError {
+  return new TransportError('EADDRINUSE', `${where}: ${IN_USE}`);
+}
+
 function listenError(where: string, code: number): TransportError {
-  const words: Record<string, string> = {
-    EADDRINUSE: 'the address is in use by another process',
-    EACCES: 'permission denied (ports below 1024 and foreign directories need privileges)',
-    EADDRNOTAVAIL: 'this machine has no such address',
-    ENOENT: 'its directory does not exist',
-    EMFILE: 'the process has no file descriptor left (ulimit -n)',
-    EAFNOSUPPORT: 'this machine does not speak this address family (IPv6 is off)',
-    EROFS: 'the file system is read-only',
-  };
   const name = errnoName(code);
-  const text = words[name];
+  const text = WORDS[name];
   return text === undefined ? systemError(where, code) : new TransportError(name, `${where}: ${text}`);
 }
+
+const IN_USE = 'another process listens there';
+const WORDS: Record<string, string> = {
+  EADDRINUSE: IN_USE,
+  EACCES: 'permission denied (ports below 1024 and foreign directories need privileges)',
+  EADDRNOTAVAIL: 'this machine has no such address',
+  ENOENT: 'its directory does not exist',
+  EMFILE: 'the process has no file descriptor left (ulimit -n)',
+  EAFNOSUPPORT: 'this machine does not speak this address family (IPv6 is off)',
+  EROFS: 'the file system is read-only',
+};

@@ -100,8 +100,16 @@ export interface System {
   errorText(code: number): string;
   /** An ArrayBuffer over memory that stays mapped for as long as the buffer is used. */
   view(address: number, length: number): ArrayBuffer;
-  /** The descriptor that becomes readable when this thread's libuv loop has something to do, or -1. */
-  backendDescriptor(): number;
+  /** This thread's libuv loop, or null where Node does not show it. */
+  nodeLoop(): NodeLoop | null;
+}
+
+/** Node's own event loop, as one sees it who waits in its stead. */
+export interface NodeLoop {
+  /** Becomes readable when something has come for Node: a message, the end of a thread pool's work, terminate(). */
+  readonly descriptor: number;
+  /** Milliseconds until Node has something to do that `descriptor` does not tell of (its timers, setImmediate), or Infinity. */
+  waitMs(): number;
 }
 
 let loaded: System | null = null;
@@ -290,16 +298,26 @@ function load(): System {
     );
   }
   const libc = koffi.load(null);
-  const backendDescriptor = (): number => {
-    // Private to Node but stable since 10: where they are missing, the loop looks at Node every 50 ms instead.
+  const nodeLoop = (): NodeLoop | null => {
+    // Private to Node but there since version 10. Where they are missing, the driver looks at Node every 50 ms instead.
     try {
       const getLoop = libc.func('napi_get_uv_event_loop', 'int', ['uintptr_t', 'void *']);
       const getDescriptor = libc.func('uv_backend_fd', 'int', ['uintptr_t']);
-      const loop = Buffer.alloc(8);
-      if (getLoop(koffi.node.env, loop) !== 0) return -1;
-      return getDescriptor(loop.readBigUInt64LE(0)) as number;
+      const getTimeout = libc.func('uv_backend_timeout', 'int', ['uintptr_t']);
+      const isAlive = libc.func('uv_loop_alive', 'int', ['uintptr_t']);
+      const pointer = Buffer.alloc(8);
+      if (getLoop(koffi.node.env, pointer) !== 0) return null;
+      const loop = Number(pointer.readBigUInt64LE(0));
+      const descriptor: number = getDescriptor(loop);
+      const waitMs = (): number => {
+        const timeoutMs: number = getTimeout(loop);
+        if (timeoutMs < 0) return Number.POSITIVE_INFINITY;
+        // A loop that has nothing at all to wait for says 0 as well.
+        return timeoutMs === 0 && isAlive(loop) === 0 ? Number.POSITIVE_INFINITY : timeoutMs;
+      };
+      return descriptor < 0 ? null : { descriptor, waitMs };
     } catch {
-      return -1;
+      return null;
     }
   };
   return {
@@ -330,6 +348,6 @@ function load(): System {
     inetToText: libc.func('inet_ntop', 'str', ['int', 'void *', 'void *', 'uint32_t']),
     errorText: libc.func('strerror', 'str', ['int']),
     view: (address, length) => koffi.view(address, length),
-    backendDescriptor,
+    nodeLoop,
   };
 }

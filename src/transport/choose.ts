@@ -1,0 +1,57 @@
+/** Which driver runs, and why: decided once by the main thread, said in the log. */
+import { EPOLL_CLOEXEC, mapArena, openWake, system, systemError, unmapArena } from './system.js';
+import { TransportError } from './transport.js';
+
+export interface TransportChoice {
+  kind: 'epoll' | 'node';
+  /** For the log: `asked for by the configuration`, `koffi does not load: …`. */
+  reason: string;
+  /** As many as asked for, or 1 where only one can listen. */
+  workers: number;
+}
+
+/** Throws a TransportError when `epoll` is asked for and cannot be had; `auto` falls back to node. */
+export function chooseTransport(wanted: 'auto' | 'epoll' | 'node', workers: number): TransportChoice {
+  if (wanted === 'node') return nodeChoice('asked for by the configuration', workers);
+  const obstacle = epollObstacle();
+  if (obstacle === null) {
+    const reason = wanted === 'auto' ? 'the fastest that this system allows' : 'asked for by the configuration';
+    return { kind: 'epoll', reason, workers };
+  }
+  if (wanted === 'epoll') {
+    throw new TransportError(obstacle.code, `transport epoll is not possible here: ${obstacle.message}`);
+  }
+  return nodeChoice(`epoll is not possible here: ${obstacle.message}`, workers);
+}
+
+/** What stands in the way of the epoll driver, or null. Tries it all: libc, an epoll, an eventfd, the smallest arena. */
+function epollObstacle(): TransportError | null {
+  try {
+    const calls = system();
+    const poll = calls.epollCreate(EPOLL_CLOEXEC);
+    if (poll < 0) return systemError('epoll_create1', calls.errno());
+    calls.close(poll);
+    calls.close(openWake());
+    const mapped = mapArena();
+    unmapArena(mapped.address, mapped.bytes);
+    return null;
+  } catch (error) {
+    if (error instanceof TransportError) return error;
+    return new TransportError('ENOSYS', error instanceof Error ? error.message : String(error));
+  }
+}
+
+function nodeChoice(reason: string, workers: number): TransportChoice {
+  if (workers === 1 || canReusePort()) return { kind: 'node', reason, workers };
+  return {
+    kind: 'node',
+    reason: `${reason}; one worker, because this Node cannot share a port among several`,
+    workers: 1,
+  };
+}
+
+/** True when this Node can listen on one port from several threads (`reusePort`, since 23.1). */
+function canReusePort(): boolean {
+  const [major, minor] = process.versions.node.split('.').map(Number) as [number, number];
+  return process.platform === 'linux' && (major > 23 || (major === 23 && minor >= 1));
+}
