@@ -37,7 +37,10 @@ export interface Limits {
   reconnectMaxMs: number;
   /** A reply announced larger than this takes its connection out of common use (DESIGN §5.3 b), bytes. */
   largeValueBytes: number;
-  /** Bytes of all buffers of one worker; beyond, its largest session is closed. */
+  /**
+   * Bytes of all buffers of one worker; beyond, its largest session is closed. At most the worker's part of six tenths of
+   * the memory that the process may use.
+   */
   workerMemoryMax: number;
 }
 

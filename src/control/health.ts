@@ -10,6 +10,8 @@ interface Health {
   reason: string;
 }
 
+const TABLE_VERSION = '7.0';
+
 export class NodeHealth {
   private readonly log: Logger;
   private readonly nodes: readonly NodeSnapshot[];
@@ -33,8 +35,18 @@ export class NodeHealth {
     health.reported = state;
     health.reason = reason;
     const fields = { node: snapshot.name, address: formatEndpoint(snapshot.address) };
-    if (anyUp) this.log.info({ ...fields, version: reason }, 'node-up');
-    else this.log.error({ ...fields, reason }, 'node-down');
+    if (anyUp) {
+      this.log.info({ ...fields, version: reason }, 'node-up');
+      this.compareVersion(fields, reason);
+    }
+    if (!anyUp) this.log.error({ ...fields, reason }, 'node-down');
+  }
+
+  /** The command table is that of Redis 7.0: what an older node lacks, or a newer one adds, should surprise nobody. */
+  private compareVersion(fields: Record<string, string>, version: string): void {
+    if (version.startsWith(`${TABLE_VERSION}.`)) return;
+    const effect = `the command table is that of Redis ${TABLE_VERSION}: other commands of this node are refused or unknown to it`;
+    this.log.warn({ ...fields, version, effect }, 'node-version');
   }
 
   /** What a worker that ended had seen counts no more. */

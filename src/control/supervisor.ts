@@ -15,10 +15,11 @@ import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threa
 import type { Logger } from 'pino';
 import { Piscina } from 'piscina';
 import { type Endpoint, formatEndpoint } from '../base/endpoint.js';
+import type { Limits } from '../base/limits.js';
 import { clientIdMemory, metricsMemory } from '../base/metrics.js';
 import type { Config } from '../config.js';
 import type { ToControl, TopologySnapshot, ToWorker, WorkerStart } from '../messages.js';
-import { planTopology } from '../routing/topology.js';
+import { planTopology, type TopologyNode } from '../routing/topology.js';
 import { chooseTransport } from '../transport/choose.js';
 import { createDescriptors, Descriptors } from '../transport/descriptors.js';
 import { buryWorker, createHandover, Handover } from '../transport/handover.js';
@@ -26,6 +27,7 @@ import { closeListener, type Listener, openListener } from '../transport/listene
 import { openWake, system } from '../transport/system.js';
 import { NodeHealth } from './health.js';
 import { LogRelay } from './log-relay.js';
+import { workerMemoryShare } from './memory.js';
 
 /** A worker that died is replaced at once, but not more often than this (milliseconds). */
 const RESTART_INTERVAL_MS = 500;
@@ -65,6 +67,13 @@ export async function startRingleader(options: { config: Config; log: Logger }):
   return supervisor;
 }
 
+/** The nodes of the pool that the one keyspace lies on. */
+function poolNodes(config: Config): TopologyNode[] {
+  const pool = config.pools.find(({ name }) => name === config.keyspaces[0]?.pool);
+  if (pool === undefined) throw new Error('the configuration has no keyspace with a pool');
+  return pool.nodes.map((node) => ({ ...node, pool: pool.name }));
+}
+
 class Supervisor implements Ringleader {
   endpoints: readonly Endpoint[] = [];
   readonly metrics: SharedArrayBuffer;
@@ -76,6 +85,7 @@ class Supervisor implements Ringleader {
   private readonly topology: TopologySnapshot;
   private readonly health: NodeHealth;
   private readonly workerCount: number;
+  private readonly limits: Limits;
   private readonly pool: Piscina;
   private readonly descriptorMemory: SharedArrayBuffer;
   private readonly handoverMemory: SharedArrayBuffer;
@@ -94,8 +104,10 @@ class Supervisor implements Ringleader {
     const choice = chooseTransport(config.transport, config.workers);
     this.transport = choice.kind;
     this.workerCount = choice.workers;
-    log.info({ transport: choice.kind, workers: choice.workers, reason: choice.reason }, 'transport');
-    this.topology = planTopology(config, 1);
+    log.info({ transport: choice.kind, workers: this.workerCount, reason: choice.reason }, 'transport');
+    const workerMemoryMax = Math.min(config.limits.workerMemoryMax, workerMemoryShare(this.workerCount));
+    this.limits = { ...config.limits, workerMemoryMax };
+    this.topology = planTopology(poolNodes(config), 1);
     this.health = new NodeHealth(log, this.topology);
     this.metrics = metricsMemory(this.workerCount);
     this.descriptorMemory = createDescriptors(this.workerCount);
@@ -169,7 +181,7 @@ class Supervisor implements Ringleader {
       port: port2,
       transport: this.transport,
       topology: this.topology,
-      limits: this.config.limits,
+      limits: this.limits,
       listenDescriptors: this.listeners.map((listener) => listener.descriptor),
       listenEndpoints: this.transport === 'node' ? this.config.listen : [],
       descriptors: this.descriptorMemory,
