@@ -1,0 +1,129 @@
+/**
+ * A YAML text with the places of its parts, so that what is wrong with a value can be said with its line. Never repeats
+ * the text in a message: it may hold passwords.
+ */
+import {
+  type Document,
+  isAlias,
+  isCollection,
+  isMap,
+  isNode,
+  LineCounter,
+  type Node,
+  parseDocument,
+  visit,
+} from 'yaml';
+
+export type Path = readonly (string | number)[];
+
+/** Something wrong at a place of the text. Line and column count from 1. */
+export interface Problem {
+  line: number;
+  column: number;
+  text: string;
+}
+
+/** What the parser's error codes mean, for somebody who wrote the file by hand. */
+const SYNTAX: Record<string, string> = {
+  BAD_INDENT: 'the indentation does not fit the lines above, or a bracket is not closed',
+  BAD_SCALAR_START: 'a value that starts with this character must be quoted',
+  BLOCK_AS_IMPLICIT_KEY: 'a second ": " on one line: quote the value, or indent what belongs under the key',
+  DUPLICATE_KEY: 'this key stands twice in the same map',
+  MISSING_CHAR: 'a quote or a bracket is missing, or a colon after a key',
+  MULTILINE_IMPLICIT_KEY: 'a key must stand on one line, with a colon after it',
+  MULTIPLE_DOCS: 'one document is expected: remove the line ---',
+  TAB_AS_INDENT: 'indent with spaces, not with tabs',
+  TAG_RESOLVE_FAILED: 'a value that starts with ! is a YAML tag, and this one is not known: quote the value',
+};
+
+export class YamlSource {
+  /** The text as plain JavaScript values; undefined when it has problems. */
+  readonly value: unknown;
+  /** What is wrong with the text as YAML. */
+  readonly problems: readonly Problem[];
+  private readonly document: Document;
+  private readonly lines = new LineCounter();
+
+  constructor(text: string) {
+    this.document = parseDocument(text, { lineCounter: this.lines, prettyErrors: false, uniqueKeys: true });
+    const faults = [...this.document.errors, ...this.document.warnings];
+    const problems = faults.map((fault) =>
+      this.problemAt(fault.pos[0], SYNTAX[fault.code] ?? 'this is not valid YAML'),
+    );
+    // The parser goes on after a mistake and complains about its consequences: the first of a line says it.
+    this.problems = problems.filter((one, index) => problems.findIndex((other) => other.line === one.line) === index);
+    if (this.problems.length > 0) return;
+    const dangling = this.danglingAlias();
+    if (dangling === null) this.value = this.document.toJS();
+    else
+      this.problems = [
+        this.problemAt(offsetOf(dangling), 'a value that starts with * is a YAML alias: quote the value'),
+      ];
+  }
+
+  /** A problem with the value at `path`, or with what holds it where it is missing. */
+  problem(path: Path, text: string): Problem {
+    return this.problemAt(this.offset(path), text);
+  }
+
+  /** A problem with the key `key` of the map at `path`. */
+  problemWithKey(path: Path, key: string, text: string): Problem {
+    const map = this.find(path);
+    const pair = isMap(map) ? map.items.find((item) => keyText(item.key) === key) : undefined;
+    return this.problemAt(isNode(pair?.key) ? offsetOf(pair.key) : this.offset(path), text);
+  }
+
+  /** The value at `path` as plain JavaScript, undefined where there is none. */
+  valueAt(path: Path): unknown {
+    let value = this.value;
+    for (const step of path) {
+      if (typeof value !== 'object' || value === null) return undefined;
+      value = (value as Record<string | number, unknown>)[step];
+    }
+    return value;
+  }
+
+  /** A use of an anchor that is not there. */
+  private danglingAlias(): Node | null {
+    let dangling: Node | null = null;
+    visit(this.document, {
+      Alias: (_key, alias) => {
+        if (alias.resolve(this.document) !== undefined) return undefined;
+        dangling = alias;
+        return visit.BREAK;
+      },
+    });
+    return dangling;
+  }
+
+  private problemAt(offset: number, text: string): Problem {
+    const { line, col } = this.lines.linePos(offset);
+    return { line: Math.max(1, line), column: Math.max(1, col), text };
+  }
+
+  private offset(path: Path): number {
+    for (let length = path.length; length >= 0; length--) {
+      const node = this.find(path.slice(0, length));
+      if (node !== null) return offsetOf(node);
+    }
+    return 0;
+  }
+
+  private find(path: Path): Node | null {
+    let node: unknown = this.document.contents;
+    for (const step of path) {
+      if (isAlias(node)) node = node.resolve(this.document);
+      if (!isCollection(node)) return null;
+      node = node.get(step, true);
+    }
+    return isNode(node) ? node : null;
+  }
+}
+
+function offsetOf(node: Node): number {
+  return node.range?.[0] ?? 0;
+}
+
+function keyText(key: unknown): string {
+  return isNode(key) ? String(key.toJSON()) : String(key);
+}
