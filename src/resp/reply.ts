@@ -4,14 +4,13 @@
  * What a reply looks like in RESP3 where it differs from RESP2 is decided here, by the session's protocol. Frames that
  * never change are made once and shared: nobody may write into one.
  */
-import { ARRAY, BULK, BULK_ERROR, ERROR, INTEGER, MAP, VERBATIM } from './frame.js';
+import { TYPE } from './frame.js';
 
 /** The protocol that a session speaks: RESP2 or RESP3. */
 export type Protocol = 2 | 3;
 
 export const REPLY_OK = frame('+OK\r\n');
 export const REPLY_PONG = frame('+PONG\r\n');
-export const REPLY_QUEUED = frame('+QUEUED\r\n');
 export const REPLY_EMPTY_ARRAY = frame('*0\r\n');
 export const REPLY_NULL_BULK = frame('$-1\r\n');
 export const REPLY_NULL_ARRAY = frame('*-1\r\n');
@@ -46,22 +45,22 @@ export function integerReply(value: number): Uint8Array {
 
 /** A bulk string; text goes out in UTF-8. */
 export function bulkReply(value: Uint8Array | string): Uint8Array {
-  return bulk(BULK, typeof value === 'string' ? Buffer.from(value) : value);
+  return bulk(TYPE.bulk, typeof value === 'string' ? Buffer.from(value) : value);
 }
 
 /** Text for people, such as INFO's: verbatim in RESP3. */
 export function verbatimReply(text: string, protocol: Protocol): Uint8Array {
-  return protocol === 3 ? bulk(VERBATIM, Buffer.from(`txt:${text}`)) : bulkReply(text);
+  return protocol === 3 ? bulk(TYPE.verbatim, Buffer.from(`txt:${text}`)) : bulkReply(text);
 }
 
 /** What stands before the `count` elements of an array. */
 export function arrayHeader(count: number): Uint8Array {
-  return header(ARRAY, count);
+  return header(TYPE.array, count);
 }
 
 /** What stands before the `count` keys and values of a map: in RESP2 an array. */
 export function mapHeader(count: number, protocol: Protocol): Uint8Array {
-  return protocol === 3 ? header(MAP, count) : header(ARRAY, count * 2);
+  return protocol === 3 ? header(TYPE.map, count) : header(TYPE.array, count * 2);
 }
 
 /** A map from names to bulk strings, integers and arrays of bulk strings. */
@@ -87,10 +86,10 @@ export function encodeCommand(words: readonly (string | Uint8Array)[]): Uint8Arr
     length += headerLength(bytes) + bytes + 2;
   }
   const command = Buffer.allocUnsafe(length);
-  let at = writeHeader(command, 0, ARRAY, words.length);
+  let at = writeHeader(command, 0, TYPE.array, words.length);
   for (const word of words) {
     const bytes = byteLength(word);
-    at = writeHeader(command, at, BULK, bytes);
+    at = writeHeader(command, at, TYPE.bulk, bytes);
     if (typeof word === 'string') command.write(word, at);
     else command.set(word, at);
     at = writeLineEnd(command, at + bytes);
@@ -100,7 +99,7 @@ export function encodeCommand(words: readonly (string | Uint8Array)[]): Uint8Arr
 
 /** Writes `:value` with its line end at `at` and returns where it ends, headerLength(value) further on. */
 export function writeInteger(bytes: Uint8Array, at: number, value: number): number {
-  return writeHeader(bytes, at, INTEGER, value);
+  return writeHeader(bytes, at, TYPE.integer, value);
 }
 
 /** Writes one line, a type's byte and a safe integer, at `at` and returns where it ends. Allocates nothing. */
@@ -138,7 +137,7 @@ export function parseInteger(bytes: Uint8Array, start: number, end: number): num
 /** Whether the reply that begins at `start` is an error. */
 export function isError(bytes: Uint8Array, start: number): boolean {
   const type = bytes[start];
-  return type === ERROR || type === BULK_ERROR;
+  return type === TYPE.error || type === TYPE.bulkError;
 }
 
 function frame(text: string): Uint8Array {

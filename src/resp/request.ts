@@ -101,16 +101,17 @@ export class RequestReader {
       return this.readSlowly(bytes, start, end, progress);
     }
     if (argumentStart.length > ARGUMENTS_KEPT) return this.readSlowly(bytes, start, end, progress);
-    let at = start + 2;
     let count = (bytes[start + 1] as number) - ZERO;
-    let byte = bytes[at++] as number;
-    if (byte !== CR) {
-      // One more digit; a longer count, and whatever is no digit, takes the slow path.
-      count = count * 10 + byte - ZERO;
-      if (bytes[at++] !== CR) return this.readSlowly(bytes, start, end, progress);
-      if (byte < ZERO || byte > ZERO + 9 || count < 10) return this.readSlowly(bytes, start, end, progress);
+    if (count < 1 || count > 9) return this.readSlowly(bytes, start, end, progress);
+    let byte = bytes[start + 2] as number;
+    let at = start + 3;
+    while (byte !== CR) {
+      const digit = byte - ZERO;
+      if (digit < 0 || digit > 9 || at >= end) return this.readSlowly(bytes, start, end, progress);
+      count = count * 10 + digit;
+      byte = bytes[at++] as number;
     }
-    if (count < 1 || count > 99 || count > progress.argumentsMax) {
+    if (count > argumentStart.length || count > progress.argumentsMax) {
       return this.readSlowly(bytes, start, end, progress);
     }
     at++;
