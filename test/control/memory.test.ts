@@ -1,12 +1,12 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { memoryLimit, workerMemoryShare } from '../../src/control/memory.js';
 
 const MACHINE = 16 * 2 ** 30;
 
 /** A made-up file system: path to content. */
-function tree(test: typeof t, files: Record<string, string>): string {
+function tree(test: Test, files: Record<string, string>): string {
   const root = test.testdir({});
   for (const [path, content] of Object.entries(files)) {
     mkdirSync(dirname(join(root, path)), { recursive: true });
