@@ -43,6 +43,7 @@ export class Timers {
 
   /** Fires what is due at `nowMs`; a timer set by a callback fires in a later call, even if due already. */
   fire(nowMs: number): void {
+    if (this.heap[0] === undefined || this.heap[0].dueMs > nowMs) return;
     const due: Entry[] = [];
     for (;;) {
       const first = this.heap[0];

@@ -142,6 +142,7 @@ export class Dispatcher {
 
   /** INFO requests that came later must not share what was sent meanwhile. */
   onTurnEnd(): void {
+    if (this.shared.size === 0) return;
     for (const [key, merge] of this.shared) if (!merge.isUnsent) this.shared.delete(key);
   }
 
