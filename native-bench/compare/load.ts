@@ -1,0 +1,90 @@
+// One run of redis-benchmark against one endpoint.
+
+import { BenchmarkError, type Children } from './children.js';
+import type { Programs } from './programs.js';
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface Load {
+  /** A name that redis-benchmark's -t knows: get, set, … */
+  readonly test: string;
+  readonly requests: number;
+  readonly clients: number;
+  /** Commands a client sends before it waits for their replies (-P). */
+  readonly depth: number;
+  /** Bytes of a value. */
+  readonly size: number;
+  /** How many keys are drawn from, at random, so that the load spreads over the nodes. */
+  readonly keys: number;
+}
+
+export interface LoadResult {
+  readonly rps: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+}
+
+/** Runs `load` and returns what redis-benchmark measured. Throws a BenchmarkError when anything went wrong. */
+export async function runLoad(
+  children: Children,
+  programs: Programs,
+  endpoint: Address & { readonly label: string },
+  load: Load,
+  timeoutMs: number,
+): Promise<LoadResult> {
+  const what = `redis-benchmark against ${endpoint.label} (${load.test}, P=${load.depth})`;
+  const args = ['-t', load.test, '-c', load.clients, '-n', load.requests, '-P', load.depth, '-d', load.size];
+  const { stdout } = await runBenchmark(children, programs, endpoint, [...args, '-r', load.keys], what, timeoutMs);
+  const rows = parseCsv(stdout);
+  const row = rows[0];
+  if (rows.length !== 1 || row === undefined) throw new BenchmarkError(`${what} printed no result: ${stdout}`);
+  return row;
+}
+
+/**
+ * Runs redis-benchmark with any arguments, as CSV. It must exit with 0 and write no error line: it goes on after some
+ * errors, and then its figures are those of error replies.
+ */
+export async function runBenchmark(
+  children: Children,
+  programs: Programs,
+  endpoint: Address,
+  args: readonly (string | number)[],
+  what: string,
+  timeoutMs: number,
+): Promise<{ stdout: string; stderr: string }> {
+  const { benchmark, env } = programs.redis;
+  const address = ['-h', endpoint.host, '-p', `${endpoint.port}`];
+  const all = [...address, '--csv', ...args.map(String)];
+  const { code, stdout, stderr } = await children.run(what, benchmark, all, timeoutMs, { env });
+  const errors = `${stderr}\n${stdout}`.split('\n').filter((line) => isError(line));
+  if (errors.length > 0 || code !== 0) {
+    throw new BenchmarkError(
+      `${what} failed (exit ${code}): ${[...new Set(errors)].slice(0, 5).join(' | ') || stderr}`,
+    );
+  }
+  return { stdout, stderr };
+}
+
+/** The rows under the heading `"test","rps","avg_latency_ms","min_latency_ms","p50_latency_ms",…`. */
+export function parseCsv(stdout: string): (LoadResult & { readonly test: string })[] {
+  const [heading, ...rows] = stdout
+    .split('\n')
+    .filter((line) => line.startsWith('"'))
+    .map((line) => line.slice(1, -1).split('","'));
+  const column = (name: string) => heading?.indexOf(name) ?? -1;
+  return rows.map((row) => ({
+    test: row[0] ?? '',
+    rps: Number(row[column('rps')]),
+    p50Ms: Number(row[column('p50_latency_ms')]),
+    p99Ms: Number(row[column('p99_latency_ms')]),
+  }));
+}
+
+/** Proxies without CONFIG only miss a note about persistence in redis-benchmark's report. */
+function isError(line: string): boolean {
+  return /err|could not|fail|closed/i.test(line) && line !== 'WARNING: Could not fetch server CONFIG';
+}

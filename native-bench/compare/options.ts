@@ -1,0 +1,182 @@
+// The command line of the comparison.
+
+import { parseArgs } from 'node:util';
+import { BenchmarkError } from './children.js';
+
+/** One way to start ringleader, so that two builds, Nodes or drivers can be compared in one run. */
+export interface Variant {
+  readonly label: string;
+  /** Path of the Node that runs it. */
+  readonly node: string;
+  /** Path of the compiled main.js. */
+  readonly main: string;
+  readonly transport: string;
+  readonly workers: number;
+}
+
+/** A proxy that somebody else started. Without a process id its CPU is not known. */
+export interface RunningPeer {
+  readonly label: string;
+  readonly host: string;
+  readonly port: number;
+  readonly pid: number | null;
+}
+
+/** A proxy to start from a command, in which `{port}` is where to listen and `{nodes}` are the nodes' ports. */
+export interface CommandPeer {
+  readonly label: string;
+  readonly command: string;
+}
+
+export interface Options {
+  readonly clients: number;
+  readonly depths: readonly number[];
+  readonly size: number;
+  readonly keys: number;
+  readonly rounds: number;
+  /** Requests per run, or null: as many as take `seconds`. */
+  readonly requests: number | null;
+  readonly seconds: number;
+  readonly tests: readonly string[];
+  readonly nodePorts: readonly number[] | null;
+  readonly variants: readonly Variant[];
+  readonly peers: readonly RunningPeer[];
+  readonly commandPeers: readonly CommandPeer[];
+  /** Labels of the endpoints to measure, or null for all. */
+  readonly only: readonly string[] | null;
+  /** The endpoint that ratios are taken to. */
+  readonly base: string;
+  readonly clean: boolean;
+  readonly save: boolean;
+}
+
+export const usage = `npm run bench:compare -- [options]
+
+  --clients 50           connections of redis-benchmark
+  --depths 1,16          commands sent before the replies are awaited (-P)
+  --size 64              bytes of a value
+  --keys 100000          keys drawn from at random
+  --tests get,set        tests of redis-benchmark
+  --rounds 5             runs of each endpoint; the table has their medians
+  --seconds 3            length of a run
+  --requests N           instead of --seconds: requests of a run
+  --only LABEL,…         only these endpoints: direct, ringleader, nutcracker, or labels of peers and variants
+  --base nutcracker      the endpoint that ratios are taken to, besides direct
+  --node PATH            the Node that runs ringleader
+  --workers 1            ringleader's workers
+  --transport auto       ringleader's transport: auto, epoll, node
+  --variant 'LABEL [node=PATH] [main=PATH] [transport=T] [workers=N]'   one more ringleader, started differently
+  --peer LABEL=HOST:PORT[:PID]                                          one more endpoint, already running
+  --peer-command 'LABEL=COMMAND {port} {nodes}'                         one more endpoint, to be started
+  --node-ports P1,P2,P3  ports for the three Redis servers, for a --peer that must know them
+  --no-save              do not write the results to native-bench/results/
+  --clean                instead: redis-benchmark's default tests must run through ringleader without an error line`;
+
+/** Parses the command line; throws a BenchmarkError with the usage when it makes no sense. */
+export function parseOptions(args: readonly string[], defaultMain: string): Options {
+  const values = parse(args);
+  const variant = { node: values.node, main: defaultMain, transport: values.transport, workers: values.workers };
+  const variants = ['ringleader', ...values.variant].map((text) => parseVariant(text, variant));
+  const all = values.clean ? variants.map(({ label }) => label) : null;
+  return {
+    clients: count('clients', values.clients),
+    depths: list(values.depths).map((text) => count('depths', text)),
+    size: count('size', values.size),
+    keys: count('keys', values.keys),
+    rounds: count('rounds', values.rounds),
+    requests: values.requests === 'auto' ? null : count('requests', values.requests),
+    seconds: positive('seconds', values.seconds),
+    tests: list(values.tests),
+    nodePorts: values['node-ports'] === undefined ? null : nodePorts(values['node-ports']),
+    variants,
+    peers: values.peer.map(parsePeer),
+    commandPeers: values['peer-command'].map(parseCommandPeer),
+    only: values.only === undefined ? all : list(values.only),
+    base: values.base,
+    clean: values.clean,
+    save: !values['no-save'],
+  };
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      options: {
+        clients: { type: 'string', default: '50' },
+        depths: { type: 'string', default: '1,16' },
+        size: { type: 'string', default: '64' },
+        keys: { type: 'string', default: '100000' },
+        rounds: { type: 'string', default: '5' },
+        requests: { type: 'string', default: 'auto' },
+        seconds: { type: 'string', default: '3' },
+        tests: { type: 'string', default: 'get,set' },
+        workers: { type: 'string', default: '1' },
+        transport: { type: 'string', default: 'auto' },
+        node: { type: 'string', default: process.execPath },
+        base: { type: 'string', default: 'nutcracker' },
+        only: { type: 'string' },
+        'node-ports': { type: 'string' },
+        variant: { type: 'string', multiple: true, default: [] },
+        peer: { type: 'string', multiple: true, default: [] },
+        'peer-command': { type: 'string', multiple: true, default: [] },
+        clean: { type: 'boolean', default: false },
+        'no-save': { type: 'boolean', default: false },
+      },
+    }).values;
+  } catch (error) {
+    throw new BenchmarkError(`${error instanceof Error ? error.message : error}\n\n${usage}`);
+  }
+}
+
+/** `n26 node=/opt/node26/bin/node workers=2` */
+function parseVariant(text: string, defaults: Record<'node' | 'main' | 'transport' | 'workers', string>): Variant {
+  const [label = '', ...settings] = text.trim().split(/\s+/);
+  const merged = new Map(Object.entries(defaults));
+  for (const setting of settings) {
+    const [name = '', value = ''] = setting.split('=', 2);
+    if (!merged.has(name) || value === '') throw new BenchmarkError(`--variant ${text}: ${setting}?\n\n${usage}`);
+    merged.set(name, value);
+  }
+  const of = (name: keyof typeof defaults) => merged.get(name) ?? defaults[name];
+  const workers = count('workers', of('workers'));
+  return { label, node: of('node'), main: of('main'), transport: of('transport'), workers };
+}
+
+function parsePeer(text: string): RunningPeer {
+  const [, label, host, port, pid] = /^([^=]+)=([^:]+):(\d+)(?::(\d+))?$/.exec(text) ?? [];
+  if (label === undefined || host === undefined || port === undefined) {
+    throw new BenchmarkError(`--peer ${text}: expected LABEL=HOST:PORT[:PID]`);
+  }
+  return { label, host, port: Number(port), pid: pid === undefined ? null : Number(pid) };
+}
+
+function parseCommandPeer(text: string): CommandPeer {
+  const [, label, command] = /^([^=\s]+)=(.+)$/.exec(text) ?? [];
+  if (label === undefined || command === undefined) {
+    throw new BenchmarkError(`--peer-command ${text}: expected LABEL=COMMAND`);
+  }
+  return { label, command };
+}
+
+function nodePorts(text: string): number[] {
+  const ports = list(text).map((port) => count('node-ports', port));
+  if (ports.length !== 3) throw new BenchmarkError('--node-ports: three ports');
+  return ports;
+}
+
+function list(text: string): string[] {
+  return text.split(',').filter((part) => part !== '');
+}
+
+function count(name: string, text: string): number {
+  const value = positive(name, text);
+  if (!Number.isInteger(value)) throw new BenchmarkError(`--${name} ${text}: a whole number\n\n${usage}`);
+  return value;
+}
+
+function positive(name: string, text: string): number {
+  const value = Number(text);
+  if (!(value > 0)) throw new BenchmarkError(`--${name} ${text}: a number above 0\n\n${usage}`);
+  return value;
+}
