@@ -1,11 +1,12 @@
-// Compares ringleader with Redis itself and with native proxies, side by side on one machine: README.md says how.
-//
-//   for each depth, for each test:
-//     warm up every endpoint, and learn how many requests take --seconds
-//     for each round: every endpoint in turn, another one first each time
-//
-// Interleaved, because the speed of a machine drifts: only figures of the same rounds can be compared.
-
+/**
+ * Compares ringleader with Redis itself and with native proxies, side by side on one machine: README.md says how.
+ *
+ *   for each depth, for each test:
+ *     warm up every endpoint, and learn how many requests take --seconds
+ *     for each round: every endpoint in turn, another one first each time
+ *
+ * Interleaved, because the speed of a machine drifts: only figures of the same rounds can be compared.
+ */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { BenchmarkError, Children } from './compare/children.js';
 import { cpuTimeOf, cpuTimeOfAll } from './compare/cpu.js';
@@ -25,11 +26,11 @@ interface Bench {
   readonly options: Options;
 }
 
-const warmUpRequests = 100_000;
+const WARM_UP_REQUESTS = 100_000;
 // With pipelines the same time takes more requests; beyond this depth the gain is small.
-const warmUpDepthMax = 8;
-const runTimeoutMs = 120_000;
-const cleanTimeoutMs = 600_000;
+const WARM_UP_DEPTH_MAX = 8;
+const RUN_TIMEOUT_MS = 120_000;
+const CLEAN_TIMEOUT_MS = 600_000;
 
 try {
   process.exitCode = await main();
@@ -79,7 +80,7 @@ async function compare(bench: Bench): Promise<boolean> {
 /** Lets just-in-time compilers settle, and returns how many requests a run takes. */
 async function warmUp(bench: Bench, endpoint: Endpoint, test: string, depth: number): Promise<number> {
   const { options } = bench;
-  const requests = options.requests ?? warmUpRequests * Math.min(depth, warmUpDepthMax);
+  const requests = options.requests ?? WARM_UP_REQUESTS * Math.min(depth, WARM_UP_DEPTH_MAX);
   const { rps } = await runLoad(...loadOf(bench, endpoint, test, depth, requests));
   return options.requests ?? Math.ceil((rps * options.seconds) / 1000) * 1000;
 }
@@ -119,7 +120,7 @@ async function measure(
 function loadOf(bench: Bench, endpoint: Endpoint, test: string, depth: number, requests: number) {
   const { clients, size, keys } = bench.options;
   const load = { test, requests, clients, depth, size, keys };
-  return [bench.children, bench.programs, endpoint, load, runTimeoutMs] as const;
+  return [bench.children, bench.programs, endpoint, load, RUN_TIMEOUT_MS] as const;
 }
 
 /** redis-benchmark's default tests, plain and with deep pipelines of 1 KB values, must run without one line of complaint. */
@@ -130,7 +131,7 @@ async function checkClean({ children, programs, endpoints, options }: Bench): Pr
     for (const args of [requests, ['-P', 64, '-d', 1024, ...requests]]) {
       const what = `redis-benchmark ${args.join(' ')} against ${endpoint.label}`;
       try {
-        const { stdout, stderr } = await runBenchmark(children, programs, endpoint, args, what, cleanTimeoutMs);
+        const { stdout, stderr } = await runBenchmark(children, programs, endpoint, args, what, CLEAN_TIMEOUT_MS);
         if (stderr !== '') throw new BenchmarkError(`${what}: ${stderr}`);
         console.log(`pass: ${what}: ${parseCsv(stdout).length} tests`);
       } catch (error) {

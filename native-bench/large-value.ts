@@ -1,10 +1,11 @@
-// A large value (100 MB) there and back, through Redis itself and through ringleader: byte equality, time, and how much
-// the proxy's process grows.
-//
-//   npm run bench:large-value -- [--size 104857600] [--rounds 3] [--only direct,ringleader] and more of compare's options
-//
-// The client is a bare socket, so that what it costs itself is little and the same for both.
-
+/**
+ * A large value (100 MB) there and back, through Redis itself and through ringleader: byte equality, time, and how much
+ * the proxy's process grows.
+ *
+ *   npm run bench:large-value -- [--size 104857600] [--rounds 3] [--only direct,ringleader] and more of compare's options
+ *
+ * The client is a bare socket, so that what it costs itself is little and the same for both.
+ */
 import { randomFillSync } from 'node:crypto';
 import { createConnection, type Socket } from 'node:net';
 import { BenchmarkError, Children } from './compare/children.js';
@@ -22,10 +23,10 @@ interface Result {
   readonly growth: number;
 }
 
-const defaults = ['--size', '104857600', '--rounds', '3', '--only', 'direct,ringleader'];
-const timeRatioMax = 3;
-const growthMaxBytes = 350e6;
-const transferTimeoutMs = 120_000;
+const DEFAULTS = ['--size', '104857600', '--rounds', '3', '--only', 'direct,ringleader'];
+const TIME_RATIO_MAX = 3;
+const GROWTH_BYTES_MAX = 350e6;
+const TRANSFER_TIMEOUT_MS = 120_000;
 
 try {
   await main();
@@ -36,7 +37,7 @@ try {
 }
 
 async function main(): Promise<void> {
-  const options = parseOptions([...defaults, ...process.argv.slice(2)], mainPath);
+  const options = parseOptions([...DEFAULTS, ...process.argv.slice(2)], mainPath);
   const programs = await findPrograms(isAsked(options, 'nutcracker'));
   const children = new Children();
   const nodes = await startNodes(children, programs, options.nodePorts);
@@ -89,7 +90,9 @@ function print(results: readonly Result[], size: number): void {
   for (const { label, set, get, both, growth } of best) {
     const ratio = direct === undefined ? Number.NaN : both / direct.both;
     const cells = [set.toFixed(3), get.toFixed(3), both.toFixed(3), ratio.toFixed(2), (growth / 1e6).toFixed(0)];
-    const over = [ratio > timeRatioMax ? 'too slow' : '', growth > growthMaxBytes ? 'too large' : ''].filter(Boolean);
+    const over = [ratio > TIME_RATIO_MAX ? 'too slow' : '', growth > GROWTH_BYTES_MAX ? 'too large' : ''].filter(
+      Boolean,
+    );
     const verdict = label === 'direct' ? '' : `  ${over.join(', ') || 'within the limits'}`;
     console.log(label.padEnd(22) + cells.map(cell).join('') + verdict);
   }
@@ -106,7 +109,7 @@ async function transfer(endpoint: Endpoint, exchange: (socket: Socket) => Promis
     const fail = (reason: string) => reject(new BenchmarkError(`${endpoint.label}: ${reason}`));
     socket.on('error', (error) => fail(error.message));
     socket.on('end', () => fail('the connection was closed'));
-    socket.setTimeout(transferTimeoutMs, () => fail(`nothing came for ${transferTimeoutMs / 1000} s`));
+    socket.setTimeout(TRANSFER_TIMEOUT_MS, () => fail(`nothing came for ${TRANSFER_TIMEOUT_MS / 1000} s`));
   });
   try {
     await Promise.race([new Promise((resolve) => socket.once('connect', resolve)), broken]);

@@ -1,17 +1,17 @@
-// The processes and the scratch folder of one benchmark: started at high priority where allowed, and gone when it ends,
-// however it ends.
-
+/**
+ * The processes and the scratch folder of one benchmark: started at high priority where allowed, and gone when it ends,
+ * however it ends.
+ */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { createWriteStream, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { setPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 /** What stops a benchmark and is not a fault of its code: the message says all, no stack is needed. */
 export class BenchmarkError extends Error {}
 
-const priority = -10;
-const stopTimeoutMs = 5_000;
+const PRIORITY = -10;
+const STOP_TIMEOUT_MS = 5_000;
 
 export interface StartOptions {
   readonly env?: Readonly<Record<string, string>>;
@@ -22,13 +22,13 @@ export class Children {
   readonly raised: boolean;
   /** A folder for data, logs and configuration, removed at the end. */
   readonly scratch: string;
-  #running = new Map<string, ChildProcess>();
-  #closing = false;
+  private readonly running = new Map<string, ChildProcess>();
+  private closing = false;
 
   constructor() {
-    this.raised = spawnSync('nice', ['-n', `${priority}`, 'true']).stderr?.length === 0;
+    this.raised = spawnSync('nice', ['-n', `${PRIORITY}`, 'true']).stderr?.length === 0;
     this.scratch = mkdtempSync(join(tmpdir(), 'ringleader-bench-'));
-    process.on('exit', () => this.#destroy());
+    process.on('exit', () => this.destroy());
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
       process.on(signal, () => {
         console.error(`\n${signal}: stopping`);
@@ -52,7 +52,7 @@ export class Children {
     const folder = this.folder(label);
     const logPath = join(folder, 'output.log');
     const log = createWriteStream(logPath);
-    const [program, programArgs] = this.#prefixed(command, args);
+    const [program, programArgs] = this.prefixed(command, args);
     const child = spawn(program, programArgs, {
       cwd: folder,
       env: { ...process.env, ...options.env },
@@ -60,22 +60,22 @@ export class Children {
     });
     child.stdout.pipe(log, { end: false });
     child.stderr.pipe(log, { end: false });
-    child.on('error', (error) => this.#onExit(label, logPath, error.message));
-    child.on('exit', (code, signal) => this.#onExit(label, logPath, `exit ${signal ?? code}`));
+    child.on('error', (error) => this.onExit(label, logPath, error.message));
+    child.on('exit', (code, signal) => this.onExit(label, logPath, `exit ${signal ?? code}`));
     if (child.pid === undefined) throw new BenchmarkError(`${label}: ${command} cannot be started`);
-    this.#running.set(label, child);
+    this.running.set(label, child);
     return child.pid;
   }
 
   /** Runs a program to its end and returns what it printed. Rejects with a BenchmarkError after `timeoutMs`. */
   run(label: string, command: string, args: readonly string[], timeoutMs: number, options: StartOptions = {}) {
-    const [program, programArgs] = this.#prefixed(command, args);
+    const [program, programArgs] = this.prefixed(command, args);
     return new Promise<{ code: number | null; stdout: string; stderr: string }>((resolve, reject) => {
       const child = spawn(program, programArgs, {
         env: { ...process.env, ...options.env },
         stdio: ['ignore', 'pipe', 'pipe'],
       });
-      this.#running.set(label, child);
+      this.running.set(label, child);
       let stdout = '';
       let stderr = '';
       let timedOut = false;
@@ -92,7 +92,7 @@ export class Children {
       child.on('error', (error) => reject(new BenchmarkError(`${label}: ${error.message}`)));
       child.on('close', (code) => {
         clearTimeout(timer);
-        this.#running.delete(label);
+        this.running.delete(label);
         if (timedOut) reject(new BenchmarkError(`${label}: not done after ${timeoutMs / 1000} s. ${stderr.trim()}`));
         else resolve({ code, stdout, stderr });
       });
@@ -101,54 +101,41 @@ export class Children {
 
   /** Gives a process that others started the priority of ours, thread by thread as Linux has it. */
   raise(threads: readonly number[]): void {
-    if (this.raised) for (const thread of threads) setPriority(thread, priority);
+    if (this.raised) for (const thread of threads) setPriority(thread, PRIORITY);
   }
 
   /** Stops everything, politely first, and removes the scratch folder. */
   async close(): Promise<void> {
-    this.#closing = true;
-    const children = [...this.#running.values()].filter((child) => child.exitCode === null);
+    this.closing = true;
+    const children = [...this.running.values()].filter((child) => child.exitCode === null);
     const ended = children.map((child) => new Promise((resolve) => child.once('exit', resolve)));
     for (const child of children) child.kill('SIGTERM');
     const timer = setTimeout(() => {
       for (const child of children) child.kill('SIGKILL');
-    }, stopTimeoutMs);
+    }, STOP_TIMEOUT_MS);
     await Promise.all(ended);
     clearTimeout(timer);
-    this.#running.clear();
-    this.#destroy();
+    this.running.clear();
+    this.destroy();
   }
 
-  #prefixed(command: string, args: readonly string[]): [string, string[]] {
-    return this.raised ? ['nice', ['-n', `${priority}`, command, ...args]] : [command, [...args]];
+  private prefixed(command: string, args: readonly string[]): [string, string[]] {
+    return this.raised ? ['nice', ['-n', `${PRIORITY}`, command, ...args]] : [command, [...args]];
   }
 
-  #onExit(label: string, logPath: string, reason: string): void {
-    this.#running.delete(label);
-    if (this.#closing) return;
+  private onExit(label: string, logPath: string, reason: string): void {
+    this.running.delete(label);
+    if (this.closing) return;
     console.error(`${label} ended early (${reason}):\n${lastLines(logPath)}`);
     process.exit(1);
   }
 
   /** The last resort, and synchronous: nothing of ours outlives this process. */
-  #destroy(): void {
-    this.#closing = true;
-    for (const child of this.#running.values()) child.kill('SIGKILL');
+  private destroy(): void {
+    this.closing = true;
+    for (const child of this.running.values()) child.kill('SIGKILL');
     rmSync(this.scratch, { recursive: true, force: true, maxRetries: 3 });
   }
-}
-
-/** A TCP port of 127.0.0.1 that was free a moment ago. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.on('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      const port = typeof address === 'object' && address !== null ? address.port : 0;
-      server.close(() => resolve(port));
-    });
-  });
 }
 
 function lastLines(path: string): string {

@@ -1,5 +1,4 @@
-// What Linux knows about a running process: the CPU it used, and the memory it holds.
-
+/** What Linux knows about a running process: the CPU it used, and the memory it holds. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
@@ -12,8 +11,8 @@ export interface CpuTime {
 
 // Fields 14 and 15 of /proc/PID/stat (proc(5)), counted from 1; the second, the program's name, may hold spaces and
 // brackets, so counting starts after its last bracket, which ends field 2.
-const userField = 14 - 3;
-const kernelField = 15 - 3;
+const USER_FIELD = 14 - 3;
+const KERNEL_FIELD = 15 - 3;
 
 /**
  * The CPU time a process has used so far. In steps of a clock tick (10 ms): measure over seconds. Linux knows the sum of
@@ -22,7 +21,10 @@ const kernelField = 15 - 3;
 export function cpuTimeOf(pid: number): CpuTime {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return { user: Number(fields[userField]) / ticksPerSecond, kernel: Number(fields[kernelField]) / ticksPerSecond };
+  return {
+    user: Number(fields[USER_FIELD]) / TICKS_PER_SECOND,
+    kernel: Number(fields[KERNEL_FIELD]) / TICKS_PER_SECOND,
+  };
 }
 
 export function cpuTimeOfAll(pids: readonly number[]): CpuTime {
@@ -53,4 +55,4 @@ export function forgetPeak(pid: number): void {
   writeFileSync(`/proc/${pid}/clear_refs`, '5');
 }
 
-const ticksPerSecond = Number(spawnSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }).stdout) || 100;
+const TICKS_PER_SECOND = Number(spawnSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }).stdout) || 100;

@@ -1,8 +1,8 @@
-// What is compared: Redis itself, ringleader, nutcracker and other peers, all in front of the same three Redis servers.
-
+/** What is compared: Redis itself, ringleader, nutcracker and other peers, all in front of the same three Redis servers. */
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { BenchmarkError, type Children, freePort } from './children.js';
+import { freePort } from '../../test/help/free-port.js';
+import { BenchmarkError, type Children } from './children.js';
 import { isRunning, threadsOf } from './cpu.js';
 import type { CommandPeer, Options, Variant } from './options.js';
 import { type Programs, root } from './programs.js';
@@ -21,14 +21,14 @@ export interface Node {
   readonly pid: number;
 }
 
-const host = '127.0.0.1';
+const HOST = '127.0.0.1';
 
 /** Starts the three Redis servers, without persistence. */
 export async function startNodes(children: Children, programs: Programs, ports: readonly number[] | null) {
   const nodes: Node[] = [];
   for (const [index, name] of ['a', 'b', 'c'].entries()) {
     const port = ports?.[index] ?? (await freePort());
-    const args = ['--port', `${port}`, '--bind', host, '--save', '', '--appendonly', 'no'];
+    const args = ['--port', `${port}`, '--bind', HOST, '--save', '', '--appendonly', 'no'];
     const { server, env } = programs.redis;
     nodes.push({ name, port, pid: children.start(`redis-${name}`, server, args, { env }) });
   }
@@ -45,7 +45,7 @@ export async function startEndpoints(
   const endpoints: Endpoint[] = [];
   const first = nodes[0];
   if (first !== undefined && isAsked(options, 'direct')) {
-    endpoints.push({ label: 'direct', host, port: first.port, pid: first.pid });
+    endpoints.push({ label: 'direct', host: HOST, port: first.port, pid: first.pid });
   }
   for (const variant of options.variants.filter(({ label }) => isAsked(options, label))) {
     endpoints.push(await startRingleader(children, nodes, variant));
@@ -76,20 +76,20 @@ async function startRingleader(children: Children, nodes: readonly Node[], varia
   if (!existsSync(main)) throw new BenchmarkError(`${main} is missing: npm run build (or leave it out with --only)`);
   const port = await freePort();
   const config = `
-listen: ${host}:${port}
-admin: ${host}:${await freePort()}
+listen: ${HOST}:${port}
+admin: ${HOST}:${await freePort()}
 workers: ${variant.workers}
 transport: ${variant.transport}
 pools:
   main:
     nodes:
-${nodes.map(({ name, port }) => `      - { name: ${name}, url: "redis://${host}:${port}" }`).join('\n')}
+${nodes.map(({ name, port }) => `      - { name: ${name}, url: "redis://${HOST}:${port}" }`).join('\n')}
 keyspaces:
   - { prefix: "", pool: main, mode: sharded }
 `;
   const path = join(children.folder(label), 'ringleader.yaml');
   writeFileSync(path, config);
-  return { label, host, port, pid: children.start(label, node, [main, 'start', '--config', path]) };
+  return { label, host: HOST, port, pid: children.start(label, node, [main, 'start', '--config', path]) };
 }
 
 /**
@@ -102,21 +102,21 @@ async function startNutcracker(children: Children, programs: Programs, nodes: re
   const port = await freePort();
   const config = `
 main:
-  listen: ${host}:${port}
+  listen: ${HOST}:${port}
   redis: true
   hash: fnv1a_64
   distribution: ketama
   auto_eject_hosts: false
   servers:
-${nodes.map(({ name, port }) => `    - ${host}:${port}:1 ${name}`).join('\n')}
+${nodes.map(({ name, port }) => `    - ${HOST}:${port}:1 ${name}`).join('\n')}
 `;
   const folder = children.folder(label);
   const path = join(folder, 'nutcracker.yml');
   writeFileSync(path, config);
-  const statistics = ['-a', host, '-s', `${await freePort()}`];
+  const statistics = ['-a', HOST, '-s', `${await freePort()}`];
   const args = ['-c', path, '-o', join(folder, 'nutcracker.log'), '-p', join(folder, 'nutcracker.pid'), ...statistics];
   const { program, env } = programs.nutcracker;
-  return { label, host, port, pid: children.start(label, program, args, { env }) };
+  return { label, host: HOST, port, pid: children.start(label, program, args, { env }) };
 }
 
 async function startPeer(children: Children, nodes: readonly Node[], peer: CommandPeer): Promise<Endpoint> {
@@ -125,7 +125,7 @@ async function startPeer(children: Children, nodes: readonly Node[], peer: Comma
     .replaceAll('{port}', `${port}`)
     .replaceAll('{nodes}', nodes.map((node) => node.port).join(','))
     .split(/\s+/);
-  return { label: peer.label, host, port, pid: children.start(peer.label, command, args) };
+  return { label: peer.label, host: HOST, port, pid: children.start(peer.label, command, args) };
 }
 
 /** The compiled main.js of this checkout. */

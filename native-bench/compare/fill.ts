@@ -1,11 +1,10 @@
-// Makes sure that an endpoint answers, and that every key the load reads is there: a GET of nothing is too cheap.
-
+/** Makes sure that an endpoint answers, and that every key the load reads is there: a GET of nothing is too cheap. */
 import { Redis } from 'ioredis';
 import { BenchmarkError } from './children.js';
 import type { Endpoint } from './endpoints.js';
 
-const timeoutMs = 30_000;
-const batch = 1_000;
+const TIMEOUT_MS = 30_000;
+const BATCH = 1_000;
 
 /** Waits until `endpoint` answers PING, which a server that has just been started does not at once. */
 export async function awaitAnswer(endpoint: Endpoint): Promise<void> {
@@ -16,9 +15,9 @@ export async function awaitAnswer(endpoint: Endpoint): Promise<void> {
 export async function fill(endpoint: Endpoint, keys: number, size: number): Promise<void> {
   const value = 'x'.repeat(size);
   await withClient(endpoint, 'the keys could not be set', async (redis) => {
-    for (let first = 0; first < keys; first += batch) {
+    for (let first = 0; first < keys; first += BATCH) {
       const pipeline = redis.pipeline();
-      for (let key = first; key < Math.min(first + batch, keys); key++) pipeline.set(keyName(key), value);
+      for (let key = first; key < Math.min(first + BATCH, keys); key++) pipeline.set(keyName(key), value);
       for (const [error] of (await pipeline.exec()) ?? []) if (error !== null) throw error;
     }
     const read = await redis.get(keyName(keys - 1));
@@ -31,7 +30,7 @@ async function withClient(endpoint: Endpoint, complaint: string, work: (redis: R
   const redis = connect(endpoint);
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`not done within ${timeoutMs / 1000} s`)), timeoutMs);
+    timer = setTimeout(() => reject(new Error(`not done within ${TIMEOUT_MS / 1000} s`)), TIMEOUT_MS);
   });
   try {
     await Promise.race([work(redis), timeout]);

@@ -1,5 +1,4 @@
-// One run of redis-benchmark against one endpoint.
-
+/** One run of redis-benchmark against one endpoint. */
 import { BenchmarkError, type Children } from './children.js';
 import type { Programs } from './programs.js';
 

@@ -1,5 +1,4 @@
-// The facts about the machine and the code that make a stored figure worth something later.
-
+/** The facts about the machine and the code that make a stored figure worth something later. */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { availableParallelism, cpus, release, totalmem, type } from 'node:os';

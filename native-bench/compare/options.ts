@@ -1,5 +1,4 @@
-// The command line of the comparison.
-
+/** The command line of the comparison. */
 import { parseArgs } from 'node:util';
 import { BenchmarkError } from './children.js';
 

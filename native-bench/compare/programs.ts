@@ -1,5 +1,4 @@
-// The programs that a benchmark needs: Redis's, and nutcracker (twemproxy) to compare with.
-
+/** The programs that a benchmark needs: Redis's, and nutcracker (twemproxy) to compare with. */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';

@@ -1,5 +1,4 @@
-// From single runs to medians, ratios and a table.
-
+/** From single runs to medians, ratios and a table. */
 export interface Run {
   readonly label: string;
   readonly test: string;

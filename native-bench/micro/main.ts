@@ -1,9 +1,10 @@
-// Runs the micro-benchmarks of this folder: all of them, or those named on the command line.
-//
-//   node dist/native-bench/micro/main.js [frame slot …]
-//
-// A micro-benchmark is a file here that exports `run(): Measurement[]` (or a promise of them), made with measure.ts.
-
+/**
+ * Runs the micro-benchmarks of this folder: all of them, or those named on the command line.
+ *
+ *   node dist/native-bench/micro/main.js [frame slot …]
+ *
+ * A micro-benchmark is a file here that exports `run(): Measurement[]` (or a promise of them), made with measure.ts.
+ */
 import { readdirSync } from 'node:fs';
 import { type Measurement, printHeading } from './measure.js';
 
@@ -11,9 +12,9 @@ interface Micro {
   run(): Measurement[] | Promise<Measurement[]>;
 }
 
-const notMicros = ['main.js', 'measure.js'];
+const NOT_MICROS = ['main.js', 'measure.js'];
 const known = readdirSync(new URL('.', import.meta.url))
-  .filter((file) => file.endsWith('.js') && !notMicros.includes(file))
+  .filter((file) => file.endsWith('.js') && !NOT_MICROS.includes(file))
   .map((file) => file.slice(0, -'.js'.length))
   .sort();
 

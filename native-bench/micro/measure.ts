@@ -1,12 +1,13 @@
-// Times one synchronous piece of code, and counts what it allocates and what it keeps.
-//
-//   warm-up        the JIT settles: at least `warmUpMs` of work
-//   timed runs     `runs` times fn(), each for itself: best and median ns per operation
-//   counted run    fn() once more under V8's own GC log: bytes allocated per operation, exact even when it collects
-//   kept           heap in use after a full collection, less what it was before the timed runs
-//
-// The best run is the figure to compare on a shared machine: noise only ever adds time.
-
+/**
+ * Times one synchronous piece of code, and counts what it allocates and what it keeps.
+ *
+ *   warm-up        the JIT settles: at least `warmUpMs` of work
+ *   timed runs     `runs` times fn(), each for itself: best and median ns per operation
+ *   counted run    fn() once more under V8's own GC log: bytes allocated per operation, exact even when it collects
+ *   kept           heap in use after a full collection, less what it was before the timed runs
+ *
+ * The best run is the figure to compare on a shared machine: noise only ever adds time.
+ */
 import { GCProfiler, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
