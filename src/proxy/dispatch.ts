@@ -29,7 +29,7 @@ import { slotOf } from '../routing/slot.js';
 import type { Arena } from '../transport/arena.js';
 import { mergeInfo, type ProxyFacts } from './introspection.js';
 import { answerLocally, type LocalContext } from './local.js';
-import { Merge, type MergeKind, type MergeText } from './merge.js';
+import { type Merge, type MergeKind, MergePool, type MergeText } from './merge.js';
 import type { Session } from './session.js';
 import { Splitter } from './split.js';
 
@@ -49,13 +49,13 @@ export interface DispatchContext {
 
 export class Dispatcher {
   private readonly context: DispatchContext;
-  private readonly arena: Arena;
   private readonly bytes: Uint8Array;
   private readonly reader: RequestReader;
   private readonly pendings: PendingPool;
   private readonly pool: BackendPool;
   private readonly slotOwners: Uint16Array;
   private readonly splitter: Splitter;
+  private readonly merges: MergePool;
   private readonly keys = new KeyList();
   private keyOwners = new Int32Array(64);
   private readonly localContext: LocalContext;
@@ -64,12 +64,12 @@ export class Dispatcher {
 
   constructor(context: DispatchContext) {
     this.context = context;
-    this.arena = context.arena;
     this.bytes = context.arena.bytes;
     this.reader = context.reader;
     this.pendings = context.pendings;
     this.pool = context.pool;
     this.slotOwners = context.topology.slotOwners;
+    this.merges = new MergePool(context.arena, context.pendings);
     this.splitter = new Splitter(context.arena, context.reader, context.topology.nodes.length);
     this.localContext = {
       reader: context.reader,
@@ -185,7 +185,7 @@ export class Dispatcher {
     const kind = mergeKind(spec);
     const merge = this.beginMerge(session, end - start, kind, null);
     splitter.group(this.keys.positions, count, this.keyOwners, step);
-    const parts = splitter.nodes.map((node) => merge.addPart(this.nodeName(node), this.context.now(), spec.write));
+    for (const node of splitter.nodes) merge.addPart(this.nodeName(node), this.context.now(), spec.write);
     if (kind === 'keyed') {
       for (let index = 0; index < count; index++) {
         merge.addKey(splitter.partOfNode[this.keyOwners[index] as number] as number);
@@ -198,15 +198,14 @@ export class Dispatcher {
       this.keyOwners,
       step,
       (node, partStart, partEnd) => {
-        const part = parts[splitter.partOfNode[node] as number];
-        if (part === undefined) throw new Error('a split command has a part without a pending');
+        const part = merge.partPending(splitter.partOfNode[node] as number);
         const refusal = this.channel(session, node).send(part, partStart, partEnd);
         if (refusal !== null) merge.onFailure(part, refusal);
       },
     );
     if (wasBuilt) return;
     const refusal = errorBytes('OVERLOADED', 'no buffer memory is left to split this command; it was not sent');
-    for (const part of parts) merge.onFailure(part, refusal);
+    for (let part = 0; part < splitter.nodes.length; part++) merge.onFailure(merge.partPending(part), refusal);
   }
 
   /** The same frame to every node. INFO requests of which nothing was sent yet share one round. */
@@ -233,7 +232,7 @@ export class Dispatcher {
   }
 
   private beginMerge(session: Session, requestBytes: number, kind: MergeKind, makeText: MergeText | null): Merge {
-    const merge = new Merge(this.arena, this.pendings, kind, makeText);
+    const merge = this.merges.take(kind, makeText);
     const head = this.pendings.take(session, this.context.now(), false);
     merge.addSession(session, head);
     session.track(head, requestBytes);

@@ -21,22 +21,34 @@ export type MergeKind = 'keyed' | 'sum' | 'ok' | 'text';
 /** Makes the whole reply of the parts' replies (frames as they came), in the order of the parts. */
 export type MergeText = (replies: Uint8Array[]) => Uint8Array;
 
+/** One shard's part. */
+class Part {
+  nodeName = '';
+  /** Until its reply has come. */
+  pending: Pending | null = null;
+  /** Its reply: an own block, or an error that names the node. */
+  start = 0;
+  bytes = 0;
+  failure: Uint8Array | null = null;
+  /** keyed: where its next value begins. */
+  cursor = 0;
+}
+
 export class Merge implements ReplyOwner, ReplySource {
   private readonly arena: Arena;
   private readonly pendings: PendingPool;
-  private readonly kind: MergeKind;
-  private readonly makeText: MergeText | null;
-  /** Sessions that wait and their entries there, in step. */
-  private sessions: Session[] = [];
-  private heads: Pending[] = [];
+  private readonly pool: MergePool;
+  private kind: MergeKind = 'ok';
+  private makeText: MergeText | null = null;
+  /** Sessions that wait and their entries there, in step. One, but for `text`. */
+  private readonly sessions: (Session | null)[] = [];
+  private readonly heads: (Pending | null)[] = [];
+  private sessionCount = 0;
   /** Sessions that neither got the reply nor went away. */
   private claims = 0;
-  /** By part: the node's name, the pending while it waits, and its reply: an own block, or bytes of an error. */
-  private names: string[] = [];
-  private waiting: (Pending | null)[] = [];
-  private starts: number[] = [];
-  private lengths: number[] = [];
-  private failures: (Uint8Array | null)[] = [];
+  /** The first `partCount` are in use; `awaited` of them have no reply yet. */
+  private readonly parts: Part[] = [];
+  private partCount = 0;
   private awaited = 0;
   /** keyed: which part holds the value of each key. */
   private partOfKey = new Uint16Array(64);
@@ -44,10 +56,14 @@ export class Merge implements ReplyOwner, ReplySource {
   /** text: made once for all sessions. */
   private text: Uint8Array | null = null;
 
-  /** `makeText` is for kind `text` only. */
-  constructor(arena: Arena, pendings: PendingPool, kind: MergeKind, makeText: MergeText | null) {
+  constructor(arena: Arena, pendings: PendingPool, pool: MergePool) {
     this.arena = arena;
     this.pendings = pendings;
+    this.pool = pool;
+  }
+
+  /** `makeText` is for kind `text` only. */
+  start(kind: MergeKind, makeText: MergeText | null): void {
     this.kind = kind;
     this.makeText = makeText;
   }
@@ -55,21 +71,31 @@ export class Merge implements ReplyOwner, ReplySource {
   /** `session` gets the reply in the place of `head`, which is in its queue. */
   addSession(session: Session, head: Pending): void {
     head.source = this;
-    this.sessions.push(session);
-    this.heads.push(head);
+    this.sessions[this.sessionCount] = session;
+    this.heads[this.sessionCount] = head;
+    this.sessionCount++;
     this.claims++;
   }
 
   /** A part to be sent to the node of that name; its pending, to be handed to a channel. */
   addPart(nodeName: string, arrivedMs: number, isWrite: boolean): Pending {
     const pending = this.pendings.take(this, arrivedMs, isWrite);
-    pending.part = this.names.length;
-    this.names.push(nodeName);
-    this.waiting.push(pending);
-    this.starts.push(0);
-    this.lengths.push(0);
-    this.failures.push(null);
+    let part = this.parts[this.partCount];
+    if (part === undefined) {
+      part = new Part();
+      this.parts.push(part);
+    }
+    pending.part = this.partCount++;
+    part.nodeName = nodeName;
+    part.pending = pending;
     this.awaited++;
+    return pending;
+  }
+
+  /** The pending of part `index`, which was not answered yet. */
+  partPending(index: number): Pending {
+    const pending = this.parts[index]?.pending;
+    if (pending === undefined || pending === null) throw new Error('a merge was asked for a part that does not wait');
     return pending;
   }
 
@@ -83,34 +109,45 @@ export class Merge implements ReplyOwner, ReplySource {
     this.partOfKey[this.keyCount++] = part;
   }
 
+  /** Keys that it can take without growing. */
+  get keyRoom(): number {
+    return this.partOfKey.length;
+  }
+
   /** Whether nothing of it has been sent to any node: another session that asks the same may share it. */
   get isUnsent(): boolean {
-    return (
-      this.awaited === this.names.length &&
-      this.waiting.every((part) => part !== null && (part.connection === null || !part.connection.wasSent(part)))
-    );
+    if (this.awaited === 0 || this.awaited < this.partCount) return false;
+    for (let index = 0; index < this.partCount; index++) {
+      const pending = this.partPending(index);
+      if (pending.connection?.wasSent(pending) === true) return false;
+    }
+    return true;
   }
 
   onReply(pending: Pending, start: number, end: number): void {
-    const part = pending.part;
     const block = this.arena.allocate(end - start);
     if (block < 0) {
       this.onFailure(pending, errorReply('OVERLOADED no buffer memory is left for the replies of this command'));
       return;
     }
     this.arena.bytes.copyWithin(block, start, end);
-    this.starts[part] = block;
-    this.lengths[part] = end - start;
-    this.onPartDone(pending);
+    const part = this.part(pending.part);
+    part.start = block;
+    part.bytes = end - start;
+    this.onPartDone(pending, part);
   }
 
   onFailure(pending: Pending, error: Uint8Array): void {
-    this.failures[pending.part] = error;
-    this.onPartDone(pending);
+    const part = this.part(pending.part);
+    part.failure = error;
+    this.onPartDone(pending, part);
   }
 
   awaits(connection: BackendConnection): boolean {
-    return this.waiting.some((part) => part !== null && part.connection === connection);
+    for (let index = 0; index < this.partCount; index++) {
+      if (this.part(index).pending?.connection === connection) return true;
+    }
+    return false;
   }
 
   writeReply(output: Output): void {
@@ -125,82 +162,118 @@ export class Merge implements ReplyOwner, ReplySource {
 
   abandon(): void {
     this.claims--;
-    this.releaseWhenDone();
+    if (this.claims === 0 && this.awaited === 0) this.release();
   }
 
-  private onPartDone(pending: Pending): void {
-    this.waiting[pending.part] = null;
+  private part(index: number): Part {
+    return this.parts[index] as Part;
+  }
+
+  private onPartDone(pending: Pending, part: Part): void {
+    part.pending = null;
     this.pendings.release(pending);
     this.awaited--;
     if (this.awaited > 0) return;
-    // A session that goes away meanwhile abandons its claim; completing writes the reply or leaves it for later.
-    for (let index = 0; index < this.sessions.length; index++) {
+    // A claim of our own, so that the last session's does not end it under our hands.
+    this.claims++;
+    for (let index = 0; index < this.sessionCount; index++) {
       const session = this.sessions[index] as Session;
       if (!session.isClosed) session.complete(this.heads[index] as Pending);
     }
-    this.releaseWhenDone();
+    this.abandon();
   }
 
-  private releaseWhenDone(): void {
-    if (this.claims > 0 || this.awaited > 0) return;
-    for (let part = 0; part < this.names.length; part++) {
-      const length = this.lengths[part] as number;
-      if (length > 0) this.arena.release(this.starts[part] as number, length);
-      this.lengths[part] = 0;
+  /** All parts have come, and no session waits any more. */
+  private release(): void {
+    for (let index = 0; index < this.partCount; index++) {
+      const part = this.part(index);
+      if (part.bytes > 0) this.arena.release(part.start, part.bytes);
+      part.bytes = 0;
+      part.failure = null;
     }
+    for (let index = 0; index < this.sessionCount; index++) {
+      this.sessions[index] = null;
+      this.heads[index] = null;
+    }
+    // One that may be shared is still known by its request: it is left as it is, done.
+    if (this.kind === 'text') return;
+    this.sessionCount = 0;
+    this.partCount = 0;
+    this.keyCount = 0;
+    this.pool.release(this);
   }
 
   /** The first part's error reply, with its shard's name, or null. */
   private error(): Uint8Array | null {
-    for (let part = 0; part < this.names.length; part++) {
-      const failure = this.failures[part];
+    for (let index = 0; index < this.partCount; index++) {
+      const { failure, start, bytes, nodeName } = this.part(index);
       // Failures of our own name the node already.
-      if (failure !== null && failure !== undefined) return failure;
-      const start = this.starts[part] as number;
+      if (failure !== null) return failure;
       if (this.arena.bytes[start] !== MINUS) continue;
-      const text = new TextDecoder().decode(
-        this.arena.bytes.subarray(start + 1, start + (this.lengths[part] as number) - 2),
-      );
-      const others = this.names.length - 1;
-      return errorReply(`${text} (from node ${this.names[part]}; ${others} other shards were asked too)`);
+      const text = new TextDecoder().decode(this.arena.bytes.subarray(start + 1, start + bytes - 2));
+      const others = this.partCount - 1;
+      return errorReply(`${text} (from node ${nodeName}; ${others} other shards were asked too)`);
     }
     return null;
   }
 
   private writeKeyed(output: Output): void {
     const bytes = this.arena.bytes;
-    const cursors = this.starts.slice();
-    for (let part = 0; part < cursors.length; part++) {
-      const start = cursors[part] as number;
-      if (bytes[start] !== STAR) throw new Error('a node answered MGET with something else than an array');
-      cursors[part] = bytes.indexOf(0x0a, start) + 1;
+    for (let index = 0; index < this.partCount; index++) {
+      const part = this.part(index);
+      if (bytes[part.start] !== STAR) throw new Error('a node answered MGET with something else than an array');
+      part.cursor = bytes.indexOf(0x0a, part.start) + 1;
     }
     output.appendBytes(arrayHeader(this.keyCount));
     for (let key = 0; key < this.keyCount; key++) {
-      const part = this.partOfKey[key] as number;
-      const start = cursors[part] as number;
-      const end = skipValue(bytes, start);
-      output.appendNow(start, end);
-      cursors[part] = end;
+      const part = this.part(this.partOfKey[key] as number);
+      const end = skipValue(bytes, part.cursor);
+      output.appendNow(part.cursor, end);
+      part.cursor = end;
     }
   }
 
   private sum(): number {
     let sum = 0;
-    for (let part = 0; part < this.names.length; part++) {
-      const start = this.starts[part] as number;
-      sum += parseInteger(this.arena.bytes, start, start + (this.lengths[part] as number));
+    for (let index = 0; index < this.partCount; index++) {
+      const { start, bytes } = this.part(index);
+      sum += parseInteger(this.arena.bytes, start, start + bytes);
     }
     return sum;
   }
 
   private makeOnce(): Uint8Array {
     if (this.text !== null) return this.text;
-    const replies = this.names.map((_, part) => {
-      const start = this.starts[part] as number;
-      return this.arena.bytes.slice(start, start + (this.lengths[part] as number));
+    const replies = this.parts.slice(0, this.partCount).map(({ start, bytes }) => {
+      return this.arena.bytes.slice(start, start + bytes);
     });
     this.text = (this.makeText as MergeText)(replies);
     return this.text;
+  }
+}
+
+const SPARES_MAX = 1_024;
+const KEYS_KEPT_MAX = 4_096;
+
+/** Spare merges of one worker: a split command makes no garbage. */
+export class MergePool {
+  private readonly arena: Arena;
+  private readonly pendings: PendingPool;
+  private readonly spares: Merge[] = [];
+
+  constructor(arena: Arena, pendings: PendingPool) {
+    this.arena = arena;
+    this.pendings = pendings;
+  }
+
+  take(kind: MergeKind, makeText: MergeText | null): Merge {
+    const merge = this.spares.pop() ?? new Merge(this.arena, this.pendings, this);
+    merge.start(kind, makeText);
+    return merge;
+  }
+
+  /** Nobody refers to `merge` any more. */
+  release(merge: Merge): void {
+    if (this.spares.length < SPARES_MAX && merge.keyRoom <= KEYS_KEPT_MAX) this.spares.push(merge);
   }
 }
