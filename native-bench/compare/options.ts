@@ -74,6 +74,10 @@ export const usage = `npm run bench:compare -- [options]
 /** Parses the command line; throws a BenchmarkError with the usage when it makes no sense. */
 export function parseOptions(args: readonly string[], defaultMain: string): Options {
   const values = parse(args);
+  if (values.help) {
+    console.log(usage);
+    process.exit(0);
+  }
   const variant = { node: values.node, main: defaultMain, transport: values.transport, workers: values.workers };
   const variants = ['ringleader', ...values.variant].map((text) => parseVariant(text, variant));
   const all = values.clean ? variants.map(({ label }) => label) : null;
@@ -121,6 +125,7 @@ function parse(args: readonly string[]) {
         'peer-command': { type: 'string', multiple: true, default: [] },
         clean: { type: 'boolean', default: false },
         'no-save': { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
       },
     }).values;
   } catch (error) {
