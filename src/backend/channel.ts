@@ -8,7 +8,8 @@
  *
  * While connecting, commands wait in a backlog, each with its frame in an own block. When a connection is lost:
  *   - what was not wholly sent was not carried out: it waits in the backlog for the next connection;
- *   - a read that was sent goes into the backlog once more, in its old place before anything later of its session;
+ *   - a read that was sent goes into the backlog once more, in its old place before anything later of its session; if a
+ *     later write of its session was sent too, it would see what that write did, and fails instead;
  *   - a write that was sent is answered -UNKNOWN: it may have been carried out.
  *
  * A connection that carries a large value is retired: it finishes what it has, a fresh one takes all new commands. A
@@ -133,13 +134,11 @@ export class Channel implements ConnectionEvents {
   /** Gives up everything; what waits or is in flight is told so. */
   close(reason: string): void {
     const connections = this.current === null ? this.retired : [...this.retired, this.current];
-    const backlog = this.backlog;
     this.context.transport.timers.cancel(this.reconnectTimer);
     this.downReason = reason;
     this.transition('closed');
     for (const connection of [...connections]) connection.destroy(new BackendError(reason));
-    this.backlog = new Fifo();
-    for (let pending = backlog.shift(); pending !== undefined; pending = backlog.shift()) this.failUnsent(pending);
+    this.failBacklog();
   }
 
   onReady(connection: BackendConnection, greeting: Greeting): void {
@@ -149,15 +148,7 @@ export class Channel implements ConnectionEvents {
     this.transition('ready');
     this.isConnecting = false;
     this.report(true, greeting.version);
-    const backlog = this.backlog;
-    this.backlog = new Fifo();
-    for (let pending = backlog.shift(); pending !== undefined; pending = backlog.shift()) {
-      const start = pending.frameStart;
-      const bytes = pending.frameBytes;
-      connection.enqueue(pending, start, start + bytes);
-      this.context.transport.arena.settle();
-      this.releaseFrame(start, bytes);
-    }
+    this.sendBacklog(connection);
   }
 
   onLarge(connection: BackendConnection): void {
@@ -176,8 +167,9 @@ export class Channel implements ConnectionEvents {
     else this.retired = this.retired.filter((retired) => retired !== connection);
     if (wasReady || !wasCurrent) this.context.counts.nodeConnectionsLost++;
     this.rescue(connection, error);
-    if (this.state === 'closed' || !wasCurrent) return;
-    if (wasReady) this.connect();
+    if (this.state === 'closed') return;
+    if (!wasCurrent) this.goOn();
+    else if (wasReady) this.connect();
     else this.onConnectFailed(error);
   }
 
@@ -218,9 +210,7 @@ export class Channel implements ConnectionEvents {
     this.isConnecting = false;
     this.transition('down');
     this.report(false, error.message);
-    const backlog = this.backlog;
-    this.backlog = new Fifo();
-    for (let pending = backlog.shift(); pending !== undefined; pending = backlog.shift()) this.failUnsent(pending);
+    this.failBacklog();
     const waitMs = Math.round(this.reconnectMs * (0.5 + random()));
     this.reconnectMs = Math.min(this.reconnectMs * 2, limits.reconnectMaxMs);
     this.reconnectTimer = transport.timers.set(transport.now + waitMs, () => this.connect());
@@ -278,12 +268,14 @@ export class Channel implements ConnectionEvents {
     const younger = this.backlog;
     this.backlog = new Fifo();
     const queue = connection.queue;
+    const overtaken = overtakenReads(connection);
     for (let pending = queue.shift(); pending !== undefined; pending = queue.shift()) {
       const wasSent = connection.wasSent(pending);
       pending.connection = null;
       if (pending.owner === connection) connection.onFailure(pending);
       else if (wasSent && pending.isWrite) this.failUnknown(pending, error);
       else if (wasSent && pending.wasRetried) this.fail(pending, `the connection was lost twice: ${error.message}`);
+      else if (overtaken.has(pending)) this.fail(pending, `the connection was lost: ${error.message}`);
       else if (this.state === 'closed') this.fail(pending, error.message);
       else {
         const start = pending.frameStart;
@@ -299,6 +291,30 @@ export class Channel implements ConnectionEvents {
       }
     }
     for (let pending = younger.shift(); pending !== undefined; pending = younger.shift()) this.backlog.push(pending);
+  }
+
+  /** What a retired connection left does not wait for a connection where there is one, or where there will be none soon. */
+  private goOn(): void {
+    if (this.state === 'ready' && this.current !== null) this.sendBacklog(this.current);
+    else if (this.state === 'down') this.failBacklog();
+  }
+
+  private sendBacklog(connection: BackendConnection): void {
+    const backlog = this.backlog;
+    this.backlog = new Fifo();
+    for (let pending = backlog.shift(); pending !== undefined; pending = backlog.shift()) {
+      const start = pending.frameStart;
+      const bytes = pending.frameBytes;
+      connection.enqueue(pending, start, start + bytes);
+      this.context.transport.arena.settle();
+      this.releaseFrame(start, bytes);
+    }
+  }
+
+  private failBacklog(): void {
+    const backlog = this.backlog;
+    this.backlog = new Fifo();
+    for (let pending = backlog.shift(); pending !== undefined; pending = backlog.shift()) this.failUnsent(pending);
   }
 
   /**
@@ -378,6 +394,21 @@ export class Channel implements ConnectionEvents {
     const address = formatEndpoint(this.node.address);
     return this.node.name === address ? `node ${address}` : `node ${this.node.name} (${address})`;
   }
+}
+
+/** The reads that were sent on the lost `connection` before a write of the same session, which may have been carried out. */
+function overtakenReads(connection: BackendConnection): Set<Pending> {
+  const reads = new Set<Pending>();
+  const writers = new Set<object>();
+  const { queue } = connection;
+  for (let index = queue.length - 1; index >= 0; index--) {
+    const pending = queue.at(index);
+    if (!connection.wasSent(pending)) continue;
+    const askers = (pending.owner as ReplyOwner).askers();
+    if (pending.isWrite) for (const asker of askers) writers.add(asker);
+    else if (writers.size > 0 && askers.some((asker) => writers.has(asker))) reads.add(pending);
+  }
+  return reads;
 }
 
 /** Whether `host` is an IPv4 or IPv6 address, which no resolver need see. */

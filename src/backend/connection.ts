@@ -201,6 +201,10 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
     return false;
   }
 
+  askers(): readonly object[] {
+    return [];
+  }
+
   /**
    * Gives up on the commands that came before `oldestMs`: their owners get `error`, tombstones take their places. Stops at
    * the first that was not wholly sent and returns true: the node does not even read, and only a closed connection keeps

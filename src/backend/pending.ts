@@ -16,6 +16,8 @@ export interface ReplyOwner {
   onFailure(pending: Pending, error: Uint8Array): void;
   /** Whether replies of that connection are still awaited: then later commands for its node may go nowhere else. */
   awaits(connection: BackendConnection): boolean;
+  /** The sessions that asked: what one of them has asked is carried out in that order. */
+  askers(): readonly object[];
 }
 
 /** Makes one reply of those of several shards, and writes it when the session's turn has come. */
@@ -24,8 +26,10 @@ export interface ReplySource {
   writeReply(output: Output): void;
   /** The session is gone: gives up what it holds for it, once nothing is in flight any more. */
   abandon(): void;
-  /** As ReplyOwner's. */
-  awaits(connection: BackendConnection): boolean;
+  /** Whether the reply of one of its parts is awaited from that connection. */
+  awaitsPart(connection: BackendConnection): boolean;
+  /** Bytes of the arena that hold the replies it has so far. */
+  readonly heldBytes: number;
 }
 
 export class Pending {

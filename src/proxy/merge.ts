@@ -4,18 +4,25 @@
  *   keyed  MGET: the values in the order of the keys          sum  DEL, EXISTS, DBSIZE: the numbers added up
  *   ok     MSET, FLUSHALL: OK when all said OK                text INFO: made by a function from all texts
  *
- * A part that failed makes the whole an error that names its shard. Several sessions may wait for one merge (INFO).
+ * A part that failed makes the whole an error that names its shard. Of a write that was carried out on another shard
+ * nobody says that it had no effect: it is -UNKNOWN. Several sessions may wait for one merge (INFO).
  */
 import type { BackendConnection } from '../backend/connection.js';
 import type { Pending, PendingPool, ReplyOwner, ReplySource } from '../backend/pending.js';
+import { errorBytes, showBytes } from '../base/errors.js';
 import { skipValue } from '../resp/frame.js';
-import { arrayHeader, errorReply, integerReply, parseInteger, REPLY_OK } from '../resp/reply.js';
+import { arrayHeader, errorReply, integerReply, isError, parseInteger, REPLY_OK } from '../resp/reply.js';
 import type { Arena } from '../transport/arena.js';
 import type { Output } from '../transport/output.js';
 import type { Session } from './session.js';
 
-const MINUS = 0x2d;
-const STAR = 0x2a;
+const LF = 0x0a;
+const SIMPLE = 0x2b;
+const INTEGER = 0x3a;
+const BULK = 0x24;
+const VERBATIM = 0x3d;
+const ARRAY = 0x2a;
+const UNKNOWN = Buffer.from('-UNKNOWN ');
 
 export type MergeKind = 'keyed' | 'sum' | 'ok' | 'text';
 /** Makes the whole reply of the parts' replies (frames as they came), in the order of the parts. */
@@ -30,7 +37,8 @@ class Part {
   start = 0;
   bytes = 0;
   failure: Uint8Array | null = null;
-  /** keyed: where its next value begins. */
+  /** keyed: how many values it is to have, and where the next begins. */
+  keyCount = 0;
   cursor = 0;
 }
 
@@ -50,6 +58,7 @@ export class Merge implements ReplyOwner, ReplySource {
   private readonly parts: Part[] = [];
   private partCount = 0;
   private awaited = 0;
+  private isWrite = false;
   /** keyed: which part holds the value of each key. */
   private partOfKey = new Uint16Array(64);
   private keyCount = 0;
@@ -88,6 +97,7 @@ export class Merge implements ReplyOwner, ReplySource {
     pending.part = this.partCount++;
     part.nodeName = nodeName;
     part.pending = pending;
+    this.isWrite = isWrite;
     this.awaited++;
     return pending;
   }
@@ -107,6 +117,7 @@ export class Merge implements ReplyOwner, ReplySource {
       this.partOfKey = larger;
     }
     this.partOfKey[this.keyCount++] = part;
+    this.part(part).keyCount++;
   }
 
   /** Keys that it can take without growing. */
@@ -125,15 +136,17 @@ export class Merge implements ReplyOwner, ReplySource {
   }
 
   onReply(pending: Pending, start: number, end: number): void {
-    const block = this.arena.allocate(end - start);
-    if (block < 0) {
-      this.onFailure(pending, errorReply('OVERLOADED no buffer memory is left for the replies of this command'));
-      return;
-    }
-    this.arena.bytes.copyWithin(block, start, end);
     const part = this.part(pending.part);
-    part.start = block;
-    part.bytes = end - start;
+    if (this.claims > 0) {
+      const block = this.arena.allocate(end - start);
+      if (block < 0) {
+        this.onFailure(pending, this.noRoom(part));
+        return;
+      }
+      this.arena.bytes.copyWithin(block, start, end);
+      part.start = block;
+      part.bytes = end - start;
+    }
     this.onPartDone(pending, part);
   }
 
@@ -143,11 +156,29 @@ export class Merge implements ReplyOwner, ReplySource {
     this.onPartDone(pending, part);
   }
 
+  /** A part keeps its place among all that its sessions have asked, not only among the parts. */
   awaits(connection: BackendConnection): boolean {
+    for (let index = 0; index < this.sessionCount; index++) {
+      if (this.sessions[index]?.awaits(connection) === true) return true;
+    }
+    return false;
+  }
+
+  askers(): readonly object[] {
+    return this.sessions.slice(0, this.sessionCount) as Session[];
+  }
+
+  awaitsPart(connection: BackendConnection): boolean {
     for (let index = 0; index < this.partCount; index++) {
       if (this.part(index).pending?.connection === connection) return true;
     }
     return false;
+  }
+
+  get heldBytes(): number {
+    let bytes = 0;
+    for (let index = 0; index < this.partCount; index++) bytes += this.part(index).bytes;
+    return bytes;
   }
 
   writeReply(output: Output): void {
@@ -162,7 +193,9 @@ export class Merge implements ReplyOwner, ReplySource {
 
   abandon(): void {
     this.claims--;
-    if (this.claims === 0 && this.awaited === 0) this.release();
+    if (this.claims > 0) return;
+    this.releaseReplies();
+    if (this.awaited === 0) this.release();
   }
 
   private part(index: number): Part {
@@ -183,13 +216,21 @@ export class Merge implements ReplyOwner, ReplySource {
     this.abandon();
   }
 
-  /** All parts have come, and no session waits any more. */
-  private release(): void {
+  /** No session waits any more. */
+  private releaseReplies(): void {
     for (let index = 0; index < this.partCount; index++) {
       const part = this.part(index);
       if (part.bytes > 0) this.arena.release(part.start, part.bytes);
       part.bytes = 0;
+    }
+  }
+
+  /** All parts have come, too. */
+  private release(): void {
+    for (let index = 0; index < this.partCount; index++) {
+      const part = this.part(index);
       part.failure = null;
+      part.keyCount = 0;
     }
     for (let index = 0; index < this.sessionCount; index++) {
       this.sessions[index] = null;
@@ -203,26 +244,61 @@ export class Merge implements ReplyOwner, ReplySource {
     this.pool.release(this);
   }
 
-  /** The first part's error reply, with its shard's name, or null. */
+  /** The first part's error, with its shard's name, or null. */
   private error(): Uint8Array | null {
     for (let index = 0; index < this.partCount; index++) {
-      const { failure, start, bytes, nodeName } = this.part(index);
+      const part = this.part(index);
       // Failures of our own name the node already.
-      if (failure !== null) return failure;
-      if (this.arena.bytes[start] !== MINUS) continue;
-      const text = new TextDecoder().decode(this.arena.bytes.subarray(start + 1, start + bytes - 2));
+      if (part.failure !== null) return this.isWrite ? this.fateOfWrite(part.failure) : part.failure;
+      if (this.isExpected(part)) continue;
+      const { bytes } = this.arena;
+      const end = part.start + part.bytes;
+      if (!isError(bytes, part.start)) {
+        return errorReply(`ERR node ${part.nodeName} answered the unexpected: ${showBytes(bytes, part.start, end)}`);
+      }
+      const text = new TextDecoder().decode(bytes.subarray(part.start + 1, end - 2));
       const others = this.partCount - 1;
-      return errorReply(`${text} (from node ${nodeName}; ${others} other shards were asked too)`);
+      return errorReply(`${text} (from node ${part.nodeName}; ${others} other shards were asked too)`);
     }
     return null;
+  }
+
+  /** `failure` says that a part had no effect, or that it is unknown; the command is what all its parts are. */
+  private fateOfWrite(failure: Uint8Array): Uint8Array {
+    let isDone = false;
+    for (let index = 0; index < this.partCount; index++) {
+      const part = this.part(index);
+      if (part.failure === null) isDone ||= this.isExpected(part);
+      else if (UNKNOWN.equals(part.failure.subarray(0, UNKNOWN.length))) return part.failure;
+    }
+    if (!isDone) return failure;
+    const text = new TextDecoder().decode(failure.subarray(failure.indexOf(0x20) + 1, failure.length - 2));
+    return errorBytes('UNKNOWN', `${text} there, but other shards have carried out their part of it`);
+  }
+
+  /** Whether the reply of `part` is of the kind that the other parts' can be merged with. */
+  private isExpected(part: Part): boolean {
+    const { bytes } = this.arena;
+    const type = bytes[part.start];
+    if (this.kind === 'sum') return type === INTEGER;
+    if (this.kind === 'ok') return type === SIMPLE;
+    if (this.kind === 'text') return type === BULK || type === VERBATIM;
+    return type === ARRAY && parseInteger(bytes, part.start, bytes.indexOf(LF, part.start) + 1) === part.keyCount;
+  }
+
+  /** The reply of `part` has come, and cannot be kept. */
+  private noRoom(part: Part): Uint8Array {
+    const text = `node ${part.nodeName}: no buffer memory is left for its reply`;
+    return this.isWrite
+      ? errorBytes('UNKNOWN', `${text}; the write has been carried out or refused`)
+      : errorBytes('OVERLOADED', `${text}; the command had no effect`);
   }
 
   private writeKeyed(output: Output): void {
     const bytes = this.arena.bytes;
     for (let index = 0; index < this.partCount; index++) {
       const part = this.part(index);
-      if (bytes[part.start] !== STAR) throw new Error('a node answered MGET with something else than an array');
-      part.cursor = bytes.indexOf(0x0a, part.start) + 1;
+      part.cursor = bytes.indexOf(LF, part.start) + 1;
     }
     output.appendBytes(arrayHeader(this.keyCount));
     for (let key = 0; key < this.keyCount; key++) {

@@ -209,9 +209,13 @@ export class Session implements ConnectionOwner, ReplyOwner {
   awaits(connection: BackendConnection): boolean {
     for (let index = 0; index < this.queue.length; index++) {
       const pending = this.queue.at(index);
-      if (pending.connection === connection || pending.source?.awaits(connection) === true) return true;
+      if (pending.connection === connection || pending.source?.awaitsPart(connection) === true) return true;
     }
     return false;
+  }
+
+  askers(): readonly object[] {
+    return [this];
   }
 
   /** Whether all that was read has been answered. */

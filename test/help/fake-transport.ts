@@ -1,18 +1,21 @@
 /**
  * A transport without a network: what the other side would do is said by calls. It keeps the contract of
- * transport/transport.ts that owners rely on (unread bytes are presented again, owners are never called re-entrantly), so
- * that sessions and node connections can be tested, and timed, by themselves.
+ * transport/transport.ts that owners rely on, and where the contract leaves a choice it does what the epoll driver does
+ * (`onBytes` is left out until what was expected is there, `onDrain` comes only after a send left bytes behind, the end of
+ * the peer's bytes is noticed only by who reads). So sessions and node connections can be tested, and timed, by themselves.
  */
 import type { Endpoint } from '../../src/base/endpoint.js';
 import { Timers } from '../../src/base/timers.js';
 import { Arena } from '../../src/transport/arena.js';
 import { Output } from '../../src/transport/output.js';
-import type {
-  Acceptor,
-  Connection,
-  ConnectionOwner,
-  ConnectOptions,
-  Transport,
+import {
+  type Acceptor,
+  type Connection,
+  type ConnectionOwner,
+  type ConnectOptions,
+  NO_MEMORY,
+  type Transport,
+  TransportError,
 } from '../../src/transport/transport.js';
 
 export class FakeConnection implements Connection {
@@ -20,9 +23,19 @@ export class FakeConnection implements Connection {
   readonly endpoint: Endpoint | null;
   owner: ConnectionOwner | null = null;
   isPaused = false;
+  /** `onClose` was called. */
   isClosed = false;
+  /** What onClose was told. */
+  closeError: Error | null = null;
+  /** The owner has called `close` or `destroy`. */
+  isFinished = false;
   private readonly transport: FakeTransport;
   private kept = Buffer.alloc(0);
+  private expected = 0;
+  private isClosing = false;
+  private hasEnded = false;
+  /** The kernel took not all that there was. */
+  private isBlocked = false;
 
   constructor(transport: FakeTransport, endpoint: Endpoint | null, retaining: boolean) {
     this.transport = transport;
@@ -34,7 +47,7 @@ export class FakeConnection implements Connection {
   receive(bytes: Uint8Array | string): void {
     const received = typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes;
     this.kept = Buffer.concat([this.kept, received]);
-    this.present();
+    if (this.kept.length >= this.expected) this.present();
   }
 
   /** The peer sends arena bytes [start, end), all of which the owner must consume: no copy, for timing. */
@@ -44,40 +57,48 @@ export class FakeConnection implements Connection {
     this.transport.arena.settle();
   }
 
+  /** The peer sends no more; it still reads. */
+  end(): void {
+    this.hasEnded = true;
+    this.tellEnd();
+  }
+
   /** What was sent since the last call; the kernel has taken it. */
   take(): string {
-    const pieces: Buffer[] = [];
-    this.transport.arena.settle();
-    while (this.output.unsentBytes > 0) {
-      const start = this.output.unsentStart();
-      const length = this.output.unsentLength();
-      pieces.push(Buffer.from(this.transport.arena.bytes.slice(start, start + length)));
-      this.output.advance(length);
-    }
-    return Buffer.concat(pieces).toString('latin1');
+    return this.takeSome(Number.POSITIVE_INFINITY);
   }
 
   /** The kernel takes `count` bytes at the most. */
   takeSome(count: number): string {
-    this.transport.arena.settle();
-    const start = this.output.unsentStart();
-    const length = Math.min(count, this.output.unsentLength());
-    const text = Buffer.from(this.transport.arena.bytes.slice(start, start + length)).toString('latin1');
-    this.output.advance(length);
-    return text;
+    const { output, transport } = this;
+    const pieces: Buffer[] = [];
+    transport.arena.settle();
+    for (let room = count; room > 0 && output.unsentBytes > 0; ) {
+      const start = output.unsentStart();
+      const length = Math.min(room, output.unsentLength());
+      pieces.push(Buffer.from(transport.arena.bytes.slice(start, start + length)));
+      output.advance(length);
+      room -= length;
+    }
+    if (output.unsentBytes > 0) this.isBlocked = true;
+    else this.onSent();
+    return Buffer.concat(pieces).toString('latin1');
   }
 
   /** The connection stands. */
   open(): void {
-    this.owner?.onOpen();
+    if (!this.isFinished && !this.isClosed) this.owner?.onOpen();
   }
 
   /** The connection breaks. */
   break(error: Error | null): void {
     if (this.isClosed) return;
     this.isClosed = true;
+    this.isFinished = true;
+    this.closeError = error;
     if (this.endpoint === null) this.transport.sessionCount--;
     this.owner?.onClose(error);
+    this.transport.arena.settle();
     this.output.dispose();
   }
 
@@ -91,34 +112,73 @@ export class FakeConnection implements Connection {
 
   flush(): void {}
 
-  expect(): void {}
+  expect(bytes: number): void {
+    this.expected = bytes;
+  }
 
   pause(): void {
     this.isPaused = true;
   }
 
   resume(): void {
+    if (!this.isPaused) return;
     this.isPaused = false;
-    this.transport.later(() => this.present());
+    this.transport.later(() => {
+      this.present();
+      this.tellEnd();
+    });
   }
 
   close(): void {
-    this.transport.later(() => this.break(null));
+    if (this.isFinished) return;
+    this.isFinished = true;
+    this.isClosing = true;
+    this.transport.later(() => this.onSent());
   }
 
   destroy(error: Error | null): void {
+    this.isFinished = true;
     this.transport.later(() => this.break(error));
+  }
+
+  /** What every driver does at the end of a turn with an output for which the arena had no room. */
+  checkOverflow(): void {
+    if (this.output.overflowed && !this.isFinished) this.destroy(noMemory());
+  }
+
+  private onSent(): void {
+    if (this.isClosing && this.output.unsentBytes === 0) {
+      this.transport.later(() => this.break(null));
+      return;
+    }
+    if (!this.isBlocked || this.isFinished) return;
+    this.isBlocked = false;
+    this.transport.later(() => {
+      if (!this.isFinished) this.owner?.onDrain();
+    });
+  }
+
+  private tellEnd(): void {
+    if (!this.hasEnded || this.isPaused || this.isFinished) return;
+    this.hasEnded = false;
+    this.kept = Buffer.alloc(0);
+    this.owner?.onEnd();
   }
 
   private present(): void {
     const { arena } = this.transport;
-    if (this.isClosed || this.isPaused || this.owner === null || this.kept.length === 0) return;
+    if (this.isFinished || this.isPaused || this.owner === null || this.kept.length === 0) return;
     const block = arena.allocate(this.kept.length);
-    if (block < 0) throw new Error('the fake transport is out of memory');
+    if (block < 0) {
+      this.destroy(noMemory());
+      return;
+    }
+    this.expected = 0;
     arena.bytes.set(this.kept, block);
     const consumed = this.owner.onBytes(block, block + this.kept.length) - block;
     arena.settle();
     arena.release(block, this.kept.length);
+    if (!(consumed >= 0 && consumed <= this.kept.length)) throw new RangeError(`it consumed ${consumed} bytes`);
     this.kept = this.kept.subarray(consumed);
   }
 }
@@ -127,7 +187,9 @@ export class FakeTransport implements Transport {
   readonly kind = 'node' as const;
   readonly arena: Arena;
   readonly timers = new Timers();
+  /** Those opened by `connect`, and those accepted, with the closed ones. */
   readonly connections: FakeConnection[] = [];
+  readonly clients: FakeConnection[] = [];
   now = 1_000;
   turns = 0;
   acceptor: Acceptor | null = null;
@@ -151,17 +213,21 @@ export class FakeTransport implements Transport {
     const connection = new FakeConnection(this, null, false);
     if (this.acceptor === null) throw new Error('nobody accepts');
     this.sessionCount++;
+    this.clients.push(connection);
     connection.owner = this.acceptor.onConnection(connection);
     return connection;
   }
 
   /** Does what was put off, until nothing is left. */
   turn(): void {
-    for (let action = this.deferred.shift(); action !== undefined; action = this.deferred.shift()) action();
+    this.turns++;
+    this.doDeferred();
     this.timers.fire(this.now);
-    for (let action = this.deferred.shift(); action !== undefined; action = this.deferred.shift()) action();
+    this.doDeferred();
     this.onTurnEnd();
     this.arena.settle();
+    for (const connection of this.connections) connection.checkOverflow();
+    for (const connection of this.clients) connection.checkOverflow();
   }
 
   /** Lets time pass, then takes a turn. */
@@ -189,4 +255,15 @@ export class FakeTransport implements Transport {
   start(): void {}
 
   async stop(): Promise<void> {}
+
+  private doDeferred(): void {
+    for (let action = this.deferred.shift(); action !== undefined; action = this.deferred.shift()) {
+      action();
+      this.arena.settle();
+    }
+  }
+}
+
+function noMemory(): TransportError {
+  return new TransportError(NO_MEMORY, 'the worker has no memory left for the bytes of this connection');
 }

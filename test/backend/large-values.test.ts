@@ -1,0 +1,226 @@
+import t from 'tap';
+import { pendingsInUse } from '../help/pending-watch.js';
+import { bulk, command, type NodeLink, Plane, repliesIn } from '../help/plane.js';
+
+const LARGE = 1_000;
+const BIG = 'x'.repeat(2 * LARGE);
+
+function plane(limits = {}): Plane {
+  return new Plane({ limits: { largeValueBytes: LARGE, ...limits } }).greetAll();
+}
+
+/** Has `client` read a large value of node 0, half of which has come: the connection that it comes on. */
+function beginLargeReply(world: Plane, key: string, client = world.client()): NodeLink {
+  const link = world.only(0);
+  client.send(['GET', key]);
+  world.turn();
+  link.take();
+  link.answer(bulk(BIG).slice(0, 500));
+  world.turn();
+  return link;
+}
+
+t.test('a large reply leaves the common connection to itself, and others go to a fresh one', async (t) => {
+  const world = plane();
+  const [alice, bob] = [world.client(), world.client()];
+  const key = world.key(0);
+  const old = beginLargeReply(world, key, alice);
+  t.equal(world.links(0).length, 2, 'a second connection is opened');
+  const fresh = (world.link(0) as NodeLink).greet();
+  bob.send(['GET', key]);
+  world.turn();
+  t.same(fresh.commands(), [`GET ${key}`]);
+  fresh.answer('$1\r\n1\r\n');
+  world.turn();
+  t.equal(bob.take(), '$1\r\n1\r\n', 'the large reply does not stand in the way');
+  t.equal(old.take(), '');
+  old.answer(bulk(BIG).slice(500));
+  world.turn();
+  t.equal(alice.take(), bulk(BIG));
+  t.equal(world.counts.nodeConnectionsRetired, 1);
+});
+
+t.test('a session that awaits the large reply goes on where it waits, so that nothing overtakes', async (t) => {
+  const world = plane();
+  const alice = world.client();
+  const key = world.key(0);
+  const old = beginLargeReply(world, key, alice);
+  const fresh = (world.link(0) as NodeLink).greet();
+  alice.send(['SET', key, '2'], ['GET', key]);
+  world.turn();
+  t.same(old.commands(), [`SET ${key} 2`, `GET ${key}`]);
+  t.equal(fresh.take(), '');
+  old.answer(bulk(BIG).slice(500), '+OK\r\n$1\r\n2\r\n');
+  world.turn();
+  t.same(repliesIn(alice.take()), [bulk(BIG), '+OK\r\n', '$1\r\n2\r\n']);
+  t.ok(old.isClosed, 'drained, it is closed');
+  alice.send(['GET', key]);
+  world.turn();
+  t.same(fresh.commands(), [`GET ${key}`], 'then the session goes on with the fresh one');
+});
+
+t.test('the part of a split command does not overtake what its session awaits elsewhere', async (t) => {
+  const world = plane();
+  const alice = world.client();
+  const [key, other] = [world.key(0), world.key(1)];
+  const old = beginLargeReply(world, key, alice);
+  const fresh = (world.link(0) as NodeLink).greet();
+  alice.send(['MSET', key, '2', other, '3']);
+  world.turn();
+  t.equal(fresh.take(), '', 'the fresh connection would answer before the large reply is through');
+  t.same(old.commands(), [`MSET ${key} 2`]);
+});
+
+t.test('what follows a split command goes where its part is awaited', async (t) => {
+  const world = plane();
+  const alice = world.client();
+  const [key, other] = [world.key(0), world.key(1)];
+  alice.send(['MGET', key, other]);
+  world.turn();
+  const old = world.only(0);
+  old.take();
+  old.answer(`*1\r\n${bulk(BIG)}`.slice(0, 500));
+  world.turn();
+  const fresh = (world.link(0) as NodeLink).greet();
+  alice.send(['SET', key, '2'], ['MSET', key, '3', other, '3']);
+  world.turn();
+  t.same(old.commands(), [`SET ${key} 2`, `MSET ${key} 3`]);
+  t.equal(fresh.take(), '');
+});
+
+t.test('a large request likewise has its connection to itself', async (t) => {
+  const world = plane();
+  const [alice, bob] = [world.client(), world.client()];
+  const key = world.key(0);
+  const old = world.only(0);
+  bob.send(['GET', key]);
+  alice.send(['SET', key, BIG]);
+  bob.send(['GET', `${key}`]);
+  world.turn();
+  const fresh = (world.link(0) as NodeLink).greet();
+  t.same(old.commands(), [`GET ${key}`, `SET ${key} ${BIG}`, `GET ${key}`], 'who awaits replies there stays');
+  old.answer('$-1\r\n', '+OK\r\n');
+  world.turn();
+  t.notOk(old.isClosed, 'it is not drained yet');
+  old.answer('$-1\r\n');
+  world.turn();
+  t.ok(old.isClosed);
+  bob.send(['GET', key]);
+  world.turn();
+  t.same(fresh.commands(), [`GET ${key}`]);
+});
+
+t.test('while the fresh connection is being made, other sessions wait', async (t) => {
+  const world = plane();
+  const bob = world.client();
+  const key = world.key(0);
+  beginLargeReply(world, key);
+  bob.send(['GET', key], ['SET', key, '1']);
+  world.turn();
+  t.equal(bob.take(), '');
+  const fresh = (world.link(0) as NodeLink).greet();
+  t.same(fresh.commands(), [`GET ${key}`, `SET ${key} 1`]);
+});
+
+t.test('a retired connection that is lost: its reads go to the one that stands, in order', async (t) => {
+  const world = plane();
+  const before = pendingsInUse();
+  const [alice, bob] = [world.client(), world.client()];
+  const key = world.key(0);
+  const old = beginLargeReply(world, key, alice);
+  alice.send(['GET', `${key}`], ['SET', key, 'late']);
+  const fresh = (world.link(0) as NodeLink).greet();
+  bob.send(['GET', key]);
+  world.turn();
+  fresh.take();
+  old.connection.break(new Error('reset'));
+  world.turn();
+  t.same(fresh.commands(), [`GET ${key}`, `GET ${key}`, `SET ${key} late`], 'at once, and not after a time-out');
+  fresh.answer('$1\r\n0\r\n', '$1\r\n1\r\n', '$1\r\n2\r\n', '+OK\r\n');
+  world.turn();
+  t.equal(bob.take(), '$1\r\n0\r\n');
+  t.same(repliesIn(alice.take()), ['$1\r\n1\r\n', '$1\r\n2\r\n', '+OK\r\n']);
+  t.equal(pendingsInUse(), before);
+  t.equal(world.usedBytes, 0);
+});
+
+t.test('a retired connection that is lost while the node is down: its commands fail at once', async (t) => {
+  const world = plane();
+  const alice = world.client();
+  const key = world.key(0);
+  const old = beginLargeReply(world, key, alice);
+  (world.link(0) as NodeLink).connection.break(new Error('connection refused'));
+  world.turn();
+  old.connection.break(new Error('reset'));
+  world.turn();
+  t.match(
+    alice.take(),
+    /^-NODEDOWN node node-0 \(10\.0\.0\.1:7000\): connection refused; the command had no effect\r\n$/,
+  );
+  t.equal(world.usedBytes, 0);
+});
+
+t.test('a retired connection that is lost while the fresh one is made: its reads go before what waits', async (t) => {
+  const world = plane();
+  const [alice, bob] = [world.client(), world.client()];
+  const key = world.key(0);
+  const old = beginLargeReply(world, key, alice);
+  bob.send(['GET', 'later']);
+  bob.send(['SET', key, 'later']);
+  world.turn();
+  old.connection.break(new Error('reset'));
+  world.turn();
+  alice.send(['SET', key, 'last']);
+  world.turn();
+  const fresh = (world.link(0) as NodeLink).greet();
+  const sent = fresh.commands().filter((text) => text.includes(key));
+  t.same(sent, [`GET ${key}`, `SET ${key} later`, `SET ${key} last`]);
+});
+
+t.test('a lost retired connection makes writes that were sent unknown', async (t) => {
+  const world = plane();
+  const alice = world.client();
+  const key = world.key(0);
+  const link = world.only(0);
+  alice.send(['SET', key, BIG]);
+  world.turn();
+  link.take();
+  (world.link(0) as NodeLink).greet();
+  link.connection.break(new Error('reset'));
+  world.turn();
+  t.match(alice.take(), /^-UNKNOWN node node-0 \(10\.0\.0\.1:7000\): the connection was lost: reset;/);
+  t.equal(world.counts.writesUnknown, 1);
+  t.equal(world.links(0).length, 1, 'the common connection stays');
+});
+
+t.test('no more than sixteen connections of a node finish large values at a time', async (t) => {
+  const world = plane();
+  const key = world.key(0);
+  for (let n = 0; n < 20; n++) {
+    world.client().send(['SET', key, BIG]);
+    world.turn();
+    const link = world.link(0) as NodeLink;
+    if (link.protocol === null) link.greet();
+  }
+  t.equal(world.links(0).length, 17);
+  const sent = world
+    .links(0)
+    .map((link) => link.take())
+    .join('');
+  t.equal(sent, command('SET', key, BIG).repeat(20), 'beyond, they share the common one');
+});
+
+t.test('a large value that was retired for is not counted as a stall of the others', async (t) => {
+  const world = plane();
+  const bob = world.client();
+  const key = world.key(0);
+  const old = beginLargeReply(world, key);
+  const fresh = (world.link(0) as NodeLink).greet();
+  world.pass(world.limits.requestTimeoutMs + 100);
+  bob.send(['GET', key]);
+  world.turn();
+  t.same(fresh.commands().slice(-1), [`GET ${key}`], 'the retired connection is late, this one is not');
+  t.notOk(old.isClosed);
+  world.pass(world.limits.stallTimeoutMs);
+  t.ok(old.isClosed, 'it is given up after stallTimeoutMs');
+});
