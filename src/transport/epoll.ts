@@ -134,15 +134,20 @@ export class EpollTransport implements Transport, EpollHost {
 
   /** What setImmediate runs: turns, until Node's own loop is due. */
   private readonly tick = (): void => {
+    // While an immediate is referenced, libuv says that it must not wait; so ours is not, for the length of the turns.
+    const next = setImmediate(this.tick).unref();
     try {
       this.runTurns();
     } catch (error) {
       // The thread dies of it. Until it is buried nobody must hand it connections.
+      clearImmediate(next);
       this.sessions.leave(this.worker);
       throw error;
     }
-    if (this.stopping && this.connectionCount === 0 && this.closing.count === 0) this.finishStopping();
-    else setImmediate(this.tick);
+    next.ref();
+    if (!this.stopping || this.connectionCount > 0 || this.closing.count > 0) return;
+    clearImmediate(next);
+    this.finishStopping();
   };
 
   private runTurns(): void {
