@@ -44,11 +44,11 @@ export function versions(programs: Programs, nodeOf: ReadonlyMap<string, string>
 function commit(): string {
   const head = output('git', ['rev-parse', '--short', 'HEAD']);
   const changed = output('git', ['status', '--porcelain', '--', 'src', 'package.json', 'package-lock.json']);
-  return `${head}${changed === '' ? '' : '+'}`;
+  return `${head || 'unknown'}${changed === '' ? '' : '+'}`;
 }
 
 function output(command: string, args: readonly string[]): string {
-  return spawnSync(command, args, { cwd: root, encoding: 'utf8' }).stdout?.trim() ?? 'unknown';
+  return spawnSync(command, args, { cwd: root, encoding: 'utf8' }).stdout?.trim() ?? '';
 }
 
 function inContainer(): boolean {
