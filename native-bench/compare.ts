@@ -162,6 +162,7 @@ function save(bench: Bench, summaries: ReturnType<typeof summarize>, runs: reado
   const folder = new URL('native-bench/results/', root);
   mkdirSync(folder, { recursive: true });
   const path = new URL(`${date.slice(0, 16).replace(':', '')}-${found.commit.replace('+', '')}.json`, folder);
-  writeFileSync(path, `${JSON.stringify(results, null, 1)}\n`);
+  const rounded = (_: string, value: unknown) => (typeof value === 'number' ? Number(value.toFixed(4)) : value);
+  writeFileSync(path, `${JSON.stringify(results, rounded, 1)}\n`);
   console.log(`\n${path.pathname}`);
 }

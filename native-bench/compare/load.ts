@@ -40,7 +40,7 @@ export async function runLoad(
   const rows = parseCsv(stdout);
   const row = rows[0];
   if (rows.length !== 1 || row === undefined) throw new BenchmarkError(`${what} printed no result: ${stdout}`);
-  return row;
+  return { rps: row.rps, p50Ms: row.p50Ms, p99Ms: row.p99Ms };
 }
 
 /**
