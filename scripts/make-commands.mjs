@@ -5,7 +5,7 @@
  *     npx tsc && node scripts/make-commands.mjs docs                  docs/COMMANDS.md, from the compiled command table
  *
  * With `--check` nothing is written: the exit code is 1 when the file differs from what would be written. `--dist DIR`
- * names the folder of the compiled project (default: dist).
+ * names the folder of the compiled project (default: dist); `--server` may be the path of a unix socket.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -31,7 +31,7 @@ switch (positionals[0]) {
     put('docs/COMMANDS.md', await commandDocs(values.dist));
     break;
   default:
-    console.error('usage: make-commands.mjs data --server HOST:PORT | docs [--dist DIR]   [--check]');
+    console.error('usage: make-commands.mjs data --server HOST:PORT|PATH | docs [--dist DIR]   [--check]');
     process.exitCode = 2;
 }
 
@@ -53,7 +53,8 @@ function put(path, text) {
 /** The text of src/resp/command-data.ts. One line a command, sorted by name: the server's own order is random. */
 async function commandData(server) {
   const [host, port] = server.split(/:(?=\d+$)/);
-  const redis = new Redis({ host, port: Number(port), lazyConnect: true, retryStrategy: null });
+  const address = port === undefined ? { path: server } : { host, port: Number(port) };
+  const redis = new Redis({ ...address, lazyConnect: true, retryStrategy: null });
   try {
     await redis.connect();
     const version = /^redis_version:(7\.0)\.\d+/m.exec(await redis.call('INFO', 'server'))?.[1];
@@ -124,7 +125,51 @@ function specWords(list) {
   ].join(' ');
 }
 
+/** The text of docs/COMMANDS.md, a table a group. */
 async function commandDocs(dist) {
   const { COMMANDS } = await import(pathToFileURL(resolve(dist, 'src/resp/commands.js')).href);
-  return String(COMMANDS.length);
+  // A container without a meaning of its own (CLIENT) is told by its subcommands.
+  const told = COMMANDS.filter((spec) => spec.subcommands === null || spec.route !== 'reject');
+  const groups = [...new Set(told.map((spec) => spec.group))].sort();
+  const served = told.filter((spec) => spec.route !== 'reject').length;
+  const sections = groups.map((group) => {
+    const rows = told.filter((spec) => spec.group === group).map(docsRow);
+    return `## ${group}\n\n| command | since | through the proxy |\n| --- | --- | --- |\n${rows.join('\n')}\n`;
+  });
+  return `# Commands
+
+<!-- Made by scripts/make-commands.mjs from src/resp/command-routes.ts: do not edit. -->
+
+What the proxy does with each command of Redis 7.0 today: it serves ${served} of ${told.length} commands and subcommands, and
+answers the others with an error that says why.
+
+- A *shard* is the node that owns a key's slot: the CRC16 of the key, or of its \`{hash tag}\`, as in Redis Cluster.
+- Keys of one command must lie on one shard, else the answer is \`-CROSSSLOT\` and names two of them; keys with the same hash
+  tag always do. *Split* commands are the exception: they are cut into one command a shard and their replies are merged.
+- Scripts and functions are run where their keys are. A key that a script makes up itself is looked for on that shard only.
+- What is not known to Redis 7.0 is answered as Redis does: \`-ERR unknown command …\`.
+
+${sections.join('\n')}`;
+}
+
+function docsRow(spec) {
+  return `| ${spec.name.toUpperCase().replace('|', ' ')} | ${spec.since} | ${docsWords(spec)} |`;
+}
+
+function docsWords(spec) {
+  const remark = spec.remark === '' ? '' : `; ${spec.remark}`;
+  switch (spec.route) {
+    case 'one':
+      return `goes to the shard of its key${spec.keys === 'single' ? '' : 's'}${remark}`;
+    case 'split':
+      return `split per shard, replies merged${remark}`;
+    case 'all':
+      return `goes to all shards, replies merged${remark}`;
+    case 'any':
+      return `goes to any one node: all answer alike${remark}`;
+    case 'local':
+      return `answered by the proxy${remark}`;
+    default:
+      return `refused: ${spec.reason.replace(/^ERR .* is not supported by this proxy: /, '').replace(/^ERR /, '')}`;
+  }
 }

@@ -28,6 +28,11 @@ export function routeRule(name: string): RouteRule | null {
   return RULES.get(name) ?? null;
 }
 
+/** All names that the table has a rule for. */
+export function ruledNames(): Iterable<string> {
+  return RULES.keys();
+}
+
 const MULTI_SHARD = 'not atomic when the keys lie on several shards';
 const SCRIPT = 'a script that touches keys it does not name sees only those of its own shard';
 

@@ -1,6 +1,6 @@
 /** Makes the rows of the command table out of Redis's own description and the routes. */
 import { COMMAND_DATA } from './command-data.js';
-import { routeRule } from './command-routes.js';
+import { routeRule, ruledNames } from './command-routes.js';
 import { COMMAND_FLAG, type CommandSpec, type KeyBegin, type KeyFind, type KeySpec } from './command-spec.js';
 
 /** Commands of later versions that clients send unasked, and that the proxy answers itself. */
@@ -8,7 +8,12 @@ const LATER_DATA = 'client|setinfo; 4; loading noscript stale; connection slow;;
 
 /** All commands and subcommands, sorted by name, each at its `index`. */
 export function makeCommands(): readonly CommandSpec[] {
-  return parseCommands(`${COMMAND_DATA.trim()}\n${LATER_DATA}`);
+  const commands = parseCommands(`${COMMAND_DATA.trim()}\n${LATER_DATA}`);
+  const names = new Set(commands.map((spec) => spec.name));
+  for (const name of ruledNames()) {
+    if (!names.has(name)) throw new Error(`command-routes.ts names ${name}, which is no command`);
+  }
+  return commands;
 }
 
 function parseCommands(data: string): readonly CommandSpec[] {

@@ -74,9 +74,10 @@ export function unknownSubcommandText(spec: CommandSpec, bytes: Uint8Array, star
   );
 }
 
-/** `ERR wrong number of arguments for 'client|id' command`. */
+/** `ERR wrong number of arguments for 'client|id' command`; EXEC has its own way of saying so. */
 export function wrongArityText(spec: CommandSpec): string {
-  return `ERR wrong number of arguments for '${spec.name}' command`;
+  const text = `wrong number of arguments for '${spec.name}' command`;
+  return spec.name === 'exec' ? `EXECABORT Transaction discarded because of: ${text}` : `ERR ${text}`;
 }
 
 function find(container: number, bytes: Uint8Array, start: number, end: number): CommandSpec | null {

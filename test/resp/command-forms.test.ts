@@ -1,0 +1,87 @@
+import t from 'tap';
+import { isBlockingForm, refusedForm } from '../../src/resp/command-forms.js';
+import { COMMANDS, type CommandSpec } from '../../src/resp/commands.js';
+import { layOut } from '../help/arguments.js';
+
+function refused(line: string): string | null {
+  const args = line.split(' ').map((word) => (word === "''" ? '' : word));
+  const { bytes, start, end, count } = layOut(args);
+  return refusedForm(specOf(args), bytes, start, end, count);
+}
+
+function blocks(line: string): boolean {
+  const args = line.split(' ');
+  const { bytes, start, end, count } = layOut(args);
+  return isBlockingForm(specOf(args), bytes, start, end, count);
+}
+
+function specOf(args: readonly string[]): CommandSpec {
+  const found = COMMANDS.find((spec) => spec.name === args[0]?.toLowerCase());
+  if (found === undefined) throw new Error(`no command ${args[0]}`);
+  return found;
+}
+
+t.test('reading streams blocks only with BLOCK as an option', async (t) => {
+  for (const line of [
+    'xread block 0 streams a 0',
+    'XREAD COUNT 1 BLOCK 5 STREAMS a 0',
+    'xreadgroup group g c block 100 streams a >',
+    'xreadgroup GROUP block block NOACK Block 1 streams a >',
+    'blpop a 0',
+    'bzmpop 0 1 a min',
+  ]) {
+    t.ok(blocks(line), line);
+  }
+  for (const line of [
+    'xread streams block 0',
+    'xread count 1 streams a block 0 block',
+    'xreadgroup group block block streams a >',
+    'xreadgroup group g block count 1 noack streams block >',
+    'lpop a',
+  ]) {
+    t.notOk(blocks(line), line);
+  }
+  t.match(refused('xread block 0 streams a 0'), /^ERR XREAD with BLOCK is not supported/);
+  t.equal(refused('xread streams a 0'), null);
+});
+
+t.test('sorting by patterns that read other keys is refused, and nothing else of it', async (t) => {
+  for (const line of [
+    'sort a by weight_*',
+    'sort a BY *',
+    'sort_ro a get # get data_*->field',
+    'sort a limit 0 10 get x* desc',
+    'sort a store b by w*',
+    'sort by by by* store get',
+  ]) {
+    t.match(refused(line), /^ERR SORT(_RO)? with patterns of BY or GET is not supported by this proxy: /, line);
+  }
+  for (const line of [
+    'sort a',
+    'sort a by nosort get # desc',
+    'sort a by nosort get plain',
+    'sort a limit 0 10 alpha store *',
+    'sort * store by*',
+    'sort a store get limit 1 2',
+    'sort a by',
+    'sort a get',
+  ]) {
+    t.equal(refused(line), null, line);
+  }
+});
+
+t.test('a copy to another database is refused', async (t) => {
+  t.match(refused('copy a b db 1'), /^ERR COPY to another database/);
+  t.match(refused('copy a b replace DB 15'), /^ERR COPY to another database/);
+  t.match(refused("copy a b db ''"), /^ERR COPY to another database/);
+  for (const line of ['copy a b', 'copy a b db 0', 'copy a b db 0 replace', 'copy db db replace', 'copy a b db']) {
+    t.equal(refused(line), null, line);
+  }
+});
+
+t.test('only commands that say so have forms that are refused', async (t) => {
+  t.strictSame(
+    COMMANDS.filter((spec) => spec.refusable).map((spec) => spec.name),
+    ['copy', 'sort', 'sort_ro', 'xread', 'xreadgroup'],
+  );
+});
