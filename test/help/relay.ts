@@ -1,0 +1,94 @@
+/** A TCP relay between the proxy and a node, which cuts connections in the middle of what the node says. */
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+
+export class Relay {
+  /** Connections cut so far. */
+  cuts = 0;
+  private readonly server: Server;
+  private readonly target: { host: string; port: number };
+  private readonly pairs = new Set<[Socket, Socket]>();
+  /** Bytes that each connection may still carry from the node; then it is cut. Null: any number. */
+  private budget: (() => number) | null = null;
+
+  private constructor(server: Server, target: { host: string; port: number }) {
+    this.server = server;
+    this.target = target;
+    server.on('connection', (socket) => this.carry(socket));
+  }
+
+  /** A relay on a free port of 127.0.0.1, to a server that may start later. */
+  static async start(targetPort: number): Promise<Relay> {
+    const server = createServer({ noDelay: true });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    return new Relay(server, { host: '127.0.0.1', port: targetPort });
+  }
+
+  get port(): number {
+    return (this.server.address() as AddressInfo).port;
+  }
+
+  get url(): string {
+    return `redis://127.0.0.1:${this.port}`;
+  }
+
+  get connectionCount(): number {
+    return this.pairs.size;
+  }
+
+  /** From now on each connection is cut after `budget()` more bytes from the node; null ends that. */
+  cutAfter(budget: (() => number) | null): void {
+    this.budget = budget;
+  }
+
+  /** Cuts all connections at once. */
+  cutAll(): void {
+    for (const pair of [...this.pairs]) this.cut(pair);
+  }
+
+  async stop(): Promise<void> {
+    this.budget = null;
+    for (const [client, node] of this.pairs) {
+      client.destroy();
+      node.destroy();
+    }
+    await new Promise((resolve) => this.server.close(resolve));
+  }
+
+  private carry(client: Socket): void {
+    const node = connect({ ...this.target, noDelay: true });
+    const pair: [Socket, Socket] = [client, node];
+    this.pairs.add(pair);
+    let left = -1;
+    node.on('data', (bytes) => {
+      if (this.budget === null) left = -1;
+      else if (left < 0) left = this.budget();
+      if (left >= 0 && bytes.length >= left) {
+        client.write(bytes.subarray(0, left), () => this.cut(pair));
+        return;
+      }
+      if (left >= 0) left -= bytes.length;
+      if (!client.write(bytes)) node.pause();
+    });
+    client.on('drain', () => node.resume());
+    client.on('data', (bytes) => {
+      if (!node.write(bytes)) client.pause();
+    });
+    node.on('drain', () => client.resume());
+    for (const [one, other] of [pair, [node, client] as const]) {
+      one.on('error', () => {});
+      one.on('close', () => {
+        this.pairs.delete(pair);
+        other.destroy();
+      });
+    }
+  }
+
+  /** Once each: a pair that is gone already was not cut by us. */
+  private cut(pair: [Socket, Socket]): void {
+    if (!this.pairs.delete(pair)) return;
+    this.cuts++;
+    for (const socket of pair) socket.destroy();
+  }
+}

@@ -1,0 +1,125 @@
+/**
+ * A client that says exactly what a test tells it, byte for byte, and shows every reply as the bytes that came. Replies are
+ * bounded by the slow reference parser, so it is not for large ones.
+ */
+import { once } from 'node:events';
+import { connect, type NetConnectOpts, type Socket } from 'node:net';
+import { parseReply, type Value } from './reference-parser.js';
+import { within } from './wait-for.js';
+
+interface Waiter {
+  resolve: (frame: Buffer) => void;
+  reject: (error: Error) => void;
+}
+
+export class RespClient {
+  /** Resolves when the connection is gone, by whomever. */
+  readonly closed: Promise<void>;
+  private readonly socket: Socket;
+  private received: Buffer = Buffer.alloc(0);
+  private hasEnded = false;
+  private readonly waiters: Waiter[] = [];
+
+  private constructor(socket: Socket) {
+    this.socket = socket;
+    this.closed = new Promise((resolve) => socket.once('close', () => resolve()));
+    socket.on('data', (bytes) => {
+      this.received = this.received.length === 0 ? bytes : Buffer.concat([this.received, bytes]);
+      this.serve();
+    });
+    socket.on('error', () => {});
+    socket.on('close', () => {
+      this.hasEnded = true;
+      this.serve();
+    });
+  }
+
+  /** Connects to a port of 127.0.0.1, to the path of a unix socket, or to what `net.connect` takes. */
+  static async connect(target: number | string | NetConnectOpts): Promise<RespClient> {
+    let options: NetConnectOpts;
+    if (typeof target === 'number') options = { host: '127.0.0.1', port: target };
+    else if (typeof target === 'string') options = { path: target };
+    else options = target;
+    const socket = connect({ noDelay: true, ...options } as NetConnectOpts);
+    await within('a connection', once(socket, 'connect'));
+    return new RespClient(socket);
+  }
+
+  /** Sends bytes, or text with one character a byte. */
+  send(bytes: Uint8Array | string): void {
+    this.socket.write(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes);
+  }
+
+  /** The bytes of the next reply. Rejects when the connection ends before, or after `timeoutMs`. */
+  next(timeoutMs = 20_000): Promise<Buffer> {
+    const coming = new Promise<Buffer>((resolve, reject) => this.waiters.push({ resolve, reject }));
+    this.serve();
+    return within('a reply', coming, timeoutMs);
+  }
+
+  /** Sends a command and resolves with the bytes of its reply. */
+  raw(...words: readonly (string | Uint8Array)[]): Promise<Buffer> {
+    this.send(encodeWords(words));
+    return this.next();
+  }
+
+  /** Sends a command and resolves with the value of its reply; an error reply is a value too (ReplyError). */
+  async command(...words: readonly (string | Uint8Array)[]): Promise<Value> {
+    const frame = await this.raw(...words);
+    return parseReply(frame)?.value as Value;
+  }
+
+  /** What came and nobody has asked for, as text. */
+  get unread(): string {
+    return this.received.toString('latin1');
+  }
+
+  /** Reads no more: what the server sends stays with the kernel, and then with the server. */
+  stopReading(): void {
+    this.socket.pause();
+  }
+
+  readOn(): void {
+    this.socket.resume();
+  }
+
+  /** Says that no more commands will come; replies still may. */
+  end(): void {
+    this.socket.end();
+  }
+
+  /** Disconnects at once. */
+  close(): void {
+    this.socket.destroy();
+  }
+
+  /** Disconnects with a reset, as a crashed machine's kernel does. */
+  reset(): void {
+    this.socket.resetAndDestroy();
+  }
+
+  private serve(): void {
+    while (this.waiters.length > 0) {
+      const parsed = parseReply(this.received);
+      if (parsed !== null) {
+        const frame = this.received.subarray(0, parsed.end);
+        this.received = this.received.subarray(parsed.end);
+        this.waiters.shift()?.resolve(frame);
+      } else if (this.hasEnded) {
+        this.waiters.shift()?.reject(new Error(`the connection ended; unread: ${JSON.stringify(this.unread)}`));
+      } else {
+        return;
+      }
+    }
+  }
+}
+
+/** A command's frame. Text has one character a byte. */
+export function encodeWords(words: readonly (string | Uint8Array)[]): Buffer {
+  const pieces: Uint8Array[] = [Buffer.from(`*${words.length}\r\n`)];
+  for (const word of words) {
+    const bytes = typeof word === 'string' ? Buffer.from(word, 'latin1') : word;
+    pieces.push(Buffer.from(`$${bytes.length}\r\n`), bytes, Buffer.from('\r\n'));
+  }
+  return Buffer.concat(pieces);
+}
