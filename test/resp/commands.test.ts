@@ -18,10 +18,9 @@ import { RedisServer } from '../help/redis-server.js';
 import { Seeded } from '../transport/seeded.js';
 
 const dist = fileURLToPath(new URL('../..', import.meta.url));
-const script = fileURLToPath(new URL('../../../scripts/make-commands.mjs', import.meta.url));
 
 function makeCommands(...args: string[]): { status: number | null; stderr: string } {
-  return spawnSync(process.execPath, [script, ...args, '--check'], { encoding: 'utf8' });
+  return spawnSync(process.execPath, ['scripts/make-commands.mjs', ...args, '--check'], { encoding: 'utf8' });
 }
 
 function spec(name: string): CommandSpec {
