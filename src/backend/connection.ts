@@ -158,11 +158,12 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
         at = frameEnd;
         continue;
       }
-      const pending = this.queue.shift();
-      if (pending === undefined) {
+      const pending = this.queue.peek();
+      if (pending === undefined || !this.wasBegun(pending)) {
         this.destroy(new BackendError(`it sent what nobody asked for: ${showBytes(bytes, at, frameEnd)}`));
         return at;
       }
+      this.queue.shift();
       if (this.expired > 0) this.expired--;
       answered = pending.endPosition;
       (pending.owner as ReplyOwner).onReply(pending, at, frameEnd);
@@ -226,6 +227,15 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
     return false;
   }
 
+  /**
+   * Whether anything of the frame of `pending` was sent, so that a reply may be its: a node refuses what is too long for it
+   * before it has all. Of the connection's own, the greeting may be refused before it was sent.
+   */
+  private wasBegun(pending: Pending): boolean {
+    const begin = (pending.endPosition - pending.frameBytes) | 0;
+    return ((this.connection.output.sent - begin) | 0) > 0 || pending.owner === this;
+  }
+
   /** The arena had no room for the frame of `pending`: it counts as not sent, and there is nothing to send again. */
   private lose(pending: Pending): void {
     pending.frameBytes = 0;
@@ -281,6 +291,7 @@ function readVersion(bytes: Uint8Array, start: number): string {
   let at = lineEnd(bytes, start, end);
   while (at < end) {
     const valueAt = skipValue(bytes, at);
+    if (valueAt >= end) return '';
     if (bulkText(bytes, at, valueAt) === 'version') return bulkText(bytes, valueAt, skipValue(bytes, valueAt));
     at = skipValue(bytes, valueAt);
   }

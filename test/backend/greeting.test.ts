@@ -1,0 +1,208 @@
+import t from 'tap';
+import { pendingsInUse } from '../help/pending-watch.js';
+import { type Client, command, type NodeLink, Plane } from '../help/plane.js';
+
+const NODE = 'node node-0 (10.0.0.1:7000)';
+
+/** A plane with one node, whose connection was accepted, and a client that asked something meanwhile. */
+function setUp(node = {}, limits = {}): { world: Plane; link: NodeLink; client: Client } {
+  const world = new Plane({ nodes: 1, node: () => node, limits });
+  const client = world.client().send(['GET', 'a'], ['SET', 'a', '1']);
+  world.turn();
+  return { world, link: world.only(0).open(), client };
+}
+
+t.test('without a password HELLO 2 is the greeting, and nothing goes before its reply', async (t) => {
+  const { world, link } = setUp();
+  t.same(link.commands(), ['HELLO 2']);
+  world.turn();
+  t.equal(link.take(), '');
+  link.answer('*2\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n');
+  t.same(link.commands(), ['GET a', 'SET a 1']);
+  t.equal(world.data.pool.version(), '7.0.15');
+  t.same(world.nodeStates, ['node-0 up 7.0.15']);
+  t.equal(world.counts.nodeConnects, 1);
+});
+
+t.test('the greeting carries the name and the password', async (t) => {
+  t.same(setUp({ password: 's3cret' }).link.commands(), ['HELLO 2 AUTH default s3cret']);
+  t.same(setUp({ username: 'app', password: 's 3' }).link.take(), command('HELLO', '2', 'AUTH', 'app', 's 3'));
+});
+
+t.test('what Redis 7.0 really says to HELLO', async (t) => {
+  const { world, link, client } = setUp();
+  link.take();
+  const fields =
+    '$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n7.2.4\r\n$5\r\nproto\r\n:2\r\n$2\r\nid\r\n:3\r\n';
+  link.answer(
+    `*14\r\n${fields}$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n`,
+  );
+  t.equal(world.data.pool.version(), '7.2.4');
+  t.same(link.commands(), ['GET a', 'SET a 1']);
+  link.answer('$-1\r\n+OK\r\n');
+  t.equal(client.take(), '$-1\r\n+OK\r\n');
+});
+
+t.test('a greeting in pieces of a byte', async (t) => {
+  const { world, link } = setUp();
+  link.take();
+  for (const byte of '*2\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n') {
+    t.equal(link.take(), '');
+    link.answer(byte);
+  }
+  t.same(link.commands(), ['GET a', 'SET a 1']);
+  t.same(world.nodeStates, ['node-0 up 7.0.15']);
+});
+
+t.test('a greeting that is refused: the node is down, and the reason is told', async (t) => {
+  for (const error of [
+    'WRONGPASS invalid username-password pair or user is disabled.',
+    'NOAUTH HELLO must be called with the client already authenticated',
+    'ERR max number of clients reached',
+    'DENIED Redis is running in protected mode',
+    'NOPERM this user has no permissions to run the hello command',
+  ]) {
+    const { world, link, client } = setUp();
+    link.take();
+    link.answer(`-${error}\r\n`);
+    link.connection.end();
+    world.turn();
+    const why = `${NODE}: it refused the greeting: ${error}; the command had no effect`;
+    t.equal(client.take(), `-NODEDOWN ${why}\r\n-NODEDOWN ${why}\r\n`);
+    t.same(world.nodeStates, [`node-0 down it refused the greeting: ${error}`]);
+    t.ok(link.isClosed);
+    t.equal(world.counts.nodeConnectFailures, 1);
+    t.equal(world.usedBytes, 0);
+  }
+});
+
+t.test('a refusal that comes before the greeting was taken', async (t) => {
+  const { world, link, client } = setUp();
+  link.answer('-ERR max number of clients reached\r\n');
+  link.connection.break(new Error('reset'));
+  world.turn();
+  t.match(client.take(), /it refused the greeting: ERR max number of clients reached/, 'the reason, not that it broke');
+});
+
+t.test('a Redis without HELLO is greeted with PING', async (t) => {
+  const { world, link } = setUp();
+  link.take();
+  link.answer('-ERR unknown command `HELLO`, with args beginning with: `2`, \r\n');
+  t.same(link.commands(), ['PING']);
+  link.answer('+PONG\r\n');
+  t.same(link.commands(), ['GET a', 'SET a 1']);
+  t.same(world.nodeStates, ['node-0 up']);
+});
+
+t.test('a Redis without HELLO is given the password with AUTH', async (t) => {
+  const { link } = setUp({ password: 'pw' });
+  link.take();
+  link.answer("-ERR unknown command 'HELLO'\r\n");
+  t.same(link.commands(), ['AUTH pw']);
+  link.answer('+OK\r\n');
+  t.same(link.commands(), ['GET a', 'SET a 1']);
+});
+
+t.test('a Redis without HELLO that wants another password', async (t) => {
+  const { world, link, client } = setUp({ username: 'app', password: 'pw' });
+  link.take();
+  link.answer("-ERR unknown command 'HELLO'\r\n");
+  t.same(link.commands(), ['AUTH app pw']);
+  link.answer("-ERR wrong number of arguments for 'auth' command\r\n");
+  world.turn();
+  t.match(client.take(), /it refused the greeting: ERR wrong number of arguments for 'auth' command/);
+});
+
+t.test('a Redis that does not know PING either is no Redis', async (t) => {
+  const { world, link, client } = setUp();
+  link.take();
+  link.answer('-ERR unknown command\r\n');
+  link.take();
+  link.answer('-ERR unknown command\r\n');
+  world.turn();
+  t.match(client.take(), /^-NODEDOWN .*it refused the greeting: ERR unknown command;/);
+});
+
+t.test('an old Redis cannot serve RESP3, and says so', async (t) => {
+  const world = new Plane({ nodes: 1 }).greetAll();
+  const client = world.client().send(['HELLO', '3']);
+  client.take();
+  client.send(['GET', 'a']);
+  world.turn();
+  const link = world.links(0, 3).at(-1) as NodeLink;
+  link.open();
+  t.same(link.commands(), ['HELLO 3']);
+  link.answer("-ERR unknown command 'HELLO'\r\n");
+  world.turn();
+  t.match(client.take(), /^-NODEDOWN .*it refused the greeting: ERR unknown command 'HELLO';/);
+});
+
+t.test('a "Redis" that answers the greeting with garbage', async (t) => {
+  for (const [garbage, reason] of [
+    [
+      'HTTP/1.1 400 Bad Request\r\n\r\n',
+      "it answered what is not RESP: 'HTTP/1.1 400 Bad Request\\x0d\\x0a\\x0d\\x0a'",
+    ],
+    ['\0\0\0\0\0', "it answered what is not RESP: '\\x00\\x00\\x00\\x00\\x00'"],
+    ['220 mail.example.com ESMTP\r\n', "it answered what is not RESP: '220 mail.example.com ESMTP\\x0d\\x0a'"],
+  ] as const) {
+    const { world, link, client } = setUp();
+    link.answer(garbage);
+    world.turn();
+    t.ok(link.isClosed);
+    t.match(client.take(), `-NODEDOWN ${NODE}: ${reason}; the command had no effect\r\n`);
+    t.equal(world.usedBytes, 0);
+  }
+});
+
+t.test('greetings that are RESP but no greeting neither hang nor read beyond themselves', async (t) => {
+  for (const reply of ['+OK\r\n', ':1\r\n', '*0\r\n', '*-1\r\n', '$-1\r\n', '_\r\n', '*1\r\n$7\r\nversion\r\n']) {
+    const { world, link } = setUp();
+    link.take();
+    link.answer(reply);
+    t.same(link.commands(), ['GET a', 'SET a 1'], JSON.stringify(reply));
+    t.same(world.nodeStates, ['node-0 up']);
+  }
+  for (const reply of ['*3\r\n$1\r\na\r\n*2\r\n:1\r\n:2\r\n$7\r\nversion\r\n', '*2\r\n$7\r\nversion\r\n*1\r\n:7\r\n']) {
+    const { link } = setUp();
+    link.take();
+    link.answer(reply);
+    t.same(link.commands(), ['GET a', 'SET a 1'], JSON.stringify(reply));
+  }
+});
+
+t.test('a version is not read beyond the end of the greeting', async (t) => {
+  const { world, link } = setUp();
+  link.answer('*1\r\n$7\r\nversion\r\n$6\r\n9.9.99\r\n');
+  t.equal(world.data.pool.version(), '');
+  world.turn();
+  t.ok(link.isClosed, 'the second reply is one that nobody asked for');
+});
+
+t.test('two replies to one greeting', async (t) => {
+  const { world, link } = setUp();
+  link.answer('-ERR no\r\n+OK\r\n');
+  world.turn();
+  t.ok(link.isClosed);
+  t.same(world.nodeStates, ['node-0 down it refused the greeting: ERR no']);
+});
+
+t.test('a node that never answers the greeting is given up after connectTimeoutMs', async (t) => {
+  const before = pendingsInUse();
+  const { world, link, client } = setUp({}, { queueTimeoutMs: 60_000 });
+  world.pass(world.limits.connectTimeoutMs);
+  t.equal(client.take(), '', 'until then the commands wait');
+  world.pass(100);
+  const why = `${NODE}: no answer to connecting and greeting within 2000 ms; the command had no effect`;
+  t.equal(client.take(), `-NODEDOWN ${why}\r\n-NODEDOWN ${why}\r\n`);
+  t.ok(link.isClosed);
+  t.equal(pendingsInUse(), before);
+});
+
+t.test('a node that never accepts is given up after connectTimeoutMs', async (t) => {
+  const world = new Plane({ nodes: 1 });
+  const link = world.only(0);
+  world.pass(world.limits.connectTimeoutMs + 100);
+  t.ok(link.isClosed);
+  t.same(world.nodeStates, ['node-0 down no answer to connecting and greeting within 2000 ms']);
+});
