@@ -58,8 +58,10 @@ export type ToWorker =
   | { kind: 'crash' };
 
 export type ToControl =
+  /** The first of all: which thread runs the worker. */
+  | { kind: 'born'; threadId: number }
   /** Takes connections. */
-  | { kind: 'started'; threadId: number }
+  | { kind: 'started' }
   | { kind: 'resolve'; id: number; host: string; port: number }
   | { kind: 'log'; level: LogLevel; event: string; fields: Record<string, string | number | boolean | null> }
   /** `reason`: the node's version when it is up, what went wrong when it is down. */

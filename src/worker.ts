@@ -11,11 +11,17 @@ import { createTransport } from './transport/create.js';
 
 const PUBLISH_MS = 500;
 
-export default async function worker(start: WorkerStart): Promise<void> {
+/** Resolves when the worker has drained. It never rejects: whatever goes wrong ends the thread. */
+export default function worker(start: WorkerStart): Promise<void> {
+  return new Promise((resolve) => queueMicrotask(() => run(start, resolve)));
+}
+
+function run(start: WorkerStart, onEnded: () => void): void {
   const { port, index, limits, topology } = start;
+  const tell = (message: ToControl) => port.postMessage(message);
+  tell({ kind: 'born', threadId });
   const metrics = new Metrics(start.metrics, index);
   const transport = createTransport(start);
-  const tell = (message: ToControl) => port.postMessage(message);
 
   let lastResolve = 0;
   const resolving = new Map<number, (host: string | null, error: string | null) => void>();
@@ -40,28 +46,30 @@ export default async function worker(start: WorkerStart): Promise<void> {
     transport.timers.set(transport.now + PUBLISH_MS, publish);
   };
 
-  await new Promise<void>((resolve) => {
-    port.on('message', (message: ToWorker) => {
-      switch (message.kind) {
-        case 'resolved': {
-          const done = resolving.get(message.id);
-          resolving.delete(message.id);
-          done?.(message.endpoint?.kind === 'tcp' ? message.endpoint.host : null, message.error);
-          return;
-        }
-        case 'drain':
-          plane.drain(transport.now + message.deadlineMs, resolve);
-          return;
-        case 'crash':
-          throw new Error('a crash was asked for');
+  const end = async () => {
+    metrics.publish();
+    await transport.stop();
+    port.close();
+    onEnded();
+  };
+
+  port.on('message', (message: ToWorker) => {
+    switch (message.kind) {
+      case 'resolved': {
+        const done = resolving.get(message.id);
+        resolving.delete(message.id);
+        done?.(message.endpoint?.kind === 'tcp' ? message.endpoint.host : null, message.error);
+        return;
       }
-    });
-    plane.start();
-    publish();
-    transport.start();
-    tell({ kind: 'started', threadId });
+      case 'drain':
+        plane.drain(transport.now + message.deadlineMs, end);
+        return;
+      case 'crash':
+        throw new Error('a crash was asked for');
+    }
   });
-  metrics.publish();
-  await transport.stop();
-  port.close();
+  plane.start();
+  publish();
+  transport.start();
+  tell({ kind: 'started' });
 }

@@ -38,6 +38,9 @@ interface RunningWorker {
   index: number;
   port: MessagePort;
   thread: Worker | null;
+  /** Resolves when `thread` is known; to be called when it is. */
+  born: Promise<void>;
+  onBorn: () => void;
   startedMs: number;
   /** Resolves when the worker takes connections, rejects when it ends before. */
   started: Promise<void>;
@@ -95,6 +98,8 @@ class Supervisor implements Ringleader {
   private readonly handover: Handover;
   private listeners: Listener[] = [];
   private workers: (RunningWorker | null)[];
+  /** Workers that died since the start. */
+  private deaths = 0;
   private state: 'starting' | 'running' | 'stopping' = 'starting';
 
   constructor(config: Config, log: Logger) {
@@ -190,10 +195,16 @@ class Supervisor implements Ringleader {
       metrics: this.metrics,
       clientIds: this.clientIds,
     };
+    let onBorn = () => {};
+    const born = new Promise<void>((resolve) => {
+      onBorn = resolve;
+    });
     const worker: RunningWorker = {
       index,
       port: port1,
       thread: null,
+      born,
+      onBorn,
       startedMs: performance.now(),
       started: Promise.resolve(),
       ended: Promise.resolve(),
@@ -219,8 +230,11 @@ class Supervisor implements Ringleader {
 
   private onMessage(worker: RunningWorker, message: ToControl, greeted: () => void): void {
     switch (message.kind) {
-      case 'started':
+      case 'born':
         worker.thread = this.pool.threads.find((thread) => thread.threadId === message.threadId) ?? null;
+        worker.onBorn();
+        return;
+      case 'started':
         greeted();
         return;
       case 'resolve':
@@ -252,15 +266,19 @@ class Supervisor implements Ringleader {
 
   /** Closes what a dead worker left open, and starts another in its place. */
   private async bury(worker: RunningWorker, error: Error): Promise<void> {
-    const { index, thread } = worker;
+    const { index } = worker;
     this.workers[index] = null;
     this.handover.leave(index);
+    // It was born before it died, but the news of its death may be here first.
+    await worker.born;
+    const { thread } = worker;
     // A thread that still runs could use memory that is unmapped below.
     if (thread !== null && thread.threadId !== -1) await once(thread, 'exit');
     worker.port.close();
     const { sessions, descriptors } = buryWorker(index, this.descriptors, this.handover);
     this.health.forget(index);
-    this.log.error({ worker: index, sessions, descriptors, err: error }, 'worker-died');
+    this.deaths++;
+    this.log.error({ worker: index, sessions, descriptors, deaths: this.deaths, err: error }, 'worker-died');
     if (this.state !== 'running') return;
     const waitMs = Math.max(0, RESTART_INTERVAL_MS - (performance.now() - worker.startedMs));
     await new Promise((resolve) => setTimeout(resolve, waitMs));
