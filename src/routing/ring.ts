@@ -72,12 +72,6 @@ export function planRing(nodes: readonly RingNode[], owners: Uint16Array = new U
   return owners;
 }
 
-/** A node may own this many slots, rounded up. */
-export function slotsBound(weight: number, totalWeight: number, nodeCount: number): number {
-  const beyond = Math.min(Math.max(nodeCount - 30, 0), 70);
-  return ((1.05 + (0.05 * beyond) / 70) * SLOT_COUNT * weight) / totalWeight;
-}
-
 function check(nodes: readonly RingNode[]): void {
   if (nodes.length === 0) throw new RangeError('a ring needs at least one node');
   if (nodes.length > RING_NODES_MAX) throw new RangeError(`a ring has at most ${RING_NODES_MAX} nodes`);
@@ -104,6 +98,12 @@ function makeRoom(order: readonly RingNode[], generators: readonly Generator[]):
   // Only thousands of nodes with names chosen for it could have too little room together.
   const suffices = room.reduce((sum, slots) => sum + slots, 0) >= SLOT_COUNT;
   return Int32Array.from(suffices ? room : bounds.map(Math.ceil));
+}
+
+/** The bound b of a node, which makeRoom rounds. */
+function slotsBound(weight: number, totalWeight: number, nodeCount: number): number {
+  const beyond = Math.min(Math.max(nodeCount - 30, 0), 70);
+  return ((1.05 + (0.05 * beyond) / 70) * SLOT_COUNT * weight) / totalWeight;
 }
 
 /** All points, (slot, fraction, node) in the bits of one number each, clockwise. */
