@@ -52,6 +52,7 @@ export const TYPE = {
   push: PUSH,
   attribute: ATTRIBUTE,
 } as const;
+const TYPES: ReadonlySet<number> = new Set(Object.values(TYPE));
 
 const LINE_BYTES_MAX = 16 * 1024 * 1024;
 const FRAME_BYTES_MAX = 2 ** 31 - 1;
@@ -101,7 +102,7 @@ export class ReplyProgress {
   /** Where the first value begins that is not yet whole, and how many are to come from there. */
   scanned = 0;
   remaining = 1;
-  /** No carriage return stands before it, in a simple string that begins at `scanned`. */
+  /** No CR stands before it in the line that begins at `scanned`, if one does. */
   searched = 0;
 
   reset(): void {
@@ -207,7 +208,6 @@ export function scanReply(bytes: Uint8Array, start: number, end: number, progres
       }
       if (bytes[next] !== CR || bytes[next + 1] !== LF) return INVALID;
       if (type !== SIMPLE && type !== ERROR && !isRareText(type, bytes, at + 1, next)) return INVALID;
-      progress.searched = 0;
       next += 2;
     } else {
       return INVALID;
@@ -220,6 +220,8 @@ export function scanReply(bytes: Uint8Array, start: number, end: number, progres
     }
   }
 
+  // What no reply begins with is refused at its first byte.
+  if (at < end && !TYPES.has(bytes[at] as number)) return INVALID;
   progress.scanned = at - start;
   progress.remaining = remaining;
   progress.announced = announced;

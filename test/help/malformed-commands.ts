@@ -57,6 +57,16 @@ export const MALFORMED_COMMANDS: readonly MalformedCommand[] = [
 /** A session that has yet to give its password. */
 export const MALFORMED_UNAUTHENTICATED: readonly MalformedCommand[] = [
   malformed('eleven arguments', '*11\r\n', 'unauthenticated multibulk length'),
+  malformed(
+    'eleven arguments that are all there',
+    `*11\r\n${'$1\r\nx\r\n'.repeat(11)}`,
+    'unauthenticated multibulk length',
+  ),
+  malformed(
+    'a bulk of 16,385 bytes that are all there',
+    `*1\r\n$16385\r\n${'x'.repeat(16_385)}\r\n`,
+    'unauthenticated bulk length',
+  ),
   malformed('a bulk of 16,385 bytes', '*1\r\n$16385\r\n', 'unauthenticated bulk length'),
   malformed('a count that is no number', '*x\r\n', 'invalid multibulk length'),
   malformed('a count of 2^31', '*2147483648\r\n', 'invalid multibulk length'),

@@ -55,7 +55,7 @@ for (const { what, bytes, error } of MALFORMED_COMMANDS) {
 for (const { what, bytes, error } of MALFORMED_UNAUTHENTICATED) {
   t.test(`a session without its password is bounded as in Redis: ${what}`, async (t) => {
     t.equal(readWhole(bytes, REDIS_LIMITS, unauthenticated()).error, `Protocol error: ${error}`);
-    const cuts = everyCut(bytes.length);
+    const cuts = everyCut(Math.min(bytes.length, 100));
     t.equal(readPieces(bytes, cuts, REDIS_LIMITS, unauthenticated()).error, `Protocol error: ${error}`);
   });
 }
