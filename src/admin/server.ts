@@ -1,0 +1,32 @@
+/** The admin port: what an orchestrator, and later an operator, asks over HTTP. */
+import { type FastifyReply, fastify } from 'fastify';
+import type { Endpoint } from '../base/endpoint.js';
+
+/** What the admin port knows of the proxy. */
+export interface AdminSubject {
+  /** Whether clients are taken and a topology is held; true also while a node is down. */
+  ready(): boolean;
+}
+
+export interface AdminServer {
+  stop(): Promise<void>;
+}
+
+/**
+ * GET /livez: 200 while the process runs. GET /readyz: 200 when it takes clients, else 503. Both answer plain text.
+ * Rejects when it cannot listen.
+ */
+export async function startAdminServer(endpoint: Endpoint, subject: AdminSubject): Promise<AdminServer> {
+  const server = fastify({ forceCloseConnections: true });
+  server.get('/livez', (_request, reply) => say(reply, 200, 'ok'));
+  server.get('/readyz', (_request, reply) => (subject.ready() ? say(reply, 200, 'ok') : say(reply, 503, 'not ready')));
+  server.setNotFoundHandler((_request, reply) => say(reply, 404, 'not found; there are /livez and /readyz'));
+  await server.listen(
+    endpoint.kind === 'unix' ? { path: endpoint.path } : { host: endpoint.host, port: endpoint.port },
+  );
+  return { stop: () => server.close() };
+}
+
+function say(reply: FastifyReply, code: number, text: string): FastifyReply {
+  return reply.code(code).type('text/plain; charset=utf-8').send(`${text}\n`);
+}

@@ -1,0 +1,190 @@
+/** The command line: `ringleader start`, `ringleader check`. */
+import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { startAdminServer } from './admin/server.js';
+import { formatEndpoint } from './base/endpoint.js';
+import { createLog } from './base/log.js';
+import { nearestWord } from './base/nearest.js';
+import { type Config, formatProblem, parseConfig } from './config.js';
+import { defaultWorkers } from './control/cpus.js';
+import { type LocalNodes, startLocalNodes } from './control/local-nodes.js';
+import { type Ringleader, startRingleader } from './control/supervisor.js';
+
+const HELP = `Ringleader: one address in front of many Redis servers.
+
+  ringleader start [--config FILE]   run the proxy
+  ringleader check --config FILE     say what is wrong with a configuration, and run nothing
+  ringleader help [start | check]    more about one of them
+  ringleader --version
+`;
+
+const COMMAND_HELP: Record<string, string> = {
+  start: `ringleader start [--config FILE]
+
+Runs the proxy until SIGTERM or Ctrl-C: then it takes no new clients, finishes what is in flight (for drainTimeout at the
+most), and exits with 0. The log goes to standard output: pretty on a terminal, else one JSON object a line.
+
+Without --config it starts three Redis servers of its own, which keep nothing, and listens on 127.0.0.1:6380: to try it.
+
+A configuration needs no more than its nodes:
+
+  listen: 127.0.0.1:6380
+  pools:
+    main:
+      nodes:
+        - { name: a, url: "redis://127.0.0.1:7001" }
+        - { name: b, url: "redis://user:password@127.0.0.1:7002", weight: 2 }
+
+A node's name decides which keys it has (its weight, how many). It is host:port unless given; a node that moves to
+another address keeps its keys if it keeps its name.
+`,
+  check: `ringleader check --config FILE
+
+Prints every problem of the file as FILE:LINE:COLUMN: what was expected, and what was found; then exits with 1. Exits with
+0 when there is none. Connects to nothing. Passwords are not printed.
+`,
+};
+
+/** The user's mistake: the message is all there is to say, and the exit code tells a wrong call from a failure. */
+class UsageError extends Error {}
+
+const EXIT_FAILED = 1;
+const EXIT_USAGE = 2;
+
+/** Milliseconds within which a second signal counts as the same. */
+const ECHO_MS = 1_000;
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseCommandLine();
+  const [command = 'help', topic, ...more] = positionals;
+  if (values.version === true) return print(`ringleader ${packageVersion()}`);
+  if (command === 'help') return print(COMMAND_HELP[topic ?? ''] ?? HELP);
+  if (values.help === true) return print(COMMAND_HELP[command] ?? HELP);
+  if (topic !== undefined)
+    throw new UsageError(`"${[topic, ...more].join(' ')}" is one word too many after ${command}`);
+  if (command === 'check') return check(values.config);
+  if (command === 'start') return start(values.config);
+  const nearest = nearestWord(command, ['start', 'check', 'help']);
+  throw new UsageError(`there is no command "${command}"${nearest === null ? '' : `; did you mean ${nearest}?`}`);
+}
+
+function parseCommandLine() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        config: { type: 'string', short: 'c' },
+        help: { type: 'boolean', short: 'h' },
+        version: { type: 'boolean', short: 'v' },
+      },
+    });
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function check(path: string | undefined): number {
+  if (path === undefined) throw new UsageError('check needs --config FILE');
+  const config = readConfig(path);
+  if (config === null) return EXIT_FAILED;
+  const nodes = config.pools.map((pool) => `${pool.nodes.length} in ${pool.name}`).join(', ');
+  return print(`${path}: good; listens on ${config.listen.map(formatEndpoint).join(', ')}; nodes: ${nodes}`);
+}
+
+async function start(path: string | undefined): Promise<number> {
+  const localNodes = path === undefined ? await startLocalNodes() : null;
+  try {
+    const config = localNodes === null ? readConfig(path as string) : parseOwn(localNodes.configText);
+    return config === null ? EXIT_FAILED : await run(config, localNodes);
+  } finally {
+    await localNodes?.stop();
+  }
+}
+
+/** Runs the proxy until a signal; resolves with the exit code. */
+async function run(config: Config, localNodes: LocalNodes | null): Promise<number> {
+  const { log, flush } = createLog(config.log);
+  process.on('uncaughtException', (error) => {
+    log.fatal({ err: error }, 'uncaught-error');
+    flush();
+    process.exit(EXIT_FAILED);
+  });
+  const stopAsked = new Promise<NodeJS.Signals>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, resolve);
+  });
+  void stopAsked.then(hurryWhenAskedAgain);
+  let ringleader: Ringleader | null = null;
+  const { admin } = config;
+  const adminServer = admin && (await startAdminServer(admin, { ready: () => ringleader?.ready() ?? false }));
+  try {
+    ringleader = await startRingleader({ config, log });
+    if (localNodes !== null) tellWhatToTry(localNodes);
+    const signal = await stopAsked;
+    log.info({ signal }, 'signal');
+    return await ringleader.stop();
+  } finally {
+    await adminServer?.stop();
+    flush();
+  }
+}
+
+/** npm and the terminal both pass a Ctrl-C on, so that it comes twice; who asks again later does not want to wait. */
+function hurryWhenAskedAgain(): void {
+  setTimeout(() => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(EXIT_FAILED));
+  }, ECHO_MS).unref();
+}
+
+function tellWhatToTry({ cli }: LocalNodes): void {
+  process.stderr.write(`
+Three Redis servers of its own stand behind 127.0.0.1:6380. Try, in another terminal:
+
+  ${cli} -p 6380 mset hello world good morning
+  ${cli} -p 6380 mget hello good
+  curl http://127.0.0.1:9121/readyz
+
+Ctrl-C ends it all, and nothing is kept.
+
+`);
+}
+
+/** The configuration in that file; prints what is wrong with it and returns null when it is not good. */
+function readConfig(path: string): Config | null {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new Error(`${path} cannot be read: ${error instanceof Error ? error.message : error}`);
+  }
+  const result = parseConfig(text, { workers: defaultWorkers() });
+  if ('config' in result) return result.config;
+  for (const problem of result.problems) process.stderr.write(`${formatProblem(path, problem)}\n`);
+  return null;
+}
+
+function parseOwn(text: string): Config {
+  const result = parseConfig(text, { workers: defaultWorkers() });
+  if ('config' in result) return result.config;
+  throw new Error(result.problems.map((problem) => formatProblem('own configuration', problem)).join('\n'));
+}
+
+function packageVersion(): string {
+  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    version: string;
+  };
+  return version;
+}
+
+function print(text: string): number {
+  process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
+  return 0;
+}
+
+try {
+  process.exit(await main());
+} catch (error) {
+  const isUsage = error instanceof UsageError;
+  process.stderr.write(`ringleader: ${error instanceof Error ? error.message : error}\n`);
+  if (isUsage) process.stderr.write('ringleader help says what there is\n');
+  process.exit(isUsage ? EXIT_USAGE : EXIT_FAILED);
+}
