@@ -1,7 +1,8 @@
 /**
  * The shared way to one node with one protocol: the life of its connections, and what becomes of commands meanwhile.
  *
- *   idle --first command--> connecting --greeted--> ready --lost--> connecting (at once, one try)
+ *   idle --first command--> connecting --greeted--> ready --lost--> connecting (one try: at once, but for a node that
+ *                               |                                      |       accepted a moment ago: then after a wait)
  *                               | failed                               | failed
  *                               v                                      v
  *                              down (commands fail at once; tried again after a wait that doubles) --greeted--> ready
@@ -169,7 +170,7 @@ export class Channel implements ConnectionEvents {
     this.rescue(connection, error);
     if (this.state === 'closed') return;
     if (!wasCurrent) this.goOn();
-    else if (wasReady) this.connect();
+    else if (wasReady) this.connectAgain();
     else this.onConnectFailed(error);
   }
 
@@ -200,6 +201,18 @@ export class Channel implements ConnectionEvents {
       if (host !== null) start({ kind: 'tcp', host, port: address.port });
       else this.onConnectFailed(new BackendError(`${address.host} cannot be resolved: ${error}`));
     });
+  }
+
+  /** After a ready connection was lost. A node that greets and closes must not keep us busy with connecting to it. */
+  private connectAgain(): void {
+    const { transport, limits, random } = this.context;
+    const dueMs = this.connectStartedMs + Math.round(limits.reconnectMinMs * (0.5 + random()));
+    if (dueMs <= transport.now) {
+      this.connect();
+      return;
+    }
+    this.transition('connecting');
+    this.reconnectTimer = transport.timers.set(dueMs, () => this.connect());
   }
 
   private onConnectFailed(error: Error): void {
