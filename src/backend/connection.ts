@@ -216,6 +216,10 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
       const pending = this.queue.at(this.expired);
       if (pending.arrivedMs > oldestMs) return false;
       if (!this.wasSent(pending)) return true;
+      if (pending.owner === this) {
+        this.expired++;
+        continue;
+      }
       const tombstone = this.pendings.take(this, pending.arrivedMs, false);
       tombstone.endPosition = pending.endPosition;
       tombstone.connection = this;
