@@ -152,7 +152,6 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
         this.connection.expect(progress.need);
         break;
       }
-      progress.reset();
       // A push belongs to no request. No shared connection asks for any.
       if (bytes[at] === GREATER) {
         at = frameEnd;

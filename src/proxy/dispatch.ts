@@ -30,7 +30,7 @@ import type { Arena } from '../transport/arena.js';
 import { mergeInfo, type ProxyFacts } from './introspection.js';
 import { answerLocally, type LocalContext } from './local.js';
 import { type Merge, type MergeKind, MergePool, type MergeText } from './merge.js';
-import type { Session } from './session.js';
+import { type Session, SessionError } from './session.js';
 import { Splitter } from './split.js';
 
 /** The version that HELLO shows until a node has said its own: the one that the command table was made from. */
@@ -98,6 +98,10 @@ export class Dispatcher {
       spec = found;
     }
     if (spec === null) {
+      if (this.isFromBrowser(nameStart, nameEnd)) {
+        session.cutOff(new SessionError('it speaks HTTP: maybe cross protocol scripting'));
+        return true;
+      }
       session.reply(errorReply(unknownCommandText(bytes, argumentStart, argumentEnd, argumentCount)));
       return true;
     }
@@ -138,6 +142,12 @@ export class Dispatcher {
         session.reply(errorReply(spec.reason));
         return true;
     }
+  }
+
+  /** A web page can have a browser send HTTP here, with commands in its body: as Redis, hear nothing after its first lines. */
+  private isFromBrowser(nameStart: number, nameEnd: number): boolean {
+    const name = Buffer.from(this.bytes.subarray(nameStart, Math.min(nameEnd, nameStart + 6))).toString('latin1');
+    return /^(post|host:)$/i.test(name);
   }
 
   /** INFO requests that came later must not share what was sent meanwhile. */

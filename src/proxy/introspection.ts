@@ -3,7 +3,8 @@
  *
  * Each field has a rule; a field without one is the first node's. Figures of clients are the proxy's own.
  */
-import { bulkReply } from '../resp/reply.js';
+import { TYPE } from '../resp/frame.js';
+import { verbatimReply } from '../resp/reply.js';
 
 /** What the proxy itself knows better than the nodes. */
 export interface ProxyFacts {
@@ -29,10 +30,7 @@ const decoder = new TextDecoder();
 export function mergeInfo(replies: Uint8Array[], facts: ProxyFacts): Uint8Array {
   const texts = replies.map(infoText);
   const merged = mergeInfoTexts(texts, facts);
-  const isVerbatim = (replies[0] as Uint8Array)[0] === 0x3d;
-  if (!isVerbatim) return bulkReply(merged);
-  const body = new TextEncoder().encode(`txt:${merged}`);
-  return new TextEncoder().encode(`=${body.length}\r\ntxt:${merged}\r\n`);
+  return verbatimReply(merged, (replies[0] as Uint8Array)[0] === TYPE.verbatim ? 3 : 2);
 }
 
 /** The texts of INFO of several servers as one text. Lines stand in the order of the first, databases of all. */
@@ -55,7 +53,7 @@ export function mergeInfoTexts(texts: readonly string[], facts: ProxyFacts): str
 
 function infoText(reply: Uint8Array): string {
   const body = decoder.decode(reply.subarray(reply.indexOf(0x0a) + 1, reply.length - 2));
-  return reply[0] === 0x3d ? body.slice(4) : body;
+  return reply[0] === TYPE.verbatim ? body.slice(4) : body;
 }
 
 function readFields(text: string): Map<string, string> {

@@ -69,7 +69,7 @@ export class Listener implements Acceptor {
     }
     transport.timers.set(deadlineMs, () => {
       if (this.sessions.size > 0) log('warn', 'drain-cut-off', { sessions: this.sessions.size });
-      for (const session of [...this.sessions]) session.connection.destroy(new SessionError('the proxy is stopping'));
+      for (const session of [...this.sessions]) session.cutOff(new SessionError('the proxy is stopping'));
     });
   }
 
@@ -85,7 +85,7 @@ export class Listener implements Acceptor {
     counts.sessionMemoryCloses++;
     const fields = { client: largest.connection.remoteAddress(), bytes: largest.bufferedBytes };
     log('warn', 'session-closed-for-memory', { ...fields, limit: limits.workerMemoryMax });
-    largest.connection.destroy(new SessionError(`buffers exceed workerMemoryMax ${limits.workerMemoryMax}`));
+    largest.cutOff(new SessionError(`buffers exceed workerMemoryMax ${limits.workerMemoryMax}`));
   }
 
   private onSessionClosed(session: Session, error: Error | null): void {
@@ -127,7 +127,7 @@ export class Listener implements Acceptor {
       }
       if (reason === null) continue;
       counts.sessionDeadlineCloses++;
-      session.connection.destroy(new SessionError(reason));
+      session.cutOff(new SessionError(reason));
     }
   }
 }

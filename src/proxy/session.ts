@@ -172,6 +172,12 @@ export class Session implements ConnectionOwner, ReplyOwner {
     if (this.queue.length === 0) this.connection.close();
   }
 
+  /** Closes now: hears nothing more, answers nothing more. */
+  cutOff(error: SessionError): void {
+    this.isEnding = true;
+    this.connection.destroy(error);
+  }
+
   onReply(pending: Pending, start: number, end: number): void {
     if (this.isClosed) {
       this.context.pendings.release(pending);
@@ -236,7 +242,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
     const block = arena.allocate(end - start);
     if (block < 0) {
       this.context.counts.sessionMemoryCloses++;
-      this.connection.destroy(new SessionError('no buffer memory is left for its replies'));
+      this.cutOff(new SessionError('no buffer memory is left for its replies'));
       // It stays in the queue, without a reply, and is given back when the connection is gone.
       pending.isDone = true;
       return;
@@ -268,7 +274,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
     if (output.overflowed || output.unsentBytes + this.parkedBytes > this.limits.sessionOutputHardBytes) {
       this.context.counts.sessionOutputCloses++;
       const limit = `sessionOutputHardBytes ${this.limits.sessionOutputHardBytes}`;
-      this.connection.destroy(new SessionError(`its unread replies exceed what may wait (${limit})`));
+      this.cutOff(new SessionError(`its unread replies exceed what may wait (${limit})`));
       return;
     }
     if (this.isEnding) {
@@ -316,7 +322,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
     const frame = encodeCommand(words);
     const block = arena.allocate(frame.length);
     if (block < 0) {
-      this.connection.destroy(new SessionError('no buffer memory is left for its commands'));
+      this.cutOff(new SessionError('no buffer memory is left for its commands'));
       return false;
     }
     arena.bytes.set(frame, block);

@@ -10,6 +10,7 @@ import type { RequestReader } from '../resp/request.js';
 import type { Arena } from '../transport/arena.js';
 
 const STAR = 0x2a;
+const CR = 0x0d;
 
 export class Splitter {
   private readonly arena: Arena;
@@ -64,8 +65,9 @@ export class Splitter {
   ): boolean {
     const { bytes } = this.arena;
     const { argumentEnd } = this.reader;
-    // The piece of the command's name, `$4\r\nMGET\r\n`, begins behind the frame's first line.
-    const nameStart = bytes.indexOf(0x0a, frameStart) + 1;
+    // The piece of the command's name, `$4\r\nMGET\r\n`, begins two bytes from the CR of the frame's first line: what follows
+    // the CR need not be an LF, since Redis passes over it.
+    const nameStart = bytes.indexOf(CR, frameStart) + 2;
     const nameBytes = (argumentEnd[0] as number) + 2 - nameStart;
     let total = 0;
     for (const node of this.nodes) {

@@ -222,7 +222,10 @@ export class EpollConnection implements Connection {
       return;
     }
     if (this.blocked || this.failure !== null) return;
-    if (this.send() && this.state === DRAINING) this.startLingering();
+    if (!this.send()) return;
+    if (this.state === DRAINING) this.startLingering();
+    // The owner may have paused because so much was unsent: what is sent at once must not leave it paused.
+    else if (this.paused) this.owner.onDrain();
   }
 
   /** Closes the descriptor and tells the owner. The last that is heard of the connection. */

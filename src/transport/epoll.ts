@@ -72,6 +72,7 @@ export class EpollTransport implements Transport, EpollHost {
   private nodeWaits = false;
   private started = false;
   private onStopped: (() => void) | null = null;
+  private stopped: Promise<void> | null = null;
 
   /** Throws a TransportError where the system refuses. */
   constructor(options: EpollOptions) {
@@ -115,15 +116,9 @@ export class EpollTransport implements Transport, EpollHost {
   }
 
   stop(): Promise<void> {
-    this.stopAccepting();
-    this.stopping = true;
-    for (const connection of this.connections) connection?.destroy(null);
-    return new Promise((resolve) => {
-      this.onStopped = resolve;
-      this.start();
-    });
+    this.stopped ??= this.beginStopping();
+    return this.stopped;
   }
-
   route(descriptor: number, connection: EpollConnection | null): void {
     // Filled without holes: an array with holes is looked up slowly.
     while (this.connections.length <= descriptor) this.connections.push(null);
@@ -203,6 +198,16 @@ export class EpollTransport implements Transport, EpollHost {
     const waitMs = this.timers.nextDueMs() - this.now;
     if (waitMs <= 0) return 0;
     return Math.min(waitMs, this.nodeLoop === null ? BLIND_WAIT_MS : this.nodeLoop.waitMs(), WAIT_MAX_MS);
+  }
+
+  private beginStopping(): Promise<void> {
+    this.stopAccepting();
+    this.stopping = true;
+    for (const connection of this.connections) connection?.destroy(null);
+    return new Promise((resolve) => {
+      this.onStopped = resolve;
+      this.start();
+    });
   }
 
   private finishStopping(): void {

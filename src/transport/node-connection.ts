@@ -243,7 +243,10 @@ export class NodeConnection implements Connection {
       this.destroy(noMemory());
       return;
     }
-    if (this.writing === 0 && this.send() && this.state === DRAINING) this.startLingering();
+    if (this.writing > 0 || !this.send()) return;
+    if (this.state === DRAINING) this.startLingering();
+    // The owner may have paused because so much was unsent: what is sent at once must not leave it paused.
+    else if (this.paused) this.owner.onDrain();
   }
 
   /** At the end of a turn, when the socket is gone: tells the owner. */

@@ -71,6 +71,7 @@ export class NodeTransport implements Transport, NodeHost {
   private nodeTimer: NodeJS.Timeout | null = null;
   private nodeTimerDueMs = Number.POSITIVE_INFINITY;
   private onStopped: (() => void) | null = null;
+  private stopped: Promise<void> | null = null;
 
   constructor(options: NodeOptions) {
     this.worker = options.worker;
@@ -113,16 +114,9 @@ export class NodeTransport implements Transport, NodeHost {
   }
 
   stop(): Promise<void> {
-    this.stopAccepting();
-    this.stopping = true;
-    for (const connection of this.connections) connection.destroy(null);
-    return new Promise((resolve) => {
-      this.onStopped = resolve;
-      this.start();
-      this.schedule();
-    });
+    this.stopped ??= this.beginStopping();
+    return this.stopped;
   }
-
   schedule(): void {
     if (this.scheduled || !this.started) return;
     this.scheduled = true;
@@ -243,6 +237,17 @@ export class NodeTransport implements Transport, NodeHost {
     this.nodeTimerDueMs = Number.POSITIVE_INFINITY;
     this.schedule();
   };
+
+  private beginStopping(): Promise<void> {
+    this.stopAccepting();
+    this.stopping = true;
+    for (const connection of this.connections) connection.destroy(null);
+    return new Promise((resolve) => {
+      this.onStopped = resolve;
+      this.start();
+      this.schedule();
+    });
+  }
 
   private finishStopping(): void {
     if (this.onStopped === null || this.connections.size > 0 || this.servers.size > 0) return;

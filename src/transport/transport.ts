@@ -45,7 +45,7 @@ export interface ConnectionOwner {
   onBytes(start: number, end: number): number;
   /** The peer sends no more. What was not consumed is presented no more. The owner still may send, and must close. */
   onEnd(): void;
-  /** After a send left bytes behind, the output is empty again. */
+  /** The output is empty again after a send had left bytes behind, or after any send while the connection is paused. */
   onDrain(): void;
   /** The connection is gone, `error` is null if the peer or the owner closed it in order. The output is disposed after it. */
   onClose(error: Error | null): void;

@@ -1,7 +1,7 @@
 /**
  * A transport without a network: what the other side would do is said by calls. It keeps the contract of
  * transport/transport.ts that owners rely on, and where the contract leaves a choice it does what the epoll driver does
- * (`onBytes` is left out until what was expected is there, `onDrain` comes only after a send left bytes behind, the end of
+ * (`onBytes` is left out until what was expected is there, `onDrain` comes when a send left bytes behind or the owner paused, the end of
  * the peer's bytes is noticed only by who reads). So sessions and node connections can be tested, and timed, by themselves.
  */
 import type { Endpoint } from '../../src/base/endpoint.js';
@@ -151,7 +151,7 @@ export class FakeConnection implements Connection {
       this.transport.later(() => this.break(null));
       return;
     }
-    if (!this.isBlocked || this.isFinished) return;
+    if ((!this.isBlocked && !this.isPaused) || this.isFinished) return;
     this.isBlocked = false;
     this.transport.later(() => {
       if (!this.isFinished) this.owner?.onDrain();
