@@ -118,6 +118,7 @@ async function run(config: Config, localNodes: LocalNodes | null): Promise<numbe
   const adminServer = admin && (await startAdminServer(admin, { ready: () => ringleader?.ready() ?? false }));
   try {
     ringleader = await startRingleader({ config, log });
+    if (process.env['RINGLEADER_TEST_HOOKS'] === '1') crashOnSignal(ringleader, config.workers);
     if (localNodes !== null) tellWhatToTry(localNodes);
     const signal = await stopAsked;
     log.info({ signal }, 'signal');
@@ -133,6 +134,12 @@ function hurryWhenAskedAgain(): void {
   setTimeout(() => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(EXIT_FAILED));
   }, ECHO_MS).unref();
+}
+
+/** For tests of a worker's death: each SIGUSR2 is an uncaught error in the next of the workers. */
+function crashOnSignal(ringleader: Ringleader, workers: number): void {
+  let next = 0;
+  process.on('SIGUSR2', () => ringleader.crashWorker(next++ % workers));
 }
 
 function tellWhatToTry({ cli }: LocalNodes): void {

@@ -27,6 +27,8 @@ export interface ProxyOptions {
   limits?: Readonly<Record<string, string | number>>;
   drainTimeout?: string | number;
   env?: Readonly<Record<string, string>>;
+  /** How many descriptors the process may have open (`ulimit -n`). */
+  descriptorsMax?: number;
 }
 
 export class ProxyProcess {
@@ -57,7 +59,7 @@ export class ProxyProcess {
   /** Resolves when it takes connections. Rejects with what it wrote when it ends instead. */
   static async start(options: ProxyOptions): Promise<ProxyProcess> {
     const [port, adminPort] = [await freePort(), await freePort()];
-    const { nodes, env = {}, listen = [`127.0.0.1:${port}`], ...rest } = options;
+    const { nodes, env = {}, listen = [`127.0.0.1:${port}`], descriptorsMax, ...rest } = options;
     const config = {
       listen,
       admin: `127.0.0.1:${adminPort}`,
@@ -71,7 +73,10 @@ export class ProxyProcess {
     const configPath = join(folder, 'ringleader.yml');
     // JSON is YAML.
     writeFileSync(configPath, JSON.stringify(config, null, 2));
-    const child = await startChild(process.execPath, [MAIN, 'start', '--config', configPath], { env });
+    const command = [process.execPath, MAIN, 'start', '--config', configPath];
+    // The shell limits itself, and then becomes the proxy.
+    if (descriptorsMax !== undefined) command.unshift('sh', '-c', 'ulimit -n "$0" && exec "$@"', `${descriptorsMax}`);
+    const child = await startChild(command[0] as string, command.slice(1), { env });
     const proxy = new ProxyProcess(port, adminPort, folder, child);
     try {
       await proxy.waitForLog('listening', undefined, START_TIMEOUT_MS);

@@ -8,7 +8,9 @@ import { parseReply, type Value } from './reference-parser.js';
 import { within } from './wait-for.js';
 
 interface Waiter {
-  resolve: (frame: Buffer) => void;
+  /** Wants so many bytes; 0: one reply. */
+  length: number;
+  resolve: (bytes: Buffer) => void;
   reject: (error: Error) => void;
 }
 
@@ -16,7 +18,8 @@ export class RespClient {
   /** Resolves when the connection is gone, by whomever. */
   readonly closed: Promise<void>;
   private readonly socket: Socket;
-  private received: Buffer = Buffer.alloc(0);
+  private chunks: Buffer[] = [];
+  private receivedBytes = 0;
   private hasEnded = false;
   private readonly waiters: Waiter[] = [];
 
@@ -24,7 +27,8 @@ export class RespClient {
     this.socket = socket;
     this.closed = new Promise((resolve) => socket.once('close', () => resolve()));
     socket.on('data', (bytes) => {
-      this.received = this.received.length === 0 ? bytes : Buffer.concat([this.received, bytes]);
+      this.chunks.push(bytes);
+      this.receivedBytes += bytes.length;
       this.serve();
     });
     socket.on('error', () => {});
@@ -52,9 +56,12 @@ export class RespClient {
 
   /** The bytes of the next reply. Rejects when the connection ends before, or after `timeoutMs`. */
   next(timeoutMs = 20_000): Promise<Buffer> {
-    const coming = new Promise<Buffer>((resolve, reject) => this.waiters.push({ resolve, reject }));
-    this.serve();
-    return within('a reply', coming, timeoutMs);
+    return within('a reply', this.wait(0), timeoutMs);
+  }
+
+  /** The next `length` bytes, whatever they are. Rejects as `next` does. */
+  nextBytes(length: number, timeoutMs = 60_000): Promise<Buffer> {
+    return within(`${length} bytes`, this.wait(length), timeoutMs);
   }
 
   /** Sends a command and resolves with the bytes of its reply. */
@@ -71,7 +78,7 @@ export class RespClient {
 
   /** What came and nobody has asked for, as text. */
   get unread(): string {
-    return this.received.toString('latin1');
+    return this.received().toString('latin1');
   }
 
   /** Reads no more: what the server sends stays with the kernel, and then with the server. */
@@ -98,19 +105,38 @@ export class RespClient {
     this.socket.resetAndDestroy();
   }
 
+  private wait(length: number): Promise<Buffer> {
+    const coming = new Promise<Buffer>((resolve, reject) => this.waiters.push({ length, resolve, reject }));
+    this.serve();
+    return coming;
+  }
+
   private serve(): void {
-    while (this.waiters.length > 0) {
-      const parsed = parseReply(this.received);
-      if (parsed !== null) {
-        const frame = this.received.subarray(0, parsed.end);
-        this.received = this.received.subarray(parsed.end);
-        this.waiters.shift()?.resolve(frame);
+    for (let waiter = this.waiters[0]; waiter !== undefined; waiter = this.waiters[0]) {
+      const end = this.endOf(waiter);
+      if (end !== null) {
+        const received = this.received();
+        this.chunks = [received.subarray(end)];
+        this.receivedBytes -= end;
+        waiter.resolve(received.subarray(0, end));
       } else if (this.hasEnded) {
-        this.waiters.shift()?.reject(new Error(`the connection ended; unread: ${JSON.stringify(this.unread)}`));
+        waiter.reject(new Error(`the connection ended; unread: ${JSON.stringify(this.unread.slice(0, 1000))}`));
       } else {
         return;
       }
+      this.waiters.shift();
     }
+  }
+
+  /** Where what `waiter` wants ends; null while it is not all there. */
+  private endOf({ length }: Waiter): number | null {
+    if (length > 0) return this.receivedBytes >= length ? length : null;
+    return parseReply(this.received())?.end ?? null;
+  }
+
+  private received(): Buffer {
+    if (this.chunks.length !== 1) this.chunks = [Buffer.concat(this.chunks)];
+    return this.chunks[0] as Buffer;
   }
 }
 
