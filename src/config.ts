@@ -184,7 +184,7 @@ function completeLimits(limits: File['limits']): Limits {
 
 /** The sections between which something can be wrong, each where it is right in itself. */
 interface Sections {
-  listen: readonly Endpoint[];
+  listen: readonly Endpoint[] | undefined;
   pools: File['pools'] | undefined;
   keyspaces: File['keyspaces'];
   limits: File['limits'];
@@ -193,55 +193,69 @@ interface Sections {
 function sections(root: unknown): Sections {
   const raw = typeof root === 'object' && root !== null ? (root as Record<string, unknown>) : {};
   return {
-    listen: LISTEN.safeParse(raw['listen']).data ?? [],
+    listen: LISTEN.safeParse(raw['listen']).data,
     pools: POOLS.safeParse(raw['pools']).data,
     keyspaces: KEYSPACES.safeParse(raw['keyspaces']).data,
     limits: PARTIAL_LIMITS.safeParse(raw['limits']).data,
   };
 }
 
+type Complain = (path: Path, text: string) => void;
+
 /** What no single value shows: names that lead nowhere, things given twice, bounds in the wrong order. */
 function crossCheck(source: YamlSource, { listen, pools, keyspaces, limits }: Sections): Problem[] {
   const problems: Problem[] = [];
-  const complain = (path: Path, text: string) => problems.push(source.problem(path, `${formatPath(path)}: ${text}`));
+  const complain: Complain = (path, text) => problems.push(source.problem(path, `${formatPath(path)}${text}`));
+  if (listen !== undefined) checkListen(listen, complain);
+  if (pools !== undefined) {
+    if (Object.keys(pools).length === 0) complain(['pools'], ': expected at least one pool, found none');
+    for (const [name, pool] of Object.entries(pools)) checkPool(name, pool.nodes.map(completeNode), complain);
+    const isGiven = source.valueAt(['keyspaces']) !== undefined;
+    if (keyspaces !== undefined || !isGiven) checkKeyspaces(keyspaces, Object.keys(pools), complain);
+  }
+  checkLimits(completeLimits(limits), complain);
+  return problems;
+}
 
+function checkListen(listen: readonly Endpoint[], complain: Complain): void {
+  if (listen.length === 0) complain(['listen'], ': expected at least one address, found none');
   for (const [index, address] of duplicates(listen.map(formatEndpoint))) {
-    complain(['listen', index], `${address} is listed twice`);
+    complain(['listen', index], `: ${address} is listed twice`);
   }
+}
 
-  for (const [pool, { nodes }] of Object.entries(pools ?? {})) {
-    if (nodes.length === 0) complain(['pools', pool, 'nodes'], 'expected at least one node, found none');
-    const complete = nodes.map(completeNode);
-    for (const [index, name] of duplicates(complete.map((node) => node.name))) {
-      complain(['pools', pool, 'nodes', index], `another node of this pool has the name ${name} too`);
-    }
-    for (const [index, address] of duplicates(complete.map((node) => formatEndpoint(node.address)))) {
-      const sameName = complete.findIndex((node) => node.name === complete[index]?.name) !== index;
-      if (!sameName)
-        complain(['pools', pool, 'nodes', index], `another node of this pool has the address ${address} too`);
-    }
+function checkPool(pool: string, nodes: readonly NodeConfig[], complain: Complain): void {
+  if (nodes.length === 0) complain(['pools', pool, 'nodes'], ': expected at least one node, found none');
+  const sameName = new Map(duplicates(nodes.map(({ name }) => name)));
+  const sameAddress = new Map(duplicates(nodes.map(({ address }) => formatEndpoint(address))));
+  for (const index of nodes.keys()) {
+    const both = sameName.has(index) ? `name ${sameName.get(index)}` : `address ${sameAddress.get(index)}`;
+    if (!sameName.has(index) && !sameAddress.has(index)) continue;
+    complain(['pools', pool, 'nodes', index], `: another node of this pool has the ${both} too`);
   }
+}
 
-  const names = Object.keys(pools ?? {});
-  if (pools !== undefined && names.length === 0) complain(['pools'], 'expected at least one pool, found none');
-  if (keyspaces === undefined && names.length > 1 && source.valueAt(['keyspaces']) === undefined) {
-    complain(['keyspaces'], `missing, and there is more than one pool: say which has the keys (${names.join(', ')})`);
+function checkKeyspaces(keyspaces: File['keyspaces'], pools: readonly string[], complain: Complain): void {
+  if (keyspaces === undefined && pools.length > 1) {
+    const text = 'is missing, and there is more than one pool: say which has the keys';
+    complain(['keyspaces'], ` ${text} (${pools.join(', ')})`);
   }
-  if (keyspaces?.length === 0) complain(['keyspaces'], 'expected one keyspace, found none');
+  if (keyspaces?.length === 0) complain(['keyspaces'], ': expected one keyspace, found none');
   for (const [index, { pool }] of (keyspaces ?? []).entries()) {
-    if (index > 0) complain(['keyspaces', index], 'only one keyspace is supported yet');
-    const leadsNowhere = pools !== undefined && !names.includes(pool);
-    if (leadsNowhere) complain(['keyspaces', index, 'pool'], `there is no pool ${show(pool)}${meant(pool, names)}`);
+    if (index > 0) complain(['keyspaces', index], ': only one keyspace is supported yet');
+    if (pools.includes(pool)) continue;
+    complain(['keyspaces', index, 'pool'], `: there is no pool ${show(pool)}${meant(pool, pools)}`);
   }
+}
 
-  const { sessionOutputSoftBytes, sessionOutputHardBytes, reconnectMinMs, reconnectMaxMs } = completeLimits(limits);
+function checkLimits(limits: Limits, complain: Complain): void {
+  const { sessionOutputSoftBytes, sessionOutputHardBytes, reconnectMinMs, reconnectMaxMs } = limits;
   if (sessionOutputSoftBytes > sessionOutputHardBytes) {
-    complain(['limits', 'sessionOutputSoftBytes'], `is above sessionOutputHardBytes (${sessionOutputHardBytes})`);
+    complain(['limits', 'sessionOutputSoftBytes'], `: is above sessionOutputHardBytes (${sessionOutputHardBytes})`);
   }
   if (reconnectMinMs > reconnectMaxMs) {
-    complain(['limits', 'reconnectMinMs'], `is above reconnectMaxMs (${reconnectMaxMs})`);
+    complain(['limits', 'reconnectMinMs'], `: is above reconnectMaxMs (${reconnectMaxMs})`);
   }
-  return problems;
 }
 
 /** Index and text of each text that stands before, too. */

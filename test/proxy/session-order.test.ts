@@ -125,7 +125,7 @@ t.test('a pipeline cut anywhere is the same pipeline', async (t) => {
     if (client.take() !== `+OK\r\n${bulk('a\r\nb')}+PONG\r\n${bulk('')}+PONG\r\n`) t.fail(`cut at ${cut}`);
     if (world.usedBytes !== 0) t.fail(`cut at ${cut} leaves ${world.usedBytes} bytes`);
   }
-  t.ok(cuts.length > 90);
+  t.equal(cuts.length, text.length + 1);
 });
 
 t.test('inline commands mean what they mean to Redis', async (t) => {

@@ -1,0 +1,59 @@
+import t from 'tap';
+import { parseBytes, parseMilliseconds } from '../../src/base/units.js';
+
+t.test('sizes are numbers of bytes, or have a unit as in redis.conf', async (t) => {
+  const table: [unknown, number | null][] = [
+    [0, 0],
+    [512, 512],
+    ['1b', 1],
+    ['1k', 1_000],
+    ['1kb', 1_024],
+    ['64mb', 64 * 1_024 * 1_024],
+    ['64MB', 64 * 1_024 * 1_024],
+    ['2m', 2_000_000],
+    ['1g', 1e9],
+    ['1.5gb', 1.5 * 1_024 ** 3],
+    ['10 mb', 10 * 1_024 * 1_024],
+    ['64', null],
+    ['mb', null],
+    ['64tb', null],
+    ['-1mb', null],
+    ['1.0001b', null],
+    ['64mb ', null],
+    ['99999999999gb', null],
+    [-1, null],
+    [1.5, null],
+    [Number.NaN, null],
+    [Number.POSITIVE_INFINITY, null],
+    [null, null],
+    [undefined, null],
+    [true, null],
+    [[1], null],
+    ['toString', null],
+    ['1constructor', null],
+  ];
+  for (const [written, bytes] of table) t.equal(parseBytes(written), bytes, String(written));
+});
+
+t.test('times are numbers of milliseconds, or have a unit', async (t) => {
+  const table: [unknown, number | null][] = [
+    [0, 0],
+    [250, 250],
+    ['500ms', 500],
+    ['2s', 2_000],
+    ['1.5s', 1_500],
+    ['2m', 120_000],
+    ['1h', 3_600_000],
+    ['2 s', 2_000],
+    ['2S', 2_000],
+    ['2', null],
+    ['2d', null],
+    ['2sec', null],
+    ['0.5ms', null],
+    ['s', null],
+    ['-2s', null],
+    [-1, null],
+    [{}, null],
+  ];
+  for (const [written, milliseconds] of table) t.equal(parseMilliseconds(written), milliseconds, String(written));
+});

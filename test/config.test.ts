@@ -1,0 +1,284 @@
+import t from 'tap';
+import { DEFAULT_LIMITS } from '../src/base/limits.js';
+import { type Config, formatProblem, parseConfig } from '../src/config.js';
+
+const DEFAULTS = { workers: 3 };
+const POOLS = 'pools: { main: { nodes: [redis://127.0.0.1:7001] } }';
+
+function configOf(text: string): Config {
+  const result = parseConfig(text, DEFAULTS);
+  if ('config' in result) return result.config;
+  throw new Error(result.problems.map((problem) => formatProblem('test.yml', problem)).join('\n'));
+}
+
+/** The problems as `LINE:COLUMN: TEXT`. */
+function problemsOf(text: string): string[] {
+  const result = parseConfig(text, DEFAULTS);
+  return 'config' in result ? [] : result.problems.map(({ line, column, text }) => `${line}:${column}: ${text}`);
+}
+
+t.test('the example of the README means what it says', async (t) => {
+  const config = configOf(`
+listen: 127.0.0.1:6380        # or a list; unix sockets too: unix:/run/ringleader.sock
+admin: 127.0.0.1:9121         # GET /livez and /readyz
+workers: 2
+transport: auto
+pools:
+  main:
+    nodes:
+      - redis://127.0.0.1:7001
+      - { name: b, url: "redis://user:pass@127.0.0.1:7002", weight: 2 }
+      - redis://127.0.0.1:7003
+keyspaces:
+  - { prefix: "", pool: main, mode: sharded }
+`);
+  const node = (port: number) => ({
+    address: { kind: 'tcp', host: '127.0.0.1', port },
+    username: null,
+    password: null,
+  });
+  t.same(config, {
+    listen: [{ kind: 'tcp', host: '127.0.0.1', port: 6380 }],
+    admin: { kind: 'tcp', host: '127.0.0.1', port: 9121 },
+    workers: 2,
+    transport: 'auto',
+    pools: [
+      {
+        name: 'main',
+        nodes: [
+          { name: '127.0.0.1:7001', weight: 1, ...node(7001) },
+          { name: 'b', weight: 2, ...node(7002), username: 'user', password: 'pass' },
+          { name: '127.0.0.1:7003', weight: 1, ...node(7003) },
+        ],
+      },
+    ],
+    keyspaces: [{ prefix: '', pool: 'main', mode: 'sharded' }],
+    limits: DEFAULT_LIMITS,
+    log: { level: 'info', format: 'auto' },
+    drainTimeoutMs: 10_000,
+  });
+});
+
+t.test('a pool with a node is enough: the rest has defaults', async (t) => {
+  const config = configOf(POOLS);
+  t.same(config.listen, [{ kind: 'tcp', host: '127.0.0.1', port: 6380 }]);
+  t.equal(config.admin, null);
+  t.equal(config.workers, DEFAULTS.workers);
+  t.same(config.keyspaces, [{ prefix: '', pool: 'main', mode: 'sharded' }]);
+});
+
+t.test('JSON is taken as well, being YAML', async (t) => {
+  t.equal(configOf(JSON.stringify({ pools: { main: { nodes: ['redis://h'] } }, workers: 5 })).workers, 5);
+});
+
+t.test('several listeners: IPv4, IPv6 and unix', async (t) => {
+  t.same(configOf(`${POOLS}\nlisten: [127.0.0.1:1, "[::1]:2", unix:/run/r.sock]`).listen, [
+    { kind: 'tcp', host: '127.0.0.1', port: 1 },
+    { kind: 'tcp', host: '::1', port: 2 },
+    { kind: 'unix', path: '/run/r.sock' },
+  ]);
+});
+
+t.test('limits are numbers, or have units; what is not given keeps its default', async (t) => {
+  const { limits } = configOf(
+    `${POOLS}\nlimits: { bulkBytesMax: 64mb, requestTimeoutMs: 2s, idlePingMs: 7, clientsMax: 5 }`,
+  );
+  t.same(limits, { ...DEFAULT_LIMITS, bulkBytesMax: 2 ** 26, requestTimeoutMs: 2_000, idlePingMs: 7, clientsMax: 5 });
+});
+
+t.test('every limit can be set to its default', async (t) => {
+  t.same(configOf(`${POOLS}\nlimits: ${JSON.stringify(DEFAULT_LIMITS)}`).limits, DEFAULT_LIMITS);
+});
+
+t.test('the log and the drain limit can be set', async (t) => {
+  const config = configOf(`${POOLS}\nlog: { level: debug }\ndrainTimeout: 500ms`);
+  t.same(config.log, { level: 'debug', format: 'auto' });
+  t.equal(config.drainTimeoutMs, 500);
+});
+
+t.test('anchors and aliases work', async (t) => {
+  const { pools } = configOf('pools: { a: &a { nodes: [redis://h] }, b: *a }\nkeyspaces: [{ prefix: "", pool: b }]');
+  t.same(pools[0]?.nodes, pools[1]?.nodes);
+});
+
+t.test('the configuration is frozen to its leaves', async (t) => {
+  const config = configOf(POOLS);
+  t.throws(() => Object.assign(config, { workers: 9 }), TypeError);
+  t.throws(() => Object.assign(config.limits, { clientsMax: 9 }), TypeError);
+  t.throws(() => Object.assign(config.pools[0]?.nodes[0]?.address ?? {}, { port: 9 }), TypeError);
+});
+
+/** A file, and what is said of it: every problem, in the order of the lines. */
+const MISTAKES: [string, ...RegExp[]][] = [
+  ['', /^1:1: pools is missing: expected a map/],
+  ['# nothing but a comment', /pools is missing/],
+  ['just a text', /^1:1: expected a map \(key: value\), found "just a text"/],
+  ['- a\n- b', /^1:1: expected a map \(key: value\), found a list/],
+  ['pools:', /^1:7: pools: expected a map \(name: value\), found nothing/],
+  ['pools: {}', /^1:8: pools: expected at least one pool, found none/],
+  ['pools: [redis://h]', /^1:8: pools: expected a map \(name: value\), found a list/],
+  ['pools:\n  main: redis://h', /^2:9: pools.main: expected a map \(key: value\), found "redis:\/\/h"/],
+  ['pools: { main: {} }', /^1:16: pools.main.nodes is missing: expected a list/],
+  ['pools: { main: { nodes: [] } }', /^1:25: pools.main.nodes: expected at least one node, found none/],
+  ['pools: { main: { nodes: redis://h } }', /^1:25: pools.main.nodes: expected a list, found "redis:\/\/h"/],
+  ['pools: { main: { nodes: [{ name: a }] } }', /^1:26: pools.main.nodes\[0\].url is missing: expected redis:/],
+  ['pools: { main: { nodes: [7001] } }', /^1:26: pools.main.nodes\[0\]: expected .*, found 7001/],
+  ['pools: { main: { nodes: [{ url: 7001 }] } }', /^1:33: pools.main.nodes\[0\].url: expected .*, found 7001/],
+  [
+    'pools: { main: { nodes: [redis://h:x] } }',
+    /^1:26: pools.main.nodes\[0\]: expected .*, found a port that is no number/,
+  ],
+  ['pools: { "ma in": { nodes: [redis://h] } }', /^1:10: pools.ma in: expected a name of .*, found "ma in"/],
+  [
+    'pools:\n  main:\n    nodes:\n      - { url: redis://h, wieght: 2 }',
+    /^4:27: unknown key "wieght" in pools.main.nodes\[0\]; did you mean weight\?/,
+  ],
+  [
+    'pools: { main: { nodes: [{ url: redis://h, weight: 0 }, { url: redis://i, weight: 1.5 }] } }',
+    /^1:52: pools.main.nodes\[0\].weight: expected a whole number from 1 to 100, found 0/,
+    /^1:83: pools.main.nodes\[1\].weight: .*, found 1.5/,
+  ],
+  [
+    'pools: { main: { nodes: [{ url: redis://h, name: "a b" }] } }',
+    /^1:50: .*name: expected a name of .*, found "a b"/,
+  ],
+  [
+    'pools: { main: { nodes: [redis://h, { url: redis://i, name: h:6379 }] } }',
+    /^1:37: pools.main.nodes\[1\]: another node of this pool has the name h:6379 too/,
+  ],
+  [
+    'pools: { main: { nodes: [redis://h:1, { url: redis://h:1, name: b }] } }',
+    /^1:39: pools.main.nodes\[1\]: another node of this pool has the address h:1 too/,
+  ],
+  ['pools: { main: { nodes: [redis://h, redis://h] } }', /^1:37: .*has the name h:6379 too/],
+  [`${POOLS}\nlisten: 6380`, /^2:9: listen: expected an address: .*, found 6380/],
+  [`${POOLS}\nlisten: localhost:6380`, /^2:9: listen: expected an address: .*, found a host that is not an IP address/],
+  [`${POOLS}\nlisten: [127.0.0.1:1, ::1:2]`, /^2:23: listen\[1\]: expected an address: .*without brackets/],
+  [`${POOLS}\nlisten: [127.0.0.1:1, "127.0.0.1:1"]`, /^2:23: listen\[1\]: 127.0.0.1:1 is listed twice/],
+  [`${POOLS}\nlisten: []`, /^2:9: listen: expected at least one address, found none/],
+  [`${POOLS}\nadmin: 9121`, /^2:8: admin: expected an address: .*, found 9121/],
+  [`${POOLS}\nworkers: two`, /^2:10: workers: expected a whole number from 1 to 128, found "two"/],
+  [`${POOLS}\nworkers: 0`, /^2:10: workers: .*, found 0/],
+  [`${POOLS}\nworkers:`, /^2:9: workers: .*, found nothing/],
+  [`${POOLS}\ntransport: io_uring`, /^2:12: transport: expected auto \| epoll \| node, found "io_uring"/],
+  [`${POOLS}\nlistn: 1`, /^2:1: unknown key "listn" in the file; did you mean listen\?/],
+  [`${POOLS}\nvolume: 11`, /^2:1: unknown key "volume" in the file; known are listen, admin, workers/],
+  [
+    `${POOLS}\nlimits: { requestTimeout: 2s }`,
+    /^2:11: unknown key "requestTimeout" in limits; did you mean requestTimeoutMs\?/,
+  ],
+  [
+    `${POOLS}\nlimits: { requestTimeoutMs: 2 seconds }`,
+    /^2:29: limits.requestTimeoutMs: expected milliseconds, or a time/,
+  ],
+  [`${POOLS}\nlimits: { bulkBytesMax: 9tb }`, /^2:25: limits.bulkBytesMax: expected bytes, or a size such as 64mb/],
+  [`${POOLS}\nlimits: { workerMemoryMax: 1kb }`, /^2:28: limits.workerMemoryMax: .* from 16777216 to .*, found "1kb"/],
+  [`${POOLS}\nlimits: { clientsMax: 10k }`, /^2:23: limits.clientsMax: expected a whole number/],
+  [`${POOLS}\nlimits: { reconnectMinMs: 5s }`, /^2:27: limits.reconnectMinMs: is above reconnectMaxMs \(2000\)/],
+  [
+    `${POOLS}\nlimits: { sessionOutputHardBytes: 1kb }`,
+    /^2:9: limits.sessionOutputSoftBytes: is above sessionOutputHardBytes/,
+  ],
+  [`${POOLS}\nlimits: 5`, /^2:9: limits: expected a map \(key: value\), found 5/],
+  [`${POOLS}\nlog: { level: loud }`, /^2:15: log.level: expected trace \| debug \| .*, found "loud"/],
+  [`${POOLS}\nlog: { fromat: json }`, /^2:8: unknown key "fromat" in log; did you mean format\?/],
+  [`${POOLS}\ndrainTimeout: -1`, /^2:15: drainTimeout: expected milliseconds, .*, found -1/],
+  [`${POOLS}\nkeyspaces: []`, /^2:12: keyspaces: expected one keyspace, found none/],
+  [`${POOLS}\nkeyspaces: [{ pool: main }]`, /^2:13: keyspaces\[0\].prefix is missing/],
+  [`${POOLS}\nkeyspaces: [{ prefix: "a:", pool: main }]`, /^2:23: keyspaces\[0\].prefix: expected "".*, found "a:"/],
+  [
+    `${POOLS}\nkeyspaces: [{ prefix: "", pool: mian }]`,
+    /^2:33: keyspaces\[0\].pool: there is no pool "mian"; did you mean main\?/,
+  ],
+  [
+    `${POOLS}\nkeyspaces: [{ prefix: "", pool: main, mode: replicated }]`,
+    /^2:45: keyspaces\[0\].mode: expected sharded, found "replicated"/,
+  ],
+  [
+    `${POOLS}\nkeyspaces: [{ prefix: "", pool: main }, { prefix: "", pool: main }]`,
+    /^2:41: keyspaces\[1\]: only one keyspace is supported yet/,
+  ],
+  [
+    'pools: { a: { nodes: [redis://h] }, b: { nodes: [redis://i] } }',
+    /^1:1: keyspaces is missing, and there is more than one pool: .*\(a, b\)/,
+  ],
+  // What is not even YAML.
+  ['pools: {', /^1:9: .*is missing|not closed/],
+  ['pools: "x', /^1:10: a quote or a bracket is missing/],
+  ['workers: 1\nworkers: 2', /^2:1: this key stands twice in the same map/],
+  ['pools:\n\tmain: 1', /^2:1: indent with spaces/],
+  ['listen: @x', /^1:9: a value that starts with this character must be quoted/],
+  ['listen: *x', /^1:9: a value that starts with \* is a YAML alias/],
+  ['listen: !x y', /^1:9: a value that starts with ! is a YAML tag/],
+  ['listen: a: b', /^1:9: a second ": " on one line/],
+  ['workers: 1\n---\nworkers: 2', /^2:1: one document is expected/],
+];
+
+for (const [text, ...expected] of MISTAKES) {
+  t.test(`what is wrong with ${JSON.stringify(text)} is said with its place`, async (t) => {
+    const problems = problemsOf(text);
+    t.equal(problems.length, expected.length, problems.join('\n'));
+    for (const [index, problem] of expected.entries()) t.match(problems[index], problem);
+  });
+}
+
+t.test('all problems of a file are said at once, in the order of its lines', async (t) => {
+  const problems = problemsOf(`
+listen: 6380
+wrokers: 2
+transport: fast
+pools:
+  main:
+    nodes:
+      - { url: redis://h, weight: 0 }
+      - http://h
+limits: { clientsMax: -1, stallTimeoutMs: soon }
+keyspaces:
+  - { prefix: a, pool: main }
+`);
+  t.same(
+    problems.map((problem) => Number(problem.split(':')[0])),
+    [2, 3, 4, 8, 9, 10, 10, 12],
+  );
+});
+
+t.test('a reference between sections is checked although another section is wrong', async (t) => {
+  const problems = problemsOf(`${POOLS}\nworkers: 0\nkeyspaces: [{ prefix: "", pool: other }]`);
+  t.equal(problems.length, 2);
+  t.match(problems[1], /there is no pool "other"/);
+});
+
+t.test('a problem is written as compilers write it', async (t) => {
+  t.equal(formatProblem('conf/r.yml', { line: 3, column: 7, text: 'no' }), 'conf/r.yml:3:7: no');
+});
+
+t.test('no message repeats a password, wherever it stands', async (t) => {
+  const files = [
+    'pools: { main: { nodes: ["redis://u:s3cret@h:x"] } }',
+    'pools: { main: { nodes: ["redis://u:s3cret"] } }',
+    'pools: { main: { nodes: ["redis://u:s3c%ret@h", "http://u:s3cret@h", "rediss://:s3cret@h", "redis://:s3cret@"] } }',
+    'pools: { main: { nodes: [{ url: "redis://u:s3cret@h", weight: 0, name: "u:s3cret@h" }] } }',
+    'pools: { main: { nodes: [{ url: "redis://h", password: s3cret, "redis://u:s3cret@h": 1 }] } }',
+    'pools: { main: { nodes: "redis://u:s3cret@h" } }',
+    'pools: "redis://u:s3cret@h"',
+    'pools: { "redis://u:s3cret@h": { nodes: [] } }',
+    'pools: { main: { nodes: ["redis://u:s3cret@h", "redis://v:s3cret@h"] } }',
+    `${POOLS}\nlisten: "redis://u:s3cret@h"`,
+    `${POOLS}\nkeyspaces: [{ prefix: "", pool: "redis://u:s3cret@h" }]`,
+    `${POOLS}\ntransport: "redis://u:s3cret@h"`,
+    'redis://u:s3cret@h',
+    'pools: !s3cret x',
+    'pools: *s3cret',
+    'pools: |s3cret\n x',
+    '%s3cret\n---\npools: 1',
+    '- a\nb: s3cret',
+    'pools: { "s3cret\n: [ }',
+    'pools: "\\s3cret"',
+    'pools: { main: { nodes: [redis://u:s3cret@h] } } s3cret',
+  ];
+  for (const file of files) {
+    const problems = problemsOf(file);
+    t.not(problems.length, 0, file.replaceAll('s3cret', '…'));
+    t.notMatch(problems.join('\n'), /s3c/);
+  }
+});
