@@ -70,6 +70,5 @@ function run(start: WorkerStart, onEnded: () => void): void {
   });
   plane.start();
   publish();
-  transport.start();
-  tell({ kind: 'started' });
+  transport.start(() => tell({ kind: 'started' }));
 }

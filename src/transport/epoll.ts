@@ -108,11 +108,13 @@ export class EpollTransport implements Transport, EpollHost {
     this.accepting.stop();
   }
 
-  start(): void {
+  start(onListening: () => void = doNothing): void {
     if (this.started) return;
     this.started = true;
     this.now = clock();
     setImmediate(this.tick);
+    // The main thread listens, and has long begun to.
+    onListening();
   }
 
   stop(): Promise<void> {

@@ -105,12 +105,19 @@ export class NodeTransport implements Transport, NodeHost {
     this.accepted = [];
   }
 
-  start(): void {
+  start(onListening: () => void = doNothing): void {
     if (this.started) return;
     this.started = true;
     this.now = clock();
     this.schedule();
     this.armTimer();
+    let awaited = this.servers.size;
+    if (awaited === 0) onListening();
+    for (const server of this.servers) {
+      server.once('listening', () => {
+        if (--awaited === 0) onListening();
+      });
+    }
   }
 
   stop(): Promise<void> {

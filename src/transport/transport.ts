@@ -110,8 +110,11 @@ export interface Transport {
   startAccepting(acceptor: Acceptor): void;
   /** Accepts no more. Connections stay. */
   stopAccepting(): void;
-  /** Starts the loop of turns. An error thrown by an owner leaves it: the thread dies and the supervisor takes over. */
-  start(): void;
+  /**
+   * Starts the loop of turns. An error thrown by an owner leaves it: the thread dies and the supervisor takes over.
+   * `onListening` is called once, when clients can connect to all that is accepted from.
+   */
+  start(onListening?: () => void): void;
   /** Destroys every connection, ends the loop, closes what the driver holds. Resolves when nothing of it is left. */
   stop(): Promise<void>;
 }
