@@ -1,0 +1,205 @@
+import t from 'tap';
+import { bulk, type Client, command, Plane, repliesIn } from '../help/plane.js';
+
+function setUp(limits = {}) {
+  const world = new Plane({ limits }).greetAll();
+  return { world, client: world.client(), key: world.key(0), link: world.only(0) };
+}
+
+/** Has node 0 answer what it got, and the client take its replies, until neither has anything left. */
+function run(world: Plane, client: Client, reply: (words: string) => string): string {
+  let received = '';
+  for (;;) {
+    const asked = world.only(0).commands();
+    for (const words of asked) world.only(0).answer(reply(words));
+    world.turn();
+    const taken = client.take();
+    received += taken;
+    world.turn();
+    if (asked.length === 0 && taken === '') return received;
+  }
+}
+
+t.test('beyond sessionCommandsMax a session is not read, and goes on when half of them are answered', async (t) => {
+  const { world, client, key, link } = setUp({ sessionCommandsMax: 8 });
+  for (let n = 0; n < 20; n++) client.send(['SET', key, `${n}`]);
+  world.turn();
+  t.equal(link.commands().length, 8);
+  t.ok(client.connection.isPaused);
+  t.equal(world.counts.sessionPauses, 1);
+  for (let n = 0; n < 3; n++) link.answer('+OK\r\n');
+  world.turn();
+  t.equal(link.take(), '', 'not one command at a time');
+  link.answer('+OK\r\n');
+  world.turn();
+  t.same(
+    link.commands(),
+    [8, 9, 10, 11].map((n) => `SET ${key} ${n}`),
+  );
+});
+
+t.test('beyond sessionRequestBytesMax a session is not read', async (t) => {
+  const { world, client, key, link } = setUp({ sessionRequestBytesMax: 1_000 });
+  const frame = command('SET', key, 'x'.repeat(270));
+  client.sendText(frame.repeat(10));
+  world.turn();
+  t.equal(link.take(), frame.repeat(4), 'the one that reaches the limit is the last');
+  link.answer('+OK\r\n', '+OK\r\n');
+  world.turn();
+  t.equal(link.take(), '');
+  link.answer('+OK\r\n');
+  world.turn();
+  t.equal(link.take(), frame.repeat(3));
+});
+
+t.test('a single command larger than the limit is carried out by itself', async (t) => {
+  const { world, client, key, link } = setUp({ sessionRequestBytesMax: 100 });
+  client.send(['SET', key, 'x'.repeat(5_000)], ['GET', key]);
+  world.turn();
+  t.same(link.commands(), [`SET ${key} ${'x'.repeat(5_000)}`]);
+  link.answer('+OK\r\n');
+  world.turn();
+  t.same(link.commands(), [`GET ${key}`]);
+});
+
+t.test('one deep pipeline does not keep other sessions from being carried out', async (t) => {
+  const { world, client, key, link } = setUp();
+  client.sendText(command('GET', key).repeat(50_000));
+  const other = world.client().send(['SET', key, '1']);
+  world.turn();
+  t.equal(link.commands().length, world.limits.sessionCommandsMax + 1);
+  for (let n = 0; n < world.limits.sessionCommandsMax; n++) link.answer('$-1\r\n');
+  link.answer('+OK\r\n');
+  t.equal(other.take(), '+OK\r\n');
+});
+
+t.test('a hundred thousand commands at once, in one piece', async (t) => {
+  const { world, client, key } = setUp();
+  const count = 100_000;
+  let text = '';
+  for (let n = 0; n < count; n++) text += n % 4 === 3 ? command('ECHO', `e${n}`) : command('SET', key, `s${n}`);
+  client.sendText(text);
+  world.turn();
+  let expected = '';
+  for (let n = 0; n < count; n++) expected += n % 4 === 3 ? bulk(`e${n}`) : bulk(`s${n}`);
+  const received = run(world, client, (words) => bulk(words.split(' ')[2] as string));
+  t.equal(received.length, expected.length);
+  t.ok(received === expected, 'every reply, in order');
+  t.equal(world.usedBytes, 0);
+  t.equal(world.counts.commands, count);
+});
+
+t.test('a hundred thousand commands that the proxy answers itself', async (t) => {
+  const { world, client } = setUp();
+  client.sendText(command('ECHO', 'x'.repeat(100)).repeat(100_000));
+  world.turn();
+  t.ok(client.connection.output.unsentBytes < 2 * world.limits.sessionOutputSoftBytes, 'not all at once');
+  const received = run(world, client, () => '');
+  t.equal(received.length, 100_000 * bulk('x'.repeat(100)).length);
+  t.equal(world.usedBytes, 0);
+});
+
+t.test('a client that does not read stops being read', async (t) => {
+  const { world, client, key, link } = setUp({ sessionOutputSoftBytes: 1_000 });
+  const value = bulk('x'.repeat(400));
+  let asked = 0;
+  for (let n = 0; n < 20; n++) {
+    client.send(['GET', key]);
+    world.turn();
+    const commands = link.commands();
+    asked += commands.length;
+    for (const _ of commands) link.answer(value);
+  }
+  t.equal(asked, 3, 'with 1,200 bytes unread no fourth is taken');
+  t.ok(client.connection.isPaused);
+  let received = client.connection.takeSome(300);
+  world.turn();
+  t.ok(client.connection.isPaused, 'most of it is still unread');
+  received += client.take();
+  world.turn();
+  t.notOk(client.connection.isPaused);
+  received += run(world, client, () => value);
+  t.equal(repliesIn(received).length, 20);
+});
+
+t.test('a client that takes all at once what made it be held is read on', async (t) => {
+  const { world, client, key, link } = setUp({ sessionOutputSoftBytes: 1_000 });
+  client.send(['GET', key], ['ECHO', 'x'.repeat(2_000)], ['ECHO', 'last']);
+  world.turn();
+  link.take();
+  link.answer(bulk('x'.repeat(2_000)));
+  world.turn();
+  const received = run(world, client, () => '');
+  t.same(repliesIn(received), [bulk('x'.repeat(2_000)), bulk('x'.repeat(2_000)), bulk('last')]);
+  client.sendText(command('ECHO', 'y'.repeat(900)).repeat(3));
+  world.turn();
+  t.equal(
+    run(world, client, () => ''),
+    bulk('y'.repeat(900)).repeat(3),
+  );
+});
+
+t.test('a client beyond sessionOutputHardBytes is closed', async (t) => {
+  const { world, client, key, link } = setUp({ sessionOutputHardBytes: 1_000 });
+  const other = world.client().send(['GET', key]);
+  client.send(['GET', key], ['GET', key], ['GET', key]);
+  world.turn();
+  link.take();
+  link.answer(bulk('1'), bulk('x'.repeat(600)), bulk('x'.repeat(600)));
+  world.turn();
+  t.ok(client.isClosed);
+  t.match(client.connection.closeError, { message: /sessionOutputHardBytes 1000/ });
+  t.equal(world.counts.sessionOutputCloses, 1);
+  t.match(world.logs, [{ level: 'warn', event: 'session-closed', fields: { reason: /sessionOutputHardBytes/ } }]);
+  link.answer(bulk('3'));
+  t.equal(other.take(), bulk('1'));
+  other.send(['GET', key]);
+  world.turn();
+  t.equal(link.commands().length, 1);
+  link.answer(bulk('4'));
+  t.equal(other.take(), bulk('4'), 'others do not notice');
+});
+
+t.test('replies that wait for a slow shard count, too', async (t) => {
+  const { world, client, key, link } = setUp({ sessionOutputHardBytes: 1_000 });
+  client.send(['GET', world.key(1)], ['GET', key], ['GET', key]);
+  world.turn();
+  link.take();
+  link.answer(bulk('x'.repeat(600)), bulk('x'.repeat(600)));
+  world.only(1).take();
+  world.only(1).answer(bulk('1'));
+  world.turn();
+  t.ok(client.isClosed);
+  t.equal(world.counts.sessionOutputCloses, 1);
+  t.equal(world.usedBytes, 0);
+});
+
+t.test('when buffers exceed workerMemoryMax the largest session is closed, and the others stay', async (t) => {
+  const { world, client, key, link } = setUp({ workerMemoryMax: 100_000 });
+  const small = world.client().send(['GET', key]);
+  client.send(['GET', key], ['GET', key]);
+  world.turn();
+  link.take();
+  link.answer(bulk('x'.repeat(10_000)), bulk('x'.repeat(50_000)), bulk('x'.repeat(50_000)));
+  world.turn();
+  world.turn();
+  t.ok(client.isClosed);
+  t.notOk(small.isClosed);
+  t.equal(world.counts.sessionMemoryCloses, 1);
+  t.match(world.logs[0], { level: 'warn', event: 'session-closed-for-memory', fields: { limit: 100_000 } });
+  t.equal(small.take(), bulk('x'.repeat(10_000)));
+});
+
+t.test("memory that a split command holds is its session's", async (t) => {
+  const { world, client, key, link } = setUp({ workerMemoryMax: 100_000 });
+  const small = world.client().send(['GET', key]);
+  client.send(['MGET', key, world.key(1)]);
+  world.turn();
+  link.take();
+  link.answer(bulk('x'.repeat(1_000)), `*1\r\n${bulk('x'.repeat(150_000))}`);
+  world.turn();
+  world.turn();
+  t.ok(client.isClosed, 'the one that causes it');
+  t.notOk(small.isClosed);
+  t.ok(world.usedBytes < 100_000);
+});
