@@ -1,0 +1,54 @@
+import { request } from 'node:http';
+import { join } from 'node:path';
+import t from 'tap';
+import { startAdminServer } from '../../src/admin/server.js';
+import { freePort } from '../help/free-port.js';
+
+t.test('/livez answers while the process runs, /readyz only when clients are taken', async (t) => {
+  const port = await freePort();
+  let isReady = false;
+  const admin = await startAdminServer({ kind: 'tcp', host: '127.0.0.1', port }, { ready: () => isReady });
+  t.teardown(() => admin.stop());
+  const status = async (path: string) => (await fetch(`http://127.0.0.1:${port}${path}`)).status;
+  t.equal(await status('/livez'), 200);
+  t.equal(await status('/readyz'), 503);
+  isReady = true;
+  t.equal(await status('/readyz'), 200);
+  t.equal(await status('/livez'), 200);
+  t.equal(await status('/other'), 404);
+});
+
+t.test('it listens on IPv6 and on unix sockets too', async (t) => {
+  const port = await freePort();
+  const overIpv6 = await startAdminServer({ kind: 'tcp', host: '::1', port }, { ready: () => true });
+  t.teardown(() => overIpv6.stop());
+  t.equal((await fetch(`http://[::1]:${port}/readyz`)).status, 200);
+
+  const path = join(t.testdir({}), 'admin.sock');
+  const overUnix = await startAdminServer({ kind: 'unix', path }, { ready: () => true });
+  t.teardown(() => overUnix.stop());
+  const status = await new Promise((resolve, reject) => {
+    const asked = request({ socketPath: path, path: '/livez' }, (response) => {
+      response.resume();
+      resolve(response.statusCode);
+    });
+    asked.on('error', reject).end();
+  });
+  t.equal(status, 200);
+});
+
+t.test('it stops although a client keeps its connection', async (t) => {
+  const port = await freePort();
+  const admin = await startAdminServer({ kind: 'tcp', host: '127.0.0.1', port }, { ready: () => true });
+  const response = await fetch(`http://127.0.0.1:${port}/livez`, { headers: { connection: 'keep-alive' } });
+  t.equal(await response.text(), 'ok\n');
+  await admin.stop();
+  await t.rejects(fetch(`http://127.0.0.1:${port}/livez`));
+});
+
+t.test('a port that is taken is an error', async (t) => {
+  const endpoint = { kind: 'tcp', host: '127.0.0.1', port: await freePort() } as const;
+  const admin = await startAdminServer(endpoint, { ready: () => true });
+  t.teardown(() => admin.stop());
+  await t.rejects(startAdminServer(endpoint, { ready: () => true }), { code: 'EADDRINUSE' });
+});
