@@ -251,7 +251,11 @@ export class Dispatcher {
 
   private answer(session: Session, spec: CommandSpec): boolean {
     const reply = answerLocally(spec.name, session, this.localContext);
-    if (reply === null) return false;
+    if (reply === null) {
+      // It will come again, and is counted then.
+      this.context.counts.commands--;
+      return false;
+    }
     session.reply(reply);
     if (spec.name === 'quit') session.finish();
     return true;

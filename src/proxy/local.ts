@@ -1,6 +1,15 @@
 /** Commands that the proxy answers itself, in Redis's words: what concerns the session and not the data. */
 
-import { bulkReply, encodeMap, errorReply, integerReply, nullReply, REPLY_OK, REPLY_PONG } from '../resp/reply.js';
+import {
+  bulkReply,
+  encodeMap,
+  errorReply,
+  integerReply,
+  nullReply,
+  REPLY_OK,
+  REPLY_PONG,
+  verbatimReply,
+} from '../resp/reply.js';
 import type { RequestReader } from '../resp/request.js';
 import type { Session } from './session.js';
 
@@ -39,6 +48,8 @@ export class Words {
   }
 }
 
+const INT_MIN = -(2n ** 31n);
+const INT_MAX = 2n ** 31n - 1n;
 const SYNTAX_ERROR = errorReply('ERR syntax error');
 const WRONG_PASSWORD = errorReply('WRONGPASS invalid username-password pair or user is disabled.');
 
@@ -50,8 +61,12 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   echo: (_session, words) => bulkReply(words.raw(1)),
   quit: () => REPLY_OK,
   select: (_session, words) => {
-    if (!/^-?\d+$/.test(words.text(1))) return errorReply('ERR value is not an integer or out of range');
-    return Number(words.text(1)) === 0 ? REPLY_OK : errorReply('ERR DB index is out of range');
+    const database = parseInteger(words.text(1));
+    if (database === null) return errorReply('ERR value is not an integer or out of range');
+    if (database < INT_MIN || database > INT_MAX) {
+      return errorReply(`ERR value is out of range, value must between ${INT_MIN} and ${INT_MAX}`);
+    }
+    return database === 0n ? REPLY_OK : errorReply('ERR DB index is out of range');
   },
   auth: (_session, words) => authenticate(words.count === 3 ? words.text(1) : null, words.count),
   hello,
@@ -65,7 +80,8 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
       ? errorReply(`ERR ${words.text(2)} cannot contain spaces, newlines or special characters.`)
       : REPLY_OK;
   },
-  'client|info': (session, _words, context) => bulkReply(`${clientLine(session, context.nowMs())}\n`),
+  'client|info': (session, _words, context) =>
+    verbatimReply(`${clientLine(session, context.nowMs())}\n`, session.protocol),
 };
 
 /** Whether the proxy answers the command of that name (`client|id`) itself. */
@@ -86,10 +102,10 @@ function hello(session: Session, words: Words, context: LocalContext): Uint8Arra
   let protocol: 2 | 3 = session.protocol;
   let name: string | null = null;
   if (words.count > 1) {
-    const asked = words.text(1);
-    if (!/^-?\d{1,18}$/.test(asked)) return errorReply('ERR Protocol version is not an integer or out of range');
-    if (asked !== '2' && asked !== '3') return errorReply('NOPROTO unsupported protocol version');
-    protocol = asked === '3' ? 3 : 2;
+    const asked = parseInteger(words.text(1));
+    if (asked === null) return errorReply('ERR Protocol version is not an integer or out of range');
+    if (asked !== 2n && asked !== 3n) return errorReply('NOPROTO unsupported protocol version');
+    protocol = asked === 3n ? 3 : 2;
     for (let index = 2; index < words.count; ) {
       const option = words.text(index).toLowerCase();
       if (option === 'auth' && index + 2 < words.count) {
@@ -120,6 +136,13 @@ function hello(session: Session, words: Words, context: LocalContext): Uint8Arra
     ['modules', []],
   ];
   return encodeMap(fields, protocol);
+}
+
+/** Redis's string2ll: a 64-bit integer without plus sign, blanks or leading zeros; null when it is none. */
+function parseInteger(text: string): bigint | null {
+  if (!/^(0|-?[1-9]\d{0,18})$/.test(text)) return null;
+  const value = BigInt(text);
+  return BigInt.asIntN(64, value) === value ? value : null;
 }
 
 /** As a Redis without a password: its default user accepts any. `count` is AUTH's argument count. */
