@@ -1,0 +1,169 @@
+/** Imports point down, the two planes do not know each other, and no file needs itself. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { arrowFaults, type Rules } from './help/arrows.js';
+
+const RULES: Rules = {
+  ranks: {
+    base: 0,
+    'messages.ts': 1,
+    'config.ts': 1,
+    transport: 2,
+    resp: 2,
+    routing: 3,
+    backend: 4,
+    proxy: 5,
+    control: 5,
+    admin: 6,
+    'worker.ts': 7,
+    'main.ts': 7,
+  },
+  planes: {
+    base: 'shared',
+    'messages.ts': 'shared',
+    // Pure placement: the control plane makes topologies, the data plane routes by them.
+    routing: 'shared',
+
+    transport: 'data',
+    resp: 'data',
+    backend: 'data',
+    proxy: 'data',
+    'worker.ts': 'data',
+
+    'config.ts': 'control',
+    control: 'control',
+    admin: 'control',
+    'main.ts': 'control',
+
+    // What outlives a worker: the main thread opens listeners, and closes what a dead worker left behind. With the words
+    // that this takes: system calls on an arena, a driver's name and its errors.
+    'transport/choose.ts': 'shared',
+    'transport/descriptors.ts': 'shared',
+    'transport/handover.ts': 'shared',
+    'transport/listener.ts': 'shared',
+    'transport/system.ts': 'shared',
+    'transport/transport.ts': 'shared',
+    'transport/output.ts': 'shared',
+    'transport/arena.ts': 'shared',
+  },
+};
+
+/** Tests run in the checkout's folder. */
+function readSources(): Map<string, string> {
+  const root = join(process.cwd(), 'src');
+  const paths = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.ts'));
+  return new Map(paths.map((path) => [path.replaceAll('\\', '/'), readFileSync(join(root, path), 'utf8')]));
+}
+
+t.test('the imports in src/ keep to ranks and planes, without a cycle', async (t) => {
+  const sources = readSources();
+  t.ok(sources.has('worker.ts') && sources.has('main.ts'), 'the sources were found');
+  t.same(arrowFaults(sources, RULES), []);
+});
+
+t.test('every place that has a rank has files', async (t) => {
+  const places = new Set([...readSources().keys()].map((path) => path.split('/')[0]));
+  t.same(
+    Object.keys(RULES.ranks).filter((place) => !places.has(place)),
+    [],
+  );
+});
+
+const MADE_UP: Rules = {
+  ranks: { base: 0, left: 1, right: 1, top: 2, 'main.ts': 3 },
+  planes: {
+    base: 'shared',
+    left: 'data',
+    right: 'control',
+    top: 'data',
+    'main.ts': 'control',
+    'left/seam.ts': 'shared',
+  },
+};
+const SEAM = { 'left/seam.ts': '' };
+
+/** Files that break a rule, and what is said; the seam is there in all of them. */
+const BROKEN: [string, Record<string, string>, RegExp][] = [
+  [
+    'an import that points up',
+    { 'base/a.ts': "import { b } from '../left/b.js';", 'left/b.ts': '' },
+    /left is not below base/,
+  ],
+  [
+    'an import that points sideways',
+    { 'left/a.ts': "import '../right/b.js';", 'right/b.ts': '' },
+    /right is not below left/,
+  ],
+  [
+    'a type import counts',
+    { 'base/a.ts': "import type { B } from '../top/b.js';", 'top/b.ts': '' },
+    /top is not below/,
+  ],
+  ['an export counts', { 'base/a.ts': "export * from '../left/b.js';", 'left/b.ts': '' }, /left is not below base/],
+  ['import() counts', { 'base/a.ts': "await import('../left/b.js');", 'left/b.ts': '' }, /left is not below base/],
+  [
+    'an inline type counts',
+    { 'base/a.ts': "let b: import('../left/b.js').B;", 'left/b.ts': '' },
+    /left is not below base/,
+  ],
+  [
+    'a folder may not import a file of src/ above it',
+    { 'top/a.ts': "import '../main.js';", 'main.ts': '' },
+    /main.ts is not below/,
+  ],
+  [
+    'planes that import each other',
+    { 'main.ts': "import './left/b.js';", 'left/b.ts': '' },
+    /planes do not import each other/,
+  ],
+  [
+    'a shared file that needs one plane',
+    { 'left/seam.ts': "import './b.js';", 'left/b.ts': '' },
+    /seam.ts \(shared\) imports left/,
+  ],
+  ['a folder without a rank', { 'new/a.ts': '' }, /new has no rank/],
+  ['a file in src/ without a rank', { 'new.ts': '' }, /new.ts has no rank/],
+  ['folders within folders', { 'base/deep/a.ts': '' }, /deeper than one folder/],
+  ['a file outside src/', { 'base/a.ts': "import '../../test/b.js';" }, /not in src/],
+  [
+    'a cycle of two',
+    { 'base/a.ts': "import './b.js';", 'base/b.ts': "import './a.js';" },
+    /a cycle: base\/a.ts imports base\/b.ts imports/,
+  ],
+  ['a file that imports itself', { 'base/a.ts': "import './a.js';" }, /a cycle: base\/a.ts imports base\/a.ts/],
+  [
+    'a cycle of three that is entered from outside',
+    {
+      'base/0.ts': "import './a.js';",
+      'base/a.ts': "import './b.js';",
+      'base/b.ts': "import './c.js';",
+      'base/c.ts': "import './a.js';",
+    },
+    /^a cycle: base\/a.ts imports base\/b.ts imports base\/c.ts imports base\/a.ts$/,
+  ],
+];
+
+for (const [what, files, says] of BROKEN) {
+  t.test(`the checker sees ${what}`, async (t) => {
+    const faults = arrowFaults(new Map(Object.entries({ ...SEAM, ...files })), MADE_UP);
+    t.equal(faults.length, 1, faults.join('\n'));
+    t.match(faults[0], says);
+  });
+}
+
+t.test('the checker sees a rule about a file that is gone', async (t) => {
+  t.match(arrowFaults(new Map(), MADE_UP), [/the rules name left\/seam.ts, which does not exist/]);
+});
+
+t.test('the checker has nothing against imports that point down, the seam, packages, and comments', async (t) => {
+  const files = {
+    ...SEAM,
+    'base/a.ts': "import { readFile } from 'node:fs'; import zod from 'zod'; // import '../left/b.js'",
+    'left/b.ts': "import { a } from '../base/a.js'; import './seam.js'; const text = \"import '../right/c.js'\";",
+    'right/c.ts': "import '../base/a.js';",
+    'top/d.ts': "import '../left/b.js';",
+    'main.ts': "import './right/c.js'; import './left/seam.js';",
+  };
+  t.same(arrowFaults(new Map(Object.entries(files)), MADE_UP), []);
+});
