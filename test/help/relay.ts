@@ -6,45 +6,33 @@ export class Relay {
   /** Connections cut so far. */
   cuts = 0;
   private readonly server: Server;
-  private readonly target: { host: string; port: number };
+  private targetPort = 0;
   private readonly pairs = new Set<[Socket, Socket]>();
   /** Bytes that each connection may still carry from the node; then it is cut. Null: any number. */
   private budget: (() => number) | null = null;
 
-  private constructor(server: Server, target: { host: string; port: number }) {
+  private constructor(server: Server) {
     this.server = server;
-    this.target = target;
     server.on('connection', (socket) => this.carry(socket));
   }
 
-  /** A relay on a free port of 127.0.0.1, to a server that may start later. */
-  static async start(targetPort: number): Promise<Relay> {
+  /** A relay on a free port of 127.0.0.1. It leads nowhere before `to` was called. */
+  static async start(): Promise<Relay> {
     const server = createServer({ noDelay: true });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
-    return new Relay(server, { host: '127.0.0.1', port: targetPort });
+    return new Relay(server);
   }
 
-  get port(): number {
-    return (this.server.address() as AddressInfo).port;
-  }
-
-  get url(): string {
-    return `redis://127.0.0.1:${this.port}`;
-  }
-
-  get connectionCount(): number {
-    return this.pairs.size;
+  /** Leads to that port of 127.0.0.1 from now on; returns the URL of the relay itself. */
+  to(targetPort: number): string {
+    this.targetPort = targetPort;
+    return `redis://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
   }
 
   /** From now on each connection is cut after `budget()` more bytes from the node; null ends that. */
   cutAfter(budget: (() => number) | null): void {
     this.budget = budget;
-  }
-
-  /** Cuts all connections at once. */
-  cutAll(): void {
-    for (const pair of [...this.pairs]) this.cut(pair);
   }
 
   async stop(): Promise<void> {
@@ -57,7 +45,7 @@ export class Relay {
   }
 
   private carry(client: Socket): void {
-    const node = connect({ ...this.target, noDelay: true });
+    const node = connect({ host: '127.0.0.1', port: this.targetPort, noDelay: true });
     const pair: [Socket, Socket] = [client, node];
     this.pairs.add(pair);
     let left = -1;
