@@ -90,7 +90,8 @@ const COUNT_MAX = 100_000_000;
 /** How each limit is written, and between which bounds it makes sense. */
 const LIMITS = {
   clientsMax: wholeNumber(1, COUNT_MAX),
-  bulkBytesMax: bytes(1, GIBI),
+  // Redis takes no less either.
+  bulkBytesMax: bytes(MEBI, GIBI),
   inlineBytesMax: bytes(64, MEBI),
   sessionCommandsMax: wholeNumber(1, COUNT_MAX),
   sessionRequestBytesMax: bytes(1, GIBI),

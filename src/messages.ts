@@ -51,6 +51,8 @@ export interface WorkerStart {
 }
 
 export type ToWorker =
+  /** From now on this topology and these limits hold. */
+  | { kind: 'configure'; topology: TopologySnapshot; limits: Limits }
   | { kind: 'resolved'; id: number; endpoint: Endpoint | null; error: string | null }
   /** Take no more connections, let sessions finish what is in flight for so many milliseconds, then end the task. */
   | { kind: 'drain'; deadlineMs: number }
@@ -65,4 +67,4 @@ export type ToControl =
   | { kind: 'resolve'; id: number; host: string; port: number }
   | { kind: 'log'; level: LogLevel; event: string; fields: Record<string, string | number | boolean | null> }
   /** `reason`: the node's version when it is up, what went wrong when it is down. */
-  | { kind: 'node-state'; node: number; isUp: boolean; reason: string };
+  | { kind: 'node-state'; pool: string; node: string; isUp: boolean; reason: string };

@@ -35,7 +35,7 @@ function run(start: WorkerStart, onEnded: () => void): void {
       resolving.set(++lastResolve, done);
       tell({ kind: 'resolve', id: lastResolve, host, port: hostPort });
     },
-    onNodeState: (node, isUp, reason) => tell({ kind: 'node-state', node: node.index, isUp, reason }),
+    onNodeState: ({ pool, name }, isUp, reason) => tell({ kind: 'node-state', pool, node: name, isUp, reason }),
     nextClientId: () => nextClientId(start.clientIds),
     log: (level: LogLevel, event, fields) => tell({ kind: 'log', level, event, fields }),
   });
@@ -61,6 +61,9 @@ function run(start: WorkerStart, onEnded: () => void): void {
         done?.(message.endpoint?.kind === 'tcp' ? message.endpoint.host : null, message.error);
         return;
       }
+      case 'configure':
+        plane.configure(message.topology, message.limits);
+        return;
       case 'drain':
         plane.drain(transport.now + message.deadlineMs, end);
         return;

@@ -48,7 +48,7 @@ const RETIRED_MAX = 16;
 
 export class Channel implements ConnectionEvents {
   state: State = 'idle';
-  readonly node: NodeSnapshot;
+  node: NodeSnapshot;
   /** The node's version as it said at the last greeting, '' before. */
   version = '';
 
@@ -94,6 +94,28 @@ export class Channel implements ConnectionEvents {
     if (this.isFull(connection)) return this.overloaded();
     connection.enqueue(pending, start, end);
     return null;
+  }
+
+  /**
+   * The same node by another description: its index, its address or its credentials may differ. What is in flight is
+   * finished where it is; new commands wait for a connection by the new description.
+   */
+  reconfigure(node: NodeSnapshot): void {
+    const before = this.node;
+    this.node = node;
+    if (isSameServer(before, node) || this.state === 'idle' || this.state === 'closed') return;
+    const connection = this.current;
+    this.current = null;
+    this.context.transport.timers.cancel(this.reconnectTimer);
+    if (this.state === 'ready' && connection !== null) {
+      this.retired.push(connection);
+      connection.retire();
+    } else {
+      connection?.destroy(new BackendError('the node has another address or other credentials now'));
+    }
+    this.transition('connecting');
+    this.reconnectMs = this.context.limits.reconnectMinMs;
+    this.connect();
   }
 
   /** Whether commands are taken now, other than into the backlog. */
@@ -422,6 +444,14 @@ function overtakenReads(connection: BackendConnection): Set<Pending> {
     else if (writers.size > 0 && askers.some((asker) => writers.has(asker))) reads.add(pending);
   }
   return reads;
+}
+
+function isSameServer(one: NodeSnapshot, other: NodeSnapshot): boolean {
+  return (
+    formatEndpoint(one.address) === formatEndpoint(other.address) &&
+    one.username === other.username &&
+    one.password === other.password
+  );
 }
 
 /** Whether `host` is an IPv4 or IPv6 address, which no resolver need see. */

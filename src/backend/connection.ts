@@ -115,6 +115,7 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
   /** Takes commands only of sessions that await others here, and closes when what is in flight has been answered. */
   retire(): void {
     this.state = 'retired';
+    if (this.queue.length === 0) this.finish();
   }
 
   destroy(error: Error): void {

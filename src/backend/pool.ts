@@ -8,16 +8,24 @@ const SWEEP_IDLE_MS = 500;
 
 export class BackendPool {
   /** By node index. The hot path reads these arrays. */
-  readonly resp2: readonly Channel[];
-  readonly resp3: readonly Channel[];
+  resp2: readonly Channel[];
+  resp3: readonly Channel[];
+  /** Channels of nodes that are no more, until what is in flight there has been answered. */
+  private leaving: Channel[] = [];
   private readonly context: ChannelContext;
   private isClosed = false;
 
   constructor(context: ChannelContext, topology: TopologySnapshot) {
     this.context = context;
-    const channel = (protocol: 2 | 3) => (node: NodeSnapshot) => new Channel(context, node, protocol);
-    this.resp2 = topology.nodes.map(channel(2));
-    this.resp3 = topology.nodes.map(channel(3));
+    this.resp2 = topology.nodes.map((node) => new Channel(context, node, 2));
+    this.resp3 = topology.nodes.map((node) => new Channel(context, node, 3));
+  }
+
+  /** The nodes are those of `topology` from now on. A node is the same while its pool and its name are. */
+  update(topology: TopologySnapshot): void {
+    this.resp2 = this.successors(this.resp2, topology.nodes, 2);
+    this.resp3 = this.successors(this.resp3, topology.nodes, 3);
+    for (const channel of this.resp2) channel.open();
   }
 
   /** Connects to every node. */
@@ -29,7 +37,7 @@ export class BackendPool {
   /** Gives up every connection; what is in flight is answered with `reason`. */
   close(reason: string): void {
     this.isClosed = true;
-    for (const channel of this.all()) channel.close(reason);
+    for (const channel of [...this.all(), ...this.leaving]) channel.close(reason);
   }
 
   /** The version of the first node that said one, or ''. */
@@ -44,11 +52,37 @@ export class BackendPool {
     transport.timers.set(transport.now + (isBusy ? SWEEP_BUSY_MS : SWEEP_IDLE_MS), () => {
       if (this.isClosed) return;
       for (const channel of this.all()) channel.sweep();
+      this.sweepLeaving();
       this.sweepLater();
     });
+  }
+
+  private successors(before: readonly Channel[], nodes: readonly NodeSnapshot[], protocol: 2 | 3): Channel[] {
+    const known = new Map(before.map((channel) => [nodeKey(channel.node), channel]));
+    const channels = nodes.map((node) => {
+      const channel = known.get(nodeKey(node));
+      if (channel === undefined) return new Channel(this.context, node, protocol);
+      known.delete(nodeKey(node));
+      channel.reconfigure(node);
+      return channel;
+    });
+    this.leaving.push(...known.values());
+    return channels;
+  }
+
+  private sweepLeaving(): void {
+    for (const channel of this.leaving) {
+      if (channel.isBusy) channel.sweep();
+      else channel.close('the node is no longer in the configuration');
+    }
+    this.leaving = this.leaving.filter((channel) => channel.state !== 'closed');
   }
 
   private all(): Channel[] {
     return [...this.resp2, ...this.resp3];
   }
+}
+
+function nodeKey(node: NodeSnapshot): string {
+  return `${node.pool}/${node.name}`;
 }

@@ -244,7 +244,7 @@ class Supervisor implements Ringleader {
         this.relay.write(message.level, message.event, message.fields);
         return;
       case 'node-state':
-        this.health.report(worker.index, message.node, message.isUp, message.reason);
+        this.health.report(worker.index, message.pool, message.node, message.isUp, message.reason);
         return;
     }
   }

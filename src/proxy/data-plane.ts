@@ -30,14 +30,21 @@ export class DataPlane {
   readonly pool: BackendPool;
   readonly listener: Listener;
   private readonly transport: Transport;
+  private readonly limits: Limits;
+  private readonly reader: RequestReader;
+  private readonly dispatcher: Dispatcher;
 
   constructor(context: DataPlaneContext) {
-    const { transport, topology, limits, counts, random, resolve, onNodeState } = context;
+    const { transport, topology, counts, random, resolve, onNodeState } = context;
+    // One object for all, so that `configure` reaches everything that keeps to it.
+    const limits = { ...context.limits };
     const pendings = new PendingPool();
     const reader = new RequestReader(limits);
     this.transport = transport;
+    this.limits = limits;
+    this.reader = reader;
     this.pool = new BackendPool({ transport, limits, pendings, counts, random, resolve, onNodeState }, topology);
-    const dispatcher = new Dispatcher({
+    this.dispatcher = new Dispatcher({
       arena: transport.arena,
       reader,
       pendings,
@@ -53,12 +60,12 @@ export class DataPlane {
       counts,
       pendings,
       reader,
-      dispatch: (session, start, end) => dispatcher.dispatch(session, start, end),
+      dispatch: (session, start, end) => this.dispatcher.dispatch(session, start, end),
       nextClientId: context.nextClientId,
       log: context.log,
     });
     transport.onTurnEnd = () => {
-      dispatcher.onTurnEnd();
+      this.dispatcher.onTurnEnd();
       this.listener.watchMemory();
     };
   }
@@ -67,6 +74,14 @@ export class DataPlane {
   start(): void {
     this.pool.open();
     this.transport.startAccepting(this.listener);
+  }
+
+  /** From the next command on these nodes, slots and limits hold. Connections stay, and so does what is in flight. */
+  configure(topology: TopologySnapshot, limits: Limits): void {
+    Object.assign(this.limits, limits);
+    this.reader.configure(limits);
+    this.pool.update(topology);
+    this.dispatcher.setTopology(topology);
   }
 
   /** Lets what is in flight finish until `deadlineMs` of the transport's clock, then gives up the nodes. */

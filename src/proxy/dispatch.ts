@@ -53,8 +53,9 @@ export class Dispatcher {
   private readonly reader: RequestReader;
   private readonly pendings: PendingPool;
   private readonly pool: BackendPool;
-  private readonly slotOwners: Uint16Array;
-  private readonly splitter: Splitter;
+  private topology: TopologySnapshot;
+  private slotOwners: Uint16Array;
+  private splitter: Splitter;
   private readonly merges: MergePool;
   private readonly keys = new KeyList();
   private keyOwners = new Int32Array(64);
@@ -68,6 +69,7 @@ export class Dispatcher {
     this.reader = context.reader;
     this.pendings = context.pendings;
     this.pool = context.pool;
+    this.topology = context.topology;
     this.slotOwners = context.topology.slotOwners;
     this.merges = new MergePool(context.arena, context.pendings);
     this.splitter = new Splitter(context.arena, context.reader, context.topology.nodes.length);
@@ -142,6 +144,15 @@ export class Dispatcher {
         session.reply(errorReply(spec.reason));
         return true;
     }
+  }
+
+  /** Commands read from now on go by this topology; those in flight finish under the one they started with. */
+  setTopology(topology: TopologySnapshot): void {
+    this.topology = topology;
+    this.slotOwners = topology.slotOwners;
+    this.splitter = new Splitter(this.context.arena, this.reader, topology.nodes.length);
+    // A round that begun under the old one asked the old nodes.
+    this.shared.clear();
   }
 
   /** A web page can have a browser send HTTP here, with commands in its body: as Redis, hear nothing after its first lines. */
@@ -233,7 +244,7 @@ export class Dispatcher {
     const makeText: MergeText | null = isInfo ? (replies) => mergeInfo(replies, facts()) : null;
     const merge = this.beginMerge(session, end - start, isInfo ? 'text' : mergeKind(spec), makeText);
     if (isInfo) this.shared.set(key, merge);
-    const { nodes } = this.context.topology;
+    const { nodes } = this.topology;
     const parts = nodes.map((node) => merge.addPart(node.name, this.context.now(), spec.write));
     for (const [node, part] of parts.entries()) {
       const refusal = this.channel(session, node).send(part, start, end);
@@ -293,7 +304,7 @@ export class Dispatcher {
   }
 
   private nodeName(node: number): string {
-    return this.context.topology.nodes[node]?.name ?? String(node);
+    return this.topology.nodes[node]?.name ?? String(node);
   }
 }
 

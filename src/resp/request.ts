@@ -82,10 +82,15 @@ export class RequestReader {
   /** After INVALID: Redis's text without its `ERR `, one character a byte (latin1). */
   error = '';
 
-  private readonly bulkBytesMax: number;
-  private readonly inlineBytesMax: number;
+  private bulkBytesMax = 0;
+  private inlineBytesMax = 0;
 
   constructor(limits: { bulkBytesMax: number; inlineBytesMax: number }) {
+    this.configure(limits);
+  }
+
+  /** Commands read from now on keep to these bounds. */
+  configure(limits: { bulkBytesMax: number; inlineBytesMax: number }): void {
     this.bulkBytesMax = limits.bulkBytesMax;
     this.inlineBytesMax = limits.inlineBytesMax;
   }

@@ -34,40 +34,40 @@ function watch(): { health: NodeHealth; events: string[]; text: () => string } {
 t.test('a node is up when one worker reaches it, down when none does, and each change is one line', async (t) => {
   const watched = watch();
   const { health } = watched;
-  health.report(0, 0, true, '7.0.15');
-  health.report(1, 0, true, '7.0.15');
+  health.report(0, 'main', 'a', true, '7.0.15');
+  health.report(1, 'main', 'a', true, '7.0.15');
   t.same(watched.events, ['node-up a']);
-  health.report(0, 0, false, 'refused');
+  health.report(0, 'main', 'a', false, 'refused');
   t.same(watched.events, ['node-up a'], 'the other worker still reaches it');
-  health.report(1, 0, false, 'refused');
+  health.report(1, 'main', 'a', false, 'refused');
   t.same(watched.events, ['node-up a', 'node-down a']);
-  health.report(0, 0, false, 'refused');
+  health.report(0, 'main', 'a', false, 'refused');
   t.equal(watched.events.length, 2, 'the same reason is not said twice');
-  health.report(0, 0, false, 'no route');
+  health.report(0, 'main', 'a', false, 'no route');
   t.equal(watched.events.length, 3, 'another reason is said');
-  health.report(1, 0, true, '7.0.15');
+  health.report(1, 'main', 'a', true, '7.0.15');
   t.equal(watched.events.at(-1), 'node-up a');
 });
 
 t.test('what a worker that ended had seen counts no more', async (t) => {
   const watched = watch();
   const { health } = watched;
-  health.report(0, 1, true, '7.0.15');
+  health.report(0, 'main', 'b', true, '7.0.15');
   health.forget(0);
-  health.report(1, 1, false, 'refused');
+  health.report(1, 'main', 'b', false, 'refused');
   t.equal(watched.events.at(-1), 'node-down b');
 });
 
 t.test('a node of another version than the command table is said once it is up', async (t) => {
   const watched = watch();
   const { health } = watched;
-  health.report(0, 0, true, '6.2.1');
+  health.report(0, 'main', 'a', true, '6.2.1');
   t.same(watched.events, ['node-up a', 'node-version a']);
 });
 
 t.test('no line holds a password', async (t) => {
   const watched = watch();
-  watched.health.report(0, 0, false, 'refused');
-  watched.health.report(0, 0, true, '7.0.15');
+  watched.health.report(0, 'main', 'a', false, 'refused');
+  watched.health.report(0, 'main', 'a', true, '7.0.15');
   t.notMatch(watched.text(), 'secret');
 });
