@@ -1,6 +1,7 @@
 /** The command line: `ringleader start`, `ringleader check`. */
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import type { Logger } from 'pino';
 import { startAdminServer } from './admin/server.js';
 import { formatEndpoint } from './base/endpoint.js';
 import { createLog } from './base/log.js';
@@ -23,6 +24,9 @@ const COMMAND_HELP: Record<string, string> = {
 
 Runs the proxy until SIGTERM or Ctrl-C: then it takes no new clients, finishes what is in flight (for drainTimeout at the
 most), and exits with 0. The log goes to standard output: pretty on a terminal, else one JSON object a line.
+
+SIGHUP has the file read again: a good one holds at once, without dropping a connection; a bad one is said in the log, and
+the old one stays. A change that would have existing keys looked for on other nodes is refused, unless --accept-remap was given.
 
 Without --config it starts three Redis servers of its own, which keep nothing, and listens on 127.0.0.1:6380: to try it.
 
@@ -63,7 +67,7 @@ async function main(): Promise<number> {
   if (topic !== undefined)
     throw new UsageError(`"${[topic, ...more].join(' ')}" is one word too many after ${command}`);
   if (command === 'check') return check(values.config);
-  if (command === 'start') return start(values.config);
+  if (command === 'start') return start(values.config, values['accept-remap'] === true);
   const nearest = nearestWord(command, ['start', 'check', 'help']);
   throw new UsageError(`there is no command "${command}"${nearest === null ? '' : `; did you mean ${nearest}?`}`);
 }
@@ -74,6 +78,7 @@ function parseCommandLine() {
       allowPositionals: true,
       options: {
         config: { type: 'string', short: 'c' },
+        'accept-remap': { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
         version: { type: 'boolean', short: 'v' },
       },
@@ -91,18 +96,25 @@ function check(path: string | undefined): number {
   return print(`${path}: good; listens on ${config.listen.map(formatEndpoint).join(', ')}; nodes: ${nodes}`);
 }
 
-async function start(path: string | undefined): Promise<number> {
+async function start(path: string | undefined, acceptRemap: boolean): Promise<number> {
   const localNodes = path === undefined ? await startLocalNodes() : null;
   try {
     const config = localNodes === null ? readConfig(path as string) : parseOwn(localNodes.configText);
-    return config === null ? EXIT_FAILED : await run(config, localNodes);
+    if (config === null) return EXIT_FAILED;
+    return await run(config, localNodes, path === undefined ? null : { path, acceptRemap });
   } finally {
     await localNodes?.stop();
   }
 }
 
-/** Runs the proxy until a signal; resolves with the exit code. */
-async function run(config: Config, localNodes: LocalNodes | null): Promise<number> {
+/** Where SIGHUP has the configuration read again, and whether keys may then be looked for elsewhere. */
+interface Source {
+  path: string;
+  acceptRemap: boolean;
+}
+
+/** Runs the proxy until a signal; resolves with the exit code. Without a source SIGHUP ends it, as a closed terminal does. */
+async function run(config: Config, localNodes: LocalNodes | null, source: Source | null): Promise<number> {
   const { log, flush } = createLog(config.log);
   process.on('uncaughtException', (error) => {
     log.fatal({ err: error }, 'uncaught-error');
@@ -110,7 +122,8 @@ async function run(config: Config, localNodes: LocalNodes | null): Promise<numbe
     process.exit(EXIT_FAILED);
   });
   const stopAsked = new Promise<NodeJS.Signals>((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, resolve);
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, resolve);
+    if (source === null) process.on('SIGHUP', resolve);
   });
   void stopAsked.then(hurryWhenAskedAgain);
   let ringleader: Ringleader | null = null;
@@ -120,6 +133,7 @@ async function run(config: Config, localNodes: LocalNodes | null): Promise<numbe
     ringleader = await startRingleader({ config, log });
     if (process.env['RINGLEADER_TEST_HOOKS'] === '1') crashOnSignal(ringleader, config.workers);
     if (localNodes !== null) tellWhatToTry(localNodes);
+    if (source !== null) reloadOnSignal(ringleader, source, log);
     const signal = await stopAsked;
     log.info({ signal }, 'signal');
     return await ringleader.stop();
@@ -134,6 +148,21 @@ function hurryWhenAskedAgain(): void {
   setTimeout(() => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(EXIT_FAILED));
   }, ECHO_MS).unref();
+}
+
+/** SIGHUP: the file is read again. What is wrong with it goes to the log, and the configuration that runs stays. */
+function reloadOnSignal(ringleader: Ringleader, { path, acceptRemap }: Source, log: Logger): void {
+  process.on('SIGHUP', () => {
+    let result: ReturnType<typeof parseConfig>;
+    try {
+      result = parseConfig(readFileSync(path, 'utf8'), { workers: defaultWorkers() });
+    } catch (error) {
+      log.error({ file: path, reason: error instanceof Error ? error.message : String(error) }, 'reload-failed');
+      return;
+    }
+    if ('config' in result) ringleader.reload(result.config, acceptRemap);
+    else log.error({ problems: result.problems.map((problem) => formatProblem(path, problem)) }, 'reload-failed');
+  });
 }
 
 /** For tests of a worker's death: each SIGUSR2 is an uncaught error in the next of the workers. */

@@ -26,6 +26,7 @@ import { buryWorker, createHandover, Handover } from '../transport/handover.js';
 import { closeListener, type Listener, openListener } from '../transport/listener.js';
 import { openWake, system } from '../transport/system.js';
 import { NodeHealth } from './health.js';
+import { planReload } from './keeper.js';
 import { LogRelay } from './log-relay.js';
 import { workerMemoryShare } from './memory.js';
 
@@ -57,6 +58,11 @@ export interface Ringleader {
   ready(): boolean;
   /** Takes no new connections, lets what is in flight finish, ends. Resolves with the exit code. */
   stop(): Promise<number>;
+  /**
+   * Goes on by a new, valid configuration, without dropping a connection. False, and nothing is changed, when keys would
+   * be looked for elsewhere and `acceptRemap` is not given; the log says what and why.
+   */
+  reload(config: Config, acceptRemap: boolean): boolean;
   /** Test hook: an uncaught error in that worker. */
   crashWorker(index: number): void;
   /** The workers' counters, added up. */
@@ -82,13 +88,13 @@ class Supervisor implements Ringleader {
   readonly metrics: SharedArrayBuffer;
   readonly transport: 'epoll' | 'node';
 
-  private readonly config: Config;
+  private config: Config;
   private readonly log: Logger;
   private readonly relay: LogRelay;
-  private readonly topology: TopologySnapshot;
+  private topology: TopologySnapshot;
   private readonly health: NodeHealth;
   private readonly workerCount: number;
-  private readonly limits: Limits;
+  private limits: Limits;
   private readonly pool: Piscina;
   private readonly descriptorMemory: SharedArrayBuffer;
   private readonly handoverMemory: SharedArrayBuffer;
@@ -110,8 +116,7 @@ class Supervisor implements Ringleader {
     this.transport = choice.kind;
     this.workerCount = choice.workers;
     log.info({ transport: choice.kind, workers: this.workerCount, reason: choice.reason }, 'transport');
-    const workerMemoryMax = Math.min(config.limits.workerMemoryMax, workerMemoryShare(this.workerCount));
-    this.limits = { ...config.limits, workerMemoryMax };
+    this.limits = this.boundedLimits(config);
     this.topology = planTopology(poolNodes(config), 1);
     this.health = new NodeHealth(log, this.topology);
     this.metrics = metricsMemory(this.workerCount);
@@ -159,6 +164,28 @@ class Supervisor implements Ringleader {
     this.tell(index, { kind: 'crash' });
   }
 
+  reload(config: Config, acceptRemap: boolean): boolean {
+    if (this.state !== 'running') return false;
+    const { remaps, restarts } = planReload(this.config, config);
+    if (remaps.length > 0 && !acceptRemap) {
+      const advice =
+        'keys are not moved yet: take this back, or start with --accept-remap if the keys may be lost from sight';
+      this.log.error({ remaps, advice }, 'reload-refused');
+      return false;
+    }
+    if (restarts.length > 0) this.log.warn({ restarts }, 'reload-needs-restart');
+    if (remaps.length > 0) this.log.warn({ remaps }, 'reload-remaps');
+    this.config = config;
+    this.limits = this.boundedLimits(config);
+    this.topology = planTopology(poolNodes(config), this.topology.version + 1);
+    this.health.setTopology(this.topology);
+    this.log.level = config.log.level;
+    const message: ToWorker = { kind: 'configure', topology: this.topology, limits: this.limits };
+    for (let index = 0; index < this.workerCount; index++) this.tell(index, message);
+    this.log.info({ topology: this.topology.version, nodes: this.topology.nodes.length }, 'reloaded');
+    return true;
+  }
+
   async stop(): Promise<number> {
     if (this.state === 'stopping') return 0;
     this.state = 'stopping';
@@ -177,6 +204,11 @@ class Supervisor implements Ringleader {
     await this.cleanUp();
     this.log.info('stopped');
     return outcome === 'late' ? 1 : 0;
+  }
+
+  private boundedLimits({ limits }: Config): Limits {
+    const workerMemoryMax = Math.min(limits.workerMemoryMax, workerMemoryShare(this.workerCount));
+    return { ...limits, workerMemoryMax };
   }
 
   private startWorker(index: number): RunningWorker {

@@ -1,0 +1,73 @@
+import t from 'tap';
+import { type Config, parseConfig } from '../../src/config.js';
+import { planReload } from '../../src/control/keeper.js';
+
+const BASE = `
+listen: 127.0.0.1:6380
+pools:
+  main:
+    nodes:
+      - { name: a, url: "redis://127.0.0.1:7001" }
+      - { name: b, url: "redis://127.0.0.1:7002", weight: 2 }
+keyspaces:
+  - { prefix: "", pool: main, mode: sharded }
+`;
+
+function config(text: string): Config {
+  const result = parseConfig(text, { workers: 2 });
+  if ('config' in result) return result.config;
+  throw new Error(JSON.stringify(result.problems));
+}
+
+const CASES: { name: string; from: string; to: string; remaps: RegExp[]; restarts: RegExp[] }[] = [
+  { name: 'nothing', from: '', to: '', remaps: [], restarts: [] },
+  {
+    name: "a node's address and password",
+    from: 'redis://127.0.0.1:7001',
+    to: 'redis://:secret@127.0.0.1:7009',
+    remaps: [],
+    restarts: [],
+  },
+  { name: 'a weight', from: 'weight: 2', to: 'weight: 3', remaps: [/node b has weight 2, and would have 3/], restarts: [] },
+  {
+    name: 'a name',
+    from: 'name: a',
+    to: 'name: c',
+    remaps: [/node c is new/, /node a is gone/],
+    restarts: [],
+  },
+  {
+    name: 'a new pool that no keyspace uses',
+    from: 'keyspaces:',
+    to: '  other: { nodes: ["redis://127.0.0.1:7005"] }\nkeyspaces:',
+    remaps: [],
+    restarts: [],
+  },
+  {
+    name: 'another pool for the keys',
+    from: 'keyspaces:\n  - { prefix: "", pool: main',
+    to: '  other: { nodes: ["redis://127.0.0.1:7005"] }\nkeyspaces:\n  - { prefix: "", pool: other',
+    remaps: [/keyspace "": its keys are in pool main, and would be looked for in other/],
+    restarts: [],
+  },
+  { name: 'a limit', from: 'pools:', to: 'limits: { idleTimeoutMs: 5s }\npools:', remaps: [], restarts: [] },
+  {
+    name: 'workers and listeners',
+    from: 'listen: 127.0.0.1:6380',
+    to: 'listen: 127.0.0.1:6381\nworkers: 1',
+    remaps: [],
+    restarts: [/workers: 2 runs, 1 takes a restart/, /listen: 127.0.0.1:6380 runs/],
+  },
+];
+
+for (const { name, from, to, remaps, restarts } of CASES) {
+  t.test(`a reload that changes ${name}`, async (t) => {
+    t.ok(BASE.includes(from), 'the case changes something that is there');
+    const plan = planReload(config(BASE), config(BASE.replace(from, to)));
+    t.match(plan.remaps, remaps);
+    t.equal(plan.remaps.length, remaps.length);
+    t.match(plan.restarts, restarts);
+    t.equal(plan.restarts.length, restarts.length);
+    t.notMatch(JSON.stringify(plan), 'secret');
+  });
+}
