@@ -192,6 +192,12 @@ export class CheckingClient {
 
   private onError(operation: Operation, text: string): void {
     const cells = 'cell' in operation ? [operation.cell] : operation.cells;
+    // A node that was restarted and reads its file says so itself: nothing was done there.
+    if (text.startsWith('LOADING ')) {
+      this.nodeDown++;
+      if (cells.length > 1) this.doubt(operation);
+      return;
+    }
     const isRead = operation.kind === 'get' || operation.kind === 'mget';
     const down = NODEDOWN.exec(text);
     const unknown = UNKNOWN.exec(text);
