@@ -11,6 +11,7 @@ import {
   acceptedProbe,
   DRIVERS,
   dial,
+  hasIPv6,
   LOOPBACK,
   openDescriptors,
   outside,
@@ -30,7 +31,7 @@ const MIB = 1024 * 1024;
 /** Runs a test on each driver, which is stopped afterwards. */
 function onEachDriver(
   name: string,
-  test: (t: Test, start: (options?: RigOptions) => Promise<Rig>) => Promise<void>,
+  test: (t: Test, start: (options?: RigOptions) => Promise<Rig>) => Promise<unknown>,
 ): void {
   for (const [kind, start] of Object.entries(DRIVERS)) {
     t.test(`${kind}: ${name}`, async (t) => {
@@ -242,6 +243,7 @@ onEachDriver('an owner that expects so many bytes hears of them when they stand 
   const lengths: number[] = [];
   probe.consume = (bytes) => {
     lengths.push(bytes.length);
+    if (probe.receivedBytes > 0) return bytes.length;
     if (bytes.length < total) probe.link.expect(total);
     return bytes.length < total ? 0 : total;
   };
@@ -250,9 +252,9 @@ onEachDriver('an owner that expects so many bytes hears of them when they stand 
   await probe.until(() => probe.count('bytes') === 1);
   t.ok(rig.transport.arena.usedBytes < MIB, 'what is only announced takes no memory');
   client.write(value.subarray(10));
-  await probe.until(() => probe.receivedBytes >= total);
+  await probe.until(() => probe.receivedBytes === total + 5);
   t.ok((lengths[1] as number) >= total, 'no call for less than was expected');
-  t.ok(Buffer.concat(probe.received).equals(value.subarray(0, total)));
+  t.ok(Buffer.concat(probe.received).equals(value));
   client.destroy();
 });
 
@@ -492,15 +494,6 @@ onEachDriver('addresses are shown as people write them', async (t, start) => {
   await probe.closed();
   t.equal(probe.link.remoteAddress(), remote, 'it is known after the end, if it was asked for before');
 
-  const six = await start({ listen: { kind: 'tcp', host: '::1', port: 0 } });
-  const sixClient = await plainClient(six.endpoint);
-  const sixProbe = await acceptedProbe(six);
-  t.equal(sixProbe.link.remoteAddress(), `[::1]:${sixClient.localPort}`);
-  const out = dial(rig, six.endpoint);
-  await out.until(() => out.count('open') === 1);
-  t.equal(out.link.remoteAddress(), `[::1]:${sixClient.remotePort}`);
-  sixClient.destroy();
-
   const path = join(socketDirectory(t), 's');
   const unix = await start({ listen: { kind: 'unix', path } });
   const unixClient = await plainClient(unix.endpoint);
@@ -508,6 +501,19 @@ onEachDriver('addresses are shown as people write them', async (t, start) => {
   t.equal(unixProbe.link.remoteAddress(), `unix:${path}`);
   t.equal(unixProbe.link.localAddress(), `unix:${path}`);
   unixClient.destroy();
+});
+
+onEachDriver('IPv6 addresses stand in brackets', async (t, start) => {
+  if (!hasIPv6()) return t.pass('this machine has no IPv6');
+  const rig = await start({ listen: { kind: 'tcp', host: '::1', port: 0 } });
+  const client = await plainClient(rig.endpoint);
+  const probe = await acceptedProbe(rig);
+  t.equal(probe.link.remoteAddress(), `[::1]:${client.localPort}`);
+  const out = dial(rig, rig.endpoint);
+  await out.until(() => out.count('open') === 1);
+  t.equal(out.link.remoteAddress(), `[::1]:${client.remotePort}`);
+  client.destroy();
+  return undefined;
 });
 
 onEachDriver('a unix socket carries what TCP carries', async (t, start) => {

@@ -1,7 +1,7 @@
 /** What the transport's tests stand on: a driver in this very thread, and an owner that notes what it hears. */
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
+import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Endpoint } from '../../src/base/endpoint.js';
 import { createDescriptors, Descriptors } from '../../src/transport/descriptors.js';
@@ -23,7 +23,7 @@ export interface RigOptions {
   arenaBytes?: number;
   /** Makes the owner of an accepted connection; a Probe that does nothing if left out. */
   onConnection?: (connection: Connection) => ConnectionOwner;
-  onAcceptPaused?: (error: TransportError) => void;
+  onAcceptPaused?: (error: TransportError, pausedMs: number) => void;
 }
 
 export interface Rig {
@@ -94,7 +94,7 @@ function startAccepting(transport: Transport, options: RigOptions): Probe[] {
       }
       return owner;
     },
-    onAcceptPaused: (error) => options.onAcceptPaused?.(error),
+    onAcceptPaused: (error, pausedMs) => options.onAcceptPaused?.(error, pausedMs),
   };
   transport.startAccepting(acceptor);
   transport.start();
@@ -282,6 +282,11 @@ export async function readBytes(socket: Socket, length: number): Promise<Buffer>
     socket.once('end', () => reject(new Error(`the connection ended after ${bytes} of ${length} bytes`)));
   });
   return Buffer.concat(chunks);
+}
+
+/** Containers often have no IPv6. */
+export function hasIPv6(): boolean {
+  return Object.values(networkInterfaces()).some((addresses) => addresses?.some(({ address }) => address === '::1'));
 }
 
 /** Open descriptors of this process. */

@@ -1,0 +1,51 @@
+/** A worker thread that runs the epoll driver: it echoes, tells a client `who` it is, and dies when one says `die`. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { EpollTransport } from '../../src/transport/epoll.js';
+import type { Connection, ConnectionOwner } from '../../src/transport/transport.js';
+
+export interface EchoWorkerData {
+  worker: number;
+  listenDescriptors: number[];
+  descriptors: SharedArrayBuffer;
+  handover: SharedArrayBuffer;
+  wakeDescriptors: number[];
+}
+
+export type EchoWorkerReply = { kind: 'started' } | { kind: 'pong'; turns: number } | { kind: 'stopped' };
+
+const port = parentPort;
+if (port === null) throw new Error('this file is a worker');
+const data = workerData as EchoWorkerData;
+const transport = new EpollTransport({ ...data, arenaBytes: 64 * 1024 * 1024 });
+const tell = (reply: EchoWorkerReply) => port.postMessage(reply);
+
+function echo(connection: Connection): ConnectionOwner {
+  return {
+    onOpen: () => {},
+    onBytes: (start, end) => {
+      const text = Buffer.from(transport.arena.bytes.subarray(start, end)).toString('latin1');
+      if (text.includes('die')) throw new Error('a client asked for it');
+      if (text.includes('who')) connection.output.appendBytes(Buffer.from(String(data.worker)));
+      else connection.output.append(start, end);
+      connection.flush();
+      return end;
+    },
+    onEnd: () => connection.close(),
+    onDrain: () => {},
+    onClose: () => {},
+  };
+}
+
+port.on('message', (message: 'ping' | 'stop') => {
+  if (message === 'ping') {
+    tell({ kind: 'pong', turns: transport.turns });
+    return;
+  }
+  void transport.stop().then(() => {
+    tell({ kind: 'stopped' });
+    port.close();
+  });
+});
+transport.startAccepting({ onConnection: echo, onAcceptPaused: () => {} });
+transport.start();
+tell({ kind: 'started' });

@@ -1,0 +1,197 @@
+/** The epoll driver in threads: woken by messages, ended, dying. */
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { Worker } from 'node:worker_threads';
+import t from 'tap';
+import type { Endpoint } from '../../src/base/endpoint.js';
+import { createDescriptors, Descriptors } from '../../src/transport/descriptors.js';
+import { buryWorker, createHandover, Handover } from '../../src/transport/handover.js';
+import { closeListener, type Listener, openListener } from '../../src/transport/listener.js';
+import { openWake, system } from '../../src/transport/system.js';
+import type { EchoWorkerData, EchoWorkerReply } from './echo-worker.js';
+import { LOOPBACK, openDescriptors, plainClient, readBytes } from './rig.js';
+
+/** What a supervisor does, in small. */
+class Crew {
+  readonly listener: Listener = openListener(LOOPBACK);
+  readonly descriptors: Descriptors;
+  readonly handover: Handover;
+  readonly workers: Worker[] = [];
+  private readonly data: Omit<EchoWorkerData, 'worker'>;
+
+  constructor(workers: number) {
+    this.data = {
+      listenDescriptors: [this.listener.descriptor],
+      descriptors: createDescriptors(workers),
+      handover: createHandover(workers),
+      wakeDescriptors: Array.from({ length: workers }, openWake),
+    };
+    this.descriptors = new Descriptors(this.data.descriptors);
+    this.handover = new Handover(this.data.handover, this.descriptors, this.data.wakeDescriptors);
+  }
+
+  get endpoint(): Endpoint {
+    return this.listener.endpoint;
+  }
+
+  async startWorker(worker: number): Promise<Worker> {
+    const data: EchoWorkerData = { ...this.data, worker };
+    const thread = new Worker(new URL('./echo-worker.js', import.meta.url), { workerData: data });
+    this.workers[worker] = thread;
+    // Deaths are part of the tests, which look at the exit.
+    thread.on('error', () => {});
+    await reply(thread, 'started');
+    return thread;
+  }
+
+  bury(worker: number): { descriptors: number; sessions: number } {
+    return buryWorker(worker, this.descriptors, this.handover);
+  }
+
+  async end(): Promise<void> {
+    for (const [worker, thread] of this.workers.entries()) {
+      await thread.terminate();
+      this.bury(worker);
+      this.handover.closeWaiting(worker);
+    }
+    closeListener(this.listener);
+    for (const descriptor of this.data.wakeDescriptors) system().close(descriptor);
+  }
+}
+
+async function reply(thread: Worker, kind: EchoWorkerReply['kind']): Promise<EchoWorkerReply> {
+  for (;;) {
+    const [message] = (await once(thread, 'message')) as [EchoWorkerReply];
+    if (message.kind === kind) return message;
+  }
+}
+
+async function ping(thread: Worker): Promise<number> {
+  const pong = reply(thread, 'pong');
+  thread.postMessage('ping');
+  const message = await pong;
+  return message.kind === 'pong' ? message.turns : 0;
+}
+
+t.test('a message wakes a worker that waits in the kernel, and an idle one takes no turns', async (t) => {
+  const crew = new Crew(1);
+  t.teardown(() => crew.end());
+  const thread = await crew.startWorker(0);
+  const first = await ping(thread);
+  let last = first;
+  for (let count = 0; count < 100; count++) last = await ping(thread);
+  t.ok(last - first <= 400, `${last - first} turns for 100 messages`);
+  // Nothing but our own time passes here; a worker that spins takes thousands of turns.
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  const idle = (await ping(thread)) - last;
+  t.ok(idle <= 10, `${idle} turns in 100 idle milliseconds`);
+});
+
+t.test('terminate ends a worker that waits in the kernel', async (t) => {
+  const crew = new Crew(1);
+  t.teardown(() => crew.end());
+  const thread = await crew.startWorker(0);
+  const client = await plainClient(crew.endpoint);
+  client.write('hello');
+  await readBytes(client, 5);
+  const gone = once(client, 'close');
+  t.equal(await thread.terminate(), 1);
+  t.same(crew.bury(0), { descriptors: 2, sessions: 1 }, 'its epoll and the client');
+  await gone;
+});
+
+t.test('a worker that is stopped closes everything itself', async (t) => {
+  const crew = new Crew(1);
+  t.teardown(() => crew.end());
+  const thread = await crew.startWorker(0);
+  const client = await plainClient(crew.endpoint);
+  client.write('hello');
+  await readBytes(client, 5);
+  const gone = once(client, 'close');
+  const exit = once(thread, 'exit');
+  thread.postMessage('stop');
+  await gone;
+  t.same(await exit, [0]);
+  t.same(crew.bury(0), { descriptors: 0, sessions: 0 });
+  t.equal(crew.handover.total(), 0);
+});
+
+/** A client that asked who serves it: the worker's index, or null if it was closed instead. */
+interface Client {
+  socket: Socket;
+  worker: number | null;
+}
+
+async function greet(endpoint: Endpoint): Promise<Client> {
+  if (endpoint.kind !== 'tcp') throw new Error('TCP only');
+  const socket = connect({ host: endpoint.host, port: endpoint.port, noDelay: true });
+  socket.on('error', () => {});
+  socket.write('who');
+  const worker = await new Promise<number | null>((resolve) => {
+    socket.once('data', (data: Buffer) => resolve(Number(data.toString())));
+    socket.once('close', () => resolve(null));
+  });
+  return { socket, worker };
+}
+
+function greetings(endpoint: Endpoint, count: number): Promise<Client>[] {
+  return Array.from({ length: count }, () => greet(endpoint));
+}
+
+async function closed(client: Client): Promise<void> {
+  if (!client.socket.closed) await once(client.socket, 'close');
+}
+
+t.test(
+  'a worker that dies under load, ten times: its clients are told, nobody hangs, nothing stays open',
+  async (t) => {
+    const crew = new Crew(2);
+    t.teardown(() => crew.end());
+    await crew.startWorker(0);
+    await crew.startWorker(1);
+    const before = openDescriptors();
+    const late = { served: 0, closed: 0 };
+    for (let round = 0; round < 10; round++) {
+      const clients = await Promise.all(greetings(crew.endpoint, 40));
+      t.same([crew.handover.of(0), crew.handover.of(1)], [20, 20], 'the clients are shared evenly');
+      const victim = round % 2;
+      const lost = clients.filter((client) => client.worker === victim);
+      const others = clients.filter((client) => client.worker === 1 - victim);
+
+      const thread = crew.workers[victim] as Worker;
+      const error = new Promise((resolve) => thread.once('error', resolve));
+      const exit = new Promise((resolve) => thread.once('exit', resolve));
+      const coming = greetings(crew.endpoint, 20);
+      (lost[0] as Client).socket.write('die');
+      coming.push(...greetings(crew.endpoint, 20));
+      t.match(await error, { message: 'a client asked for it' });
+      coming.push(...greetings(crew.endpoint, 10));
+      await exit;
+      const buried = crew.bury(victim);
+      t.ok(buried.sessions >= 20, `${buried.sessions} sessions end with it`);
+      await Promise.all(lost.map(closed));
+      coming.push(...greetings(crew.endpoint, 10));
+      await crew.startWorker(victim);
+      for (const client of await Promise.all(coming)) {
+        late[client.worker === null ? 'closed' : 'served']++;
+        clients.push(client);
+      }
+      for (const { socket } of others) {
+        socket.write('still');
+        t.equal((await readBytes(socket, 5)).toString(), 'still');
+      }
+      clients.push(...(await Promise.all(greetings(crew.endpoint, 10))));
+      t.ok(
+        clients.slice(-10).every((client) => client.worker !== null),
+        'all is well afterwards',
+      );
+
+      for (const { socket } of clients) socket.destroy();
+      await Promise.all(clients.map(closed));
+      while (crew.handover.total() > 0) await Promise.all(crew.workers.map(ping));
+      t.equal(openDescriptors(), before, 'as many descriptors are open as before');
+    }
+    t.comment(`of the late clients ${late.served} were served and ${late.closed} closed`);
+    t.ok(late.served > late.closed);
+  },
+);
