@@ -1,5 +1,5 @@
 /** The proxy as its users run it: a process of its own, started by the command line with a configuration file. */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Child, type Ending, removeFolder, scratchFolder, startChild } from './child.js';
@@ -128,6 +128,13 @@ export class ProxyProcess {
     this.child.signal('SIGKILL');
     await this.ended;
     removeFolder(this.folder);
+  }
+
+  /** Changes the text of the configuration file (JSON) and has the proxy read it again. */
+  reload(change: (text: string) => string): void {
+    const path = join(this.folder, 'ringleader.yml');
+    writeFileSync(path, change(readFileSync(path, 'utf8')));
+    this.child.signal('SIGHUP');
   }
 
   signal(signal: NodeJS.Signals): void {

@@ -1,0 +1,109 @@
+/** SIGHUP: what holds at once, what is refused, and that no connection and no command is lost. */
+import t, { type Test } from 'tap';
+import { type Deployment, deploy } from '../help/deployment.js';
+import { RespClient } from '../help/resp-client.js';
+
+async function connect(t: Test, port: number): Promise<RespClient> {
+  const client = await RespClient.connect(port);
+  t.teardown(() => client.close());
+  return client;
+}
+
+async function say(client: RespClient, ...words: string[]): Promise<string> {
+  return (await client.raw(...words)).toString('latin1');
+}
+
+/** Waits until the proxy has logged `count` lines of that event. */
+async function logged({ proxy }: Deployment, event: string, count: number): Promise<void> {
+  await proxy.waitForLog(event, () => proxy.logLines.filter(({ msg }) => msg === event).length >= count);
+}
+
+t.test('a good configuration holds for the connections there are', async (t) => {
+  const deployment = await deploy(t);
+  const { proxy, port } = deployment;
+  const client = await connect(t, port);
+  t.match(await say(client, 'ECHO', 'before'), 'before');
+  proxy.reload((text) => JSON.stringify({ ...JSON.parse(text), limits: { clientsMax: 1 } }));
+  await logged(deployment, 'reloaded', 1);
+  // Workers take it from a message, a moment after the line in the log.
+  for (let reply = '+PONG\r\n'; !reply.startsWith('-ERR max number of clients reached'); ) {
+    t.equal(reply, '+PONG\r\n');
+    const other = await RespClient.connect(port);
+    other.send('PING\r\n');
+    reply = (await other.next()).toString();
+    other.close();
+  }
+  t.match(await say(client, 'ECHO', 'after'), 'after');
+});
+
+t.test('a password that changed on a node and in the file', async (t) => {
+  const deployment = await deploy(t);
+  const { proxy, port, servers } = deployment;
+  const server = servers[0];
+  if (server === undefined) throw new Error('there is no server');
+  const client = await connect(t, port);
+  const key = deployment.key(0);
+  t.equal(await say(client, 'SET', key, '1'), '+OK\r\n');
+  const direct = await connect(t, server.port);
+  t.equal(await say(direct, 'CONFIG', 'SET', 'requirepass', 'opensesame'), '+OK\r\n');
+  proxy.reload((text) =>
+    text.replace(`redis://127.0.0.1:${server.port}`, `redis://:opensesame@127.0.0.1:${server.port}`),
+  );
+  await logged(deployment, 'reloaded', 1);
+  t.equal(await say(client, 'INCR', key), ':2\r\n');
+  // The connections of before are cut off: only one with the new password can go on.
+  const killed = await say(direct, 'CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+  t.match(killed, /^:\d+\r\n$/);
+  t.match(await say(client, 'GET', key), /^\$1\r\n2\r\n$/, 'a read is sent again on the next connection');
+  t.notMatch(proxy.output(), 'opensesame');
+});
+
+t.test(
+  'what would look for keys elsewhere is refused with an explanation, and the old configuration stays',
+  async (t) => {
+    const deployment = await deploy(t);
+    const { proxy, port } = deployment;
+    const client = await connect(t, port);
+    proxy.reload((text) => text.replace('"name": "a"', '"name": "z"'));
+    const line = await proxy.waitForLog('reload-refused');
+    t.match(line, { remaps: [/node z is new/, /node a is gone/], advice: /--accept-remap/ });
+    t.equal(await say(client, 'SET', deployment.key(0), '1'), '+OK\r\n');
+    t.equal(proxy.logLines.filter(({ msg }) => msg === 'reloaded').length, 0);
+  },
+);
+
+t.test('an invalid file is refused with its errors, and the old configuration stays', async (t) => {
+  const deployment = await deploy(t);
+  const { proxy, port } = deployment;
+  const client = await connect(t, port);
+  proxy.reload((text) => text.replace('"workers"', '"wrokers"'));
+  const line = await proxy.waitForLog('reload-failed');
+  t.match(line, { problems: [/ringleader.yml:\d+:\d+: .*wrokers.*workers/] });
+  t.equal(await say(client, 'PING'), '+PONG\r\n');
+});
+
+t.test('SIGHUP in a loop under load loses no command', async (t) => {
+  const deployment = await deploy(t);
+  const { proxy, port } = deployment;
+  const clients = await Promise.all(Array.from({ length: 10 }, () => connect(t, port)));
+  const reloads = 30;
+  let isDone = false;
+  const load = clients.map(async (client, index) => {
+    let count = 0;
+    for (; !isDone; count++) {
+      const reply = await say(client, 'INCR', `counter:${index}`);
+      if (reply !== `:${count + 1}\r\n`) throw new Error(`INCR number ${count + 1} was answered ${reply}`);
+    }
+    return count;
+  });
+  for (let n = 1; n <= reloads; n++) {
+    proxy.reload((text) => JSON.stringify({ ...JSON.parse(text), limits: { idlePingMs: 1_000 + n } }));
+    await logged(deployment, 'reloaded', n);
+  }
+  isDone = true;
+  const counts = await Promise.all(load);
+  t.ok(
+    counts.every((count) => count > 0),
+    `${counts.reduce((sum, count) => sum + count, 0)} commands during ${reloads} reloads`,
+  );
+});
