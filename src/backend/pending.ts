@@ -6,7 +6,11 @@
  * each of which stands in its connection's queue only.
  */
 import type { Output } from '../transport/output.js';
-import type { BackendConnection } from './connection.js';
+
+/** A node's connection, as far as its pending commands know it: which one it is, and whether they went out. */
+export interface Carrier {
+  wasSent(pending: Pending): boolean;
+}
 
 /** Who is told of a reply: a session, a merge of several shards, or the connection itself (greeting, PING). */
 export interface ReplyOwner {
@@ -15,7 +19,7 @@ export interface ReplyOwner {
   /** No reply will come; `error` is what the client is told. The owner releases `pending`. */
   onFailure(pending: Pending, error: Uint8Array): void;
   /** Whether replies of that connection are still awaited: then later commands for its node may go nowhere else. */
-  awaits(connection: BackendConnection): boolean;
+  awaits(connection: Carrier): boolean;
   /** The sessions that asked: what one of them has asked is carried out in that order. */
   askers(): readonly object[];
 }
@@ -27,7 +31,7 @@ export interface ReplySource {
   /** The session is gone: gives up what it holds for it, once nothing is in flight any more. */
   abandon(): void;
   /** Whether the reply of one of its parts is awaited from that connection. */
-  awaitsPart(connection: BackendConnection): boolean;
+  awaitsPart(connection: Carrier): boolean;
   /** Bytes of the arena that hold the replies it has so far. */
   readonly heldBytes: number;
 }
@@ -35,7 +39,7 @@ export interface ReplySource {
 export class Pending {
   owner: ReplyOwner | null = null;
   /** The connection whose queue it stands in; null while it waits to be sent, and for what is not sent. */
-  connection: BackendConnection | null = null;
+  connection: Carrier | null = null;
   /** The request's frame in the arena: in the connection's retaining output, or an own block while it waits in a backlog. */
   frameStart = 0;
   frameBytes = 0;

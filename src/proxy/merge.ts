@@ -7,8 +7,7 @@
  * A part that failed makes the whole an error that names its shard. Of a write that was carried out on another shard
  * nobody says that it had no effect: it is -UNKNOWN. Several sessions may wait for one merge (INFO).
  */
-import type { BackendConnection } from '../backend/connection.js';
-import type { Pending, PendingPool, ReplyOwner, ReplySource } from '../backend/pending.js';
+import type { Carrier, Pending, PendingPool, ReplyOwner, ReplySource } from '../backend/pending.js';
 import { errorBytes, showBytes } from '../base/errors.js';
 import { skipValue } from '../resp/frame.js';
 import { arrayHeader, errorReply, integerReply, isError, parseInteger, REPLY_OK } from '../resp/reply.js';
@@ -157,7 +156,7 @@ export class Merge implements ReplyOwner, ReplySource {
   }
 
   /** A part keeps its place among all that its sessions have asked, not only among the parts. */
-  awaits(connection: BackendConnection): boolean {
+  awaits(connection: Carrier): boolean {
     for (let index = 0; index < this.sessionCount; index++) {
       if (this.sessions[index]?.awaits(connection) === true) return true;
     }
@@ -168,7 +167,7 @@ export class Merge implements ReplyOwner, ReplySource {
     return this.sessions.slice(0, this.sessionCount) as Session[];
   }
 
-  awaitsPart(connection: BackendConnection): boolean {
+  awaitsPart(connection: Carrier): boolean {
     for (let index = 0; index < this.partCount; index++) {
       if (this.part(index).pending?.connection === connection) return true;
     }

@@ -11,8 +11,7 @@
  * session itself (HELLO) waits for the replies before it.
  */
 
-import type { BackendConnection } from '../backend/connection.js';
-import type { Pending, PendingPool, ReplyOwner } from '../backend/pending.js';
+import type { Carrier, Pending, PendingPool, ReplyOwner } from '../backend/pending.js';
 import { Fifo } from '../base/fifo.js';
 import type { Limits } from '../base/limits.js';
 import type { Counts } from '../base/metrics.js';
@@ -214,7 +213,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
     this.afterReplies();
   }
 
-  awaits(connection: BackendConnection): boolean {
+  awaits(connection: Carrier): boolean {
     for (let index = 0; index < this.queue.length; index++) {
       const pending = this.queue.at(index);
       if (pending.connection === connection || pending.source?.awaitsPart(connection) === true) return true;
