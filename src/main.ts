@@ -131,7 +131,7 @@ async function run(config: Config, localNodes: LocalNodes | null, source: Source
   const adminServer = admin && (await startAdminServer(admin, { ready: () => ringleader?.ready() ?? false }));
   try {
     ringleader = await startRingleader({ config, log });
-    if (process.env['RINGLEADER_TEST_HOOKS'] === '1') crashOnSignal(ringleader, config.workers);
+    if (process.env['RINGLEADER_TEST_HOOKS'] === '1') crashOnSignal(ringleader);
     if (localNodes !== null) tellWhatToTry(localNodes);
     if (source !== null) reloadOnSignal(ringleader, source, log);
     const signal = await stopAsked;
@@ -166,9 +166,9 @@ function reloadOnSignal(ringleader: Ringleader, { path, acceptRemap }: Source, l
 }
 
 /** For tests of a worker's death: each SIGUSR2 is an uncaught error in the next of the workers. */
-function crashOnSignal(ringleader: Ringleader, workers: number): void {
+function crashOnSignal(ringleader: Ringleader): void {
   let next = 0;
-  process.on('SIGUSR2', () => ringleader.crashWorker(next++ % workers));
+  process.on('SIGUSR2', () => ringleader.crashWorker(next++ % ringleader.workerCount));
 }
 
 function tellWhatToTry({ cli }: LocalNodes): void {

@@ -54,6 +54,8 @@ export interface Ringleader {
   /** The addresses it listens on, ports filled in. */
   readonly endpoints: readonly Endpoint[];
   readonly transport: 'epoll' | 'node';
+  /** Data-plane threads: one where the transport cannot share a port among several. */
+  readonly workerCount: number;
   /** Whether it takes connections and holds a topology. */
   ready(): boolean;
   /** Takes no new connections, lets what is in flight finish, ends. Resolves with the exit code. */
@@ -87,13 +89,13 @@ class Supervisor implements Ringleader {
   endpoints: readonly Endpoint[] = [];
   readonly metrics: SharedArrayBuffer;
   readonly transport: 'epoll' | 'node';
+  readonly workerCount: number;
 
   private config: Config;
   private readonly log: Logger;
   private readonly relay: LogRelay;
   private topology: TopologySnapshot;
   private readonly health: NodeHealth;
-  private readonly workerCount: number;
   private limits: Limits;
   private readonly pool: Piscina;
   private readonly descriptorMemory: SharedArrayBuffer;

@@ -16,6 +16,11 @@ export function residentBytes(pid: number): number {
   return kibibytes(pid, 'VmRSS') * 1024;
 }
 
+/** Address space that the process has mapped, in bytes. */
+export function mappedBytes(pid: number): number {
+  return kibibytes(pid, 'VmSize') * 1024;
+}
+
 /** Processor time that the process has used, user and system, in milliseconds (the clock ticks every 10). */
 export function processorMs(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');

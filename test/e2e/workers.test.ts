@@ -1,0 +1,169 @@
+/** Workers that die of an uncaught error: their clients hear of it at once, and nobody else does. */
+import t from 'tap';
+import { type Cell, CheckingClient } from '../help/checking-client.js';
+import { type Deployment, deploy } from '../help/deployment.js';
+import { mappedBytes, openDescriptors } from '../help/process-facts.js';
+import type { LogLine } from '../help/proxy.js';
+import { RespClient } from '../help/resp-client.js';
+import { waitFor, within } from '../help/wait-for.js';
+import { Seeded } from '../transport/seeded.js';
+
+const HOOKS = { RINGLEADER_TEST_HOOKS: '1' };
+const DEATHS = 10;
+const CLIENTS = 24;
+const WAVE = 10;
+/** What DESIGN promises is one second; a machine that does other things as well gets more. */
+const NOTICE_MS_MAX = 5_000;
+const GIBI = 1024 * 1024 * 1024;
+
+t.test(
+  'one of two workers dies under load, ten times: its clients are told, nobody hangs, nothing is left behind',
+  async (t) => {
+    const deployment = await deploy(t, { env: HOOKS });
+    const { proxy } = deployment;
+    const random = new Seeded();
+    t.comment(`SEED=${random.seed}`);
+    const crowd = new Crowd(deployment, random);
+    t.teardown(() => crowd.stop());
+    await crowd.fill(CLIENTS);
+    await crowd.goesOn();
+    const descriptors = openDescriptors(proxy.pid);
+    const mapped = mappedBytes(proxy.pid);
+
+    for (let death = 0; death < DEATHS; death++) {
+      const startMs = performance.now();
+      proxy.signal('SIGUSR2');
+      // Some of them meet the worker that dies: they are closed, or served by its successor.
+      const restarted = nth(deployment, 'worker-restarted', death);
+      const newcomers = comeAndAsk(deployment.port, restarted);
+      const died = await nth(deployment, 'worker-died', death);
+      const lost = died['sessions'] as number;
+      await waitFor('its clients to be disconnected', () => crowd.closed >= 1, NOTICE_MS_MAX);
+      const noticeMs = performance.now() - startMs;
+      t.ok(crowd.closed <= lost && crowd.closed < CLIENTS, `${crowd.closed} clients are disconnected, not all`);
+      t.comment(`death ${death + 1}: ${crowd.closed} clients heard of it within ${Math.round(noticeMs)} ms`);
+      await crowd.goesOn();
+
+      const { served, told } = await newcomers;
+      t.ok(served > 0, `${served} newcomers are served, ${told} are told that it is gone`);
+      await crowd.fill(CLIENTS);
+      await crowd.goesOn();
+      await waitFor(`${descriptors} descriptors, as before`, () => openDescriptors(proxy.pid) === descriptors);
+    }
+
+    t.same(crowd.faults(), []);
+    t.ok(mappedBytes(proxy.pid) - mapped < 2 * GIBI, 'the memory of the dead is unmapped');
+    t.equal(await proxy.stop(), 0);
+  },
+);
+
+t.test('on node, a worker that dies is replaced, and clients are served again', async (t) => {
+  const deployment = await deploy(t, { transport: 'node', env: HOOKS });
+  const { proxy } = deployment;
+  const descriptors = openDescriptors(proxy.pid);
+  for (let death = 0; death < 3; death++) {
+    const clients = await Promise.all(Array.from({ length: 10 }, () => RespClient.connect(deployment.port)));
+    for (const client of clients) t.equal(await client.command('SET', 'key', 'value'), 'OK');
+    proxy.signal('SIGUSR2');
+    await nth(deployment, 'worker-died', death);
+    await within('the end of a connection', Promise.race(clients.map(({ closed }) => closed)), NOTICE_MS_MAX);
+    await nth(deployment, 'worker-restarted', death);
+    for (const client of clients) client.close();
+    const client = await RespClient.connect(deployment.port);
+    t.equal(await client.command('GET', 'key'), 'value');
+    client.close();
+    await waitFor(`${descriptors} descriptors, as before`, () => openDescriptors(proxy.pid) === descriptors);
+  }
+});
+
+/** Checking clients, of which some are lost with their worker and replaced by others. */
+class Crowd {
+  private readonly deployment: Deployment;
+  private readonly random: Seeded;
+  private clients: CheckingClient[] = [];
+  private readonly lost: CheckingClient[] = [];
+  private count = 0;
+
+  constructor(deployment: Deployment, random: Seeded) {
+    this.deployment = deployment;
+    this.random = random;
+  }
+
+  get closed(): number {
+    return this.clients.filter(({ isClosed }) => isClosed).length;
+  }
+
+  /** Puts new clients in the places of those that were disconnected. */
+  async fill(size: number): Promise<void> {
+    this.lost.push(...this.clients.filter(({ isClosed }) => isClosed));
+    this.clients = this.clients.filter(({ isClosed }) => !isClosed);
+    while (this.clients.length < size) {
+      const id = `${this.count++}`;
+      const { names } = this.deployment;
+      const cells = Array.from({ length: 20 }, (_, number): Cell => {
+        const home = number % names.length;
+        return {
+          key: `{${this.deployment.key(home, `${id}.${number}`)}}`,
+          node: names[home] as string,
+          value: null,
+          maybe: [],
+        };
+      });
+      const client = new CheckingClient({ port: this.deployment.port, id, cells, depth: 16, random: this.random });
+      await client.start();
+      this.clients.push(client);
+    }
+  }
+
+  /** Each of those that are there gets on. */
+  async goesOn(): Promise<void> {
+    const goals = this.clients.map(({ done }) => done + 100);
+    await waitFor('the clients to go on', () => {
+      return this.clients.every(({ isClosed, done, faults }, index) => {
+        return isClosed || faults.length > 0 || done >= (goals[index] as number);
+      });
+    });
+  }
+
+  faults(): string[] {
+    return [...this.lost, ...this.clients].flatMap(({ faults }) => faults).slice(0, 5);
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.clients.map((client) => client.stop()));
+  }
+}
+
+/**
+ * Clients come, in waves until `end`, and send PING: each is served or disconnected before long. Rejects when one hangs.
+ */
+async function comeAndAsk(port: number, end: Promise<unknown>): Promise<{ served: number; told: number }> {
+  let isOver = false;
+  const ending = end.then(() => {
+    isOver = true;
+  });
+  let served = 0;
+  let told = 0;
+  do {
+    const wave = Array.from({ length: WAVE }, () => comesAndAsks(port));
+    for (const isServed of await Promise.all(wave)) isServed ? served++ : told++;
+  } while (!isOver);
+  await ending;
+  return { served, told };
+}
+
+async function comesAndAsks(port: number): Promise<boolean> {
+  const client = await RespClient.connect(port);
+  try {
+    const reply = client.command('PING');
+    reply.catch(() => {});
+    return (await within('a reply or an end', Promise.race([reply, client.closed]), NOTICE_MS_MAX)) === 'PONG';
+  } finally {
+    client.close();
+  }
+}
+
+/** The line of that event after `count` others. */
+function nth({ proxy }: Deployment, event: string, count: number): Promise<LogLine> {
+  return waitFor(`${event}, ${count + 1} times`, () => proxy.logLines.filter(({ msg }) => msg === event)[count]);
+}
