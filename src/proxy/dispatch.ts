@@ -234,7 +234,8 @@ export class Dispatcher {
     const isInfo = spec.name === 'info';
     const key = isInfo ? `${session.protocol} ${Buffer.from(this.bytes.subarray(start, end)).toString('latin1')}` : '';
     const open = isInfo ? this.shared.get(key) : undefined;
-    if (open?.isUnsent === true) {
+    // Not for who awaits replies: the round may go out before what that session asked earlier.
+    if (open?.isUnsent === true && session.isIdle) {
       const head = this.pendings.take(session, this.context.now(), false);
       session.track(head, end - start);
       open.addSession(session, head);
@@ -289,7 +290,11 @@ export class Dispatcher {
   private anyNode(session: Session): number {
     const channels = session.protocol === 3 ? this.pool.resp3 : this.pool.resp2;
     const ready = channels.findIndex((channel) => channel.isReady);
-    return ready < 0 ? 0 : ready;
+    if (ready >= 0) return ready;
+    return Math.max(
+      0,
+      channels.findIndex((channel) => channel.state !== 'down'),
+    );
   }
 
   private crossSlot(first: number, second: number): Uint8Array {

@@ -130,6 +130,7 @@ export class Plane {
 
   /** A key that lies on that node; another for each `label`. */
   key(node: number, label = 'k'): string {
+    if (node >= this.topology.nodes.length) throw new RangeError(`there is no node ${node}`);
     for (let n = 0; ; n++) {
       const key = `${label}:${n}`;
       if (this.nodeOf(key) === node) return key;
