@@ -12,13 +12,15 @@ export interface ProxyFacts {
   clientsMax: number;
 }
 
-type Rule = 'sum' | 'largest' | 'smallest';
+/** `bound`: the sum, but 0, which is no bound, where one has none. */
+type Rule = 'sum' | 'largest' | 'smallest' | 'bound';
 
 const RULES: readonly [RegExp, Rule][] = [
   [/^loading$|^async_loading$|^(rdb|aof)_.*in_progress$/, 'largest'],
   [/^uptime_in_(seconds|days)$/, 'smallest'],
   [/_perc$|_ratio$|_human$|_time_usec$|^latest_fork_usec$|_time_sec$|_last_save_time$/, 'largest'],
-  [/^used_memory|^allocator_(allocated|active|resident)$|^total_system_memory$|^maxmemory$|^mem_/, 'sum'],
+  [/^maxmemory$/, 'bound'],
+  [/^used_memory|^allocator_(allocated|active|resident)$|^total_system_memory$|^mem_/, 'sum'],
   [/^total_|^instantaneous_|^keyspace_|^expired_|^evicted_|^rejected_|^sync_|^pubsub_|^tracking_|^unexpected_/, 'sum'],
   [/^(current_|lazyfree|number_of_|active_defrag|acl_access|io_threaded|dump_payload|lazyfreed|used_cpu)/, 'sum'],
   [/^(blocked_clients|connected_slaves|rdb_changes_since_last_save|number_of_cached_scripts)$/, 'sum'],
@@ -71,9 +73,11 @@ function mergeField(name: string, fields: readonly Map<string, string>[], facts:
   const texts = fields.map((map) => map.get(name)).filter((text) => text !== undefined);
   const first = texts[0] ?? '';
   if (/^(used_memory|maxmemory|total_system_memory)\w*_human$/.test(name)) {
-    return humanBytes(mergeNumbers('sum', numbersOf(name.replace(/_human$/, ''), fields)));
+    const plainName = name.replace(/_human$/, '');
+    return humanBytes(mergeNumbers(ruleOf(plainName) ?? 'sum', numbersOf(plainName, fields)));
   }
-  const rule = RULES.find(([pattern]) => pattern.test(name))?.[1];
+  if (/^(rdb|aof)_.*_status$/.test(name)) return texts.find((text) => text !== 'ok') ?? first;
+  const rule = ruleOf(name);
   const numbers = texts.map(Number);
   if (rule === undefined || numbers.some(Number.isNaN)) return first;
   const merged = mergeNumbers(rule, numbers);
@@ -81,12 +85,17 @@ function mergeField(name: string, fields: readonly Map<string, string>[], facts:
   return merged.toFixed(decimals);
 }
 
+function ruleOf(name: string): Rule | undefined {
+  return RULES.find(([pattern]) => pattern.test(name))?.[1];
+}
+
 function numbersOf(name: string, fields: readonly Map<string, string>[]): number[] {
   return fields.map((map) => Number(map.get(name) ?? 0));
 }
 
 function mergeNumbers(rule: Rule, numbers: readonly number[]): number {
-  if (rule === 'sum') return numbers.reduce((sum, value) => sum + value, 0);
+  if (rule === 'bound' && numbers.includes(0)) return 0;
+  if (rule === 'sum' || rule === 'bound') return numbers.reduce((sum, value) => sum + value, 0);
   return rule === 'largest' ? Math.max(...numbers) : Math.min(...numbers);
 }
 
