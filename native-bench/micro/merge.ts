@@ -1,6 +1,7 @@
 /** Three shards' replies made one: MGET of twelve keys, DEL, MSET. Nanoseconds and bytes allocated per command. */
 import { PendingPool, type ReplyOwner } from '../../src/backend/pending.js';
-import { type MergeKind, MergePool } from '../../src/proxy/merge.js';
+import { MergePool } from '../../src/proxy/merge.js';
+import { type ResponsePolicy, responsePolicy } from '../../src/proxy/response-policy.js';
 import type { Session } from '../../src/proxy/session.js';
 import { Arena, UNIT_BYTES } from '../../src/transport/arena.js';
 import { Output } from '../../src/transport/output.js';
@@ -13,13 +14,17 @@ const OPERATIONS = 100_000;
 export function run(): Measurement[] {
   const value = `$64\r\n${'x'.repeat(64)}\r\n`;
   return [
-    mergeCase('MGET of 12 keys over 3 shards', 'keyed', `*${KEYS / PARTS}\r\n${value.repeat(KEYS / PARTS)}`),
-    mergeCase('DEL over 3 shards', 'sum', ':4\r\n'),
-    mergeCase('MSET over 3 shards', 'ok', '+OK\r\n'),
+    mergeCase(
+      'MGET of 12 keys over 3 shards',
+      responsePolicy(null, true),
+      `*${KEYS / PARTS}\r\n${value.repeat(KEYS / PARTS)}`,
+    ),
+    mergeCase('DEL over 3 shards', responsePolicy('agg_sum', true), ':4\r\n'),
+    mergeCase('MSET over 3 shards', responsePolicy('all_succeeded', true), '+OK\r\n'),
   ];
 }
 
-function mergeCase(name: string, kind: MergeKind, reply: string): Measurement {
+function mergeCase(name: string, policy: ResponsePolicy, reply: string): Measurement {
   const arena = new Arena(new ArrayBuffer(16 * UNIT_BYTES));
   const pendings = new PendingPool();
   const merges = new MergePool(arena, pendings);
@@ -30,11 +35,11 @@ function mergeCase(name: string, kind: MergeKind, reply: string): Measurement {
   const session = { isClosed: false, complete: () => {} } as unknown as Session & ReplyOwner;
   return measure(name, OPERATIONS, () => {
     for (let n = 0; n < OPERATIONS; n++) {
-      const merge = merges.take(kind, null);
+      const merge = merges.take(policy, false);
       const head = pendings.take(session, 0, false);
       merge.addSession(session, head);
       const parts = [merge.addPart('a', 0, false), merge.addPart('b', 0, false), merge.addPart('c', 0, false)];
-      if (kind === 'keyed') for (let key = 0; key < KEYS; key++) merge.addKey(key % PARTS);
+      if (reply.startsWith('*')) for (let key = 0; key < KEYS; key++) merge.addKey(key % PARTS);
       for (const part of parts) merge.onReply(part, start, start + reply.length);
       merge.writeReply(output);
       pendings.release(head);

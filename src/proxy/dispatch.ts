@@ -27,9 +27,10 @@ import { errorReply } from '../resp/reply.js';
 import type { RequestReader } from '../resp/request.js';
 import { slotOf } from '../routing/slot.js';
 import type { Arena } from '../transport/arena.js';
-import { mergeInfo, type ProxyFacts } from './introspection.js';
+import { InfoPolicy, type ProxyFacts } from './introspection.js';
 import { answerLocally, type LocalContext } from './local.js';
-import { type Merge, type MergeKind, MergePool, type MergeText } from './merge.js';
+import { type Merge, MergePool } from './merge.js';
+import { type ResponsePolicy, responsePolicy } from './response-policy.js';
 import { type Session, SessionError } from './session.js';
 import { Splitter } from './split.js';
 
@@ -203,11 +204,11 @@ export class Dispatcher {
     }
     const step = spec.keyStep;
     const splitter = this.splitter;
-    const kind = mergeKind(spec);
-    const merge = this.beginMerge(session, end - start, kind, null);
+    const policy = responsePolicy(spec.responsePolicy, true);
+    const merge = this.beginMerge(session, end - start, policy, false);
     splitter.group(this.keys.positions, count, this.keyOwners, step);
     for (const node of splitter.nodes) merge.addPart(this.nodeName(node), this.context.now(), spec.write);
-    if (kind === 'keyed') {
+    if (spec.responsePolicy === null) {
       for (let index = 0; index < count; index++) {
         merge.addKey(splitter.partOfNode[this.keyOwners[index] as number] as number);
       }
@@ -241,9 +242,8 @@ export class Dispatcher {
       open.addSession(session, head);
       return;
     }
-    const facts = this.context.facts;
-    const makeText: MergeText | null = isInfo ? (replies) => mergeInfo(replies, facts()) : null;
-    const merge = this.beginMerge(session, end - start, isInfo ? 'text' : mergeKind(spec), makeText);
+    const policy = isInfo ? new InfoPolicy(this.context.facts()) : responsePolicy(spec.responsePolicy, false);
+    const merge = this.beginMerge(session, end - start, policy, isInfo);
     if (isInfo) this.shared.set(key, merge);
     const { nodes } = this.topology;
     const parts = nodes.map((node) => merge.addPart(node.name, this.context.now(), spec.write));
@@ -253,8 +253,8 @@ export class Dispatcher {
     }
   }
 
-  private beginMerge(session: Session, requestBytes: number, kind: MergeKind, makeText: MergeText | null): Merge {
-    const merge = this.merges.take(kind, makeText);
+  private beginMerge(session: Session, requestBytes: number, policy: ResponsePolicy, isShared: boolean): Merge {
+    const merge = this.merges.take(policy, isShared);
     const head = this.pendings.take(session, this.context.now(), false);
     merge.addSession(session, head);
     session.track(head, requestBytes);
@@ -310,19 +310,5 @@ export class Dispatcher {
 
   private nodeName(node: number): string {
     return this.topology.nodes[node]?.name ?? String(node);
-  }
-}
-
-/** How the replies become one: from the table's response policy (DESIGN §7.2). */
-function mergeKind(spec: CommandSpec): MergeKind {
-  switch (spec.responsePolicy) {
-    case 'agg_sum':
-      return 'sum';
-    case 'all_succeeded':
-      return 'ok';
-    case null:
-      return 'keyed';
-    default:
-      throw new Error(`no merge for ${spec.name}: ${spec.responsePolicy}`);
   }
 }

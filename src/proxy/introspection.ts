@@ -5,6 +5,8 @@
  */
 import { TYPE } from '../resp/frame.js';
 import { verbatimReply } from '../resp/reply.js';
+import type { Output } from '../transport/output.js';
+import type { Part, Parts, ResponsePolicy } from './response-policy.js';
 
 /** What the proxy itself knows better than the nodes. */
 export interface ProxyFacts {
@@ -28,11 +30,35 @@ const RULES: readonly [RegExp, Rule][] = [
 
 const decoder = new TextDecoder();
 
-/** One INFO reply (a bulk string, or verbatim in RESP3) of the nodes' replies, in the form of the first. */
-export function mergeInfo(replies: Uint8Array[], facts: ProxyFacts): Uint8Array {
-  const texts = replies.map(infoText);
-  const merged = mergeInfoTexts(texts, facts);
-  return verbatimReply(merged, (replies[0] as Uint8Array)[0] === TYPE.verbatim ? 3 : 2);
+/** Makes one INFO reply of the nodes', in the form (bulk string, or verbatim in RESP3) of the first; once for all sessions. */
+export class InfoPolicy implements ResponsePolicy {
+  readonly needsOne = false;
+  private readonly facts: ProxyFacts;
+  private reply: Uint8Array | null = null;
+
+  constructor(facts: ProxyFacts) {
+    this.facts = facts;
+  }
+
+  fits(bytes: Uint8Array, part: Part): boolean {
+    return bytes[part.start] === TYPE.bulk || bytes[part.start] === TYPE.verbatim;
+  }
+
+  write(parts: Parts, output: Output): void {
+    this.reply ??= this.merge(parts);
+    output.appendBytes(this.reply);
+  }
+
+  private merge(parts: Parts): Uint8Array {
+    const { bytes, partCount } = parts;
+    const texts: string[] = [];
+    for (let index = 0; index < partCount; index++) {
+      const { start, bytes: length } = parts.part(index);
+      texts.push(infoText(bytes.subarray(start, start + length)));
+    }
+    const isVerbatim = bytes[parts.part(0).start] === TYPE.verbatim;
+    return verbatimReply(mergeInfoTexts(texts, this.facts), isVerbatim ? 3 : 2);
+  }
 }
 
 /** The texts of INFO of several servers as one text. Lines stand in the order of the first, databases of all. */

@@ -1,53 +1,34 @@
 /**
- * One reply of several shards' replies: each part's reply is parked until the last has come, then they become one.
- *
- *   keyed  MGET: the values in the order of the keys          sum  DEL, EXISTS, DBSIZE: the numbers added up
- *   ok     MSET, FLUSHALL: OK when all said OK                text INFO: made by a function from all texts
+ * One reply of several shards' replies: each part's reply is parked until the last has come, then a response policy makes
+ * one of them (response-policy.ts).
  *
  * A part that failed makes the whole an error that names its shard. Of a write that was carried out on another shard
  * nobody says that it had no effect: it is -UNKNOWN. Several sessions may wait for one merge (INFO).
  */
 import type { Carrier, Pending, PendingPool, ReplyOwner, ReplySource } from '../backend/pending.js';
-import { errorBytes, showBytes } from '../base/errors.js';
-import { skipValue } from '../resp/frame.js';
-import { arrayHeader, errorReply, integerReply, isError, parseInteger, REPLY_OK } from '../resp/reply.js';
+import { errorBytes } from '../base/errors.js';
+import { errorReply, isError } from '../resp/reply.js';
 import type { Arena } from '../transport/arena.js';
 import type { Output } from '../transport/output.js';
+import { Part, type Parts, type ResponsePolicy, unexpectedReply } from './response-policy.js';
 import type { Session } from './session.js';
 
-const LF = 0x0a;
-const SIMPLE = 0x2b;
-const INTEGER = 0x3a;
-const BULK = 0x24;
-const VERBATIM = 0x3d;
-const ARRAY = 0x2a;
 const UNKNOWN = Buffer.from('-UNKNOWN ');
+/** How a node refuses SCRIPT KILL when nothing runs there: what is wrong elsewhere says more. */
+const NOT_BUSY = Buffer.from('-NOTBUSY ');
 
-export type MergeKind = 'keyed' | 'sum' | 'ok' | 'text';
-/** Makes the whole reply of the parts' replies (frames as they came), in the order of the parts. */
-export type MergeText = (replies: Uint8Array[]) => Uint8Array;
-
-/** One shard's part. */
-class Part {
-  nodeName = '';
-  /** Until its reply has come. */
-  pending: Pending | null = null;
-  /** Its reply: an own block, or an error that names the node. */
-  start = 0;
-  bytes = 0;
-  failure: Uint8Array | null = null;
-  /** keyed: how many values it is to have, and where the next begins. */
+export class Merge implements ReplyOwner, ReplySource, Parts {
+  readonly bytes: Uint8Array;
+  partCount = 0;
   keyCount = 0;
-  cursor = 0;
-}
-
-export class Merge implements ReplyOwner, ReplySource {
+  partOfKey = new Uint16Array(64);
   private readonly arena: Arena;
   private readonly pendings: PendingPool;
   private readonly pool: MergePool;
-  private kind: MergeKind = 'ok';
-  private makeText: MergeText | null = null;
-  /** Sessions that wait and their entries there, in step. One, but for `text`. */
+  private policy: ResponsePolicy;
+  /** It is known by its request, so that other sessions may share it: it is not used again. */
+  private isShared = false;
+  /** Sessions that wait and their entries there, in step. One, unless shared. */
   private readonly sessions: (Session | null)[] = [];
   private readonly heads: (Pending | null)[] = [];
   private sessionCount = 0;
@@ -55,25 +36,21 @@ export class Merge implements ReplyOwner, ReplySource {
   private claims = 0;
   /** The first `partCount` are in use; `awaited` of them have no reply yet. */
   private readonly parts: Part[] = [];
-  private partCount = 0;
   private awaited = 0;
   private isWrite = false;
-  /** keyed: which part holds the value of each key. */
-  private partOfKey = new Uint16Array(64);
-  private keyCount = 0;
-  /** text: made once for all sessions. */
-  private text: Uint8Array | null = null;
 
-  constructor(arena: Arena, pendings: PendingPool, pool: MergePool) {
+  constructor(arena: Arena, pendings: PendingPool, pool: MergePool, policy: ResponsePolicy) {
+    this.policy = policy;
     this.arena = arena;
+    this.bytes = arena.bytes;
     this.pendings = pendings;
     this.pool = pool;
   }
 
-  /** `makeText` is for kind `text` only. */
-  start(kind: MergeKind, makeText: MergeText | null): void {
-    this.kind = kind;
-    this.makeText = makeText;
+  /** Begins a command. If `isShared`, more sessions may be added while nothing of it has been sent. */
+  start(policy: ResponsePolicy, isShared: boolean): void {
+    this.policy = policy;
+    this.isShared = isShared;
   }
 
   /** `session` gets the reply in the place of `head`, which is in its queue. */
@@ -108,7 +85,7 @@ export class Merge implements ReplyOwner, ReplySource {
     return pending;
   }
 
-  /** keyed: the next key's value is in the reply of part `part`, after those said before. */
+  /** The next key's value is in the reply of part `part`, after those said before. */
   addKey(part: number): void {
     if (this.keyCount === this.partOfKey.length) {
       const larger = new Uint16Array(this.keyCount * 2);
@@ -183,10 +160,7 @@ export class Merge implements ReplyOwner, ReplySource {
   writeReply(output: Output): void {
     const error = this.error();
     if (error !== null) output.appendBytes(error);
-    else if (this.kind === 'keyed') this.writeKeyed(output);
-    else if (this.kind === 'sum') output.appendBytes(integerReply(this.sum()));
-    else if (this.kind === 'ok') output.appendBytes(REPLY_OK);
-    else output.appendBytes(this.makeOnce());
+    else this.policy.write(this, output);
     this.abandon();
   }
 
@@ -197,7 +171,7 @@ export class Merge implements ReplyOwner, ReplySource {
     if (this.awaited === 0) this.release();
   }
 
-  private part(index: number): Part {
+  part(index: number): Part {
     return this.parts[index] as Part;
   }
 
@@ -235,31 +209,53 @@ export class Merge implements ReplyOwner, ReplySource {
       this.sessions[index] = null;
       this.heads[index] = null;
     }
-    // One that may be shared is still known by its request: it is left as it is, done.
-    if (this.kind === 'text') return;
+    // One that is still known by its request is left as it is, done.
+    if (this.isShared) return;
     this.sessionCount = 0;
     this.partCount = 0;
     this.keyCount = 0;
     this.pool.release(this);
   }
 
-  /** The first part's error, with its shard's name, or null. */
+  /** What the client is told instead of a merged reply, or null when there is one. */
   private error(): Uint8Array | null {
+    if (this.policy.needsOne) return this.errorOfAll();
     for (let index = 0; index < this.partCount; index++) {
-      const part = this.part(index);
-      // Failures of our own name the node already.
-      if (part.failure !== null) return this.isWrite ? this.fateOfWrite(part.failure) : part.failure;
-      if (this.isExpected(part)) continue;
-      const { bytes } = this.arena;
-      const end = part.start + part.bytes;
-      if (!isError(bytes, part.start)) {
-        return errorReply(`ERR node ${part.nodeName} answered the unexpected: ${showBytes(bytes, part.start, end)}`);
-      }
-      const text = new TextDecoder().decode(bytes.subarray(part.start + 1, end - 2));
-      const others = this.partCount - 1;
-      return errorReply(`${text} (from node ${part.nodeName}; ${others} other shards were asked too)`);
+      if (!this.succeeded(index)) return this.errorOf(index);
     }
     return null;
+  }
+
+  /** As `error`, where one part's success is enough. */
+  private errorOfAll(): Uint8Array | null {
+    let telling = 0;
+    for (let index = 0; index < this.partCount; index++) {
+      if (this.succeeded(index)) return null;
+      const { failure, start } = this.part(index);
+      if (failure !== null || NOT_BUSY.compare(this.bytes, start, start + NOT_BUSY.length) !== 0) telling = index;
+    }
+    return this.errorOf(telling);
+  }
+
+  /** The error of part `index`, with its shard's name. What all shards say alike is said as one Redis would. */
+  private errorOf(index: number): Uint8Array {
+    const part = this.part(index);
+    // Failures of our own name the node already.
+    if (part.failure !== null) return this.isWrite ? this.fateOfWrite(part.failure) : part.failure;
+    const { bytes } = this;
+    if (!isError(bytes, part.start)) return unexpectedReply(bytes, part);
+    const frame = bytes.slice(part.start, part.start + part.bytes);
+    if (this.isSaidByAll(frame)) return frame;
+    const text = new TextDecoder().decode(frame.subarray(1, -2));
+    return errorReply(`${text} (from node ${part.nodeName}; ${this.partCount - 1} other shards were asked too)`);
+  }
+
+  private isSaidByAll(frame: Uint8Array): boolean {
+    for (let index = 0; index < this.partCount; index++) {
+      const { failure, start, bytes } = this.part(index);
+      if (failure !== null || Buffer.compare(frame, this.bytes.subarray(start, start + bytes)) !== 0) return false;
+    }
+    return true;
   }
 
   /** `failure` says that a part had no effect, or that it is unknown; the command is what all its parts are. */
@@ -267,7 +263,7 @@ export class Merge implements ReplyOwner, ReplySource {
     let isDone = false;
     for (let index = 0; index < this.partCount; index++) {
       const part = this.part(index);
-      if (part.failure === null) isDone ||= this.isExpected(part);
+      if (part.failure === null) isDone ||= this.succeeded(index);
       else if (UNKNOWN.equals(part.failure.subarray(0, UNKNOWN.length))) return part.failure;
     }
     if (!isDone) return failure;
@@ -275,14 +271,10 @@ export class Merge implements ReplyOwner, ReplySource {
     return errorBytes('UNKNOWN', `${text} there, but other shards have carried out their part of it`);
   }
 
-  /** Whether the reply of `part` is of the kind that the other parts' can be merged with. */
-  private isExpected(part: Part): boolean {
-    const { bytes } = this.arena;
-    const type = bytes[part.start];
-    if (this.kind === 'sum') return type === INTEGER;
-    if (this.kind === 'ok') return type === SIMPLE;
-    if (this.kind === 'text') return type === BULK || type === VERBATIM;
-    return type === ARRAY && parseInteger(bytes, part.start, bytes.indexOf(LF, part.start) + 1) === part.keyCount;
+  /** Whether the reply of part `index` can be merged with the others'. */
+  private succeeded(index: number): boolean {
+    const part = this.part(index);
+    return part.failure === null && this.policy.fits(this.bytes, part);
   }
 
   /** The reply of `part` has come, and cannot be kept. */
@@ -291,39 +283,6 @@ export class Merge implements ReplyOwner, ReplySource {
     return this.isWrite
       ? errorBytes('UNKNOWN', `${text}; the write has been carried out or refused`)
       : errorBytes('OVERLOADED', `${text}; the command had no effect`);
-  }
-
-  private writeKeyed(output: Output): void {
-    const bytes = this.arena.bytes;
-    for (let index = 0; index < this.partCount; index++) {
-      const part = this.part(index);
-      part.cursor = bytes.indexOf(LF, part.start) + 1;
-    }
-    output.appendBytes(arrayHeader(this.keyCount));
-    for (let key = 0; key < this.keyCount; key++) {
-      const part = this.part(this.partOfKey[key] as number);
-      const end = skipValue(bytes, part.cursor);
-      output.appendNow(part.cursor, end);
-      part.cursor = end;
-    }
-  }
-
-  private sum(): number {
-    let sum = 0;
-    for (let index = 0; index < this.partCount; index++) {
-      const { start, bytes } = this.part(index);
-      sum += parseInteger(this.arena.bytes, start, start + bytes);
-    }
-    return sum;
-  }
-
-  private makeOnce(): Uint8Array {
-    if (this.text !== null) return this.text;
-    const replies = this.parts.slice(0, this.partCount).map(({ start, bytes }) => {
-      return this.arena.bytes.slice(start, start + bytes);
-    });
-    this.text = (this.makeText as MergeText)(replies);
-    return this.text;
   }
 }
 
@@ -341,9 +300,9 @@ export class MergePool {
     this.pendings = pendings;
   }
 
-  take(kind: MergeKind, makeText: MergeText | null): Merge {
-    const merge = this.spares.pop() ?? new Merge(this.arena, this.pendings, this);
-    merge.start(kind, makeText);
+  take(policy: ResponsePolicy, isShared: boolean): Merge {
+    const merge = this.spares.pop() ?? new Merge(this.arena, this.pendings, this, policy);
+    merge.start(policy, isShared);
     return merge;
   }
 
