@@ -23,7 +23,7 @@ import { planTopology, type TopologyNode } from '../routing/topology.js';
 import { chooseTransport } from '../transport/choose.js';
 import { createDescriptors, Descriptors } from '../transport/descriptors.js';
 import { buryWorker, createHandover, Handover } from '../transport/handover.js';
-import { closeListener, type Listener, openListener } from '../transport/listener.js';
+import { closeListener, endListening, type Listener, openListener } from '../transport/listener.js';
 import { openWake, system } from '../transport/system.js';
 import { NodeHealth } from './health.js';
 import { planReload } from './keeper.js';
@@ -193,6 +193,8 @@ class Supervisor implements Ringleader {
     this.state = 'stopping';
     const { drainTimeoutMs } = this.config;
     this.log.info({ drainTimeoutMs }, 'stopping');
+    // Who connects while the others finish is refused, and need not wait for the end to learn it.
+    for (const listener of this.listeners) endListening(listener);
     const ended = this.workers.flatMap((worker) => (worker === null ? [] : [worker.ended]));
     for (let index = 0; index < this.workerCount; index++)
       this.tell(index, { kind: 'drain', deadlineMs: drainTimeoutMs });

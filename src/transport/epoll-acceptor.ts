@@ -25,6 +25,8 @@ const ACCEPTS_PER_TURN = 64;
 const PAUSE_MS = 100;
 /** The client gave up before it was accepted. */
 const ECONNABORTED = 103;
+/** The descriptor listens no more. */
+const EINVAL = 22;
 
 export class EpollAcceptor {
   private readonly host: EpollHost;
@@ -83,6 +85,11 @@ export class EpollAcceptor {
       if (descriptor < 0) {
         const code = calls.errno();
         if (code === ECONNABORTED || code === EINTR) continue;
+        if (code === EINVAL) {
+          // The main thread has ended listening (`endListening`): the proxy stops.
+          this.stop();
+          break;
+        }
         // Out of descriptors or memory, in the main: the connection stays with the kernel, which would report it for ever.
         if (code !== EAGAIN) this.startPause(code);
         break;

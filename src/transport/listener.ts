@@ -14,6 +14,7 @@ import {
   IPPROTO_IPV6,
   IPPROTO_TCP,
   IPV6_V6ONLY,
+  SHUT_RDWR,
   SO_KEEPALIVE,
   SO_REUSEADDR,
   SOCK_CLOEXEC,
@@ -70,6 +71,14 @@ export function openListener(endpoint: Endpoint, backlog: number = BACKLOG): Lis
     descriptor,
     endpoint: endpoint.kind === 'unix' ? endpoint : (socketAddress(descriptor, 'local') ?? endpoint),
   };
+}
+
+/**
+ * Refuses new connections from now on. The descriptor stays, since workers still watch it: they see the end of listening
+ * as an error of accept, and stop accepting.
+ */
+export function endListening(listener: Listener): void {
+  system().shutdown(listener.descriptor, SHUT_RDWR);
 }
 
 /** Ends listening; a unix socket's file goes too. Only after all workers stopped accepting from it. */
