@@ -1,0 +1,158 @@
+/** A value of 100 MB through the proxy: byte-equal, held once, and in nobody's way. */
+import { createHash } from 'node:crypto';
+import { connect } from 'node:net';
+import t from 'tap';
+import { deploy } from '../help/deployment.js';
+import { residentBytes, residentPeakBytes } from '../help/process-facts.js';
+import { RespClient } from '../help/resp-client.js';
+import { waitFor, within } from '../help/wait-for.js';
+import { Seeded } from '../transport/seeded.js';
+
+const VALUE_BYTES = 100_000_000;
+const GROWTH_MAX = 350_000_000;
+/** Less than one value; the node driver cannot give pages back, and must at least use them again. */
+const LEFT_MAX = { epoll: 80_000_000, node: 350_000_000 };
+const CHUNK_BYTES = 64 * 1024;
+const TIMEOUT_MS = 60_000;
+
+for (const transport of ['epoll', 'node'] as const) {
+  t.test(`on ${transport}, 100 MB go through SET and GET byte-equal, and small commands go on meanwhile`, async (t) => {
+    const deployment = await deploy(t, { transport, nodes: 1 });
+    const { proxy, port } = deployment;
+    const chunk = new Seeded().bytes(CHUNK_BYTES);
+    const before = residentBytes(proxy.pid);
+    const other = await RespClient.connect(port);
+    const chatter = new Chatter(other);
+
+    const startMs = performance.now();
+    t.equal(await setLarge(port, 'large', chunk), '+OK\r\n');
+    const setMs = performance.now() - startMs;
+    const duringSet = chatter.answered;
+    t.ok(duringSet > 0, `${duringSet} small commands are answered meanwhile`);
+
+    const digest = await getLarge(port, 'large');
+    const getMs = performance.now() - startMs - setMs;
+    t.equal(digest, digestOf(chunk), 'byte-equal');
+    const duringGet = chatter.answered - duringSet;
+    t.ok(duringGet > 0, `${duringGet} small commands are answered meanwhile`);
+    t.same(await chatter.stop(), []);
+
+    const growth = residentPeakBytes(proxy.pid) - before;
+    t.ok(growth < GROWTH_MAX, `the process grew by ${Math.round(growth / 1e6)} MB at the most`);
+    t.comment(
+      `SET ${Math.round(setMs)} ms, GET ${Math.round(getMs)} ms, slowest small command ${chatter.slowestMs} ms`,
+    );
+    other.close();
+  });
+
+  t.test(`on ${transport}, clients that leave in the middle of 100 MB leave nothing behind`, async (t) => {
+    const deployment = await deploy(t, { transport, nodes: 1 });
+    const { proxy, port } = deployment;
+    const chunk = new Seeded().bytes(CHUNK_BYTES);
+    const client = await RespClient.connect(port);
+    const before = residentBytes(proxy.pid);
+    t.equal(await setLarge(port, 'large', chunk), '+OK\r\n');
+    for (let round = 0; round < 5; round++) {
+      const reader = await RespClient.connect(port);
+      reader.send('*2\r\n$3\r\nGET\r\n$5\r\nlarge\r\n');
+      await reader.nextBytes(CHUNK_BYTES);
+      reader.reset();
+      const writer = await RespClient.connect(port);
+      writer.send(`*3\r\n$3\r\nSET\r\n$5\r\nother\r\n$${VALUE_BYTES}\r\n`);
+      for (let count = 0; count < 500; count++) writer.send(chunk);
+      t.equal(await client.command('SET', 'small', `${round}`), 'OK');
+      writer.close();
+    }
+    await waitFor('the memory to be given back', () => residentBytes(proxy.pid) - before < LEFT_MAX[transport]);
+    t.comment(`${Math.round((residentBytes(proxy.pid) - before) / 1e6)} MB more than before`);
+    t.equal(await client.command('EXISTS', 'other'), 0, 'half a command is none');
+    t.equal(await getLarge(port, 'large'), digestOf(chunk));
+    t.ok(residentPeakBytes(proxy.pid) - before < 2 * GROWTH_MAX);
+    client.close();
+  });
+}
+
+/** A client that asks small things of the same node all the time. */
+class Chatter {
+  answered = 0;
+  slowestMs = 0;
+  private readonly faults: string[] = [];
+  private isStopping = false;
+  private readonly running: Promise<void>;
+
+  constructor(client: RespClient) {
+    this.running = this.run(client);
+  }
+
+  async stop(): Promise<string[]> {
+    this.isStopping = true;
+    await this.running;
+    return this.faults;
+  }
+
+  private async run(client: RespClient): Promise<void> {
+    while (!this.isStopping && this.faults.length === 0) {
+      const value = `value ${this.answered}`;
+      const startMs = performance.now();
+      const replies = [await client.command('SET', 'small', value), await client.command('GET', 'small')];
+      this.slowestMs = Math.max(this.slowestMs, Math.round(performance.now() - startMs));
+      if (replies[0] !== 'OK' || replies[1] !== value) this.faults.push(`${replies} instead of ${value}`);
+      this.answered += 2;
+    }
+  }
+}
+
+/** SET of a value made of `chunk` again and again; resolves with the reply. */
+async function setLarge(port: number, key: string, chunk: Buffer): Promise<string> {
+  const socket = connect({ host: '127.0.0.1', port });
+  const reply = new Promise<string>((resolve, reject) => {
+    socket.once('data', (bytes) => resolve(bytes.toString()));
+    socket.once('error', reject);
+    socket.once('close', () => reject(new Error('the connection was closed')));
+  });
+  socket.write(`*3\r\n$3\r\nSET\r\n$${key.length}\r\n${key}\r\n$${VALUE_BYTES}\r\n`);
+  for (const piece of pieces(chunk)) {
+    if (!socket.write(piece)) await Promise.race([new Promise((resolve) => socket.once('drain', resolve)), reply]);
+  }
+  socket.write('\r\n');
+  try {
+    return await within('the reply to SET', reply, TIMEOUT_MS);
+  } finally {
+    socket.destroy();
+  }
+}
+
+/** GET; resolves with the digest of the value, once the frame is whole. */
+async function getLarge(port: number, key: string): Promise<string> {
+  const socket = connect({ host: '127.0.0.1', port });
+  const head = `$${VALUE_BYTES}\r\n`;
+  const hash = createHash('sha256');
+  const digest = new Promise<string>((resolve, reject) => {
+    let at = -head.length;
+    let seen = '';
+    socket.on('data', (bytes) => {
+      if (at < 0) seen += bytes.subarray(0, -at).toString();
+      hash.update(bytes.subarray(Math.max(0, -at), Math.max(0, VALUE_BYTES - at)));
+      at += bytes.length;
+      if (at === VALUE_BYTES + 2) resolve(seen === head ? hash.digest('hex') : seen);
+    });
+    socket.once('error', reject);
+    socket.once('close', () => reject(new Error('the connection was closed')));
+  });
+  socket.write(`*2\r\n$3\r\nGET\r\n$${key.length}\r\n${key}\r\n`);
+  try {
+    return await within('the reply to GET', digest, TIMEOUT_MS);
+  } finally {
+    socket.destroy();
+  }
+}
+
+function digestOf(chunk: Buffer): string {
+  const hash = createHash('sha256');
+  for (const piece of pieces(chunk)) hash.update(piece);
+  return hash.digest('hex');
+}
+
+function* pieces(chunk: Buffer): Generator<Buffer> {
+  for (let left = VALUE_BYTES; left > 0; left -= chunk.length) yield chunk.subarray(0, Math.min(left, chunk.length));
+}
