@@ -30,7 +30,7 @@ const RULES: readonly [RegExp, Rule][] = [
 
 const decoder = new TextDecoder();
 
-/** Makes one INFO reply of the nodes', in the form (bulk string, or verbatim in RESP3) of the first; once for all sessions. */
+/** Makes one INFO reply of the nodes', once for all sessions that wait for it. */
 export class InfoPolicy implements ResponsePolicy {
   readonly needsOne = false;
   private readonly facts: ProxyFacts;
@@ -50,15 +50,19 @@ export class InfoPolicy implements ResponsePolicy {
   }
 
   private merge(parts: Parts): Uint8Array {
-    const { bytes, partCount } = parts;
-    const texts: string[] = [];
-    for (let index = 0; index < partCount; index++) {
-      const { start, bytes: length } = parts.part(index);
-      texts.push(infoText(bytes.subarray(start, start + length)));
+    const replies: Uint8Array[] = [];
+    for (let index = 0; index < parts.partCount; index++) {
+      const { start, bytes } = parts.part(index);
+      replies.push(parts.bytes.subarray(start, start + bytes));
     }
-    const isVerbatim = bytes[parts.part(0).start] === TYPE.verbatim;
-    return verbatimReply(mergeInfoTexts(texts, this.facts), isVerbatim ? 3 : 2);
+    return mergeInfo(replies, this.facts);
   }
+}
+
+/** One INFO reply (a bulk string, or verbatim in RESP3) of the nodes' replies, in the form of the first. */
+export function mergeInfo(replies: readonly Uint8Array[], facts: ProxyFacts): Uint8Array {
+  const merged = mergeInfoTexts(replies.map(infoText), facts);
+  return verbatimReply(merged, (replies[0] as Uint8Array)[0] === TYPE.verbatim ? 3 : 2);
 }
 
 /** The texts of INFO of several servers as one text. Lines stand in the order of the first, databases of all. */
