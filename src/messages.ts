@@ -6,6 +6,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { Endpoint } from './base/endpoint.js';
 import type { Limits } from './base/limits.js';
 import type { LogLevel } from './base/log-event.js';
+import type { HashName } from './base/placement.js';
 
 /** One Redis server as workers see it. */
 export interface NodeSnapshot {
@@ -27,6 +28,18 @@ export interface TopologySnapshot {
   /** Per slot 0…16383 the index of its node; memory shared by all workers. */
   slotOwners: Uint16Array;
 }
+
+/**
+ * How the keys of one keyspace are placed on its nodes: which index of `Topology.nodes` has a key. The arrays lie in memory
+ * that all workers share.
+ */
+export type PlacementSnapshot =
+  /** Per slot its node. `colocate`: patterns of keys that are placed by a part of them (routing/colocate.ts). */
+  | { kind: 'slots'; owners: Uint16Array; colocate: readonly string[] }
+  /** Points on a circle, upwards, and the node of each. `hashTag` is null or what opens and what closes a tag. */
+  | { kind: 'ketama'; points: Uint32Array; owners: Uint16Array; hash: HashName; hashTag: string | null }
+  /** Per remainder its node. */
+  | { kind: 'modula'; owners: Uint16Array; hash: HashName; hashTag: string | null };
 
 /** What a worker is started with. All is structured-clonable; `port` is transferred. */
 export interface WorkerStart {

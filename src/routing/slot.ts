@@ -10,7 +10,7 @@ const CLOSE = 0x7d;
  * https://redis.io/docs/reference/cluster-spec, appendix A. `CRC_TABLE[256 * n + b]` is the CRC of byte b and n zero bytes,
  * so that four bytes are taken in one step: byte by byte, each waits for the one before, which doubles the time.
  */
-const CRC_TABLE = makeTable();
+export const CRC_TABLE = makeTable();
 
 /**
  * The slot (0 … 16383) of the key bytes[start, end). Where the key has a `{` and a `}` after it with something between the
@@ -54,7 +54,7 @@ function taggedSlot(bytes: Uint8Array, start: number, from: number, end: number)
 }
 
 /** The slot of the whole of bytes[start, end), whatever braces it has. */
-function slotOfAll(bytes: Uint8Array, start: number, end: number): number {
+export function slotOfAll(bytes: Uint8Array, start: number, end: number): number {
   let crc = 0;
   for (let i = start; i < end; i += 1) {
     crc = ((crc << 8) & 0xffff) ^ (CRC_TABLE[(crc >> 8) ^ (bytes[i] as number)] as number);
