@@ -227,12 +227,11 @@ function checkListen(listen: readonly Endpoint[], complain: Complain): void {
 
 function checkPool(pool: string, nodes: readonly NodeConfig[], complain: Complain): void {
   if (nodes.length === 0) complain(['pools', pool, 'nodes'], ': expected at least one node, found none');
-  const sameName = new Map(duplicates(nodes.map(({ name }) => name)));
-  const sameAddress = new Map(duplicates(nodes.map(({ address }) => formatEndpoint(address))));
-  for (const index of nodes.keys()) {
-    const both = sameName.has(index) ? `name ${sameName.get(index)}` : `address ${sameAddress.get(index)}`;
-    if (!sameName.has(index) && !sameAddress.has(index)) continue;
-    complain(['pools', pool, 'nodes', index], `: another node of this pool has the ${both} too`);
+  const sameName = new Map(duplicates(nodes.map(({ name }) => `name ${name}`)));
+  const sameAddress = new Map(duplicates(nodes.map(({ address }) => `address ${formatEndpoint(address)}`)));
+  // Where both are the same, the name comes from the address, and one line is enough.
+  for (const [index, what] of new Map([...sameAddress, ...sameName])) {
+    complain(['pools', pool, 'nodes', index], `: another node of this pool has the ${what} too`);
   }
 }
 

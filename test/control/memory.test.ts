@@ -1,26 +1,15 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { memoryLimit, workerMemoryShare } from '../../src/control/memory.js';
+import { fileTree } from '../help/file-tree.js';
 
 const MACHINE = 16 * 2 ** 30;
 
-/** A made-up file system: path to content. */
-function tree(test: Test, files: Record<string, string>): string {
-  const root = test.testdir({});
-  for (const [path, content] of Object.entries(files)) {
-    mkdirSync(dirname(join(root, path)), { recursive: true });
-    writeFileSync(join(root, path), content);
-  }
-  return root;
-}
-
 t.test('without cgroup files the machine is the limit', async (t) => {
-  t.equal(memoryLimit(tree(t, {}), MACHINE), MACHINE);
+  t.equal(memoryLimit(fileTree(t, {}), MACHINE), MACHINE);
 });
 
 t.test('cgroup version 2: the smallest limit from the own group up counts, max is none', async (t) => {
-  const root = tree(t, {
+  const root = fileTree(t, {
     'proc/self/cgroup': '0::/a/b\n',
     'sys/fs/cgroup/a/b/memory.max': 'max\n',
     'sys/fs/cgroup/a/memory.max': '536870912\n',
@@ -30,7 +19,7 @@ t.test('cgroup version 2: the smallest limit from the own group up counts, max i
 });
 
 t.test('cgroup version 1: the memory controller counts, others do not', async (t) => {
-  const root = tree(t, {
+  const root = fileTree(t, {
     'proc/self/cgroup': '5:cpu,cpuacct:/x\n4:memory:/docker/abc\n',
     'sys/fs/cgroup/memory/memory.limit_in_bytes': '268435456\n',
     'sys/fs/cgroup/cpu/memory.limit_in_bytes': '1\n',
@@ -39,7 +28,7 @@ t.test('cgroup version 1: the memory controller counts, others do not', async (t
 });
 
 t.test('a limit above the memory of the machine is none', async (t) => {
-  const root = tree(t, {
+  const root = fileTree(t, {
     'proc/self/cgroup': '4:memory:/\n',
     'sys/fs/cgroup/memory/memory.limit_in_bytes': '9223372036854771712\n',
   });
@@ -47,5 +36,5 @@ t.test('a limit above the memory of the machine is none', async (t) => {
 });
 
 t.test('workers share six tenths of it', async (t) => {
-  t.equal(workerMemoryShare(2, tree(t, {}), 1_000_000), 300_000);
+  t.equal(workerMemoryShare(2, fileTree(t, {}), 1_000_000), 300_000);
 });
