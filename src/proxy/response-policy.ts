@@ -74,7 +74,7 @@ const ALL_SUCCEEDED: ResponsePolicy = {
     for (let index = 1; index < parts.partCount; index++) {
       const part = parts.part(index);
       if (isSame(parts.bytes, first, part)) continue;
-      output.appendBytes(errorBytes('ERR', `nodes ${first.nodeName} and ${part.nodeName} answered differently`));
+      output.appendBytes(unexpectedReply(parts.bytes, part));
       return;
     }
     output.appendNow(first.start, first.start + first.bytes);

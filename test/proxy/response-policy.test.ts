@@ -63,9 +63,9 @@ const CASES: readonly [string, Case, string][] = [
     '$3\r\nabc\r\n',
   ],
   [
-    'all_succeeded with answers that differ says which nodes they are of',
+    'all_succeeded with an answer that differs from the first',
     { tip: 'all_succeeded', replies: ['$3\r\nabc\r\n', '$3\r\nabc\r\n', '$3\r\nabd\r\n'] },
-    '-ERR nodes a and c answered differently\r\n',
+    "-ERR node c answered the unexpected: '$3\\x0d\\x0aabd\\x0d\\x0a'\r\n",
   ],
   [
     'an error of one node names it',
