@@ -1,6 +1,6 @@
 import t from 'tap';
-import { mergeInfo, mergeInfoTexts } from '../../src/proxy/introspection.js';
-import { bulk } from '../help/plane.js';
+import { mergeInfoTexts } from '../../src/proxy/introspection.js';
+import { bulk, type NodeLink, Plane } from '../help/plane.js';
 
 const FACTS = { connectedClients: 42, clientsMax: 10_000 };
 
@@ -231,8 +231,22 @@ t.test('what failed on one node has failed', async (t) => {
 
 t.test('in RESP3 the reply is verbatim, and its length is in bytes', async (t) => {
   const text = '# Server\r\nconfig_file:/etc/r\xc3\xa9dis.conf\r\n';
-  const verbatim = Buffer.from(`=${text.length + 4}\r\ntxt:${text}\r\n`, 'latin1');
-  t.same(Buffer.from(mergeInfo([verbatim, verbatim], FACTS)), verbatim);
-  const inBulk = Buffer.from(bulk(text), 'latin1');
-  t.same(Buffer.from(mergeInfo([inBulk, inBulk], FACTS)), inBulk);
+  const verbatim = `=${text.length + 4}\r\ntxt:${text}\r\n`;
+  for (const [protocol, reply] of [
+    [2, bulk(text)],
+    [3, verbatim],
+  ] as const) {
+    const world = new Plane({ nodes: 2 }).greetAll();
+    const client = world.client().send(['HELLO', `${protocol}`]);
+    client.take();
+    client.send(['INFO']);
+    for (const node of [0, 1]) {
+      const link = world.links(node, protocol).at(-1) as NodeLink;
+      if (protocol === 3) link.greet();
+      link.take();
+      link.answer(reply);
+    }
+    t.equal(client.take(), reply);
+    t.equal(world.usedBytes, 0);
+  }
 });
