@@ -28,7 +28,13 @@ const CASES: { name: string; from: string; to: string; remaps: RegExp[]; restart
     remaps: [],
     restarts: [],
   },
-  { name: 'a weight', from: 'weight: 2', to: 'weight: 3', remaps: [/node b has weight 2, and would have 3/], restarts: [] },
+  {
+    name: 'a weight',
+    from: 'weight: 2',
+    to: 'weight: 3',
+    remaps: [/node b has weight 2, and would have 3/],
+    restarts: [],
+  },
   {
     name: 'a name',
     from: 'name: a',

@@ -64,7 +64,10 @@ t.test('a node that is taken out answers what it has, then its connection is clo
   plane.turn();
   const leaving = plane.only(2);
   leaving.take();
-  plane.data.configure(changed(plane, plane.topology.nodes.slice(0, 2), () => 0), DEFAULT_LIMITS);
+  plane.data.configure(
+    changed(plane, plane.topology.nodes.slice(0, 2), () => 0),
+    DEFAULT_LIMITS,
+  );
   client.send(['SET', key, '1']);
   plane.turn();
   t.equal(plane.only(0).take(), command('SET', key, '1'));
