@@ -71,6 +71,8 @@ export class EpollTransport implements Transport, EpollHost {
   private readonly nodeLoop: NodeLoop | null;
   private nodeWaits = false;
   private started = false;
+  /** A timer that never fires: libuv tells how long it can wait only while something keeps it alive. */
+  private keepAlive: NodeJS.Timeout | null = null;
   private onStopped: (() => void) | null = null;
   private stopped: Promise<void> | null = null;
 
@@ -112,6 +114,7 @@ export class EpollTransport implements Transport, EpollHost {
     if (this.started) return;
     this.started = true;
     this.now = clock();
+    this.keepAlive = setInterval(doNothing, 2 ** 31 - 1);
     setImmediate(this.tick);
     // The main thread listens, and has long begun to.
     onListening();
@@ -213,6 +216,7 @@ export class EpollTransport implements Transport, EpollHost {
   }
 
   private finishStopping(): void {
+    if (this.keepAlive !== null) clearInterval(this.keepAlive);
     this.sessions.closeWaiting(this.worker);
     this.descriptors.clear(this.poll.descriptor);
     this.calls.close(this.poll.descriptor);

@@ -109,7 +109,10 @@ export interface System {
 export interface NodeLoop {
   /** Becomes readable when something has come for Node: a message, the end of a thread pool's work, terminate(). */
   readonly descriptor: number;
-  /** Milliseconds until Node has something to do that `descriptor` does not tell of (its timers, setImmediate), or Infinity. */
+  /**
+   * Milliseconds until Node has something to do that `descriptor` does not tell of (its timers, setImmediate), or Infinity.
+   * It is always 0 unless something referenced keeps the loop alive.
+   */
   waitMs(): number;
 }
 
@@ -305,16 +308,13 @@ function load(): System {
       const getLoop = libc.func('napi_get_uv_event_loop', 'int', ['uintptr_t', 'void *']);
       const getDescriptor = libc.func('uv_backend_fd', 'int', ['uintptr_t']);
       const getTimeout = libc.func('uv_backend_timeout', 'int', ['uintptr_t']);
-      const isAlive = libc.func('uv_loop_alive', 'int', ['uintptr_t']);
       const pointer = Buffer.alloc(8);
       if (getLoop(koffi.node.env, pointer) !== 0) return null;
       const loop = Number(pointer.readBigUInt64LE(0));
       const descriptor: number = getDescriptor(loop);
       const waitMs = (): number => {
         const timeoutMs: number = getTimeout(loop);
-        if (timeoutMs < 0) return Number.POSITIVE_INFINITY;
-        // A loop that has nothing at all to wait for says 0 as well.
-        return timeoutMs === 0 && isAlive(loop) === 0 ? Number.POSITIVE_INFINITY : timeoutMs;
+        return timeoutMs < 0 ? Number.POSITIVE_INFINITY : timeoutMs;
       };
       return descriptor < 0 ? null : { descriptor, waitMs };
     } catch {

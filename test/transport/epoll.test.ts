@@ -85,6 +85,8 @@ t.test('the last words of a peer are read even when sending to it has failed', a
     system().close(peer);
     probe.send('PING\r\n');
   };
+  // So that there is a turn.
+  outside(() => probe.link.flush());
   const error = (await probe.closed()) as TransportError;
   t.match(error.code, /ECONNRESET|EPIPE/);
   t.match(error.message, /^send: /);
