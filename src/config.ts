@@ -7,9 +7,11 @@ import { LISTEN_FORMS, NODE_FORMS, type NodeAddress, parseListenAddress, parseNo
 import { type Endpoint, formatEndpoint } from './base/endpoint.js';
 import { DEFAULT_LIMITS, type Limits } from './base/limits.js';
 import type { LogLevel } from './base/log-event.js';
+import { HASH_DEFAULT, HASH_NAMES, type PlacementRule } from './base/placement.js';
 import {
   bytes,
   describeIssue,
+  type Fault,
   formatPath,
   meant,
   milliseconds,
@@ -19,11 +21,14 @@ import {
   wholeNumber,
 } from './base/schema.js';
 import { type Path, type Problem, YamlSource } from './base/yaml-source.js';
+import { COLOCATE_RULES_MAX, parsePattern } from './routing/colocate.js';
+import { RING_NODES_MAX, RING_WEIGHT_MAX } from './routing/ring.js';
+import { TWEMPROXY_NODES_MAX, TWEMPROXY_WEIGHT_MAX } from './routing/twemproxy-order.js';
 
 export interface NodeConfig extends NodeAddress {
   /** What the ring hashes and what errors and logs show; `host:port` unless given. Unique in its pool. */
   name: string;
-  /** Its share of the slots, relative to the other nodes'. A whole number, at least 1. */
+  /** Its share of the keys, relative to the other nodes'. A whole number, at least 1. */
   weight: number;
 }
 
@@ -36,9 +41,20 @@ export interface KeyspaceConfig {
   prefix: string;
   pool: string;
   mode: 'sharded';
+  placement: PlacementRule;
+}
+
+/** One door: where clients come in, and which keyspaces they then see. */
+export interface ServiceConfig {
+  name: string;
+  listen: readonly Endpoint[];
+  keyspaces: readonly KeyspaceConfig[];
 }
 
 export interface Config {
+  /** At least one; a `listen` and `keyspaces` at the top of the file are the short form of a service named main. */
+  services: readonly ServiceConfig[];
+  /** Of all services. */
   listen: readonly Endpoint[];
   /** Where the admin server listens, null for nowhere. */
   admin: Endpoint | null;
@@ -46,6 +62,7 @@ export interface Config {
   workers: number;
   transport: 'auto' | 'epoll' | 'node';
   pools: readonly PoolConfig[];
+  /** Of all services. */
   keyspaces: readonly KeyspaceConfig[];
   limits: Limits;
   log: { level: LogLevel; format: 'auto' | 'json' | 'pretty' };
@@ -58,8 +75,15 @@ export interface ConfigDefaults {
   workers: number;
 }
 
-/** Parses the text of a configuration file. `problems` are sorted by line, and there is at least one. */
-export function parseConfig(text: string, defaults: ConfigDefaults): { config: Config } | { problems: Problem[] } {
+/**
+ * Parses the text of a configuration file. `problems` are sorted by line, and there is at least one. A configuration `toServe`
+ * has nothing in it that the data plane does not do yet; one to plan with may.
+ */
+export function parseConfig(
+  text: string,
+  defaults: ConfigDefaults,
+  purpose: 'toServe' | 'toPlan' = 'toServe',
+): { config: Config } | { problems: Problem[] } {
   const source = new YamlSource(text);
   if (source.problems.length > 0) return { problems: [...source.problems] };
   const root = source.value ?? {};
@@ -67,6 +91,7 @@ export function parseConfig(text: string, defaults: ConfigDefaults): { config: C
   const problems = [
     ...(result.error?.issues.flatMap((issue) => describeIssue(source, FILE, issue)) ?? []),
     ...crossCheck(source, sections(root)),
+    ...(purpose === 'toServe' ? checkServed(source, sections(root)) : []),
   ];
   if (problems.length > 0 || !result.success) return { problems: problems.sort(byPlace) };
   return { config: deepFreeze(complete(result.data, defaults)) };
@@ -80,7 +105,8 @@ export function formatProblem(fileName: string, problem: Problem): string {
 const LISTEN_DEFAULT = '127.0.0.1:6380';
 const DRAIN_TIMEOUT_MS = 10_000;
 const WORKERS_MAX = 128;
-const WEIGHT_MAX = 100;
+/** The most that slots can be placed by; twemproxy's placements take more. */
+const SLOT_WEIGHT_MAX = 100;
 const DAY_MS = 86_400_000;
 
 const MEBI = 2 ** 20;
@@ -115,11 +141,11 @@ const LIMITS = {
 const NODE = z.preprocess(
   (input) => (typeof input === 'string' ? { url: input } : input),
   z.strictObject({
-    name: text('a name of 1 to 128 letters, digits and . _ : / [ ] -', (name) => {
-      return /^[\w.:/[\]-]{1,128}$/.test(name) ? name : null;
+    name: text('a name of 1 to 128 ASCII characters, none of them a space, a quote, @ or \\', (name) => {
+      return /^[!#-&(-?A-[\]-_a-~]{1,128}$/.test(name) ? name : null;
     }).optional(),
     url: text(NODE_FORMS, parseNodeAddress),
-    weight: wholeNumber(1, WEIGHT_MAX).default(1),
+    weight: wholeNumber(1, TWEMPROXY_WEIGHT_MAX).default(1),
   }),
 );
 
@@ -136,8 +162,21 @@ const KEYSPACES = z.array(
     }),
     pool: text('the name of a pool', (name) => name),
     mode: oneOf('sharded').default('sharded'),
+    placement: oneOf('slots', 'ketama', 'modula').default('slots'),
+    hash: oneOf(...HASH_NAMES).optional(),
+    hashTag: text('two characters, the one that opens a hash tag and the one that closes it: "{}"', (tag) => {
+      return /^[ -~]{2}$/.test(tag) ? tag : null;
+    }).optional(),
+    colocate: z
+      .array(text('a pattern such as "bull:{queue}:*"', parseColocate))
+      .max(COLOCATE_RULES_MAX, `at most ${COLOCATE_RULES_MAX} patterns`)
+      .optional(),
   }),
 );
+const SERVICE_NAME = text('a name of 1 to 64 letters, digits and . _ -', (name) => {
+  return /^[\w.-]{1,64}$/.test(name) ? name : null;
+});
+const SERVICES = z.array(z.strictObject({ name: SERVICE_NAME, listen: LISTEN, keyspaces: KEYSPACES.optional() }));
 const PARTIAL_LIMITS = z.strictObject(LIMITS).partial();
 
 const FILE = z.strictObject({
@@ -147,6 +186,7 @@ const FILE = z.strictObject({
   transport: oneOf('auto', 'epoll', 'node').default('auto'),
   pools: POOLS,
   keyspaces: KEYSPACES.optional(),
+  services: SERVICES.optional(),
   limits: PARTIAL_LIMITS.optional(),
   log: z
     .strictObject({
@@ -161,13 +201,18 @@ type File = z.infer<typeof FILE>;
 
 function complete(file: File, defaults: ConfigDefaults): Config {
   const pools = Object.entries(file.pools).map(([name, { nodes }]) => ({ name, nodes: nodes.map(completeNode) }));
+  const written = file.services ?? [{ name: 'main', listen: file.listen, keyspaces: file.keyspaces }];
+  const services = written.map(({ name, listen, keyspaces }) => {
+    return { name, listen, keyspaces: keyspaces?.map(completeKeyspace) ?? pools.map(onlyKeyspace) };
+  });
   return {
-    listen: file.listen,
+    services,
+    listen: services.flatMap(({ listen }) => listen),
     admin: file.admin ?? null,
     workers: file.workers ?? defaults.workers,
     transport: file.transport,
     pools,
-    keyspaces: file.keyspaces ?? pools.map(({ name }) => ({ prefix: '', pool: name, mode: 'sharded' })),
+    keyspaces: services.flatMap(({ keyspaces }) => keyspaces),
     limits: completeLimits(file.limits),
     log: file.log ?? { level: 'info', format: 'auto' },
     drainTimeoutMs: file.drainTimeout,
@@ -176,6 +221,22 @@ function complete(file: File, defaults: ConfigDefaults): Config {
 
 function completeNode({ name, url, weight }: z.infer<typeof NODE>): NodeConfig {
   return { name: name ?? formatEndpoint(url.address), weight, ...url };
+}
+
+/** A text that parses stays as it is: what it means is worked out where it is used. */
+function parseColocate(text: string): string | Fault {
+  const pattern = parsePattern(text);
+  return 'fault' in pattern ? pattern : text;
+}
+
+function completeKeyspace({ prefix, pool, mode, ...rest }: z.infer<typeof KEYSPACES>[number]): KeyspaceConfig {
+  const { placement: kind, hash = HASH_DEFAULT, hashTag = null, colocate = [] } = rest;
+  return { prefix, pool, mode, placement: kind === 'slots' ? { kind, colocate } : { kind, hash, hashTag } };
+}
+
+/** Where no keyspace is given there is one pool, and it has all keys. */
+function onlyKeyspace({ name }: PoolConfig): KeyspaceConfig {
+  return { prefix: '', pool: name, mode: 'sharded', placement: { kind: 'slots', colocate: [] } };
 }
 
 function completeLimits(limits: File['limits']): Limits {
@@ -188,6 +249,7 @@ interface Sections {
   listen: readonly Endpoint[] | undefined;
   pools: File['pools'] | undefined;
   keyspaces: File['keyspaces'];
+  services: File['services'];
   limits: File['limits'];
 }
 
@@ -197,6 +259,7 @@ function sections(root: unknown): Sections {
     listen: LISTEN.safeParse(raw['listen']).data,
     pools: POOLS.safeParse(raw['pools']).data,
     keyspaces: KEYSPACES.safeParse(raw['keyspaces']).data,
+    services: SERVICES.safeParse(raw['services']).data,
     limits: PARTIAL_LIMITS.safeParse(raw['limits']).data,
   };
 }
@@ -204,24 +267,63 @@ function sections(root: unknown): Sections {
 type Complain = (path: Path, text: string) => void;
 
 /** What no single value shows: names that lead nowhere, things given twice, bounds in the wrong order. */
-function crossCheck(source: YamlSource, { listen, pools, keyspaces, limits }: Sections): Problem[] {
+function crossCheck(source: YamlSource, { listen, pools, keyspaces, services, limits }: Sections): Problem[] {
   const problems: Problem[] = [];
   const complain: Complain = (path, text) => problems.push(source.problem(path, `${formatPath(path)}${text}`));
-  if (listen !== undefined) checkListen(listen, complain);
+  if (listen !== undefined) checkListen([{ path: ['listen'], listen }], complain);
+  if (services !== undefined) checkServices(source, services, complain);
   if (pools !== undefined) {
     if (Object.keys(pools).length === 0) complain(['pools'], ': expected at least one pool, found none');
     for (const [name, pool] of Object.entries(pools)) checkPool(name, pool.nodes.map(completeNode), complain);
-    const isGiven = source.valueAt(['keyspaces']) !== undefined;
-    if (keyspaces !== undefined || !isGiven) checkKeyspaces(keyspaces, Object.keys(pools), complain);
+    const lists = keyspaceLists(source, keyspaces, services);
+    for (const { path, keyspaces } of lists) checkKeyspaces(path, keyspaces, Object.keys(pools), complain);
+    checkWeights(
+      pools,
+      lists.flatMap(({ keyspaces }) => keyspaces ?? []),
+      complain,
+    );
   }
   checkLimits(completeLimits(limits), complain);
   return problems;
 }
 
-function checkListen(listen: readonly Endpoint[], complain: Complain): void {
-  if (listen.length === 0) complain(['listen'], ': expected at least one address, found none');
-  for (const [index, address] of duplicates(listen.map(formatEndpoint))) {
-    complain(['listen', index], `: ${address} is listed twice`);
+interface KeyspaceList {
+  path: Path;
+  /** Undefined where none are written, which is good if there is one pool. */
+  keyspaces: File['keyspaces'];
+}
+
+/** Every list of keyspaces of the file that is right in itself. */
+function keyspaceLists(source: YamlSource, keyspaces: File['keyspaces'], services: File['services']): KeyspaceList[] {
+  if (source.valueAt(['services']) !== undefined) {
+    return (services ?? []).map((service, index) => {
+      return { path: ['services', index, 'keyspaces'], keyspaces: service.keyspaces };
+    });
+  }
+  if (keyspaces === undefined && source.valueAt(['keyspaces']) !== undefined) return [];
+  return [{ path: ['keyspaces'], keyspaces }];
+}
+
+function checkServices(source: YamlSource, services: NonNullable<File['services']>, complain: Complain): void {
+  for (const key of ['listen', 'keyspaces']) {
+    if (source.valueAt([key]) !== undefined) complain([key], ': stands in each service where there are services');
+  }
+  if (services.length === 0) complain(['services'], ': expected at least one service, found none');
+  for (const [index, name] of duplicates(services.map(({ name }) => name))) {
+    complain(['services', index, 'name'], `: another service has the name ${name} too`);
+  }
+  const lists = services.map(({ listen }, index) => ({ path: ['services', index, 'listen'], listen }));
+  checkListen(lists, complain);
+}
+
+function checkListen(lists: readonly { path: Path; listen: readonly Endpoint[] }[], complain: Complain): void {
+  const seen = new Set<string>();
+  for (const { path, listen } of lists) {
+    if (listen.length === 0) complain(path, ': expected at least one address, found none');
+    for (const [index, address] of listen.map(formatEndpoint).entries()) {
+      if (seen.has(address)) complain([...path, index], `: ${address} is listed twice`);
+      seen.add(address);
+    }
   }
 }
 
@@ -235,17 +337,62 @@ function checkPool(pool: string, nodes: readonly NodeConfig[], complain: Complai
   }
 }
 
-function checkKeyspaces(keyspaces: File['keyspaces'], pools: readonly string[], complain: Complain): void {
+function checkKeyspaces(path: Path, keyspaces: File['keyspaces'], pools: readonly string[], complain: Complain): void {
   if (keyspaces === undefined && pools.length > 1) {
     const text = 'is missing, and there is more than one pool: say which has the keys';
-    complain(['keyspaces'], ` ${text} (${pools.join(', ')})`);
+    complain(path, ` ${text} (${pools.join(', ')})`);
   }
-  if (keyspaces?.length === 0) complain(['keyspaces'], ': expected one keyspace, found none');
-  for (const [index, { pool }] of (keyspaces ?? []).entries()) {
-    if (index > 0) complain(['keyspaces', index], ': only one keyspace is supported yet');
-    if (pools.includes(pool)) continue;
-    complain(['keyspaces', index, 'pool'], `: there is no pool ${show(pool)}${meant(pool, pools)}`);
+  if (keyspaces?.length === 0) complain(path, ': expected one keyspace, found none');
+  for (const [index, { pool, placement, hash, hashTag, colocate }] of (keyspaces ?? []).entries()) {
+    const place = [...path, index];
+    if (index > 0) complain(place, ': only one keyspace is supported yet');
+    if (!pools.includes(pool)) complain([...place, 'pool'], `: there is no pool ${show(pool)}${meant(pool, pools)}`);
+    if (placement === 'slots') {
+      const isFor = 'is for placement ketama and modula; slots are those of Redis Cluster';
+      if (hash !== undefined) complain([...place, 'hash'], `: ${isFor}`);
+      if (hashTag !== undefined) complain([...place, 'hashTag'], `: ${isFor}, with {} as its hash tag`);
+    } else if (colocate !== undefined) {
+      complain([...place, 'colocate'], `: is for placement slots; ${placement} places keys where twemproxy does`);
+    }
   }
+}
+
+/** What a ring or twemproxy's placements can be made of depends on which of them a pool's nodes are for. */
+function checkWeights(pools: File['pools'], keyspaces: NonNullable<File['keyspaces']>, complain: Complain): void {
+  for (const [name, { nodes }] of Object.entries(pools)) {
+    const own = keyspaces.filter(({ pool }) => pool === name).map(({ placement }) => placement);
+    const isTwemproxys = own.length > 0 && !own.includes('slots');
+    const total = nodes.reduce((sum, { weight }) => sum + weight, 0);
+    const [nodesMax, totalMax] = isTwemproxys
+      ? [TWEMPROXY_NODES_MAX, TWEMPROXY_WEIGHT_MAX]
+      : [RING_NODES_MAX, RING_WEIGHT_MAX];
+    const path = ['pools', name, 'nodes'];
+    if (nodes.length > nodesMax) complain(path, `: expected at most ${nodesMax} nodes, found ${nodes.length}`);
+    if (total > totalMax) complain(path, `: the weights add up to ${total}, above ${totalMax}`);
+    if (isTwemproxys) continue;
+    for (const [index, { weight }] of nodes.entries()) {
+      if (weight <= SLOT_WEIGHT_MAX) continue;
+      complain([...path, index, 'weight'], `: is above ${SLOT_WEIGHT_MAX}, the most for placement slots`);
+    }
+  }
+}
+
+/** What is right, and what the data plane does not do yet: it must not run and leave it out. */
+function checkServed(source: YamlSource, { keyspaces, services }: Sections): Problem[] {
+  const problems: Problem[] = [];
+  const refuse: Complain = (path, text) => {
+    problems.push(
+      source.problem(path, `${formatPath(path)}: ${text} not served yet (ringleader ring can plan with it)`),
+    );
+  };
+  for (const index of (services ?? []).keys()) if (index > 0) refuse(['services', index], 'a second service is');
+  for (const { path, keyspaces: list } of keyspaceLists(source, keyspaces, services)) {
+    for (const [index, { placement, colocate }] of (list ?? []).entries()) {
+      if (placement !== 'slots') refuse([...path, index, 'placement'], `${placement} is`);
+      if (colocate !== undefined && colocate.length > 0) refuse([...path, index, 'colocate'], 'colocate rules are');
+    }
+  }
+  return problems;
 }
 
 function checkLimits(limits: Limits, complain: Complain): void {

@@ -8,10 +8,11 @@ const RULES: Rules = {
   ranks: {
     base: 0,
     'messages.ts': 1,
-    'config.ts': 1,
     transport: 2,
     resp: 2,
     routing: 3,
+    // Knows what can be placed, and by which patterns.
+    'config.ts': 4,
     backend: 4,
     proxy: 5,
     control: 5,

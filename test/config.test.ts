@@ -4,6 +4,9 @@ import { type Config, formatProblem, parseConfig } from '../src/config.js';
 
 const DEFAULTS = { workers: 3 };
 const POOLS = 'pools: { main: { nodes: [redis://127.0.0.1:7001] } }';
+const SLOTS = { kind: 'slots', colocate: [] };
+/** The keyspace of a file that has none. */
+const ALL_KEYS = { prefix: '', pool: 'main', mode: 'sharded', placement: SLOTS };
 
 function configOf(text: string): Config {
   const result = parseConfig(text, DEFAULTS);
@@ -52,7 +55,8 @@ keyspaces:
         ],
       },
     ],
-    keyspaces: [{ prefix: '', pool: 'main', mode: 'sharded' }],
+    keyspaces: [ALL_KEYS],
+    services: [{ name: 'main', listen: [{ kind: 'tcp', host: '127.0.0.1', port: 6380 }], keyspaces: [ALL_KEYS] }],
     limits: DEFAULT_LIMITS,
     log: { level: 'info', format: 'auto' },
     drainTimeoutMs: 10_000,
@@ -64,7 +68,7 @@ t.test('a pool with a node is enough: the rest has defaults', async (t) => {
   t.same(config.listen, [{ kind: 'tcp', host: '127.0.0.1', port: 6380 }]);
   t.equal(config.admin, null);
   t.equal(config.workers, DEFAULTS.workers);
-  t.same(config.keyspaces, [{ prefix: '', pool: 'main', mode: 'sharded' }]);
+  t.same(config.keyspaces, [ALL_KEYS]);
 });
 
 t.test('JSON is taken as well, being YAML', async (t) => {
@@ -101,6 +105,61 @@ t.test('anchors and aliases work', async (t) => {
   t.same(pools[0]?.nodes, pools[1]?.nodes);
 });
 
+/** What `toPlan` takes, and the data plane not yet. */
+function planOf(text: string): Config {
+  const result = parseConfig(text, DEFAULTS, 'toPlan');
+  if ('config' in result) return result.config;
+  throw new Error(result.problems.map((problem) => formatProblem('test.yml', problem)).join('\n'));
+}
+
+t.test('keys are placed by slots, or as twemproxy places them', async (t) => {
+  const placementOf = (words: string) => {
+    return planOf(`${POOLS}\nkeyspaces: [{ prefix: "", pool: main${words} }]`).keyspaces[0]?.placement;
+  };
+  t.same(placementOf(''), SLOTS);
+  t.same(placementOf(', placement: slots, colocate: ["bull:{queue}:*", "{app}:*"]'), {
+    kind: 'slots',
+    colocate: ['bull:{queue}:*', '{app}:*'],
+  });
+  t.same(placementOf(', placement: ketama'), { kind: 'ketama', hash: 'fnv1a_64', hashTag: null });
+  t.same(placementOf(', placement: modula, hash: crc32a, hashTag: "{}"'), {
+    kind: 'modula',
+    hash: 'crc32a',
+    hashTag: '{}',
+  });
+});
+
+t.test('a name may be whatever twemproxy hashed, and a weight too', async (t) => {
+  const config = planOf(
+    `pools: { main: { nodes: [{ url: redis://h, name: "h#1;x=(2)", weight: 100000 }] } }
+keyspaces: [{ prefix: "", pool: main, placement: ketama }]`,
+  );
+  t.equal(config.pools[0]?.nodes[0]?.name, 'h#1;x=(2)');
+  t.equal(config.pools[0]?.nodes[0]?.weight, 100_000);
+});
+
+t.test('several services are doors to keyspaces of their own', async (t) => {
+  const config = planOf(`
+pools: { a: { nodes: [redis://h] }, b: { nodes: [redis://i] } }
+services:
+  - { name: one, listen: 127.0.0.1:1, keyspaces: [{ prefix: "", pool: a }] }
+  - { name: two, listen: [127.0.0.1:2, unix:/two], keyspaces: [{ prefix: "", pool: b, placement: modula }] }
+`);
+  t.same(
+    config.services.map(({ name, listen }) => [name, listen.length]),
+    [
+      ['one', 1],
+      ['two', 2],
+    ],
+  );
+  t.equal(config.listen.length, 3);
+  t.same(
+    config.keyspaces.map(({ pool }) => pool),
+    ['a', 'b'],
+  );
+  t.same(configOf(`${POOLS}\nservices: [{ name: x, listen: 127.0.0.1:1 }]`).services[0]?.keyspaces, [ALL_KEYS]);
+});
+
 t.test('the configuration is frozen to its leaves', async (t) => {
   const config = configOf(POOLS);
   t.throws(() => Object.assign(config, { workers: 9 }), TypeError);
@@ -135,7 +194,7 @@ const MISTAKES: [string, ...RegExp[]][] = [
   ],
   [
     'pools: { main: { nodes: [{ url: redis://h, weight: 0 }, { url: redis://i, weight: 1.5 }] } }',
-    /^1:52: pools.main.nodes\[0\].weight: expected a whole number from 1 to 100, found 0/,
+    /^1:52: pools.main.nodes\[0\].weight: expected a whole number from 1 to 16777216, found 0/,
     /^1:83: pools.main.nodes\[1\].weight: .*, found 1.5/,
   ],
   [
@@ -201,6 +260,86 @@ const MISTAKES: [string, ...RegExp[]][] = [
   [
     'pools: { a: { nodes: [redis://h] }, b: { nodes: [redis://i] } }',
     /^1:1: keyspaces is missing, and there is more than one pool: .*\(a, b\)/,
+  ],
+  // Where keys are placed.
+  [
+    `${POOLS}\nkeyspaces: [{ prefix: "", pool: main, placement: ketma }]`,
+    /^2:50: keyspaces\[0\].placement: expected slots \| ketama \| modula, found "ketma"/,
+  ],
+  [
+    `${POOLS}\nkeyspaces: [{ prefix: "", pool: main, placement: ketama }]`,
+    /^2:50: keyspaces\[0\].placement: ketama is not served yet/,
+  ],
+  [
+    `${POOLS}\nkeyspaces: [{ prefix: "", pool: main, placement: modula, hash: md4 }]`,
+    /^2:64: keyspaces\[0\].hash: expected one_at_a_time \| md5 \| .*, found "md4"/,
+  ],
+  [
+    `${POOLS}\nkeyspaces: [{ prefix: "", pool: main, hash: md5, hashTag: "{}" }]`,
+    /^2:45: keyspaces\[0\].hash: is for placement ketama and modula; slots are those of Redis Cluster/,
+    /^2:59: keyspaces\[0\].hashTag: is for placement ketama and modula; .*, with \{\} as its hash tag/,
+  ],
+  [
+    `${POOLS}\nkeyspaces: [{ prefix: "", pool: main, placement: ketama, hashTag: "{" }]`,
+    /^2:67: keyspaces\[0\].hashTag: expected two characters, .*, found "\{"/,
+  ],
+  [
+    `${POOLS}\nkeyspaces: [{ prefix: "", pool: main, placement: ketama, colocate: ["{a}:*"] }]`,
+    /^2:50: keyspaces\[0\].placement: ketama is not served yet/,
+    /^2:68: keyspaces\[0\].colocate: is for placement slots; ketama places keys where twemproxy does/,
+    /^2:68: keyspaces\[0\].colocate: colocate rules are not served yet/,
+  ],
+  [
+    `${POOLS}\nkeyspaces: [{ prefix: "", pool: main, colocate: ["bull:*", "a:{b}:*", 7] }]`,
+    /^2:50: keyspaces\[0\].colocate\[0\]: expected a pattern such as "bull:\{queue\}:\*", found no part in braces/,
+    /^2:71: keyspaces\[0\].colocate\[2\]: expected a pattern .*, found 7/,
+  ],
+  [
+    `${POOLS}\nkeyspaces: [{ prefix: "", pool: main, colocate: "bull:{queue}:*" }]`,
+    /^2:49: keyspaces\[0\].colocate: expected a list, found "bull:/,
+  ],
+  [
+    `${POOLS}\nkeyspaces: [{ prefix: "", pool: main, colocate: [${'"{a}:*",'.repeat(65)}] }]`,
+    /^2:49: keyspaces\[0\].colocate: expected at most 64 patterns, found a list/,
+  ],
+  [
+    'pools: { main: { nodes: [{ url: redis://h, weight: 101 }] } }',
+    /^1:52: pools.main.nodes\[0\].weight: is above 100, the most for placement slots/,
+  ],
+  [
+    `pools: { main: { nodes: [${Array.from({ length: 200 }, (_, i) => `{ url: "redis://h:${i + 1}", weight: 99 }`)}] } }`,
+    /^1:25: pools.main.nodes: the weights add up to 19800, above 16384/,
+  ],
+  // Services.
+  [`${POOLS}\nservices: []`, /^2:11: services: expected at least one service, found none/],
+  [`${POOLS}\nservices: [{ name: a }]`, /^2:12: services\[0\].listen\[0\] is missing: expected an address/],
+  [`${POOLS}\nservices: [{ listen: 127.0.0.1:1 }]`, /^2:12: services\[0\].name is missing: expected a name/],
+  [
+    `${POOLS}\nservices: [{ name: a, listn: 127.0.0.1:1, listen: 127.0.0.1:1 }]`,
+    /^2:23: unknown key "listn" in services\[0\]; did you mean listen\?/,
+  ],
+  [
+    `${POOLS}\nlisten: 127.0.0.1:1\nservices: [{ name: a, listen: 127.0.0.1:2 }]`,
+    /^2:9: listen: stands in each service where there are services/,
+  ],
+  [
+    `${POOLS}\nkeyspaces: [{ prefix: "", pool: main }]\nservices: [{ name: a, listen: 127.0.0.1:2 }]`,
+    /^2:12: keyspaces: stands in each service where there are services/,
+  ],
+  [
+    `${POOLS}\nservices: [{ name: a, listen: 127.0.0.1:1 }, { name: a, listen: 127.0.0.1:1 }]`,
+    /^2:46: services\[1\]: a second service is not served yet/,
+    /^2:54: services\[1\].name: another service has the name a too/,
+    /^2:65: services\[1\].listen\[0\]: 127.0.0.1:1 is listed twice/,
+  ],
+  [
+    `${POOLS}\nservices: [{ name: a, listen: 127.0.0.1:1, keyspaces: [{ prefix: "", pool: mian, placement: ketama }] }]`,
+    /^2:76: services\[0\].keyspaces\[0\].pool: there is no pool "mian"; did you mean main\?/,
+    /^2:93: services\[0\].keyspaces\[0\].placement: ketama is not served yet/,
+  ],
+  [
+    'pools: { a: { nodes: [redis://h] }, b: { nodes: [redis://i] } }\nservices: [{ name: a, listen: 127.0.0.1:1 }]',
+    /^2:12: services\[0\].keyspaces is missing, and there is more than one pool: .*\(a, b\)/,
   ],
   // What is not even YAML.
   ['pools: {', /^1:9: .*is missing|not closed/],

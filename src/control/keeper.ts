@@ -30,6 +30,9 @@ function remaps(before: Config, after: Config): string[] {
       found.push(`${name}: its keys had mode ${home.mode}, and would have ${keyspace.mode}`);
     if (home.pool !== keyspace.pool)
       found.push(`${name}: its keys are in pool ${home.pool}, and would be looked for in ${keyspace.pool}`);
+    // The rules hold nothing but words, in one order: equal rules are equal texts.
+    if (JSON.stringify(home.placement) !== JSON.stringify(keyspace.placement))
+      found.push(`${name}: its keys would be placed by other rules (placement, hash, hashTag or colocate)`);
   }
   for (const keyspace of before.keyspaces) {
     if (after.keyspaces.some(({ prefix }) => prefix === keyspace.prefix)) continue;

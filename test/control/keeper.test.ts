@@ -14,7 +14,7 @@ keyspaces:
 `;
 
 function config(text: string): Config {
-  const result = parseConfig(text, { workers: 2 });
+  const result = parseConfig(text, { workers: 2 }, 'toPlan');
   if ('config' in result) return result.config;
   throw new Error(JSON.stringify(result.problems));
 }
@@ -54,6 +54,20 @@ const CASES: { name: string; from: string; to: string; remaps: RegExp[]; restart
     from: 'keyspaces:\n  - { prefix: "", pool: main',
     to: '  other: { nodes: ["redis://127.0.0.1:7005"] }\nkeyspaces:\n  - { prefix: "", pool: other',
     remaps: [/keyspace "": its keys are in pool main, and would be looked for in other/],
+    restarts: [],
+  },
+  {
+    name: 'another placement of the keys',
+    from: 'mode: sharded',
+    to: 'mode: sharded, placement: ketama',
+    remaps: [/keyspace "": its keys would be placed by other rules/],
+    restarts: [],
+  },
+  {
+    name: 'a colocate rule',
+    from: 'mode: sharded',
+    to: 'mode: sharded, colocate: ["bull:{queue}:*"]',
+    remaps: [/keyspace "": its keys would be placed by other rules/],
     restarts: [],
   },
   { name: 'a limit', from: 'pools:', to: 'limits: { idleTimeoutMs: 5s }\npools:', remaps: [], restarts: [] },
