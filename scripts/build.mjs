@@ -46,11 +46,12 @@ function removeOrphans() {
   }
 }
 
-/** The folder and all that is in it, or nothing if it does not exist. */
+/** The folder and all that is in it but packages, or nothing if it does not exist. */
 function walk(folder) {
   if (!existsSync(folder)) return [];
   const paths = [folder];
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    if (entry.name === 'node_modules') continue;
     const path = join(folder, entry.name);
     if (entry.isDirectory()) paths.push(...walk(path));
     else paths.push(path);

@@ -14,14 +14,15 @@ import { ROOT } from './root.mjs';
 
 const NODE_MAJOR_MIN = 20;
 const LOCK = join(ROOT, '.setup.lock');
+const TEST_CLIENTS = join(ROOT, 'test', 'e2e', 'clients');
 
 /** Installs and builds what is missing or out of date. Throws a SetupError that says what to do when it cannot. */
 export async function setUp() {
   checkNode();
-  if (!packagesAreStale() && !buildIsStale()) return;
+  if (!packagesAreStale(ROOT) && !buildIsStale()) return;
   const release = await lock();
   try {
-    if (packagesAreStale()) installPackages();
+    if (packagesAreStale(ROOT)) installPackages(ROOT);
     if (buildIsStale()) {
       say('compiling');
       if (!build()) throw new SetupError('the sources do not compile; the compiler says why above');
@@ -29,6 +30,18 @@ export async function setUp() {
   } finally {
     release();
   }
+}
+
+/** Installs what only the end-to-end tests need: Redis clients, with a lock file of their own. Returns their folder. */
+export async function setUpTestClients() {
+  if (!packagesAreStale(TEST_CLIENTS)) return TEST_CLIENTS;
+  const release = await lock();
+  try {
+    if (packagesAreStale(TEST_CLIENTS)) installPackages(TEST_CLIENTS);
+  } finally {
+    release();
+  }
+  return TEST_CLIENTS;
 }
 
 /** One line about what is being done, on standard error: standard output belongs to the program. */
@@ -61,16 +74,16 @@ function checkNode() {
 }
 
 /** npm writes node_modules/.package-lock.json last, so its time is that of the last whole installation. */
-function packagesAreStale() {
-  const installed = join(ROOT, 'node_modules', '.package-lock.json');
+function packagesAreStale(folder) {
+  const installed = join(folder, 'node_modules', '.package-lock.json');
   if (!existsSync(installed)) return true;
-  return statSync(join(ROOT, 'package-lock.json')).mtimeMs > statSync(installed).mtimeMs;
+  return statSync(join(folder, 'package-lock.json')).mtimeMs > statSync(installed).mtimeMs;
 }
 
-function installPackages() {
-  say('installing packages (npm ci)');
+function installPackages(folder) {
+  say(`installing packages (npm ci${folder === ROOT ? '' : ` in ${folder}`})`);
   const options = {
-    cwd: ROOT,
+    cwd: folder,
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'pipe'],
     shell: process.platform === 'win32',

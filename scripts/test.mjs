@@ -10,11 +10,12 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { redisPrograms } from './redis.mjs';
 import { ROOT } from './root.mjs';
-import { orExit, setUp } from './setup.mjs';
+import { orExit, setUp, setUpTestClients } from './setup.mjs';
 
 await orExit(setUp);
-// Here rather than in the first test that needs it: a download does not belong in a test's time.
+// Here rather than in the first test that needs them: a download does not belong in a test's time.
 await orExit(redisPrograms);
+await orExit(setUpTestClients);
 // Needs installed packages.
 const { followTap } = await import('./test-results.mjs');
 
