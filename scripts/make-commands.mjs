@@ -165,6 +165,8 @@ function docsWords(spec) {
       return `split per shard, replies merged${remark}`;
     case 'all':
       return `goes to all shards, replies merged${remark}`;
+    case 'scan':
+      return `goes to one shard after the other: the cursor says to which${remark}`;
     case 'any':
       return `goes to any one node: all answer alike${remark}`;
     case 'local':

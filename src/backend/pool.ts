@@ -10,6 +10,8 @@ export class BackendPool {
   /** By node index. The hot path reads these arrays. */
   resp2: readonly Channel[];
   resp3: readonly Channel[];
+  /** By pool and name, those that were needed: see `urgent`. */
+  private urgents = new Map<string, Channel>();
   /** Channels of nodes that are no more, until what is in flight there has been answered. */
   private leaving: Channel[] = [];
   private readonly context: ChannelContext;
@@ -26,6 +28,20 @@ export class BackendPool {
     this.resp2 = this.successors(this.resp2, topology.nodes, 2);
     this.resp3 = this.successors(this.resp3, topology.nodes, 3);
     for (const channel of this.resp2) channel.open();
+    this.updateUrgents(topology.nodes);
+  }
+
+  /**
+   * Another way to that node, for what must not wait behind a script: a node reads nothing more from the connection that a
+   * long script came by.
+   */
+  urgent(node: NodeSnapshot): Channel {
+    let channel = this.urgents.get(nodeKey(node));
+    if (channel === undefined) {
+      channel = new Channel(this.context, node, 2);
+      this.urgents.set(nodeKey(node), channel);
+    }
+    return channel;
   }
 
   /** Connects to every node. */
@@ -70,6 +86,19 @@ export class BackendPool {
     return channels;
   }
 
+  private updateUrgents(nodes: readonly NodeSnapshot[]): void {
+    const before = this.urgents;
+    this.urgents = new Map();
+    for (const node of nodes) {
+      const channel = before.get(nodeKey(node));
+      if (channel === undefined) continue;
+      channel.reconfigure(node);
+      this.urgents.set(nodeKey(node), channel);
+      before.delete(nodeKey(node));
+    }
+    this.leaving.push(...before.values());
+  }
+
   private sweepLeaving(): void {
     for (const channel of this.leaving) {
       if (channel.isBusy) channel.sweep();
@@ -79,7 +108,7 @@ export class BackendPool {
   }
 
   private all(): Channel[] {
-    return [...this.resp2, ...this.resp3];
+    return [...this.resp2, ...this.resp3, ...this.urgents.values()];
   }
 }
 

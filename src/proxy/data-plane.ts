@@ -51,6 +51,7 @@ export class DataPlane {
       pool: this.pool,
       topology,
       counts,
+      random,
       now: () => transport.now,
       facts: () => ({ connectedClients: transport.totalSessions(), clientsMax: limits.clientsMax }),
     });

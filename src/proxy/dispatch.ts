@@ -3,7 +3,8 @@
  *
  *   one    the shard of its keys            split  one command a shard, replies merged
  *   all    every node, replies merged       any    the first node that is up
- *   local  answered here                    reject an error that says why
+ *   scan   one node after the other         local  answered here
+ *   reject an error that says why
  */
 
 import type { Channel } from '../backend/channel.js';
@@ -11,7 +12,7 @@ import type { PendingPool } from '../backend/pending.js';
 import type { BackendPool } from '../backend/pool.js';
 import { errorBytes, showBytes } from '../base/errors.js';
 import type { Counts } from '../base/metrics.js';
-import type { TopologySnapshot } from '../messages.js';
+import type { NodeSnapshot, TopologySnapshot } from '../messages.js';
 import { refusedForm } from '../resp/command-forms.js';
 import { findKeys, KeyList } from '../resp/command-keys.js';
 import {
@@ -30,7 +31,9 @@ import type { Arena } from '../transport/arena.js';
 import { InfoPolicy, type ProxyFacts } from './introspection.js';
 import { answerLocally, type LocalContext } from './local.js';
 import { type Merge, MergePool } from './merge.js';
+import { DBSIZE, RandomKeyPolicy } from './random-key.js';
 import { type ResponsePolicy, responsePolicy } from './response-policy.js';
+import { Scan } from './scan.js';
 import { type Session, SessionError } from './session.js';
 import { Splitter } from './split.js';
 
@@ -44,6 +47,8 @@ export interface DispatchContext {
   pool: BackendPool;
   topology: TopologySnapshot;
   counts: Counts;
+  /** A number in [0, 1). */
+  random: () => number;
   now: () => number;
   facts: () => ProxyFacts;
 }
@@ -57,6 +62,8 @@ export class Dispatcher {
   private topology: TopologySnapshot;
   private slotOwners: Uint16Array;
   private splitter: Splitter;
+  private scan: Scan;
+  private readonly randomKey: RandomKeyPolicy;
   private readonly merges: MergePool;
   private readonly keys = new KeyList();
   private keyOwners = new Int32Array(64);
@@ -74,6 +81,8 @@ export class Dispatcher {
     this.slotOwners = context.topology.slotOwners;
     this.merges = new MergePool(context.arena, context.pendings);
     this.splitter = new Splitter(context.arena, context.reader, context.topology.nodes.length);
+    this.scan = new Scan(context.topology.nodes);
+    this.randomKey = new RandomKeyPolicy(context.random);
     this.localContext = {
       reader: context.reader,
       bytes: context.arena.bytes,
@@ -134,7 +143,11 @@ export class Dispatcher {
         this.sendSplit(session, spec, start, end);
         return true;
       case 'all':
-        this.sendToAll(session, spec, start, end);
+        if (spec.name === 'randomkey') this.sendRandomKey(session, start, end);
+        else this.sendToAll(session, spec, start, end);
+        return true;
+      case 'scan':
+        this.sendScan(session, spec, start, end);
         return true;
       case 'any':
         this.forward(session, this.anyNode(session), spec.write, start, end);
@@ -152,6 +165,7 @@ export class Dispatcher {
     this.topology = topology;
     this.slotOwners = topology.slotOwners;
     this.splitter = new Splitter(this.context.arena, this.reader, topology.nodes.length);
+    this.scan = new Scan(topology.nodes);
     // A round that begun under the old one asked the old nodes.
     this.shared.clear();
   }
@@ -226,8 +240,7 @@ export class Dispatcher {
       },
     );
     if (wasBuilt) return;
-    const refusal = errorBytes('OVERLOADED', 'no buffer memory is left to split this command; it was not sent');
-    for (let part = 0; part < splitter.nodes.length; part++) merge.onFailure(merge.partPending(part), refusal);
+    this.failForMemory(merge);
   }
 
   /** The same frame to every node. INFO requests of which nothing was sent yet share one round. */
@@ -247,10 +260,70 @@ export class Dispatcher {
     if (isInfo) this.shared.set(key, merge);
     const { nodes } = this.topology;
     const parts = nodes.map((node) => merge.addPart(node.name, this.context.now(), spec.write));
-    for (const [node, part] of parts.entries()) {
-      const refusal = this.channel(session, node).send(part, start, end);
+    const isUrgent = spec.responsePolicy === 'one_succeeded';
+    for (const [index, part] of parts.entries()) {
+      const channel = isUrgent ? this.pool.urgent(nodes[index] as NodeSnapshot) : this.channel(session, index);
+      const refusal = channel.send(part, start, end);
       if (refusal !== null) merge.onFailure(part, refusal);
     }
+  }
+
+  private sendRandomKey(session: Session, start: number, end: number): void {
+    const { arena, now } = this.context;
+    const { nodes } = this.topology;
+    const merge = this.beginMerge(session, end - start, this.randomKey, false);
+    const parts = nodes.map(
+      ({ name }) => [merge.addPart(name, now(), false), merge.addPart(name, now(), false)] as const,
+    );
+    const block = arena.allocate(DBSIZE.length);
+    if (block < 0) {
+      this.failForMemory(merge);
+      return;
+    }
+    arena.bytes.set(DBSIZE, block);
+    for (const [node, [size, key]] of parts.entries()) {
+      const channel = this.channel(session, node);
+      for (const [part, from, to] of [[size, block, block + DBSIZE.length] as const, [key, start, end] as const]) {
+        const refusal = channel.send(part, from, to);
+        if (refusal !== null) merge.onFailure(part, refusal);
+      }
+    }
+    arena.settle();
+    arena.release(block, DBSIZE.length);
+  }
+
+  /** `SCAN cursor …`: to the node of the cursor, with the node's own cursor in its place. */
+  private sendScan(session: Session, spec: CommandSpec, start: number, end: number): void {
+    const { arena } = this.context;
+    const { argumentStart, argumentEnd, argumentCount } = this.reader;
+    const cursor = this.bytes.subarray(argumentStart[1] as number, argumentEnd[1] as number);
+    const page = this.scan.page(Buffer.from(cursor).toString('latin1'));
+    if (page instanceof Uint8Array) {
+      session.reply(page);
+      return;
+    }
+    const merge = this.beginMerge(session, end - start, page.policy, false);
+    const part = merge.addPart(this.nodeName(page.node), this.context.now(), spec.write);
+    const head = Buffer.from(`*${argumentCount}\r\n$4\r\nSCAN\r\n$${page.cursor.length}\r\n${page.cursor}\r\n`);
+    const restStart = (argumentEnd[1] as number) + 2;
+    const frameBytes = head.length + end - restStart;
+    const block = arena.allocate(frameBytes);
+    if (block < 0) {
+      this.failForMemory(merge);
+      return;
+    }
+    arena.bytes.set(head, block);
+    arena.bytes.copyWithin(block + head.length, restStart, end);
+    const refusal = this.channel(session, page.node).send(part, block, block + frameBytes);
+    if (refusal !== null) merge.onFailure(part, refusal);
+    arena.settle();
+    arena.release(block, frameBytes);
+  }
+
+  /** There is no room for the frames of the parts of `merge`, none of which was sent. */
+  private failForMemory(merge: Merge): void {
+    const refusal = errorBytes('OVERLOADED', 'no buffer memory is left for the parts of this command; it was not sent');
+    for (let part = merge.partCount - 1; part >= 0; part--) merge.onFailure(merge.partPending(part), refusal);
   }
 
   private beginMerge(session: Session, requestBytes: number, policy: ResponsePolicy, isShared: boolean): Merge {

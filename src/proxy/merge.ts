@@ -247,7 +247,8 @@ export class Merge implements ReplyOwner, ReplySource, Parts {
     const frame = bytes.slice(part.start, part.start + part.bytes);
     if (this.isSaidByAll(frame)) return frame;
     const text = new TextDecoder().decode(frame.subarray(1, -2));
-    return errorReply(`${text} (from node ${part.nodeName}; ${this.partCount - 1} other shards were asked too)`);
+    const nodes = new Set(this.parts.slice(0, this.partCount).map(({ nodeName }) => nodeName));
+    return errorReply(`${text} (from node ${part.nodeName}; ${nodes.size - 1} other shards were asked too)`);
   }
 
   private isSaidByAll(frame: Uint8Array): boolean {

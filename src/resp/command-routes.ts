@@ -12,6 +12,8 @@ export type Route =
   | 'all'
   /** To any one node, since all nodes answer alike. */
   | 'any'
+  /** To one shard after the other: the cursor says to which. */
+  | 'scan'
   /** Answered by the proxy itself. */
   | 'local'
   /** Answered with an error that gives the reason. */
@@ -37,7 +39,6 @@ const MULTI_SHARD = 'not atomic when the keys lie on several shards';
 const SCRIPT = 'a script that touches keys it does not name sees only those of its own shard';
 
 const BLOCKING = 'commands that block are still to come';
-const ALL_KEYS = 'commands over the keys of all shards are still to come';
 const MERGED = 'one answer from several nodes is still to come';
 const EVERYWHERE = 'it would have to hold on every node, which is still to come';
 const PUBSUB = 'Pub/Sub is still to come';
@@ -52,7 +53,10 @@ const NO_CLUSTER = 'ERR This instance has cluster support disabled';
 const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ...rules('split', MULTI_SHARD, 'mset del unlink'),
   ...rules('split', '', 'mget exists touch'),
-  ...rules('all', '', 'dbsize flushall flushdb info'),
+  ...rules('all', '', 'dbsize flushall flushdb info keys script|exists script|flush script|load'),
+  ...rules('all', 'any key of any shard is as likely as on one Redis', 'randomkey'),
+  ...rules('all', 'killed wherever one runs', 'script|kill'),
+  ...rules('scan', 'a cursor from before nodes were added or taken out is refused as invalid', 'scan'),
 
   ...rules('any', '', 'command command|count command|docs command|getkeys command|getkeysandflags command|info'),
   ...rules('any', '', 'command|list command|help config|get config|help lolwut'),
@@ -76,8 +80,6 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ...rejects(TRANSACTION, 'multi exec discard watch unwatch'),
   ...rejects(PUBSUB, 'subscribe unsubscribe psubscribe punsubscribe ssubscribe sunsubscribe publish spublish'),
   ...rejects(PUBSUB, 'pubsub|channels pubsub|numpat pubsub|numsub pubsub|shardchannels pubsub|shardnumsub'),
-  ...rejects(ALL_KEYS, 'scan keys randomkey'),
-  ...rejects(EVERYWHERE, 'script|debug script|exists script|flush script|kill script|load'),
   ...rejects(EVERYWHERE, 'function|delete function|dump function|flush function|kill function|list function|load'),
   ...rejects(EVERYWHERE, 'function|restore function|stats config|set config|resetstat config|rewrite'),
   ...rejects(CONNECTION, 'reset client|caching client|getredir client|kill client|list client|no-evict client|pause'),
@@ -88,7 +90,10 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ...rejects(MERGED, 'memory|malloc-stats memory|purge memory|stats latency|doctor latency|graph latency|histogram'),
   ...rejects(MERGED, 'latency|history latency|latest latency|reset'),
   ...rejects(ONE_NODE, 'shutdown replicaof slaveof failover debug save bgsave bgrewriteaof sync psync replconf'),
-  ...rejects(ONE_NODE, 'module|list module|load module|loadex module|unload pfdebug pfselftest restore-asking'),
+  ...rejects(
+    ONE_NODE,
+    'script|debug module|list module|load module|loadex module|unload pfdebug pfselftest restore-asking',
+  ),
   ...rejects('it would take keys away from where the proxy looks for them', 'migrate'),
   ...rejects(DATABASE, 'move swapdb'),
 

@@ -6,6 +6,9 @@ import { COMMAND_FLAG, type CommandSpec, type KeyBegin, type KeyFind, type KeySp
 /** Commands of later versions that clients send unasked, and that the proxy answers itself. */
 const LATER_DATA = 'client|setinfo; 4; loading noscript stale; connection slow;;;; connection; 7.2.0';
 
+/** Not writes to Redis, but they change what a node holds or does: if one is lost, nobody may say that it had no effect. */
+const SCRIPT_WRITES: ReadonlySet<string> = new Set(['script|flush', 'script|kill', 'script|load']);
+
 /** All commands and subcommands, sorted by name, each at its `index`. */
 export function makeCommands(): readonly CommandSpec[] {
   const commands = parseCommands(`${COMMAND_DATA.trim()}\n${LATER_DATA}`);
@@ -58,7 +61,10 @@ function parseCommand(
     name,
     arity: Number(arity),
     flags,
-    write: (flags & COMMAND_FLAG.write) !== 0 || (group === 'scripting' && keys !== 'none' && !readonly),
+    write:
+      (flags & COMMAND_FLAG.write) !== 0 ||
+      (group === 'scripting' && keys !== 'none' && !readonly) ||
+      SCRIPT_WRITES.has(name),
     readonly,
     blocking: (flags & COMMAND_FLAG.blocking) !== 0,
     firstKey: keys === 'single' ? rangeFirst : 0,

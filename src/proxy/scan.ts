@@ -1,0 +1,134 @@
+/**
+ * SCAN over all shards, one after the other: the cursor that a client sees says where it is on which node.
+ *
+ *   0 -> node a from 0 ... its last page -> node b from 0 ... its last page -> 0
+ *   cursor = (node's own cursor * nodes + node's place) * TAGS + tag
+ *
+ * So each node is walked as its own SCAN walks it, with Redis's promises, and no proxy remembers anything: the next page may
+ * be asked of another proxy of the fleet. For that, nodes are in the order of their names, whatever the configuration's.
+ *
+ * The tag is made of the nodes' names. A cursor from before a node was added or taken out would silently leave out keys: it
+ * has another tag (but for one in 4,095) and is refused, as `-ERR invalid cursor` with the reason.
+ *
+ * A node's cursor is below the size of its table, rounded up to a power of two: with 2^31 keys a node and 100 nodes the
+ * whole is below 2^50, so that it is exact even where a client reads it as a double.
+ */
+import { createHash } from 'node:crypto';
+import { errorBytes } from '../base/errors.js';
+import type { NodeSnapshot } from '../messages.js';
+import { skipValue, TYPE } from '../resp/frame.js';
+import { arrayHeader, bulkReply, errorReply, parseInteger } from '../resp/reply.js';
+import type { Output } from '../transport/output.js';
+import { type Part, type Parts, type ResponsePolicy, unexpectedReply } from './response-policy.js';
+
+const TAGS = 4096n;
+const CURSOR_MAX = 2n ** 64n - 1n;
+const INVALID_CURSOR = errorReply('ERR invalid cursor');
+const STALE_CURSOR = errorReply(
+  'ERR invalid cursor: it is of a scan over other nodes than there are; begin again with 0',
+);
+
+/** One page to be asked for. */
+export interface Page {
+  /** Index of the node in the topology, and the cursor to ask it with. */
+  node: number;
+  cursor: string;
+  /** Makes the client's reply of the node's. */
+  policy: ResponsePolicy;
+}
+
+/** The walk over the nodes of one topology. */
+export class Scan {
+  /** Indices of the nodes, in the order of the walk. */
+  private readonly order: readonly number[];
+  private readonly policies: readonly ResponsePolicy[];
+  private readonly tag: bigint;
+
+  constructor(nodes: readonly NodeSnapshot[]) {
+    const names = nodes.map((node) => `${node.pool}/${node.name}`);
+    this.order = nodes.map((_, index) => index).sort((a, b) => ((names[a] as string) < (names[b] as string) ? -1 : 1));
+    this.policies = this.order.map((_, place) => new PagePolicy(this, place));
+    const digest = createHash('sha256').update(JSON.stringify([...names].sort()));
+    // Never 0, so that only the first cursor and the last are 0.
+    this.tag = 1n + (BigInt(digest.digest().readUInt32BE()) % (TAGS - 1n));
+  }
+
+  /** What a client's cursor asks for, or the error for one that asks for nothing. `text` is one character a byte. */
+  page(text: string): Page | Uint8Array {
+    const value = parseCursor(text);
+    if (value === null) return INVALID_CURSOR;
+    // A single node's cursors are left as they are.
+    if (this.order.length === 1) return this.pageAt(0, value);
+    if (value === 0n) return this.pageAt(0, 0n);
+    if (value % TAGS !== this.tag) return STALE_CURSOR;
+    const [nodes, rest] = [BigInt(this.order.length), value / TAGS];
+    return this.pageAt(Number(rest % nodes), rest / nodes);
+  }
+
+  /** The client's cursor after a page of the node at `place` that ended with `cursor`; null when 64 bits cannot hold it. */
+  next(place: number, cursor: bigint): bigint | null {
+    const nodes = BigInt(this.order.length);
+    if (nodes === 1n) return cursor;
+    const [nextPlace, nextCursor] = cursor === 0n ? [place + 1, 0n] : [place, cursor];
+    if (nextPlace === this.order.length) return 0n;
+    const next = (nextCursor * nodes + BigInt(nextPlace)) * TAGS + this.tag;
+    return next > CURSOR_MAX ? null : next;
+  }
+
+  private pageAt(place: number, cursor: bigint): Page {
+    const node = this.order[place] as number;
+    return { node, cursor: String(cursor), policy: this.policies[place] as ResponsePolicy };
+  }
+}
+
+/** The reply of the node at `place`, with the client's cursor in place of its own. */
+class PagePolicy implements ResponsePolicy {
+  readonly needsOne = false;
+  private readonly scan: Scan;
+  private readonly place: number;
+
+  constructor(scan: Scan, place: number) {
+    this.scan = scan;
+    this.place = place;
+  }
+
+  fits(bytes: Uint8Array, { start }: Part): boolean {
+    const cursor = lineEnd(bytes, start);
+    return bytes[start] === TYPE.array && parseInteger(bytes, start, cursor) === 2 && bytes[cursor] === TYPE.bulk;
+  }
+
+  write(parts: Parts, output: Output): void {
+    const { bytes } = parts;
+    const part = parts.part(0);
+    const cursorStart = lineEnd(bytes, part.start);
+    const cursorEnd = skipValue(bytes, cursorStart);
+    const text = Buffer.from(bytes.subarray(lineEnd(bytes, cursorStart), cursorEnd - 2)).toString('latin1');
+    const cursor = parseCursor(text);
+    if (cursor === null) {
+      output.appendBytes(unexpectedReply(bytes, part));
+      return;
+    }
+    const next = this.scan.next(this.place, cursor);
+    if (next === null) {
+      const reason = `its SCAN cursor ${text} leaves no room for the number of the node`;
+      output.appendBytes(errorBytes('ERR', `node ${part.nodeName}: ${reason}`));
+      return;
+    }
+    output.appendBytes(arrayHeader(2));
+    output.appendBytes(bulkReply(String(next)));
+    output.appendNow(cursorEnd, part.start + part.bytes);
+  }
+}
+
+/** As Redis reads a cursor (C's strtoul): null for what it calls invalid. A negative one counts down from 2^64. */
+function parseCursor(text: string): bigint | null {
+  const [, sign, digits] = /^([+-]?)(\d*)(?:\0|$)/.exec(text) ?? [];
+  if (digits === undefined || (digits === '' && sign !== '')) return null;
+  const value = BigInt(digits);
+  if (value > CURSOR_MAX) return null;
+  return sign === '-' ? BigInt.asUintN(64, -value) : value;
+}
+
+function lineEnd(bytes: Uint8Array, start: number): number {
+  return bytes.indexOf(0x0a, start) + 1;
+}

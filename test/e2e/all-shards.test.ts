@@ -1,0 +1,244 @@
+/** KEYS, RANDOMKEY, SCAN and SCRIPT over three real servers, next to one Redis that has the same keys. */
+import t, { type Test } from 'tap';
+import { type Deployment, deploy } from '../help/deployment.js';
+import { RedisServer } from '../help/redis-server.js';
+import { RespClient } from '../help/resp-client.js';
+
+async function connect(t: Test, port: number): Promise<RespClient> {
+  const client = await RespClient.connect(port);
+  t.teardown(() => client.close());
+  return client;
+}
+
+/** The proxy, and one Redis to compare it with. */
+async function setUp(t: Test): Promise<{ deployment: Deployment; ours: RespClient; theirs: RespClient }> {
+  const deployment = await deploy(t);
+  const single = await RedisServer.start();
+  t.teardown(() => single.stop());
+  return { deployment, ours: await connect(t, deployment.port), theirs: await connect(t, single.port) };
+}
+
+async function text(client: RespClient, ...words: string[]): Promise<string> {
+  return (await client.raw(...words)).toString('latin1');
+}
+
+async function keys(client: RespClient, pattern: string): Promise<string[]> {
+  return [...((await client.command('KEYS', pattern)) as readonly string[])].sort();
+}
+
+/** A cursor, and keys. */
+type Page = readonly [string, readonly string[]];
+
+/** All keys that a whole SCAN finds, each as often as it came. */
+async function scan(client: RespClient, ...options: string[]): Promise<string[]> {
+  const found: string[] = [];
+  let cursor = '0';
+  do {
+    const [next, page] = (await client.command('SCAN', cursor, ...options)) as unknown as Page;
+    found.push(...page);
+    cursor = next;
+  } while (cursor !== '0');
+  return found.sort();
+}
+
+const WRITERS: ((key: string) => string[])[] = [
+  (key) => ['SET', key, 'x'],
+  (key) => ['HSET', key, 'f', 'v'],
+  (key) => ['RPUSH', key, 'x'],
+];
+
+/** Writes keys of three types to both; returns them sorted. */
+async function fill(clients: readonly RespClient[], count: number): Promise<string[]> {
+  const names = Array.from({ length: count }, (_, n) => `${n % 2 === 0 ? 'even' : 'odd'}:${n}`);
+  for (const client of clients) {
+    for (const [n, name] of names.entries()) {
+      const reply = client.raw(...(WRITERS[n % WRITERS.length] as (key: string) => string[])(name));
+      if (n % 500 === 499 || n === count - 1) await reply;
+    }
+  }
+  return names.sort();
+}
+
+t.test('KEYS and SCAN find every key of all shards once, in RESP2 and RESP3', async (t) => {
+  const { ours, theirs } = await setUp(t);
+  const names = await fill([ours, theirs], 3_000);
+  for (const protocol of ['2', '3']) {
+    await ours.raw('HELLO', protocol);
+    t.same(await keys(ours, '*'), names);
+    t.same(await keys(ours, 'odd:1*'), await keys(theirs, 'odd:1*'));
+    t.same(await keys(ours, 'nothing*'), []);
+    t.same(await scan(ours), names, 'with the smallest pages');
+    t.same(await scan(ours, 'COUNT', '1000'), names);
+    t.same(await scan(ours, 'MATCH', 'even:*', 'COUNT', '77'), await scan(theirs, 'MATCH', 'even:*'));
+    t.same(await scan(ours, 'TYPE', 'hash', 'COUNT', '100'), await scan(theirs, 'TYPE', 'hash'));
+  }
+});
+
+t.test('several SCANs at once, by several clients, do not disturb each other', async (t) => {
+  const { deployment, ours } = await setUp(t);
+  const names = await fill([ours], 1_000);
+  const clients = await Promise.all(Array.from({ length: 8 }, () => connect(t, deployment.port)));
+  const found = await Promise.all(clients.map((client, index) => scan(client, 'COUNT', String(7 + index * 10))));
+  for (const own of found) t.same(own, names);
+});
+
+t.test('what is there from the beginning to the end is found, whatever comes and goes meanwhile', async (t) => {
+  const { deployment, ours } = await setUp(t);
+  const names = await fill([ours], 2_000);
+  const busy = await connect(t, deployment.port);
+  let isDone = false;
+  const churn = (async () => {
+    for (let n = 0; !isDone; n++) {
+      await busy.raw('SET', `passing:${n % 5_000}`, 'x');
+      if (n % 3 === 0) await busy.raw('DEL', `passing:${(n * 7) % 5_000}`);
+    }
+  })();
+  const found = new Set(await scan(ours, 'COUNT', '5'));
+  isDone = true;
+  await churn;
+  t.same(
+    names.filter((name) => !found.has(name)),
+    [],
+  );
+});
+
+t.test('errors are those of one Redis, byte for byte', async (t) => {
+  const { ours, theirs } = await setUp(t);
+  for (const words of [
+    ['SCAN'],
+    ['SCAN', 'x'],
+    ['SCAN', '18446744073709551616'],
+    ['SCAN', 'x', 'NONSENSE'],
+    ['SCAN', '0', 'COUNT', '0'],
+    ['SCAN', '0', 'COUNT', 'x'],
+    ['SCAN', '0', 'NONSENSE'],
+    ['SCAN', '0', 'MATCH'],
+    ['KEYS'],
+    ['KEYS', '*'],
+    ['KEYS', 'a', 'b'],
+    ['RANDOMKEY'],
+    ['RANDOMKEY', 'x'],
+    ['SCRIPT', 'LOAD', 'return 1'],
+    ['SCRIPT', 'LOAD', 'return ('],
+    ['SCRIPT', 'LOAD'],
+    ['SCRIPT', 'EXISTS', 'e0e1f9fabfc9d4800c877a703b823ac0578ff8db', 'x', 'E0E1F9FABFC9D4800C877A703B823AC0578FF8DB'],
+    ['SCRIPT', 'EXISTS'],
+    ['EVALSHA', 'e0e1f9fabfc9d4800c877a703b823ac0578ff8db', '0'],
+    ['SCRIPT', 'FLUSH', 'NONSENSE'],
+    ['SCRIPT', 'FLUSH', 'ASYNC'],
+    ['SCRIPT', 'EXISTS', 'e0e1f9fabfc9d4800c877a703b823ac0578ff8db'],
+    ['EVALSHA', 'e0e1f9fabfc9d4800c877a703b823ac0578ff8db', '0'],
+    ['SCRIPT', 'FLUSH', 'SYNC'],
+    ['SCRIPT', 'KILL'],
+    ['SCRIPT', 'KILL', 'x'],
+    ['SCRIPT', 'NONSENSE'],
+    ['FLUSHALL', 'NONSENSE'],
+  ]) {
+    t.equal(await text(ours, ...words), await text(theirs, ...words), words.join(' '));
+  }
+});
+
+t.test('RANDOMKEY draws from all shards, by how many keys they have', async (t) => {
+  const { deployment, ours } = await setUp(t);
+  const only = deployment.key(1, 'only');
+  await ours.raw('SET', only, 'x');
+  for (let n = 0; n < 20; n++) t.equal(await text(ours, 'RANDOMKEY'), `$${only.length}\r\n${only}\r\n`);
+  for (let n = 0; n < 299; n++) await ours.raw('SET', deployment.key(n % 3 === 0 ? 0 : 2, `k${n}`), 'x');
+  const drawn = [0, 0, 0];
+  for (let n = 0; n < 2_000; n++) {
+    const node = deployment.nodeOf(String(await ours.command('RANDOMKEY')));
+    drawn[node] = (drawn[node] as number) + 1;
+  }
+  // 100, 1 and 199 of 300 keys: the bounds are eight standard deviations away.
+  const [first, second, third] = drawn as [number, number, number];
+  t.ok(first > 500 && first < 840, `${first}`);
+  t.ok(second < 30, `${second}`);
+  t.ok(third > 1150 && third < 1500, `${third}`);
+});
+
+t.test('a script that was loaded runs on every shard, until all have forgotten it', async (t) => {
+  const { deployment, ours } = await setUp(t);
+  const sha = String(await ours.command('SCRIPT', 'LOAD', 'return redis.call("get", KEYS[1])'));
+  for (const node of [0, 1, 2]) {
+    const key = deployment.key(node);
+    await ours.raw('SET', key, `on ${node}`);
+    t.equal(String(await ours.command('EVALSHA', sha, '1', key)), `on ${node}`);
+  }
+  t.equal(await text(ours, 'SCRIPT', 'EXISTS', sha), '*1\r\n:1\r\n');
+  const direct = await connect(t, deployment.servers[1]?.port as number);
+  await direct.raw('SCRIPT', 'FLUSH');
+  t.equal(await text(ours, 'SCRIPT', 'EXISTS', sha), '*1\r\n:0\r\n', 'one node that has lost it is enough');
+  t.equal(await text(ours, 'SCRIPT', 'FLUSH'), '+OK\r\n');
+  for (const server of deployment.servers) {
+    t.equal(await text(await connect(t, server.port), 'SCRIPT', 'EXISTS', sha), '*1\r\n:0\r\n');
+  }
+});
+
+t.test('SCRIPT KILL ends a script that runs on some shard', async (t) => {
+  const deployment = await deploy(t, { redis: { args: ['--busy-reply-threshold', '50'] } });
+  const [runner, killer] = [await connect(t, deployment.port), await connect(t, deployment.port)];
+  const direct = await connect(t, deployment.servers[2]?.port as number);
+  runner.send(`EVAL "while true do end" 1 ${deployment.key(2)}\r\n`);
+  while ((await text(direct, 'PING')) === '+PONG\r\n') {
+    // Until the node says that it is busy.
+  }
+  t.equal(await text(killer, 'SCRIPT', 'KILL'), '+OK\r\n');
+  t.match((await runner.next()).toString(), /^-ERR Error running script.*killed by user|^-ERR .*Script killed by user/);
+  t.equal(await text(killer, 'SET', deployment.key(2), 'x'), '+OK\r\n', 'the shard serves again');
+  t.equal(await text(killer, 'SCRIPT', 'KILL'), '-NOTBUSY No scripts in execution right now.\r\n');
+});
+
+t.test('SCRIPT KILL does not end a script that has written', async (t) => {
+  const deployment = await deploy(t, { redis: { args: ['--busy-reply-threshold', '50'] } });
+  const [runner, killer] = [await connect(t, deployment.port), await connect(t, deployment.port)];
+  const direct = await connect(t, deployment.servers[0]?.port as number);
+  const key = deployment.key(0);
+  runner.send(`EVAL "redis.call('set', KEYS[1], 'x') while true do end" 1 ${key}\r\n`);
+  while ((await text(direct, 'PING')) === '+PONG\r\n') {
+    // Until the node says that it is busy.
+  }
+  const reply = await text(killer, 'SCRIPT', 'KILL');
+  t.match(reply, /^-UNKILLABLE Sorry the script already executed write commands.* \(from node a; 2 other shards/);
+});
+
+t.test('with a node down, KEYS, RANDOMKEY and SCRIPT LOAD name it, and SCAN does when it comes there', async (t) => {
+  const { deployment, ours } = await setUp(t);
+  const names = await fill([ours], 100);
+  await deployment.servers[1]?.kill9();
+  const down = await deployment.proxy.waitForLog('node-down', (line) => line['node'] === 'b');
+  for (const words of [['KEYS', '*'], ['RANDOMKEY'], ['DBSIZE']]) {
+    t.match(await text(ours, ...words), /^-NODEDOWN node b /, words.join(' '));
+  }
+  t.match(
+    await text(ours, 'SCRIPT', 'LOAD', 'return 1'),
+    /^-UNKNOWN node b .* other shards have carried out their part/,
+  );
+  const found: string[] = [];
+  let cursor = '0';
+  for (;;) {
+    const reply = await ours.command('SCAN', cursor, 'COUNT', '10');
+    if (!Array.isArray(reply)) {
+      t.match(String(reply), /NODEDOWN node b /);
+      break;
+    }
+    const [next, page] = reply as unknown as Page;
+    cursor = next;
+    found.push(...page);
+  }
+  t.same(
+    found.sort(),
+    names.filter((name) => deployment.nodeOf(name) === 0),
+  );
+  await deployment.servers[1]?.restart();
+  await deployment.proxy.waitForLog('node-up', (line) => line['node'] === 'b' && line.time > down.time);
+  for (; cursor !== '0'; ) {
+    const [next, page] = (await ours.command('SCAN', cursor)) as unknown as Page;
+    cursor = next;
+    found.push(...page);
+  }
+  t.same(
+    found.sort(),
+    names.filter((name) => deployment.nodeOf(name) !== 1),
+    'the same cursor goes on when the node, which has lost its keys, is back',
+  );
+});
