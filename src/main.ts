@@ -2,14 +2,13 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { Logger } from 'pino';
-import { startAdminServer } from './admin/server.js';
 import { formatEndpoint } from './base/endpoint.js';
 import { createLog } from './base/log.js';
 import { nearestWord } from './base/nearest.js';
 import { type Config, formatProblem, parseConfig } from './config.js';
 import { defaultWorkers } from './control/cpus.js';
-import { type LocalNodes, startLocalNodes } from './control/local-nodes.js';
-import { type Ringleader, startRingleader } from './control/supervisor.js';
+import type { LocalNodes } from './control/local-nodes.js';
+import type { Ringleader } from './control/supervisor.js';
 
 const HELP = `Ringleader: one address in front of many Redis servers.
 
@@ -97,7 +96,7 @@ function check(path: string | undefined): number {
 }
 
 async function start(path: string | undefined, acceptRemap: boolean): Promise<number> {
-  const localNodes = path === undefined ? await startLocalNodes() : null;
+  const localNodes = path === undefined ? await (await import('./control/local-nodes.js')).startLocalNodes() : null;
   try {
     const config = localNodes === null ? readConfig(path as string) : parseOwn(localNodes.configText);
     if (config === null) return EXIT_FAILED;
@@ -115,6 +114,11 @@ interface Source {
 
 /** Runs the proxy until a signal; resolves with the exit code. Without a source SIGHUP ends it, as a closed terminal does. */
 async function run(config: Config, localNodes: LocalNodes | null, source: Source | null): Promise<number> {
+  // Here, so that what only prints need not load them.
+  const [{ startAdminServer }, { startRingleader }] = await Promise.all([
+    import('./admin/server.js'),
+    import('./control/supervisor.js'),
+  ]);
   const { log, flush } = createLog(config.log);
   process.on('uncaughtException', (error) => {
     log.fatal({ err: error }, 'uncaught-error');

@@ -1,6 +1,7 @@
 /** The admin port: what an orchestrator, and later an operator, asks over HTTP. */
 import { type FastifyReply, fastify } from 'fastify';
 import type { Endpoint } from '../base/endpoint.js';
+import { tryListener } from '../transport/listener.js';
 
 /** What the admin port knows of the proxy. */
 export interface AdminSubject {
@@ -17,6 +18,8 @@ export interface AdminServer {
  * Rejects when it cannot listen.
  */
 export async function startAdminServer(endpoint: Endpoint, subject: AdminSubject): Promise<AdminServer> {
+  // Removes the unix socket of a process that was killed, and has plain words for what else is in the way.
+  await tryListener(endpoint);
   const server = fastify({ forceCloseConnections: true });
   server.get('/livez', (_request, reply) => say(reply, 200, 'ok'));
   server.get('/readyz', (_request, reply) => (subject.ready() ? say(reply, 200, 'ok') : say(reply, 503, 'not ready')));

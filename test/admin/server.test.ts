@@ -1,7 +1,9 @@
+import { unlinkSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import t from 'tap';
 import { startAdminServer } from '../../src/admin/server.js';
+import { removeFolder, scratchFolder, startChild } from '../help/child.js';
 import { freePort } from '../help/free-port.js';
 
 t.test('/livez answers while the process runs, /readyz only when clients are taken', async (t) => {
@@ -24,7 +26,17 @@ t.test('it listens on IPv6 and on unix sockets too', async (t) => {
   t.teardown(() => overIpv6.stop());
   t.equal((await fetch(`http://[::1]:${port}/readyz`)).status, 200);
 
-  const path = join(t.testdir({}), 'admin.sock');
+  // A unix socket's path is short: t.testdir would be too deep.
+  const folder = scratchFolder('admin');
+  t.teardown(() => removeFolder(folder));
+  const path = join(folder, 'admin.sock');
+  writeFileSync(path, '');
+  await t.rejects(startAdminServer({ kind: 'unix', path }, { ready: () => true }), {
+    message: /cannot listen on unix:/,
+  });
+  unlinkSync(path);
+  await leaveStaleSocket(path);
+
   const overUnix = await startAdminServer({ kind: 'unix', path }, { ready: () => true });
   t.teardown(() => overUnix.stop());
   const status = await new Promise((resolve, reject) => {
@@ -46,9 +58,18 @@ t.test('it stops although a client keeps its connection', async (t) => {
   await t.rejects(fetch(`http://127.0.0.1:${port}/livez`));
 });
 
-t.test('a port that is taken is an error', async (t) => {
+t.test('a port that is taken is an error that names it', async (t) => {
   const endpoint = { kind: 'tcp', host: '127.0.0.1', port: await freePort() } as const;
   const admin = await startAdminServer(endpoint, { ready: () => true });
   t.teardown(() => admin.stop());
-  await t.rejects(startAdminServer(endpoint, { ready: () => true }), { code: 'EADDRINUSE' });
+  await t.rejects(startAdminServer(endpoint, { ready: () => true }), {
+    message: `cannot listen on 127.0.0.1:${endpoint.port}`,
+  });
 });
+
+/** A socket file that nobody listens on, as a process leaves it that is killed. */
+async function leaveStaleSocket(path: string): Promise<void> {
+  const listen = `require('node:net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`;
+  const child = await startChild(process.execPath, ['-e', listen]);
+  await child.ended;
+}

@@ -3,7 +3,7 @@
  * is gone, with its folder, when the test process ends, however that comes.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -51,13 +51,18 @@ export interface Child {
   signal(signal: NodeJS.Signals): void;
 }
 
-/** Starts a process. Rejects when the program cannot be started. */
+/** Where there is one (util-linux), it has the kernel end the child with its parent, also when that is killed with -9. */
+const SETPRIV = ['/usr/bin/setpriv', '/bin/setpriv'].find((path) => existsSync(path));
+
+/** Starts a process. One that cannot be started ends at once, or rejects. */
 export async function startChild(
   program: string,
   args: readonly string[],
   options: { env?: Readonly<Record<string, string>>; cwd?: string } = {},
 ): Promise<Child> {
-  const child = spawn(program, args, {
+  // It becomes the program, so that the id and the signals are the program's.
+  const [command, prefix] = SETPRIV === undefined ? [program, []] : [SETPRIV, ['--pdeathsig', 'KILL', program]];
+  const child = spawn(command, [...prefix, ...args], {
     cwd: options.cwd,
     env: plainEnvironment(options.env),
     stdio: ['ignore', 'pipe', 'pipe'],
