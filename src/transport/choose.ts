@@ -1,5 +1,5 @@
 /** Which driver runs, and why: decided once by the main thread, said in the log. */
-import { EPOLL_CLOEXEC, mapArena, openWake, system, systemError, unmapArena } from './system.js';
+import { EPOLL_CLOEXEC, mapMemory, openWake, system, systemError, unmapArena } from './system.js';
 import { TransportError } from './transport.js';
 
 export interface TransportChoice {
@@ -24,7 +24,7 @@ export function chooseTransport(wanted: 'auto' | 'epoll' | 'node', workers: numb
   return nodeChoice(`epoll is not possible here: ${obstacle.message}`, workers);
 }
 
-/** What stands in the way of the epoll driver, or null. Tries it all: libc, an epoll, an eventfd, the smallest arena. */
+/** What stands in the way of the epoll driver, or null. Tries it all: libc, an epoll, an eventfd, an arena's memory. */
 function epollObstacle(): TransportError | null {
   try {
     const calls = system();
@@ -32,7 +32,7 @@ function epollObstacle(): TransportError | null {
     if (poll < 0) return systemError('epoll_create1', calls.errno());
     calls.close(poll);
     calls.close(openWake());
-    const mapped = mapArena();
+    const mapped = mapMemory();
     unmapArena(mapped.address, mapped.bytes);
     return null;
   } catch (error) {

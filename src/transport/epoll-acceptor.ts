@@ -17,7 +17,7 @@ import {
   systemError,
   wake,
 } from './system.js';
-import type { Acceptor, Connection, ConnectionOwner } from './transport.js';
+import type { Acceptor } from './transport.js';
 
 /** Connections taken from one listener in one turn: others are served in between. */
 const ACCEPTS_PER_TURN = 64;
@@ -73,9 +73,7 @@ export class EpollAcceptor {
 
   private receive(): void {
     quiet(this.wakeDescriptor);
-    const { handover, host } = this;
-    if (this.acceptor === null) handover.closeWaiting(host.worker);
-    else handover.receive(host.worker, this.adopt);
+    this.handover.receive(this.host.worker, this.adopt);
   }
 
   private accept(listener: number): void {
@@ -107,12 +105,15 @@ export class EpollAcceptor {
   }
 
   private readonly adopt = (descriptor: number): void => {
-    EpollConnection.accept(this.host, descriptor, this.findOwner);
-  };
-
-  private readonly findOwner = (connection: Connection): ConnectionOwner => {
-    if (this.acceptor === null) throw new Error('a connection was adopted after accepting had stopped');
-    return this.acceptor.onConnection(connection);
+    const { acceptor, host } = this;
+    if (acceptor !== null) {
+      EpollConnection.accept(host, descriptor, (connection) => acceptor.onConnection(connection));
+      return;
+    }
+    // It was handed over while accepting stopped: the client sees a close, before it was read from.
+    host.descriptors.clear(descriptor);
+    host.calls.close(descriptor);
+    host.sessions.add(host.worker, -1);
   };
 
   private startPause(code: number): void {

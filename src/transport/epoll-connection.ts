@@ -96,6 +96,7 @@ export class EpollConnection implements Connection {
   /** In the host's list of that name. */
   private isDirty = false;
   private isResumed = false;
+  private hasDrained = false;
   /** Why sending failed, while what the peer sent before is still read. */
   private failure: Error | null = null;
   /** What onClose is told. */
@@ -172,9 +173,7 @@ export class EpollConnection implements Connection {
   resume(): void {
     if (!this.paused) return;
     this.paused = false;
-    if (this.isResumed) return;
-    this.isResumed = true;
-    this.host.resumed.push(this);
+    this.takeUpLater();
   }
 
   close(): void {
@@ -205,9 +204,14 @@ export class EpollConnection implements Connection {
     else this.watch(this.interest & ~EPOLLIN);
   }
 
-  /** After `resume`: shows what is kept, and reads again. */
+  /** After `resume`: shows what is kept, and reads again. Before that, tells of a drain that the turn before has brought. */
   takeUp(): void {
     this.isResumed = false;
+    if (this.hasDrained && this.state === OPEN) {
+      this.hasDrained = false;
+      this.owner.onDrain();
+      this.host.arena.settle();
+    }
     if (this.state !== OPEN || this.paused) return;
     if (this.inbox.end > this.inbox.start) this.present();
     if (this.state === OPEN && !this.paused && !this.ended) this.watch(this.interest | EPOLLIN);
@@ -223,9 +227,14 @@ export class EpollConnection implements Connection {
     }
     if (this.blocked || this.failure !== null) return;
     if (!this.send()) return;
-    if (this.state === DRAINING) this.startLingering();
-    // The owner may have paused because so much was unsent: what is sent at once must not leave it paused.
-    else if (this.paused) this.owner.onDrain();
+    if (this.state === DRAINING) {
+      this.startLingering();
+    } else if (this.paused) {
+      // The owner may have paused because so much was unsent. It hears of it in the next turn: it would append more, and
+      // here bytes are being sent.
+      this.hasDrained = true;
+      this.takeUpLater();
+    }
   }
 
   /** Closes the descriptor and tells the owner. The last that is heard of the connection. */
@@ -244,6 +253,12 @@ export class EpollConnection implements Connection {
     // The owner may have sent kept requests to elsewhere.
     host.arena.settle();
     this.output.dispose();
+  }
+
+  private takeUpLater(): void {
+    if (this.isResumed) return;
+    this.isResumed = true;
+    this.host.resumed.push(this);
   }
 
   private dial(endpoint: Endpoint, timeoutMs: number): void {

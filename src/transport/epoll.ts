@@ -124,6 +124,7 @@ export class EpollTransport implements Transport, EpollHost {
     this.stopped ??= this.beginStopping();
     return this.stopped;
   }
+
   route(descriptor: number, connection: EpollConnection | null): void {
     // Filled without holes: an array with holes is looked up slowly.
     while (this.connections.length <= descriptor) this.connections.push(null);
@@ -164,6 +165,8 @@ export class EpollTransport implements Transport, EpollHost {
 
   private turn(count: number): void {
     this.turns++;
+    // Somebody may have appended outside of a turn.
+    this.arena.settle();
     for (let index = 0; index < count; index++) {
       const descriptor = this.poll.descriptorOf(index);
       const connection = this.connections[descriptor];

@@ -244,9 +244,14 @@ export class NodeConnection implements Connection {
       return;
     }
     if (this.writing > 0 || !this.send()) return;
-    if (this.state === DRAINING) this.startLingering();
-    // The owner may have paused because so much was unsent: what is sent at once must not leave it paused.
-    else if (this.paused) this.owner.onDrain();
+    if (this.state === DRAINING) {
+      this.startLingering();
+    } else if (this.paused) {
+      // The owner may have paused because so much was unsent. It hears of it in the next turn: it would append more, and
+      // here bytes are being sent.
+      this.hasDrained = true;
+      this.becomeReady();
+    }
   }
 
   /** At the end of a turn, when the socket is gone: tells the owner. */

@@ -124,6 +124,7 @@ export class NodeTransport implements Transport, NodeHost {
     this.stopped ??= this.beginStopping();
     return this.stopped;
   }
+
   schedule(): void {
     if (this.scheduled || !this.started) return;
     this.scheduled = true;
@@ -135,6 +136,8 @@ export class NodeTransport implements Transport, NodeHost {
     this.now = clock();
     this.turns++;
     this.inTurn = true;
+    // Somebody may have appended outside of a turn.
+    this.arena.settle();
     this.takeAccepted();
     this.takeReady();
     this.takeResumed();

@@ -139,15 +139,20 @@ const ARENA_BYTES_MIN = 64 * 1024 * 1024;
  */
 export function mapArena(bytes: number = ARENA_BYTES_MAX): MappedArena {
   const calls = system();
+  const mapped = mapMemory(bytes);
+  const decommit = (offset: number, length: number): void => {
+    calls.madvise(mapped.address + offset, length, MADV_DONTNEED);
+  };
+  return { arena: new Arena(calls.view(mapped.address, mapped.bytes), decommit), ...mapped };
+}
+
+/** Maps memory for an arena, as above, and does nothing with it. */
+export function mapMemory(bytes: number = ARENA_BYTES_MAX): { address: number; bytes: number } {
+  const calls = system();
   for (let size = bytes; ; size /= 2) {
     const address = calls.mmap(0, size, PROT_READ_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     // MAP_FAILED is all ones, which is no safe integer and so comes as a bigint.
-    if (typeof address === 'number') {
-      const decommit = (offset: number, length: number): void => {
-        calls.madvise(address + offset, length, MADV_DONTNEED);
-      };
-      return { arena: new Arena(calls.view(address, size), decommit), address, bytes: size };
-    }
+    if (typeof address === 'number') return { address, bytes: size };
     const error = systemError('mmap', calls.errno());
     if (size / 2 < ARENA_BYTES_MIN) throw error;
   }

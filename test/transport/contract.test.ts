@@ -282,6 +282,31 @@ onEachDriver('what the peer does not read waits, and onDrain says when it is gon
   client.destroy();
 });
 
+onEachDriver('a paused connection hears onDrain of every send, and what it then appends is sent', async (t, start) => {
+  const rig = await start();
+  const { arena } = rig.transport;
+  const client = await plainClient(rig.endpoint);
+  const [probe, other] = [await acceptedProbe(rig), dial(rig, rig.endpoint)];
+  const peer = await acceptedProbe(rig, 1);
+  const block = arena.allocate(64);
+  arena.bytes.set(Buffer.from('appended in onDrain'), block);
+  probe.also.bytes = () => {
+    probe.link.pause();
+    probe.send('reply');
+  };
+  probe.also.drain = () => {
+    // A copy that is put off, to a connection that is after this one in the turn's sends.
+    other.link.output.append(block, block + 19);
+    other.link.flush();
+  };
+  client.write('x');
+  t.equal((await readBytes(client, 5)).toString(), 'reply');
+  await peer.until(() => peer.receivedBytes === 19);
+  t.equal(peer.text(), 'appended in onDrain');
+  t.equal(probe.count('drain'), 1);
+  client.destroy();
+});
+
 onEachDriver('close sends all that is left, shows nothing more, and ends in order', async (t, start) => {
   const rig = await start();
   const client = await plainClient(rig.endpoint);

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import t from 'tap';
 import { isSelfConnected, openSocket, startConnecting } from '../../src/transport/dial.js';
 import { openListener } from '../../src/transport/listener.js';
@@ -123,4 +124,31 @@ t.test('an arena is mapped, reads as zero after it was given back, and is unmapp
   arena.trim();
   t.equal(arena.bytes[block + 5], 0, 'the pages are fresh ones');
   unmapArena(mapped.address, mapped.bytes);
+});
+
+t.test('where 2 GiB cannot be mapped, a half or a quarter is, and below 64 MiB the reason is said', async (t) => {
+  // A process that may map so many MiB more than it has: RLIMIT_AS, set from inside.
+  const script = `
+    import { createRequire } from 'node:module';
+    import { readFileSync } from 'node:fs';
+    import { mapMemory, system } from ${JSON.stringify(new URL('../../src/transport/system.js', import.meta.url))};
+    system();
+    const koffi = createRequire(${JSON.stringify(import.meta.url)})('koffi');
+    const setrlimit = koffi.load(null).func('setrlimit', 'int', ['int', 'void *']);
+    const used = Number(/VmSize:\\s+(\\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) * 1024;
+    const limit = Buffer.alloc(16);
+    for (const word of [0, 8]) limit.writeBigUInt64LE(BigInt(used + Number(process.argv[1]) * 2 ** 20), word);
+    setrlimit(9, limit);
+    let outcome;
+    try { outcome = mapMemory().bytes / 2 ** 20; } catch (error) { outcome = error.message; }
+    setrlimit(9, Buffer.alloc(16, 0xff));
+    console.log(outcome);`;
+  const gets = (mebibytes: number): string => {
+    const arguments_ = ['--input-type=module', '-e', script, String(mebibytes)];
+    return spawnSync(process.execPath, arguments_, { encoding: 'utf8' }).stdout.trim();
+  };
+  t.equal(gets(3000), '2048');
+  t.equal(gets(1500), '1024');
+  t.equal(gets(300), '256');
+  t.equal(gets(40), 'mmap: Cannot allocate memory');
 });

