@@ -1,4 +1,4 @@
-/** A process of its own, started with few descriptors: echoes, and reports on request how accepting goes. */
+/** A process of its own, started with few descriptors: echoes on the driver it is told, and reports how accepting goes. */
 import { createInterface } from 'node:readline';
 import { DRIVERS, Probe } from './rig.js';
 
@@ -14,7 +14,7 @@ export interface FewDescriptorsReport {
 let pauses = 0;
 let reason = '';
 let pausedMs = 0;
-const rig = await DRIVERS.epoll({
+const rig = await DRIVERS[process.argv[2] === 'node' ? 'node' : 'epoll']({
   onConnection: () => {
     const probe = new Probe();
     probe.consume = (bytes) => {

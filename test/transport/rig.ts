@@ -51,7 +51,7 @@ export const DRIVERS: Record<'epoll' | 'node', (options?: RigOptions) => Promise
       wakeDescriptors,
       arenaBytes: options.arenaBytes ?? 512 * 1024 * 1024,
     });
-    const accepted = startAccepting(transport, options);
+    const accepted = await startAccepting(transport, options);
     const stop = once(async () => {
       await transport.stop();
       const table = new Descriptors(descriptors);
@@ -70,7 +70,7 @@ export const DRIVERS: Record<'epoll' | 'node', (options?: RigOptions) => Promise
       handover: createHandover(1),
       arenaBytes,
     });
-    const accepted = startAccepting(transport, options);
+    const accepted = await startAccepting(transport, options);
     return { transport, endpoint, accepted, stop: () => transport.stop() };
   },
 };
@@ -83,7 +83,7 @@ function once(stop: () => Promise<void>): () => Promise<void> {
   };
 }
 
-function startAccepting(transport: Transport, options: RigOptions): Probe[] {
+async function startAccepting(transport: Transport, options: RigOptions): Promise<Probe[]> {
   const accepted: Probe[] = [];
   const acceptor: Acceptor = {
     onConnection: (connection) => {
@@ -97,7 +97,7 @@ function startAccepting(transport: Transport, options: RigOptions): Probe[] {
     onAcceptPaused: (error, pausedMs) => options.onAcceptPaused?.(error, pausedMs),
   };
   transport.startAccepting(acceptor);
-  transport.start();
+  await new Promise<void>((resolve) => transport.start(resolve));
   return accepted;
 }
 
