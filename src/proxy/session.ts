@@ -71,6 +71,8 @@ export class Session implements ConnectionOwner, ReplyOwner {
   private waitsForReplies = false;
   /** Reads no more, and closes when the last reply has been sent. */
   private isEnding = false;
+  /** What still comes for it is dropped. */
+  private isCutOff = false;
 
   constructor(context: SessionContext, connection: Connection, id: number) {
     this.context = context;
@@ -176,6 +178,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
   /** Closes now: hears nothing more, answers nothing more. */
   cutOff(error: SessionError): void {
     this.isEnding = true;
+    this.isCutOff = true;
     this.connection.destroy(error);
   }
 
@@ -240,18 +243,17 @@ export class Session implements ConnectionOwner, ReplyOwner {
   private park(pending: Pending, start: number, end: number): void {
     const { arena } = this.context.transport;
     pending.connection = null;
+    // Without a reply it stays in the queue, and is given back when the connection is gone.
+    pending.isDone = true;
+    if (this.isCutOff) return;
     const block = arena.allocate(end - start);
     if (block < 0) {
-      this.context.counts.sessionMemoryCloses++;
-      this.cutOff(new SessionError('no buffer memory is left for its replies'));
-      // It stays in the queue, without a reply, and is given back when the connection is gone.
-      pending.isDone = true;
+      this.cutOffForMemory();
       return;
     }
     arena.bytes.copyWithin(block, start, end);
     pending.replyStart = block;
     pending.replyBytes = end - start;
-    pending.isDone = true;
     this.parkedBytes += end - start;
   }
 
@@ -270,9 +272,14 @@ export class Session implements ConnectionOwner, ReplyOwner {
 
   /** After bytes were appended to the output: sends them, and sees what may go on or must end. */
   private afterReplies(): void {
+    if (this.isCutOff) return;
     const output = this.connection.output;
     this.connection.flush();
-    if (output.overflowed || output.unsentBytes + this.parkedBytes > this.limits.sessionOutputHardBytes) {
+    if (output.overflowed) {
+      this.cutOffForMemory();
+      return;
+    }
+    if (output.unsentBytes + this.parkedBytes > this.limits.sessionOutputHardBytes) {
       this.context.counts.sessionOutputCloses++;
       const limit = `sessionOutputHardBytes ${this.limits.sessionOutputHardBytes}`;
       this.cutOff(new SessionError(`its unread replies exceed what may wait (${limit})`));
@@ -281,6 +288,11 @@ export class Session implements ConnectionOwner, ReplyOwner {
     if (this.isEnding) {
       if (this.queue.length === 0) this.connection.close();
     } else if (this.isHeld) this.release();
+  }
+
+  private cutOffForMemory(): void {
+    this.context.counts.sessionMemoryCloses++;
+    this.cutOff(new SessionError('no buffer memory is left for its replies'));
   }
 
   private mustHold(): boolean {

@@ -174,6 +174,20 @@ t.test('replies that wait for a slow shard count, too', async (t) => {
   t.equal(world.usedBytes, 0);
 });
 
+t.test('a client whose replies find no room in the arena is closed for that, and not for its own limit', async (t) => {
+  const world = new Plane({ arenaBytes: 16 * 1024 * 1024 }).greetAll();
+  const [client, key, link] = [world.client(), world.key(0), world.only(0)];
+  client.send(...Array.from({ length: 200 }, () => ['GET', key]));
+  world.turn();
+  link.take();
+  for (let count = 0; count < 200 && !client.isClosed; count++) link.answer(bulk('x'.repeat(100_000)));
+  world.turn();
+  t.ok(client.isClosed);
+  t.match(client.connection.closeError, { message: 'no buffer memory is left for its replies' });
+  t.equal(world.counts.sessionMemoryCloses, 1);
+  t.equal(world.counts.sessionOutputCloses, 0);
+});
+
 t.test('when buffers exceed workerMemoryMax the largest session is closed, and the others stay', async (t) => {
   const { world, client, key, link } = setUp({ workerMemoryMax: 100_000 });
   const small = world.client().send(['GET', key]);
