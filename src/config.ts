@@ -138,12 +138,13 @@ const LIMITS = {
   workerMemoryMax: bytes(16 * MEBI, 2 * GIBI),
 } satisfies Record<keyof Limits, z.ZodType<number>>;
 
+export const NODE_NAME = /^[!#-&(-?A-[\]-_a-~]{1,128}$/;
+export const NODE_NAME_FORM = 'a name of 1 to 128 ASCII characters, none of them a space, a quote, @ or \\';
+
 const NODE = z.preprocess(
   (input) => (typeof input === 'string' ? { url: input } : input),
   z.strictObject({
-    name: text('a name of 1 to 128 ASCII characters, none of them a space, a quote, @ or \\', (name) => {
-      return /^[!#-&(-?A-[\]-_a-~]{1,128}$/.test(name) ? name : null;
-    }).optional(),
+    name: text(NODE_NAME_FORM, (name) => (NODE_NAME.test(name) ? name : null)).optional(),
     url: text(NODE_FORMS, parseNodeAddress),
     weight: wholeNumber(1, TWEMPROXY_WEIGHT_MAX).default(1),
   }),

@@ -1,10 +1,11 @@
-/** The command line: `ringleader start`, `ringleader check`. */
-import { readFileSync } from 'node:fs';
+/** The command line: `ringleader start`, `ringleader check`, `ringleader ring`. */
+import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { Logger } from 'pino';
 import { formatEndpoint } from './base/endpoint.js';
 import { createLog } from './base/log.js';
 import { nearestWord } from './base/nearest.js';
+import { UsageError } from './base/usage-error.js';
 import { type Config, formatProblem, parseConfig } from './config.js';
 import { defaultWorkers } from './control/cpus.js';
 import type { LocalNodes } from './control/local-nodes.js';
@@ -14,7 +15,9 @@ const HELP = `Ringleader: one address in front of many Redis servers.
 
   ringleader start [--config FILE]   run the proxy
   ringleader check --config FILE     say what is wrong with a configuration, and run nothing
-  ringleader help [start | check]    more about one of them
+  ringleader check --import FILE     turn a configuration of nutcracker (twemproxy) into one of Ringleader
+  ringleader ring --config FILE      say who owns how much, and what would move if nodes came or went
+  ringleader help [start | check | ring]    more about one of them
   ringleader --version
 `;
 
@@ -42,15 +45,42 @@ A node's name decides which keys it has (its weight, how many). It is host:port 
 another address keeps its keys if it keeps its name.
 `,
   check: `ringleader check --config FILE
+ringleader check --import nutcracker.yml > ringleader.yml
 
 Prints every problem of the file as FILE:LINE:COLUMN: what was expected, and what was found; then exits with 1. Exits with
 0 when there is none. Connects to nothing. Passwords are not printed.
+
+--import prints nutcracker's configuration as one of Ringleader: each pool keeps its address, each key its server. What
+is dropped stands in comments with the reason; what cannot be taken over is said by its line, and nothing is printed.
+Here passwords are printed: they are part of the configuration.
+`,
+  ring: `ringleader ring --config FILE [--pool NAME] [--add NODE[=WEIGHT]] [--remove NODE] [--key KEY] [--svg FILE]
+
+Prints, for every keyspace, how much each node owns and how well that fits its weight. Connects to nothing.
+
+  share       what the node owns, of all slots (or of all hashes, with ketama and modula)
+  by weight   what it would own if keys could be divided exactly by the weights
+  filled      the one against the other; the nearer all are to 100 %, the better the balance
+
+--add and --remove, as often as needed, say what would move if nodes came or went, and how much of that is unavoidable: a
+node that joins three others must get a quarter of the keys, and a good ring moves hardly more. Nodes are named as in the
+file (host:port where they have no name); NODE=2 has weight 2. With several pools, --pool says which.
+
+--key, as often as needed, says where a key is, and by which part of it.
+--svg draws it all: the circle of the keys in the colours of their nodes. With a change, the inner circle is what is now.
+
+  ringleader ring --config ringleader.yml --add 10.0.0.4:6379=2 --svg ring.svg
 `,
 };
 
-/** The user's mistake: the message is all there is to say, and the exit code tells a wrong call from a failure. */
-class UsageError extends Error {}
+/** Which options each command takes. */
+const OPTIONS: Readonly<Record<string, readonly string[]>> = {
+  start: ['config', 'accept-remap'],
+  check: ['config', 'import'],
+  ring: ['config', 'pool', 'add', 'remove', 'key', 'svg'],
+};
 
+/** The exit code tells a wrong call from a failure. */
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 
@@ -65,9 +95,12 @@ async function main(): Promise<number> {
   if (values.help === true) return print(COMMAND_HELP[command] ?? HELP);
   if (topic !== undefined)
     throw new UsageError(`"${[topic, ...more].join(' ')}" is one word too many after ${command}`);
-  if (command === 'check') return check(values.config);
+  const stranger = Object.keys(values).find((option) => OPTIONS[command]?.includes(option) === false);
+  if (stranger !== undefined) throw new UsageError(`${command} has no option --${stranger}`);
+  if (command === 'check') return values.import === undefined ? check(values.config) : importFile(values.import);
   if (command === 'start') return start(values.config, values['accept-remap'] === true);
-  const nearest = nearestWord(command, ['start', 'check', 'help']);
+  if (command === 'ring') return ring(values);
+  const nearest = nearestWord(command, [...Object.keys(OPTIONS), 'help']);
   throw new UsageError(`there is no command "${command}"${nearest === null ? '' : `; did you mean ${nearest}?`}`);
 }
 
@@ -78,6 +111,12 @@ function parseCommandLine() {
       options: {
         config: { type: 'string', short: 'c' },
         'accept-remap': { type: 'boolean' },
+        import: { type: 'string' },
+        pool: { type: 'string' },
+        add: { type: 'string', multiple: true },
+        remove: { type: 'string', multiple: true },
+        key: { type: 'string', multiple: true },
+        svg: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
         version: { type: 'boolean', short: 'v' },
       },
@@ -93,6 +132,38 @@ function check(path: string | undefined): number {
   if (config === null) return EXIT_FAILED;
   const nodes = config.pools.map((pool) => `${pool.nodes.length} in ${pool.name}`).join(', ');
   return print(`${path}: good; listens on ${config.listen.map(formatEndpoint).join(', ')}; nodes: ${nodes}`);
+}
+
+async function importFile(path: string): Promise<number> {
+  const { importNutcracker } = await import('./control/nutcracker-import.js');
+  const result = importNutcracker(readText(path));
+  if ('yaml' in result) return print(result.yaml);
+  for (const problem of result.problems) process.stderr.write(`${formatProblem(path, problem)}\n`);
+  return EXIT_FAILED;
+}
+
+/** Says, and draws, who owns how much. */
+async function ring(values: ReturnType<typeof parseCommandLine>['values']): Promise<number> {
+  if (values.config === undefined) throw new UsageError('ring needs --config FILE');
+  const config = readConfig(values.config, 'toPlan');
+  if (config === null) return EXIT_FAILED;
+  const [{ BulkPool }, { viewRings }, { reportRing }] = await Promise.all([
+    import('./control/bulk-pool.js'),
+    import('./control/ring-view.js'),
+    import('./control/ring-report.js'),
+  ]);
+  const bulk = new BulkPool();
+  try {
+    const change = { add: values.add ?? [], remove: values.remove ?? [] };
+    const views = await viewRings(config, values.pool ?? null, change, bulk);
+    if (values.svg !== undefined) {
+      const { drawRings } = await import('./control/ring-drawing.js');
+      writeFileSync(values.svg, drawRings(views));
+    }
+    return print(views.map((view) => reportRing(view, values.key ?? [])).join('\n'));
+  } finally {
+    await bulk.destroy();
+  }
 }
 
 async function start(path: string | undefined, acceptRemap: boolean): Promise<number> {
@@ -189,17 +260,19 @@ Ctrl-C ends it all, and nothing is kept.
 }
 
 /** The configuration in that file; prints what is wrong with it and returns null when it is not good. */
-function readConfig(path: string): Config | null {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new Error(`${path} cannot be read: ${error instanceof Error ? error.message : error}`);
-  }
-  const result = parseConfig(text, { workers: defaultWorkers() });
+function readConfig(path: string, purpose: 'toServe' | 'toPlan' = 'toServe'): Config | null {
+  const result = parseConfig(readText(path), { workers: defaultWorkers() }, purpose);
   if ('config' in result) return result.config;
   for (const problem of result.problems) process.stderr.write(`${formatProblem(path, problem)}\n`);
   return null;
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new Error(`${path} cannot be read: ${error instanceof Error ? error.message : error}`);
+  }
 }
 
 function parseOwn(text: string): Config {

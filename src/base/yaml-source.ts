@@ -44,8 +44,9 @@ export class YamlSource {
   private readonly document: Document;
   private readonly lines = new LineCounter();
 
-  constructor(text: string) {
-    this.document = parseDocument(text, { lineCounter: this.lines, prettyErrors: false, uniqueKeys: true });
+  /** By the `failsafe` schema every value is the text that stands there, also where it looks like a number. */
+  constructor(text: string, schema: 'core' | 'failsafe' = 'core') {
+    this.document = parseDocument(text, { lineCounter: this.lines, prettyErrors: false, uniqueKeys: true, schema });
     const faults = [...this.document.errors, ...this.document.warnings];
     const problems = faults.map((fault) =>
       this.problemAt(fault.pos[0], SYNTAX[fault.code] ?? 'this is not valid YAML'),

@@ -1,0 +1,37 @@
+/**
+ * The control plane's threads for bulk work: what takes more than a few milliseconds, and would keep the main thread from
+ * answering. Threads are started when there is work, and end when there is none for a while.
+ */
+import { availableParallelism } from 'node:os';
+import { Piscina } from 'piscina';
+import type { PlacementRule } from '../base/placement.js';
+import type { Circle } from '../routing/circle.js';
+import type { RingNode } from '../routing/ring.js';
+
+const THREADS_MAX = 4;
+const IDLE_TIMEOUT_MS = 1_000;
+
+export class BulkPool {
+  private readonly pool: Piscina;
+
+  constructor() {
+    this.pool = new Piscina({
+      filename: new URL('./bulk-worker.js', import.meta.url).href,
+      minThreads: 0,
+      maxThreads: Math.min(THREADS_MAX, availableParallelism()),
+      idleTimeout: IDLE_TIMEOUT_MS,
+      // A thread that waits on an atomic hears no messages, and saves microseconds that do not matter here.
+      atomics: 'disabled',
+    });
+  }
+
+  /** Where the keys of these nodes are. Rejects with a RangeError as `planPlacement` throws it. */
+  planCircle(nodes: readonly RingNode[], rule: PlacementRule): Promise<Circle> {
+    return this.pool.run({ nodes, rule }, { name: 'planCircle' }) as Promise<Circle>;
+  }
+
+  /** Ends the threads, and what they are doing. */
+  async destroy(): Promise<void> {
+    await this.pool.destroy();
+  }
+}

@@ -1,0 +1,9 @@
+/** What the threads of the bulk pool can do. Each export is a task: plain data in, plain data out. */
+import type { PlacementRule } from '../base/placement.js';
+import { type Circle, circleOf } from '../routing/circle.js';
+import type { RingNode } from '../routing/ring.js';
+import { planPlacement } from '../routing/route.js';
+
+export function planCircle({ nodes, rule }: { nodes: readonly RingNode[]; rule: PlacementRule }): Circle {
+  return circleOf(planPlacement(nodes, rule));
+}
