@@ -228,7 +228,7 @@ onEachDriver('a paused connection holds its peer back', async (t, start) => {
     before = written;
     for (let count = 0; count < 50; count++) await round();
   }
-  t.ok(written < 32, `${written} of 64 MiB went into a paused connection`);
+  t.ok(written < 56, `${written} of 64 MiB went into a paused connection`);
   t.ok(rig.transport.arena.usedBytes < 2 * MIB);
   outside(() => probe.link.resume());
   await probe.until(() => probe.receivedBytes === 64 * MIB);
@@ -263,13 +263,13 @@ onEachDriver('what the peer does not read waits, and onDrain says when it is gon
   const client = await plainClient(rig.endpoint);
   const probe = await acceptedProbe(rig);
   client.pause();
-  const value = new Seeded(5).bytes(32 * MIB);
+  const value = Buffer.alloc(64 * MIB, new Seeded(5).bytes(MIB + 7));
   outside(() => {
     for (let position = 0; position < value.length; position += MIB)
       probe.send(value.subarray(position, position + MIB));
   });
   for (let count = 0; count < 20; count++) await round();
-  t.ok(probe.link.output.unsentBytes > 0, 'the kernel does not take 32 MiB');
+  t.ok(probe.link.output.unsentBytes > 0, 'the kernel does not take 64 MiB');
   t.equal(probe.count('drain'), 0);
   const all = readBytes(client, value.length);
   client.resume();
