@@ -34,6 +34,8 @@ export class FakeConnection implements Connection {
   private expected = 0;
   private isClosing = false;
   private hasEnded = false;
+  /** After `resume`, until what is kept was presented again. */
+  private isResuming = false;
   /** The kernel took not all that there was. */
   private isBlocked = false;
 
@@ -123,7 +125,9 @@ export class FakeConnection implements Connection {
   resume(): void {
     if (!this.isPaused) return;
     this.isPaused = false;
+    this.isResuming = true;
     this.transport.later(() => {
+      this.isResuming = false;
       this.present();
       this.tellEnd();
     });
@@ -159,7 +163,7 @@ export class FakeConnection implements Connection {
   }
 
   private tellEnd(): void {
-    if (!this.hasEnded || this.isPaused || this.isFinished) return;
+    if (!this.hasEnded || this.isPaused || this.isResuming || this.isFinished) return;
     this.hasEnded = false;
     this.kept = Buffer.alloc(0);
     this.owner?.onEnd();

@@ -1,0 +1,148 @@
+/**
+ * What really happened at the nodes of a simulation, and what clients were told: the judge.
+ *
+ * Every write carries an id of its own, `client.sequence.part`, in its value or in a key made for it. So the judge knows of
+ * each whether it was carried out, when, how often, and what it did, and can compare that with what the client was told:
+ *   - a write is carried out once at the most;
+ *   - one that was said to have had no effect was not, and never will be, carried out;
+ *   - one that was acknowledged was carried out;
+ *   - on one node a client's writes are carried out in their order, but for those that it was told to be unknown.
+ */
+
+/** One change of a key, by the write of that id. */
+export interface Change {
+  readonly id: string;
+  readonly client: number;
+  readonly sequence: number;
+  readonly value: string | null;
+  /** The step in which it happened, and its place among all changes of all keys. */
+  readonly step: number;
+  readonly order: number;
+  /** What the node replied of it: `DEL` 0 or 1, `APPEND` the length. */
+  readonly result: number;
+}
+
+/** The key of `id`, beside `key` on its node: what a command that carries no value is known by. */
+export function idKey(key: string, id: string): string {
+  return `${key}#${id}`;
+}
+
+/** The id in a value or in the key of an id, or null. Of APPEND's pieces the last. */
+export function idIn(text: string): string | null {
+  return /<(\d+\.\d+\.\d+)>[^<]*$/.exec(text)?.[1] ?? null;
+}
+
+export class History {
+  step = 0;
+  private order = 0;
+  private readonly changes = new Map<string, Change[]>();
+  private readonly byId = new Map<string, Change>();
+  /** Ids of writes that came whole to a node. */
+  private readonly received = new Set<string>();
+  private readonly disowned = new Set<string>();
+  private readonly overtaken = new Set<string>();
+  /** By node and client: the latest of its writes there. */
+  private readonly latest = new Map<string, number>();
+  /** By node: how many keys it had, and from which step on. */
+  private readonly sizes: { step: number; size: number }[][] = [];
+
+  /** The node has all of the write of that id. */
+  onReceived(id: string): void {
+    this.received.add(id);
+  }
+
+  /**
+   * The node has carried out the write of that id, which made `value` of `key`. `isLive`: on a connection that the proxy has
+   * not given up.
+   */
+  onExecuted(node: number, id: string, key: string, value: string | null, result: number, isLive: boolean): void {
+    const [client, sequence] = id.split('.').map(Number) as [number, number];
+    if (this.byId.has(id)) throw new Error(`the write ${id} of ${key} was carried out twice`);
+    if (this.disowned.has(id)) throw new Error(`the write ${id} of ${key} was said to have had no effect`);
+    const change = { id, client, sequence, value, step: this.step, order: ++this.order, result };
+    this.byId.set(id, change);
+    const changes = this.changes.get(key);
+    if (changes === undefined) this.changes.set(key, [change]);
+    else changes.push(change);
+    if (!isLive) return;
+    const place = `${node}.${client}`;
+    const latest = this.latest.get(place) ?? -1;
+    if (sequence < latest) this.overtaken.add(id);
+    this.latest.set(place, Math.max(latest, sequence));
+  }
+
+  onSize(node: number, size: number): void {
+    this.sizes[node] ??= [{ step: -1, size: 0 }];
+    this.sizes[node].push({ step: this.step, size });
+  }
+
+  /** The client was told that these writes were done. What they did. */
+  acknowledge(ids: readonly string[]): number {
+    let result = 0;
+    for (const id of ids) {
+      const change = this.byId.get(id);
+      if (change === undefined) throw new Error(`the write ${id} was acknowledged, and not carried out`);
+      if (this.overtaken.has(id)) throw new Error(`the write ${id} was carried out after a later one of its client`);
+      result += change.result;
+    }
+    return result;
+  }
+
+  /** The client was told that these writes had no effect. */
+  disown(ids: readonly string[]): void {
+    for (const id of ids) {
+      if (this.byId.has(id)) throw new Error(`the write ${id} was carried out, and said to have had no effect`);
+      this.disowned.add(id);
+    }
+  }
+
+  /** The client was told that it is not known whether these writes were done. */
+  admitUnknown(ids: readonly string[]): void {
+    if (ids.some((id) => this.received.has(id))) return;
+    throw new Error(`the writes ${ids.join(' ')} are said to be unknown, and no node ever had one of them`);
+  }
+
+  /**
+   * What a read of `key` may have seen that `client` sent as its `sequence`th command in step `since`: not what a later
+   * command of the client did, not what was gone before `since`, and nothing from before `settled`, the latest of its own
+   * writes that it knows to have been done.
+   */
+  visible(key: string, client: number, sequence: number, since: number, settled: string | null): Set<string | null> {
+    const values = new Set<string | null>();
+    const changes = this.changes.get(key) ?? [];
+    const from = settled === null ? 0 : (this.byId.get(settled) as Change).order;
+    if (settled === null && (changes[0] === undefined || changes[0].step >= since)) values.add(null);
+    for (let index = changes.length - 1; index >= 0; index--) {
+      const change = changes[index] as Change;
+      const end = changes[index + 1]?.step ?? Number.POSITIVE_INFINITY;
+      if (end < since || change.order < from) break;
+      if (change.client !== client || change.sequence < sequence) values.add(change.value);
+    }
+    return values;
+  }
+
+  /** Of these writes, all done, the one that was done last. */
+  lastOf(ids: readonly string[]): string {
+    return ids.reduce((last, id) => {
+      return (this.byId.get(id) as Change).order > (this.byId.get(last) as Change).order ? id : last;
+    });
+  }
+
+  /** The least and the most keys that all nodes together may have been seen to have since step `since`. */
+  sizeRange(since: number): [number, number] {
+    let [least, most] = [0, 0];
+    for (const sizes of this.sizes) {
+      if (sizes === undefined) continue;
+      let [low, high] = [Number.POSITIVE_INFINITY, 0];
+      for (let index = sizes.length - 1; index >= 0; index--) {
+        const { step, size } = sizes[index] as { step: number; size: number };
+        low = Math.min(low, size);
+        high = Math.max(high, size);
+        if (step < since) break;
+      }
+      least += low;
+      most += high;
+    }
+    return [least, most];
+  }
+}

@@ -1,0 +1,239 @@
+/**
+ * A data plane between random clients and random nodes, step by step, everything drawn from one seed. Time is a number, the
+ * network is a string: thousands of steps take a second.
+ */
+import type { Limits } from '../../../src/base/limits.js';
+import type { FakeConnection } from '../../help/fake-transport.js';
+import { Plane } from '../../help/plane.js';
+import type { Random } from '../../help/random.js';
+import { SimClient } from './client.js';
+import { History } from './history.js';
+import { SimNode } from './node.js';
+
+export interface Weather {
+  /** Per step and node, in a thousand: it dies, stops for a while, loses a connection, says nonsense. */
+  kills: number;
+  freezes: number;
+  breaks: number;
+  babbles: number;
+  /** Per step, in a thousand: a client vanishes or takes its leave, another comes; time makes a leap. */
+  clients: number;
+  leaps: number;
+  /** Commands are refused for a limit now and then. */
+  overloads: boolean;
+  limits: Partial<Limits>;
+}
+
+const NODES = 3;
+const CLIENTS = 8;
+const SHARED_KEYS = 6;
+const OWN_KEYS = 5;
+/** Commands that a client may have asked before it is answered. */
+const PIPELINE = 25;
+/** Milliseconds after trouble with a node until it must be well again. */
+const RECOVERY_MS = 600;
+/** Steps of all that is left to do, after which it must have been done. */
+const SETTLE_STEPS = 3_000;
+
+export class Simulation {
+  readonly plane: Plane;
+  readonly history = new History();
+  steps = 0;
+  answered = 0;
+  failed = 0;
+  /** Clients that the proxy cut off for a limit. */
+  cutOff = 0;
+  private readonly random: Random;
+  private readonly weather: Weather;
+  private readonly nodes: SimNode[];
+  private readonly shared: string[];
+  private clients: SimClient[] = [];
+  private clientCount = 0;
+  /** By node: when something was last wrong with it, in the transport's milliseconds. */
+  private readonly troubledMs: number[] = [];
+  /** By node: when it goes on or returns. */
+  private readonly backMs: number[] = [];
+  private connectionCount = 0;
+  private isSettling = false;
+
+  constructor(random: Random, weather: Weather) {
+    this.random = random;
+    this.weather = weather;
+    this.plane = new Plane({ nodes: NODES, limits: weather.limits, random: () => random.below(1_000) / 1_000 });
+    this.nodes = Array.from({ length: NODES }, (_, index) => new SimNode(index, random, this.history));
+    // At first the nodes are not connected to.
+    for (const node of this.nodes) this.trouble(node);
+    this.shared = Array.from({ length: SHARED_KEYS }, (_, n) => `{shared:${n}}`);
+    for (let count = 0; count < CLIENTS; count++) this.admit();
+  }
+
+  /** Takes that many steps, then lets everything come to rest, and looks whether it does. */
+  run(steps: number): void {
+    for (let count = 0; count < steps; count++) this.step();
+    this.settle();
+  }
+
+  private step(): void {
+    this.history.step = ++this.steps;
+    this.blow();
+    for (const client of this.clients) this.move(client);
+    this.attachNew();
+    for (const node of this.nodes) {
+      if (node.isFrozen || !node.isUp) this.trouble(node);
+      if (this.random.chance(85)) node.step();
+    }
+    this.pass(this.random.below(5));
+    this.dropClosed();
+  }
+
+  /** What goes wrong in this step. */
+  private blow(): void {
+    const { weather, random } = this;
+    const happens = (perMille: number) => random.below(1_000) < perMille;
+    for (const node of this.nodes) {
+      if (this.plane.transport.now >= (this.backMs[node.index] ?? 0)) {
+        node.isUp = true;
+        node.isFrozen = false;
+      }
+      if (happens(weather.kills)) {
+        this.trouble(node, random.pick([0, 5, 50, 400]));
+        node.kill();
+      }
+      if (happens(weather.freezes)) {
+        this.trouble(node, random.pick([20, 100, 600, 1_500]));
+        node.isFrozen = true;
+      }
+      if (happens(weather.breaks)) {
+        this.trouble(node);
+        node.breakOne();
+      }
+      if (happens(weather.babbles)) {
+        this.trouble(node);
+        node.babble();
+      }
+    }
+    if (happens(weather.clients)) this.disturb(random.pick(this.clients));
+    if (happens(weather.leaps)) {
+      this.pass(random.pick([50, 200, 700, 2_000]));
+      for (const node of this.nodes) this.trouble(node);
+    }
+  }
+
+  private disturb(client: SimClient): void {
+    if (this.random.chance(40)) {
+      client.client.connection.break(this.random.chance(50) ? null : new Error('reset'));
+      this.clients = this.clients.filter((other) => other !== client);
+    } else client.leave();
+    if (this.clients.length < 2 * CLIENTS) this.admit();
+  }
+
+  private move(client: SimClient): void {
+    const { random } = this;
+    if (!this.isSettling && client.pending < PIPELINE && random.chance(60)) {
+      for (let count = random.size(6); count > 0; count--) client.issue();
+    }
+    if (random.chance(70)) client.send(random.chance(50) ? Number.POSITIVE_INFINITY : random.size(300));
+    // A third of the clients read slowly.
+    const isSlow = client.number % 3 === 0;
+    if (random.chance(isSlow ? 30 : 90)) client.receive(isSlow ? random.size(400) : Number.POSITIVE_INFINITY);
+  }
+
+  private admit(): void {
+    const number = ++this.clientCount;
+    const keys = { own: Array.from({ length: OWN_KEYS }, (_, n) => `{own:${number}:${n}}`), shared: this.shared };
+    const excuses = {
+      mayFail: (node: number, sinceMs: number) => (this.troubledMs[node] as number) >= sinceMs - RECOVERY_MS,
+      mayOverload: this.weather.overloads,
+    };
+    this.clients.push(new SimClient(number, this.plane, keys, this.random, this.history, excuses));
+  }
+
+  /** Something is wrong with `node`, for `lastsMs` from now. */
+  private trouble(node: SimNode, lastsMs = 0): void {
+    const { now } = this.plane.transport;
+    this.troubledMs[node.index] = now;
+    if (lastsMs > 0) this.backMs[node.index] = now + lastsMs;
+  }
+
+  private attachNew(): void {
+    const { connections } = this.plane.transport;
+    for (; this.connectionCount < connections.length; this.connectionCount++) {
+      const connection = connections[this.connectionCount] as FakeConnection;
+      const port = connection.endpoint?.kind === 'tcp' ? connection.endpoint.port : 0;
+      this.nodes[port - 7_000]?.attach(connection);
+    }
+  }
+
+  private pass(ms: number): void {
+    this.plane.transport.pass(ms);
+    this.attachNew();
+  }
+
+  /** Clients that are gone: those that took their leave have got all their replies. */
+  private dropClosed(): void {
+    for (const client of this.clients) {
+      if (!client.client.isClosed) continue;
+      this.clients = this.clients.filter((other) => other !== client);
+      this.tally(client);
+      const error = client.client.connection.closeError;
+      if (error?.name === 'SessionError') this.cutOff++;
+      else if (!client.isLeaving) throw new Error(`client ${client.number} was closed: ${error?.message}`);
+      else if (client.pending > 0)
+        throw new Error(`client ${client.number} left with ${client.pending} replies to come`);
+      if (!this.isSettling && this.clients.length < CLIENTS) this.admit();
+    }
+  }
+
+  private tally(client: SimClient): void {
+    this.answered += client.answered;
+    this.failed += client.failed;
+  }
+
+  /** All nodes are well again. What was asked is answered, then everything can be read, then nothing is left. */
+  private settle(): void {
+    this.isSettling = true;
+    for (const node of this.nodes) {
+      node.isUp = true;
+      node.isFrozen = false;
+      this.trouble(node);
+    }
+    this.calm('what was asked is not answered');
+    for (let ms = 0; ms < 4 * RECOVERY_MS; ms += 20) {
+      this.calmStep();
+      this.pass(20);
+    }
+    const failed = new Map(this.clients.map((client) => [client, client.failed]));
+    for (const client of this.clients) client.askEverything();
+    this.calm('the last reads are not answered');
+    for (const client of this.clients) {
+      if (client.failed !== failed.get(client)) throw new Error(`all is well again: ${client.lastError}`);
+    }
+    for (const client of this.clients) {
+      this.tally(client);
+      client.client.connection.break(null);
+    }
+    this.clients = [];
+    for (let count = 0; count < 50; count++) this.calmStep();
+  }
+
+  private calm(complaint: string): void {
+    for (let count = 0; count < SETTLE_STEPS; count++) {
+      if (this.clients.every((client) => client.pending === 0 && client.isSilent)) return;
+      this.calmStep();
+    }
+    const late = this.clients.find((client) => client.pending > 0);
+    throw new Error(`${complaint}: client ${late?.number} has ${late?.pending} replies to come`);
+  }
+
+  private calmStep(): void {
+    this.history.step = ++this.steps;
+    for (const client of this.clients) {
+      client.send(Number.POSITIVE_INFINITY);
+      client.receive(Number.POSITIVE_INFINITY);
+    }
+    this.attachNew();
+    for (const node of this.nodes) node.step(true);
+    this.pass(2);
+    this.dropClosed();
+  }
+}
