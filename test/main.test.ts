@@ -1,4 +1,5 @@
 /** The command line as a process of its own: what it prints, and its exit codes. */
+import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -29,6 +30,7 @@ t.test('help says what there is, with and without being asked', async (t) => {
     t.equal(code, 0);
     t.match(output, /ringleader start/);
     t.match(output, /ringleader check/);
+    t.match(output, /ringleader ring/);
   }
   t.match((await ringleader('help', 'start')).output, /redis:\/\//, 'with an example');
   t.match((await ringleader('check', '--help')).output, /FILE:LINE:COLUMN/);
@@ -41,6 +43,10 @@ t.test('a call that cannot be meant is told what might have been, with exit code
     [['check'], /--config FILE/],
     [['start', 'now'], /"now" is one word too many/],
     [['start', '--port', '1'], /--port/],
+    [['start', '--svg', 'x.svg'], /start has no option --svg/],
+    [['rign'], /did you mean ring\?/],
+    [['ring'], /ring needs --config FILE/],
+    [['check', '--import', 'a.yml', '--add', 'x'], /check has no option --add/],
   ];
   for (const [args, says] of table) {
     const { code, output } = await ringleader(...args);
@@ -64,6 +70,64 @@ t.test('check and start print every problem of a bad file, without passwords, an
     t.match(output, `${path}:2:26: pools.main.nodes[0]: expected`);
     t.notMatch(output, 's3cret');
   }
+});
+
+const THREE = 'pools: { main: { nodes: [redis://h:1, redis://h:2, { name: c, url: "redis://:s3cret@h:3" }] } }';
+
+t.test('ring says who owns how much, what would move, where a key is, and draws it', async (t) => {
+  const path = file(t, THREE);
+  const svg = path.replace('ringleader.yml', 'ring.svg');
+  const { code, output } = await ringleader('ring', '-c', path, '--add', 'd=3', '--key', 'foo', '--svg', svg);
+  t.equal(code, 0);
+  t.match(output, /pool main, 4 nodes after the change \(3 before\), placed by slots/);
+  t.match(output, /^ {2}d +3 +[\d,]+ +\d+\.\d\d % +50\.00 %/m);
+  t.match(output, /times the unavoidable 50\.00 %/);
+  t.match(output, /key 'foo': slot 12182/);
+  t.match(readFileSync(svg, 'utf8'), /^<svg .*<\/svg>\n$/s);
+  t.notMatch(output, 's3cret');
+});
+
+t.test('ring plans what start does not serve yet; start and check refuse it by its line', async (t) => {
+  const path = file(t, `${THREE}\nkeyspaces: [{ prefix: "", pool: main, placement: ketama }]\n`);
+  t.match((await ringleader('ring', '--config', path)).output, 'placed by ketama of fnv1a_64');
+  for (const command of ['start', 'check']) {
+    const { code, output } = await ringleader(command, '--config', path);
+    t.equal(code, 1);
+    t.match(output, `${path}:2:50: keyspaces[0].placement: ketama is not served yet`);
+  }
+});
+
+t.test('ring tells mistakes of a file and of a call apart', async (t) => {
+  const good = file(t, THREE);
+  const call = await ringleader('ring', '--config', good, '--remove', 'cc');
+  t.equal(call.code, 2);
+  t.match(call.output, 'pool main has no node cc; did you mean c?');
+  const bad = await ringleader('ring', '--config', `${good}x`);
+  t.equal(bad.code, 1);
+  t.match(bad.output, 'cannot be read');
+});
+
+t.test('a table of a thousand nodes is printed whole, also to a reader that is slow', async (t) => {
+  const nodes = Array.from({ length: 1_000 }, (_, i) => `redis://10.0.${i >> 8}.${i & 255}`);
+  const { code, output } = await ringleader('ring', '-c', file(t, JSON.stringify({ pools: { main: { nodes } } })));
+  t.equal(code, 0);
+  t.equal([...output.matchAll(/^ {2}10\.0\.\d\.\d+:6379 /gm)].length, 1_000);
+  t.match(output, /Fullest: .*\.\n$/);
+});
+
+t.test('check --import turns a configuration of nutcracker into one that ring takes', async (t) => {
+  const alpha = (lines: string) => `alpha:\n  listen: 127.0.0.1:22121\n  redis: true\n${lines}`;
+  const nutcracker = file(t, alpha('  hash: murmur\n  servers:\n    - 127.0.0.1:6379:1 one\n    - 127.0.0.1:6380:3\n'));
+  const { code, output } = await ringleader('check', '--import', nutcracker);
+  t.equal(code, 0);
+  const ring = await ringleader('ring', '--config', file(t, output));
+  t.equal(ring.code, 0);
+  t.match(ring.output, 'keyspace "" of service alpha: pool alpha, 2 nodes, placed by ketama of murmur');
+  const random = file(t, alpha('  distribution: random\n  servers:\n    - 127.0.0.1:6379:1 one\n'));
+  const refused = await ringleader('check', '--import', random);
+  t.equal(refused.code, 1);
+  t.match(refused.output, `${random}:4:17: alpha.distribution: random sends each request to any server`);
+  t.notMatch(refused.output, 'pools:', 'and nothing is printed that could be taken for a configuration');
 });
 
 t.test('a file that is not there is named', async (t) => {

@@ -123,7 +123,10 @@ function readPool(name: string, options: Record<string, unknown>, complain: Comp
       refuse(key, `expected true or false, found ${show(value)}`);
   }
   if (options['redis'] === undefined || options['redis'] === 'false') {
-    refuse('redis', 'this pool speaks memcached, which Ringleader does not: redis: true is missing; take it out of the file to import the others');
+    refuse(
+      'redis',
+      'this pool speaks memcached, which Ringleader does not: redis: true is missing; take it out of the file to import the others',
+    );
   }
   if (Number(textOf('redis_db') ?? 0) > 0)
     refuse('redis_db', 'only database 0 is supported; its keys would not be found');
