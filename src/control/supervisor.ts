@@ -23,7 +23,7 @@ import { planTopology, type TopologyNode } from '../routing/topology.js';
 import { chooseTransport } from '../transport/choose.js';
 import { createDescriptors, Descriptors } from '../transport/descriptors.js';
 import { buryWorker, createHandover, Handover } from '../transport/handover.js';
-import { closeListener, endListening, type Listener, openListener } from '../transport/listener.js';
+import { closeListener, endListening, type Listener, openListener, tryListener } from '../transport/listener.js';
 import { openWake, system } from '../transport/system.js';
 import { NodeHealth } from './health.js';
 import { planReload } from './keeper.js';
@@ -114,7 +114,7 @@ class Supervisor implements Ringleader {
     this.config = config;
     this.log = log;
     this.relay = new LogRelay(log);
-    const choice = chooseTransport(config.transport, config.workers);
+    const choice = chooseTransport(config.transport, config.workers, config.listen);
     this.transport = choice.kind;
     this.workerCount = choice.workers;
     log.info({ transport: choice.kind, workers: this.workerCount, reason: choice.reason }, 'transport');
@@ -146,7 +146,9 @@ class Supervisor implements Ringleader {
         for (const endpoint of this.config.listen) this.listeners.push(openListener(endpoint));
         this.endpoints = this.listeners.map((listener) => listener.endpoint);
       } else {
-        this.endpoints = this.config.listen;
+        const endpoints: Endpoint[] = [];
+        for (const endpoint of this.config.listen) endpoints.push(await tryListener(endpoint));
+        this.endpoints = endpoints;
       }
       const starting = this.workers.map((_, index) => this.startWorker(index));
       await Promise.all(starting.map((worker) => worker.started));
@@ -224,7 +226,7 @@ class Supervisor implements Ringleader {
       topology: this.topology,
       limits: this.limits,
       listenDescriptors: this.listeners.map((listener) => listener.descriptor),
-      listenEndpoints: this.transport === 'node' ? this.config.listen : [],
+      listenEndpoints: this.transport === 'node' ? this.endpoints : [],
       descriptors: this.descriptorMemory,
       handover: this.handoverMemory,
       wakeDescriptors: this.wakes,

@@ -170,15 +170,16 @@ function checkName(name: string): Uint8Array | null {
 
 /** CLIENT INFO's line. What the proxy does not have (buffers of the server) reads 0. */
 function clientLine(session: Session, nowMs: number): string {
+  const remote = session.connection.remoteAddress();
   const fields: [string, string | number][] = [
     ['id', session.id],
-    ['addr', session.connection.remoteAddress()],
-    ['laddr', session.connection.localAddress()],
+    ['addr', peerId(remote)],
+    ['laddr', peerId(session.connection.localAddress())],
     ['fd', -1],
     ['name', session.name],
     ['age', Math.floor((nowMs - session.createdMs) / 1000)],
     ['idle', Math.floor((nowMs - session.lastBytesMs) / 1000)],
-    ['flags', 'N'],
+    ['flags', isUnix(remote) ? 'U' : 'N'],
     ['db', 0],
     ['sub', 0],
     ['psub', 0],
@@ -201,4 +202,13 @@ function clientLine(session: Session, nowMs: number): string {
     ['resp', session.protocol],
   ];
   return fields.map(([name, value]) => `${name}=${value}`).join(' ');
+}
+
+/** An address as Redis shows it (networking.c: genClientAddrString): that of a unix socket is its path, with port 0. */
+function peerId(address: string): string {
+  return isUnix(address) ? `${address.slice('unix:'.length)}:0` : address;
+}
+
+function isUnix(address: string): boolean {
+  return address.startsWith('unix:');
 }

@@ -1,4 +1,5 @@
 /** Which driver runs, and why: decided once by the main thread, said in the log. */
+import type { Endpoint } from '../base/endpoint.js';
 import { EPOLL_CLOEXEC, mapMemory, openWake, system, systemError, unmapArena } from './system.js';
 import { TransportError } from './transport.js';
 
@@ -10,9 +11,16 @@ export interface TransportChoice {
   workers: number;
 }
 
-/** Throws a TransportError when `epoll` is asked for and cannot be had; `auto` falls back to node. */
-export function chooseTransport(wanted: 'auto' | 'epoll' | 'node', workers: number): TransportChoice {
-  if (wanted === 'node') return nodeChoice('asked for by the configuration', workers);
+/**
+ * The driver for `workers` workers that are to listen at `listen`. Throws a TransportError when `epoll` is asked for and
+ * cannot be had; `auto` falls back to node.
+ */
+export function chooseTransport(
+  wanted: 'auto' | 'epoll' | 'node',
+  workers: number,
+  listen: readonly Endpoint[] = [],
+): TransportChoice {
+  if (wanted === 'node') return nodeChoice('asked for by the configuration', workers, listen);
   const obstacle = epollObstacle();
   if (obstacle === null) {
     const reason = wanted === 'auto' ? 'the fastest that this system allows' : 'asked for by the configuration';
@@ -21,7 +29,7 @@ export function chooseTransport(wanted: 'auto' | 'epoll' | 'node', workers: numb
   if (wanted === 'epoll') {
     throw new TransportError(obstacle.code, `transport epoll is not possible here: ${obstacle.message}`);
   }
-  return nodeChoice(`epoll is not possible here: ${obstacle.message}`, workers);
+  return nodeChoice(`epoll is not possible here: ${obstacle.message}`, workers, listen);
 }
 
 /** What stands in the way of the epoll driver, or null. Tries it all: libc, an epoll, an eventfd, an arena's memory. */
@@ -41,13 +49,23 @@ function epollObstacle(): TransportError | null {
   }
 }
 
-function nodeChoice(reason: string, workers: number): TransportChoice {
-  if (workers === 1 || canReusePort()) return { kind: 'node', reason, workers };
-  return {
-    kind: 'node',
-    reason: `${reason}; one worker, because this Node cannot share a port among several`,
-    workers: 1,
-  };
+function nodeChoice(reason: string, workers: number, listen: readonly Endpoint[]): TransportChoice {
+  if (workers === 1) return { kind: 'node', reason, workers };
+  if (!canReusePort()) {
+    return {
+      kind: 'node',
+      reason: `${reason}; one worker, because this Node cannot share a port among several`,
+      workers: 1,
+    };
+  }
+  if (listen.some(({ kind }) => kind === 'unix')) {
+    return {
+      kind: 'node',
+      reason: `${reason}; one worker, because Node cannot share a unix socket among several`,
+      workers: 1,
+    };
+  }
+  return { kind: 'node', reason, workers };
 }
 
 /** True when this Node can listen on one port from several threads (`reusePort`, since 23.1). */

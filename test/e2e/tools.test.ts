@@ -20,7 +20,11 @@ const BENCHMARKS = [
 
 /** With 1,024 bytes a reply of LRANGE_600 has 614 KB: 64 of them for each of 5 clients are 200 MB under way. */
 const BENCHMARK_OPTIONS = {
-  epoll: [[], ['-c', '5', '-P', '64', '-d', '1024'], ['-3', '-c', '20', '-P', '16', '-r', '10000', '--threads', '2']],
+  epoll: [
+    [],
+    ['-c', '5', '-P', '64', '-d', '1024', '-n', '320'],
+    ['-3', '-c', '20', '-P', '16', '-r', '10000', '--threads', '2'],
+  ],
   node: [[]],
 };
 

@@ -15,6 +15,9 @@ t.test('node runs with several workers only where they can share a port', async 
   t.equal(chooseTransport('node', 4).workers, major >= 24 ? 4 : 1);
   t.equal(chooseTransport('node', 1).workers, 1);
   t.match(chooseTransport('node', 1).reason, /asked for/);
+  const socket = chooseTransport('node', 4, [{ kind: 'unix', path: '/a' }]);
+  t.equal(socket.workers, 1, 'no Node can share a unix socket');
+  t.match(socket.reason, /one worker/);
 });
 
 /** What a process says that has another platform, for one value of `transport`. */
