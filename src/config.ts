@@ -3,7 +3,16 @@
  * A file becomes a `Config`, which is complete and frozen, or a list of problems. No message repeats a password.
  */
 import { z } from 'zod';
-import { LISTEN_FORMS, NODE_FORMS, type NodeAddress, parseListenAddress, parseNodeAddress } from './base/address.js';
+import {
+  isLocal,
+  LISTEN_FORMS,
+  NODE_FORMS,
+  type NodeAddress,
+  parseListenAddress,
+  parseNodeAddress,
+} from './base/address.js';
+import { AUTH, type AuthSection, checkAuth, completeAuth } from './base/auth-section.js';
+import type { ClientAuth, ClientRules } from './base/client-rules.js';
 import { type Endpoint, formatEndpoint } from './base/endpoint.js';
 import { DEFAULT_LIMITS, type Limits } from './base/limits.js';
 import type { LogLevel } from './base/log-event.js';
@@ -19,6 +28,7 @@ import {
   show,
   text,
   wholeNumber,
+  yesOrNo,
 } from './base/schema.js';
 import { type Path, type Problem, YamlSource } from './base/yaml-source.js';
 import { COLOCATE_RULES_MAX, parsePattern } from './routing/colocate.js';
@@ -42,6 +52,7 @@ export interface KeyspaceConfig {
   pool: string;
   mode: 'sharded';
   placement: PlacementRule;
+  multiKeyWrites: ClientRules['multiKeyWrites'];
 }
 
 /** One door: where clients come in, and which keyspaces they then see. */
@@ -61,6 +72,9 @@ export interface Config {
   /** Data-plane threads. */
   workers: number;
   transport: 'auto' | 'epoll' | 'node';
+  auth: ClientAuth;
+  /** Whether other machines are kept from connecting while no password is asked for. */
+  protectedMode: boolean;
   pools: readonly PoolConfig[];
   /** Of all services. */
   keyspaces: readonly KeyspaceConfig[];
@@ -125,6 +139,7 @@ const LIMITS = {
   sessionOutputHardBytes: bytes(1, 2 * GIBI),
   requestDeadlineMs: milliseconds(0, DAY_MS),
   idleTimeoutMs: milliseconds(0, 365 * DAY_MS),
+  authDeadlineMs: milliseconds(0, DAY_MS),
   nodeQueueBytesMax: bytes(1, 2 * GIBI),
   nodeQueueCommandsMax: wholeNumber(1, COUNT_MAX),
   connectTimeoutMs: milliseconds(1, DAY_MS),
@@ -172,6 +187,7 @@ const KEYSPACES = z.array(
       .array(text('a pattern such as "bull:{queue}:*"', parseColocate))
       .max(COLOCATE_RULES_MAX, `at most ${COLOCATE_RULES_MAX} patterns`)
       .optional(),
+    multiKeyWrites: oneOf('split', 'reject').default('split'),
   }),
 );
 const SERVICE_NAME = text('a name of 1 to 64 letters, digits and . _ -', (name) => {
@@ -185,6 +201,8 @@ const FILE = z.strictObject({
   admin: text(LISTEN_FORMS, parseListenAddress).optional(),
   workers: wholeNumber(1, WORKERS_MAX).optional(),
   transport: oneOf('auto', 'epoll', 'node').default('auto'),
+  auth: AUTH.optional(),
+  protectedMode: yesOrNo().default(true),
   pools: POOLS,
   keyspaces: KEYSPACES.optional(),
   services: SERVICES.optional(),
@@ -212,6 +230,8 @@ function complete(file: File, defaults: ConfigDefaults): Config {
     admin: file.admin ?? null,
     workers: file.workers ?? defaults.workers,
     transport: file.transport,
+    auth: completeAuth(file.auth),
+    protectedMode: file.protectedMode,
     pools,
     keyspaces: services.flatMap(({ keyspaces }) => keyspaces),
     limits: completeLimits(file.limits),
@@ -231,13 +251,15 @@ function parseColocate(text: string): string | Fault {
 }
 
 function completeKeyspace({ prefix, pool, mode, ...rest }: z.infer<typeof KEYSPACES>[number]): KeyspaceConfig {
-  const { placement: kind, hash = HASH_DEFAULT, hashTag = null, colocate = [] } = rest;
-  return { prefix, pool, mode, placement: kind === 'slots' ? { kind, colocate } : { kind, hash, hashTag } };
+  const { placement: kind, hash = HASH_DEFAULT, hashTag = null, colocate = [], multiKeyWrites } = rest;
+  const placement = kind === 'slots' ? { kind, colocate } : { kind, hash, hashTag };
+  return { prefix, pool, mode, placement, multiKeyWrites };
 }
 
 /** Where no keyspace is given there is one pool, and it has all keys. */
 function onlyKeyspace({ name }: PoolConfig): KeyspaceConfig {
-  return { prefix: '', pool: name, mode: 'sharded', placement: { kind: 'slots', colocate: [] } };
+  const placement = { kind: 'slots', colocate: [] } as const;
+  return { prefix: '', pool: name, mode: 'sharded', placement, multiKeyWrites: 'split' };
 }
 
 function completeLimits(limits: File['limits']): Limits {
@@ -252,6 +274,9 @@ interface Sections {
   keyspaces: File['keyspaces'];
   services: File['services'];
   limits: File['limits'];
+  /** Null where it is wrong in itself. */
+  auth: AuthSection | undefined | null;
+  protectedMode: boolean;
 }
 
 function sections(root: unknown): Sections {
@@ -262,13 +287,16 @@ function sections(root: unknown): Sections {
     keyspaces: KEYSPACES.safeParse(raw['keyspaces']).data,
     services: SERVICES.safeParse(raw['services']).data,
     limits: PARTIAL_LIMITS.safeParse(raw['limits']).data,
+    auth: raw['auth'] === undefined ? undefined : (AUTH.safeParse(raw['auth']).data ?? null),
+    protectedMode: yesOrNo().safeParse(raw['protectedMode']).data ?? true,
   };
 }
 
 type Complain = (path: Path, text: string) => void;
 
 /** What no single value shows: names that lead nowhere, things given twice, bounds in the wrong order. */
-function crossCheck(source: YamlSource, { listen, pools, keyspaces, services, limits }: Sections): Problem[] {
+function crossCheck(source: YamlSource, all: Sections): Problem[] {
+  const { listen, pools, keyspaces, services, limits, auth, protectedMode } = all;
   const problems: Problem[] = [];
   const complain: Complain = (path, text) => problems.push(source.problem(path, `${formatPath(path)}${text}`));
   if (listen !== undefined) checkListen([{ path: ['listen'], listen }], complain);
@@ -285,7 +313,27 @@ function crossCheck(source: YamlSource, { listen, pools, keyspaces, services, li
     );
   }
   checkLimits(completeLimits(limits), complain);
+  if (auth !== null) {
+    if (auth !== undefined) checkAuth(auth, complain);
+    if (protectedMode && completeAuth(auth).mode === 'none') checkProtected(listen, services, complain);
+  }
   return problems;
+}
+
+/** As Redis's protected mode: who forgot a password does not serve the world. */
+function checkProtected(listen: Sections['listen'], services: File['services'], complain: Complain): void {
+  const lists = [{ path: ['listen'] as Path, listen: listen ?? [] }];
+  for (const [index, service] of (services ?? []).entries()) {
+    lists.push({ path: ['services', index, 'listen'], listen: service.listen });
+  }
+  for (const { path, listen: endpoints } of lists) {
+    for (const [index, endpoint] of endpoints.entries()) {
+      if (isLocal(endpoint)) continue;
+      const reason = `${formatEndpoint(endpoint)} can be reached from other machines, and clients need no password`;
+      const ways = 'set auth: { password: … }, or listen on 127.0.0.1 or a unix socket';
+      complain([...path, index], `: ${reason}: ${ways}, or say protectedMode: no where the network keeps others out`);
+    }
+  }
 }
 
 interface KeyspaceList {

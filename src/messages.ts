@@ -3,6 +3,7 @@
  * the shared memory that goes with them. Topologies and counters travel here and nowhere else.
  */
 import type { MessagePort } from 'node:worker_threads';
+import type { ClientRules } from './base/client-rules.js';
 import type { Endpoint } from './base/endpoint.js';
 import type { Limits } from './base/limits.js';
 import type { LogLevel } from './base/log-event.js';
@@ -49,6 +50,7 @@ export interface WorkerStart {
   transport: 'epoll' | 'node';
   topology: TopologySnapshot;
   limits: Limits;
+  rules: ClientRules;
   /** Listening descriptors (epoll), made by the main thread. Empty for `node`. */
   listenDescriptors: readonly number[];
   /** Where the node driver listens. Empty for `epoll`. */
@@ -64,8 +66,8 @@ export interface WorkerStart {
 }
 
 export type ToWorker =
-  /** From now on this topology and these limits hold. */
-  | { kind: 'configure'; topology: TopologySnapshot; limits: Limits }
+  /** From now on this topology, these limits and these rules hold. */
+  | { kind: 'configure'; topology: TopologySnapshot; limits: Limits; rules: ClientRules }
   | { kind: 'resolved'; id: number; endpoint: Endpoint | null; error: string | null }
   /** Take no more connections, let sessions finish what is in flight for so many milliseconds, then end the task. */
   | { kind: 'drain'; deadlineMs: number }

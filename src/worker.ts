@@ -17,7 +17,7 @@ export default function worker(start: WorkerStart): Promise<void> {
 }
 
 function run(start: WorkerStart, onEnded: () => void): void {
-  const { port, index, limits, topology } = start;
+  const { port, index, limits, rules, topology } = start;
   const tell = (message: ToControl) => port.postMessage(message);
   tell({ kind: 'born', threadId });
   const metrics = new Metrics(start.metrics, index);
@@ -29,6 +29,7 @@ function run(start: WorkerStart, onEnded: () => void): void {
     transport,
     topology,
     limits,
+    rules,
     counts: metrics.counts,
     random: Math.random,
     resolve: (host, hostPort, done) => {
@@ -62,7 +63,7 @@ function run(start: WorkerStart, onEnded: () => void): void {
         return;
       }
       case 'configure':
-        plane.configure(message.topology, message.limits);
+        plane.configure(message.topology, message.limits, message.rules);
         return;
       case 'drain':
         plane.drain(transport.now + message.deadlineMs, end);

@@ -1,4 +1,5 @@
 import t from 'tap';
+import { passwordDigest } from '../src/base/client-rules.js';
 import { DEFAULT_LIMITS } from '../src/base/limits.js';
 import { type Config, formatProblem, parseConfig } from '../src/config.js';
 
@@ -6,7 +7,7 @@ const DEFAULTS = { workers: 3 };
 const POOLS = 'pools: { main: { nodes: [redis://127.0.0.1:7001] } }';
 const SLOTS = { kind: 'slots', colocate: [] };
 /** The keyspace of a file that has none. */
-const ALL_KEYS = { prefix: '', pool: 'main', mode: 'sharded', placement: SLOTS };
+const ALL_KEYS = { prefix: '', pool: 'main', mode: 'sharded', placement: SLOTS, multiKeyWrites: 'split' };
 
 function configOf(text: string): Config {
   const result = parseConfig(text, DEFAULTS);
@@ -26,6 +27,8 @@ listen: 127.0.0.1:6380        # or a list; unix sockets too: unix:/run/ringleade
 admin: 127.0.0.1:9121         # GET /livez and /readyz
 workers: 2
 transport: auto
+auth: none                    # or { password: "…" }; a list of two while it is changed
+protectedMode: yes            # no: may listen on other addresses than this machine's without a password
 pools:
   main:
     nodes:
@@ -33,7 +36,7 @@ pools:
       - { name: b, url: "redis://user:pass@127.0.0.1:7002", weight: 2 }
       - redis://127.0.0.1:7003
 keyspaces:
-  - { prefix: "", pool: main, mode: sharded }
+  - { prefix: "", pool: main, mode: sharded, multiKeyWrites: split }   # reject: no MSET, DEL over several nodes
 `);
   const node = (port: number) => ({
     address: { kind: 'tcp', host: '127.0.0.1', port },
@@ -45,6 +48,8 @@ keyspaces:
     admin: { kind: 'tcp', host: '127.0.0.1', port: 9121 },
     workers: 2,
     transport: 'auto',
+    auth: { mode: 'none' },
+    protectedMode: true,
     pools: [
       {
         name: 'main',
@@ -98,6 +103,49 @@ t.test('the log and the drain limit can be set', async (t) => {
   const config = configOf(`${POOLS}\nlog: { level: debug }\ndrainTimeout: 500ms`);
   t.same(config.log, { level: 'debug', format: 'auto' });
   t.equal(config.drainTimeoutMs, 500);
+});
+
+t.test('clients may be asked for a password, of which only the digest is kept', async (t) => {
+  const authOf = (text: string) => configOf(`${POOLS}\n${text}`).auth;
+  t.same(authOf('auth: none'), { mode: 'none' });
+  t.same(authOf('auth: { mode: none }'), { mode: 'none' });
+  const passwordDigests = [passwordDigest('s3cret')];
+  t.same(authOf('auth: { password: s3cret }'), { mode: 'password', user: 'default', passwordDigests });
+  t.same(authOf('auth: { mode: password, password: [s3cret], user: app }'), {
+    mode: 'password',
+    user: 'app',
+    passwordDigests,
+  });
+  t.same(authOf('auth: { password: ["s3cret", "näxt"] }'), {
+    mode: 'password',
+    user: 'default',
+    passwordDigests: [...passwordDigests, passwordDigest(Buffer.from('näxt'))],
+  });
+  t.notMatch(JSON.stringify(configOf(`${POOLS}\nauth: { password: s3cret }`)), 's3cret');
+});
+
+t.test('who can be reached from other machines asks for a password, unless protected mode is off', async (t) => {
+  const open = `${POOLS}\nlisten: [127.0.0.1:1, "0.0.0.0:2", "[::1]:3", unix:/r, "[::ffff:127.0.0.1]:4"]`;
+  t.same(problemsOf(open), [
+    '2:23: listen[1]: 0.0.0.0:2 can be reached from other machines, and clients need no password: ' +
+      'set auth: { password: … }, or listen on 127.0.0.1 or a unix socket, ' +
+      'or say protectedMode: no where the network keeps others out',
+  ]);
+  t.equal(configOf(`${open}\nauth: { password: x }`).protectedMode, true);
+  for (const no of ['no', 'false']) t.equal(configOf(`${open}\nprotectedMode: ${no}`).protectedMode, false);
+  for (const yes of ['yes', 'true']) t.equal(problemsOf(`${open}\nprotectedMode: ${yes}`).length, 1);
+  t.match(problemsOf(`${POOLS}\nlisten: "[::]:1"`), [/^2:9: listen(\[0\])?: \[::\]:1 can be reached/]);
+  t.match(problemsOf(`${POOLS}\nservices: [{ name: a, listen: 10.0.0.1:1 }]`), [
+    /services\[0\].listen(\[0\])?: 10.0.0.1:1/,
+  ]);
+  t.match(problemsOf(`${POOLS}\nlisten: 0.0.0.0:1\nauth: { password: 5 }`), [/^3:19: auth.password: /], 'one mistake');
+});
+
+t.test('a keyspace may refuse writes of several shards', async (t) => {
+  const keyspace = (words: string) =>
+    configOf(`${POOLS}\nkeyspaces: [{ prefix: "", pool: main${words} }]`).keyspaces[0];
+  t.equal(keyspace('')?.multiKeyWrites, 'split');
+  t.equal(keyspace(', multiKeyWrites: reject')?.multiKeyWrites, 'reject');
 });
 
 t.test('anchors and aliases work', async (t) => {
@@ -341,6 +389,38 @@ const MISTAKES: [string, ...RegExp[]][] = [
     'pools: { a: { nodes: [redis://h] }, b: { nodes: [redis://i] } }\nservices: [{ name: a, listen: 127.0.0.1:1 }]',
     /^2:12: services\[0\].keyspaces is missing, and there is more than one pool: .*\(a, b\)/,
   ],
+  [`${POOLS}\nauth: password`, /^2:7: auth: expected none, or \{ password: … \}, found something else$/],
+  [`${POOLS}\nauth: [none]`, /^2:7: auth: expected none, or .*, found something else$/],
+  [`${POOLS}\nauth:`, /^2:6: auth: expected none, or .*, found something else$/],
+  [`${POOLS}\nauth: {}`, /^2:7: auth: password is missing \(or write auth: none\)$/],
+  [`${POOLS}\nauth: { mode: password }`, /^2:7: auth: password is missing/],
+  [
+    `${POOLS}\nauth: { mode: passwort, password: a }`,
+    /^2:15: auth.mode: expected none \| password, found something else/,
+  ],
+  [`${POOLS}\nauth: { pasword: a }`, /^2:7: auth: expected .*, found an unknown key; did you mean password\?$/],
+  [
+    `${POOLS}\nauth: { password: 1234 }`,
+    /^2:19: auth.password: expected a password in quotes.*, found a number \(put it in/,
+  ],
+  [`${POOLS}\nauth: { password: "" }`, /^2:19: auth.password: .*, found an empty password/],
+  [`${POOLS}\nauth: { password: [] }`, /^2:19: auth.password: .*, found an empty list/],
+  [`${POOLS}\nauth: { password: [a, b, c] }`, /^2:19: auth.password: .*, found a list of 3/],
+  [`${POOLS}\nauth: { password: { a: b } }`, /^2:19: auth.password: .*, found something else/],
+  [
+    `${POOLS}\nauth: { password: a, user: "x y" }`,
+    /^2:28: auth.user: expected a user name of .*, found something else/,
+  ],
+  [
+    `${POOLS}\nauth: { mode: none, password: a, user: b }`,
+    /^2:31: auth.password: .* none/,
+    /^2:40: auth.user: .* none/,
+  ],
+  [`${POOLS}\nprotectedMode: maybe`, /^2:16: protectedMode: expected yes \| no, found "maybe"/],
+  [
+    `${POOLS}\nkeyspaces: [{ prefix: "", pool: main, multiKeyWrites: atomic }]`,
+    /^2:55: keyspaces\[0\].multiKeyWrites: expected split \| reject, found "atomic"/,
+  ],
   // What is not even YAML.
   ['pools: {', /^1:9: .*is missing|not closed/],
   ['pools: "x', /^1:10: a quote or a bracket is missing/],
@@ -406,6 +486,12 @@ t.test('no message repeats a password, wherever it stands', async (t) => {
     `${POOLS}\nkeyspaces: [{ prefix: "", pool: "redis://u:s3cret@h" }]`,
     `${POOLS}\ntransport: "redis://u:s3cret@h"`,
     'redis://u:s3cret@h',
+    ...['s3cret', '[s3cret]', '{ s3cret }', '{ password: { s3cret } }', '{ password: [s3cret, ""] }'].map(
+      (auth) => `${POOLS}\nauth: ${auth}`,
+    ),
+    ...['mode: s3cret', 'user: "s3cret "', 'mode: none, password: s3cret', 's3cret: password'].map(
+      (auth) => `${POOLS}\nauth: { ${auth} }`,
+    ),
     'pools: !s3cret x',
     'pools: *s3cret',
     'pools: |s3cret\n x',

@@ -4,6 +4,7 @@
  * Fifty sessions send, three nodes answer, turn by turn, as under redis-benchmark with 50 clients. The figure is
  * nanoseconds and bytes allocated per command; `kept` says whether the heap stays flat over ten million commands.
  */
+import { DEFAULT_RULES } from '../../src/base/client-rules.js';
 import { DEFAULT_LIMITS } from '../../src/base/limits.js';
 import { Metrics, metricsMemory } from '../../src/base/metrics.js';
 import type { TopologySnapshot } from '../../src/messages.js';
@@ -109,6 +110,7 @@ class World {
       transport: this.transport,
       topology,
       limits: DEFAULT_LIMITS,
+      rules: DEFAULT_RULES,
       counts: new Metrics(metricsMemory(1), 0).counts,
       random: Math.random,
       resolve: () => {},

@@ -60,6 +60,11 @@ export function parseNodeAddress(text: string): NodeAddress | Fault {
   return { address: { kind: 'tcp', host, port: portNumber }, ...login };
 }
 
+/** Whether only this machine can reach it. */
+export function isLocal(endpoint: Endpoint): boolean {
+  return endpoint.kind === 'unix' || /^(127\.|::1$|::ffff:127\.)/i.test(endpoint.host);
+}
+
 function parseUnixNode(rest: string): NodeAddress | Fault {
   const at = rest.lastIndexOf('@/');
   const login = parseLogin(at === -1 ? '' : rest.slice(0, at));

@@ -19,6 +19,8 @@ export interface Limits {
   requestDeadlineMs: number;
   /** Milliseconds a client may stay idle before it is closed; 0 is for ever (Redis: timeout). */
   idleTimeoutMs: number;
+  /** Milliseconds a client may take to give its password, where one is asked for; 0 is for ever. */
+  authDeadlineMs: number;
   /** Bytes and commands that may wait for one node on one connection; beyond, commands for it get -OVERLOADED. */
   nodeQueueBytesMax: number;
   nodeQueueCommandsMax: number;
@@ -54,6 +56,7 @@ export const DEFAULT_LIMITS: Limits = {
   sessionOutputHardBytes: 1024 * 1024 * 1024,
   requestDeadlineMs: 60_000,
   idleTimeoutMs: 0,
+  authDeadlineMs: 60_000,
   nodeQueueBytesMax: 256 * 1024 * 1024,
   nodeQueueCommandsMax: 1_000_000,
   connectTimeoutMs: 2_000,

@@ -38,6 +38,14 @@ export function oneOf<const W extends string>(...words: readonly W[]) {
   return value(words.join(' | '), (input) => words.find((word) => word === input) ?? null);
 }
 
+/** As Redis writes a boolean, and as YAML does. */
+export function yesOrNo() {
+  return value('yes | no', (input) => {
+    if (input === 'yes' || input === true) return true;
+    return input === 'no' || input === false ? false : null;
+  });
+}
+
 export function wholeNumber(min: number, max: number) {
   const expected = `a whole number from ${min} to ${max}`;
   return value(expected, (input) => {

@@ -14,6 +14,7 @@ import { once } from 'node:events';
 import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import { Piscina } from 'piscina';
+import type { ClientRules } from '../base/client-rules.js';
 import { type Endpoint, formatEndpoint } from '../base/endpoint.js';
 import type { Limits } from '../base/limits.js';
 import { clientIdMemory, metricsMemory } from '../base/metrics.js';
@@ -83,6 +84,10 @@ function poolNodes(config: Config): TopologyNode[] {
   const pool = config.pools.find(({ name }) => name === config.keyspaces[0]?.pool);
   if (pool === undefined) throw new Error('the configuration has no keyspace with a pool');
   return pool.nodes.map((node) => ({ ...node, pool: pool.name }));
+}
+
+function clientRules({ auth, keyspaces }: Config): ClientRules {
+  return { auth, multiKeyWrites: keyspaces[0]?.multiKeyWrites ?? 'split' };
 }
 
 class Supervisor implements Ringleader {
@@ -184,7 +189,8 @@ class Supervisor implements Ringleader {
     this.topology = planTopology(poolNodes(config), this.topology.version + 1);
     this.health.setTopology(this.topology);
     this.log.level = config.log.level;
-    const message: ToWorker = { kind: 'configure', topology: this.topology, limits: this.limits };
+    const { topology, limits } = this;
+    const message: ToWorker = { kind: 'configure', topology, limits, rules: clientRules(config) };
     for (let index = 0; index < this.workerCount; index++) this.tell(index, message);
     this.log.info({ topology: this.topology.version, nodes: this.topology.nodes.length }, 'reloaded');
     return true;
@@ -225,6 +231,7 @@ class Supervisor implements Ringleader {
       transport: this.transport,
       topology: this.topology,
       limits: this.limits,
+      rules: clientRules(this.config),
       listenDescriptors: this.listeners.map((listener) => listener.descriptor),
       listenEndpoints: this.transport === 'node' ? this.endpoints : [],
       descriptors: this.descriptorMemory,

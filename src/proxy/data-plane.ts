@@ -5,12 +5,14 @@
 import type { ChannelContext } from '../backend/channel.js';
 import { PendingPool } from '../backend/pending.js';
 import { BackendPool } from '../backend/pool.js';
+import type { ClientRules } from '../base/client-rules.js';
 import type { Limits } from '../base/limits.js';
 import type { LogLevel } from '../base/log-event.js';
 import type { Counts } from '../base/metrics.js';
 import type { NodeSnapshot, TopologySnapshot } from '../messages.js';
 import { RequestReader } from '../resp/request.js';
 import type { Transport } from '../transport/transport.js';
+import { Authentication } from './authentication.js';
 import { Dispatcher } from './dispatch.js';
 import { Listener } from './listener.js';
 
@@ -18,6 +20,7 @@ export interface DataPlaneContext {
   transport: Transport;
   topology: TopologySnapshot;
   limits: Limits;
+  rules: ClientRules;
   counts: Counts;
   random: () => number;
   resolve: ChannelContext['resolve'];
@@ -32,17 +35,20 @@ export class DataPlane {
   private readonly transport: Transport;
   private readonly limits: Limits;
   private readonly reader: RequestReader;
+  private readonly authentication: Authentication;
   private readonly dispatcher: Dispatcher;
 
   constructor(context: DataPlaneContext) {
-    const { transport, topology, counts, random, resolve, onNodeState } = context;
+    const { transport, topology, rules, counts, random, resolve, onNodeState, log } = context;
     // One object for all, so that `configure` reaches everything that keeps to it.
     const limits = { ...context.limits };
     const pendings = new PendingPool();
     const reader = new RequestReader(limits);
+    const authentication = new Authentication(rules.auth);
     this.transport = transport;
     this.limits = limits;
     this.reader = reader;
+    this.authentication = authentication;
     this.pool = new BackendPool({ transport, limits, pendings, counts, random, resolve, onNodeState }, topology);
     this.dispatcher = new Dispatcher({
       arena: transport.arena,
@@ -50,7 +56,10 @@ export class DataPlane {
       pendings,
       pool: this.pool,
       topology,
+      rules,
+      authentication,
       counts,
+      log,
       random,
       now: () => transport.now,
       facts: () => ({ connectedClients: transport.totalSessions(), clientsMax: limits.clientsMax }),
@@ -61,9 +70,10 @@ export class DataPlane {
       counts,
       pendings,
       reader,
+      authentication,
       dispatch: (session, start, end) => this.dispatcher.dispatch(session, start, end),
       nextClientId: context.nextClientId,
-      log: context.log,
+      log,
     });
     transport.onTurnEnd = () => {
       this.dispatcher.onTurnEnd();
@@ -77,12 +87,16 @@ export class DataPlane {
     this.transport.startAccepting(this.listener);
   }
 
-  /** From the next command on these nodes, slots and limits hold. Connections stay, and so does what is in flight. */
-  configure(topology: TopologySnapshot, limits: Limits): void {
+  /**
+   * From the next command on these nodes, slots, limits and rules hold. Connections stay, and so does what is in flight; a
+   * new password is for new clients to give.
+   */
+  configure(topology: TopologySnapshot, limits: Limits, rules: ClientRules): void {
     Object.assign(this.limits, limits);
     this.reader.configure(limits);
     this.pool.update(topology);
-    this.dispatcher.setTopology(topology);
+    this.authentication.configure(rules.auth);
+    this.dispatcher.configure(topology, rules);
   }
 
   /** Lets what is in flight finish until `deadlineMs` of the transport's clock, then gives up the nodes. */

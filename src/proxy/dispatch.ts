@@ -10,11 +10,14 @@
 import type { Channel } from '../backend/channel.js';
 import type { PendingPool } from '../backend/pending.js';
 import type { BackendPool } from '../backend/pool.js';
+import type { ClientRules } from '../base/client-rules.js';
 import { errorBytes, showBytes } from '../base/errors.js';
+import type { LogLevel } from '../base/log-event.js';
 import type { Counts } from '../base/metrics.js';
 import type { NodeSnapshot, TopologySnapshot } from '../messages.js';
 import { refusedForm } from '../resp/command-forms.js';
 import { findKeys, KeyList } from '../resp/command-keys.js';
+import { COMMAND_FLAG } from '../resp/command-spec.js';
 import {
   arityFits,
   type CommandSpec,
@@ -28,6 +31,7 @@ import { errorReply } from '../resp/reply.js';
 import type { RequestReader } from '../resp/request.js';
 import { slotOf } from '../routing/slot.js';
 import type { Arena } from '../transport/arena.js';
+import { type Authentication, REPLY_NOAUTH } from './authentication.js';
 import { InfoPolicy, type ProxyFacts } from './introspection.js';
 import { answerLocally, type LocalContext } from './local.js';
 import { type Merge, MergePool } from './merge.js';
@@ -46,7 +50,10 @@ export interface DispatchContext {
   pendings: PendingPool;
   pool: BackendPool;
   topology: TopologySnapshot;
+  rules: ClientRules;
+  authentication: Authentication;
   counts: Counts;
+  log: (level: LogLevel, event: string, fields: Record<string, string>) => void;
   /** A number in [0, 1). */
   random: () => number;
   now: () => number;
@@ -61,6 +68,7 @@ export class Dispatcher {
   private readonly pool: BackendPool;
   private topology: TopologySnapshot;
   private slotOwners: Uint16Array;
+  private splitsWrites: boolean;
   private splitter: Splitter;
   private scan: Scan;
   private readonly randomKey: RandomKeyPolicy;
@@ -79,6 +87,7 @@ export class Dispatcher {
     this.pool = context.pool;
     this.topology = context.topology;
     this.slotOwners = context.topology.slotOwners;
+    this.splitsWrites = context.rules.multiKeyWrites === 'split';
     this.merges = new MergePool(context.arena, context.pendings);
     this.splitter = new Splitter(context.arena, context.reader, context.topology.nodes.length);
     this.scan = new Scan(context.topology.nodes);
@@ -88,6 +97,8 @@ export class Dispatcher {
       bytes: context.arena.bytes,
       version: () => context.pool.version() || TABLE_VERSION,
       nowMs: context.now,
+      authentication: context.authentication,
+      onAuthFailure: (session) => this.onAuthFailure(session),
     };
   }
 
@@ -120,6 +131,10 @@ export class Dispatcher {
     session.lastCommand = spec.name;
     if (!arityFits(spec, argumentCount)) {
       session.reply(errorReply(wrongArityText(spec)));
+      return true;
+    }
+    if (!session.isAuthenticated && (spec.flags & COMMAND_FLAG.no_auth) === 0) {
+      session.reply(REPLY_NOAUTH);
       return true;
     }
     if (spec.refusable) {
@@ -160,10 +175,11 @@ export class Dispatcher {
     }
   }
 
-  /** Commands read from now on go by this topology; those in flight finish under the one they started with. */
-  setTopology(topology: TopologySnapshot): void {
+  /** Commands read from now on go by this; those in flight finish under the topology they started with. */
+  configure(topology: TopologySnapshot, rules: ClientRules): void {
     this.topology = topology;
     this.slotOwners = topology.slotOwners;
+    this.splitsWrites = rules.multiKeyWrites === 'split';
     this.splitter = new Splitter(this.context.arena, this.reader, topology.nodes.length);
     this.scan = new Scan(topology.nodes);
     // A round that begun under the old one asked the old nodes.
@@ -210,10 +226,14 @@ export class Dispatcher {
   private sendSplit(session: Session, spec: CommandSpec, start: number, end: number): void {
     const count = this.locateKeys(spec);
     const owner = count <= 0 ? (this.slotOwners[0] as number) : (this.keyOwners[0] as number);
-    let isOne = true;
-    for (let index = 1; index < count; index++) isOne &&= this.keyOwners[index] === owner;
-    if (isOne) {
+    let other = 1;
+    while (other < count && this.keyOwners[other] === owner) other++;
+    if (other >= count) {
       this.forward(session, owner, spec.write, start, end);
+      return;
+    }
+    if (spec.write && !this.splitsWrites) {
+      session.reply(this.crossSlot(0, other));
       return;
     }
     const step = spec.keyStep;
@@ -332,6 +352,11 @@ export class Dispatcher {
     merge.addSession(session, head);
     session.track(head, requestBytes);
     return merge;
+  }
+
+  private onAuthFailure(session: Session): void {
+    this.context.counts.authFailures++;
+    this.context.log('warn', 'wrong-password', { client: session.connection.remoteAddress() });
   }
 
   private answer(session: Session, spec: CommandSpec): boolean {

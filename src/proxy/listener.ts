@@ -112,12 +112,19 @@ export class Listener implements Acceptor {
     });
   }
 
+  private owesPassword({ unauthenticatedSinceMs }: Session, now: number): boolean {
+    const { authDeadlineMs } = this.context.limits;
+    return authDeadlineMs > 0 && unauthenticatedSinceMs >= 0 && now - unauthenticatedSinceMs > authDeadlineMs;
+  }
+
   private sweep(now: number): void {
     const { limits, counts } = this.context;
     for (const session of this.sessions) {
       let reason: string | null = null;
       if (session.endingSinceMs >= 0) {
         if (now - session.endingSinceMs > ENDING_MS_MAX) reason = 'it did not take its last replies';
+      } else if (this.owesPassword(session, now)) {
+        reason = `it gave no password (authDeadlineMs ${limits.authDeadlineMs})`;
       } else if (limits.requestDeadlineMs > 0 && session.unfinishedSinceMs >= 0) {
         const sinceMs = now - session.unfinishedSinceMs;
         if (sinceMs > limits.requestDeadlineMs)

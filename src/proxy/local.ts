@@ -11,6 +11,7 @@ import {
   verbatimReply,
 } from '../resp/reply.js';
 import type { RequestReader } from '../resp/request.js';
+import { type Authentication, DEFAULT_USER, REPLY_HELLO_NOAUTH } from './authentication.js';
 import type { Session } from './session.js';
 
 export interface LocalContext {
@@ -19,6 +20,9 @@ export interface LocalContext {
   /** The version that HELLO shows: the nodes'. */
   version: () => string;
   nowMs: () => number;
+  authentication: Authentication;
+  /** Told of a wrong password. */
+  onAuthFailure: (session: Session) => void;
 }
 
 /** The reply, or null: not now, the replies before it must have gone out first. */
@@ -51,7 +55,7 @@ export class Words {
 const INT_MIN = -(2n ** 31n);
 const INT_MAX = 2n ** 31n - 1n;
 const SYNTAX_ERROR = errorReply('ERR syntax error');
-const WRONG_PASSWORD = errorReply('WRONGPASS invalid username-password pair or user is disabled.');
+const REPLY_RESET = Buffer.from('+RESET\r\n');
 
 const HANDLERS: Readonly<Record<string, Handler>> = {
   ping: (_session, words) => {
@@ -68,8 +72,16 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
     }
     return database === 0n ? REPLY_OK : errorReply('ERR DB index is out of range');
   },
-  auth: (_session, words) => authenticate(words.count === 3 ? words.text(1) : null, words.count),
+  auth: (session, words, context) => {
+    if (words.count > 3) return SYNTAX_ERROR;
+    return authenticate(session, words.count === 3 ? words.text(1) : null, words.raw(words.count - 1), context);
+  },
   hello,
+  reset: (session) => {
+    if (session.protocol !== 2 && !session.isIdle) return null;
+    session.reset();
+    return REPLY_RESET;
+  },
   'client|id': (session) => integerReply(session.id),
   'client|getname': (session) =>
     session.name === '' ? nullReply(session.protocol) : bulkReply(Buffer.from(session.name, 'latin1')),
@@ -97,7 +109,7 @@ export function answerLocally(name: string, session: Session, context: LocalCont
   return handler(session, new Words(context.reader, context.bytes), context);
 }
 
-/** HELLO [version [AUTH user password] [SETNAME name]]: checked whole before anything changes, as Redis does. */
+/** HELLO [version [AUTH user password] [SETNAME name]]: checked whole before anything but AUTH changes, as Redis does. */
 function hello(session: Session, words: Words, context: LocalContext): Uint8Array | null {
   let protocol: 2 | 3 = session.protocol;
   let name: string | null = null;
@@ -109,7 +121,7 @@ function hello(session: Session, words: Words, context: LocalContext): Uint8Arra
     for (let index = 2; index < words.count; ) {
       const option = words.text(index).toLowerCase();
       if (option === 'auth' && index + 2 < words.count) {
-        const refusal = authenticate(words.text(index + 1), 3);
+        const refusal = authenticate(session, words.text(index + 1), words.raw(index + 2), context);
         if (refusal !== REPLY_OK) return refusal;
         index += 3;
       } else if (option === 'setname' && index + 1 < words.count) {
@@ -122,6 +134,7 @@ function hello(session: Session, words: Words, context: LocalContext): Uint8Arra
       }
     }
   }
+  if (!session.isAuthenticated) return REPLY_HELLO_NOAUTH;
   // The other protocol uses other connections to the nodes: its commands must not overtake those before it.
   if (protocol !== session.protocol && !session.isIdle) return null;
   session.protocol = protocol;
@@ -145,15 +158,11 @@ function parseInteger(text: string): bigint | null {
   return BigInt.asIntN(64, value) === value ? value : null;
 }
 
-/** As a Redis without a password: its default user accepts any. `count` is AUTH's argument count. */
-function authenticate(user: string | null, count: number): Uint8Array {
-  if (count > 3) return SYNTAX_ERROR;
-  if (user === null) {
-    return errorReply(
-      'ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?',
-    );
-  }
-  return user === 'default' ? REPLY_OK : WRONG_PASSWORD;
+function authenticate(session: Session, user: string | null, password: Uint8Array, context: LocalContext): Uint8Array {
+  const reply = context.authentication.answer(user, password);
+  if (reply === REPLY_OK) session.authenticate(user ?? DEFAULT_USER);
+  else if (context.authentication.isRequired) context.onAuthFailure(session);
+  return reply;
 }
 
 function setName(session: Session, name: string): Uint8Array | null {
@@ -197,7 +206,7 @@ function clientLine(session: Session, nowMs: number): string {
     ['tot-mem', session.bufferedBytes],
     ['events', 'r'],
     ['cmd', 'client|info'],
-    ['user', 'default'],
+    ['user', session.user],
     ['redir', -1],
     ['resp', session.protocol],
   ];

@@ -17,8 +17,15 @@ import type { Limits } from '../base/limits.js';
 import type { Counts } from '../base/metrics.js';
 import { INVALID } from '../resp/frame.js';
 import { encodeCommand, errorReply } from '../resp/reply.js';
-import { RequestProgress, type RequestReader } from '../resp/request.js';
+import {
+  ARGUMENTS_MAX,
+  RequestProgress,
+  type RequestReader,
+  UNAUTHENTICATED_ARGUMENTS_MAX,
+  UNAUTHENTICATED_BULK_BYTES_MAX,
+} from '../resp/request.js';
 import type { Connection, ConnectionOwner, Transport } from '../transport/transport.js';
+import { type Authentication, DEFAULT_USER } from './authentication.js';
 
 /** What a session needs of its worker. */
 export interface SessionContext {
@@ -27,6 +34,7 @@ export interface SessionContext {
   counts: Counts;
   pendings: PendingPool;
   reader: RequestReader;
+  authentication: Authentication;
   /**
    * Carries out the command last read by `reader`, whose frame is arena bytes [start, end). False: not now, the replies
    * before it must have gone out; nothing was done.
@@ -41,6 +49,8 @@ export class SessionError extends Error {
 }
 
 const UNFINISHED_STEP_BYTES = 1024 * 1024;
+/** As sessionOutputSoftBytes, for one that owes its password: whom nobody knows may not have us hold much for him. */
+const UNAUTHENTICATED_OUTPUT_BYTES_MAX = 16 * 1024;
 
 export class Session implements ConnectionOwner, ReplyOwner {
   readonly id: number;
@@ -48,6 +58,11 @@ export class Session implements ConnectionOwner, ReplyOwner {
   /** The protocol the client speaks, set by HELLO. */
   protocol: 2 | 3 = 2;
   name = '';
+  /** False while it owes a password: then next to nothing is carried out. */
+  isAuthenticated = true;
+  user = DEFAULT_USER;
+  /** Since when it owes a password (-1: it does not). */
+  unauthenticatedSinceMs = -1;
   readonly createdMs: number;
   /** When bytes last came, and since when a command is half there (-1: none is). */
   lastBytesMs: number;
@@ -81,6 +96,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
     this.id = id;
     this.createdMs = context.transport.now;
     this.lastBytesMs = context.transport.now;
+    this.reset();
   }
 
   /** Bytes of the arena that this session causes to be held, for choosing whom to close when memory runs out. */
@@ -163,6 +179,27 @@ export class Session implements ConnectionOwner, ReplyOwner {
     pending.replyConstant = bytes;
     pending.isDone = true;
     this.track(pending, 0);
+  }
+
+  /** It has shown that it is `user`. */
+  authenticate(user: string): void {
+    this.isAuthenticated = true;
+    this.unauthenticatedSinceMs = -1;
+    this.user = user;
+    this.progress.argumentsMax = ARGUMENTS_MAX;
+    this.progress.bulkBytesMax = Number.MAX_SAFE_INTEGER;
+  }
+
+  /** As a new connection begins: RESP2, without a name, and owing a password where one is asked for. */
+  reset(): void {
+    this.protocol = 2;
+    this.name = '';
+    this.authenticate(DEFAULT_USER);
+    if (!this.context.authentication.isRequired) return;
+    this.isAuthenticated = false;
+    this.unauthenticatedSinceMs = this.context.transport.now;
+    this.progress.argumentsMax = UNAUTHENTICATED_ARGUMENTS_MAX;
+    this.progress.bulkBytesMax = UNAUTHENTICATED_BULK_BYTES_MAX;
   }
 
   /** Reads no more commands; closes when all that were read have been answered. */
@@ -296,12 +333,19 @@ export class Session implements ConnectionOwner, ReplyOwner {
   }
 
   private mustHold(): boolean {
-    const { sessionCommandsMax, sessionRequestBytesMax, sessionOutputSoftBytes } = this.limits;
+    const { sessionCommandsMax, sessionRequestBytesMax } = this.limits;
     return (
       this.queue.length >= sessionCommandsMax ||
       this.requestBytes >= sessionRequestBytesMax ||
-      this.connection.output.unsentBytes >= sessionOutputSoftBytes
+      this.connection.output.unsentBytes >= this.outputSoftBytes
     );
+  }
+
+  private get outputSoftBytes(): number {
+    const { sessionOutputSoftBytes } = this.limits;
+    return this.isAuthenticated
+      ? sessionOutputSoftBytes
+      : Math.min(sessionOutputSoftBytes, UNAUTHENTICATED_OUTPUT_BYTES_MAX);
   }
 
   private hold(): void {
@@ -319,10 +363,10 @@ export class Session implements ConnectionOwner, ReplyOwner {
   /** Reads on once half of every limit is free again: not one command at a time. */
   private release(): void {
     if (!this.isHeld || this.isEnding || this.isClosed) return;
-    const { sessionCommandsMax, sessionRequestBytesMax, sessionOutputSoftBytes } = this.limits;
+    const { sessionCommandsMax, sessionRequestBytesMax } = this.limits;
     if (this.waitsForReplies && this.queue.length > 0) return;
     if (this.queue.length > sessionCommandsMax >> 1 || this.requestBytes > sessionRequestBytesMax >> 1) return;
-    if (this.connection.output.unsentBytes > sessionOutputSoftBytes >> 1) return;
+    if (this.connection.output.unsentBytes > this.outputSoftBytes >> 1) return;
     this.waitsForReplies = false;
     this.isHeld = false;
     this.connection.resume();

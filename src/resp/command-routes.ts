@@ -35,7 +35,7 @@ export function ruledNames(): Iterable<string> {
   return RULES.keys();
 }
 
-const MULTI_SHARD = 'not atomic when the keys lie on several shards';
+const MULTI_SHARD = 'not atomic when the keys lie on several shards, and refused there with `multiKeyWrites: reject`';
 const SCRIPT = 'a script that touches keys it does not name sees only those of its own shard';
 
 const BLOCKING = 'commands that block are still to come';
@@ -43,7 +43,7 @@ const MERGED = 'one answer from several nodes is still to come';
 const EVERYWHERE = 'it would have to hold on every node, which is still to come';
 const PUBSUB = 'Pub/Sub is still to come';
 const TRANSACTION = 'transactions are still to come';
-const USERS = 'users and passwords of the proxy are still to come';
+const USERS = 'users other than the one of the configuration are still to come';
 const CONNECTION = 'this state of a connection is still to come';
 const ONE_NODE = 'it is about one node; connect to the node itself';
 const DATABASE = 'only database 0 is served';
@@ -67,9 +67,12 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ),
   ...rules('any', '', 'script|help slowlog|help xgroup|help xinfo|help'),
 
-  ...rules('local', '', 'ping echo quit hello client|id client|setname client|getname client|setinfo client|info'),
+  ...rules(
+    'local',
+    '',
+    'ping echo quit hello auth reset client|id client|setname client|getname client|setinfo client|info',
+  ),
   ...rules('local', DATABASE, 'select'),
-  ...rules('local', 'as a Redis without a password', 'auth'),
 
   ...rules('one', SCRIPT, 'eval evalsha eval_ro evalsha_ro fcall fcall_ro'),
   ...rules('one', 'not with BLOCK', 'xread xreadgroup'),
@@ -82,7 +85,7 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ...rejects(PUBSUB, 'pubsub|channels pubsub|numpat pubsub|numsub pubsub|shardchannels pubsub|shardnumsub'),
   ...rejects(EVERYWHERE, 'function|delete function|dump function|flush function|kill function|list function|load'),
   ...rejects(EVERYWHERE, 'function|restore function|stats config|set config|resetstat config|rewrite'),
-  ...rejects(CONNECTION, 'reset client|caching client|getredir client|kill client|list client|no-evict client|pause'),
+  ...rejects(CONNECTION, 'client|caching client|getredir client|kill client|list client|no-evict client|pause'),
   ...rejects(CONNECTION, 'client|reply client|tracking client|trackinginfo client|unblock client|unpause'),
   ...rejects(USERS, 'acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|list acl|load acl|log acl|save'),
   ...rejects(USERS, 'acl|setuser acl|users acl|whoami'),

@@ -70,6 +70,14 @@ const CASES: { name: string; from: string; to: string; remaps: RegExp[]; restart
     remaps: [/keyspace "": its keys would be placed by other rules/],
     restarts: [],
   },
+  { name: 'a password', from: 'pools:', to: 'auth: { password: secret }\npools:', remaps: [], restarts: [] },
+  {
+    name: 'multiKeyWrites',
+    from: 'mode: sharded',
+    to: 'mode: sharded, multiKeyWrites: reject',
+    remaps: [],
+    restarts: [],
+  },
   { name: 'a limit', from: 'pools:', to: 'limits: { idleTimeoutMs: 5s }\npools:', remaps: [], restarts: [] },
   {
     name: 'workers and listeners',

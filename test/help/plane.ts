@@ -6,6 +6,7 @@
  *
  * Nothing waits and nothing is random: time is a number that `pass` moves.
  */
+import { type ClientRules, DEFAULT_RULES } from '../../src/base/client-rules.js';
 import { DEFAULT_LIMITS, type Limits } from '../../src/base/limits.js';
 import { type Counts, Metrics, metricsMemory } from '../../src/base/metrics.js';
 import type { NodeSnapshot, TopologySnapshot } from '../../src/messages.js';
@@ -17,6 +18,7 @@ import './pending-watch.js';
 export interface PlaneOptions {
   nodes?: number;
   limits?: Partial<Limits>;
+  rules?: Partial<ClientRules>;
   arenaBytes?: number;
   random?: () => number;
   /** By node: what differs from the defaults. */
@@ -39,6 +41,7 @@ export class Plane {
   readonly transport: FakeTransport;
   readonly counts: Counts;
   readonly limits: Limits;
+  readonly rules: ClientRules;
   readonly data: DataPlane;
   readonly topology: TopologySnapshot;
   readonly logs: LogLine[] = [];
@@ -52,6 +55,7 @@ export class Plane {
     const count = options.nodes ?? 3;
     this.transport = new FakeTransport(options.arenaBytes);
     this.limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.rules = { ...DEFAULT_RULES, ...options.rules };
     this.counts = new Metrics(metricsMemory(1), 0).counts;
     const slotOwners = new Uint16Array(new SharedArrayBuffer(16_384 * 2));
     for (let slot = 0; slot < slotOwners.length; slot++) slotOwners[slot] = slot % count;
@@ -69,6 +73,7 @@ export class Plane {
       transport: this.transport,
       topology: this.topology,
       limits: this.limits,
+      rules: this.rules,
       counts: this.counts,
       random: options.random ?? (() => 0.5),
       resolve: (host, _port, done) => this.resolving.push({ host, done }),

@@ -26,6 +26,10 @@ export interface ProxyOptions {
   listen?: readonly string[];
   limits?: Readonly<Record<string, string | number>>;
   drainTimeout?: string | number;
+  auth?: unknown;
+  protectedMode?: string;
+  /** In place of the one of all keys. */
+  keyspaces?: readonly unknown[];
   env?: Readonly<Record<string, string>>;
   /** How many descriptors the process may have open (`ulimit -n`). */
   descriptorsMax?: number;

@@ -169,7 +169,11 @@ t.test('the connection for SCRIPT KILL ends with its node', async (t) => {
   }
   t.equal(client.take(), '-NOTBUSY none\r\n');
   const nodes = plane.topology.nodes.slice(0, 1);
-  plane.data.configure({ ...plane.topology, version: 2, nodes, slotOwners: new Uint16Array(16_384) }, plane.limits);
+  plane.data.configure(
+    { ...plane.topology, version: 2, nodes, slotOwners: new Uint16Array(16_384) },
+    plane.limits,
+    plane.rules,
+  );
   plane.pass(1_000);
   t.notOk(links[0]?.isClosed);
   t.ok(links[1]?.isClosed);

@@ -20,7 +20,7 @@ t.test('a node with a new password finishes what is in flight, and the session s
   const old = plane.only(0);
   t.equal(old.take(), command('GET', key));
   const nodes = plane.topology.nodes.map((node) => (node.index === 0 ? { ...node, password: 'new' } : node));
-  plane.data.configure(changed(plane, nodes), DEFAULT_LIMITS);
+  plane.data.configure(changed(plane, nodes), DEFAULT_LIMITS, plane.rules);
   client.send(['INCR', key]);
   plane.turn();
   t.equal(old.take(), command('INCR', key), 'the session awaits a reply there, so it goes on there');
@@ -46,7 +46,7 @@ t.test('a node with a new password finishes what is in flight, and the session s
 t.test('an unchanged node keeps its connection, whatever its new index', async (t) => {
   const plane = new Plane().greetAll();
   const connections = plane.transport.connections.length;
-  plane.data.configure(changed(plane, [...plane.topology.nodes].reverse()), DEFAULT_LIMITS);
+  plane.data.configure(changed(plane, [...plane.topology.nodes].reverse()), DEFAULT_LIMITS, plane.rules);
   plane.turn();
   t.equal(plane.transport.connections.length, connections, 'none was opened');
   const client = plane.client();
@@ -67,6 +67,7 @@ t.test('a node that is taken out answers what it has, then its connection is clo
   plane.data.configure(
     changed(plane, plane.topology.nodes.slice(0, 2), () => 0),
     DEFAULT_LIMITS,
+    plane.rules,
   );
   client.send(['SET', key, '1']);
   plane.turn();
@@ -87,7 +88,7 @@ t.test('new limits hold for the sessions there are', async (t) => {
   client.send(['PING']);
   plane.turn();
   client.take();
-  plane.data.configure(plane.topology, { ...DEFAULT_LIMITS, bulkBytesMax: 2_000, idleTimeoutMs: 100 });
+  plane.data.configure(plane.topology, { ...DEFAULT_LIMITS, bulkBytesMax: 2_000, idleTimeoutMs: 100 }, plane.rules);
   client.send(['ECHO', 'x'.repeat(2_001)]);
   plane.turn();
   t.match(client.take(), /^-ERR Protocol error: invalid bulk length/);

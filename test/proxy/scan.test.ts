@@ -133,7 +133,7 @@ t.test('a cursor from before a node was taken out is refused with the reason', a
   plane.only(0).take();
   const nodes = plane.topology.nodes.slice(0, 2);
   const topology = { ...plane.topology, version: 2, nodes, slotOwners: plane.topology.slotOwners.map((n) => n % 2) };
-  plane.data.configure(topology, DEFAULT_LIMITS);
+  plane.data.configure(topology, DEFAULT_LIMITS, plane.rules);
   answer(plane, 0, page('4', 'a'));
   const { cursor, keys } = read(client.take());
   t.same(keys, ['a'], 'the page under way is the last of the old walk');
@@ -148,7 +148,7 @@ t.test('a change of weights or addresses leaves cursors good', async (t) => {
   plane.only(0).take();
   answer(plane, 0, page('4', 'a'));
   const { cursor } = read(client.take());
-  plane.data.configure({ ...plane.topology, version: 2 }, DEFAULT_LIMITS);
+  plane.data.configure({ ...plane.topology, version: 2 }, DEFAULT_LIMITS, plane.rules);
   client.send(['SCAN', cursor]);
   plane.turn();
   t.same(plane.only(0).commands(), ['SCAN 4']);

@@ -1,0 +1,74 @@
+/**
+ * The section `auth` of the configuration: whether clients must give a password, and which.
+ *
+ *   auth: none
+ *   auth: { password: "…" }                        also in full: { mode: password, user: default, password: "…" }
+ *   auth: { password: ["the new", "the old"] }     both hold, until all clients have the new one
+ *
+ * Nothing that stands here is shown in a message: it may be a password in the wrong place.
+ */
+import { z } from 'zod';
+import { type ClientAuth, passwordDigest } from './client-rules.js';
+import { type Fault, meant, text, value } from './schema.js';
+import type { Path } from './yaml-source.js';
+
+const PASSWORDS_MAX = 2;
+const PASSWORD_CHARACTERS_MAX = 512;
+const USER_DEFAULT = 'default';
+
+const KEYS = ['mode', 'password', 'user'];
+
+export const AUTH = value('none, or { password: … }', (input) => {
+  if (input === 'none') return { written: { mode: 'none' } };
+  if (typeof input !== 'object' || input === null || Array.isArray(input)) return { fault: 'something else' };
+  const unknown = Object.keys(input).find((key) => !KEYS.includes(key));
+  return unknown === undefined ? { written: input } : { fault: `an unknown key${meant(unknown, KEYS)}` };
+})
+  .transform(({ written }) => written)
+  .pipe(
+    z.strictObject({
+      mode: value('none | password', (mode) => {
+        return mode === 'none' || mode === 'password' ? mode : { fault: 'something else' };
+      }).optional(),
+      password: value('a password in quotes, or a list of the two that hold while it is changed', digests).optional(),
+      user: text('a user name of 1 to 64 visible ASCII characters', (name) => {
+        return /^[!-~]{1,64}$/.test(name) ? name : { fault: 'something else' };
+      }).optional(),
+    }),
+  );
+
+export type AuthSection = z.infer<typeof AUTH>;
+
+export function completeAuth(auth: AuthSection | undefined): ClientAuth {
+  if (auth === undefined || auth.mode === 'none') return { mode: 'none' };
+  return { mode: 'password', user: auth.user ?? USER_DEFAULT, passwordDigests: auth.password ?? [] };
+}
+
+/** What does not go together, each where it stands. */
+export function checkAuth(auth: AuthSection, complain: (path: Path, text: string) => void): void {
+  const { mode, password, user } = auth;
+  if (mode !== 'none') {
+    if (password === undefined) complain(['auth'], ': password is missing (or write auth: none)');
+    return;
+  }
+  if (password !== undefined) complain(['auth', 'password'], ': stands beside mode: none, which asks for none');
+  if (user !== undefined) complain(['auth', 'user'], ': stands beside mode: none, which asks for none');
+}
+
+/** The digests of one password, or of a list. */
+function digests(input: unknown): string[] | Fault {
+  const passwords: unknown[] = Array.isArray(input) ? input : [input];
+  if (passwords.length === 0) return { fault: 'an empty list' };
+  if (passwords.length > PASSWORDS_MAX) return { fault: `a list of ${passwords.length}` };
+  const found: string[] = [];
+  for (const password of passwords) {
+    if (typeof password === 'number') return { fault: 'a number (put it in quotes)' };
+    if (typeof password !== 'string') return { fault: 'something else' };
+    if (password === '') return { fault: 'an empty password' };
+    if (password.length > PASSWORD_CHARACTERS_MAX) {
+      return { fault: `one of more than ${PASSWORD_CHARACTERS_MAX} characters` };
+    }
+    found.push(passwordDigest(password));
+  }
+  return found;
+}
