@@ -23,10 +23,13 @@ export function circleOf(snapshot: PlacementSnapshot): Circle {
       owners,
     );
   }
-  // A point owns what comes before it, itself included; what comes after the last belongs to the first.
+  // A point owns what comes before it, itself included.
   const size = hashSpace(snapshot.hash);
-  const ends = Float64Array.from(snapshot.points, (point) => Math.min(point + 1, size));
-  return cut(size, [...ends, size], [...owners, owners[0] as number]);
+  return cut(
+    size,
+    Float64Array.from(snapshot.points, (point) => Math.min(point + 1, size)),
+    owners,
+  );
 }
 
 /** Places per node. */

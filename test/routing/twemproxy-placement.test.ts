@@ -60,7 +60,8 @@ t.test('the order of the nodes in the file makes no difference', async (t) => {
 t.test('ketama counts its points in the precision of a float, as twemproxy does', async (t) => {
   const counts = (weights: number[]) => {
     const { owners } = planKetama(weights.map((weight, i) => ({ name: `n${i}`, weight })));
-    return weights.map((_, node) => owners.filter((owner) => owner === node).length);
+    // Without the one at the circle's end, which repeats the first.
+    return weights.map((_, node) => owners.subarray(0, -1).filter((owner) => owner === node).length);
   };
   t.same(counts([1, 1, 1]), [160, 160, 160]);
   t.same(counts([1, 2, 1]), [120, 240, 120]);
