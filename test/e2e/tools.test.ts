@@ -2,7 +2,6 @@
 import { spawn } from 'node:child_process';
 import { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
-import { plainEnvironment } from '../help/child.js';
 import { type Deployment, deploy } from '../help/deployment.js';
 import { nodeRedis } from '../help/node-redis.js';
 import { redisPrograms } from '../help/redis-programs.js';
@@ -163,7 +162,7 @@ async function outlives(
 /** Runs a program to its end. */
 async function run(program: string, args: string[], input = ''): Promise<{ code: number | null; output: string }> {
   const { env } = await redisPrograms();
-  const child = spawn(program, args, { env: plainEnvironment(env), stdio: ['pipe', 'pipe', 'pipe'] });
+  const child = spawn(program, args, { env: { ...process.env, ...env }, stdio: ['pipe', 'pipe', 'pipe'] });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text: string) => {

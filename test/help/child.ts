@@ -30,13 +30,8 @@ export function removeFolder(folder: string): void {
   folders.delete(folder);
 }
 
-/** The test runner's own variables, and what loads its instrumentation into every Node process, are left out. */
-export function plainEnvironment(added: Readonly<Record<string, string>> = {}): Record<string, string> {
-  const inherited = Object.entries(process.env).filter(
-    ([name]) => !/^(NODE_OPTIONS|NODE_V8_COVERAGE|_?TAP.*)$/.test(name),
-  );
-  return { ...(Object.fromEntries(inherited) as Record<string, string>), ...added };
-}
+/** The test runner's variables, and what loads its instrumentation into every Node process. */
+const INSTRUMENTATION = /^(NODE_OPTIONS|NODE_V8_COVERAGE|_?TAP.*)$/;
 
 /** How a process ended: its exit code, or the signal that ended it. */
 export type Ending = { code: number; signal: null } | { code: null; signal: NodeJS.Signals };
@@ -51,8 +46,19 @@ export interface Child {
   signal(signal: NodeJS.Signals): void;
 }
 
+const ENV = '/usr/bin/env';
 /** Where there is one (util-linux), it has the kernel end the child with its parent, also when that is killed with -9. */
 const SETPRIV = ['/usr/bin/setpriv', '/bin/setpriv'].find((path) => existsSync(path));
+
+/**
+ * A command that becomes the program, so that the id and the signals are the program's. It takes the instrumentation out of
+ * the environment: the test runner puts that back into whatever environment a process is started with.
+ */
+function wrapped(program: string): string[] {
+  const unset = Object.keys(process.env).filter((name) => INSTRUMENTATION.test(name));
+  const mortal = SETPRIV === undefined ? [] : [SETPRIV, '--pdeathsig', 'KILL'];
+  return [...mortal, ENV, ...unset.flatMap((name) => ['-u', name]), program];
+}
 
 /** Starts a process. One that cannot be started ends at once, or rejects. */
 export async function startChild(
@@ -60,11 +66,10 @@ export async function startChild(
   args: readonly string[],
   options: { env?: Readonly<Record<string, string>>; cwd?: string } = {},
 ): Promise<Child> {
-  // It becomes the program, so that the id and the signals are the program's.
-  const [command, prefix] = SETPRIV === undefined ? [program, []] : [SETPRIV, ['--pdeathsig', 'KILL', program]];
+  const [command = program, ...prefix] = wrapped(program);
   const child = spawn(command, [...prefix, ...args], {
     cwd: options.cwd,
-    env: plainEnvironment(options.env),
+    env: { ...process.env, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   await new Promise<void>((resolve, reject) => child.once('spawn', resolve).once('error', reject));

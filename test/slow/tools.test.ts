@@ -1,7 +1,6 @@
 /** redis-benchmark as people run it: all its default tests, small and large values, one worker and two. */
 import { spawn } from 'node:child_process';
 import t from 'tap';
-import { plainEnvironment } from '../help/child.js';
 import { deploy } from '../help/deployment.js';
 import { redisPrograms } from '../help/redis-programs.js';
 
@@ -16,7 +15,7 @@ for (const workers of [1, 2]) {
     t.test(`redis-benchmark ${options.join(' ')} on ${workers} workers runs clean`, async (t) => {
       const deployment = await deploy(t, { workers });
       const { benchmark, env } = await redisPrograms();
-      const child = spawn(benchmark, ['-p', `${deployment.port}`, '-q', ...options], { env: plainEnvironment(env) });
+      const child = spawn(benchmark, ['-p', `${deployment.port}`, '-q', ...options], { env: { ...process.env, ...env } });
       let output = '';
       for (const stream of [child.stdout, child.stderr]) {
         stream.setEncoding('utf8').on('data', (text: string) => {
