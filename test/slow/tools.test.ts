@@ -15,7 +15,9 @@ for (const workers of [1, 2]) {
     t.test(`redis-benchmark ${options.join(' ')} on ${workers} workers runs clean`, async (t) => {
       const deployment = await deploy(t, { workers });
       const { benchmark, env } = await redisPrograms();
-      const child = spawn(benchmark, ['-p', `${deployment.port}`, '-q', ...options], { env: { ...process.env, ...env } });
+      const child = spawn(benchmark, ['-p', `${deployment.port}`, '-q', ...options], {
+        env: { ...process.env, ...env },
+      });
       let output = '';
       for (const stream of [child.stdout, child.stderr]) {
         stream.setEncoding('utf8').on('data', (text: string) => {
