@@ -13,7 +13,7 @@ import { type Fault, meant, text, value } from './schema.js';
 import type { Path } from './yaml-source.js';
 
 const PASSWORDS_MAX = 2;
-const PASSWORD_CHARACTERS_MAX = 512;
+export const PASSWORD_CHARACTERS_MAX = 512;
 const USER_DEFAULT = 'default';
 
 const KEYS = ['mode', 'password', 'user'];

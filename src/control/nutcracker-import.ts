@@ -4,7 +4,8 @@
  * refused where leaving it out would give other answers.
  */
 import { stringify } from 'yaml';
-import { parseListenAddress, parseNodeAddress } from '../base/address.js';
+import { isLocal as isLocalEndpoint, parseListenAddress, parseNodeAddress } from '../base/address.js';
+import { PASSWORD_CHARACTERS_MAX } from '../base/auth-section.js';
 import { formatEndpoint } from '../base/endpoint.js';
 import { DEFAULT_LIMITS } from '../base/limits.js';
 import { HASH_DEFAULT, HASH_NAMES, type HashName } from '../base/placement.js';
@@ -49,6 +50,8 @@ interface Pool {
   /** In ours: for names that ours does not take. */
   ourName: string;
   listen: string;
+  /** Whether only this machine can reach it. */
+  isLocal: boolean;
   servers: readonly NutcrackerServer[];
   distribution: 'ketama' | 'modula';
   hash: HashName;
@@ -152,6 +155,7 @@ function readPool(name: string, options: Record<string, unknown>, complain: Comp
     return reason === null || options[key] === undefined ? [] : [`${key}: ${options[key]} is dropped: ${reason}.`];
   });
   let listen = '';
+  let isLocal = true;
   const listenText = textOf('listen');
   if (options['listen'] === undefined) refuse('listen', 'is missing');
   if (listenText !== null) {
@@ -161,6 +165,7 @@ function readPool(name: string, options: Record<string, unknown>, complain: Comp
       refuse('listen', `expected host:port or /path, found ${'fault' in own ? own.fault : ''}`);
     } else {
       listen = formatEndpoint(parsed.address);
+      isLocal = isLocalEndpoint(parsed.address);
       if (listenText.startsWith('localhost:')) notes.push('listen: localhost is taken for 127.0.0.1.');
       if (parsed.permissions !== null) {
         notes.push(`listen: the permissions ${parsed.permissions} of the socket are dropped: they follow the umask.`);
@@ -168,8 +173,8 @@ function readPool(name: string, options: Record<string, unknown>, complain: Comp
     }
   }
   const password = textOf('redis_auth');
-  if (password !== null) {
-    notes.push('redis_auth: the nodes get it. Clients are not asked for it: Ringleader does not check passwords yet.');
+  if (password !== null && password.length > PASSWORD_CHARACTERS_MAX) {
+    refuse('redis_auth', `expected a password of at most ${PASSWORD_CHARACTERS_MAX} characters, found a longer one`);
   }
   const timeout = Number(textOf('timeout') ?? 0);
   if (timeout === 0) {
@@ -183,7 +188,7 @@ function readPool(name: string, options: Record<string, unknown>, complain: Comp
   const ourName = name.replaceAll(/[^\w.-]/g, '-').slice(0, 64);
   if (ourName !== name) notes.push(`Its name was ${JSON.stringify(name)}.`);
   const timeoutMs = timeout === 0 ? null : timeout;
-  return [{ name, ourName, listen, servers, distribution, hash, hashTag, password, timeoutMs, notes }];
+  return [{ name, ourName, listen, isLocal, servers, distribution, hash, hashTag, password, timeoutMs, notes }];
 }
 
 function readServers(pool: string, lines: unknown, complain: Complain): NutcrackerServer[] {
@@ -224,6 +229,11 @@ function checkTogether(pools: readonly Pool[], complain: Complain): void {
     const before = pools.slice(0, index);
     const sameListen = before.find(({ listen }) => listen === pool.listen);
     if (sameListen !== undefined) complain([pool.name, 'listen'], `${sameListen.name} listens on ${pool.listen} too`);
+    if ((pools[0] as Pool).password !== pool.password) {
+      const reason =
+        'another password, or none, than the pool before: Ringleader asks the clients of all services for one';
+      complain([pool.name, 'redis_auth'], `${reason}; import the pools from a file each, and run a proxy for each`);
+    }
     const sameName = before.find(({ ourName }) => ourName === pool.ourName);
     if (sameName !== undefined)
       complain([pool.name], `its name is too like ${sameName.name}: both would be ${pool.ourName}`);
@@ -249,10 +259,21 @@ function writeConfig(pools: readonly Pool[]): string {
   return `# Made by "ringleader check --import" of a configuration of nutcracker: each key is looked for where nutcracker put it.
 # A node's keys follow its name, its weight, and, for modula, the names of the others: leave them as they are.
 
-services:
+${writeAccess(pools)}services:
 ${services.join('\n')}
 pools:
 ${nodes.join('\n')}${writeLimits(pools)}`;
+}
+
+/** Whom the listeners let in: by default ours refuses to listen for everybody. */
+function writeAccess(pools: readonly Pool[]): string {
+  const password = pools[0]?.password ?? null;
+  if (password !== null) return `auth: { password: ${JSON.stringify(password)} }\n\n`;
+  if (pools.every(({ isLocal }) => isLocal)) return '';
+  return `# nutcracker asks nobody for a password. Without this line Ringleader refuses to listen where other machines can connect.
+protectedMode: no
+
+`;
 }
 
 /** The longest that ours takes: a day. */

@@ -1,5 +1,6 @@
 /** nutcracker's configuration as ours: what is carried over, dropped or refused; and a real nutcracker as the judge. */
 import t from 'tap';
+import { passwordDigest } from '../../src/base/client-rules.js';
 import { type Config, parseConfig } from '../../src/config.js';
 import { importNutcracker } from '../../src/control/nutcracker-import.js';
 import { openPlacement, planPlacement } from '../../src/routing/route.js';
@@ -72,6 +73,7 @@ beta:
             pool: 'alpha',
             mode: 'sharded',
             placement: { kind: 'ketama', hash: 'fnv1a_64', hashTag: null },
+            multiKeyWrites: 'split',
           },
         ],
       },
@@ -84,6 +86,7 @@ beta:
             pool: 'beta',
             mode: 'sharded',
             placement: { kind: 'modula', hash: 'fnv1a_64', hashTag: '{}' },
+            multiKeyWrites: 'split',
           },
         ],
       },
@@ -144,16 +147,25 @@ t.test('a pool listens where it did', async (t) => {
   t.match(yamlOf(pool('listen: localhost:22121')), /# listen: localhost is taken for 127\.0\.0\.1/);
 });
 
-t.test('a password goes to the nodes, whatever its characters, and is said to be asked of nobody', async (t) => {
+t.test('a password is for the nodes and for the clients, whatever its characters', async (t) => {
   for (const password of ['foobar', '007', 'p@ss:w/rd%§ #1', '{x}', '"']) {
     const text = pool(`redis_auth: ${JSON.stringify(password)}`, 'servers:\n    - h:1:1\n    - /run/r.sock:1');
     t.same(
       configOf(text).pools[0]?.nodes.map((node) => node.password),
       [password, password],
     );
-    t.match(yamlOf(text), /# redis_auth: .* Clients are not asked/);
+    t.same(configOf(text).auth, { mode: 'password', user: 'default', passwordDigests: [passwordDigest(password)] });
   }
+  t.same(configOf(pool()).auth, { mode: 'none' });
   t.equal(configOf(pool('redis_auth: 0012')).pools[0]?.nodes[0]?.password, '0012', 'also one that looks like a number');
+});
+
+t.test('a pool that everybody could reach can be reached by everybody still, and it is said', async (t) => {
+  const open = pool('listen: 0.0.0.0:22121');
+  t.equal(configOf(open).protectedMode, false);
+  t.match(yamlOf(open), /# nutcracker asks nobody for a password/);
+  t.equal(configOf(pool()).protectedMode, true);
+  t.equal(configOf(pool('listen: 0.0.0.0:22121', 'redis_auth: foobar')).protectedMode, true);
 });
 
 t.test('every option that is dropped is named with the reason', async (t) => {
@@ -215,6 +227,11 @@ const REFUSED: [string, ...RegExp[]][] = [
   [pool('redis_db: 3'), /^2:13: alpha.redis_db: only database 0 is supported/],
   [pool('redis_db: x'), /alpha.redis_db: expected a number, found "x"/],
   [pool('redis_auth: { s3cret: 1 }'), /alpha.redis_auth: expected a text, found a map/],
+  [pool(`redis_auth: ${'s3cret'.repeat(100)}`), /expected a password of at most 512 characters, found a longer one/],
+  [
+    `${pool('redis_auth: s3cret')}${pool('listen: 127.0.0.1:2').replace('alpha', 'beta')}`,
+    /beta.redis_auth: another password, or none, than the pool before: .* a proxy for each/,
+  ],
   [pool('redis_auth:'), /alpha.redis_auth: expected a text, found nothing/],
   [pool('timeout: 4s'), /^2:12: alpha.timeout: expected a number, found "4s"/],
   [pool('preconnect: 1'), /alpha.preconnect: expected true or false, found "1"/],
