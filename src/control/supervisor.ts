@@ -258,8 +258,12 @@ class Supervisor implements Ringleader {
     const greeted = new Promise<void>((resolve) => {
       port1.on('message', (message: ToControl) => this.onMessage(worker, message, resolve));
     });
+    // The worker closes its side last, so that nothing it said before is lost.
+    const fellSilent = once(port1, 'close');
     worker.ended = task.then(
-      () => port1.close(),
+      async () => {
+        await fellSilent;
+      },
       (error: Error) => this.bury(worker, error),
     );
     worker.started = Promise.race([

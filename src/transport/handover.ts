@@ -150,11 +150,13 @@ export class Handover extends SessionCounts {
     this.receive(worker, close);
   }
 
-  /** The worker's thread has ended, and `sessions` of its sessions were closed. */
-  bury(worker: number, sessions: number): void {
+  /** The worker's thread has ended, and `closed` of its sessions were closed. Returns how many have ended. */
+  bury(worker: number, closed: number): number {
     // With the node driver all ended with the thread, and none are on their way.
-    this.add(worker, -(this.wakeDescriptors.length === 0 ? this.of(worker) : sessions));
+    const sessions = this.wakeDescriptors.length === 0 ? this.of(worker) : closed;
+    this.add(worker, -sessions);
     this.haveAllLook();
+    return sessions;
   }
 
   /** Has every worker look through the table for connections that are on their way to it but in no ring. */
@@ -219,6 +221,5 @@ export function buryWorker(
 ): { descriptors: number; sessions: number } {
   handover.leave(worker);
   const closed = descriptors.closeAll(worker);
-  handover.bury(worker, closed.sessions);
-  return closed;
+  return { descriptors: closed.descriptors, sessions: handover.bury(worker, closed.sessions) };
 }

@@ -8,8 +8,11 @@ import { waitFor, within } from '../help/wait-for.js';
 import { Seeded } from '../transport/seeded.js';
 
 const KIBI = 1024;
-/** A node that stands still for a while is waited for. */
-const PATIENT = { requestTimeoutMs: 60_000, stallTimeoutMs: 120_000 };
+/**
+ * A node that stands still is waited for. One worker reads in the order in which bytes came: when a client has its reply, all
+ * that others sent before it came was read.
+ */
+const ONE_OF_EACH = { nodes: 1, workers: 1, limits: { requestTimeoutMs: 60_000, stallTimeoutMs: 120_000 } };
 /** More than a test machine may need, and much less than the drain limits that must not be waited for. */
 const SOON_MS = 10_000;
 
@@ -56,14 +59,13 @@ for (const transport of ['epoll', 'node'] as const) {
   });
 
   t.test(`on ${transport}, a command in flight gets its reply before the end`, async (t) => {
-    const deployment = await deploy(t, { transport, nodes: 1, drainTimeout: '60s', limits: PATIENT });
+    const deployment = await deploy(t, { ...ONE_OF_EACH, transport, drainTimeout: '60s' });
     const [server] = deployment.servers;
     const client = await RespClient.connect(deployment.port);
     await client.command('SET', 'key', 'before');
     server?.pause();
     client.send(Buffer.concat([encodeWords(['SET', 'key', 'after']), encodeWords(['GET', 'key'])]));
     client.send(encodeWords(['ECHO', 'read']));
-    // The proxy has read it when another client, which came later, has its reply.
     const other = await RespClient.connect(deployment.port);
     await other.command('PING');
     const ending = deployment.proxy.stop();
@@ -75,7 +77,7 @@ for (const transport of ['epoll', 'node'] as const) {
   });
 
   t.test(`on ${transport}, while it drains, clients that come are refused at once`, async (t) => {
-    const deployment = await deploy(t, { transport, nodes: 1, drainTimeout: '60s', limits: PATIENT });
+    const deployment = await deploy(t, { ...ONE_OF_EACH, transport, drainTimeout: '60s' });
     const client = await RespClient.connect(deployment.port);
     deployment.servers[0]?.pause();
     client.send(encodeWords(['SET', 'key', 'value']));
@@ -90,7 +92,7 @@ for (const transport of ['epoll', 'node'] as const) {
   });
 
   t.test(`on ${transport}, a client that never reads is cut off at the drain limit`, async (t) => {
-    const deployment = await deploy(t, { transport, drainTimeout: '1s' });
+    const deployment = await deploy(t, { ...ONE_OF_EACH, transport, drainTimeout: '1s' });
     await becomesDeaf(deployment);
     const startMs = performance.now();
     t.equal(await deployment.proxy.stop(), 0);
@@ -99,12 +101,7 @@ for (const transport of ['epoll', 'node'] as const) {
   });
 
   t.test(`on ${transport}, a node that does not answer is given up at the drain limit`, async (t) => {
-    const deployment = await deploy(t, {
-      transport,
-      nodes: 1,
-      drainTimeout: '1s',
-      limits: PATIENT,
-    });
+    const deployment = await deploy(t, { ...ONE_OF_EACH, transport, drainTimeout: '1s' });
     const client = await RespClient.connect(deployment.port);
     deployment.servers[0]?.pause();
     client.send(encodeWords(['SET', 'key', 'value']));
@@ -119,7 +116,7 @@ for (const transport of ['epoll', 'node'] as const) {
   });
 
   t.test(`on ${transport}, SIGTERM again, a while later, ends it at once`, async (t) => {
-    const deployment = await deploy(t, { transport, drainTimeout: '60s' });
+    const deployment = await deploy(t, { ...ONE_OF_EACH, transport, drainTimeout: '60s' });
     const { proxy } = deployment;
     await becomesDeaf(deployment);
     proxy.signal('SIGTERM');
