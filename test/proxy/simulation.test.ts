@@ -7,8 +7,8 @@ import { pendingsInUse } from '../help/pending-watch.js';
 import { Random, randomFromSeed } from '../help/random.js';
 import { Simulation, type Weather } from './sim/simulation.js';
 
-const STEPS = Number(process.env['STEPS'] ?? 2_000);
-const RUNS = Number(process.env['RUNS'] ?? 3);
+const STEPS = Number(process.env['STEPS'] ?? 1_500);
+const RUNS = Number(process.env['RUNS'] ?? 2);
 
 const SMALL = {
   sessionCommandsMax: 12,
@@ -26,7 +26,19 @@ const QUICK = {
   reconnectMaxMs: 100,
 };
 const PATIENT = { connectTimeoutMs: 1e9, queueTimeoutMs: 1e9, requestTimeoutMs: 1e9, stallTimeoutMs: 1e9 };
-const CALM = { kills: 0, freezes: 0, breaks: 0, babbles: 0, clients: 0, leaps: 0, overloads: false };
+const CALM: Weather = {
+  kills: 0,
+  freezes: 0,
+  breaks: 0,
+  babbles: 0,
+  clients: 0,
+  leaps: 0,
+  passwords: 0,
+  overloads: false,
+  scarcity: null,
+  limits: {},
+};
+const STORM = { kills: 3, freezes: 3, breaks: 8, babbles: 3, clients: 20, leaps: 4, passwords: 4 };
 
 const WEATHERS: readonly [name: string, weather: Weather][] = [
   ['nothing goes wrong: no reply is an error', { ...CALM, limits: { ...SMALL, ...PATIENT, idlePingMs: 1e9 } }],
@@ -34,19 +46,8 @@ const WEATHERS: readonly [name: string, weather: Weather][] = [
   ['connections break', { ...CALM, clients: 10, breaks: 12, limits: { ...SMALL, ...QUICK } }],
   ['nodes die and return', { ...CALM, clients: 10, kills: 8, limits: { ...SMALL, ...QUICK } }],
   ['nodes stop and go on', { ...CALM, clients: 10, freezes: 4, leaps: 4, limits: { ...SMALL, ...QUICK } }],
-  [
-    'everything at once',
-    {
-      kills: 3,
-      freezes: 3,
-      breaks: 8,
-      babbles: 3,
-      clients: 20,
-      leaps: 4,
-      overloads: false,
-      limits: { ...SMALL, ...QUICK },
-    },
-  ],
+  ['nodes get other passwords', { ...CALM, clients: 10, passwords: 20, limits: { ...SMALL, ...QUICK } }],
+  ['everything at once', { ...CALM, ...STORM, limits: { ...SMALL, ...QUICK } }],
   [
     'queues overflow, and clients are cut off',
     {
@@ -64,6 +65,18 @@ const WEATHERS: readonly [name: string, weather: Weather][] = [
       },
     },
   ],
+  [
+    'buffer memory runs out',
+    {
+      ...CALM,
+      clients: 20,
+      freezes: 2,
+      breaks: 4,
+      overloads: true,
+      scarcity: { arenaBytes: 20 * 1024 * 1024, valueBytes: 700_000 },
+      limits: { ...QUICK, largeValueBytes: 400_000, workerMemoryMax: 14 * 1024 * 1024 },
+    },
+  ],
 ];
 
 for (const [name, weather] of WEATHERS) {
@@ -75,7 +88,7 @@ for (const [name, weather] of WEATHERS) {
       simulation.run(STEPS);
       const { answered, failed, cutOff, plane } = simulation;
       t.comment(`${answered} replies, ${failed} of them errors, ${cutOff} clients cut off, ${counts(plane.counts)}`);
-      t.ok(answered - failed > STEPS / 3, 'there was something to judge');
+      t.ok(answered - failed > STEPS / (weather.scarcity === null ? 3 : 10), 'there was something to judge');
       if (weather.limits.queueTimeoutMs === PATIENT.queueTimeoutMs) t.equal(failed, 0);
       t.equal(plane.usedBytes, 0, 'all memory is given back');
       t.equal(pendingsInUse(), before, 'no pending is left');
@@ -83,6 +96,18 @@ for (const [name, weather] of WEATHERS) {
     }
   });
 }
+
+t.test('the plane is stopped while everything goes on', async (t) => {
+  const random = randomFromSeed((text) => t.comment(text));
+  const before = pendingsInUse();
+  for (let run = 0; run < 5 * RUNS; run++) {
+    const weather = { ...CALM, ...STORM, limits: { ...SMALL, ...QUICK } };
+    const simulation = new Simulation(new Random(random.below(2 ** 31)), weather);
+    simulation.runAndDrain(random.below(300));
+    t.equal(simulation.plane.usedBytes, 0, 'all memory is given back');
+    t.equal(pendingsInUse(), before, 'no pending is left');
+  }
+});
 
 /** Which of the faults the run has really met. */
 function counts(all: Readonly<Record<string, number>>): string {

@@ -11,6 +11,8 @@ export interface Excuses {
   /** Whether a command that was asked at `sinceMs` may have failed for what was wrong with that node. */
   mayFail(node: number, sinceMs: number): boolean;
   mayOverload: boolean;
+  /** Whether there may be no memory for anything. */
+  mayRunOut: boolean;
 }
 
 export interface SimKeys {
@@ -18,6 +20,8 @@ export interface SimKeys {
   own: readonly string[];
   shared: readonly string[];
 }
+
+const INLINE_WORD = /^[\w{}:#<>.-]{1,5000}$/;
 
 interface Asked {
   readonly words: readonly string[];
@@ -30,7 +34,8 @@ interface Asked {
   readonly check: (reply: string) => void;
 }
 
-const PADDINGS = [0, 0, 0, 5, 40, 200, 700, 3_000];
+/** Bytes that values are longer than their ids, in thousandths of what they may be. */
+const PADDINGS = [0, 0, 0, 2, 15, 70, 230, 1_000];
 
 export class SimClient {
   readonly number: number;
@@ -43,6 +48,7 @@ export class SimClient {
   isLeaving = false;
   lastError = '';
   private readonly plane: Plane;
+  private readonly valueBytesMax: number;
   private readonly random: Random;
   private readonly history: History;
   private readonly keys: SimKeys;
@@ -55,9 +61,18 @@ export class SimClient {
   /** By key: the latest of its own writes that it knows to have been done. */
   private readonly settled = new Map<string, string>();
 
-  constructor(number: number, plane: Plane, keys: SimKeys, random: Random, history: History, excuses: Excuses) {
+  constructor(
+    number: number,
+    plane: Plane,
+    keys: SimKeys,
+    valueBytesMax: number,
+    random: Random,
+    history: History,
+    excuses: Excuses,
+  ) {
     this.number = number;
     this.plane = plane;
+    this.valueBytesMax = valueBytesMax;
     this.client = plane.client();
     this.keys = keys;
     this.random = random;
@@ -150,12 +165,13 @@ export class SimClient {
 
   /** Whether the reply is one of our errors, and may be true. */
   private isExcused(asked: Asked, reply: string): boolean {
-    const code = /^-(NODEDOWN|UNKNOWN|OVERLOADED) node node-(\d+) \(/.exec(reply);
+    const code = /^-(NODEDOWN|UNKNOWN|OVERLOADED) (?:node node-(\d+)|no buffer memory)/.exec(reply);
     if (code === null) return false;
     const node = Number(code[2]);
     // A split write of which one part found a full queue, and another did not.
     const isOverload = code[1] === 'OVERLOADED' || (asked.ids.length > 1 && reply.includes('too much waits for it'));
-    if (isOverload ? !this.excuses.mayOverload : !this.excuses.mayFail(node, asked.ms)) {
+    const { excuses } = this;
+    if (!excuses.mayRunOut && !(isOverload ? excuses.mayOverload : excuses.mayFail(node, asked.ms))) {
       throw new Error(`nothing is wrong with node ${node}`);
     }
     if (isOverload) this.refused++;
@@ -289,7 +305,7 @@ export class SimClient {
 
   private push(asked: Asked): void {
     this.asked.push(asked);
-    const isInline = this.random.chance(10) && asked.words.every((word) => /^[\w{}:#<>.-]+$/.test(word));
+    const isInline = this.random.chance(10) && asked.words.every((word) => INLINE_WORD.test(word));
     this.outgoing += isInline ? `${asked.words.join(' ')}\r\n` : command(...asked.words);
   }
 
@@ -327,7 +343,7 @@ export class SimClient {
   }
 
   private value(id: string): string {
-    return `<${id}>${'.'.repeat(this.random.pick(PADDINGS))}`;
+    return `<${id}>${'.'.repeat((this.random.pick(PADDINGS) * this.valueBytesMax) / 1_000)}`;
   }
 
   private pickKey(): string {

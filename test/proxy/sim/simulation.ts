@@ -3,6 +3,7 @@
  * network is a string: thousands of steps take a second.
  */
 import type { Limits } from '../../../src/base/limits.js';
+import { NO_MEMORY, type TransportError } from '../../../src/transport/transport.js';
 import type { FakeConnection } from '../../help/fake-transport.js';
 import { Plane } from '../../help/plane.js';
 import type { Random } from '../../help/random.js';
@@ -19,8 +20,12 @@ export interface Weather {
   /** Per step, in a thousand: a client vanishes or takes its leave, another comes; time makes a leap. */
   clients: number;
   leaps: number;
+  /** Per step, in a thousand: a node gets another password, and with it new connections. */
+  passwords: number;
   /** Commands are refused for a limit now and then. */
   overloads: boolean;
+  /** Buffer memory runs out now and then: bytes of it, and of the largest values. */
+  scarcity: { arenaBytes: number; valueBytes: number } | null;
   limits: Partial<Limits>;
 }
 
@@ -30,8 +35,12 @@ const SHARED_KEYS = 6;
 const OWN_KEYS = 5;
 /** Commands that a client may have asked before it is answered. */
 const PIPELINE = 25;
+/** Bytes of the largest values, unless memory is to run out. */
+const VALUE_BYTES_MAX = 3_000;
 /** Milliseconds after trouble with a node until it must be well again. */
 const RECOVERY_MS = 600;
+/** Milliseconds that a drain may take. */
+const DRAIN_MS = 400;
 /** Steps of all that is left to do, after which it must have been done. */
 const SETTLE_STEPS = 3_000;
 
@@ -55,11 +64,17 @@ export class Simulation {
   private readonly backMs: number[] = [];
   private connectionCount = 0;
   private isSettling = false;
+  private isDraining = false;
 
   constructor(random: Random, weather: Weather) {
     this.random = random;
     this.weather = weather;
-    this.plane = new Plane({ nodes: NODES, limits: weather.limits, random: () => random.below(1_000) / 1_000 });
+    this.plane = new Plane({
+      nodes: NODES,
+      limits: weather.limits,
+      random: () => random.below(1_000) / 1_000,
+      ...(weather.scarcity === null ? {} : { arenaBytes: weather.scarcity.arenaBytes }),
+    });
     this.nodes = Array.from({ length: NODES }, (_, index) => new SimNode(index, random, this.history));
     // At first the nodes are not connected to.
     for (const node of this.nodes) this.trouble(node);
@@ -71,6 +86,27 @@ export class Simulation {
   run(steps: number): void {
     for (let count = 0; count < steps; count++) this.step();
     this.settle();
+  }
+
+  /** Takes that many steps, then stops the plane in the middle of them: what is in flight is finished, or cut off in time. */
+  runAndDrain(steps: number): void {
+    for (let count = 0; count < steps; count++) this.step();
+    this.isSettling = true;
+    this.isDraining = true;
+    let isDone = false;
+    const { transport } = this.plane;
+    const deadlineMs = transport.now + DRAIN_MS;
+    this.plane.data.drain(deadlineMs, () => {
+      isDone = true;
+    });
+    while (!isDone) {
+      if (transport.now > deadlineMs + 100) throw new Error('draining does not end');
+      this.step();
+    }
+    for (let count = 0; count < 50; count++) this.calmStep();
+    if (this.clients.length > 0) throw new Error(`${this.clients.length} clients are left`);
+    const links = this.nodes.reduce((sum, node) => sum + node.liveLinks, 0);
+    if (links > 0) throw new Error(`${links} connections to nodes are left`);
   }
 
   private step(): void {
@@ -112,11 +148,22 @@ export class Simulation {
         node.babble();
       }
     }
+    if (this.isDraining) return;
+    if (happens(weather.passwords)) this.changePassword(random.below(NODES));
     if (happens(weather.clients)) this.disturb(random.pick(this.clients));
     if (happens(weather.leaps)) {
       this.pass(random.pick([50, 200, 700, 2_000]));
       for (const node of this.nodes) this.trouble(node);
     }
+  }
+
+  private changePassword(index: number): void {
+    const { topology, limits, rules, data } = this.plane;
+    const password = `secret ${this.steps}`;
+    const nodes = topology.nodes.map((node) => (node.index === index ? { ...node, password } : node));
+    data.configure({ ...topology, nodes }, limits, rules);
+    // What waits for the new connection may wait too long.
+    this.trouble(this.nodes[index] as SimNode);
   }
 
   private disturb(client: SimClient): void {
@@ -144,8 +191,10 @@ export class Simulation {
     const excuses = {
       mayFail: (node: number, sinceMs: number) => (this.troubledMs[node] as number) >= sinceMs - RECOVERY_MS,
       mayOverload: this.weather.overloads,
+      mayRunOut: this.weather.scarcity !== null,
     };
-    this.clients.push(new SimClient(number, this.plane, keys, this.random, this.history, excuses));
+    const valueBytesMax = this.weather.scarcity?.valueBytes ?? VALUE_BYTES_MAX;
+    this.clients.push(new SimClient(number, this.plane, keys, valueBytesMax, this.random, this.history, excuses));
   }
 
   /** Something is wrong with `node`, for `lastsMs` from now. */
@@ -177,6 +226,8 @@ export class Simulation {
       this.tally(client);
       const error = client.client.connection.closeError;
       if (error?.name === 'SessionError') this.cutOff++;
+      else if (this.weather.scarcity !== null && (error as TransportError | null)?.code === NO_MEMORY) this.cutOff++;
+      else if (this.isDraining && error === null) continue;
       else if (!client.isLeaving) throw new Error(`client ${client.number} was closed: ${error?.message}`);
       else if (client.pending > 0)
         throw new Error(`client ${client.number} left with ${client.pending} replies to come`);
@@ -206,7 +257,8 @@ export class Simulation {
     for (const client of this.clients) client.askEverything();
     this.calm('the last reads are not answered');
     for (const client of this.clients) {
-      if (client.failed !== failed.get(client)) throw new Error(`all is well again: ${client.lastError}`);
+      if (client.failed !== failed.get(client) && this.weather.scarcity === null)
+        throw new Error(`all is well again: ${client.lastError}`);
     }
     for (const client of this.clients) {
       this.tally(client);
@@ -214,6 +266,9 @@ export class Simulation {
     }
     this.clients = [];
     for (let count = 0; count < 50; count++) this.calmStep();
+    for (const { index, liveLinks } of this.nodes) {
+      if (liveLinks > 2) throw new Error(`node ${index} has ${liveLinks} connections, more than one of each protocol`);
+    }
   }
 
   private calm(complaint: string): void {
