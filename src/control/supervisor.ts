@@ -26,6 +26,7 @@ import { createDescriptors, Descriptors } from '../transport/descriptors.js';
 import { buryWorker, createHandover, Handover } from '../transport/handover.js';
 import { closeListener, endListening, type Listener, openListener, tryListener } from '../transport/listener.js';
 import { openWake, system } from '../transport/system.js';
+import { clientRoom, descriptorsMax } from './client-room.js';
 import { NodeHealth } from './health.js';
 import { planReload } from './keeper.js';
 import { LogRelay } from './log-relay.js';
@@ -218,9 +219,16 @@ class Supervisor implements Ringleader {
     return outcome === 'late' ? 1 : 0;
   }
 
-  private boundedLimits({ limits }: Config): Limits {
+  private boundedLimits(config: Config): Limits {
+    const { limits } = config;
     const workerMemoryMax = Math.min(limits.workerMemoryMax, workerMemoryShare(this.workerCount));
-    return { ...limits, workerMemoryMax };
+    const descriptors = descriptorsMax();
+    const clientsMax = Math.min(limits.clientsMax, clientRoom(descriptors, this.workerCount, poolNodes(config).length));
+    if (clientsMax < limits.clientsMax) {
+      const reason = 'each client takes a descriptor (ulimit -n), and nodes and workers need some';
+      this.log.warn({ asked: limits.clientsMax, clientsMax, descriptors, reason }, 'clients-max-reduced');
+    }
+    return { ...limits, workerMemoryMax, clientsMax };
   }
 
   private startWorker(index: number): RunningWorker {
