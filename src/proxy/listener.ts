@@ -16,6 +16,8 @@ export interface ListenerContext extends Omit<SessionContext, 'onSessionClosed'>
 const SWEEP_MS = 1_000;
 /** Milliseconds that a client has to take its last replies. */
 const ENDING_MS_MAX = 30_000;
+/** A session that holds less is not closed for memory: it is not the cause, and what it gives back is next to nothing. */
+const WORTH_CLOSING_BYTES = 64 * 1024;
 const TOO_MANY_CLIENTS = errorReply('ERR max number of clients reached');
 
 export class Listener implements Acceptor {
@@ -81,7 +83,7 @@ export class Listener implements Acceptor {
     for (const session of this.sessions) {
       if (largest === null || session.bufferedBytes > largest.bufferedBytes) largest = session;
     }
-    if (largest === null || largest.bufferedBytes === 0) return;
+    if (largest === null || largest.bufferedBytes < WORTH_CLOSING_BYTES) return;
     counts.sessionMemoryCloses++;
     const fields = { client: largest.connection.remoteAddress(), bytes: largest.bufferedBytes };
     log('warn', 'session-closed-for-memory', { ...fields, limit: limits.workerMemoryMax });

@@ -101,7 +101,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
 
   /** Bytes of the arena that this session causes to be held, for choosing whom to close when memory runs out. */
   get bufferedBytes(): number {
-    let bytes = this.connection.output.heldBytes + this.parkedBytes + this.unreadBytes;
+    let bytes = this.connection.output.heldBytes + this.requestBytes + this.parkedBytes + this.unreadBytes;
     for (let index = 0; index < this.queue.length; index++) bytes += this.queue.at(index).source?.heldBytes ?? 0;
     return bytes;
   }

@@ -217,3 +217,17 @@ t.test("memory that a split command holds is its session's", async (t) => {
   t.notOk(small.isClosed);
   t.ok(world.usedBytes < 100_000);
 });
+
+t.test(
+  "requests that wait for a node are their session's memory, and who holds next to nothing is not closed",
+  async (t) => {
+    const { world, client, key } = setUp({ workerMemoryMax: 2_000_000, sessionRequestBytesMax: 10_000_000 });
+    const others = Array.from({ length: 5 }, () => world.client().send(['ECHO', 'x'.repeat(100)]));
+    for (let n = 0; n < 5; n++) client.send(['SET', key, 'x'.repeat(900_000)]);
+    for (let n = 0; n < 10; n++) world.turn();
+    t.ok(client.isClosed);
+    t.ok(world.usedBytes > world.limits.workerMemoryMax, 'the node has yet to take what was sent to it');
+    for (const other of others) t.notOk(other.isClosed);
+    t.equal(world.counts.sessionMemoryCloses, 1);
+  },
+);
