@@ -199,6 +199,8 @@ export class EpollConnection implements Connection {
     }
     if ((events & EPOLLOUT) !== 0 && this.state !== CLOSED) this.sendMore();
     if ((events & ~EPOLLOUT) === 0 || this.state === CLOSED) return;
+    // What was kept is shown first, later in this turn: an end of the stream that is read before would drop it.
+    if (this.isResumed) return;
     if (this.state === OPEN && !this.paused && !this.ended) this.read();
     else if ((events & (EPOLLHUP | EPOLLERR)) !== 0) this.finish(this.failure ?? this.socketError('recv'));
     else this.watch(this.interest & ~EPOLLIN);
