@@ -6,6 +6,7 @@ import { formatEndpoint } from './base/endpoint.js';
 import { createLog } from './base/log.js';
 import { nearestWord } from './base/nearest.js';
 import { UsageError } from './base/usage-error.js';
+import { packageVersion } from './base/version.js';
 import { type Config, formatProblem, parseConfig } from './config.js';
 import { defaultWorkers } from './control/cpus.js';
 import type { LocalNodes } from './control/local-nodes.js';
@@ -279,13 +280,6 @@ function parseOwn(text: string): Config {
   const result = parseConfig(text, { workers: defaultWorkers() });
   if ('config' in result) return result.config;
   throw new Error(result.problems.map((problem) => formatProblem('own configuration', problem)).join('\n'));
-}
-
-function packageVersion(): string {
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-    version: string;
-  };
-  return version;
 }
 
 function print(text: string): number {

@@ -42,6 +42,20 @@ export type PlacementSnapshot =
   /** Per remainder its node. */
   | { kind: 'modula'; owners: Uint16Array; hash: HashName; hashTag: string | null };
 
+/** What all workers know of the process. */
+export interface ProcessFacts {
+  version: string;
+  id: number;
+  /** 40 hexadecimal digits, other ones each time that the proxy is started, as Redis's run_id. */
+  runId: string;
+  /** When it was started, in milliseconds since 1970. */
+  startedAtMs: number;
+  workers: number;
+  transport: 'epoll' | 'node';
+  /** The first TCP port that it listens on, or 0. */
+  port: number;
+}
+
 /** What a worker is started with. All is structured-clonable; `port` is transferred. */
 export interface WorkerStart {
   /** 0 … workers-1. A restarted worker keeps the index of the one that died. */
@@ -51,6 +65,7 @@ export interface WorkerStart {
   topology: TopologySnapshot;
   limits: Limits;
   rules: ClientRules;
+  process: ProcessFacts;
   /** Listening descriptors (epoll), made by the main thread. Empty for `node`. */
   listenDescriptors: readonly number[];
   /** Where the node driver listens. Empty for `epoll`. */

@@ -4,7 +4,7 @@
  */
 import { threadId } from 'node:worker_threads';
 import type { LogLevel } from './base/log-event.js';
-import { Metrics, nextClientId } from './base/metrics.js';
+import { Metrics, nextClientId, readMetrics } from './base/metrics.js';
 import type { ToControl, ToWorker, WorkerStart } from './messages.js';
 import { DataPlane } from './proxy/data-plane.js';
 import { createTransport } from './transport/create.js';
@@ -30,7 +30,12 @@ function run(start: WorkerStart, onEnded: () => void): void {
     topology,
     limits,
     rules,
+    process: start.process,
     counts: metrics.counts,
+    totals: () => {
+      metrics.publish();
+      return readMetrics(start.metrics);
+    },
     random: Math.random,
     resolve: (host, hostPort, done) => {
       resolving.set(++lastResolve, done);

@@ -106,12 +106,15 @@ class World {
       })),
       slotOwners: owners,
     };
+    const counts = new Metrics(metricsMemory(1), 0).counts;
     this.plane = new DataPlane({
       transport: this.transport,
       topology,
       limits: DEFAULT_LIMITS,
       rules: DEFAULT_RULES,
-      counts: new Metrics(metricsMemory(1), 0).counts,
+      process: { version: '', id: 0, runId: '', startedAtMs: 0, workers: 1, transport: 'epoll', port: 0 },
+      counts,
+      totals: () => counts,
       random: Math.random,
       resolve: () => {},
       onNodeState: () => {},

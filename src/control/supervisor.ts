@@ -9,6 +9,7 @@
  *                        draining --task resolves--> ended
  */
 
+import { randomBytes } from 'node:crypto';
 import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
 import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
@@ -18,8 +19,9 @@ import type { ClientRules } from '../base/client-rules.js';
 import { type Endpoint, formatEndpoint } from '../base/endpoint.js';
 import type { Limits } from '../base/limits.js';
 import { clientIdMemory, metricsMemory } from '../base/metrics.js';
+import { packageVersion } from '../base/version.js';
 import type { Config } from '../config.js';
-import type { ToControl, TopologySnapshot, ToWorker, WorkerStart } from '../messages.js';
+import type { ProcessFacts, ToControl, TopologySnapshot, ToWorker, WorkerStart } from '../messages.js';
 import { planTopology, type TopologyNode } from '../routing/topology.js';
 import { chooseTransport } from '../transport/choose.js';
 import { createDescriptors, Descriptors } from '../transport/descriptors.js';
@@ -114,6 +116,8 @@ class Supervisor implements Ringleader {
   private workers: (RunningWorker | null)[];
   /** Workers that died since the start. */
   private deaths = 0;
+  private readonly runId = randomBytes(20).toString('hex');
+  private readonly startedAtMs = Date.now();
   private state: 'starting' | 'running' | 'stopping' = 'starting';
 
   constructor(config: Config, log: Logger) {
@@ -219,6 +223,19 @@ class Supervisor implements Ringleader {
     return outcome === 'late' ? 1 : 0;
   }
 
+  private processFacts(): ProcessFacts {
+    const tcp = this.endpoints.find((endpoint) => endpoint.kind === 'tcp');
+    return {
+      version: packageVersion(),
+      id: process.pid,
+      runId: this.runId,
+      startedAtMs: this.startedAtMs,
+      workers: this.workerCount,
+      transport: this.transport,
+      port: tcp?.port ?? 0,
+    };
+  }
+
   private boundedLimits(config: Config): Limits {
     const { limits } = config;
     const workerMemoryMax = Math.min(limits.workerMemoryMax, workerMemoryShare(this.workerCount));
@@ -240,6 +257,7 @@ class Supervisor implements Ringleader {
       topology: this.topology,
       limits: this.limits,
       rules: clientRules(this.config),
+      process: this.processFacts(),
       listenDescriptors: this.listeners.map((listener) => listener.descriptor),
       listenEndpoints: this.transport === 'node' ? this.endpoints : [],
       descriptors: this.descriptorMemory,

@@ -6,14 +6,16 @@ import type { ChannelContext } from '../backend/channel.js';
 import { PendingPool } from '../backend/pending.js';
 import { BackendPool } from '../backend/pool.js';
 import type { ClientRules } from '../base/client-rules.js';
+import { formatEndpoint } from '../base/endpoint.js';
 import type { Limits } from '../base/limits.js';
 import type { LogLevel } from '../base/log-event.js';
 import type { Counts } from '../base/metrics.js';
-import type { NodeSnapshot, TopologySnapshot } from '../messages.js';
+import type { NodeSnapshot, ProcessFacts, TopologySnapshot } from '../messages.js';
 import { RequestReader } from '../resp/request.js';
 import type { Transport } from '../transport/transport.js';
 import { Authentication } from './authentication.js';
 import { Dispatcher } from './dispatch.js';
+import type { ProxyFacts } from './introspection.js';
 import { Listener } from './listener.js';
 
 export interface DataPlaneContext {
@@ -21,7 +23,10 @@ export interface DataPlaneContext {
   topology: TopologySnapshot;
   limits: Limits;
   rules: ClientRules;
+  process: ProcessFacts;
   counts: Counts;
+  /** The counts of all workers. */
+  totals: () => Counts;
   random: () => number;
   resolve: ChannelContext['resolve'];
   onNodeState: (node: NodeSnapshot, isUp: boolean, reason: string) => void;
@@ -62,7 +67,7 @@ export class DataPlane {
       log,
       random,
       now: () => transport.now,
-      facts: () => ({ connectedClients: transport.totalSessions(), clientsMax: limits.clientsMax }),
+      facts: () => this.facts(context),
     });
     this.listener = new Listener({
       transport,
@@ -97,6 +102,24 @@ export class DataPlane {
     this.pool.update(topology);
     this.authentication.configure(rules.auth);
     this.dispatcher.configure(topology, rules);
+  }
+
+  private facts({ transport, process, totals }: DataPlaneContext): ProxyFacts {
+    return {
+      process,
+      uptimeSeconds: Math.floor((Date.now() - process.startedAtMs) / 1000),
+      connectedClients: transport.totalSessions(),
+      clientsMax: this.limits.clientsMax,
+      topologyVersion: this.dispatcher.topologyVersion,
+      counts: totals(),
+      nodes: this.pool.resp2.map((channel) => ({
+        name: channel.node.name,
+        address: formatEndpoint(channel.node.address),
+        state: channel.isReady ? 'up' : channel.state === 'connecting' ? 'connecting' : 'down',
+        version: channel.version,
+        queued: channel.queued,
+      })),
+    };
   }
 
   /** Lets what is in flight finish until `deadlineMs` of the transport's clock, then gives up the nodes. */

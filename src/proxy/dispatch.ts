@@ -14,7 +14,7 @@ import type { ClientRules } from '../base/client-rules.js';
 import { errorBytes, showBytes } from '../base/errors.js';
 import type { LogLevel } from '../base/log-event.js';
 import type { Counts } from '../base/metrics.js';
-import type { NodeSnapshot, TopologySnapshot } from '../messages.js';
+import type { TopologySnapshot } from '../messages.js';
 import { refusedForm } from '../resp/command-forms.js';
 import { findKeys, KeyList } from '../resp/command-keys.js';
 import { COMMAND_FLAG } from '../resp/command-spec.js';
@@ -30,34 +30,22 @@ import {
 import { errorReply } from '../resp/reply.js';
 import type { RequestReader } from '../resp/request.js';
 import { slotOf } from '../routing/slot.js';
-import type { Arena } from '../transport/arena.js';
+import { AllShards, type AllShardsContext } from './all-shards.js';
 import { type Authentication, REPLY_NOAUTH } from './authentication.js';
-import { InfoPolicy, type ProxyFacts } from './introspection.js';
 import { answerLocally, type LocalContext } from './local.js';
-import { type Merge, MergePool } from './merge.js';
-import { DBSIZE, RandomKeyPolicy } from './random-key.js';
-import { type ResponsePolicy, responsePolicy } from './response-policy.js';
-import { Scan } from './scan.js';
+import { MergePool } from './merge.js';
+import { responsePolicy } from './response-policy.js';
 import { type Session, SessionError } from './session.js';
 import { Splitter } from './split.js';
 
 /** The version that HELLO shows until a node has said its own: the one that the command table was made from. */
 const TABLE_VERSION = '7.0.15';
 
-export interface DispatchContext {
-  arena: Arena;
-  reader: RequestReader;
-  pendings: PendingPool;
-  pool: BackendPool;
-  topology: TopologySnapshot;
+export interface DispatchContext extends AllShardsContext {
   rules: ClientRules;
   authentication: Authentication;
   counts: Counts;
   log: (level: LogLevel, event: string, fields: Record<string, string>) => void;
-  /** A number in [0, 1). */
-  random: () => number;
-  now: () => number;
-  facts: () => ProxyFacts;
 }
 
 export class Dispatcher {
@@ -70,14 +58,11 @@ export class Dispatcher {
   private slotOwners: Uint16Array;
   private splitsWrites: boolean;
   private splitter: Splitter;
-  private scan: Scan;
-  private readonly randomKey: RandomKeyPolicy;
+  private readonly allShards: AllShards;
   private readonly merges: MergePool;
   private readonly keys = new KeyList();
   private keyOwners = new Int32Array(64);
   private readonly localContext: LocalContext;
-  /** INFO requests whose merge may be shared, by protocol and arguments; see `sendToAll`. */
-  private readonly shared = new Map<string, Merge>();
 
   constructor(context: DispatchContext) {
     this.context = context;
@@ -90,8 +75,7 @@ export class Dispatcher {
     this.splitsWrites = context.rules.multiKeyWrites === 'split';
     this.merges = new MergePool(context.arena, context.pendings);
     this.splitter = new Splitter(context.arena, context.reader, context.topology.nodes.length);
-    this.scan = new Scan(context.topology.nodes);
-    this.randomKey = new RandomKeyPolicy(context.random);
+    this.allShards = new AllShards(context, this.merges);
     this.localContext = {
       reader: context.reader,
       bytes: context.arena.bytes,
@@ -158,11 +142,8 @@ export class Dispatcher {
         this.sendSplit(session, spec, start, end);
         return true;
       case 'all':
-        if (spec.name === 'randomkey') this.sendRandomKey(session, start, end);
-        else this.sendToAll(session, spec, start, end);
-        return true;
       case 'scan':
-        this.sendScan(session, spec, start, end);
+        this.allShards.send(session, spec, start, end);
         return true;
       case 'any':
         this.forward(session, this.anyNode(session), spec.write, start, end);
@@ -181,9 +162,12 @@ export class Dispatcher {
     this.slotOwners = topology.slotOwners;
     this.splitsWrites = rules.multiKeyWrites === 'split';
     this.splitter = new Splitter(this.context.arena, this.reader, topology.nodes.length);
-    this.scan = new Scan(topology.nodes);
-    // A round that begun under the old one asked the old nodes.
-    this.shared.clear();
+    this.allShards.setTopology(topology);
+  }
+
+  /** The version of the topology that commands read now go by. */
+  get topologyVersion(): number {
+    return this.topology.version;
   }
 
   /** A web page can have a browser send HTTP here, with commands in its body: as Redis, hear nothing after its first lines. */
@@ -192,10 +176,8 @@ export class Dispatcher {
     return /^(post|host:)$/i.test(name);
   }
 
-  /** INFO requests that came later must not share what was sent meanwhile. */
   onTurnEnd(): void {
-    if (this.shared.size === 0) return;
-    for (const [key, merge] of this.shared) if (!merge.isUnsent) this.shared.delete(key);
+    this.allShards.onTurnEnd();
   }
 
   /** Sends the frame as it is to one node. */
@@ -239,7 +221,7 @@ export class Dispatcher {
     const step = spec.keyStep;
     const splitter = this.splitter;
     const policy = responsePolicy(spec.responsePolicy, true);
-    const merge = this.beginMerge(session, end - start, policy, false);
+    const merge = this.merges.begin(session, policy, false, end - start, this.context.now());
     splitter.group(this.keys.positions, count, this.keyOwners, step);
     for (const node of splitter.nodes) merge.addPart(this.nodeName(node), this.context.now(), spec.write);
     if (spec.responsePolicy === null) {
@@ -255,103 +237,10 @@ export class Dispatcher {
       step,
       (node, partStart, partEnd) => {
         const part = merge.partPending(splitter.partOfNode[node] as number);
-        const refusal = this.channel(session, node).send(part, partStart, partEnd);
-        if (refusal !== null) merge.onFailure(part, refusal);
+        merge.sendPart(this.channel(session, node), part, partStart, partEnd);
       },
     );
-    if (wasBuilt) return;
-    this.failForMemory(merge);
-  }
-
-  /** The same frame to every node. INFO requests of which nothing was sent yet share one round. */
-  private sendToAll(session: Session, spec: CommandSpec, start: number, end: number): void {
-    const isInfo = spec.name === 'info';
-    const key = isInfo ? `${session.protocol} ${Buffer.from(this.bytes.subarray(start, end)).toString('latin1')}` : '';
-    const open = isInfo ? this.shared.get(key) : undefined;
-    // Not for who awaits replies: the round may go out before what that session asked earlier.
-    if (open?.isUnsent === true && session.isIdle) {
-      const head = this.pendings.take(session, this.context.now(), false);
-      session.track(head, end - start);
-      open.addSession(session, head);
-      return;
-    }
-    const policy = isInfo ? new InfoPolicy(this.context.facts()) : responsePolicy(spec.responsePolicy, false);
-    const merge = this.beginMerge(session, end - start, policy, isInfo);
-    if (isInfo) this.shared.set(key, merge);
-    const { nodes } = this.topology;
-    const parts = nodes.map((node) => merge.addPart(node.name, this.context.now(), spec.write));
-    const isUrgent = spec.responsePolicy === 'one_succeeded';
-    for (const [index, part] of parts.entries()) {
-      const channel = isUrgent ? this.pool.urgent(nodes[index] as NodeSnapshot) : this.channel(session, index);
-      const refusal = channel.send(part, start, end);
-      if (refusal !== null) merge.onFailure(part, refusal);
-    }
-  }
-
-  private sendRandomKey(session: Session, start: number, end: number): void {
-    const { arena, now } = this.context;
-    const { nodes } = this.topology;
-    const merge = this.beginMerge(session, end - start, this.randomKey, false);
-    const parts = nodes.map(
-      ({ name }) => [merge.addPart(name, now(), false), merge.addPart(name, now(), false)] as const,
-    );
-    const block = arena.allocate(DBSIZE.length);
-    if (block < 0) {
-      this.failForMemory(merge);
-      return;
-    }
-    arena.bytes.set(DBSIZE, block);
-    for (const [node, [size, key]] of parts.entries()) {
-      const channel = this.channel(session, node);
-      for (const [part, from, to] of [[size, block, block + DBSIZE.length] as const, [key, start, end] as const]) {
-        const refusal = channel.send(part, from, to);
-        if (refusal !== null) merge.onFailure(part, refusal);
-      }
-    }
-    arena.settle();
-    arena.release(block, DBSIZE.length);
-  }
-
-  /** `SCAN cursor …`: to the node of the cursor, with the node's own cursor in its place. */
-  private sendScan(session: Session, spec: CommandSpec, start: number, end: number): void {
-    const { arena } = this.context;
-    const { argumentStart, argumentEnd, argumentCount } = this.reader;
-    const cursor = this.bytes.subarray(argumentStart[1] as number, argumentEnd[1] as number);
-    const page = this.scan.page(Buffer.from(cursor).toString('latin1'));
-    if (page instanceof Uint8Array) {
-      session.reply(page);
-      return;
-    }
-    const merge = this.beginMerge(session, end - start, page.policy, false);
-    const part = merge.addPart(this.nodeName(page.node), this.context.now(), spec.write);
-    const head = Buffer.from(`*${argumentCount}\r\n$4\r\nSCAN\r\n$${page.cursor.length}\r\n${page.cursor}\r\n`);
-    const restStart = (argumentEnd[1] as number) + 2;
-    const frameBytes = head.length + end - restStart;
-    const block = arena.allocate(frameBytes);
-    if (block < 0) {
-      this.failForMemory(merge);
-      return;
-    }
-    arena.bytes.set(head, block);
-    arena.bytes.copyWithin(block + head.length, restStart, end);
-    const refusal = this.channel(session, page.node).send(part, block, block + frameBytes);
-    if (refusal !== null) merge.onFailure(part, refusal);
-    arena.settle();
-    arena.release(block, frameBytes);
-  }
-
-  /** There is no room for the frames of the parts of `merge`, none of which was sent. */
-  private failForMemory(merge: Merge): void {
-    const refusal = errorBytes('OVERLOADED', 'no buffer memory is left for the parts of this command; it was not sent');
-    for (let part = merge.partCount - 1; part >= 0; part--) merge.onFailure(merge.partPending(part), refusal);
-  }
-
-  private beginMerge(session: Session, requestBytes: number, policy: ResponsePolicy, isShared: boolean): Merge {
-    const merge = this.merges.take(policy, isShared);
-    const head = this.pendings.take(session, this.context.now(), false);
-    merge.addSession(session, head);
-    session.track(head, requestBytes);
-    return merge;
+    if (!wasBuilt) merge.failUnsent();
   }
 
   private onAuthFailure(session: Session): void {

@@ -5,6 +5,7 @@
  * A part that failed makes the whole an error that names its shard. Of a write that was carried out on another shard
  * nobody says that it had no effect: it is -UNKNOWN. Several sessions may wait for one merge (INFO).
  */
+import type { Channel } from '../backend/channel.js';
 import type { Carrier, Pending, PendingPool, ReplyOwner, ReplySource } from '../backend/pending.js';
 import { errorBytes } from '../base/errors.js';
 import { errorReply, isError } from '../resp/reply.js';
@@ -83,6 +84,18 @@ export class Merge implements ReplyOwner, ReplySource, Parts {
     const pending = this.parts[index]?.pending;
     if (pending === undefined || pending === null) throw new Error('a merge was asked for a part that does not wait');
     return pending;
+  }
+
+  /** Hands the part that `pending` is to a channel, its frame being arena bytes [start, end). */
+  sendPart(channel: Channel, pending: Pending, start: number, end: number): void {
+    const refusal = channel.send(pending, start, end);
+    if (refusal !== null) this.onFailure(pending, refusal);
+  }
+
+  /** There is no room for the frames of its parts, none of which was sent. */
+  failUnsent(): void {
+    const refusal = errorBytes('OVERLOADED', 'no buffer memory is left for the parts of this command; it was not sent');
+    for (let index = this.partCount - 1; index >= 0; index--) this.onFailure(this.partPending(index), refusal);
   }
 
   /** The next key's value is in the reply of part `part`, after those said before. */
@@ -228,13 +241,14 @@ export class Merge implements ReplyOwner, ReplySource, Parts {
 
   /** As `error`, where one part's success is enough. */
   private errorOfAll(): Uint8Array | null {
-    let telling = 0;
+    let telling = -1;
     for (let index = 0; index < this.partCount; index++) {
       if (this.succeeded(index)) return null;
       const { failure, start } = this.part(index);
-      if (failure !== null || NOT_BUSY.compare(this.bytes, start, start + NOT_BUSY.length) !== 0) telling = index;
+      const isIdle = failure === null && NOT_BUSY.compare(this.bytes, start, start + NOT_BUSY.length) === 0;
+      if (telling < 0 && !isIdle) telling = index;
     }
-    return this.errorOf(telling);
+    return this.errorOf(Math.max(telling, 0));
   }
 
   /** The error of part `index`, with its shard's name. What all shards say alike is said as one Redis would. */
@@ -304,6 +318,15 @@ export class MergePool {
   take(policy: ResponsePolicy, isShared: boolean): Merge {
     const merge = this.spares.pop() ?? new Merge(this.arena, this.pendings, this, policy);
     merge.start(policy, isShared);
+    return merge;
+  }
+
+  /** A merge whose reply `session` gets in its place among all that it asked; to be given parts. */
+  begin(session: Session, policy: ResponsePolicy, isShared: boolean, requestBytes: number, nowMs: number): Merge {
+    const merge = this.take(policy, isShared);
+    const head = this.pendings.take(session, nowMs, false);
+    merge.addSession(session, head);
+    session.track(head, requestBytes);
     return merge;
   }
 

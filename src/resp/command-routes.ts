@@ -53,7 +53,12 @@ const NO_CLUSTER = 'ERR This instance has cluster support disabled';
 const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ...rules('split', MULTI_SHARD, 'mset del unlink'),
   ...rules('split', '', 'mget exists touch'),
-  ...rules('all', '', 'dbsize flushall flushdb info keys script|exists script|flush script|load'),
+  ...rules('all', '', 'dbsize flushall flushdb keys script|exists script|flush script|load'),
+  ...rules(
+    'all',
+    'with a section `Ringleader` about the proxy; without the nodes that are down, which it names',
+    'info',
+  ),
   ...rules('all', 'any key of any shard is as likely as on one Redis', 'randomkey'),
   ...rules('all', 'killed wherever one runs', 'script|kill'),
   ...rules('scan', 'a cursor from before nodes were added or taken out is refused as invalid', 'scan'),

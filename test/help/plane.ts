@@ -31,6 +31,17 @@ export interface LogLine {
   fields: Record<string, unknown>;
 }
 
+/** The process that the plane runs in, as it is told. */
+export const PROCESS = {
+  version: '1.2.3',
+  id: 4242,
+  runId: 'c0ffee'.padEnd(40, '0'),
+  startedAtMs: Date.now() - 90_500,
+  workers: 1,
+  transport: 'node',
+  port: 6380,
+} as const;
+
 /** What a Redis 7.0 says to HELLO, as far as the proxy reads it. */
 export const HELLO_REPLY = {
   2: '*2\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n',
@@ -74,7 +85,9 @@ export class Plane {
       topology: this.topology,
       limits: this.limits,
       rules: this.rules,
+      process: { ...PROCESS },
       counts: this.counts,
+      totals: () => this.counts,
       random: options.random ?? (() => 0.5),
       resolve: (host, _port, done) => this.resolving.push({ host, done }),
       onNodeState: (state, isUp, reason) =>

@@ -1,232 +1,115 @@
+/** INFO through the proxy: what is asked of nodes, and the section about the proxy itself. */
 import t from 'tap';
-import { mergeInfoTexts } from '../../src/proxy/introspection.js';
-import { bulk, type NodeLink, Plane } from '../help/plane.js';
+import { bulk, type Client, Plane, PROCESS } from '../help/plane.js';
 
-const FACTS = { connectedClients: 42, clientsMax: 10_000 };
+const SERVER = '# Server\r\nredis_version:7.0.15\r\nprocess_id:1\r\nrun_id:abc\r\ntcp_port:7000\r\n';
 
-/** What differs from node to node in a Redis 7.0's INFO. */
-interface Node {
-  runId: string;
-  uptime: number;
-  memory: number;
-  human: string;
-  maxmemory: number;
-  loading: number;
-  commands: number;
-  kbps: string;
-  ratio: string;
-  cpu: string;
-  databases: string[];
+/** The text of a bulk or verbatim string. */
+function textOf(reply: string): string {
+  const [, length, text] = /^[$=](\d+)\r\n(.*)\r\n$/s.exec(reply) ?? [];
+  if (text === undefined || text.length !== Number(length)) throw new Error(`no text: ${JSON.stringify(reply)}`);
+  return text.replace(/^txt:/, '');
 }
 
-/** INFO as a Redis 7.0.15 gives it, shortened by lines of a kind that is there already. */
-function info(node: Node): string {
-  const lines = [
-    '# Server',
-    'redis_version:7.0.15',
-    'redis_git_sha1:00000000',
-    'redis_mode:standalone',
-    'os:Linux 6.1.0 x86_64',
-    'process_id:15358',
-    `run_id:${node.runId}`,
-    'tcp_port:7000',
-    `uptime_in_seconds:${node.uptime}`,
-    'hz:10',
-    'executable:/usr/bin/redis-server',
-    'config_file:',
-    '',
-    '# Clients',
-    'connected_clients:3',
-    'cluster_connections:0',
-    'maxclients:4064',
-    'blocked_clients:1',
-    'tracking_clients:0',
-    '',
-    '# Memory',
-    `used_memory:${node.memory}`,
-    `used_memory_human:${node.human}`,
-    'used_memory_peak_perc:101.48%',
-    'total_system_memory:1073741824',
-    'total_system_memory_human:1.00G',
-    `maxmemory:${node.maxmemory}`,
-    'maxmemory_human:0B',
-    'maxmemory_policy:noeviction',
-    `mem_fragmentation_ratio:${node.ratio}`,
-    'mem_allocator:jemalloc-5.3.0',
-    '',
-    '# Persistence',
-    `loading:${node.loading}`,
-    'async_loading:0',
-    'rdb_changes_since_last_save:5',
-    'rdb_bgsave_in_progress:0',
-    'rdb_last_bgsave_status:ok',
-    '',
-    '# Stats',
-    `total_commands_processed:${node.commands}`,
-    `instantaneous_input_kbps:${node.kbps}`,
-    'keyspace_hits:7',
-    'expired_stale_perc:0.50',
-    '',
-    '# Replication',
-    'role:master',
-    'connected_slaves:1',
-    '',
-    '# CPU',
-    `used_cpu_sys:${node.cpu}`,
-    '',
-    '# Modules',
-    '',
-    '# Cluster',
-    'cluster_enabled:0',
-    '',
-    '# Keyspace',
-    ...node.databases,
-    '',
-  ];
-  return lines.join('\r\n');
+function answer(plane: Plane, text: string): void {
+  for (let node = 0; node < plane.topology.nodes.length; node++) {
+    const link = plane.only(node);
+    link.take();
+    link.answer(bulk(text));
+  }
 }
 
-const NODES: Node[] = [
-  {
-    runId: 'a'.repeat(40),
-    uptime: 500,
-    memory: 1_000_000,
-    human: '976.56K',
-    maxmemory: 100,
-    loading: 0,
-    commands: 10,
-    kbps: '0.97',
-    ratio: '1.05',
-    cpu: '0.000001',
-    databases: ['db0:keys=3,expires=1,avg_ttl=1000'],
-  },
-  {
-    runId: 'b'.repeat(40),
-    uptime: 20,
-    memory: 2_000_000,
-    human: '1.91M',
-    maxmemory: 200,
-    loading: 1,
-    commands: 200,
-    kbps: '0.10',
-    ratio: '6.10',
-    cpu: '1.500000',
-    databases: ['db0:keys=10,expires=3,avg_ttl=2000', 'db5:keys=1,expires=0,avg_ttl=0'],
-  },
-  {
-    runId: 'c'.repeat(40),
-    uptime: 70,
-    memory: 4_000_000_000,
-    human: '3.73G',
-    maxmemory: 300,
-    loading: 0,
-    commands: 3_000,
-    kbps: '10.00',
-    ratio: '0.90',
-    cpu: '2.000000',
-    databases: [],
-  },
-];
-
-/** The fields of `text` that `expected` names. */
-function named(text: string, expected: Record<string, string>): Record<string, string | undefined> {
-  const fields = fieldsOf(text);
-  return Object.fromEntries(Object.keys(expected).map((name) => [name, fields[name]]));
+/** Asks INFO; the nodes answer with SERVER. */
+function info(plane: Plane, client: Client, ...sections: string[]): string {
+  client.send(['INFO', ...sections]);
+  plane.turn();
+  answer(plane, SERVER);
+  return textOf(client.take());
 }
 
-function fieldsOf(text: string): Record<string, string> {
-  return Object.fromEntries(
-    text
-      .split('\r\n')
-      .filter((line) => line.includes(':'))
-      .map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)]),
+t.test('the section about the proxy stands behind the others when all are asked for', async (t) => {
+  const plane = new Plane({ nodes: 2 }).greetAll();
+  const client = plane.client();
+  for (const sections of [[], ['all'], ['default'], ['EVERYTHING'], ['server', 'Ringleader']]) {
+    const text = info(plane, client, ...sections);
+    t.match(text, /^# Server\r\nredis_version:7\.0\.15\r\n/);
+    t.match(text, /tcp_port:6380\r\n\r\n# Ringleader\r\nringleader_version:1\.2\.3\r\n/, sections.join(' '));
+  }
+  for (const sections of [['server'], ['nonsense'], ['server', 'clients']]) {
+    t.notMatch(info(plane, client, ...sections), /Ringleader/, sections.join(' '));
+  }
+});
+
+t.test('INFO ringleader alone asks no node', async (t) => {
+  const plane = new Plane({ nodes: 2 });
+  const client = plane.client();
+  for (const words of [['ringleader'], ['RingLeader'], ['ringleader', 'ringleader']]) {
+    const text = textOf(client.send(['INFO', ...words]).take());
+    t.match(text, /^# Ringleader\r\n/);
+    t.match(text, /ringleader_nodes_up:0\r\nringleader_nodes_down:2\r\n/, 'also when none is up');
+  }
+  plane.greetAll();
+  for (const node of [0, 1]) t.equal(plane.only(node).take(), '');
+  client.send(['HELLO', '3']).take();
+  t.match(client.send(['INFO', 'ringleader']).take(), /^=\d+\r\ntxt:# Ringleader\r\n/);
+});
+
+function fieldsOf(text: string): Map<string, string> {
+  const lines = text.split('\r\n').filter((line) => line.includes(':'));
+  return new Map(lines.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)]));
+}
+
+t.test('it says what the process is, what its nodes are, and what it has counted', async (t) => {
+  const plane = new Plane({ nodes: 3 });
+  for (const node of [0, 2]) plane.link(node)?.greet();
+  plane.link(1)?.connection.break(new Error('connection refused'));
+  plane.turn();
+  const client = plane.client();
+  client.send(['GET', plane.key(1)], ['GET', plane.key(0)]);
+  plane.turn();
+  const fields = fieldsOf(textOf(plane.client().send(['INFO', 'ringleader']).take()));
+  const expected = {
+    ringleader_uptime_in_seconds: '90',
+    ringleader_workers: '1',
+    ringleader_transport: 'node',
+    ringleader_topology_version: '1',
+    ringleader_nodes: '3',
+    ringleader_nodes_up: '2',
+    ringleader_nodes_down: '1',
+    ringleader_node0: 'name=node-0,address=10.0.0.1:7000,state=up,version=7.0.15,queued=1',
+    ringleader_node1: 'name=node-1,address=10.0.0.1:7001,state=down,version=,queued=0',
+    ringleader_commands: '3',
+    ringleader_sessions_open: '2',
+    ringleader_commands_node_down: '1',
+    ringleader_reads_retried: '0',
+    ringleader_writes_unknown: '0',
+  };
+  t.same(Object.fromEntries(Object.keys(expected).map((name) => [name, fields.get(name)])), expected);
+  t.ok([...fields.keys()].every((name) => name.startsWith('ringleader_')));
+});
+
+t.test('the process and the clients that INFO shows are those of the proxy', async (t) => {
+  const plane = new Plane({ nodes: 1 }).greetAll();
+  const [client] = [plane.client(), plane.client()];
+  client.send(['INFO', 'server', 'clients', 'stats', 'cluster']);
+  plane.turn();
+  answer(
+    plane,
+    `${SERVER}\r\n# Clients\r\nconnected_clients:9\r\nmaxclients:1\r\n\r\n` +
+      '# Stats\r\ntotal_connections_received:99\r\nrejected_connections:9\r\n\r\n# Cluster\r\ncluster_enabled:1\r\n',
   );
-}
-
-t.test("the texts of three nodes become one that reads as one server's", async (t) => {
-  const text = mergeInfoTexts(NODES.map(info), FACTS);
-  const lines = text.split('\r\n');
-  const expected = info(NODES[0] as Node).split('\r\n');
-  const names = (all: string[]) => all.map((line) => line.split(':')[0]);
-  t.same(
-    names(lines).filter((name) => name !== 'db5'),
-    names(expected),
-    'the same lines in the same order',
-  );
-  const figures = {
-    redis_version: '7.0.15',
-    redis_mode: 'standalone',
-    run_id: 'a'.repeat(40),
-    uptime_in_seconds: '20',
-    executable: '/usr/bin/redis-server',
-    config_file: '',
-    connected_clients: '42',
+  const expected = {
+    process_id: String(PROCESS.id),
+    run_id: PROCESS.runId,
+    tcp_port: '6380',
+    connected_clients: '2',
     maxclients: '10000',
-    blocked_clients: '3',
-    used_memory: '4003000000',
-    used_memory_human: '3.73G',
-    total_system_memory: String(3 * 1073741824),
-    total_system_memory_human: '3.00G',
-    maxmemory: '600',
-    maxmemory_human: '600B',
-    maxmemory_policy: 'noeviction',
-    mem_fragmentation_ratio: '6.10',
-    mem_allocator: 'jemalloc-5.3.0',
-    loading: '1',
-    async_loading: '0',
-    rdb_changes_since_last_save: '15',
-    rdb_last_bgsave_status: 'ok',
-    total_commands_processed: '3210',
-    instantaneous_input_kbps: '11.07',
-    keyspace_hits: '21',
-    expired_stale_perc: '0.50',
-    role: 'master',
-    connected_slaves: '3',
-    used_cpu_sys: '3.500001',
+    total_connections_received: '2',
+    rejected_connections: '0',
     cluster_enabled: '0',
   };
-  t.same(named(text, figures), figures);
-});
-
-t.test('databases add up, the mean time to live is weighted by the keys that have one', async (t) => {
-  const fields = fieldsOf(mergeInfoTexts(NODES.map(info), FACTS));
-  t.equal(fields['db0'], 'keys=13,expires=4,avg_ttl=1750');
-  t.equal(fields['db5'], 'keys=1,expires=0,avg_ttl=0', 'also one that the first node does not have');
-  t.notOk(Object.hasOwn(fields, 'db1'));
-});
-
-t.test('a section alone, and none at all', async (t) => {
-  t.equal(
-    mergeInfoTexts(['# Keyspace\r\n', '# Keyspace\r\ndb0:keys=1,expires=0,avg_ttl=0\r\n'], FACTS),
-    ['# Keyspace', 'db0:keys=1,expires=0,avg_ttl=0', ''].join('\r\n'),
-  );
-  t.equal(
-    mergeInfoTexts(['# Replication\r\nrole:master\r\n', '# Replication\r\nrole:slave\r\n'], FACTS),
-    '# Replication\r\nrole:master\r\n',
-  );
-  t.equal(mergeInfoTexts(['', ''], FACTS), '');
-});
-
-t.test('the text of one node is its own, but for what the proxy knows better', async (t) => {
-  const node = NODES[1] as Node;
-  const text = mergeInfoTexts([info(node)], FACTS);
-  const expected = info(node)
-    .replace('connected_clients:3', 'connected_clients:42')
-    .replace('maxclients:4064', 'maxclients:10000')
-    .replace('maxmemory_human:0B', 'maxmemory_human:200B');
-  t.equal(text, expected);
-});
-
-t.test('where one node has no limit of memory, there is none', async (t) => {
-  const texts = [info({ ...(NODES[0] as Node), maxmemory: 0 }), info({ ...(NODES[1] as Node), maxmemory: 100 })];
-  const expected = { maxmemory: '0', maxmemory_human: '0B' };
-  t.same(named(mergeInfoTexts(texts, FACTS), expected), expected);
-});
-
-t.test('what failed on one node has failed', async (t) => {
-  const failed = info(NODES[1] as Node).replace('rdb_last_bgsave_status:ok', 'rdb_last_bgsave_status:err');
-  const expected = { rdb_last_bgsave_status: 'err' };
-  t.same(named(mergeInfoTexts([info(NODES[0] as Node), failed], FACTS), expected), expected);
+  const fields = fieldsOf(textOf(client.take()));
+  t.same(Object.fromEntries(Object.keys(expected).map((name) => [name, fields.get(name)])), expected);
 });
 
 t.test('in RESP3 the reply is verbatim, and its length is in bytes', async (t) => {
@@ -236,17 +119,53 @@ t.test('in RESP3 the reply is verbatim, and its length is in bytes', async (t) =
     [2, bulk(text)],
     [3, verbatim],
   ] as const) {
-    const world = new Plane({ nodes: 2 }).greetAll();
-    const client = world.client().send(['HELLO', `${protocol}`]);
+    const plane = new Plane({ nodes: 2 }).greetAll();
+    const client = plane.client().send(['HELLO', `${protocol}`]);
     client.take();
-    client.send(['INFO']);
+    client.send(['INFO', 'server']);
     for (const node of [0, 1]) {
-      const link = world.links(node, protocol).at(-1) as NodeLink;
-      if (protocol === 3) link.greet();
-      link.take();
-      link.answer(reply);
+      const link = plane.links(node, protocol).at(-1);
+      if (protocol === 3) link?.greet();
+      link?.take();
+      link?.answer(reply);
     }
     t.equal(client.take(), reply);
-    t.equal(world.usedBytes, 0);
+    t.equal(plane.usedBytes, 0);
   }
+});
+
+t.test('a section that no node knows is empty, as in Redis', async (t) => {
+  const plane = new Plane({ nodes: 2 }).greetAll();
+  const client = plane.client().send(['INFO', 'nonsense']);
+  plane.turn();
+  answer(plane, '');
+  t.equal(client.take(), bulk(''));
+});
+
+t.test('INFO is answered without the nodes that do not, and names them whatever was asked for', async (t) => {
+  const plane = new Plane({ nodes: 4 });
+  for (const node of [0, 1, 2]) plane.link(node)?.greet();
+  plane.link(3)?.connection.break(new Error('connection refused'));
+  plane.turn();
+  const client = plane.client().send(['INFO', 'keyspace']);
+  plane.turn();
+  for (const [node, reply] of [
+    '-NOPERM no\r\n',
+    bulk('# Keyspace\r\ndb0:keys=2,expires=0,avg_ttl=0\r\n'),
+    '+OK\r\n',
+  ].entries()) {
+    plane.only(node).take();
+    plane.only(node).answer(reply);
+  }
+  const text = textOf(client.take());
+  t.match(text, /^# Keyspace\r\ndb0:keys=2,expires=0,avg_ttl=0\r\n\r\n# Ringleader\r\n/);
+  t.match(text, /ringleader_nodes_missing:node-0,node-2,node-3\r\n/);
+  t.equal(plane.usedBytes, 0);
+});
+
+t.test('INFO that no node answers is an error', async (t) => {
+  const plane = new Plane({ nodes: 2 });
+  for (const node of [0, 1]) plane.link(node)?.connection.break(new Error('connection refused'));
+  plane.turn();
+  t.match(plane.client().send(['INFO']).take(), /^-NODEDOWN node node-0 /);
 });

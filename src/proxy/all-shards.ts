@@ -1,0 +1,183 @@
+/**
+ * Commands that concern all shards. Most go to every node as they are, and the replies are merged; besides:
+ *
+ *   INFO        many who ask before anything was sent share one round; the proxy has a section of its own
+ *   RANDOMKEY   every node is asked for its size too
+ *   SCAN        goes to one node, with that node's cursor
+ */
+import type { Channel } from '../backend/channel.js';
+import type { Pending, PendingPool } from '../backend/pending.js';
+import type { BackendPool } from '../backend/pool.js';
+import type { NodeSnapshot, TopologySnapshot } from '../messages.js';
+import type { CommandSpec } from '../resp/commands.js';
+import type { RequestReader } from '../resp/request.js';
+import type { Arena } from '../transport/arena.js';
+import { asksForOurs, InfoPolicy, ownInfo, type ProxyFacts } from './introspection.js';
+import type { Merge, MergePool } from './merge.js';
+import { DBSIZE, RandomKeyPolicy } from './random-key.js';
+import { type ResponsePolicy, responsePolicy } from './response-policy.js';
+import { Scan } from './scan.js';
+import type { Session } from './session.js';
+
+export interface AllShardsContext {
+  arena: Arena;
+  reader: RequestReader;
+  pendings: PendingPool;
+  pool: BackendPool;
+  topology: TopologySnapshot;
+  /** A number in [0, 1). */
+  random: () => number;
+  now: () => number;
+  facts: () => ProxyFacts;
+}
+
+export class AllShards {
+  private readonly context: AllShardsContext;
+  private readonly merges: MergePool;
+  private readonly randomKey: RandomKeyPolicy;
+  private nodes: readonly NodeSnapshot[];
+  private scan: Scan;
+  /** INFO requests whose merge may be shared, by protocol and arguments. */
+  private readonly shared = new Map<string, Merge>();
+
+  constructor(context: AllShardsContext, merges: MergePool) {
+    this.context = context;
+    this.merges = merges;
+    this.randomKey = new RandomKeyPolicy(context.random);
+    this.nodes = context.topology.nodes;
+    this.scan = new Scan(this.nodes);
+  }
+
+  setTopology({ nodes }: TopologySnapshot): void {
+    this.nodes = nodes;
+    this.scan = new Scan(nodes);
+    // A round that begun under the old one asked the old nodes.
+    this.shared.clear();
+  }
+
+  /** INFO requests that came later must not share what was sent meanwhile. */
+  onTurnEnd(): void {
+    if (this.shared.size === 0) return;
+    for (const [key, merge] of this.shared) if (!merge.isUnsent) this.shared.delete(key);
+  }
+
+  /** Carries out the command last read, whose frame is arena bytes [start, end). */
+  send(session: Session, spec: CommandSpec, start: number, end: number): void {
+    switch (spec.name) {
+      case 'info':
+        this.sendInfo(session, start, end);
+        return;
+      case 'randomkey':
+        this.sendRandomKey(session, start, end);
+        return;
+      case 'scan':
+        this.sendScan(session, start, end);
+        return;
+      default:
+        this.sendToAll(session, spec, start, end);
+    }
+  }
+
+  private sendToAll(session: Session, spec: CommandSpec, start: number, end: number): void {
+    const merge = this.begin(session, responsePolicy(spec.responsePolicy, false), false, end - start);
+    // One success is enough for what ends a script, and it cannot wait for the script to end.
+    const isUrgent = spec.responsePolicy === 'one_succeeded';
+    this.sendParts(session, merge, spec.write, isUrgent, start, end);
+  }
+
+  private sendInfo(session: Session, start: number, end: number): void {
+    const { arena, reader, pendings, now, facts } = this.context;
+    const sections: string[] = [];
+    for (let index = 1; index < reader.argumentCount; index++) sections.push(this.argument(index));
+    const ours = asksForOurs(sections);
+    if (ours === 'only') {
+      session.reply(ownInfo(facts(), session.protocol));
+      return;
+    }
+    const key = `${session.protocol} ${Buffer.from(arena.bytes.subarray(start, end)).toString('latin1')}`;
+    const open = this.shared.get(key);
+    // Not for who awaits replies: the round may go out before what that session asked earlier.
+    if (open?.isUnsent === true && session.isIdle) {
+      const head = pendings.take(session, now(), false);
+      session.track(head, end - start);
+      open.addSession(session, head);
+      return;
+    }
+    const merge = this.begin(session, new InfoPolicy(facts, ours === 'also'), true, end - start);
+    this.shared.set(key, merge);
+    this.sendParts(session, merge, false, false, start, end);
+  }
+
+  private sendRandomKey(session: Session, start: number, end: number): void {
+    const { arena, now } = this.context;
+    const merge = this.begin(session, this.randomKey, false, end - start);
+    const parts = this.nodes.map(({ name }) => {
+      return { size: merge.addPart(name, now(), false), key: merge.addPart(name, now(), false) };
+    });
+    const block = arena.allocate(DBSIZE.length);
+    if (block < 0) {
+      merge.failUnsent();
+      return;
+    }
+    arena.bytes.set(DBSIZE, block);
+    for (const [node, { size, key }] of parts.entries()) {
+      const channel = this.channel(session, node);
+      merge.sendPart(channel, size, block, block + DBSIZE.length);
+      merge.sendPart(channel, key, start, end);
+    }
+    arena.settle();
+    arena.release(block, DBSIZE.length);
+  }
+
+  /** `SCAN cursor …`: to the node of the cursor, with the node's own cursor in its place. */
+  private sendScan(session: Session, start: number, end: number): void {
+    const { arena, reader, now } = this.context;
+    const page = this.scan.page(this.argument(1));
+    if (page instanceof Uint8Array) {
+      session.reply(page);
+      return;
+    }
+    const { node, cursor, policy } = page;
+    const merge = this.begin(session, policy, false, end - start);
+    const part = merge.addPart((this.nodes[node] as NodeSnapshot).name, now(), false);
+    const head = Buffer.from(`*${reader.argumentCount}\r\n$4\r\nSCAN\r\n$${cursor.length}\r\n${cursor}\r\n`);
+    const restStart = (reader.argumentEnd[1] as number) + 2;
+    const frameBytes = head.length + end - restStart;
+    const block = arena.allocate(frameBytes);
+    if (block < 0) {
+      merge.failUnsent();
+      return;
+    }
+    arena.bytes.set(head, block);
+    arena.bytes.copyWithin(block + head.length, restStart, end);
+    merge.sendPart(this.channel(session, node), part, block, block + frameBytes);
+    arena.settle();
+    arena.release(block, frameBytes);
+  }
+
+  private begin(session: Session, policy: ResponsePolicy, isShared: boolean, requestBytes: number): Merge {
+    return this.merges.begin(session, policy, isShared, requestBytes, this.context.now());
+  }
+
+  /** The same frame to every node. */
+  private sendParts(session: Session, merge: Merge, isWrite: boolean, isUrgent: boolean, start: number, end: number) {
+    const { pool, now } = this.context;
+    const parts = this.nodes.map((node) => merge.addPart(node.name, now(), isWrite));
+    for (const [index, node] of this.nodes.entries()) {
+      const channel = isUrgent ? pool.urgent(node) : this.channel(session, index);
+      merge.sendPart(channel, parts[index] as Pending, start, end);
+    }
+  }
+
+  private channel(session: Session, node: number): Channel {
+    const { pool } = this.context;
+    return (session.protocol === 3 ? pool.resp3 : pool.resp2)[node] as Channel;
+  }
+
+  /** Argument `index` of the command last read, one character a byte. */
+  private argument(index: number): string {
+    const { arena, reader } = this.context;
+    const argument = arena.bytes.subarray(reader.argumentStart[index], reader.argumentEnd[index]);
+    return Buffer.from(argument).toString('latin1');
+  }
+}
