@@ -11,8 +11,15 @@ import { Parser } from 'tap-parser';
 export async function followTap(stream, print) {
   const counts = { passed: 0, failed: 0 };
   const root = new Parser();
+  let failedBefore = 0;
   follow(root, [], counts, print);
   root.on('assert', (file) => {
+    // A file that was killed may have said nothing of its own.
+    if (!file.ok && counts.failed === failedBefore) {
+      counts.failed++;
+      print(`failed: ${file.name}\n${describe(file)}`);
+    }
+    failedBefore = counts.failed;
     const seconds = ((file.time ?? 0) / 1000).toFixed(1);
     print(`${file.ok ? 'ok    ' : 'FAILED'} ${file.name} (${seconds} s)`);
   });

@@ -102,6 +102,13 @@ t.test('a file that fails although its tests pass is one failed test', async (t)
   t.match(lines.join('\n'), /failed: c.test.js\n +not ok: boom/);
 });
 
+t.test('a file that was killed before it said anything is one failed test, with the signal', async (t) => {
+  const killed = 'not ok 2 - d.test.js # time=9ms\n  ---\n  exitCode: null\n  signal: SIGKILL\n  ...\n';
+  const { passed, failed, lines } = await follow(`TAP version 14\n${PASSING}${killed}1..2\n`);
+  t.same([passed, failed], [2, 1]);
+  t.match(lines.join('\n'), /failed: d\.test\.js\n(.*\n)*.*signal: SIGKILL/);
+});
+
 t.test('a run that ends early, or says nothing, is a failure', async (t) => {
   t.same((await follow('')).failed, 1);
   t.same((await follow(`TAP version 14\n${PASSING}`)).failed, 1, 'without its plan');
