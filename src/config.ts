@@ -12,28 +12,23 @@ import {
   parseNodeAddress,
 } from './base/address.js';
 import { AUTH, type AuthSection, checkAuth, completeAuth } from './base/auth-section.js';
-import type { ClientAuth, ClientRules } from './base/client-rules.js';
+import type { ClientAuth } from './base/client-rules.js';
 import { type Endpoint, formatEndpoint } from './base/endpoint.js';
 import { DEFAULT_LIMITS, type Limits } from './base/limits.js';
 import type { LogLevel } from './base/log-event.js';
-import { HASH_DEFAULT, HASH_NAMES, type PlacementRule } from './base/placement.js';
-import {
-  bytes,
-  describeIssue,
-  type Fault,
-  formatPath,
-  meant,
-  milliseconds,
-  oneOf,
-  show,
-  text,
-  wholeNumber,
-  yesOrNo,
-} from './base/schema.js';
+import { bytes, describeIssue, formatPath, milliseconds, oneOf, text, wholeNumber, yesOrNo } from './base/schema.js';
 import { type Path, type Problem, YamlSource } from './base/yaml-source.js';
-import { COLOCATE_RULES_MAX, parsePattern } from './routing/colocate.js';
-import { RING_NODES_MAX, RING_WEIGHT_MAX } from './routing/ring.js';
-import { TWEMPROXY_NODES_MAX, TWEMPROXY_WEIGHT_MAX } from './routing/twemproxy-order.js';
+import {
+  checkKeyspaces,
+  checkSharedPools,
+  checkWeights,
+  completeKeyspaces,
+  KEYSPACES,
+  type KeyspaceConfig,
+  onlyKeyspace,
+  type PlacedSection,
+} from './routing/keyspace-section.js';
+import { TWEMPROXY_WEIGHT_MAX } from './routing/twemproxy-order.js';
 
 export interface NodeConfig extends NodeAddress {
   /** What the ring hashes and what errors and logs show; `host:port` unless given. Unique in its pool. */
@@ -45,14 +40,6 @@ export interface NodeConfig extends NodeAddress {
 export interface PoolConfig {
   name: string;
   nodes: readonly NodeConfig[];
-}
-
-export interface KeyspaceConfig {
-  prefix: string;
-  pool: string;
-  mode: 'sharded';
-  placement: PlacementRule;
-  multiKeyWrites: ClientRules['multiKeyWrites'];
 }
 
 /** One door: where clients come in, and which keyspaces they then see. */
@@ -119,8 +106,8 @@ export function formatProblem(fileName: string, problem: Problem): string {
 const LISTEN_DEFAULT = '127.0.0.1:6380';
 const DRAIN_TIMEOUT_MS = 10_000;
 const WORKERS_MAX = 128;
-/** The most that slots can be placed by; twemproxy's placements take more. */
-const SLOT_WEIGHT_MAX = 100;
+/** Connections carry the number of their service along (transport/descriptors.ts). */
+const SERVICES_MAX = 1_024;
 const DAY_MS = 86_400_000;
 
 const MEBI = 2 ** 20;
@@ -171,29 +158,12 @@ const LISTEN = z.preprocess(
   (input) => (Array.isArray(input) ? input : [input]),
   z.array(text(LISTEN_FORMS, parseListenAddress)),
 );
-const KEYSPACES = z.array(
-  z.strictObject({
-    prefix: text('"", the prefix of all keys (other prefixes are not supported yet)', (prefix) => {
-      return prefix === '' ? prefix : null;
-    }),
-    pool: text('the name of a pool', (name) => name),
-    mode: oneOf('sharded').default('sharded'),
-    placement: oneOf('slots', 'ketama', 'modula').default('slots'),
-    hash: oneOf(...HASH_NAMES).optional(),
-    hashTag: text('two characters, the one that opens a hash tag and the one that closes it: "{}"', (tag) => {
-      return /^[ -~]{2}$/.test(tag) ? tag : null;
-    }).optional(),
-    colocate: z
-      .array(text('a pattern such as "bull:{queue}:*"', parseColocate))
-      .max(COLOCATE_RULES_MAX, `at most ${COLOCATE_RULES_MAX} patterns`)
-      .optional(),
-    multiKeyWrites: oneOf('split', 'reject').default('split'),
-  }),
-);
 const SERVICE_NAME = text('a name of 1 to 64 letters, digits and . _ -', (name) => {
   return /^[\w.-]{1,64}$/.test(name) ? name : null;
 });
-const SERVICES = z.array(z.strictObject({ name: SERVICE_NAME, listen: LISTEN, keyspaces: KEYSPACES.optional() }));
+const SERVICES = z
+  .array(z.strictObject({ name: SERVICE_NAME, listen: LISTEN, keyspaces: KEYSPACES.optional() }))
+  .max(SERVICES_MAX, `at most ${SERVICES_MAX} services`);
 const PARTIAL_LIMITS = z.strictObject(LIMITS).partial();
 
 const FILE = z.strictObject({
@@ -222,7 +192,11 @@ function complete(file: File, defaults: ConfigDefaults): Config {
   const pools = Object.entries(file.pools).map(([name, { nodes }]) => ({ name, nodes: nodes.map(completeNode) }));
   const written = file.services ?? [{ name: 'main', listen: file.listen, keyspaces: file.keyspaces }];
   const services = written.map(({ name, listen, keyspaces }) => {
-    return { name, listen, keyspaces: keyspaces?.map(completeKeyspace) ?? pools.map(onlyKeyspace) };
+    return {
+      name,
+      listen,
+      keyspaces: keyspaces === undefined ? pools.map(({ name }) => onlyKeyspace(name)) : completeKeyspaces(keyspaces),
+    };
   });
   return {
     services,
@@ -242,24 +216,6 @@ function complete(file: File, defaults: ConfigDefaults): Config {
 
 function completeNode({ name, url, weight }: z.infer<typeof NODE>): NodeConfig {
   return { name: name ?? formatEndpoint(url.address), weight, ...url };
-}
-
-/** A text that parses stays as it is: what it means is worked out where it is used. */
-function parseColocate(text: string): string | Fault {
-  const pattern = parsePattern(text);
-  return 'fault' in pattern ? pattern : text;
-}
-
-function completeKeyspace({ prefix, pool, mode, ...rest }: z.infer<typeof KEYSPACES>[number]): KeyspaceConfig {
-  const { placement: kind, hash = HASH_DEFAULT, hashTag = null, colocate = [], multiKeyWrites } = rest;
-  const placement = kind === 'slots' ? { kind, colocate } : { kind, hash, hashTag };
-  return { prefix, pool, mode, placement, multiKeyWrites };
-}
-
-/** Where no keyspace is given there is one pool, and it has all keys. */
-function onlyKeyspace({ name }: PoolConfig): KeyspaceConfig {
-  const placement = { kind: 'slots', colocate: [] } as const;
-  return { prefix: '', pool: name, mode: 'sharded', placement, multiKeyWrites: 'split' };
 }
 
 function completeLimits(limits: File['limits']): Limits {
@@ -304,13 +260,11 @@ function crossCheck(source: YamlSource, all: Sections): Problem[] {
   if (pools !== undefined) {
     if (Object.keys(pools).length === 0) complain(['pools'], ': expected at least one pool, found none');
     for (const [name, pool] of Object.entries(pools)) checkPool(name, pool.nodes.map(completeNode), complain);
-    const lists = keyspaceLists(source, keyspaces, services);
-    for (const { path, keyspaces } of lists) checkKeyspaces(path, keyspaces, Object.keys(pools), complain);
-    checkWeights(
-      pools,
-      lists.flatMap(({ keyspaces }) => keyspaces ?? []),
-      complain,
-    );
+    const sections = keyspaceSections(source, keyspaces, services);
+    for (const section of sections) checkKeyspaces(section, Object.keys(pools), complain);
+    checkSharedPools(sections, complain);
+    const completePools = Object.entries(pools).map(([name, { nodes }]) => ({ name, nodes: nodes.map(completeNode) }));
+    checkWeights(completePools, sections, complain);
   }
   checkLimits(completeLimits(limits), complain);
   if (auth !== null) {
@@ -336,14 +290,12 @@ function checkProtected(listen: Sections['listen'], services: File['services'], 
   }
 }
 
-interface KeyspaceList {
-  path: Path;
-  /** Undefined where none are written, which is good if there is one pool. */
-  keyspaces: File['keyspaces'];
-}
-
 /** Every list of keyspaces of the file that is right in itself. */
-function keyspaceLists(source: YamlSource, keyspaces: File['keyspaces'], services: File['services']): KeyspaceList[] {
+function keyspaceSections(
+  source: YamlSource,
+  keyspaces: File['keyspaces'],
+  services: File['services'],
+): PlacedSection[] {
   if (source.valueAt(['services']) !== undefined) {
     return (services ?? []).map((service, index) => {
       return { path: ['services', index, 'keyspaces'], keyspaces: service.keyspaces };
@@ -386,46 +338,6 @@ function checkPool(pool: string, nodes: readonly NodeConfig[], complain: Complai
   }
 }
 
-function checkKeyspaces(path: Path, keyspaces: File['keyspaces'], pools: readonly string[], complain: Complain): void {
-  if (keyspaces === undefined && pools.length > 1) {
-    const text = 'is missing, and there is more than one pool: say which has the keys';
-    complain(path, ` ${text} (${pools.join(', ')})`);
-  }
-  if (keyspaces?.length === 0) complain(path, ': expected one keyspace, found none');
-  for (const [index, { pool, placement, hash, hashTag, colocate }] of (keyspaces ?? []).entries()) {
-    const place = [...path, index];
-    if (index > 0) complain(place, ': only one keyspace is supported yet');
-    if (!pools.includes(pool)) complain([...place, 'pool'], `: there is no pool ${show(pool)}${meant(pool, pools)}`);
-    if (placement === 'slots') {
-      const isFor = 'is for placement ketama and modula; slots are those of Redis Cluster';
-      if (hash !== undefined) complain([...place, 'hash'], `: ${isFor}`);
-      if (hashTag !== undefined) complain([...place, 'hashTag'], `: ${isFor}, with {} as its hash tag`);
-    } else if (colocate !== undefined) {
-      complain([...place, 'colocate'], `: is for placement slots; ${placement} places keys where twemproxy does`);
-    }
-  }
-}
-
-/** What a ring or twemproxy's placements can be made of depends on which of them a pool's nodes are for. */
-function checkWeights(pools: File['pools'], keyspaces: NonNullable<File['keyspaces']>, complain: Complain): void {
-  for (const [name, { nodes }] of Object.entries(pools)) {
-    const own = keyspaces.filter(({ pool }) => pool === name).map(({ placement }) => placement);
-    const isTwemproxys = own.length > 0 && !own.includes('slots');
-    const total = nodes.reduce((sum, { weight }) => sum + weight, 0);
-    const [nodesMax, totalMax] = isTwemproxys
-      ? [TWEMPROXY_NODES_MAX, TWEMPROXY_WEIGHT_MAX]
-      : [RING_NODES_MAX, RING_WEIGHT_MAX];
-    const path = ['pools', name, 'nodes'];
-    if (nodes.length > nodesMax) complain(path, `: expected at most ${nodesMax} nodes, found ${nodes.length}`);
-    if (total > totalMax) complain(path, `: the weights add up to ${total}, above ${totalMax}`);
-    if (isTwemproxys) continue;
-    for (const [index, { weight }] of nodes.entries()) {
-      if (weight <= SLOT_WEIGHT_MAX) continue;
-      complain([...path, index, 'weight'], `: is above ${SLOT_WEIGHT_MAX}, the most for placement slots`);
-    }
-  }
-}
-
 /** What is right, and what the data plane does not do yet: it must not run and leave it out. */
 function checkServed(source: YamlSource, { keyspaces, services }: Sections): Problem[] {
   const problems: Problem[] = [];
@@ -435,8 +347,10 @@ function checkServed(source: YamlSource, { keyspaces, services }: Sections): Pro
     );
   };
   for (const index of (services ?? []).keys()) if (index > 0) refuse(['services', index], 'a second service is');
-  for (const { path, keyspaces: list } of keyspaceLists(source, keyspaces, services)) {
-    for (const [index, { placement, colocate }] of (list ?? []).entries()) {
+  for (const { path, keyspaces: list } of keyspaceSections(source, keyspaces, services)) {
+    for (const [index, { prefix, placement, colocate }] of (list ?? []).entries()) {
+      if (index === 0 && prefix !== '') refuse([...path, index, 'prefix'], 'a prefix is');
+      else if (index > 0 && prefix !== '') refuse([...path, index], 'a second keyspace is');
       if (placement !== 'slots') refuse([...path, index, 'placement'], `${placement} is`);
       if (colocate !== undefined && colocate.length > 0) refuse([...path, index, 'colocate'], 'colocate rules are');
     }

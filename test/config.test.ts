@@ -290,9 +290,12 @@ const MISTAKES: [string, ...RegExp[]][] = [
   [`${POOLS}\nlog: { level: loud }`, /^2:15: log.level: expected trace \| debug \| .*, found "loud"/],
   [`${POOLS}\nlog: { fromat: json }`, /^2:8: unknown key "fromat" in log; did you mean format\?/],
   [`${POOLS}\ndrainTimeout: -1`, /^2:15: drainTimeout: expected milliseconds, .*, found -1/],
-  [`${POOLS}\nkeyspaces: []`, /^2:12: keyspaces: expected one keyspace, found none/],
+  [`${POOLS}\nkeyspaces: []`, /^2:12: keyspaces: expected at least one keyspace, found none/],
   [`${POOLS}\nkeyspaces: [{ pool: main }]`, /^2:13: keyspaces\[0\].prefix is missing/],
-  [`${POOLS}\nkeyspaces: [{ prefix: "a:", pool: main }]`, /^2:23: keyspaces\[0\].prefix: expected "".*, found "a:"/],
+  [
+    `${POOLS}\nkeyspaces: [{ prefix: "${'é'.repeat(65)}", pool: main }]`,
+    /^2:23: keyspaces\[0\].prefix: expected what its keys begin with.*, found 130 bytes, above 128/,
+  ],
   [
     `${POOLS}\nkeyspaces: [{ prefix: "", pool: mian }]`,
     /^2:33: keyspaces\[0\].pool: there is no pool "mian"; did you mean main\?/,
@@ -303,7 +306,7 @@ const MISTAKES: [string, ...RegExp[]][] = [
   ],
   [
     `${POOLS}\nkeyspaces: [{ prefix: "", pool: main }, { prefix: "", pool: main }]`,
-    /^2:41: keyspaces\[1\]: only one keyspace is supported yet/,
+    /^2:51: keyspaces\[1\].prefix: another keyspace has the prefix "" too/,
   ],
   [
     'pools: { a: { nodes: [redis://h] }, b: { nodes: [redis://i] } }',

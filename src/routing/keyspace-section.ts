@@ -1,0 +1,159 @@
+/**
+ * Keyspaces as the configuration writes them: which keys, by their prefix, are in which pool, and how they are placed there.
+ * A key belongs to the keyspace of its service with the longest prefix that it begins with.
+ */
+import { z } from 'zod';
+import { HASH_DEFAULT, HASH_NAMES, type PlacementRule } from '../base/placement.js';
+import { type Fault, meant, oneOf, show, text } from '../base/schema.js';
+import type { Path } from '../base/yaml-source.js';
+import { COLOCATE_RULES_MAX, parsePattern } from './colocate.js';
+import { RING_NODES_MAX, RING_WEIGHT_MAX, type RingNode } from './ring.js';
+import { TWEMPROXY_NODES_MAX, TWEMPROXY_WEIGHT_MAX } from './twemproxy-order.js';
+
+export interface KeyspaceConfig {
+  /** Keys whose bytes begin with those of this text (UTF-8); '' for all keys. */
+  prefix: string;
+  /** The name of a pool. */
+  pool: string;
+  mode: 'sharded';
+  placement: PlacementRule;
+  /** A write of several keys that lie on several shards: one part a shard (not atomic), or -CROSSSLOT. */
+  multiKeyWrites: 'split' | 'reject';
+}
+
+/** Of one service: a key is compared with each prefix that has its first byte. */
+export const KEYSPACES_MAX = 64;
+const PREFIX_BYTES_MAX = 128;
+/** The most that slots can be placed by; twemproxy's placements take more. */
+const SLOT_WEIGHT_MAX = 100;
+
+export const KEYSPACES = z
+  .array(
+    z.strictObject({
+      prefix: text('what its keys begin with: "session:", or "" for all keys', parsePrefix),
+      pool: text('the name of a pool', (name) => name),
+      mode: oneOf('sharded').default('sharded'),
+      placement: oneOf('slots', 'ketama', 'modula').default('slots'),
+      hash: oneOf(...HASH_NAMES).optional(),
+      hashTag: text('two characters, the one that opens a hash tag and the one that closes it: "{}"', (tag) => {
+        return /^[ -~]{2}$/.test(tag) ? tag : null;
+      }).optional(),
+      colocate: z
+        .array(text('a pattern such as "bull:{queue}:*"', parseColocate))
+        .max(COLOCATE_RULES_MAX, `at most ${COLOCATE_RULES_MAX} patterns`)
+        .optional(),
+      multiKeyWrites: oneOf('split', 'reject').default('split'),
+    }),
+  )
+  .max(KEYSPACES_MAX, `at most ${KEYSPACES_MAX} keyspaces`);
+
+export type KeyspaceSection = z.infer<typeof KEYSPACES>;
+
+/** A section of the file, and where it stands. */
+export interface PlacedSection {
+  path: Path;
+  /** Undefined where none are written, which is good if there is one pool. */
+  keyspaces: KeyspaceSection | undefined;
+}
+
+/** Complains of what stands at a path of the file. */
+type Complain = (path: Path, text: string) => void;
+
+export function completeKeyspaces(section: KeyspaceSection): KeyspaceConfig[] {
+  return section.map(({ prefix, pool, mode, placement: kind, hash, hashTag, colocate, multiKeyWrites }) => {
+    const placement: PlacementRule =
+      kind === 'slots'
+        ? { kind, colocate: colocate ?? [] }
+        : { kind, hash: hash ?? HASH_DEFAULT, hashTag: hashTag ?? null };
+    return { prefix, pool, mode, placement, multiKeyWrites };
+  });
+}
+
+/** Where no keyspace is given there is one pool, and it has all keys. */
+export function onlyKeyspace(pool: string): KeyspaceConfig {
+  const placement = { kind: 'slots', colocate: [] } as const;
+  return { prefix: '', pool, mode: 'sharded', placement, multiKeyWrites: 'split' };
+}
+
+/** What no single value of the keyspaces of one service shows. */
+export function checkKeyspaces({ path, keyspaces }: PlacedSection, pools: readonly string[], complain: Complain): void {
+  if (keyspaces === undefined && pools.length > 1) {
+    const text = 'is missing, and there is more than one pool: say which has the keys';
+    complain(path, ` ${text} (${pools.join(', ')})`);
+  }
+  if (keyspaces?.length === 0) complain(path, ': expected at least one keyspace, found none');
+  for (const [index, { prefix, pool, placement, hash, hashTag, colocate }] of (keyspaces ?? []).entries()) {
+    const place = [...path, index];
+    if (keyspaces?.findIndex((other) => other.prefix === prefix) !== index) {
+      complain([...place, 'prefix'], `: another keyspace has the prefix ${show(prefix)} too`);
+    }
+    if (!pools.includes(pool)) complain([...place, 'pool'], `: there is no pool ${show(pool)}${meant(pool, pools)}`);
+    if (placement === 'slots') {
+      const isFor = 'is for placement ketama and modula; slots are those of Redis Cluster';
+      if (hash !== undefined) complain([...place, 'hash'], `: ${isFor}`);
+      if (hashTag !== undefined) complain([...place, 'hashTag'], `: ${isFor}, with {} as its hash tag`);
+    } else if (colocate !== undefined) {
+      complain([...place, 'colocate'], `: is for placement slots; ${placement} places keys where twemproxy does`);
+    }
+  }
+}
+
+/** Two services that share a pool must look for a key on the same node: else each would have its own value of it. */
+export function checkSharedPools(sections: readonly PlacedSection[], complain: Complain): void {
+  const all = sections.flatMap(({ path, keyspaces = [] }) => {
+    return completeKeyspaces(keyspaces).map((keyspace, index) => ({ path, index, ...keyspace }));
+  });
+  for (const [at, one] of all.entries()) {
+    const other = all.slice(0, at).find((other) => {
+      const nests = one.prefix.startsWith(other.prefix) || other.prefix.startsWith(one.prefix);
+      return other.path !== one.path && other.pool === one.pool && nests && !isSamePlacement(one, other);
+    });
+    if (other === undefined) continue;
+    const why = `another service has keys that begin with ${show(other.prefix)} in pool ${one.pool}, placed by other rules`;
+    complain(
+      [...one.path, one.index],
+      `: ${why}: a key would be on one node for one service, and elsewhere for the other`,
+    );
+  }
+}
+
+/** What a ring or twemproxy's placements can be made of depends on which of them a pool's nodes are for. */
+export function checkWeights(
+  pools: readonly { name: string; nodes: readonly RingNode[] }[],
+  sections: readonly PlacedSection[],
+  complain: Complain,
+): void {
+  const keyspaces = sections.flatMap(({ keyspaces = [] }) => keyspaces);
+  for (const { name, nodes } of pools) {
+    const own = keyspaces.filter(({ pool }) => pool === name).map(({ placement }) => placement);
+    const isTwemproxys = own.length > 0 && !own.includes('slots');
+    const total = nodes.reduce((sum, { weight }) => sum + weight, 0);
+    const [nodesMax, totalMax] = isTwemproxys
+      ? [TWEMPROXY_NODES_MAX, TWEMPROXY_WEIGHT_MAX]
+      : [RING_NODES_MAX, RING_WEIGHT_MAX];
+    const path = ['pools', name, 'nodes'];
+    if (nodes.length > nodesMax) complain(path, `: expected at most ${nodesMax} nodes, found ${nodes.length}`);
+    if (total > totalMax) complain(path, `: the weights add up to ${total}, above ${totalMax}`);
+    if (isTwemproxys) continue;
+    for (const [index, { weight }] of nodes.entries()) {
+      if (weight <= SLOT_WEIGHT_MAX) continue;
+      complain([...path, index, 'weight'], `: is above ${SLOT_WEIGHT_MAX}, the most for placement slots`);
+    }
+  }
+}
+
+/** The rules hold nothing but words, in one order: equal rules are equal texts. */
+export function isSamePlacement(one: KeyspaceConfig, other: KeyspaceConfig): boolean {
+  return JSON.stringify(one.placement) === JSON.stringify(other.placement);
+}
+
+function parsePrefix(prefix: string): string | Fault {
+  const bytes = Buffer.byteLength(prefix);
+  return bytes <= PREFIX_BYTES_MAX ? prefix : { fault: `${bytes} bytes, above ${PREFIX_BYTES_MAX}` };
+}
+
+/** A text that parses stays as it is: what it means is worked out where it is used. */
+function parseColocate(text: string): string | Fault {
+  const pattern = parsePattern(text);
+  return 'fault' in pattern ? pattern : text;
+}
