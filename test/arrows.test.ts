@@ -18,7 +18,8 @@ const RULES: Rules = {
     control: 5,
     admin: 6,
     'worker.ts': 7,
-    'main.ts': 7,
+    cli: 7,
+    'main.ts': 8,
   },
   planes: {
     base: 'shared',
@@ -35,6 +36,7 @@ const RULES: Rules = {
     'config.ts': 'control',
     control: 'control',
     admin: 'control',
+    cli: 'control',
     'main.ts': 'control',
 
     // What outlives a worker: the main thread opens listeners, and closes what a dead worker left behind. With the words

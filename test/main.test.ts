@@ -25,7 +25,7 @@ function file(test: Test, text: string): string {
 }
 
 t.test('help says what there is, with and without being asked', async (t) => {
-  for (const args of [[], ['help'], ['--help'], ['help', 'nothing-known']]) {
+  for (const args of [[], ['help'], ['--help'], ['nothing-known', '--help']]) {
     const { code, output } = await ringleader(...args);
     t.equal(code, 0);
     t.match(output, /ringleader start/);
@@ -40,6 +40,8 @@ t.test('a call that cannot be meant is told what might have been, with exit code
   const table: [string[], RegExp][] = [
     [['strat'], /no command "strat"; did you mean start\?/],
     [['dance'], /no command "dance"\n/],
+    [['help', 'chekc'], /no command "chekc"; did you mean check\?/],
+    [['help', 'start', 'check'], /"check" is one word too many after help/],
     [['check'], /--config FILE/],
     [['start', 'now'], /"now" is one word too many/],
     [['start', '--port', '1'], /--port/],

@@ -1,0 +1,39 @@
+/** `ringleader check`: what is wrong with a configuration; and nutcracker's, turned into one. */
+import { formatEndpoint } from '../base/endpoint.js';
+import { UsageError } from '../base/usage-error.js';
+import { formatProblem } from '../config.js';
+import { defineCommand, EXIT_FAILED, print } from './command.js';
+import { CONFIG_OPTION, readConfig, readText } from './config-file.js';
+
+export const check = defineCommand({
+  name: 'check',
+  about: 'say what is wrong with a configuration, and run nothing',
+  usage: ['--config FILE', '--import nutcracker.yml > ringleader.yml'],
+  text: `Prints every problem of the file as FILE:LINE:COLUMN: what was expected, and what was found; then exits with 1. Exits with
+0 when there is none. Connects to nothing. Passwords are not printed.
+
+--import prints nutcracker's configuration as one of Ringleader: each pool keeps its address, each key its server. What
+is dropped stands in comments with the reason; what cannot be taken over is said by its line, and nothing is printed.
+Here passwords are printed: they are part of the configuration.
+`,
+  options: {
+    config: CONFIG_OPTION,
+    import: { value: 'FILE', about: 'a configuration of nutcracker (twemproxy)', completes: 'file' },
+  },
+  async run(values) {
+    if (values.import !== undefined) return importFile(values.import);
+    if (values.config === undefined) throw new UsageError('check needs --config FILE');
+    const config = readConfig(values.config);
+    if (config === null) return EXIT_FAILED;
+    const nodes = config.pools.map((pool) => `${pool.nodes.length} in ${pool.name}`).join(', ');
+    return print(`${values.config}: good; listens on ${config.listen.map(formatEndpoint).join(', ')}; nodes: ${nodes}`);
+  },
+});
+
+async function importFile(path: string): Promise<number> {
+  const { importNutcracker } = await import('../control/nutcracker-import.js');
+  const result = importNutcracker(readText(path));
+  if ('yaml' in result) return print(result.yaml);
+  for (const problem of result.problems) process.stderr.write(`${formatProblem(path, problem)}\n`);
+  return EXIT_FAILED;
+}

@@ -1,0 +1,29 @@
+/** The configuration file, as commands read it: what is wrong with it is printed, a line each. */
+import { readFileSync } from 'node:fs';
+import { type Config, formatProblem, parseConfig } from '../config.js';
+import { defaultWorkers } from '../control/cpus.js';
+import type { Option } from './command.js';
+
+export const CONFIG_OPTION = {
+  value: 'FILE',
+  short: 'c',
+  about: 'the configuration, in YAML',
+  completes: 'file',
+} as const satisfies Option;
+
+/** The configuration in that file; prints what is wrong with it and returns null when it is not good. */
+export function readConfig(path: string, purpose: 'toServe' | 'toPlan' = 'toServe'): Config | null {
+  const result = parseConfig(readText(path), { workers: defaultWorkers() }, purpose);
+  if ('config' in result) return result.config;
+  for (const problem of result.problems) process.stderr.write(`${formatProblem(path, problem)}\n`);
+  return null;
+}
+
+/** Throws an error that names the file. */
+export function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new Error(`${path} cannot be read: ${error instanceof Error ? error.message : error}`);
+  }
+}
