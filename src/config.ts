@@ -3,20 +3,25 @@
  * A file becomes a `Config`, which is complete and frozen, or a list of problems. No message repeats a password.
  */
 import { z } from 'zod';
-import {
-  isLocal,
-  LISTEN_FORMS,
-  NODE_FORMS,
-  type NodeAddress,
-  parseListenAddress,
-  parseNodeAddress,
-} from './base/address.js';
+import { isLocal, LISTEN_FORMS, parseListenAddress } from './base/address.js';
 import { AUTH, type AuthSection, checkAuth, completeAuth } from './base/auth-section.js';
 import type { ClientAuth } from './base/client-rules.js';
 import { type Endpoint, formatEndpoint } from './base/endpoint.js';
 import { DEFAULT_LIMITS, type Limits } from './base/limits.js';
+import { checkLimits, checkNodeLimits, completeLimits, LIMITS, type LimitsSection } from './base/limits-section.js';
 import type { LogLevel } from './base/log-event.js';
-import { bytes, describeIssue, formatPath, milliseconds, oneOf, text, wholeNumber, yesOrNo } from './base/schema.js';
+import { checkPools, completePools, POOLS, type PoolConfig } from './base/pools-section.js';
+import {
+  type Complain,
+  describeIssue,
+  duplicates,
+  formatPath,
+  milliseconds,
+  oneOf,
+  text,
+  wholeNumber,
+  yesOrNo,
+} from './base/schema.js';
 import { type Path, type Problem, YamlSource } from './base/yaml-source.js';
 import {
   checkKeyspaces,
@@ -28,19 +33,6 @@ import {
   onlyKeyspace,
   type PlacedSection,
 } from './routing/keyspace-section.js';
-import { TWEMPROXY_WEIGHT_MAX } from './routing/twemproxy-order.js';
-
-export interface NodeConfig extends NodeAddress {
-  /** What the ring hashes and what errors and logs show; `host:port` unless given. Unique in its pool. */
-  name: string;
-  /** Its share of the keys, relative to the other nodes'. A whole number, at least 1. */
-  weight: number;
-}
-
-export interface PoolConfig {
-  name: string;
-  nodes: readonly NodeConfig[];
-}
 
 /** One door: where clients come in, and which keyspaces they then see. */
 export interface ServiceConfig {
@@ -110,50 +102,6 @@ const WORKERS_MAX = 128;
 const SERVICES_MAX = 1_024;
 const DAY_MS = 86_400_000;
 
-const MEBI = 2 ** 20;
-const GIBI = 2 ** 30;
-const COUNT_MAX = 100_000_000;
-
-/** How each limit is written, and between which bounds it makes sense. */
-const LIMITS = {
-  clientsMax: wholeNumber(1, COUNT_MAX),
-  // Redis takes no less either.
-  bulkBytesMax: bytes(MEBI, GIBI),
-  inlineBytesMax: bytes(64, MEBI),
-  sessionCommandsMax: wholeNumber(1, COUNT_MAX),
-  sessionRequestBytesMax: bytes(1, GIBI),
-  sessionOutputSoftBytes: bytes(1, GIBI),
-  sessionOutputHardBytes: bytes(1, 2 * GIBI),
-  requestDeadlineMs: milliseconds(0, DAY_MS),
-  idleTimeoutMs: milliseconds(0, 365 * DAY_MS),
-  authDeadlineMs: milliseconds(0, DAY_MS),
-  nodeQueueBytesMax: bytes(1, 2 * GIBI),
-  nodeQueueCommandsMax: wholeNumber(1, COUNT_MAX),
-  connectTimeoutMs: milliseconds(1, DAY_MS),
-  queueTimeoutMs: milliseconds(1, DAY_MS),
-  requestTimeoutMs: milliseconds(1, DAY_MS),
-  stallTimeoutMs: milliseconds(1, DAY_MS),
-  idlePingMs: milliseconds(1, DAY_MS),
-  reconnectMinMs: milliseconds(1, DAY_MS),
-  reconnectMaxMs: milliseconds(1, DAY_MS),
-  largeValueBytes: bytes(1, GIBI),
-  workerMemoryMax: bytes(16 * MEBI, 2 * GIBI),
-} satisfies Record<keyof Limits, z.ZodType<number>>;
-
-export const NODE_NAME = /^[!#-&(-?A-[\]-_a-~]{1,128}$/;
-export const NODE_NAME_FORM = 'a name of 1 to 128 ASCII characters, none of them a space, a quote, @ or \\';
-
-const NODE = z.preprocess(
-  (input) => (typeof input === 'string' ? { url: input } : input),
-  z.strictObject({
-    name: text(NODE_NAME_FORM, (name) => (NODE_NAME.test(name) ? name : null)).optional(),
-    url: text(NODE_FORMS, parseNodeAddress),
-    weight: wholeNumber(1, TWEMPROXY_WEIGHT_MAX).default(1),
-  }),
-);
-
-const POOL_NAME = z.string().regex(/^[\w.-]{1,64}$/, 'a name of 1 to 64 letters, digits and . _ -');
-const POOLS = z.record(POOL_NAME, z.strictObject({ nodes: z.array(NODE) }));
 const LISTEN = z.preprocess(
   (input) => (Array.isArray(input) ? input : [input]),
   z.array(text(LISTEN_FORMS, parseListenAddress)),
@@ -164,7 +112,6 @@ const SERVICE_NAME = text('a name of 1 to 64 letters, digits and . _ -', (name) 
 const SERVICES = z
   .array(z.strictObject({ name: SERVICE_NAME, listen: LISTEN, keyspaces: KEYSPACES.optional() }))
   .max(SERVICES_MAX, `at most ${SERVICES_MAX} services`);
-const PARTIAL_LIMITS = z.strictObject(LIMITS).partial();
 
 const FILE = z.strictObject({
   listen: LISTEN.default(() => LISTEN.parse(LISTEN_DEFAULT)),
@@ -176,7 +123,7 @@ const FILE = z.strictObject({
   pools: POOLS,
   keyspaces: KEYSPACES.optional(),
   services: SERVICES.optional(),
-  limits: PARTIAL_LIMITS.optional(),
+  limits: LIMITS.optional(),
   log: z
     .strictObject({
       level: oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal').default('info'),
@@ -189,7 +136,8 @@ const FILE = z.strictObject({
 type File = z.infer<typeof FILE>;
 
 function complete(file: File, defaults: ConfigDefaults): Config {
-  const pools = Object.entries(file.pools).map(([name, { nodes }]) => ({ name, nodes: nodes.map(completeNode) }));
+  const limits = completeLimits(file.limits);
+  const pools = completePools(file.pools, limits);
   const written = file.services ?? [{ name: 'main', listen: file.listen, keyspaces: file.keyspaces }];
   const services = written.map(({ name, listen, keyspaces }) => {
     return {
@@ -208,19 +156,10 @@ function complete(file: File, defaults: ConfigDefaults): Config {
     protectedMode: file.protectedMode,
     pools,
     keyspaces: services.flatMap(({ keyspaces }) => keyspaces),
-    limits: completeLimits(file.limits),
+    limits,
     log: file.log ?? { level: 'info', format: 'auto' },
     drainTimeoutMs: file.drainTimeout,
   };
-}
-
-function completeNode({ name, url, weight }: z.infer<typeof NODE>): NodeConfig {
-  return { name: name ?? formatEndpoint(url.address), weight, ...url };
-}
-
-function completeLimits(limits: File['limits']): Limits {
-  const given = Object.entries(limits ?? {}).filter(([, limit]) => limit !== undefined);
-  return { ...DEFAULT_LIMITS, ...Object.fromEntries(given) };
 }
 
 /** The sections between which something can be wrong, each where it is right in itself. */
@@ -229,7 +168,8 @@ interface Sections {
   pools: File['pools'] | undefined;
   keyspaces: File['keyspaces'];
   services: File['services'];
-  limits: File['limits'];
+  /** Null where it is wrong in itself. */
+  limits: LimitsSection | undefined | null;
   /** Null where it is wrong in itself. */
   auth: AuthSection | undefined | null;
   protectedMode: boolean;
@@ -242,13 +182,11 @@ function sections(root: unknown): Sections {
     pools: POOLS.safeParse(raw['pools']).data,
     keyspaces: KEYSPACES.safeParse(raw['keyspaces']).data,
     services: SERVICES.safeParse(raw['services']).data,
-    limits: PARTIAL_LIMITS.safeParse(raw['limits']).data,
+    limits: raw['limits'] === undefined ? undefined : (LIMITS.safeParse(raw['limits']).data ?? null),
     auth: raw['auth'] === undefined ? undefined : (AUTH.safeParse(raw['auth']).data ?? null),
     protectedMode: yesOrNo().safeParse(raw['protectedMode']).data ?? true,
   };
 }
-
-type Complain = (path: Path, text: string) => void;
 
 /** What no single value shows: names that lead nowhere, things given twice, bounds in the wrong order. */
 function crossCheck(source: YamlSource, all: Sections): Problem[] {
@@ -258,15 +196,16 @@ function crossCheck(source: YamlSource, all: Sections): Problem[] {
   if (listen !== undefined) checkListen([{ path: ['listen'], listen }], complain);
   if (services !== undefined) checkServices(source, services, complain);
   if (pools !== undefined) {
-    if (Object.keys(pools).length === 0) complain(['pools'], ': expected at least one pool, found none');
-    for (const [name, pool] of Object.entries(pools)) checkPool(name, pool.nodes.map(completeNode), complain);
+    checkPools(pools, complain);
     const sections = keyspaceSections(source, keyspaces, services);
     for (const section of sections) checkKeyspaces(section, Object.keys(pools), complain);
     checkSharedPools(sections, complain);
-    const completePools = Object.entries(pools).map(([name, { nodes }]) => ({ name, nodes: nodes.map(completeNode) }));
-    checkWeights(completePools, sections, complain);
+    checkWeights(completePools(pools, DEFAULT_LIMITS), sections, complain);
   }
-  checkLimits(completeLimits(limits), complain);
+  if (limits !== null) {
+    checkLimits(limits, complain);
+    for (const [name, pool] of Object.entries(pools ?? {})) checkNodeLimits(name, pool.limits, limits, complain);
+  }
   if (auth !== null) {
     if (auth !== undefined) checkAuth(auth, complain);
     if (protectedMode && completeAuth(auth).mode === 'none') checkProtected(listen, services, complain);
@@ -328,16 +267,6 @@ function checkListen(lists: readonly { path: Path; listen: readonly Endpoint[] }
   }
 }
 
-function checkPool(pool: string, nodes: readonly NodeConfig[], complain: Complain): void {
-  if (nodes.length === 0) complain(['pools', pool, 'nodes'], ': expected at least one node, found none');
-  const sameName = new Map(duplicates(nodes.map(({ name }) => `name ${name}`)));
-  const sameAddress = new Map(duplicates(nodes.map(({ address }) => `address ${formatEndpoint(address)}`)));
-  // Where both are the same, the name comes from the address, and one line is enough.
-  for (const [index, what] of new Map([...sameAddress, ...sameName])) {
-    complain(['pools', pool, 'nodes', index], `: another node of this pool has the ${what} too`);
-  }
-}
-
 /** What is right, and what the data plane does not do yet: it must not run and leave it out. */
 function checkServed(source: YamlSource, { keyspaces, services }: Sections): Problem[] {
   const problems: Problem[] = [];
@@ -356,21 +285,6 @@ function checkServed(source: YamlSource, { keyspaces, services }: Sections): Pro
     }
   }
   return problems;
-}
-
-function checkLimits(limits: Limits, complain: Complain): void {
-  const { sessionOutputSoftBytes, sessionOutputHardBytes, reconnectMinMs, reconnectMaxMs } = limits;
-  if (sessionOutputSoftBytes > sessionOutputHardBytes) {
-    complain(['limits', 'sessionOutputSoftBytes'], `: is above sessionOutputHardBytes (${sessionOutputHardBytes})`);
-  }
-  if (reconnectMinMs > reconnectMaxMs) {
-    complain(['limits', 'reconnectMinMs'], `: is above reconnectMaxMs (${reconnectMaxMs})`);
-  }
-}
-
-/** Index and text of each text that stands before, too. */
-function duplicates(texts: readonly string[]): [number, string][] {
-  return [...texts.entries()].filter(([index, text]) => texts.indexOf(text) < index);
 }
 
 function byPlace(one: Problem, other: Problem): number {

@@ -5,7 +5,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { ClientRules } from './base/client-rules.js';
 import type { Endpoint } from './base/endpoint.js';
-import type { Limits } from './base/limits.js';
+import type { Limits, NodeLimits } from './base/limits.js';
 import type { LogLevel } from './base/log-event.js';
 import type { HashName } from './base/placement.js';
 
@@ -20,6 +20,8 @@ export interface NodeSnapshot {
   address: Endpoint;
   username: string | null;
   password: string | null;
+  /** The same object for all nodes of a pool. */
+  limits: NodeLimits;
 }
 
 /** An immutable snapshot: who owns what. `version` only grows. */

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { passwordDigest } from '../src/base/client-rules.js';
-import { DEFAULT_LIMITS } from '../src/base/limits.js';
+import { DEFAULT_LIMITS, DEFAULT_NODE_LIMITS } from '../src/base/limits.js';
 import { type Config, formatProblem, parseConfig } from '../src/config.js';
 
 const DEFAULTS = { workers: 3 };
@@ -35,6 +35,7 @@ pools:
       - redis://127.0.0.1:7001
       - { name: b, url: "redis://user:pass@127.0.0.1:7002", weight: 2 }
       - redis://127.0.0.1:7003
+    limits: { requestTimeoutMs: 2s }    # for the nodes of this pool; \`limits\` of the file are for all
 keyspaces:
   - { prefix: "", pool: main, mode: sharded, multiKeyWrites: split }   # reject: no MSET, DEL over several nodes
 `);
@@ -58,6 +59,7 @@ keyspaces:
           { name: 'b', weight: 2, ...node(7002), username: 'user', password: 'pass' },
           { name: '127.0.0.1:7003', weight: 1, ...node(7003) },
         ],
+        limits: { ...DEFAULT_NODE_LIMITS, requestTimeoutMs: 2_000 },
       },
     ],
     keyspaces: [ALL_KEYS],
@@ -97,6 +99,29 @@ t.test('limits are numbers, or have units; what is not given keeps its default',
 
 t.test('every limit can be set to its default', async (t) => {
   t.same(configOf(`${POOLS}\nlimits: ${JSON.stringify(DEFAULT_LIMITS)}`).limits, DEFAULT_LIMITS);
+});
+
+t.test("a pool's nodes have its limits, and where it has none the file's, and then the defaults", async (t) => {
+  const { limits, pools } = configOf(`
+limits: { requestTimeoutMs: 2s, idlePingMs: 1s, clientsMax: 5 }
+pools:
+  near: { nodes: [redis://h] }
+  far:
+    nodes: [redis://i]
+    limits: { requestTimeoutMs: 8s, connectTimeoutMs: 5s, nodeQueueBytesMax: 1mb }
+keyspaces: [{ prefix: "", pool: near }]
+`);
+  t.equal(limits.clientsMax, 5);
+  t.same(pools[0]?.limits, { ...DEFAULT_NODE_LIMITS, requestTimeoutMs: 2_000, idlePingMs: 1_000 });
+  t.same(pools[1]?.limits, {
+    ...{ ...DEFAULT_NODE_LIMITS, requestTimeoutMs: 8_000, idlePingMs: 1_000 },
+    ...{ connectTimeoutMs: 5_000, nodeQueueBytesMax: 2 ** 20 },
+  });
+});
+
+t.test('every limit of a node can be set for a pool', async (t) => {
+  const own = { ...DEFAULT_NODE_LIMITS, requestTimeoutMs: 9_000 };
+  t.same(configOf(`pools: { main: { nodes: [redis://h], limits: ${JSON.stringify(own)} } }`).pools[0]?.limits, own);
 });
 
 t.test('the log and the drain limit can be set', async (t) => {
@@ -281,10 +306,39 @@ const MISTAKES: [string, ...RegExp[]][] = [
   [`${POOLS}\nlimits: { bulkBytesMax: 9tb }`, /^2:25: limits.bulkBytesMax: expected bytes, or a size such as 64mb/],
   [`${POOLS}\nlimits: { workerMemoryMax: 1kb }`, /^2:28: limits.workerMemoryMax: .* from 16777216 to .*, found "1kb"/],
   [`${POOLS}\nlimits: { clientsMax: 10k }`, /^2:23: limits.clientsMax: expected a whole number/],
-  [`${POOLS}\nlimits: { reconnectMinMs: 5s }`, /^2:27: limits.reconnectMinMs: is above reconnectMaxMs \(2000\)/],
+  [
+    `${POOLS}\nlimits: { reconnectMinMs: 5s }`,
+    /^2:27: limits.reconnectMinMs: is above reconnectMaxMs \(2000 by default\)$/,
+  ],
+  [
+    `${POOLS}\nlimits: { requestTimeoutMs: 30s, stallTimeoutMs: 20s }`,
+    /^2:29: limits.requestTimeoutMs: is above stallTimeoutMs \(20000\)$/,
+  ],
   [
     `${POOLS}\nlimits: { sessionOutputHardBytes: 1kb }`,
-    /^2:9: limits.sessionOutputSoftBytes: is above sessionOutputHardBytes/,
+    /^2:35: limits.sessionOutputHardBytes: is below sessionOutputSoftBytes \(1048576 by default\)$/,
+  ],
+  [
+    `pools: { main: { nodes: [redis://h], limits: { reconnectMaxMs: 30 } } }\nlimits: { reconnectMinMs: 40 }`,
+    /^1:64: pools.main.limits.reconnectMaxMs: is below reconnectMinMs \(40 in limits\)$/,
+  ],
+  [
+    'pools: { main: { nodes: [redis://h], limits: { requestTimeoutMs: 20s } } }',
+    /^1:66: pools.main.limits.requestTimeoutMs: is above stallTimeoutMs \(10000 by default\)$/,
+  ],
+  // A mistake of the file's is not said again for each pool.
+  [
+    'limits: { requestTimeoutMs: 20s }\npools: { main: { nodes: [redis://h], limits: { idlePingMs: 1 } } }',
+    /^1:29: limits.requestTimeoutMs: is above stallTimeoutMs/,
+  ],
+  [
+    'limits: { reconnectMinMs: x }\npools: { main: { nodes: [redis://h], limits: { reconnectMaxMs: 1 } } }',
+    /^1:27: limits.reconnectMinMs: expected milliseconds/,
+  ],
+  [
+    'pools: { main: { nodes: [redis://h], limits: { conectTimeoutMs: 1, clientsMax: 5 } } }',
+    /^1:48: unknown key "conectTimeoutMs" in pools.main.limits; did you mean connectTimeoutMs\?$/,
+    /^1:68: unknown key "clientsMax" in pools.main.limits; known are nodeQueueBytesMax, .*, reconnectMaxMs$/,
   ],
   [`${POOLS}\nlimits: 5`, /^2:9: limits: expected a map \(key: value\), found 5/],
   [`${POOLS}\nlog: { level: loud }`, /^2:15: log.level: expected trace \| debug \| .*, found "loud"/],

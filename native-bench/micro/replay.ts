@@ -5,7 +5,7 @@
  * nanoseconds and bytes allocated per command; `kept` says whether the heap stays flat over ten million commands.
  */
 import { DEFAULT_RULES } from '../../src/base/client-rules.js';
-import { DEFAULT_LIMITS } from '../../src/base/limits.js';
+import { DEFAULT_LIMITS, DEFAULT_NODE_LIMITS } from '../../src/base/limits.js';
 import { Metrics, metricsMemory } from '../../src/base/metrics.js';
 import type { TopologySnapshot } from '../../src/messages.js';
 import { DataPlane } from '../../src/proxy/data-plane.js';
@@ -103,6 +103,7 @@ class World {
         address: { kind: 'tcp', host: '127.0.0.1', port: 7000 + index },
         username: null,
         password: null,
+        limits: DEFAULT_NODE_LIMITS,
       })),
       slotOwners: owners,
     };

@@ -30,7 +30,8 @@ import type { Pending, PendingPool, ReplyOwner } from './pending.js';
 /** What a channel needs of its worker. */
 export interface ChannelContext {
   transport: Transport;
-  limits: Limits;
+  /** Of all nodes alike; the others are the node's own. */
+  limits: Pick<Limits, 'largeValueBytes'>;
   pendings: PendingPool;
   counts: Counts;
   /** A number in [0, 1): jitter. */
@@ -74,7 +75,7 @@ export class Channel implements ConnectionEvents {
     this.context = context;
     this.node = node;
     this.protocol = protocol;
-    this.reconnectMs = context.limits.reconnectMinMs;
+    this.reconnectMs = node.limits.reconnectMinMs;
   }
 
   /** Opens a connection if there is none, so that trouble is known before the first command. */
@@ -97,13 +98,17 @@ export class Channel implements ConnectionEvents {
   }
 
   /**
-   * The same node by another description: its index, its address or its credentials may differ. What is in flight is
-   * finished where it is; new commands wait for a connection by the new description.
+   * The same node by another description. Its index and its limits hold at once. Where its address or its credentials
+   * differ, what is in flight is finished where it is, and new commands wait for a connection by the new ones.
    */
   reconfigure(node: NodeSnapshot): void {
     const before = this.node;
     this.node = node;
-    if (isSameServer(before, node) || this.state === 'idle' || this.state === 'closed') return;
+    if (this.state === 'idle' || this.state === 'closed') return;
+    if (isSameServer(before, node)) {
+      this.hasten();
+      return;
+    }
     const connection = this.current;
     this.current = null;
     this.context.transport.timers.cancel(this.reconnectTimer);
@@ -114,7 +119,7 @@ export class Channel implements ConnectionEvents {
       connection?.destroy(new BackendError('the node has another address or other credentials now'));
     }
     this.transition('connecting');
-    this.reconnectMs = this.context.limits.reconnectMinMs;
+    this.reconnectMs = node.limits.reconnectMinMs;
     this.connect();
   }
 
@@ -136,8 +141,8 @@ export class Channel implements ConnectionEvents {
 
   /** Looks at the clock: gives up on what is too old, tries a silent connection. Called several times a second. */
   sweep(): void {
-    const { transport, limits } = this.context;
-    const now = transport.now;
+    const { limits } = this.node;
+    const now = this.context.transport.now;
     const connection = this.current;
     if (this.isConnecting && now - this.connectStartedMs > limits.connectTimeoutMs) {
       const error = new BackendError(`no answer to connecting and greeting within ${limits.connectTimeoutMs} ms`);
@@ -167,7 +172,7 @@ export class Channel implements ConnectionEvents {
   onReady(connection: BackendConnection, greeting: Greeting): void {
     this.context.counts.nodeConnects++;
     this.version = greeting.version;
-    this.reconnectMs = this.context.limits.reconnectMinMs;
+    this.reconnectMs = this.node.limits.reconnectMinMs;
     this.transition('ready');
     this.isConnecting = false;
     this.report(true, greeting.version);
@@ -212,7 +217,8 @@ export class Channel implements ConnectionEvents {
     this.connectStartedMs = transport.now;
     if (this.state !== 'down') this.transition('connecting');
     const start = (endpoint: typeof address) => {
-      this.current = new BackendConnection(transport, endpoint, this.protocol, this.node, limits, pendings, this);
+      const { node, protocol } = this;
+      this.current = new BackendConnection(transport, endpoint, protocol, node, limits, pendings, this);
     };
     if (address.kind === 'unix' || isAddress(address.host)) {
       start(address);
@@ -227,8 +233,8 @@ export class Channel implements ConnectionEvents {
 
   /** After a ready connection was lost. A node that greets and closes must not keep us busy with connecting to it. */
   private connectAgain(): void {
-    const { transport, limits, random } = this.context;
-    const dueMs = this.connectStartedMs + Math.round(limits.reconnectMinMs * (0.5 + random()));
+    const { transport, random } = this.context;
+    const dueMs = this.connectStartedMs + Math.round(this.node.limits.reconnectMinMs * (0.5 + random()));
     if (dueMs <= transport.now) {
       this.connect();
       return;
@@ -238,7 +244,7 @@ export class Channel implements ConnectionEvents {
   }
 
   private onConnectFailed(error: Error): void {
-    const { transport, limits, counts, random } = this.context;
+    const { transport, counts } = this.context;
     counts.nodeConnectFailures++;
     this.attempt++;
     this.downReason = error.message;
@@ -246,9 +252,27 @@ export class Channel implements ConnectionEvents {
     this.transition('down');
     this.report(false, error.message);
     this.failBacklog();
+    this.connectLater(transport.now);
+    this.reconnectMs = Math.min(this.reconnectMs * 2, this.node.limits.reconnectMaxMs);
+  }
+
+  /** Tries again when `reconnectMs` have passed since `sinceMs`, give or take a half. */
+  private connectLater(sinceMs: number): void {
+    const { transport, random } = this.context;
     const waitMs = Math.round(this.reconnectMs * (0.5 + random()));
-    this.reconnectMs = Math.min(this.reconnectMs * 2, limits.reconnectMaxMs);
-    this.reconnectTimer = transport.timers.set(transport.now + waitMs, () => this.connect());
+    this.reconnectTimer = transport.timers.set(sinceMs + waitMs, () => this.connect());
+  }
+
+  /** A wait that is under way ends by the limits of now: nobody wants to wait for the end of one that was set too long. */
+  private hasten(): void {
+    const { transport } = this.context;
+    const { reconnectMinMs, reconnectMaxMs } = this.node.limits;
+    this.reconnectMs = Math.min(Math.max(this.reconnectMs, reconnectMinMs), reconnectMaxMs);
+    const isWaiting = this.state === 'down' || this.state === 'connecting';
+    if (!isWaiting || this.isConnecting || this.reconnectTimer === null) return;
+    if (this.reconnectTimer.dueMs <= transport.now + this.reconnectMs * 1.5) return;
+    transport.timers.cancel(this.reconnectTimer);
+    this.connectLater(transport.now);
   }
 
   private report(isUp: boolean, reason: string): void {
@@ -284,7 +308,8 @@ export class Channel implements ConnectionEvents {
 
   /** Puts `pending` into the backlog with a copy of its frame, arena bytes [start, end). False when there is no room. */
   private wait(pending: Pending, start: number, end: number): boolean {
-    const { limits, transport } = this.context;
+    const { transport } = this.context;
+    const { limits } = this.node;
     if (this.backlogBytes + (end - start) > limits.nodeQueueBytesMax) return false;
     if (this.backlog.length >= limits.nodeQueueCommandsMax) return false;
     const block = transport.arena.allocate(end - start);
@@ -357,7 +382,8 @@ export class Channel implements ConnectionEvents {
    * gigabyte of other replies waits for them, as it would at the node itself.
    */
   private expireConnection(connection: BackendConnection, now: number): void {
-    const { limits, counts } = this.context;
+    const { counts } = this.context;
+    const { limits } = this.node;
     if (now - connection.lastBytesMs <= limits.requestTimeoutMs) return;
     const mustClose = connection.expire(now - limits.requestTimeoutMs, (pending) => {
       counts.commandsTimedOut++;
@@ -380,12 +406,12 @@ export class Channel implements ConnectionEvents {
       this.backlog.shift();
       this.context.counts.commandsTimedOut++;
       this.releaseFrame(first.frameStart, first.frameBytes);
-      this.fail(first, `no connection to it within ${this.context.limits.queueTimeoutMs} ms`);
+      this.fail(first, `no connection to it within ${this.node.limits.queueTimeoutMs} ms`);
     }
   }
 
   private isFull(connection: BackendConnection): boolean {
-    const { nodeQueueBytesMax, nodeQueueCommandsMax } = this.context.limits;
+    const { nodeQueueBytesMax, nodeQueueCommandsMax } = this.node.limits;
     const output = connection.connection.output;
     return output.heldBytes > nodeQueueBytesMax || connection.queue.length >= nodeQueueCommandsMax;
   }
@@ -420,7 +446,7 @@ export class Channel implements ConnectionEvents {
 
   private overloaded(): Uint8Array {
     this.context.counts.commandsOverloaded++;
-    const { nodeQueueBytesMax, nodeQueueCommandsMax } = this.context.limits;
+    const { nodeQueueBytesMax, nodeQueueCommandsMax } = this.node.limits;
     const limits = `nodeQueueBytesMax ${nodeQueueBytesMax}, nodeQueueCommandsMax ${nodeQueueCommandsMax}`;
     return errorBytes('OVERLOADED', `${this.label()}: too much waits for it (${limits}); the command was not sent`);
   }

@@ -13,6 +13,7 @@
 import { showBytes } from '../base/errors.js';
 import { Fifo } from '../base/fifo.js';
 import type { Limits } from '../base/limits.js';
+import type { NodeSnapshot } from '../messages.js';
 import { INVALID, ReplyProgress, scanReply, skipValue } from '../resp/frame.js';
 import { encodeCommand } from '../resp/reply.js';
 import type { Connection, ConnectionOwner, ConnectOptions, Transport } from '../transport/transport.js';
@@ -35,10 +36,8 @@ export interface ConnectionEvents {
   onLost(connection: BackendConnection, error: Error): void;
 }
 
-export interface Credentials {
-  username: string | null;
-  password: string | null;
-}
+/** The node, as far as a connection to it goes. */
+export type ConnectionNode = Pick<NodeSnapshot, 'username' | 'password' | 'limits'>;
 
 /** Why a connection was given up by us, or refused in the greeting. */
 export class BackendError extends Error {
@@ -64,9 +63,9 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
   private readonly transport: Transport;
   private readonly events: ConnectionEvents;
   private readonly pendings: PendingPool;
-  private readonly limits: Limits;
+  private readonly limits: Pick<Limits, 'largeValueBytes'>;
   private readonly protocol: 2 | 3;
-  private readonly credentials: Credentials;
+  private readonly node: ConnectionNode;
   private readonly progress = new ReplyProgress();
   /** The greeting in its plain form, for nodes without HELLO. */
   private plainGreeting = false;
@@ -76,8 +75,8 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
     transport: Transport,
     endpoint: ConnectOptions['endpoint'],
     protocol: 2 | 3,
-    credentials: Credentials,
-    limits: Limits,
+    node: ConnectionNode,
+    limits: Pick<Limits, 'largeValueBytes'>,
     pendings: PendingPool,
     events: ConnectionEvents,
   ) {
@@ -86,10 +85,11 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
     this.pendings = pendings;
     this.limits = limits;
     this.protocol = protocol;
-    this.credentials = credentials;
+    this.node = node;
     this.lastBytesMs = transport.now;
     this.lastSendMs = transport.now;
-    this.connection = transport.connect({ endpoint, timeoutMs: limits.connectTimeoutMs, retaining: true }, this);
+    const timeoutMs = node.limits.connectTimeoutMs;
+    this.connection = transport.connect({ endpoint, timeoutMs, retaining: true }, this);
   }
 
   /** Sends arena bytes [start, end), the frame of `pending`, at the end of this turn; they must stay until settled. */
@@ -130,7 +130,7 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
 
   onOpen(): void {
     this.state = 'greeting';
-    const { username, password } = this.credentials;
+    const { username, password } = this.node;
     const hello = ['HELLO', String(this.protocol)];
     if (password !== null) hello.push('AUTH', username ?? 'default', password);
     this.enqueueOwn(encodeCommand(hello));
@@ -279,7 +279,7 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
     const text = new TextDecoder().decode(bytes.subarray(start + 1, end - 2));
     // Redis before 6.0 has no HELLO: RESP2 needs none.
     if (/^ERR unknown command/i.test(text) && this.protocol === 2 && !this.plainGreeting) {
-      const { username, password } = this.credentials;
+      const { username, password } = this.node;
       this.plainGreeting = true;
       const auth = username === null ? ['AUTH', password ?? ''] : ['AUTH', username, password ?? ''];
       this.enqueueOwn(password === null ? PING : encodeCommand(auth));

@@ -2,7 +2,7 @@
  * Every bound of the data plane, with its default and unit. The configuration overrides them; what happens at each is
  * said here, and each that can be hit has a counter in metrics.ts.
  */
-export interface Limits {
+export interface Limits extends NodeLimits {
   /** Clients of the whole process; one more is answered `-ERR max number of clients reached` and closed. */
   clientsMax: number;
   /** Largest bulk string a client may send, bytes (Redis: proto-max-bulk-len). `Protocol error: invalid bulk length`. */
@@ -21,6 +21,17 @@ export interface Limits {
   idleTimeoutMs: number;
   /** Milliseconds a client may take to give its password, where one is asked for; 0 is for ever. */
   authDeadlineMs: number;
+  /** A reply announced larger than this takes its connection out of common use (DESIGN §5.3 b), bytes. */
+  largeValueBytes: number;
+  /**
+   * Bytes of all buffers of one worker; beyond, its largest session is closed. At most the worker's part of six tenths of
+   * the memory that the process may use.
+   */
+  workerMemoryMax: number;
+}
+
+/** Those that hold for one node. A pool may have its own. */
+export interface NodeLimits {
   /** Bytes and commands that may wait for one node on one connection; beyond, commands for it get -OVERLOADED. */
   nodeQueueBytesMax: number;
   nodeQueueCommandsMax: number;
@@ -37,14 +48,19 @@ export interface Limits {
   /** First and largest wait between attempts to reconnect to a node, milliseconds; doubled each time, jittered. */
   reconnectMinMs: number;
   reconnectMaxMs: number;
-  /** A reply announced larger than this takes its connection out of common use (DESIGN §5.3 b), bytes. */
-  largeValueBytes: number;
-  /**
-   * Bytes of all buffers of one worker; beyond, its largest session is closed. At most the worker's part of six tenths of
-   * the memory that the process may use.
-   */
-  workerMemoryMax: number;
 }
+
+export const DEFAULT_NODE_LIMITS: NodeLimits = {
+  nodeQueueBytesMax: 256 * 1024 * 1024,
+  nodeQueueCommandsMax: 1_000_000,
+  connectTimeoutMs: 2_000,
+  queueTimeoutMs: 2_000,
+  requestTimeoutMs: 5_000,
+  stallTimeoutMs: 10_000,
+  idlePingMs: 5_000,
+  reconnectMinMs: 50,
+  reconnectMaxMs: 2_000,
+};
 
 export const DEFAULT_LIMITS: Limits = {
   clientsMax: 10_000,
@@ -57,15 +73,16 @@ export const DEFAULT_LIMITS: Limits = {
   requestDeadlineMs: 60_000,
   idleTimeoutMs: 0,
   authDeadlineMs: 60_000,
-  nodeQueueBytesMax: 256 * 1024 * 1024,
-  nodeQueueCommandsMax: 1_000_000,
-  connectTimeoutMs: 2_000,
-  queueTimeoutMs: 2_000,
-  requestTimeoutMs: 5_000,
-  stallTimeoutMs: 10_000,
-  idlePingMs: 5_000,
-  reconnectMinMs: 50,
-  reconnectMaxMs: 2_000,
+  ...DEFAULT_NODE_LIMITS,
   largeValueBytes: 1024 * 1024,
   workerMemoryMax: 1536 * 1024 * 1024,
 };
+
+export const NODE_LIMITS = Object.keys(DEFAULT_NODE_LIMITS) as readonly (keyof NodeLimits)[];
+
+/** Those of `limits` that hold for one node. */
+export function nodeLimitsOf(limits: NodeLimits): NodeLimits {
+  const own = { ...DEFAULT_NODE_LIMITS };
+  for (const name of NODE_LIMITS) own[name] = limits[name];
+  return own;
+}

@@ -21,6 +21,12 @@ export type HashName = (typeof HASH_NAMES)[number];
 /** What twemproxy takes where its configuration names none. */
 export const HASH_DEFAULT: HashName = 'fnv1a_64';
 
+/**
+ * The most that the weights of nodes placed as twemproxy places them may add up to. Up to here C's `float` holds every whole number, so that twemproxy's shares are what they should be,
+ * and modula's table stays below 32 MiB.
+ */
+export const TWEMPROXY_WEIGHT_MAX = 2 ** 24;
+
 export type PlacementRule =
   /** By Redis Cluster's slots on our own ring. `colocate` are patterns: see routing/colocate.ts. */
   | { readonly kind: 'slots'; readonly colocate: readonly string[] }

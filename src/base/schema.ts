@@ -12,6 +12,9 @@ export interface Fault {
   fault: string;
 }
 
+/** Says what is wrong with the value at `path`; the text follows the path at once. */
+export type Complain = (path: Path, text: string) => void;
+
 /**
  * A value that `parse` takes. `parse` returns null for what it does not take, or a fault that says what was found instead;
  * the problem then reads "expected …, found …".
@@ -135,6 +138,11 @@ function unwrap(schema: unknown): unknown {
   if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault) return unwrap(schema.unwrap());
   if (schema instanceof z.ZodPipe) return unwrap(schema.out);
   return schema;
+}
+
+/** Index and text of each text that stands before, too. */
+export function duplicates(texts: readonly string[]): [number, string][] {
+  return [...texts.entries()].filter(([index, text]) => texts.indexOf(text) < index);
 }
 
 const SHOWN_MAX = 60;

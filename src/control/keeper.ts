@@ -5,7 +5,8 @@
  * operator says that this is meant. Some things need a restart. All else holds at once.
  */
 import { formatEndpoint } from '../base/endpoint.js';
-import type { Config, PoolConfig } from '../config.js';
+import type { PoolConfig } from '../base/pools-section.js';
+import type { Config } from '../config.js';
 import type { KeyspaceConfig } from '../routing/keyspace-section.js';
 
 export interface Reload {

@@ -8,11 +8,10 @@ import { isLocal as isLocalEndpoint, parseListenAddress, parseNodeAddress } from
 import { PASSWORD_CHARACTERS_MAX } from '../base/auth-section.js';
 import { formatEndpoint } from '../base/endpoint.js';
 import { DEFAULT_LIMITS } from '../base/limits.js';
-import { HASH_DEFAULT, HASH_NAMES, type HashName } from '../base/placement.js';
+import { HASH_DEFAULT, HASH_NAMES, type HashName, TWEMPROXY_WEIGHT_MAX } from '../base/placement.js';
+import { NODE_NAME, NODE_NAME_FORM } from '../base/pools-section.js';
 import { formatPath, meant, show } from '../base/schema.js';
 import { type Path, type Problem, YamlSource } from '../base/yaml-source.js';
-import { NODE_NAME, NODE_NAME_FORM } from '../config.js';
-import { TWEMPROXY_WEIGHT_MAX } from '../routing/twemproxy-order.js';
 import { type NutcrackerServer, parseListen, parseServer, serverUrl } from './nutcracker-server.js';
 
 /** Returns our configuration as YAML text, or, sorted by line, what cannot be taken over. Passwords are in the text. */
@@ -77,7 +76,7 @@ const OPTIONS: Readonly<Record<string, string | null>> = {
   auto_eject_hosts:
     'no node is taken out when it fails: commands for its keys get -NODEDOWN, and none is written to another node',
   server_retry_timeout:
-    'no node is taken out; when to connect again is said by limits.reconnectMinMs and reconnectMaxMs',
+    'no node is taken out; when to connect again is said by reconnectMinMs and reconnectMaxMs (limits)',
   server_failure_limit: 'no node is taken out when it fails',
   server_connections: 'each worker has one pipelined connection to a node, and more where they are of use',
   preconnect: 'nodes are always connected to at the start',
@@ -178,7 +177,7 @@ function readPool(name: string, options: Record<string, unknown>, complain: Comp
   }
   const timeout = Number(textOf('timeout') ?? 0);
   if (timeout === 0) {
-    notes.push('timeout: nutcracker waits for ever where there is none; here limits.requestTimeoutMs holds.');
+    notes.push('timeout: nutcracker waits for ever where there is none; here requestTimeoutMs holds (limits).');
   }
   const servers = readServers(name, options['servers'], (path, words) => {
     isGood = false;
@@ -249,12 +248,12 @@ function writeConfig(pools: readonly Pool[]): string {
       - { prefix: "", pool: ${JSON.stringify(ourName)}, placement: ${distribution}, hash: ${hash}${tag} }
 `;
   });
-  const nodes = pools.map(({ ourName, servers, password }) => {
+  const nodes = pools.map(({ ourName, servers, password, timeoutMs }) => {
     const lines = servers.map((server) => {
       const { name, weight } = server;
       return `      - { name: ${JSON.stringify(name)}, url: ${JSON.stringify(serverUrl(server, password))}, weight: ${weight} }\n`;
     });
-    return `  ${key(ourName)}:\n    nodes:\n${lines.join('')}`;
+    return `  ${key(ourName)}:\n    nodes:\n${lines.join('')}${writeLimits(timeoutMs)}`;
   });
   return `# Made by "ringleader check --import" of a configuration of nutcracker: each key is looked for where nutcracker put it.
 # A node's keys follow its name, its weight, and, for modula, the names of the others: leave them as they are.
@@ -262,7 +261,7 @@ function writeConfig(pools: readonly Pool[]): string {
 ${writeAccess(pools)}services:
 ${services.join('\n')}
 pools:
-${nodes.join('\n')}${writeLimits(pools)}`;
+${nodes.join('\n')}`;
 }
 
 /** Whom the listeners let in: by default ours refuses to listen for everybody. */
@@ -279,19 +278,11 @@ protectedMode: no
 /** The longest that ours takes: a day. */
 const TIMEOUT_MAX_MS = 86_400_000;
 
-/** nutcracker has a timeout a pool, Ringleader one for all. */
-function writeLimits(pools: readonly Pool[]): string {
-  const timeouts = pools.flatMap(({ timeoutMs }) => timeoutMs ?? []);
-  if (timeouts.length === 0) return '';
-  const largest = Math.min(Math.max(...timeouts), TIMEOUT_MAX_MS);
-  const what = new Set(timeouts).size > 1 ? 'The largest timeout of the pools' : 'The timeout of the pools';
-  const stall = largest > DEFAULT_LIMITS.stallTimeoutMs ? `  stallTimeoutMs: ${largest}\n` : '';
-  return `
-# ${what}: here it holds for all of them.
-limits:
-  connectTimeoutMs: ${largest}
-  requestTimeoutMs: ${largest}
-${stall}`;
+function writeLimits(timeoutMs: number | null): string {
+  if (timeoutMs === null) return '';
+  const ms = Math.min(timeoutMs, TIMEOUT_MAX_MS);
+  const stall = ms > DEFAULT_LIMITS.stallTimeoutMs ? `, stallTimeoutMs: ${ms}` : '';
+  return `    limits: { connectTimeoutMs: ${ms}, requestTimeoutMs: ${ms}${stall} }\n`;
 }
 
 /** A text as YAML writes it outside of braces. */

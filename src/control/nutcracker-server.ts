@@ -1,8 +1,8 @@
 /** The addresses of twemproxy's configuration: `listen` and the lines of `servers`, taken apart as it takes them apart. */
 import { isIP } from 'node:net';
 import { type Endpoint, formatEndpoint } from '../base/endpoint.js';
+import { TWEMPROXY_WEIGHT_MAX } from '../base/placement.js';
 import type { Fault } from '../base/schema.js';
-import { TWEMPROXY_WEIGHT_MAX } from '../routing/twemproxy-order.js';
 
 export interface NutcrackerServer {
   /** What ketama hashes and modula sorts by. */

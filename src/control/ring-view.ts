@@ -5,8 +5,9 @@
 import { parseNodeAddress } from '../base/address.js';
 import { formatEndpoint } from '../base/endpoint.js';
 import { nearestWord } from '../base/nearest.js';
+import type { PoolConfig } from '../base/pools-section.js';
 import { UsageError } from '../base/usage-error.js';
-import type { Config, PoolConfig } from '../config.js';
+import type { Config } from '../config.js';
 import type { KeyspaceConfig } from '../routing/keyspace-section.js';
 import { type Movement, movementBetween, type PlacedNodes } from '../routing/movement.js';
 import type { RingNode } from '../routing/ring.js';

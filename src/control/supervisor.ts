@@ -86,7 +86,7 @@ export async function startRingleader(options: { config: Config; log: Logger }):
 function poolNodes(config: Config): TopologyNode[] {
   const pool = config.pools.find(({ name }) => name === config.keyspaces[0]?.pool);
   if (pool === undefined) throw new Error('the configuration has no keyspace with a pool');
-  return pool.nodes.map((node) => ({ ...node, pool: pool.name }));
+  return pool.nodes.map((node) => ({ ...node, pool: pool.name, limits: pool.limits }));
 }
 
 function clientRules({ auth, keyspaces }: Config): ClientRules {

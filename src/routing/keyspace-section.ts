@@ -3,12 +3,12 @@
  * A key belongs to the keyspace of its service with the longest prefix that it begins with.
  */
 import { z } from 'zod';
-import { HASH_DEFAULT, HASH_NAMES, type PlacementRule } from '../base/placement.js';
-import { type Fault, meant, oneOf, show, text } from '../base/schema.js';
+import { HASH_DEFAULT, HASH_NAMES, type PlacementRule, TWEMPROXY_WEIGHT_MAX } from '../base/placement.js';
+import { type Complain, type Fault, meant, oneOf, show, text } from '../base/schema.js';
 import type { Path } from '../base/yaml-source.js';
 import { COLOCATE_RULES_MAX, parsePattern } from './colocate.js';
 import { RING_NODES_MAX, RING_WEIGHT_MAX, type RingNode } from './ring.js';
-import { TWEMPROXY_NODES_MAX, TWEMPROXY_WEIGHT_MAX } from './twemproxy-order.js';
+import { TWEMPROXY_NODES_MAX } from './twemproxy-order.js';
 
 export interface KeyspaceConfig {
   /** Keys whose bytes begin with those of this text (UTF-8); '' for all keys. */
@@ -55,9 +55,6 @@ export interface PlacedSection {
   /** Undefined where none are written, which is good if there is one pool. */
   keyspaces: KeyspaceSection | undefined;
 }
-
-/** Complains of what stands at a path of the file. */
-type Complain = (path: Path, text: string) => void;
 
 export function completeKeyspaces(section: KeyspaceSection): KeyspaceConfig[] {
   return section.map(({ prefix, pool, mode, placement: kind, hash, hashTag, colocate, multiKeyWrites }) => {

@@ -2,15 +2,11 @@
  * The order in which twemproxy counts a pool's servers: not that of its file, but by the length of their names, and by the
  * bytes of names of the same length (`string_compare`). `modula` depends on it, and `ketama` where two points fall together.
  */
+import { TWEMPROXY_WEIGHT_MAX } from '../base/placement.js';
 import type { RingNode } from './ring.js';
 
 /** A node's place in the order fits into 14 bits. */
 export const TWEMPROXY_NODES_MAX = 2 ** 14;
-/**
- * Sum of all weights. Up to here C's `float` holds every whole number, so that twemproxy's shares are what they should be,
- * and modula's table stays below 32 MiB.
- */
-export const TWEMPROXY_WEIGHT_MAX = 2 ** 24;
 
 export interface OrderedNode extends RingNode {
   /** Where it was in what was given. */

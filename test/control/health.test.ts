@@ -1,5 +1,6 @@
 import pino from 'pino';
 import t from 'tap';
+import { DEFAULT_NODE_LIMITS } from '../../src/base/limits.js';
 import { NodeHealth } from '../../src/control/health.js';
 import type { TopologySnapshot } from '../../src/messages.js';
 
@@ -12,6 +13,7 @@ const TOPOLOGY: TopologySnapshot = {
     address: { kind: 'tcp', host: '127.0.0.1', port: 7000 + index },
     username: 'user',
     password: 'secret',
+    limits: DEFAULT_NODE_LIMITS,
   })),
   slotOwners: new Uint16Array(16_384),
 };

@@ -1,6 +1,7 @@
 /** nutcracker's configuration as ours: what is carried over, dropped or refused; and a real nutcracker as the judge. */
 import t from 'tap';
 import { passwordDigest } from '../../src/base/client-rules.js';
+import { DEFAULT_LIMITS } from '../../src/base/limits.js';
 import { type Config, parseConfig } from '../../src/config.js';
 import { importNutcracker } from '../../src/control/nutcracker-import.js';
 import { openPlacement, planPlacement } from '../../src/routing/route.js';
@@ -102,8 +103,13 @@ beta:
       ],
     ],
   );
-  t.equal(config.limits.requestTimeoutMs, 400);
-  t.equal(config.limits.connectTimeoutMs, 400);
+  t.same(
+    config.pools.map(({ limits }) => [limits.requestTimeoutMs, limits.connectTimeoutMs]),
+    [
+      [DEFAULT_LIMITS.requestTimeoutMs, DEFAULT_LIMITS.connectTimeoutMs],
+      [400, 400],
+    ],
+  );
 });
 
 t.test('what is not given is what nutcracker takes then', async (t) => {
@@ -187,13 +193,19 @@ t.test('every option that is dropped is named with the reason', async (t) => {
   t.match(yaml, /# timeout: nutcracker waits for ever/);
 });
 
-t.test('pools with different timeouts get the largest, and it is said', async (t) => {
+t.test('each pool keeps its timeout', async (t) => {
   const two = `${pool('timeout: 400')}${pool('timeout: 20000', 'listen: 127.0.0.1:2').replace('alpha', 'beta')}`;
-  t.match(yamlOf(two), /# The largest timeout of the pools/);
-  const { limits } = configOf(two);
-  t.same([limits.requestTimeoutMs, limits.connectTimeoutMs, limits.stallTimeoutMs], [20_000, 20_000, 20_000]);
-  t.equal(configOf(pool('timeout: 999999999')).limits.requestTimeoutMs, 86_400_000);
-  t.equal(configOf(pool('timeout: 0')).limits.requestTimeoutMs, configOf(pool()).limits.requestTimeoutMs);
+  const { limits, pools } = configOf(two);
+  t.same(
+    pools.map(({ limits }) => [limits.requestTimeoutMs, limits.connectTimeoutMs, limits.stallTimeoutMs]),
+    [
+      [400, 400, 10_000],
+      [20_000, 20_000, 20_000],
+    ],
+  );
+  t.same(limits, DEFAULT_LIMITS);
+  t.equal(configOf(pool('timeout: 999999999')).pools[0]?.limits.requestTimeoutMs, 86_400_000);
+  t.equal(configOf(pool('timeout: 0')).pools[0]?.limits.requestTimeoutMs, DEFAULT_LIMITS.requestTimeoutMs);
 });
 
 t.test('names that YAML or we would read otherwise are quoted or changed', async (t) => {

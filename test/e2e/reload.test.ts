@@ -2,6 +2,7 @@
 import t, { type Test } from 'tap';
 import { type Deployment, deploy } from '../help/deployment.js';
 import { RespClient } from '../help/resp-client.js';
+import { waitFor } from '../help/wait-for.js';
 
 async function connect(t: Test, port: number): Promise<RespClient> {
   const client = await RespClient.connect(port);
@@ -34,6 +35,29 @@ t.test('a good configuration holds for the connections there are', async (t) => 
     other.close();
   }
   t.match(await say(client, 'ECHO', 'after'), 'after');
+});
+
+t.test("a pool's time-outs hold at once, also for what is in flight, and no connection is lost", async (t) => {
+  const deployment = await deploy(t, { limits: { requestTimeoutMs: '10m', stallTimeoutMs: '20m' } });
+  const { proxy, port, servers } = deployment;
+  const client = await connect(t, port);
+  t.equal(await say(client, 'SET', deployment.key(0), '1'), '+OK\r\n');
+  servers[0]?.pause();
+  const answer = say(client, 'GET', deployment.key(0));
+  const direct = await connect(t, servers[1]?.port ?? 0);
+  const connections = async () => /total_connections_received:(\d+)/.exec(await say(direct, 'INFO', 'stats'))?.[1];
+  const before = await connections();
+  proxy.reload((text) => {
+    const config = JSON.parse(text);
+    config.pools.main.limits = { requestTimeoutMs: 300 };
+    return JSON.stringify(config);
+  });
+  t.match(await answer, /^-NODEDOWN node a .*: it did not answer within 300 ms/);
+  t.equal(await say(client, 'SET', deployment.key(1), '1'), '+OK\r\n');
+  t.type(before, 'string');
+  t.equal(await connections(), before);
+  servers[0]?.resume();
+  await waitFor('the node to answer', async () => (await say(client, 'GET', deployment.key(0))) === '$1\r\n1\r\n');
 });
 
 t.test('a password that changed on a node and in the file', async (t) => {

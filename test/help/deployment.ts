@@ -1,5 +1,6 @@
 /** Several Redis servers with the proxy in front, for one test: all of it is stopped when the test ends. */
 import type { Test } from 'tap';
+import { DEFAULT_NODE_LIMITS } from '../../src/base/limits.js';
 import { slotOf } from '../../src/routing/slot.js';
 import { planTopology } from '../../src/routing/topology.js';
 import { type ProxyOptions, ProxyProcess } from './proxy.js';
@@ -59,7 +60,8 @@ export class Placement {
   /** All nodes weigh 1. */
   constructor(names: readonly string[]) {
     const address = { kind: 'unix', path: '/unused' } as const;
-    const nodes = names.map((name) => ({ name, pool: 'main', address, username: null, password: null, weight: 1 }));
+    const server = { pool: 'main', address, username: null, password: null, limits: DEFAULT_NODE_LIMITS };
+    const nodes = names.map((name) => ({ name, ...server, weight: 1 }));
     this.slotOwners = planTopology(nodes, 1).slotOwners;
   }
 

@@ -7,7 +7,7 @@
  * Nothing waits and nothing is random: time is a number that `pass` moves.
  */
 import { type ClientRules, DEFAULT_RULES } from '../../src/base/client-rules.js';
-import { DEFAULT_LIMITS, type Limits } from '../../src/base/limits.js';
+import { DEFAULT_LIMITS, type Limits, nodeLimitsOf } from '../../src/base/limits.js';
 import { type Counts, Metrics, metricsMemory } from '../../src/base/metrics.js';
 import type { NodeSnapshot, TopologySnapshot } from '../../src/messages.js';
 import { DataPlane } from '../../src/proxy/data-plane.js';
@@ -77,6 +77,7 @@ export class Plane {
       address: { kind: 'tcp', host: '10.0.0.1', port: 7000 + index },
       username: null,
       password: null,
+      limits: nodeLimitsOf(this.limits),
       ...options.node?.(index),
     });
     this.topology = { version: 1, nodes: Array.from({ length: count }, (_, index) => node(index)), slotOwners };

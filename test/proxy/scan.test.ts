@@ -1,6 +1,6 @@
 /** SCAN over several nodes: what each is asked, and what the client's cursors are. */
 import t from 'tap';
-import { DEFAULT_LIMITS } from '../../src/base/limits.js';
+import { DEFAULT_LIMITS, DEFAULT_NODE_LIMITS } from '../../src/base/limits.js';
 import type { NodeSnapshot } from '../../src/messages.js';
 import { Scan } from '../../src/proxy/scan.js';
 import { bulk, type Client, Plane } from '../help/plane.js';
@@ -198,7 +198,8 @@ t.test('a cursor of a node that is too large to be carried is an error, not anot
 
 function nodesNamed(names: readonly string[]): NodeSnapshot[] {
   const address = { kind: 'unix', path: '/unused' } as const;
-  return names.map((name, index) => ({ index, name, pool: 'main', address, username: null, password: null }));
+  const server = { pool: 'main', address, username: null, password: null, limits: DEFAULT_NODE_LIMITS };
+  return names.map((name, index) => ({ index, name, ...server }));
 }
 
 t.test('cursors go there and back, exactly, and stay small', async (t) => {

@@ -1,10 +1,11 @@
 import t from 'tap';
+import { DEFAULT_NODE_LIMITS } from '../../src/base/limits.js';
 import { planRing } from '../../src/routing/ring.js';
 import { planTopology, type TopologyNode } from '../../src/routing/topology.js';
 
 function node(name: string, weight: number): TopologyNode {
   const address = { kind: 'tcp', host: name, port: 6379 } as const;
-  return { name, weight, pool: 'main', address, username: null, password: null };
+  return { name, weight, pool: 'main', address, username: null, password: null, limits: DEFAULT_NODE_LIMITS };
 }
 
 t.test('a topology numbers the nodes in their order and gives each its slots of the ring', async (t) => {
@@ -14,7 +15,7 @@ t.test('a topology numbers the nodes in their order and gives each its slots of 
   t.strictSame(
     topology.nodes,
     ['b', 'a', 'c'].map((name, index) => ({
-      ...{ name, index, pool: 'main', username: null, password: null },
+      ...{ name, index, pool: 'main', username: null, password: null, limits: DEFAULT_NODE_LIMITS },
       address: { kind: 'tcp', host: name, port: 6379 },
     })),
   );

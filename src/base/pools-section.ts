@@ -1,0 +1,79 @@
+/**
+ * The section `pools` of the configuration: the Redis servers, by the name of the pool that they belong to.
+ *
+ *   pools:
+ *     main:
+ *       nodes:
+ *         - redis://127.0.0.1:7001
+ *         - { name: b, url: "redis://user:password@127.0.0.1:7002", weight: 2 }
+ *       limits: { requestTimeoutMs: 2s }        # what the file's `limits` say otherwise
+ */
+import { z } from 'zod';
+import { NODE_FORMS, type NodeAddress, parseNodeAddress } from './address.js';
+import { formatEndpoint } from './endpoint.js';
+import type { Limits, NodeLimits } from './limits.js';
+import { completeNodeLimits, NODE_LIMITS_SECTION } from './limits-section.js';
+import { TWEMPROXY_WEIGHT_MAX } from './placement.js';
+import { type Complain, duplicates, text, wholeNumber } from './schema.js';
+
+export interface NodeConfig extends NodeAddress {
+  /** What the ring hashes and what errors and logs show; `host:port` unless given. Unique in its pool. */
+  name: string;
+  /** Its share of the keys, relative to the other nodes'. A whole number, at least 1. */
+  weight: number;
+}
+
+export interface PoolConfig {
+  name: string;
+  nodes: readonly NodeConfig[];
+  /** Of each of its nodes. */
+  limits: NodeLimits;
+}
+
+export const NODE_NAME = /^[!#-&(-?A-[\]-_a-~]{1,128}$/;
+export const NODE_NAME_FORM = 'a name of 1 to 128 ASCII characters, none of them a space, a quote, @ or \\';
+
+const NODE = z.preprocess(
+  (input) => (typeof input === 'string' ? { url: input } : input),
+  z.strictObject({
+    name: text(NODE_NAME_FORM, (name) => (NODE_NAME.test(name) ? name : null)).optional(),
+    url: text(NODE_FORMS, parseNodeAddress),
+    weight: wholeNumber(1, TWEMPROXY_WEIGHT_MAX).default(1),
+  }),
+);
+
+const POOL_NAME = z.string().regex(/^[\w.-]{1,64}$/, 'a name of 1 to 64 letters, digits and . _ -');
+
+export const POOLS = z.record(
+  POOL_NAME,
+  z.strictObject({ nodes: z.array(NODE), limits: NODE_LIMITS_SECTION.optional() }),
+);
+
+export type PoolsSection = z.infer<typeof POOLS>;
+
+/** `limits` are the file's. */
+export function completePools(pools: PoolsSection, limits: Limits): PoolConfig[] {
+  return Object.entries(pools).map(([name, pool]) => {
+    return { name, nodes: pool.nodes.map(completeNode), limits: completeNodeLimits(pool.limits, limits) };
+  });
+}
+
+/** What is there twice, or not at all. */
+export function checkPools(pools: PoolsSection, complain: Complain): void {
+  if (Object.keys(pools).length === 0) complain(['pools'], ': expected at least one pool, found none');
+  for (const [name, pool] of Object.entries(pools)) checkNodes(name, pool.nodes.map(completeNode), complain);
+}
+
+function completeNode({ name, url, weight }: z.infer<typeof NODE>): NodeConfig {
+  return { name: name ?? formatEndpoint(url.address), weight, ...url };
+}
+
+function checkNodes(pool: string, nodes: readonly NodeConfig[], complain: Complain): void {
+  if (nodes.length === 0) complain(['pools', pool, 'nodes'], ': expected at least one node, found none');
+  const sameName = new Map(duplicates(nodes.map(({ name }) => `name ${name}`)));
+  const sameAddress = new Map(duplicates(nodes.map(({ address }) => `address ${formatEndpoint(address)}`)));
+  // Where both are the same, the name comes from the address, and one line is enough.
+  for (const [index, what] of new Map([...sameAddress, ...sameName])) {
+    complain(['pools', pool, 'nodes', index], `: another node of this pool has the ${what} too`);
+  }
+}
