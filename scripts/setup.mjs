@@ -5,7 +5,7 @@
  * Two runs in one checkout wait for each other: `npm ci` removes node_modules before it fills it again.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
@@ -81,6 +81,13 @@ function packagesAreStale(folder) {
 }
 
 function installPackages(folder) {
+  const modules = join(folder, 'node_modules');
+  // npm follows it and removes what is there: the packages of another checkout.
+  if (lstatSync(modules, { throwIfNoEntry: false })?.isSymbolicLink()) {
+    throw new SetupError(
+      `${modules} is a link, and npm ci would empty the folder that it leads to: run npm ci there, or remove the link`,
+    );
+  }
   say(`installing packages (npm ci${folder === ROOT ? '' : ` in ${folder}`})`);
   const options = {
     cwd: folder,

@@ -1,5 +1,5 @@
 /** The scripts that run before anything is installed: what they count, and what they say when something is missing. */
-import { chmodSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pathToFileURL } from 'node:url';
@@ -166,6 +166,25 @@ t.test('where packages cannot be fetched, their own words and the other way are 
   t.match(output, /E: Could not resolve host/);
   t.match(output, /sudo apt-get update/);
   t.match(output, /sudo apt-get install redis-server/);
+});
+
+t.test('a node_modules that is a link is left alone: npm ci would empty the folder that it leads to', async (t) => {
+  const root = t.testdir({
+    checkout: { 'package-lock.json': '{}', 'package.json': '{}' },
+    shared: { 'package.txt': '' },
+    bin: {},
+  });
+  const checkout = join(root, 'checkout');
+  cpSync(SCRIPTS, join(checkout, 'scripts'), { recursive: true });
+  symlinkSync(join(root, 'shared'), join(checkout, 'node_modules'));
+  const npm = join(root, 'bin', 'npm');
+  writeFileSync(npm, '#!/bin/sh\n/bin/rm -f node_modules/*\n');
+  chmodSync(npm, 0o755);
+  const script = join(checkout, 'scripts', 'setup.mjs');
+  const child = await startChild(process.execPath, [script], { env: { PATH: join(root, 'bin') } });
+  t.equal((await child.ended).code, 1);
+  t.match(child.output(), /node_modules is a link/);
+  t.ok(existsSync(join(root, 'shared', 'package.txt')), 'what it leads to is as it was');
 });
 
 t.test('a process that a test starts hears nothing of the test runner', async (t) => {
