@@ -7,6 +7,7 @@ import { isLocal, LISTEN_FORMS, parseListenAddress } from './base/address.js';
 import { AUTH, type AuthSection, checkAuth, completeAuth } from './base/auth-section.js';
 import type { ClientAuth } from './base/client-rules.js';
 import { type Endpoint, formatEndpoint } from './base/endpoint.js';
+import type { Environment } from './base/environment.js';
 import { DEFAULT_LIMITS, type Limits } from './base/limits.js';
 import { checkLimits, checkNodeLimits, completeLimits, LIMITS, type LimitsSection } from './base/limits-section.js';
 import type { LogLevel } from './base/log-event.js';
@@ -20,6 +21,7 @@ import {
   oneOf,
   text,
   wholeNumber,
+  withoutVariables,
   yesOrNo,
 } from './base/schema.js';
 import { type Path, type Problem, YamlSource } from './base/yaml-source.js';
@@ -66,6 +68,8 @@ export interface Config {
 /** What depends on the machine rather than on the file. */
 export interface ConfigDefaults {
   workers: number;
+  /** What ${NAME} in a value of the file stands for. */
+  environment: Environment;
 }
 
 /**
@@ -77,7 +81,7 @@ export function parseConfig(
   defaults: ConfigDefaults,
   purpose: 'toServe' | 'toPlan' = 'toServe',
 ): { config: Config } | { problems: Problem[] } {
-  const source = new YamlSource(text);
+  const source = new YamlSource(text, 'core', defaults.environment);
   if (source.problems.length > 0) return { problems: [...source.problems] };
   const root = source.value ?? {};
   const result = FILE.safeParse(root);
@@ -192,7 +196,9 @@ function sections(root: unknown): Sections {
 function crossCheck(source: YamlSource, all: Sections): Problem[] {
   const { listen, pools, keyspaces, services, limits, auth, protectedMode } = all;
   const problems: Problem[] = [];
-  const complain: Complain = (path, text) => problems.push(source.problem(path, `${formatPath(path)}${text}`));
+  const complain: Complain = (path, text) => {
+    problems.push(source.problem(path, `${formatPath(path)}${withoutVariables(source, path, text)}`));
+  };
   if (listen !== undefined) checkListen([{ path: ['listen'], listen }], complain);
   if (services !== undefined) checkServices(source, services, complain);
   if (pools !== undefined) {

@@ -3,7 +3,7 @@ import { passwordDigest } from '../src/base/client-rules.js';
 import { DEFAULT_LIMITS, DEFAULT_NODE_LIMITS } from '../src/base/limits.js';
 import { type Config, formatProblem, parseConfig } from '../src/config.js';
 
-const DEFAULTS = { workers: 3 };
+const DEFAULTS = { workers: 3, environment: {} };
 const POOLS = 'pools: { main: { nodes: [redis://127.0.0.1:7001] } }';
 const SLOTS = { kind: 'slots', colocate: [] };
 /** The keyspace of a file that has none. */
@@ -76,6 +76,91 @@ t.test('a pool with a node is enough: the rest has defaults', async (t) => {
   t.equal(config.admin, null);
   t.equal(config.workers, DEFAULTS.workers);
   t.same(config.keyspaces, [ALL_KEYS]);
+});
+
+t.test('variables of the environment may stand in any value', async (t) => {
+  const environment = {
+    PORT: '7009',
+    DIGITS: '0042',
+    URL: 'redis://:p%40ss@h:1',
+    OFF: 'no',
+    WAIT: '3s',
+    INJECT: 'a: [b]\n- c',
+  };
+  const text = `
+workers: \${NONE:-5}
+listen: 127.0.0.1:\${PORT}
+auth: { password: "\${DIGITS}", user: "$\${x}" }
+protectedMode: \${OFF}
+limits: { requestTimeoutMs: "\${WAIT}", idlePingMs: "\${DIGITS}" }
+drainTimeout: \${DIGITS}
+pools:
+  main: { nodes: ["\${URL}", { name: "\${DIGITS}", url: "redis://h:\${PORT}", weight: "\${NONE:-3}" }] }
+`;
+  const result = parseConfig(text, { workers: 1, environment });
+  if (!('config' in result)) throw new Error(JSON.stringify(result));
+  const { config } = result;
+  t.equal(config.workers, 5);
+  t.same(config.listen, [{ kind: 'tcp', host: '127.0.0.1', port: 7009 }]);
+  t.same(
+    config.auth,
+    { mode: 'password', user: '${x}', passwordDigests: [passwordDigest('0042')] },
+    'digits stay a text',
+  );
+  t.equal(config.protectedMode, false);
+  t.equal(config.limits.requestTimeoutMs, 3_000);
+  t.equal(config.limits.idlePingMs, 42);
+  t.equal(config.drainTimeoutMs, 42);
+  t.match(config.pools[0]?.nodes, [
+    { password: 'p@ss', address: { port: 1 } },
+    { name: '0042', weight: 3, address: { port: 7009 } },
+  ]);
+  const injected = parseConfig(`${POOLS}\nlisten: \${INJECT}`, { workers: 1, environment });
+  t.match(injected, {
+    problems: [
+      {
+        line: 2,
+        column: 9,
+        text: /^listen: expected an address: .*, found no port, .* \(in what \$\{INJECT\} stands for\)$/,
+      },
+    ],
+  });
+});
+
+t.test('what is wrong with a variable is said by its place and its name, never by its value', async (t) => {
+  const environment = { SECRET: 's3cret', POOL: 's3cret', DIGITS: '12345678' };
+  const table: [string, RegExp][] = [
+    [`${POOLS}\nworkers: \${SECERT}`, /^2:10: the environment has no variable SECERT; did you mean SECRET\?$/],
+    [
+      `${POOLS}\nworkers: \${SECRET}`,
+      /^2:10: workers: expected a whole number from 1 to 128, found what \$\{SECRET\} stands for$/,
+    ],
+    [`${POOLS}\nworkers: \${DIGITS}`, /^2:10: workers: .*, found what \$\{DIGITS\} stands for$/],
+    [`${POOLS}\nworkers: x\${SECRET}\${POOL}`, /found what \$\{SECRET\} and \$\{POOL\} stand for$/],
+    [`${POOLS}\nlog: { level: "\${SECRET}" }`, /^2:15: log.level: .* found what \$\{SECRET\} stands for/],
+    [`${POOLS}\nlisten: [127.0.0.1:1, "\${SECRET}"]`, /^2:23: listen\[1\]: expected .*stands for/],
+    [
+      `pools: { main: { nodes: ["redis://:\${SECRET}@h:x"] } }`,
+      /^1:26: pools.main.nodes\[0\]: .*a port that is no number.*\(in what/,
+    ],
+    [
+      `${POOLS}\nkeyspaces: [{ prefix: "", pool: "\${POOL}" }]`,
+      /^2:33: keyspaces\[0\].pool: there is no pool \$\{POOL\}$/,
+    ],
+    [`a: &x \${SECRET}\n${POOLS}\nworkers: *x`, /^1:1: unknown key "a"/],
+    [
+      `${POOLS}\nlimits: { idlePingMs: \${WAIT} }`,
+      /^2:24: inside braces or brackets a value with \$\{NAME\} must be quoted$/,
+    ],
+    [`${POOLS}\nlisten: [127.0.0.1:\${PORT}]`, /^2:21: inside braces or brackets a value with/],
+  ];
+  for (const [text, says] of table) {
+    const result = parseConfig(text, { workers: 1, environment });
+    if ('config' in result) throw new Error(`taken: ${text}`);
+    const problems = result.problems.map(({ line, column, text }) => `${line}:${column}: ${text}`);
+    t.match(problems[0], says, text);
+    t.notMatch(problems.join('\n'), /s3cret|12345678/, text);
+  }
 });
 
 t.test('JSON is taken as well, being YAML', async (t) => {

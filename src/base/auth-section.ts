@@ -9,7 +9,8 @@
  */
 import { z } from 'zod';
 import { type ClientAuth, passwordDigest } from './client-rules.js';
-import { type Fault, meant, text, value } from './schema.js';
+import { meant } from './nearest.js';
+import { type Fault, text, value } from './schema.js';
 import type { Path } from './yaml-source.js';
 
 const PASSWORDS_MAX = 2;

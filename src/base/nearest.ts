@@ -14,6 +14,12 @@ export function nearestWord(word: string, words: readonly string[]): string | nu
   return nearest;
 }
 
+/** `; did you mean X?`, or nothing when no known word is like `word`. */
+export function meant(word: string, known: readonly string[]): string {
+  const nearest = nearestWord(word, known);
+  return nearest === null ? '' : `; did you mean ${nearest}?`;
+}
+
 /**
  * Letters to insert, remove, replace, or swap with their neighbour to make `target` of `source` (optimal string
  * alignment distance).

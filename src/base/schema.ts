@@ -3,7 +3,7 @@
  * made of these says for each value what it expects, in words; this file adds what was found, without passwords.
  */
 import { z } from 'zod';
-import { nearestWord } from './nearest.js';
+import { meant } from './nearest.js';
 import { parseBytes, parseMilliseconds } from './units.js';
 import type { Path, Problem, YamlSource } from './yaml-source.js';
 
@@ -44,15 +44,17 @@ export function oneOf<const W extends string>(...words: readonly W[]) {
 /** As Redis writes a boolean, and as YAML does. */
 export function yesOrNo() {
   return value('yes | no', (input) => {
-    if (input === 'yes' || input === true) return true;
-    return input === 'no' || input === false ? false : null;
+    if (input === true || input === 'yes' || input === 'true') return true;
+    return input === false || input === 'no' || input === 'false' ? false : null;
   });
 }
 
+/** Digits in quotes, or from a variable of the environment, are a number where one is expected. */
 export function wholeNumber(min: number, max: number) {
   const expected = `a whole number from ${min} to ${max}`;
   return value(expected, (input) => {
-    return typeof input === 'number' && Number.isInteger(input) && input >= min && input <= max ? input : null;
+    const number = typeof input === 'string' && /^\d+$/.test(input) ? Number(input) : input;
+    return typeof number === 'number' && Number.isInteger(number) ? within(number, min, max) : null;
   });
 }
 
@@ -85,8 +87,24 @@ export function describeIssue(source: YamlSource, schema: z.ZodType, issue: z.co
   if (found === undefined && fault === undefined) {
     return [source.problem(path, `${formatPath(path)} is missing: expected ${expectedBy(issue)}`)];
   }
-  const text = `expected ${expectedBy(issue)}, found ${fault ?? show(found)}`;
+  const text = `expected ${expectedBy(issue)}, found ${foundWords(source, path, found, fault)}`;
   return [source.problem(path, path.length === 0 ? text : `${formatPath(path)}: ${text}`)];
+}
+
+/** What a variable of the environment stands for is never shown: it may be a password. */
+function foundWords(source: YamlSource, path: Path, found: unknown, fault: string | undefined): string {
+  const variables = source.variablesAt(path).map((name) => `\${${name}}`);
+  if (variables.length === 0) return fault ?? show(found);
+  const origin = `what ${variables.join(' and ')} ${variables.length > 1 ? 'stand' : 'stands'} for`;
+  return fault === undefined ? origin : `${fault} (in ${origin})`;
+}
+
+/** `text`, about the value at `path`, with the variables in place of what they stand for, where it shows the value in quotes. */
+export function withoutVariables(source: YamlSource, path: Path, text: string): string {
+  const found = source.valueAt(path);
+  const variables = source.variablesAt(path);
+  if (variables.length === 0 || typeof found !== 'string') return text;
+  return text.replaceAll(show(found), () => variables.map((name) => `\${${name}}`).join(' and '));
 }
 
 /** The path as the file has it: where a plain value is a short form of a list or a map, the issue is inside the long form. */
@@ -113,12 +131,6 @@ function unknownKey(schema: z.ZodType, path: Path, key: string): string {
   const known = knownKeys(schema, path);
   const where = path.length === 0 ? 'in the file' : `in ${formatPath(path)}`;
   return `unknown key ${show(key)} ${where}${meant(key, known) || `; known are ${known.join(', ')}`}`;
-}
-
-/** `; did you mean X?`, or nothing when no known word is like `word`. */
-export function meant(word: string, known: readonly string[]): string {
-  const nearest = nearestWord(word, known);
-  return nearest === null ? '' : `; did you mean ${nearest}?`;
 }
 
 /** The keys of the map at `path`, read off the schema. */

@@ -13,12 +13,12 @@ const BYTES: Record<string, number> = {
 
 const MILLISECONDS: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
 
-/** A number of bytes, or a text such as `64mb`. Returns bytes, a whole number, or null when it is neither. */
+/** A number of bytes, or a text such as `64mb`, or of digits alone. Returns bytes, a whole number, or null when it is neither. */
 export function parseBytes(value: unknown): number | null {
   return parseQuantity(value, BYTES);
 }
 
-/** A number of milliseconds, or a text such as `500ms` or `2s`. Returns milliseconds, a whole number, or null. */
+/** A number of milliseconds, or a text such as `500ms` or `2s`, or of digits alone. Returns milliseconds, a whole number, or null. */
 export function parseMilliseconds(value: unknown): number | null {
   return parseQuantity(value, MILLISECONDS);
 }
@@ -26,8 +26,8 @@ export function parseMilliseconds(value: unknown): number | null {
 function parseQuantity(value: unknown, units: Record<string, number>): number | null {
   if (typeof value === 'number') return Number.isSafeInteger(value) && value >= 0 ? value : null;
   if (typeof value !== 'string') return null;
-  const [, digits, unit] = /^(\d+(?:\.\d+)?) ?([a-z]+)$/i.exec(value) ?? [];
-  const factor = units[unit?.toLowerCase() ?? ''];
+  const [, digits, unit] = /^(\d+(?:\.\d+)?)(?: ?([a-z]+))?$/i.exec(value) ?? [];
+  const factor = unit === undefined ? 1 : units[unit.toLowerCase()];
   if (digits === undefined || factor === undefined) return null;
   const quantity = Number(digits) * factor;
   return Number.isSafeInteger(quantity) ? quantity : null;

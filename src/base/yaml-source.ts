@@ -8,11 +8,14 @@ import {
   isCollection,
   isMap,
   isNode,
+  isScalar,
   LineCounter,
   type Node,
   parseDocument,
+  type Scalar,
   visit,
 } from 'yaml';
+import { type Environment, expandVariables } from './environment.js';
 
 export type Path = readonly (string | number)[];
 
@@ -43,23 +46,23 @@ export class YamlSource {
   readonly problems: readonly Problem[];
   private readonly document: Document;
   private readonly lines = new LineCounter();
+  /** The names of the variables in each value that has some. */
+  private readonly variables = new Map<Scalar, string[]>();
 
-  /** By the `failsafe` schema every value is the text that stands there, also where it looks like a number. */
-  constructor(text: string, schema: 'core' | 'failsafe' = 'core') {
+  /**
+   * By the `failsafe` schema every value is the text that stands there, also where it looks like a number. Variables of the
+   * `environment` are filled into the values of maps and lists when all else has been parsed, so that none can add to the
+   * structure; without an environment there are none.
+   */
+  constructor(text: string, schema: 'core' | 'failsafe' = 'core', environment: Environment | null = null) {
     this.document = parseDocument(text, { lineCounter: this.lines, prettyErrors: false, uniqueKeys: true, schema });
     const faults = [...this.document.errors, ...this.document.warnings];
-    const problems = faults.map((fault) =>
-      this.problemAt(fault.pos[0], SYNTAX[fault.code] ?? 'this is not valid YAML'),
-    );
+    const problems = faults.map((fault) => this.problemAt(fault.pos[0], syntaxProblem(text, fault)));
     // The parser goes on after a mistake and complains about its consequences: the first of a line says it.
     this.problems = problems.filter((one, index) => problems.findIndex((other) => other.line === one.line) === index);
-    if (this.problems.length > 0) return;
-    const dangling = this.danglingAlias();
-    if (dangling === null) this.value = this.document.toJS();
-    else
-      this.problems = [
-        this.problemAt(offsetOf(dangling), 'a value that starts with * is a YAML alias: quote the value'),
-      ];
+    if (this.problems.length === 0) this.problems = this.danglingAliases();
+    if (this.problems.length === 0 && environment !== null) this.problems = this.fillIn(environment);
+    if (this.problems.length === 0) this.value = this.document.toJS();
   }
 
   /** A problem with the value at `path`, or with what holds it where it is missing. */
@@ -84,17 +87,40 @@ export class YamlSource {
     return value;
   }
 
-  /** A use of an anchor that is not there. */
-  private danglingAlias(): Node | null {
-    let dangling: Node | null = null;
+  /** The names of the variables in the value at `path`. */
+  variablesAt(path: Path): readonly string[] {
+    let node = this.find(path);
+    if (isAlias(node)) node = node.resolve(this.document) ?? null;
+    return (isScalar(node) ? this.variables.get(node) : undefined) ?? [];
+  }
+
+  /** Uses of anchors that are not there. */
+  private danglingAliases(): Problem[] {
+    const problems: Problem[] = [];
     visit(this.document, {
       Alias: (_key, alias) => {
-        if (alias.resolve(this.document) !== undefined) return undefined;
-        dangling = alias;
-        return visit.BREAK;
+        if (alias.resolve(this.document) !== undefined) return;
+        problems.push(this.problemAt(offsetOf(alias), 'a value that starts with * is a YAML alias: quote the value'));
       },
     });
-    return dangling;
+    return problems;
+  }
+
+  private fillIn(environment: Environment): Problem[] {
+    const problems: Problem[] = [];
+    visit(this.document, {
+      Scalar: (key, scalar) => {
+        if (key === 'key' || typeof scalar.value !== 'string' || !scalar.value.includes('${')) return;
+        const expansion = expandVariables(scalar.value, environment);
+        if ('faults' in expansion) {
+          for (const fault of expansion.faults) problems.push(this.problemAt(offsetOf(scalar), fault));
+          return;
+        }
+        scalar.value = expansion.text;
+        this.variables.set(scalar, expansion.variables);
+      },
+    });
+    return problems;
   }
 
   private problemAt(offset: number, text: string): Problem {
@@ -119,6 +145,11 @@ export class YamlSource {
     }
     return isNode(node) ? node : null;
   }
+}
+
+function syntaxProblem(text: string, { code, pos }: { code: string; pos: readonly [number, number] }): string {
+  if (text.startsWith('${', pos[0] - 1)) return 'inside braces or brackets a value with ${NAME} must be quoted';
+  return SYNTAX[code] ?? 'this is not valid YAML';
 }
 
 function offsetOf(node: Node): number {

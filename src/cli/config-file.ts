@@ -1,6 +1,6 @@
 /** The configuration file, as commands read it: what is wrong with it is printed, a line each. */
 import { readFileSync } from 'node:fs';
-import { type Config, formatProblem, parseConfig } from '../config.js';
+import { type Config, type ConfigDefaults, formatProblem, parseConfig } from '../config.js';
 import { defaultWorkers } from '../control/cpus.js';
 import type { Option } from './command.js';
 
@@ -13,10 +13,15 @@ export const CONFIG_OPTION = {
 
 /** The configuration in that file; prints what is wrong with it and returns null when it is not good. */
 export function readConfig(path: string, purpose: 'toServe' | 'toPlan' = 'toServe'): Config | null {
-  const result = parseConfig(readText(path), { workers: defaultWorkers() }, purpose);
+  const result = parseConfig(readText(path), machineDefaults(), purpose);
   if ('config' in result) return result.config;
   for (const problem of result.problems) process.stderr.write(`${formatProblem(path, problem)}\n`);
   return null;
+}
+
+/** What the file leaves to the machine that it is read on. */
+export function machineDefaults(): ConfigDefaults {
+  return { workers: defaultWorkers(), environment: process.env };
 }
 
 /** Throws an error that names the file. */

@@ -3,11 +3,10 @@ import { readFileSync } from 'node:fs';
 import type { Logger } from 'pino';
 import { createLog } from '../base/log.js';
 import { type Config, formatProblem, parseConfig } from '../config.js';
-import { defaultWorkers } from '../control/cpus.js';
 import type { LocalNodes } from '../control/local-nodes.js';
 import type { Ringleader } from '../control/supervisor.js';
 import { defineCommand, EXIT_FAILED } from './command.js';
-import { CONFIG_OPTION, readConfig } from './config-file.js';
+import { CONFIG_OPTION, machineDefaults, readConfig } from './config-file.js';
 
 export const start = defineCommand({
   name: 'start',
@@ -107,7 +106,7 @@ function reloadOnSignal(ringleader: Ringleader, { path, acceptRemap }: Source, l
   process.on('SIGHUP', () => {
     let result: ReturnType<typeof parseConfig>;
     try {
-      result = parseConfig(readFileSync(path, 'utf8'), { workers: defaultWorkers() });
+      result = parseConfig(readFileSync(path, 'utf8'), machineDefaults());
     } catch (error) {
       log.error({ file: path, reason: error instanceof Error ? error.message : String(error) }, 'reload-failed');
       return;
@@ -137,7 +136,7 @@ Ctrl-C ends it all, and nothing is kept.
 }
 
 function parseOwn(text: string): Config {
-  const result = parseConfig(text, { workers: defaultWorkers() });
+  const result = parseConfig(text, machineDefaults());
   if ('config' in result) return result.config;
   throw new Error(result.problems.map((problem) => formatProblem('own configuration', problem)).join('\n'));
 }

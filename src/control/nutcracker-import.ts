@@ -7,10 +7,12 @@ import { stringify } from 'yaml';
 import { isLocal as isLocalEndpoint, parseListenAddress, parseNodeAddress } from '../base/address.js';
 import { PASSWORD_CHARACTERS_MAX } from '../base/auth-section.js';
 import { formatEndpoint } from '../base/endpoint.js';
+import { escapeVariables } from '../base/environment.js';
 import { DEFAULT_LIMITS } from '../base/limits.js';
+import { meant } from '../base/nearest.js';
 import { HASH_DEFAULT, HASH_NAMES, type HashName, TWEMPROXY_WEIGHT_MAX } from '../base/placement.js';
 import { NODE_NAME, NODE_NAME_FORM } from '../base/pools-section.js';
-import { formatPath, meant, show } from '../base/schema.js';
+import { formatPath, show } from '../base/schema.js';
 import { type Path, type Problem, YamlSource } from '../base/yaml-source.js';
 import { type NutcrackerServer, parseListen, parseServer, serverUrl } from './nutcracker-server.js';
 
@@ -241,7 +243,7 @@ function checkTogether(pools: readonly Pool[], complain: Complain): void {
 
 function writeConfig(pools: readonly Pool[]): string {
   const services = pools.map(({ ourName, listen, distribution, hash, hashTag, notes }) => {
-    const tag = hashTag === null ? '' : `, hashTag: ${JSON.stringify(hashTag)}`;
+    const tag = hashTag === null ? '' : `, hashTag: ${quoted(hashTag)}`;
     return `${notes.map((note) => `  # ${note}\n`).join('')}  - name: ${key(ourName)}
     listen: ${key(listen)}
     keyspaces:
@@ -251,7 +253,7 @@ function writeConfig(pools: readonly Pool[]): string {
   const nodes = pools.map(({ ourName, servers, password, timeoutMs }) => {
     const lines = servers.map((server) => {
       const { name, weight } = server;
-      return `      - { name: ${JSON.stringify(name)}, url: ${JSON.stringify(serverUrl(server, password))}, weight: ${weight} }\n`;
+      return `      - { name: ${quoted(name)}, url: ${quoted(serverUrl(server, password))}, weight: ${weight} }\n`;
     });
     return `  ${key(ourName)}:\n    nodes:\n${lines.join('')}${writeLimits(timeoutMs)}`;
   });
@@ -267,7 +269,7 @@ ${nodes.join('\n')}`;
 /** Whom the listeners let in: by default ours refuses to listen for everybody. */
 function writeAccess(pools: readonly Pool[]): string {
   const password = pools[0]?.password ?? null;
-  if (password !== null) return `auth: { password: ${JSON.stringify(password)} }\n\n`;
+  if (password !== null) return `auth: { password: ${quoted(password)} }\n\n`;
   if (pools.every(({ isLocal }) => isLocal)) return '';
   return `# nutcracker asks nobody for a password. Without this line Ringleader refuses to listen where other machines can connect.
 protectedMode: no
@@ -287,7 +289,11 @@ function writeLimits(timeoutMs: number | null): string {
 
 /** A text as YAML writes it outside of braces. */
 function key(text: string): string {
-  return stringify(text, { lineWidth: 0 }).trimEnd();
+  return stringify(escapeVariables(text), { lineWidth: 0 }).trimEnd();
+}
+
+function quoted(text: string): string {
+  return JSON.stringify(escapeVariables(text));
 }
 
 function isMap(value: unknown): value is Record<string, unknown> {

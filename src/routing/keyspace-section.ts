@@ -3,8 +3,9 @@
  * A key belongs to the keyspace of its service with the longest prefix that it begins with.
  */
 import { z } from 'zod';
+import { meant } from '../base/nearest.js';
 import { HASH_DEFAULT, HASH_NAMES, type PlacementRule, TWEMPROXY_WEIGHT_MAX } from '../base/placement.js';
-import { type Complain, type Fault, meant, oneOf, show, text } from '../base/schema.js';
+import { type Complain, type Fault, oneOf, show, text } from '../base/schema.js';
 import type { Path } from '../base/yaml-source.js';
 import { COLOCATE_RULES_MAX, parsePattern } from './colocate.js';
 import { RING_NODES_MAX, RING_WEIGHT_MAX, type RingNode } from './ring.js';

@@ -14,7 +14,7 @@ keyspaces:
 `;
 
 function config(text: string): Config {
-  const result = parseConfig(text, { workers: 2 }, 'toPlan');
+  const result = parseConfig(text, { workers: 2, environment: {} }, 'toPlan');
   if ('config' in result) return result.config;
   throw new Error(JSON.stringify(result.problems));
 }

@@ -6,7 +6,7 @@ import { RespClient } from '../help/resp-client.js';
 
 t.test('three Redis servers run behind a good configuration, and are gone when stopped', async (t) => {
   const nodes = await startLocalNodes();
-  const result = parseConfig(nodes.configText, { workers: 1 });
+  const result = parseConfig(nodes.configText, { workers: 1, environment: {} });
   if (!('config' in result)) throw new Error(JSON.stringify(result.problems));
   const addresses = result.config.pools.flatMap((pool) => pool.nodes.map(({ address }) => address));
   t.equal(addresses.length, 3);

@@ -17,7 +17,7 @@ function yamlOf(text: string): string {
 }
 
 function configOf(text: string): Config {
-  const result = parseConfig(yamlOf(text), { workers: 1 }, 'toPlan');
+  const result = parseConfig(yamlOf(text), { workers: 1, environment: {} }, 'toPlan');
   if ('config' in result) return result.config;
   throw new Error(JSON.stringify(result.problems));
 }
@@ -154,7 +154,7 @@ t.test('a pool listens where it did', async (t) => {
 });
 
 t.test('a password is for the nodes and for the clients, whatever its characters', async (t) => {
-  for (const password of ['foobar', '007', 'p@ss:w/rd%§ #1', '{x}', '"']) {
+  for (const password of ['foobar', '007', 'p@ss:w/rd%§ #1', '{x}', '"', '${HOME}', '$${']) {
     const text = pool(`redis_auth: ${JSON.stringify(password)}`, 'servers:\n    - h:1:1\n    - /run/r.sock:1');
     t.same(
       configOf(text).pools[0]?.nodes.map((node) => node.password),
