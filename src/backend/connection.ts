@@ -10,7 +10,7 @@
  * Invariant: a reply belongs to the oldest entry. An entry that timed out stays in the queue as a tombstone, since its
  * reply may still come; `expired` counts the tombstones, all at the front.
  */
-import { showBytes } from '../base/errors.js';
+import { showBytes, withoutSecret } from '../base/errors.js';
 import { Fifo } from '../base/fifo.js';
 import type { Limits } from '../base/limits.js';
 import type { NodeSnapshot } from '../messages.js';
@@ -47,6 +47,11 @@ export class BackendError extends Error {
 const MINUS = 0x2d;
 const GREATER = 0x3e;
 const PING = encodeCommand(['PING']);
+
+/** How Redis goes on after `unknown command`, with the arguments, of which the password is one. */
+const ECHO = /, with args beginning with/i;
+/** Looked through for the password, of which fewer are shown. */
+const QUOTED_BYTES_MAX = 4096;
 
 type State = 'connecting' | 'greeting' | 'ready' | 'retired' | 'closed';
 
@@ -146,7 +151,7 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
       const frameEnd = scanReply(bytes, at, end, progress);
       if (frameEnd < 0) {
         if (frameEnd === INVALID) {
-          this.destroy(new BackendError(`it answered what is not RESP: ${showBytes(bytes, at, end)}`));
+          this.destroy(new BackendError(`it answered what is not RESP: ${this.quote(at, end)}`));
           return at;
         }
         if (progress.announced > this.limits.largeValueBytes) this.events.onLarge(this);
@@ -160,7 +165,7 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
       }
       const pending = this.queue.peek();
       if (pending === undefined || !this.wasBegun(pending)) {
-        this.destroy(new BackendError(`it sent what nobody asked for: ${showBytes(bytes, at, frameEnd)}`));
+        this.destroy(new BackendError(`it sent what nobody asked for: ${this.quote(at, frameEnd)}`));
         return at;
       }
       this.queue.shift();
@@ -285,7 +290,16 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
       this.enqueueOwn(password === null ? PING : encodeCommand(auth));
       return;
     }
-    this.destroy(new BackendError(`it refused the greeting: ${text}`));
+    const [reason = ''] = text.split(ECHO);
+    this.destroy(new BackendError(`it refused the greeting: ${withoutSecret(reason, this.node.password)}`));
+  }
+
+  /** Arena bytes [start, end) for an error, without the password: what takes HELLO for something else may say it back. */
+  private quote(start: number, end: number): string {
+    const bytes = this.transport.arena.bytes.subarray(start, Math.min(end, start + QUOTED_BYTES_MAX));
+    const secret = Buffer.from(this.node.password ?? '').toString('latin1');
+    const shown = Buffer.from(withoutSecret(Buffer.from(bytes).toString('latin1'), secret), 'latin1');
+    return showBytes(shown, 0, shown.length);
   }
 }
 

@@ -22,6 +22,19 @@ export function errorBytes(code: ErrorCode | 'ERR' | 'NOAUTH', text: string): Ui
   return encoder.encode(`-${code} ${text.replace(/[\r\n]+/g, ' ')}\r\n`);
 }
 
+/** Fewer letters of a password at the end of a text do not give it away, and may be those of another word. */
+const SECRET_START_MIN = 3;
+
+/** `text`, which somebody else wrote, without `secret` if it says that back, nor its beginning where the text breaks off in it. */
+export function withoutSecret(text: string, secret: string | null): string {
+  if (secret === null || secret === '') return text;
+  const shown = text.replaceAll(secret, () => '...');
+  for (let length = Math.min(secret.length, shown.length); length >= SECRET_START_MIN; length--) {
+    if (shown.endsWith(secret.slice(0, length))) return `${shown.slice(0, -length)}...`;
+  }
+  return shown;
+}
+
 const SHOWN_BYTES_MAX = 64;
 
 /** `bytes[start, end)` as text for an error or a log: printable, at most 64 bytes of it, quoted. */

@@ -76,6 +76,32 @@ t.test('a greeting that is refused: the node is down, and the reason is told', a
   }
 });
 
+t.test('a node that says back what it was greeted with does not give the password away', async (t) => {
+  const echoes: [string, RegExp][] = [
+    [
+      '-ERR unknown command `HELLO`, with args beginning with: `2`, `AUTH`, `default`, `s3cr',
+      /unknown command `HELLO`;/,
+    ],
+    ['-ERR unknown user or password s3cret\r\n', /unknown user or password \.\.\.;/],
+    ['HELLO 2 AUTH default s3cret?', /'HELLO 2 AUTH default \.\.\.\?'/],
+    ['HELLO 2 AUTH default s3cre', /'HELLO 2 AUTH default \.\.\.'/],
+  ];
+  for (const [echo, shown] of echoes) {
+    const { world, link, client } = setUp({ password: 's3cret' });
+    link.take();
+    link.answer(echo);
+    if (echo.startsWith('-ERR unknown command')) {
+      link.answer('`\r\n');
+      t.same(link.commands(), ['AUTH s3cret'], 'RESP2 needs no HELLO');
+      link.answer('-ERR unknown command `AUTH`, with args beginning with: `s3cret`\r\n');
+    }
+    world.turn();
+    const said = `${client.take()}${world.nodeStates}`;
+    t.notMatch(said, /s3cr/);
+    t.match(said, echo.startsWith('-ERR unknown command') ? /unknown command `AUTH`;/ : shown);
+  }
+});
+
 t.test('a refusal that comes before the greeting was taken', async (t) => {
   const { world, link, client } = setUp();
   link.answer('-ERR max number of clients reached\r\n');

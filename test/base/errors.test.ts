@@ -1,5 +1,5 @@
 import t from 'tap';
-import { ERROR_CODES, errorBytes, showBytes } from '../../src/base/errors.js';
+import { ERROR_CODES, errorBytes, showBytes, withoutSecret } from '../../src/base/errors.js';
 
 function show(text: string, start = 0, end = text.length): string {
   return showBytes(Buffer.from(text, 'latin1'), start, end);
@@ -16,6 +16,16 @@ t.test('an error is one line, whatever its text', async (t) => {
 t.test('every code of the table makes an error of its name', async (t) => {
   for (const code of Object.values(ERROR_CODES))
     t.equal(Buffer.from(errorBytes(code, 'x')).toString(), `-${code} x\r\n`);
+});
+
+t.test('a text that says a secret back is shown without it, also where it breaks off', async (t) => {
+  t.equal(withoutSecret('AUTH s3cret, s3cret!', 's3cret'), 'AUTH ..., ...!');
+  t.equal(withoutSecret('AUTH s3cr', 's3cret'), 'AUTH ...');
+  t.equal(withoutSecret('AUTH s3', 's3cret'), 'AUTH s3', 'two letters are any word');
+  t.equal(withoutSecret('it is what it is', 's3cret'), 'it is what it is');
+  t.equal(withoutSecret('$& $1', '$&'), '... $1');
+  t.equal(withoutSecret('text', ''), 'text');
+  t.equal(withoutSecret('text', null), 'text');
 });
 
 t.test('bytes are shown as text that breaks no line and no quotes of a terminal', async (t) => {

@@ -25,6 +25,7 @@ export interface ProxyOptions {
   /** In place of the one free port of 127.0.0.1. */
   listen?: readonly string[];
   limits?: Readonly<Record<string, string | number>>;
+  log?: { level: string; format: 'json' };
   drainTimeout?: string | number;
   auth?: unknown;
   protectedMode?: string;
@@ -134,10 +135,15 @@ export class ProxyProcess {
     removeFolder(this.folder);
   }
 
+  /** The text of its configuration file. */
+  configText(): string {
+    return readFileSync(join(this.folder, 'ringleader.yml'), 'utf8');
+  }
+
   /** Changes the text of the configuration file (JSON) and has the proxy read it again. */
   reload(change: (text: string) => string): void {
     const path = join(this.folder, 'ringleader.yml');
-    writeFileSync(path, change(readFileSync(path, 'utf8')));
+    writeFileSync(path, change(this.configText()));
     this.child.signal('SIGHUP');
   }
 
