@@ -72,15 +72,8 @@ export interface ConfigDefaults {
   environment: Environment;
 }
 
-/**
- * Parses the text of a configuration file. `problems` are sorted by line, and there is at least one. A configuration `toServe`
- * has nothing in it that the data plane does not do yet; one to plan with may.
- */
-export function parseConfig(
-  text: string,
-  defaults: ConfigDefaults,
-  purpose: 'toServe' | 'toPlan' = 'toServe',
-): { config: Config } | { problems: Problem[] } {
+/** Parses the text of a configuration file. `problems` are sorted by line, and there is at least one. */
+export function parseConfig(text: string, defaults: ConfigDefaults): { config: Config } | { problems: Problem[] } {
   const source = new YamlSource(text, 'core', defaults.environment);
   if (source.problems.length > 0) return { problems: [...source.problems] };
   const root = source.value ?? {};
@@ -88,7 +81,6 @@ export function parseConfig(
   const problems = [
     ...(result.error?.issues.flatMap((issue) => describeIssue(source, FILE, issue)) ?? []),
     ...crossCheck(source, sections(root)),
-    ...(purpose === 'toServe' ? checkServed(source, sections(root)) : []),
   ];
   if (problems.length > 0 || !result.success) return { problems: problems.sort(byPlace) };
   return { config: deepFreeze(complete(result.data, defaults)) };
@@ -271,26 +263,6 @@ function checkListen(lists: readonly { path: Path; listen: readonly Endpoint[] }
       seen.add(address);
     }
   }
-}
-
-/** What is right, and what the data plane does not do yet: it must not run and leave it out. */
-function checkServed(source: YamlSource, { keyspaces, services }: Sections): Problem[] {
-  const problems: Problem[] = [];
-  const refuse: Complain = (path, text) => {
-    problems.push(
-      source.problem(path, `${formatPath(path)}: ${text} not served yet (ringleader ring can plan with it)`),
-    );
-  };
-  for (const index of (services ?? []).keys()) if (index > 0) refuse(['services', index], 'a second service is');
-  for (const { path, keyspaces: list } of keyspaceSections(source, keyspaces, services)) {
-    for (const [index, { prefix, placement, colocate }] of (list ?? []).entries()) {
-      if (index === 0 && prefix !== '') refuse([...path, index, 'prefix'], 'a prefix is');
-      else if (index > 0 && prefix !== '') refuse([...path, index], 'a second keyspace is');
-      if (placement !== 'slots') refuse([...path, index, 'placement'], `${placement} is`);
-      if (colocate !== undefined && colocate.length > 0) refuse([...path, index, 'colocate'], 'colocate rules are');
-    }
-  }
-  return problems;
 }
 
 function byPlace(one: Problem, other: Problem): number {

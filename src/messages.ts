@@ -7,15 +7,19 @@ import type { ClientRules } from './base/client-rules.js';
 import type { Endpoint } from './base/endpoint.js';
 import type { Limits, NodeLimits } from './base/limits.js';
 import type { LogLevel } from './base/log-event.js';
-import type { HashName } from './base/placement.js';
+import type { HashName, PlacementRule } from './base/placement.js';
 
 /** One Redis server as workers see it. */
 export interface NodeSnapshot {
-  /** Index in `Topology.nodes`: what slot owners and backends refer to. */
+  /** Index in `TopologySnapshot.nodes`: what placements and backends refer to. */
   index: number;
-  /** The stable name that the ring hashes and that errors and logs show. */
+  /** The stable name that the ring hashes. Unique in its pool. */
   name: string;
   pool: string;
+  /** What errors and logs show: its name, with its pool before it (`pool/name`) where another pool has such a name too. */
+  label: string;
+  /** Its share of the keys, in relation to the others'; above 0. */
+  weight: number;
   /** Unresolved: `host` may be a name. */
   address: Endpoint;
   username: string | null;
@@ -27,14 +31,36 @@ export interface NodeSnapshot {
 /** An immutable snapshot: who owns what. `version` only grows. */
 export interface TopologySnapshot {
   version: number;
+  /** Of all pools that a keyspace lies on. */
   nodes: readonly NodeSnapshot[];
-  /** Per slot 0…16383 the index of its node; memory shared by all workers. */
-  slotOwners: Uint16Array;
+  /** By number: that of a service stays while the service does. Null where one is gone. */
+  services: readonly (ServiceSnapshot | null)[];
+}
+
+/** One door, and what is seen through it: one Redis. */
+export interface ServiceSnapshot {
+  name: string;
+  /** The first TCP port that it listens on, or 0. */
+  port: number;
+  /** At least one. */
+  keyspaces: readonly KeyspaceSnapshot[];
+  /** A pool that has keys of another service which this one does not see, and that service; null where there is none. */
+  shared: { pool: string; service: string } | null;
+}
+
+export interface KeyspaceSnapshot {
+  /** Keys whose bytes begin with those of this text (UTF-8). Where several fit, the longest counts. */
+  prefix: string;
+  pool: string;
+  rule: PlacementRule;
+  placement: PlacementSnapshot;
+  /** Whether a write of several keys that lie on several shards is split; else it is refused. */
+  splitsWrites: boolean;
 }
 
 /**
- * How the keys of one keyspace are placed on its nodes: which index of `Topology.nodes` has a key. The arrays lie in memory
- * that all workers share.
+ * How the keys of one keyspace are placed on its nodes: which index of `TopologySnapshot.nodes` has a key. The arrays lie in
+ * memory that all workers share.
  */
 export type PlacementSnapshot =
   /** Per slot its node. `colocate`: patterns of keys that are placed by a part of them (routing/colocate.ts). */
@@ -54,8 +80,15 @@ export interface ProcessFacts {
   startedAtMs: number;
   workers: number;
   transport: 'epoll' | 'node';
-  /** The first TCP port that it listens on, or 0. */
-  port: number;
+}
+
+/** Where clients come in. */
+export interface ListenerSnapshot {
+  endpoint: Endpoint;
+  /** The listening descriptor (epoll), made by the main thread; -1 with the node driver, which listens itself. */
+  descriptor: number;
+  /** What its connections carry along: the number of their service. Below DOORS_MAX (transport/descriptors.ts). */
+  door: number;
 }
 
 /** What a worker is started with. All is structured-clonable; `port` is transferred. */
@@ -68,10 +101,7 @@ export interface WorkerStart {
   limits: Limits;
   rules: ClientRules;
   process: ProcessFacts;
-  /** Listening descriptors (epoll), made by the main thread. Empty for `node`. */
-  listenDescriptors: readonly number[];
-  /** Where the node driver listens. Empty for `epoll`. */
-  listenEndpoints: readonly Endpoint[];
+  listeners: readonly ListenerSnapshot[];
   /** Shared by main and all workers: see transport/descriptors.ts and transport/handover.ts. */
   descriptors: SharedArrayBuffer;
   handover: SharedArrayBuffer;
@@ -83,8 +113,14 @@ export interface WorkerStart {
 }
 
 export type ToWorker =
-  /** From now on this topology, these limits and these rules hold. */
-  | { kind: 'configure'; topology: TopologySnapshot; limits: Limits; rules: ClientRules }
+  /** From now on this topology, these limits, rules and listeners hold. Answered by `configured`. */
+  | {
+      kind: 'configure';
+      topology: TopologySnapshot;
+      limits: Limits;
+      rules: ClientRules;
+      listeners: readonly ListenerSnapshot[];
+    }
   | { kind: 'resolved'; id: number; endpoint: Endpoint | null; error: string | null }
   /** Take no more connections, let sessions finish what is in flight for so many milliseconds, then end the task. */
   | { kind: 'drain'; deadlineMs: number }
@@ -96,6 +132,8 @@ export type ToControl =
   | { kind: 'born'; threadId: number }
   /** Takes connections. */
   | { kind: 'started' }
+  /** Goes by the topology of that version, and no longer accepts from listeners that went. */
+  | { kind: 'configured'; version: number }
   | { kind: 'resolve'; id: number; host: string; port: number }
   | { kind: 'log'; level: LogLevel; event: string; fields: Record<string, string | number | boolean | null> }
   /** `reason`: the node's version when it is up, what went wrong when it is down. */

@@ -265,7 +265,7 @@ t.test('anchors and aliases work', async (t) => {
 
 /** What `toPlan` takes, and the data plane not yet. */
 function planOf(text: string): Config {
-  const result = parseConfig(text, DEFAULTS, 'toPlan');
+  const result = parseConfig(text, DEFAULTS);
   if ('config' in result) return result.config;
   throw new Error(result.problems.map((problem) => formatProblem('test.yml', problem)).join('\n'));
 }
@@ -457,8 +457,10 @@ const MISTAKES: [string, ...RegExp[]][] = [
     /^2:50: keyspaces\[0\].placement: expected slots \| ketama \| modula, found "ketma"/,
   ],
   [
-    `${POOLS}\nkeyspaces: [{ prefix: "", pool: main, placement: ketama }]`,
-    /^2:50: keyspaces\[0\].placement: ketama is not served yet/,
+    `${POOLS}\nservices:
+  - { name: a, listen: 127.0.0.1:1, keyspaces: [{ prefix: "", pool: main }] }
+  - { name: b, listen: 127.0.0.1:2, keyspaces: [{ prefix: "b:", pool: main, placement: ketama }] }`,
+    /^4:49: services\[1\].keyspaces\[0\]: another service has keys that begin with "" in pool main, placed by other rules/,
   ],
   [
     `${POOLS}\nkeyspaces: [{ prefix: "", pool: main, placement: modula, hash: md4 }]`,
@@ -475,9 +477,7 @@ const MISTAKES: [string, ...RegExp[]][] = [
   ],
   [
     `${POOLS}\nkeyspaces: [{ prefix: "", pool: main, placement: ketama, colocate: ["{a}:*"] }]`,
-    /^2:50: keyspaces\[0\].placement: ketama is not served yet/,
     /^2:68: keyspaces\[0\].colocate: is for placement slots; ketama places keys where twemproxy does/,
-    /^2:68: keyspaces\[0\].colocate: colocate rules are not served yet/,
   ],
   [
     `${POOLS}\nkeyspaces: [{ prefix: "", pool: main, colocate: ["bull:*", "a:{b}:*", 7] }]`,
@@ -518,14 +518,12 @@ const MISTAKES: [string, ...RegExp[]][] = [
   ],
   [
     `${POOLS}\nservices: [{ name: a, listen: 127.0.0.1:1 }, { name: a, listen: 127.0.0.1:1 }]`,
-    /^2:46: services\[1\]: a second service is not served yet/,
     /^2:54: services\[1\].name: another service has the name a too/,
     /^2:65: services\[1\].listen\[0\]: 127.0.0.1:1 is listed twice/,
   ],
   [
     `${POOLS}\nservices: [{ name: a, listen: 127.0.0.1:1, keyspaces: [{ prefix: "", pool: mian, placement: ketama }] }]`,
     /^2:76: services\[0\].keyspaces\[0\].pool: there is no pool "mian"; did you mean main\?/,
-    /^2:93: services\[0\].keyspaces\[0\].placement: ketama is not served yet/,
   ],
   [
     'pools: { a: { nodes: [redis://h] }, b: { nodes: [redis://i] } }\nservices: [{ name: a, listen: 127.0.0.1:1 }]',
@@ -595,7 +593,7 @@ pools:
       - http://h
 limits: { clientsMax: -1, stallTimeoutMs: soon }
 keyspaces:
-  - { prefix: a, pool: main }
+  - { prefix: a, pool: main, mode: shraded }
 `);
   t.same(
     problems.map((problem) => Number(problem.split(':')[0])),

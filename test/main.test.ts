@@ -89,16 +89,6 @@ t.test('ring says who owns how much, what would move, where a key is, and draws 
   t.notMatch(output, 's3cret');
 });
 
-t.test('ring plans what start does not serve yet; start and check refuse it by its line', async (t) => {
-  const path = file(t, `${THREE}\nkeyspaces: [{ prefix: "", pool: main, placement: ketama }]\n`);
-  t.match((await ringleader('ring', '--config', path)).output, 'placed by ketama of fnv1a_64');
-  for (const command of ['start', 'check']) {
-    const { code, output } = await ringleader(command, '--config', path);
-    t.equal(code, 1);
-    t.match(output, `${path}:2:50: keyspaces[0].placement: ketama is not served yet`);
-  }
-});
-
 t.test('ring tells mistakes of a file and of a call apart', async (t) => {
   const good = file(t, THREE);
   const call = await ringleader('ring', '--config', good, '--remove', 'cc');

@@ -7,9 +7,9 @@
 import { DEFAULT_RULES } from '../../src/base/client-rules.js';
 import { DEFAULT_LIMITS, DEFAULT_NODE_LIMITS } from '../../src/base/limits.js';
 import { Metrics, metricsMemory } from '../../src/base/metrics.js';
-import type { TopologySnapshot } from '../../src/messages.js';
 import { DataPlane } from '../../src/proxy/data-plane.js';
 import { type FakeConnection, FakeTransport } from '../../test/help/fake-transport.js';
+import { plainTopology } from '../../test/help/topology.js';
 import { type Measurement, measure } from './measure.js';
 
 const NODES = 3;
@@ -94,26 +94,25 @@ class World {
   constructor() {
     const owners = new Uint16Array(new SharedArrayBuffer(16_384 * 2));
     for (let slot = 0; slot < owners.length; slot++) owners[slot] = slot % NODES;
-    const topology: TopologySnapshot = {
-      version: 1,
-      nodes: Array.from({ length: NODES }, (_, index) => ({
-        index,
-        name: `node-${index}`,
-        pool: 'main',
-        address: { kind: 'tcp', host: '127.0.0.1', port: 7000 + index },
-        username: null,
-        password: null,
-        limits: DEFAULT_NODE_LIMITS,
-      })),
-      slotOwners: owners,
-    };
+    const nodes = Array.from({ length: NODES }, (_, index) => ({
+      index,
+      name: `node-${index}`,
+      pool: 'main',
+      label: `node-${index}`,
+      weight: 1,
+      address: { kind: 'tcp', host: '127.0.0.1', port: 7000 + index } as const,
+      username: null,
+      password: null,
+      limits: DEFAULT_NODE_LIMITS,
+    }));
+    const topology = plainTopology(1, nodes, owners);
     const counts = new Metrics(metricsMemory(1), 0).counts;
     this.plane = new DataPlane({
       transport: this.transport,
       topology,
       limits: DEFAULT_LIMITS,
       rules: DEFAULT_RULES,
-      process: { version: '', id: 0, runId: '', startedAtMs: 0, workers: 1, transport: 'epoll', port: 0 },
+      process: { version: '', id: 0, runId: '', startedAtMs: 0, workers: 1, transport: 'epoll' },
       counts,
       totals: () => counts,
       random: Math.random,

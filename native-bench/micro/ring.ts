@@ -1,9 +1,7 @@
 // The route of a command: from the bytes of its key to the index of its node. Limit: 50 ns. And how long a ring takes.
 
-import { DEFAULT_NODE_LIMITS } from '../../src/base/limits.js';
 import { planRing } from '../../src/routing/ring.js';
 import { slotOf } from '../../src/routing/slot.js';
-import { planTopology } from '../../src/routing/topology.js';
 import { type Measurement, measure } from './measure.js';
 
 const KEYS = 1024;
@@ -16,12 +14,7 @@ export function run(): Measurement[] {
 
 function measureRoute(): Measurement {
   const keys = Buffer.from(Array.from({ length: KEYS }, (_, i) => `key:${String(i).padStart(16, '0')}`).join(''));
-  const address = { kind: 'tcp', host: '127.0.0.1', port: 6379 } as const;
-  const server = { pool: 'main', address, username: null, password: null, limits: DEFAULT_NODE_LIMITS };
-  const { slotOwners } = planTopology(
-    nodes(3).map((node) => ({ ...node, ...server })),
-    1,
-  );
+  const slotOwners = planRing(nodes(3));
   let sink = 0;
   const measurement = measure('route of key:000000000000 to 3 nodes', KEYS * ROUNDS, () => {
     let seen = 0;

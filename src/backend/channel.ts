@@ -453,7 +453,7 @@ export class Channel implements ConnectionEvents {
 
   private label(): string {
     const address = formatEndpoint(this.node.address);
-    return this.node.name === address ? `node ${address}` : `node ${this.node.name} (${address})`;
+    return this.node.label === address ? `node ${address}` : `node ${this.node.label} (${address})`;
   }
 }
 

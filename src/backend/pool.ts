@@ -56,9 +56,12 @@ export class BackendPool {
     for (const channel of [...this.all(), ...this.leaving]) channel.close(reason);
   }
 
-  /** The version of the first node that said one, or ''. */
-  version(): string {
-    for (const channel of this.all()) if (channel.version !== '') return channel.version;
+  /** The version of the first of `nodes` that said one, or ''. */
+  version(nodes: readonly NodeSnapshot[]): string {
+    for (const { index } of nodes) {
+      const version = this.resp2[index]?.version || this.resp3[index]?.version || '';
+      if (version !== '') return version;
+    }
     return '';
   }
 

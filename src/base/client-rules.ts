@@ -3,14 +3,12 @@ import { createHash } from 'node:crypto';
 
 export interface ClientRules {
   auth: ClientAuth;
-  /** A write of several keys that lie on several shards: one part a shard (not atomic), or -CROSSSLOT. */
-  multiKeyWrites: 'split' | 'reject';
 }
 
 /** Passwords are known by their digests only (`passwordDigest`), from the configuration on: no log or error can show them. */
 export type ClientAuth = { mode: 'none' } | { mode: 'password'; user: string; passwordDigests: readonly string[] };
 
-export const DEFAULT_RULES: ClientRules = { auth: { mode: 'none' }, multiKeyWrites: 'split' };
+export const DEFAULT_RULES: ClientRules = { auth: { mode: 'none' } };
 
 /** The SHA-256 of a password's bytes, in hexadecimal. Text is in UTF-8. */
 export function passwordDigest(password: string | Uint8Array): string {

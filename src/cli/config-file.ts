@@ -12,8 +12,8 @@ export const CONFIG_OPTION = {
 } as const satisfies Option;
 
 /** The configuration in that file; prints what is wrong with it and returns null when it is not good. */
-export function readConfig(path: string, purpose: 'toServe' | 'toPlan' = 'toServe'): Config | null {
-  const result = parseConfig(readText(path), machineDefaults(), purpose);
+export function readConfig(path: string): Config | null {
+  const result = parseConfig(readText(path), machineDefaults());
   if ('config' in result) return result.config;
   for (const problem of result.problems) process.stderr.write(`${formatProblem(path, problem)}\n`);
   return null;

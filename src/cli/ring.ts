@@ -33,7 +33,7 @@ file (host:port where they have no name); NODE=2 has weight 2. With several pool
   },
   async run(values) {
     if (values.config === undefined) throw new UsageError('ring needs --config FILE');
-    const config = readConfig(values.config, 'toPlan');
+    const config = readConfig(values.config);
     if (config === null) return EXIT_FAILED;
     const [{ BulkPool }, { viewRings }, { reportRing }] = await Promise.all([
       import('../control/bulk-pool.js'),

@@ -103,7 +103,7 @@ function hurryWhenAskedAgain(): void {
 
 /** SIGHUP: the file is read again. What is wrong with it goes to the log, and the configuration that runs stays. */
 function reloadOnSignal(ringleader: Ringleader, { path, acceptRemap }: Source, log: Logger): void {
-  process.on('SIGHUP', () => {
+  const reload = async () => {
     let result: ReturnType<typeof parseConfig>;
     try {
       result = parseConfig(readFileSync(path, 'utf8'), machineDefaults());
@@ -111,8 +111,21 @@ function reloadOnSignal(ringleader: Ringleader, { path, acceptRemap }: Source, l
       log.error({ file: path, reason: error instanceof Error ? error.message : String(error) }, 'reload-failed');
       return;
     }
-    if ('config' in result) ringleader.reload(result.config, acceptRemap);
+    if ('config' in result) await ringleader.reload(result.config, acceptRemap);
     else log.error({ problems: result.problems.map((problem) => formatProblem(path, problem)) }, 'reload-failed');
+  };
+  // One at a time. However many signals come meanwhile, the file is read once more for all of them.
+  let state: 'idle' | 'busy' | 'again' = 'idle';
+  process.on('SIGHUP', async () => {
+    const wasIdle = state === 'idle';
+    state = wasIdle ? 'busy' : 'again';
+    if (!wasIdle) return;
+    for (;;) {
+      await reload();
+      if (state === 'busy') break;
+      state = 'busy';
+    }
+    state = 'idle';
   });
 }
 

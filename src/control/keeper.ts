@@ -6,8 +6,8 @@
  */
 import { formatEndpoint } from '../base/endpoint.js';
 import type { PoolConfig } from '../base/pools-section.js';
-import type { Config } from '../config.js';
-import type { KeyspaceConfig } from '../routing/keyspace-section.js';
+import type { Config, ServiceConfig } from '../config.js';
+import { isSamePlacement, type KeyspaceConfig, narrowestKeyspace } from '../routing/keyspace-section.js';
 
 export interface Reload {
   /** What would look for existing keys elsewhere, each as a sentence. Not empty: nothing may be applied. */
@@ -23,27 +23,48 @@ export function planReload(before: Config, after: Config): Reload {
 
 function remaps(before: Config, after: Config): string[] {
   const found: string[] = [];
-  for (const keyspace of after.keyspaces) {
-    const same = before.keyspaces.find(({ prefix }) => prefix === keyspace.prefix);
-    const home = same ?? narrowest(before.keyspaces, keyspace.prefix);
+  const several = before.services.length + after.services.length > 2;
+  for (const service of before.services) {
+    const next = after.services.find(({ name }) => name === service.name) ?? successor(service, after);
+    const where = several ? `service ${service.name}, ` : '';
+    if (next === undefined) found.push(`service ${service.name} is gone: its keys would no longer be found`);
+    else found.push(...keyspaceRemaps(service.keyspaces, next.keyspaces).map((text) => `${where}${text}`));
+  }
+  for (const pool of after.pools) {
+    const old = before.pools.find(({ name }) => name === pool.name);
+    if (old !== undefined && before.keyspaces.some((keyspace) => keyspace.pool === pool.name))
+      found.push(...poolRemaps(old, pool));
+  }
+  return found;
+}
+
+/** The service of another name by which all keys of `service` are found still. */
+function successor(service: ServiceConfig, after: Config): ServiceConfig | undefined {
+  return after.services.find(({ keyspaces }) => keyspaceRemaps(service.keyspaces, keyspaces).length === 0);
+}
+
+function keyspaceRemaps(before: readonly KeyspaceConfig[], after: readonly KeyspaceConfig[]): string[] {
+  const found: string[] = [];
+  for (const keyspace of after) {
+    const home = narrowestKeyspace(before, keyspace.prefix);
     if (home === null) continue;
     const name = `keyspace "${keyspace.prefix}"`;
     if (home.mode !== keyspace.mode)
       found.push(`${name}: its keys had mode ${home.mode}, and would have ${keyspace.mode}`);
     if (home.pool !== keyspace.pool)
       found.push(`${name}: its keys are in pool ${home.pool}, and would be looked for in ${keyspace.pool}`);
-    // The rules hold nothing but words, in one order: equal rules are equal texts.
-    if (JSON.stringify(home.placement) !== JSON.stringify(keyspace.placement))
+    if (!isSamePlacement(home, keyspace))
       found.push(`${name}: its keys would be placed by other rules (placement, hash, hashTag or colocate)`);
   }
-  for (const keyspace of before.keyspaces) {
-    if (after.keyspaces.some(({ prefix }) => prefix === keyspace.prefix)) continue;
-    found.push(`keyspace "${keyspace.prefix}" is gone: its keys in pool ${keyspace.pool} would no longer be found`);
-  }
-  for (const pool of after.pools) {
-    const old = before.pools.find(({ name }) => name === pool.name);
-    if (old !== undefined && before.keyspaces.some((keyspace) => keyspace.pool === pool.name))
-      found.push(...poolRemaps(old, pool));
+  for (const keyspace of before) {
+    const name = `keyspace "${keyspace.prefix}"`;
+    if (after.some(({ prefix }) => prefix === keyspace.prefix)) continue;
+    const home = narrowestKeyspace(after, keyspace.prefix);
+    if (home === null) found.push(`${name} is gone: its keys in pool ${keyspace.pool} would no longer be found`);
+    else if (home.pool !== keyspace.pool)
+      found.push(`${name} is gone: its keys are in pool ${keyspace.pool}, and would be looked for in ${home.pool}`);
+    else if (!isSamePlacement(home, keyspace) || home.mode !== keyspace.mode)
+      found.push(`${name} is gone: its keys would be placed by the rules of keyspace "${home.prefix}"`);
   }
   return found;
 }
@@ -66,15 +87,6 @@ function poolRemaps(before: PoolConfig, after: PoolConfig): string[] {
   return found;
 }
 
-/** The keyspace that keys with that prefix belong to: the one with the longest prefix of it. */
-function narrowest(keyspaces: readonly KeyspaceConfig[], prefix: string): KeyspaceConfig | null {
-  let found: KeyspaceConfig | null = null;
-  for (const keyspace of keyspaces) {
-    if (prefix.startsWith(keyspace.prefix) && keyspace.prefix.length >= (found?.prefix.length ?? 0)) found = keyspace;
-  }
-  return found;
-}
-
 function restarts(before: Config, after: Config): string[] {
   const found: string[] = [];
   const say = (what: string, old: string, now: string) => {
@@ -82,7 +94,6 @@ function restarts(before: Config, after: Config): string[] {
   };
   say('workers', String(before.workers), String(after.workers));
   say('transport', before.transport, after.transport);
-  say('listen', before.listen.map(formatEndpoint).join(', '), after.listen.map(formatEndpoint).join(', '));
   say(
     'admin',
     before.admin === null ? 'none' : formatEndpoint(before.admin),

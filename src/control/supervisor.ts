@@ -21,14 +21,22 @@ import type { Limits } from '../base/limits.js';
 import { clientIdMemory, metricsMemory } from '../base/metrics.js';
 import { packageVersion } from '../base/version.js';
 import type { Config } from '../config.js';
-import type { ProcessFacts, ToControl, TopologySnapshot, ToWorker, WorkerStart } from '../messages.js';
-import { planTopology, type TopologyNode } from '../routing/topology.js';
+import type {
+  ListenerSnapshot,
+  ProcessFacts,
+  ToControl,
+  TopologySnapshot,
+  ToWorker,
+  WorkerStart,
+} from '../messages.js';
+import { planTopology } from '../routing/topology.js';
 import { chooseTransport } from '../transport/choose.js';
 import { createDescriptors, Descriptors } from '../transport/descriptors.js';
 import { buryWorker, createHandover, Handover } from '../transport/handover.js';
-import { closeListener, endListening, type Listener, openListener, tryListener } from '../transport/listener.js';
 import { openWake, system } from '../transport/system.js';
+import { BulkPool } from './bulk-pool.js';
 import { clientRoom, descriptorsMax } from './client-room.js';
+import { Doors, type PreparedDoors } from './doors.js';
 import { NodeHealth } from './health.js';
 import { planReload } from './keeper.js';
 import { LogRelay } from './log-relay.js';
@@ -47,6 +55,8 @@ interface RunningWorker {
   born: Promise<void>;
   onBorn: () => void;
   startedMs: number;
+  /** The version of the topology that it goes by. */
+  version: number;
   /** Resolves when the worker takes connections, rejects when it ends before. */
   started: Promise<void>;
   /** Resolves when its task has ended in order or it has been buried. */
@@ -66,9 +76,10 @@ export interface Ringleader {
   stop(): Promise<number>;
   /**
    * Goes on by a new, valid configuration, without dropping a connection. False, and nothing is changed, when keys would
-   * be looked for elsewhere and `acceptRemap` is not given; the log says what and why.
+   * be looked for elsewhere and `acceptRemap` is not given, or when an address cannot be listened on; the log says what and
+   * why. One at a time: the next is for when this one has resolved.
    */
-  reload(config: Config, acceptRemap: boolean): boolean;
+  reload(config: Config, acceptRemap: boolean): Promise<boolean>;
   /** Test hook: an uncaught error in that worker. */
   crashWorker(index: number): void;
   /** The workers' counters, added up. */
@@ -82,19 +93,10 @@ export async function startRingleader(options: { config: Config; log: Logger }):
   return supervisor;
 }
 
-/** The nodes of the pool that the one keyspace lies on. */
-function poolNodes(config: Config): TopologyNode[] {
-  const pool = config.pools.find(({ name }) => name === config.keyspaces[0]?.pool);
-  if (pool === undefined) throw new Error('the configuration has no keyspace with a pool');
-  return pool.nodes.map((node) => ({ ...node, pool: pool.name, limits: pool.limits }));
-}
-
-function clientRules({ auth, keyspaces }: Config): ClientRules {
-  return { auth, multiKeyWrites: keyspaces[0]?.multiKeyWrites ?? 'split' };
-}
+/** Before the first is planned. */
+const NO_TOPOLOGY: TopologySnapshot = { version: 0, nodes: [], services: [] };
 
 class Supervisor implements Ringleader {
-  endpoints: readonly Endpoint[] = [];
   readonly metrics: SharedArrayBuffer;
   readonly transport: 'epoll' | 'node';
   readonly workerCount: number;
@@ -102,17 +104,19 @@ class Supervisor implements Ringleader {
   private config: Config;
   private readonly log: Logger;
   private readonly relay: LogRelay;
-  private topology: TopologySnapshot;
+  private topology = NO_TOPOLOGY;
   private readonly health: NodeHealth;
   private limits: Limits;
   private readonly pool: Piscina;
+  private readonly bulk = new BulkPool();
+  private readonly doors: Doors;
+  private listeners: readonly ListenerSnapshot[] = [];
   private readonly descriptorMemory: SharedArrayBuffer;
   private readonly handoverMemory: SharedArrayBuffer;
   private readonly clientIds = clientIdMemory();
   private readonly wakes: number[] = [];
   private readonly descriptors: Descriptors;
   private readonly handover: Handover;
-  private listeners: Listener[] = [];
   private workers: (RunningWorker | null)[];
   /** Workers that died since the start. */
   private deaths = 0;
@@ -128,8 +132,8 @@ class Supervisor implements Ringleader {
     this.transport = choice.kind;
     this.workerCount = choice.workers;
     log.info({ transport: choice.kind, workers: this.workerCount, reason: choice.reason }, 'transport');
-    this.limits = this.boundedLimits(config);
-    this.topology = planTopology(poolNodes(config), 1);
+    this.limits = config.limits;
+    this.doors = new Doors(this.transport, this.workerCount);
     this.health = new NodeHealth(log, this.topology);
     this.metrics = metricsMemory(this.workerCount);
     this.descriptorMemory = createDescriptors(this.workerCount);
@@ -152,14 +156,8 @@ class Supervisor implements Ringleader {
 
   async start(): Promise<void> {
     try {
-      if (this.transport === 'epoll') {
-        for (const endpoint of this.config.listen) this.listeners.push(openListener(endpoint));
-        this.endpoints = this.listeners.map((listener) => listener.endpoint);
-      } else {
-        const endpoints: Endpoint[] = [];
-        for (const endpoint of this.config.listen) endpoints.push(await tryListener(endpoint));
-        this.endpoints = endpoints;
-      }
+      const doors = await this.doors.prepare(this.config.listen);
+      this.adopt(this.config, doors, await this.plan(this.config, doors));
       const starting = this.workers.map((_, index) => this.startWorker(index));
       await Promise.all(starting.map((worker) => worker.started));
     } catch (error) {
@@ -170,6 +168,10 @@ class Supervisor implements Ringleader {
     this.log.info({ listen: this.endpoints.map(formatEndpoint), nodes: this.topology.nodes.length }, 'listening');
   }
 
+  get endpoints(): readonly Endpoint[] {
+    return this.doors.endpoints;
+  }
+
   ready(): boolean {
     return this.state === 'running' && this.workers.some((worker) => worker !== null);
   }
@@ -178,7 +180,7 @@ class Supervisor implements Ringleader {
     this.tell(index, { kind: 'crash' });
   }
 
-  reload(config: Config, acceptRemap: boolean): boolean {
+  async reload(config: Config, acceptRemap: boolean): Promise<boolean> {
     if (this.state !== 'running') return false;
     const { remaps, restarts } = planReload(this.config, config);
     if (remaps.length > 0 && !acceptRemap) {
@@ -187,18 +189,63 @@ class Supervisor implements Ringleader {
       this.log.error({ remaps, advice }, 'reload-refused');
       return false;
     }
+    let doors: PreparedDoors;
+    try {
+      doors = await this.doors.prepare(config.listen);
+    } catch (error) {
+      this.log.error({ reason: error instanceof Error ? error.message : String(error) }, 'reload-failed');
+      return false;
+    }
+    const topology = await this.plan(config, doors);
+    if (!this.isRunning()) {
+      this.doors.abandon(doors);
+      return false;
+    }
     if (restarts.length > 0) this.log.warn({ restarts }, 'reload-needs-restart');
     if (remaps.length > 0) this.log.warn({ remaps }, 'reload-remaps');
-    this.config = config;
-    this.limits = this.boundedLimits(config);
-    this.topology = planTopology(poolNodes(config), this.topology.version + 1);
-    this.health.setTopology(this.topology);
+    this.adopt(config, doors, topology);
     this.log.level = config.log.level;
-    const { topology, limits } = this;
-    const message: ToWorker = { kind: 'configure', topology, limits, rules: clientRules(config) };
-    for (let index = 0; index < this.workerCount; index++) this.tell(index, message);
-    this.log.info({ topology: this.topology.version, nodes: this.topology.nodes.length }, 'reloaded');
+    const { limits, listeners } = this;
+    const rules: ClientRules = { auth: config.auth };
+    for (let index = 0; index < this.workerCount; index++) {
+      this.tell(index, { kind: 'configure', topology, limits, rules, listeners });
+    }
+    const listen = this.endpoints.map(formatEndpoint);
+    this.log.info({ topology: topology.version, nodes: topology.nodes.length, listen }, 'reloaded');
     return true;
+  }
+
+  /** The topology of `config`, which listens at these doors. */
+  private plan(config: Config, doors: PreparedDoors): Promise<TopologySnapshot> {
+    const services = config.services.map(({ name, listen, keyspaces }) => {
+      const endpoints = listen.map((endpoint) => doors.get(formatEndpoint(endpoint))?.endpoint);
+      const port = endpoints.flatMap((endpoint) => (endpoint?.kind === 'tcp' ? [endpoint.port] : []))[0] ?? 0;
+      return { name, port, keyspaces };
+    });
+    const before = this.topology === NO_TOPOLOGY ? null : this.topology;
+    return planTopology(before, config.pools, services, (nodes, rule) => this.bulk.placeKeys(nodes, rule));
+  }
+
+  /** Goes by these from now on; workers that run are still to be told. */
+  private adopt(config: Config, doors: PreparedDoors, topology: TopologySnapshot): void {
+    this.config = config;
+    this.topology = topology;
+    this.limits = this.boundedLimits(config);
+    this.health.setTopology(topology);
+    this.doors.adopt(doors, topology.version);
+    this.listeners = this.doors.snapshots(doors, (asked) => {
+      const service = config.services.find(({ listen }) => listen.some((own) => formatEndpoint(own) === asked));
+      return topology.services.findIndex((snapshot) => snapshot?.name === service?.name);
+    });
+  }
+
+  /** Closes the doors that no worker accepts from any more. */
+  private closeGoneDoors(): void {
+    this.doors.closeGone(Math.min(...this.workers.map((worker) => worker?.version ?? Number.POSITIVE_INFINITY)));
+  }
+
+  private isRunning(): boolean {
+    return this.state === 'running';
   }
 
   async stop(): Promise<number> {
@@ -207,7 +254,7 @@ class Supervisor implements Ringleader {
     const { drainTimeoutMs } = this.config;
     this.log.info({ drainTimeoutMs }, 'stopping');
     // Who connects while the others finish is refused, and need not wait for the end to learn it.
-    for (const listener of this.listeners) endListening(listener);
+    this.doors.end();
     const ended = this.workers.flatMap((worker) => (worker === null ? [] : [worker.ended]));
     for (let index = 0; index < this.workerCount; index++)
       this.tell(index, { kind: 'drain', deadlineMs: drainTimeoutMs });
@@ -224,7 +271,6 @@ class Supervisor implements Ringleader {
   }
 
   private processFacts(): ProcessFacts {
-    const tcp = this.endpoints.find((endpoint) => endpoint.kind === 'tcp');
     return {
       version: packageVersion(),
       id: process.pid,
@@ -232,7 +278,6 @@ class Supervisor implements Ringleader {
       startedAtMs: this.startedAtMs,
       workers: this.workerCount,
       transport: this.transport,
-      port: tcp?.port ?? 0,
     };
   }
 
@@ -240,7 +285,10 @@ class Supervisor implements Ringleader {
     const { limits } = config;
     const workerMemoryMax = Math.min(limits.workerMemoryMax, workerMemoryShare(this.workerCount));
     const descriptors = descriptorsMax();
-    const clientsMax = Math.min(limits.clientsMax, clientRoom(descriptors, this.workerCount, poolNodes(config).length));
+    const clientsMax = Math.min(
+      limits.clientsMax,
+      clientRoom(descriptors, this.workerCount, this.topology.nodes.length),
+    );
     if (clientsMax < limits.clientsMax) {
       const reason = 'each client takes a descriptor (ulimit -n), and nodes and workers need some';
       this.log.warn({ asked: limits.clientsMax, clientsMax, descriptors, reason }, 'clients-max-reduced');
@@ -256,10 +304,9 @@ class Supervisor implements Ringleader {
       transport: this.transport,
       topology: this.topology,
       limits: this.limits,
-      rules: clientRules(this.config),
+      rules: { auth: this.config.auth },
       process: this.processFacts(),
-      listenDescriptors: this.listeners.map((listener) => listener.descriptor),
-      listenEndpoints: this.transport === 'node' ? this.endpoints : [],
+      listeners: this.listeners,
       descriptors: this.descriptorMemory,
       handover: this.handoverMemory,
       wakeDescriptors: this.wakes,
@@ -277,6 +324,7 @@ class Supervisor implements Ringleader {
       born,
       onBorn,
       startedMs: performance.now(),
+      version: this.topology.version,
       started: Promise.resolve(),
       ended: Promise.resolve(),
     };
@@ -311,6 +359,10 @@ class Supervisor implements Ringleader {
         return;
       case 'started':
         greeted();
+        return;
+      case 'configured':
+        worker.version = message.version;
+        this.closeGoneDoors();
         return;
       case 'resolve':
         void this.resolve(worker, message.id, message.host, message.port);
@@ -352,6 +404,7 @@ class Supervisor implements Ringleader {
     worker.port.close();
     const { sessions, descriptors } = buryWorker(index, this.descriptors, this.handover);
     this.health.forget(index);
+    this.closeGoneDoors();
     this.deaths++;
     this.log.error({ worker: index, sessions, descriptors, deaths: this.deaths, err: error }, 'worker-died');
     if (this.state !== 'running') return;
@@ -366,14 +419,14 @@ class Supervisor implements Ringleader {
   }
 
   private async cleanUp(): Promise<void> {
-    await this.pool.destroy();
+    await Promise.all([this.pool.destroy(), this.bulk.destroy()]);
     for (let index = 0; index < this.workerCount; index++) {
       this.handover.leave(index);
       if (this.transport !== 'epoll') continue;
       this.handover.closeWaiting(index);
       this.descriptors.closeAll(index);
     }
-    for (const listener of this.listeners) closeListener(listener);
+    this.doors.close();
     for (const wake of this.wakes) system().close(wake);
     for (const worker of this.workers) worker?.port.close();
     this.relay.stop();

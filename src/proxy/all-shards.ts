@@ -4,19 +4,23 @@
  *   INFO        many who ask before anything was sent share one round; the proxy has a section of its own
  *   RANDOMKEY   every node is asked for its size too
  *   SCAN        goes to one node, with that node's cursor
+ *
+ * "All" are the nodes of the session's service. Where they hold keys that it does not see, KEYS and SCAN leave those out, and
+ * what would count, draw or delete them is refused.
  */
 import type { Channel } from '../backend/channel.js';
 import type { Pending, PendingPool } from '../backend/pending.js';
 import type { BackendPool } from '../backend/pool.js';
-import type { NodeSnapshot, TopologySnapshot } from '../messages.js';
 import type { CommandSpec } from '../resp/commands.js';
+import { errorReply } from '../resp/reply.js';
 import type { RequestReader } from '../resp/request.js';
 import type { Arena } from '../transport/arena.js';
 import { asksForOurs, InfoPolicy, ownInfo, type ProxyFacts } from './introspection.js';
 import type { Merge, MergePool } from './merge.js';
+import { OwnKeysPolicy } from './own-keys.js';
 import { DBSIZE, RandomKeyPolicy } from './random-key.js';
 import { type ResponsePolicy, responsePolicy } from './response-policy.js';
-import { Scan } from './scan.js';
+import type { Service } from './service.js';
 import type { Session } from './session.js';
 
 export interface AllShardsContext {
@@ -24,34 +28,35 @@ export interface AllShardsContext {
   reader: RequestReader;
   pendings: PendingPool;
   pool: BackendPool;
-  topology: TopologySnapshot;
   /** A number in [0, 1). */
   random: () => number;
   now: () => number;
-  facts: () => ProxyFacts;
+  facts: (service: Service) => ProxyFacts;
 }
+
+/** What is of all keys of a pool, also of those of other services. */
+const OF_ALL_KEYS: ReadonlyMap<string, string> = new Map([
+  ['dbsize', 'count'],
+  ['randomkey', 'draw'],
+  ['flushall', 'delete'],
+  ['flushdb', 'delete'],
+]);
 
 export class AllShards {
   private readonly context: AllShardsContext;
   private readonly merges: MergePool;
   private readonly randomKey: RandomKeyPolicy;
-  private nodes: readonly NodeSnapshot[];
-  private scan: Scan;
-  /** INFO requests whose merge may be shared, by protocol and arguments. */
+  /** INFO requests whose merge may be shared, by service, protocol and arguments. */
   private readonly shared = new Map<string, Merge>();
 
   constructor(context: AllShardsContext, merges: MergePool) {
     this.context = context;
     this.merges = merges;
     this.randomKey = new RandomKeyPolicy(context.random);
-    this.nodes = context.topology.nodes;
-    this.scan = new Scan(this.nodes);
   }
 
-  setTopology({ nodes }: TopologySnapshot): void {
-    this.nodes = nodes;
-    this.scan = new Scan(nodes);
-    // A round that begun under the old one asked the old nodes.
+  /** The topology changes: a round that was begun before asked the old nodes. */
+  forgetShared(): void {
     this.shared.clear();
   }
 
@@ -62,31 +67,53 @@ export class AllShards {
   }
 
   /** Carries out the command last read, whose frame is arena bytes [start, end). */
-  send(session: Session, spec: CommandSpec, start: number, end: number): void {
+  send(session: Session, service: Service, spec: CommandSpec, start: number, end: number): void {
+    const { shared } = service;
+    const effect = OF_ALL_KEYS.get(spec.name);
+    if (shared !== null && effect !== undefined) {
+      const why = `it would ${effect} keys of service ${shared.service} too, which shares pool ${shared.pool} with this one`;
+      session.reply(errorReply(`ERR ${spec.name.toUpperCase()} is refused: ${why}`));
+      return;
+    }
     switch (spec.name) {
       case 'info':
-        this.sendInfo(session, start, end);
+        this.sendInfo(session, service, start, end);
         return;
       case 'randomkey':
-        this.sendRandomKey(session, start, end);
+        this.sendRandomKey(session, service, start, end);
         return;
       case 'scan':
-        this.sendScan(session, start, end);
+        this.sendScan(session, service, start, end);
+        return;
+      case 'keys':
+        this.sendToAll(session, service, spec, this.keysPolicy(service, spec), start, end);
         return;
       default:
-        this.sendToAll(session, spec, start, end);
+        this.sendToAll(session, service, spec, responsePolicy(spec.responsePolicy, false), start, end);
     }
   }
 
-  private sendToAll(session: Session, spec: CommandSpec, start: number, end: number): void {
-    const merge = this.begin(session, responsePolicy(spec.responsePolicy, false), false, end - start);
-    // One success is enough for what ends a script, and it cannot wait for the script to end.
-    const isUrgent = spec.responsePolicy === 'one_succeeded';
-    this.sendParts(session, merge, spec.write, isUrgent, start, end);
+  private keysPolicy(service: Service, spec: CommandSpec): ResponsePolicy {
+    return service.hidesKeys ? new OwnKeysPolicy(service) : responsePolicy(spec.responsePolicy, false);
   }
 
-  private sendInfo(session: Session, start: number, end: number): void {
-    const { arena, reader, pendings, now, facts } = this.context;
+  private sendToAll(
+    session: Session,
+    service: Service,
+    spec: CommandSpec,
+    policy: ResponsePolicy,
+    start: number,
+    end: number,
+  ): void {
+    const merge = this.begin(session, policy, false, end - start);
+    // One success is enough for what ends a script, and it cannot wait for the script to end.
+    const isUrgent = spec.responsePolicy === 'one_succeeded';
+    this.sendParts(session, service, merge, spec.write, isUrgent, start, end);
+  }
+
+  private sendInfo(session: Session, service: Service, start: number, end: number): void {
+    const { arena, reader, pendings, now } = this.context;
+    const facts = () => this.context.facts(service);
     const sections: string[] = [];
     for (let index = 1; index < reader.argumentCount; index++) sections.push(this.argument(index));
     const ours = asksForOurs(sections);
@@ -94,7 +121,7 @@ export class AllShards {
       session.reply(ownInfo(facts(), session.protocol));
       return;
     }
-    const key = `${session.protocol} ${Buffer.from(arena.bytes.subarray(start, end)).toString('latin1')}`;
+    const key = `${service.number} ${session.protocol} ${Buffer.from(arena.bytes.subarray(start, end)).toString('latin1')}`;
     const open = this.shared.get(key);
     // Not for who awaits replies: the round may go out before what that session asked earlier.
     if (open?.isUnsent === true && session.isIdle) {
@@ -105,14 +132,14 @@ export class AllShards {
     }
     const merge = this.begin(session, new InfoPolicy(facts, ours === 'also'), true, end - start);
     this.shared.set(key, merge);
-    this.sendParts(session, merge, false, false, start, end);
+    this.sendParts(session, service, merge, false, false, start, end);
   }
 
-  private sendRandomKey(session: Session, start: number, end: number): void {
+  private sendRandomKey(session: Session, { nodes }: Service, start: number, end: number): void {
     const { arena, now } = this.context;
     const merge = this.begin(session, this.randomKey, false, end - start);
-    const parts = this.nodes.map(({ name }) => {
-      return { size: merge.addPart(name, now(), false), key: merge.addPart(name, now(), false) };
+    const parts = nodes.map(({ index, label }) => {
+      return { index, size: merge.addPart(label, now(), false), key: merge.addPart(label, now(), false) };
     });
     const block = arena.allocate(DBSIZE.length);
     if (block < 0) {
@@ -120,8 +147,8 @@ export class AllShards {
       return;
     }
     arena.bytes.set(DBSIZE, block);
-    for (const [node, { size, key }] of parts.entries()) {
-      const channel = this.channel(session, node);
+    for (const { index, size, key } of parts) {
+      const channel = this.channel(session, index);
       merge.sendPart(channel, size, block, block + DBSIZE.length);
       merge.sendPart(channel, key, start, end);
     }
@@ -130,16 +157,16 @@ export class AllShards {
   }
 
   /** `SCAN cursor …`: to the node of the cursor, with the node's own cursor in its place. */
-  private sendScan(session: Session, start: number, end: number): void {
+  private sendScan(session: Session, service: Service, start: number, end: number): void {
     const { arena, reader, now } = this.context;
-    const page = this.scan.page(this.argument(1));
+    const page = service.scan.page(this.argument(1));
     if (page instanceof Uint8Array) {
       session.reply(page);
       return;
     }
     const { node, cursor, policy } = page;
     const merge = this.begin(session, policy, false, end - start);
-    const part = merge.addPart((this.nodes[node] as NodeSnapshot).name, now(), false);
+    const part = merge.addPart(node.label, now(), false);
     const head = Buffer.from(`*${reader.argumentCount}\r\n$4\r\nSCAN\r\n$${cursor.length}\r\n${cursor}\r\n`);
     const restStart = (reader.argumentEnd[1] as number) + 2;
     const frameBytes = head.length + end - restStart;
@@ -150,7 +177,7 @@ export class AllShards {
     }
     arena.bytes.set(head, block);
     arena.bytes.copyWithin(block + head.length, restStart, end);
-    merge.sendPart(this.channel(session, node), part, block, block + frameBytes);
+    merge.sendPart(this.channel(session, node.index), part, block, block + frameBytes);
     arena.settle();
     arena.release(block, frameBytes);
   }
@@ -160,12 +187,20 @@ export class AllShards {
   }
 
   /** The same frame to every node. */
-  private sendParts(session: Session, merge: Merge, isWrite: boolean, isUrgent: boolean, start: number, end: number) {
+  private sendParts(
+    session: Session,
+    { nodes }: Service,
+    merge: Merge,
+    isWrite: boolean,
+    isUrgent: boolean,
+    start: number,
+    end: number,
+  ): void {
     const { pool, now } = this.context;
-    const parts = this.nodes.map((node) => merge.addPart(node.name, now(), isWrite));
-    for (const [index, node] of this.nodes.entries()) {
-      const channel = isUrgent ? pool.urgent(node) : this.channel(session, index);
-      merge.sendPart(channel, parts[index] as Pending, start, end);
+    const parts = nodes.map((node) => merge.addPart(node.label, now(), isWrite));
+    for (const [place, node] of nodes.entries()) {
+      const channel = isUrgent ? pool.urgent(node) : this.channel(session, node.index);
+      merge.sendPart(channel, parts[place] as Pending, start, end);
     }
   }
 

@@ -2,7 +2,7 @@
  * One data plane: everything of a worker but its thread. Built on any transport, so that tests and the replay benchmark
  * run the very same deciders without a socket.
  */
-import type { ChannelContext } from '../backend/channel.js';
+import type { Channel, ChannelContext } from '../backend/channel.js';
 import { PendingPool } from '../backend/pending.js';
 import { BackendPool } from '../backend/pool.js';
 import type { ClientRules } from '../base/client-rules.js';
@@ -17,6 +17,7 @@ import { Authentication } from './authentication.js';
 import { Dispatcher } from './dispatch.js';
 import type { ProxyFacts } from './introspection.js';
 import { Listener } from './listener.js';
+import type { Service } from './service.js';
 
 export interface DataPlaneContext {
   transport: Transport;
@@ -61,13 +62,12 @@ export class DataPlane {
       pendings,
       pool: this.pool,
       topology,
-      rules,
       authentication,
       counts,
       log,
       random,
       now: () => transport.now,
-      facts: () => this.facts(context),
+      facts: (service) => this.facts(context, service),
     });
     this.listener = new Listener({
       transport,
@@ -78,6 +78,7 @@ export class DataPlane {
       authentication,
       dispatch: (session, start, end) => this.dispatcher.dispatch(session, start, end),
       nextClientId: context.nextClientId,
+      isOpen: (service) => this.dispatcher.hasService(service),
       log,
     });
     transport.onTurnEnd = () => {
@@ -93,32 +94,36 @@ export class DataPlane {
   }
 
   /**
-   * From the next command on these nodes, slots, limits and rules hold. Connections stay, and so does what is in flight; a
-   * new password is for new clients to give.
+   * From the next command on these nodes, services, limits and rules hold. Connections stay, but for those of a service that
+   * is gone, and so does what is in flight; a new password is for new clients to give.
    */
   configure(topology: TopologySnapshot, limits: Limits, rules: ClientRules): void {
     Object.assign(this.limits, limits);
     this.reader.configure(limits);
     this.pool.update(topology);
     this.authentication.configure(rules.auth);
-    this.dispatcher.configure(topology, rules);
+    this.dispatcher.configure(topology);
+    this.listener.onServicesChanged();
   }
 
-  private facts({ transport, process, totals }: DataPlaneContext): ProxyFacts {
+  private facts({ transport, process, totals }: DataPlaneContext, { nodes, port }: Service): ProxyFacts {
     return {
       process,
+      port,
       uptimeSeconds: Math.floor((Date.now() - process.startedAtMs) / 1000),
       connectedClients: transport.totalSessions(),
       clientsMax: this.limits.clientsMax,
       topologyVersion: this.dispatcher.topologyVersion,
       counts: totals(),
-      nodes: this.pool.resp2.map((channel) => ({
-        name: channel.node.name,
-        address: formatEndpoint(channel.node.address),
-        state: channel.isReady ? 'up' : channel.state === 'connecting' ? 'connecting' : 'down',
-        version: channel.version,
-        queued: channel.queued,
-      })),
+      nodes: nodes
+        .map(({ index }) => this.pool.resp2[index] as Channel)
+        .map((channel) => ({
+          name: channel.node.label,
+          address: formatEndpoint(channel.node.address),
+          state: channel.isReady ? 'up' : channel.state === 'connecting' ? 'connecting' : 'down',
+          version: channel.version,
+          queued: channel.queued,
+        })),
     };
   }
 

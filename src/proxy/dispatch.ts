@@ -10,7 +10,6 @@
 import type { Channel } from '../backend/channel.js';
 import type { PendingPool } from '../backend/pending.js';
 import type { BackendPool } from '../backend/pool.js';
-import type { ClientRules } from '../base/client-rules.js';
 import { errorBytes, showBytes } from '../base/errors.js';
 import type { LogLevel } from '../base/log-event.js';
 import type { Counts } from '../base/metrics.js';
@@ -29,12 +28,12 @@ import {
 } from '../resp/commands.js';
 import { errorReply } from '../resp/reply.js';
 import type { RequestReader } from '../resp/request.js';
-import { slotOf } from '../routing/slot.js';
 import { AllShards, type AllShardsContext } from './all-shards.js';
 import { type Authentication, REPLY_NOAUTH } from './authentication.js';
 import { answerLocally, type LocalContext } from './local.js';
 import { MergePool } from './merge.js';
 import { responsePolicy } from './response-policy.js';
+import { Service } from './service.js';
 import { type Session, SessionError } from './session.js';
 import { Splitter } from './split.js';
 
@@ -42,7 +41,7 @@ import { Splitter } from './split.js';
 const TABLE_VERSION = '7.0.15';
 
 export interface DispatchContext extends AllShardsContext {
-  rules: ClientRules;
+  topology: TopologySnapshot;
   authentication: Authentication;
   counts: Counts;
   log: (level: LogLevel, event: string, fields: Record<string, string>) => void;
@@ -55,8 +54,8 @@ export class Dispatcher {
   private readonly pendings: PendingPool;
   private readonly pool: BackendPool;
   private topology: TopologySnapshot;
-  private slotOwners: Uint16Array;
-  private splitsWrites: boolean;
+  /** By the number that sessions carry. */
+  private services: readonly (Service | null)[];
   private splitter: Splitter;
   private readonly allShards: AllShards;
   private readonly merges: MergePool;
@@ -71,15 +70,14 @@ export class Dispatcher {
     this.pendings = context.pendings;
     this.pool = context.pool;
     this.topology = context.topology;
-    this.slotOwners = context.topology.slotOwners;
-    this.splitsWrites = context.rules.multiKeyWrites === 'split';
+    this.services = openServices(context.topology);
     this.merges = new MergePool(context.arena, context.pendings);
     this.splitter = new Splitter(context.arena, context.reader, context.topology.nodes.length);
     this.allShards = new AllShards(context, this.merges);
     this.localContext = {
       reader: context.reader,
       bytes: context.arena.bytes,
-      version: () => context.pool.version() || TABLE_VERSION,
+      version: (session) => context.pool.version(this.serviceOf(session).nodes) || TABLE_VERSION,
       nowMs: context.now,
       authentication: context.authentication,
       onAuthFailure: (session) => this.onAuthFailure(session),
@@ -130,8 +128,10 @@ export class Dispatcher {
     }
     if (spec.firstKey > 0 && spec.route === 'one') {
       const key = spec.firstKey;
-      const slot = slotOf(bytes, argumentStart[key] as number, argumentEnd[key] as number);
-      this.forward(session, this.slotOwners[slot] as number, spec.write, start, end);
+      const service = this.services[session.service] as Service;
+      const node = service.nodeOf(bytes, argumentStart[key] as number, argumentEnd[key] as number);
+      if (node >= 0) this.forward(session, node, spec.write, start, end);
+      else session.reply(this.noKeyspace(service, key));
       return true;
     }
     switch (spec.route) {
@@ -143,7 +143,7 @@ export class Dispatcher {
         return true;
       case 'all':
       case 'scan':
-        this.allShards.send(session, spec, start, end);
+        this.allShards.send(session, this.serviceOf(session), spec, start, end);
         return true;
       case 'any':
         this.forward(session, this.anyNode(session), spec.write, start, end);
@@ -157,12 +157,15 @@ export class Dispatcher {
   }
 
   /** Commands read from now on go by this; those in flight finish under the topology they started with. */
-  configure(topology: TopologySnapshot, rules: ClientRules): void {
+  configure(topology: TopologySnapshot): void {
     this.topology = topology;
-    this.slotOwners = topology.slotOwners;
-    this.splitsWrites = rules.multiKeyWrites === 'split';
+    this.services = openServices(topology);
     this.splitter = new Splitter(this.context.arena, this.reader, topology.nodes.length);
-    this.allShards.setTopology(topology);
+    this.allShards.forgetShared();
+  }
+
+  hasService(number: number): boolean {
+    return this.services[number] instanceof Service;
   }
 
   /** The version of the topology that commands read now go by. */
@@ -192,11 +195,17 @@ export class Dispatcher {
     return (session.protocol === 3 ? this.pool.resp3 : this.pool.resp2)[node] as Channel;
   }
 
-  /** All keys must lie on one shard. A command without keys (EVAL … 0) goes to the owner of slot 0. */
+  private serviceOf(session: Session): Service {
+    return this.services[session.service] as Service;
+  }
+
+  /** All keys must lie on one shard. A command without keys (EVAL … 0) goes to the owner of the empty key. */
   private sendToOne(session: Session, spec: CommandSpec, start: number, end: number): void {
-    const count = this.locateKeys(spec);
+    const service = this.serviceOf(session);
+    const count = this.locateKeys(service, spec);
+    if (this.refusesStray(session, service, count)) return;
     // Arguments that make no sense: the node has the right words for it, and changes nothing.
-    const owner = count <= 0 ? (this.slotOwners[0] as number) : (this.keyOwners[0] as number);
+    const owner = count <= 0 ? service.homeNode : (this.keyOwners[0] as number);
     for (let index = 1; index < count; index++) {
       if (this.keyOwners[index] === owner) continue;
       session.reply(this.crossSlot(0, index));
@@ -206,15 +215,17 @@ export class Dispatcher {
   }
 
   private sendSplit(session: Session, spec: CommandSpec, start: number, end: number): void {
-    const count = this.locateKeys(spec);
-    const owner = count <= 0 ? (this.slotOwners[0] as number) : (this.keyOwners[0] as number);
+    const service = this.serviceOf(session);
+    const count = this.locateKeys(service, spec);
+    if (this.refusesStray(session, service, count)) return;
+    const owner = count <= 0 ? service.homeNode : (this.keyOwners[0] as number);
     let other = 1;
     while (other < count && this.keyOwners[other] === owner) other++;
     if (other >= count) {
       this.forward(session, owner, spec.write, start, end);
       return;
     }
-    if (spec.write && !this.splitsWrites) {
+    if (spec.write && !this.splitsWrite(service, count)) {
       session.reply(this.crossSlot(0, other));
       return;
     }
@@ -260,28 +271,56 @@ export class Dispatcher {
     return true;
   }
 
-  /** Fills `keys` and `keyOwners`; returns how many keys there are, or -1 when the arguments are malformed. */
-  private locateKeys(spec: CommandSpec): number {
+  /**
+   * Fills `keys` and `keyOwners` (-1 for a key that no keyspace has); returns how many keys there are, or -1 when the
+   * arguments are malformed.
+   */
+  private locateKeys(service: Service, spec: CommandSpec): number {
     const { bytes, reader, keys } = this;
     const { argumentStart, argumentEnd } = reader;
     const count = findKeys(spec, bytes, argumentStart, argumentEnd, reader.argumentCount, keys);
     if (count > this.keyOwners.length) this.keyOwners = new Int32Array(count * 2);
     for (let index = 0; index < count; index++) {
       const argument = keys.positions[index] as number;
-      const slot = slotOf(bytes, argumentStart[argument] as number, argumentEnd[argument] as number);
-      this.keyOwners[index] = this.slotOwners[slot] as number;
+      this.keyOwners[index] = service.nodeOf(bytes, argumentStart[argument] as number, argumentEnd[argument] as number);
     }
     return count;
   }
 
+  /** Answers a command of which one of the `count` keys belongs to no keyspace. */
+  private refusesStray(session: Session, service: Service, count: number): boolean {
+    for (let index = 0; index < count; index++) {
+      if ((this.keyOwners[index] as number) >= 0) continue;
+      session.reply(this.noKeyspace(service, this.keys.positions[index] as number));
+      return true;
+    }
+    return false;
+  }
+
+  /** Whether the keyspaces of all `count` keys let a write be split. */
+  private splitsWrite(service: Service, count: number): boolean {
+    const { argumentStart, argumentEnd } = this.reader;
+    for (let index = 0; index < count; index++) {
+      const argument = this.keys.positions[index] as number;
+      const [start, end] = [argumentStart[argument] as number, argumentEnd[argument] as number];
+      if (!service.splitsWriteOf(this.bytes, start, end)) return false;
+    }
+    return true;
+  }
+
   private anyNode(session: Session): number {
     const channels = session.protocol === 3 ? this.pool.resp3 : this.pool.resp2;
-    const ready = channels.findIndex((channel) => channel.isReady);
-    if (ready >= 0) return ready;
-    return Math.max(
-      0,
-      channels.findIndex((channel) => channel.state !== 'down'),
-    );
+    const { nodes, homeNode } = this.serviceOf(session);
+    const node =
+      nodes.find(({ index }) => channels[index]?.isReady) ??
+      nodes.find(({ index }) => channels[index]?.state !== 'down');
+    return node?.index ?? homeNode;
+  }
+
+  private noKeyspace(service: Service, argument: number): Uint8Array {
+    const { argumentStart, argumentEnd } = this.reader;
+    const key = showBytes(this.bytes, argumentStart[argument] as number, argumentEnd[argument] as number);
+    return errorReply(`ERR no keyspace has the key ${key}; there are keyspaces for the prefixes ${service.prefixes}`);
   }
 
   private crossSlot(first: number, second: number): Uint8Array {
@@ -296,6 +335,10 @@ export class Dispatcher {
   }
 
   private nodeName(node: number): string {
-    return this.topology.nodes[node]?.name ?? String(node);
+    return this.topology.nodes[node]?.label ?? String(node);
   }
+}
+
+function openServices(topology: TopologySnapshot): readonly (Service | null)[] {
+  return topology.services.map((service, number) => service && new Service(service, number, topology));
 }

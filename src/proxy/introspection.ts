@@ -28,6 +28,8 @@ export interface NodeFacts {
 /** What the proxy knows of itself. */
 export interface ProxyFacts {
   process: ProcessFacts;
+  /** The first TCP port that the session's service listens on, or 0. */
+  port: number;
   uptimeSeconds: number;
   connectedClients: number;
   clientsMax: number;
@@ -102,12 +104,12 @@ function infoText(bytes: Uint8Array, { start, bytes: length }: Part): string {
   return bytes[start] === TYPE.verbatim ? body.slice(4) : body;
 }
 
-function ownFields({ process, connectedClients, clientsMax, counts }: ProxyFacts): OwnFields {
+function ownFields({ process, port, connectedClients, clientsMax, counts }: ProxyFacts): OwnFields {
   return {
     redis_mode: 'standalone',
     process_id: process.id,
     run_id: process.runId,
-    tcp_port: process.port,
+    tcp_port: port,
     connected_clients: connectedClients,
     maxclients: clientsMax,
     total_connections_received: counts.sessionsAccepted,

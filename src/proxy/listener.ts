@@ -9,6 +9,8 @@ import { Session, type SessionContext, SessionError } from './session.js';
 export interface ListenerContext extends Omit<SessionContext, 'onSessionClosed'> {
   /** A number no other client of this process ever had. */
   nextClientId: () => number;
+  /** Whether there is a service of that number. */
+  isOpen: (service: number) => boolean;
   log: (level: LogLevel, event: string, fields: Record<string, string | number | boolean | null>) => void;
 }
 
@@ -36,8 +38,13 @@ export class Listener implements Acceptor {
     return this.sessions.size;
   }
 
-  onConnection(connection: Connection): ConnectionOwner {
+  onConnection(connection: Connection, door: number): ConnectionOwner {
     const { context } = this;
+    if (context.isOpen(door) === false) {
+      // It waited to be accepted, or to be handed over, when its service went.
+      connection.destroy(null);
+      return REFUSED;
+    }
     if (context.transport.totalSessions() > context.limits.clientsMax) {
       context.counts.sessionsRefused++;
       connection.output.appendBytes(TOO_MANY_CLIENTS);
@@ -46,7 +53,7 @@ export class Listener implements Acceptor {
     }
     context.counts.sessionsAccepted++;
     context.counts.sessionsOpen++;
-    const session = new Session(this.sessionContext, connection, context.nextClientId());
+    const session = new Session(this.sessionContext, connection, door, context.nextClientId());
     this.sessions.add(session);
     return session;
   }
@@ -73,6 +80,14 @@ export class Listener implements Acceptor {
       if (this.sessions.size > 0) log('warn', 'drain-cut-off', { sessions: this.sessions.size });
       for (const session of [...this.sessions]) session.cutOff(new SessionError('the proxy is stopping'));
     });
+  }
+
+  /** Services may have gone: their sessions are cut off. */
+  onServicesChanged(): void {
+    for (const session of [...this.sessions]) {
+      if (!this.context.isOpen(session.service))
+        session.cutOff(new SessionError('its service is no longer configured'));
+    }
   }
 
   /** Called at the end of each turn: closes the largest session when buffers hold more than they may. */

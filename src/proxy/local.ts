@@ -17,8 +17,8 @@ import type { Session } from './session.js';
 export interface LocalContext {
   reader: RequestReader;
   bytes: Uint8Array;
-  /** The version that HELLO shows: the nodes'. */
-  version: () => string;
+  /** The version that HELLO shows: that of the session's nodes. */
+  version: (session: Session) => string;
   nowMs: () => number;
   authentication: Authentication;
   /** Told of a wrong password. */
@@ -141,7 +141,7 @@ function hello(session: Session, words: Words, context: LocalContext): Uint8Arra
   if (name !== null) session.name = name;
   const fields: [string, string | number | string[]][] = [
     ['server', 'redis'],
-    ['version', context.version()],
+    ['version', context.version(session)],
     ['proto', protocol],
     ['id', session.id],
     ['mode', 'standalone'],

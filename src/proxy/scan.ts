@@ -19,6 +19,7 @@ import type { NodeSnapshot } from '../messages.js';
 import { skipValue, TYPE } from '../resp/frame.js';
 import { arrayHeader, bulkReply, errorReply, parseInteger } from '../resp/reply.js';
 import type { Output } from '../transport/output.js';
+import { appendOwnKeys, countOwnKeys, type KeyTest } from './own-keys.js';
 import { type Part, type Parts, type ResponsePolicy, unexpectedReply } from './response-policy.js';
 
 const TAGS = 4096n;
@@ -30,25 +31,27 @@ const STALE_CURSOR = errorReply(
 
 /** One page to be asked for. */
 export interface Page {
-  /** Index of the node in the topology, and the cursor to ask it with. */
-  node: number;
+  /** The node, and the cursor to ask it with. */
+  node: NodeSnapshot;
   cursor: string;
   /** Makes the client's reply of the node's. */
   policy: ResponsePolicy;
 }
 
-/** The walk over the nodes of one topology. */
+/** The walk over the nodes of one service. */
 export class Scan {
-  /** Indices of the nodes, in the order of the walk. */
-  private readonly order: readonly number[];
+  /** The nodes, in the order of the walk. */
+  private readonly order: readonly NodeSnapshot[];
   private readonly policies: readonly ResponsePolicy[];
   private readonly tag: bigint;
 
-  constructor(nodes: readonly NodeSnapshot[]) {
-    const names = nodes.map((node) => `${node.pool}/${node.name}`);
-    this.order = nodes.map((_, index) => index).sort((a, b) => ((names[a] as string) < (names[b] as string) ? -1 : 1));
-    this.policies = this.order.map((_, place) => new PagePolicy(this, place));
-    const digest = createHash('sha256').update(JSON.stringify([...names].sort()));
+  /** `isOwn` says whether a key is to be shown that the node of that index has; null where all are. */
+  constructor(nodes: readonly NodeSnapshot[], isOwn: KeyTest | null) {
+    const named = nodes.map((node) => ({ node, name: `${node.pool}/${node.name}` }));
+    named.sort((one, other) => (one.name < other.name ? -1 : 1));
+    this.order = named.map(({ node }) => node);
+    this.policies = this.order.map(({ index }, place) => new PagePolicy(this, place, index, isOwn));
+    const digest = createHash('sha256').update(JSON.stringify(named.map(({ name }) => name)));
     // Never 0, so that only the first cursor and the last are 0.
     this.tag = 1n + (BigInt(digest.digest().readUInt32BE()) % (TAGS - 1n));
   }
@@ -76,7 +79,7 @@ export class Scan {
   }
 
   private pageAt(place: number, cursor: bigint): Page {
-    const node = this.order[place] as number;
+    const node = this.order[place] as NodeSnapshot;
     return { node, cursor: String(cursor), policy: this.policies[place] as ResponsePolicy };
   }
 }
@@ -86,10 +89,14 @@ class PagePolicy implements ResponsePolicy {
   readonly needsOne = false;
   private readonly scan: Scan;
   private readonly place: number;
+  private readonly node: number;
+  private readonly isOwn: KeyTest | null;
 
-  constructor(scan: Scan, place: number) {
+  constructor(scan: Scan, place: number, node: number, isOwn: KeyTest | null) {
     this.scan = scan;
     this.place = place;
+    this.node = node;
+    this.isOwn = isOwn;
   }
 
   fits(bytes: Uint8Array, { start }: Part): boolean {
@@ -116,7 +123,12 @@ class PagePolicy implements ResponsePolicy {
     }
     output.appendBytes(arrayHeader(2));
     output.appendBytes(bulkReply(String(next)));
-    output.appendNow(cursorEnd, part.start + part.bytes);
+    if (this.isOwn === null) {
+      output.appendNow(cursorEnd, part.start + part.bytes);
+      return;
+    }
+    output.appendBytes(arrayHeader(countOwnKeys(bytes, cursorEnd, this.node, this.isOwn)));
+    appendOwnKeys(bytes, cursorEnd, this.node, this.isOwn, output);
   }
 }
 

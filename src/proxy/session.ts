@@ -55,6 +55,8 @@ const UNAUTHENTICATED_OUTPUT_BYTES_MAX = 16 * 1024;
 export class Session implements ConnectionOwner, ReplyOwner {
   readonly id: number;
   readonly connection: Connection;
+  /** The number of the service that it came in for. */
+  readonly service: number;
   /** The protocol the client speaks, set by HELLO. */
   protocol: 2 | 3 = 2;
   name = '';
@@ -89,10 +91,11 @@ export class Session implements ConnectionOwner, ReplyOwner {
   /** What still comes for it is dropped. */
   private isCutOff = false;
 
-  constructor(context: SessionContext, connection: Connection, id: number) {
+  constructor(context: SessionContext, connection: Connection, service: number, id: number) {
     this.context = context;
     this.limits = context.limits;
     this.connection = connection;
+    this.service = service;
     this.id = id;
     this.createdMs = context.transport.now;
     this.lastBytesMs = context.transport.now;

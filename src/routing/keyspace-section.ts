@@ -141,8 +141,20 @@ export function checkWeights(
 }
 
 /** The rules hold nothing but words, in one order: equal rules are equal texts. */
-export function isSamePlacement(one: KeyspaceConfig, other: KeyspaceConfig): boolean {
+export function isSamePlacement(
+  one: Pick<KeyspaceConfig, 'placement'>,
+  other: Pick<KeyspaceConfig, 'placement'>,
+): boolean {
   return JSON.stringify(one.placement) === JSON.stringify(other.placement);
+}
+
+/** The keyspace that the key `prefix` belongs to: the one with the longest prefix of it. Null where there is none. */
+export function narrowestKeyspace<K extends { prefix: string }>(keyspaces: readonly K[], prefix: string): K | null {
+  let found: K | null = null;
+  for (const keyspace of keyspaces) {
+    if (prefix.startsWith(keyspace.prefix) && keyspace.prefix.length >= (found?.prefix.length ?? 0)) found = keyspace;
+  }
+  return found;
 }
 
 function parsePrefix(prefix: string): string | Fault {

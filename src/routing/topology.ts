@@ -1,23 +1,136 @@
-/** Makes the immutable snapshot that all workers route by. A command's node is `slotOwners[slotOf(key)]`: one load. */
-import type { NodeSnapshot, TopologySnapshot } from '../messages.js';
-import { planRing } from './ring.js';
-import { SLOT_COUNT } from './slot.js';
+/**
+ * Makes the immutable snapshot that all workers route by: the nodes of all pools in one list, and for each keyspace which of
+ * them has a key.
+ */
+import type { NodeLimits } from '../base/limits.js';
+import type { PlacementRule } from '../base/placement.js';
+import type {
+  KeyspaceSnapshot,
+  NodeSnapshot,
+  PlacementSnapshot,
+  ServiceSnapshot,
+  TopologySnapshot,
+} from '../messages.js';
+import { isSamePlacement, type KeyspaceConfig, narrowestKeyspace } from './keyspace-section.js';
+import type { RingNode } from './ring.js';
 
-/** A node as the configuration names it. */
-export interface TopologyNode extends Omit<NodeSnapshot, 'index'> {
-  /** Its share of the slots, in relation to the others'; above 0. */
-  weight: number;
+/** A pool as the configuration names it. */
+export interface TopologyPool {
+  name: string;
+  nodes: readonly Omit<NodeSnapshot, 'index' | 'pool' | 'label' | 'limits'>[];
+  limits: NodeLimits;
+}
+
+export interface TopologyService {
+  name: string;
+  /** The first TCP port that it listens on, or 0. */
+  port: number;
+  keyspaces: readonly KeyspaceConfig[];
+}
+
+/** Places keys on nodes, as `planPlacement`; maybe elsewhere, since 1,000 nodes take a third of a second. */
+export type Placer = (
+  nodes: readonly RingNode[],
+  rule: PlacementRule,
+) => PlacementSnapshot | Promise<PlacementSnapshot>;
+
+/**
+ * The topology that follows `before` (null: the first). Nodes are in the order given, and only those of pools that a keyspace
+ * lies on. A service keeps its number; what is placed by the same rule on the same nodes is not planned again. Rejects with a
+ * RangeError for what keys cannot be placed on (`planPlacement`).
+ */
+export async function planTopology(
+  before: TopologySnapshot | null,
+  pools: readonly TopologyPool[],
+  services: readonly TopologyService[],
+  place: Placer,
+): Promise<TopologySnapshot> {
+  const used = new Set(services.flatMap(({ keyspaces }) => keyspaces.map(({ pool }) => pool)));
+  const nodes = listNodes(pools.filter(({ name }) => used.has(name)));
+  const planned: (ServiceSnapshot | null)[] = (before?.services ?? []).map(() => null);
+  const known: KeyspaceSnapshot[] =
+    before === null ? [] : before.services.flatMap((service) => service?.keyspaces ?? []).filter(isAsIn(before, nodes));
+  for (const service of services) {
+    const keyspaces: KeyspaceSnapshot[] = [];
+    for (const { prefix, pool, placement: rule, multiKeyWrites } of service.keyspaces) {
+      const same = known.find(
+        (other) => other.pool === pool && isSamePlacement({ placement: other.rule }, { placement: rule }),
+      );
+      const placement = same?.placement ?? (await placeKeys(nodes, pool, rule, place));
+      const keyspace = Object.freeze({ prefix, pool, rule, placement, splitsWrites: multiKeyWrites === 'split' });
+      keyspaces.push(keyspace);
+      known.push(keyspace);
+    }
+    const shared = sharedPool(service, services);
+    const { name, port } = service;
+    planned[numberOf(name, before, planned)] = Object.freeze({
+      name,
+      port,
+      keyspaces: Object.freeze(keyspaces),
+      shared,
+    });
+  }
+  return Object.freeze({ version: (before?.version ?? 0) + 1, nodes, services: Object.freeze(planned) });
+}
+
+function listNodes(pools: readonly TopologyPool[]): readonly NodeSnapshot[] {
+  const counts = new Map<string, number>();
+  for (const { name } of pools.flatMap(({ nodes }) => nodes)) counts.set(name, (counts.get(name) ?? 0) + 1);
+  const all = pools.flatMap(({ name: pool, nodes, limits }) => nodes.map((node) => ({ ...node, pool, limits })));
+  return Object.freeze(
+    all.map((node, index) => {
+      const label = counts.get(node.name) === 1 ? node.name : `${node.pool}/${node.name}`;
+      return Object.freeze({ ...node, index, label });
+    }),
+  );
+}
+
+/** Whether a keyspace of `before` lies on the same nodes, with the same indices, among `nodes`. */
+function isAsIn(before: TopologySnapshot, nodes: readonly NodeSnapshot[]): (keyspace: KeyspaceSnapshot) => boolean {
+  const describe = (all: readonly NodeSnapshot[], pool: string) =>
+    JSON.stringify(all.flatMap((node) => (node.pool === pool ? [[node.index, node.name, node.weight]] : [])));
+  const pools = new Set(nodes.map(({ pool }) => pool));
+  const same = new Set([...pools].filter((pool) => describe(before.nodes, pool) === describe(nodes, pool)));
+  return ({ pool }) => same.has(pool);
+}
+
+async function placeKeys(
+  nodes: readonly NodeSnapshot[],
+  pool: string,
+  rule: PlacementRule,
+  place: Placer,
+): Promise<PlacementSnapshot> {
+  const own = nodes.filter((node) => node.pool === pool);
+  const ringNodes = own.map(({ name, weight }) => ({ name, weight }));
+  const placement = await place(ringNodes, rule);
+  const first = own[0]?.index ?? 0;
+  const { owners } = placement;
+  if (first > 0) for (let at = 0; at < owners.length; at++) owners[at] = (owners[at] as number) + first;
+  return placement;
+}
+
+/** The number that the service had, else the first that is free. */
+function numberOf(name: string, before: TopologySnapshot | null, planned: readonly (ServiceSnapshot | null)[]): number {
+  const names = before?.services.map((service) => service?.name) ?? [];
+  const known = names.indexOf(name);
+  if (known >= 0) return known;
+  const free = planned.findIndex((service, number) => service === null && names[number] === undefined);
+  return free >= 0 ? free : planned.length;
 }
 
 /**
- * The topology of the nodes of one pool, in the order given; slot owners lie in shared memory. `version` must be greater
- * than any before. Throws a RangeError for what no ring can be made of (`planRing`).
+ * A pool of `service` that has keys which only another service sees. Between them the prefixes of both part all keys, so that
+ * what holds for the keys of a prefix, but for those of longer ones, holds for each of these keys.
  */
-export function planTopology(nodes: readonly TopologyNode[], version: number): TopologySnapshot {
-  const memory = new SharedArrayBuffer(SLOT_COUNT * Uint16Array.BYTES_PER_ELEMENT);
-  return Object.freeze({
-    version,
-    nodes: Object.freeze(nodes.map(({ weight: _, ...node }, index) => Object.freeze({ ...node, index }))),
-    slotOwners: planRing(nodes, new Uint16Array(memory)),
-  });
+function sharedPool(service: TopologyService, services: readonly TopologyService[]): ServiceSnapshot['shared'] {
+  const pools = new Set(service.keyspaces.map(({ pool }) => pool));
+  for (const other of services) {
+    for (const { prefix } of [...service.keyspaces, ...other.keyspaces]) {
+      const pool = narrowestKeyspace(other.keyspaces, prefix)?.pool;
+      if (pool === undefined || !pools.has(pool)) continue;
+      const isSeen = narrowestKeyspace(service.keyspaces, prefix)?.pool === pool;
+      if (!isSeen) return Object.freeze({ pool, service: other.name });
+    }
+  }
+  return null;
 }

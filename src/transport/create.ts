@@ -5,9 +5,8 @@ import { NodeTransport } from './node.js';
 import type { Transport } from './transport.js';
 
 export function createTransport(start: WorkerStart): Transport {
-  const { index: worker, handover } = start;
-  if (start.transport === 'node')
-    return new NodeTransport({ worker, listenEndpoints: start.listenEndpoints, handover });
-  const { listenDescriptors, descriptors, wakeDescriptors } = start;
-  return new EpollTransport({ worker, listenDescriptors, descriptors, handover, wakeDescriptors });
+  const { index: worker, listeners, handover } = start;
+  if (start.transport === 'node') return new NodeTransport({ worker, listeners, handover });
+  const { descriptors, wakeDescriptors } = start;
+  return new EpollTransport({ worker, listeners, descriptors, handover, wakeDescriptors });
 }

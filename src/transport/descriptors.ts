@@ -8,7 +8,8 @@
  *   owners[descriptor] = 0                        nobody's here (Node's own, or closed)
  *                      | worker + 1               the worker's
  *                      | worker + 1 | SESSION     the worker's, a client's connection
- *                      | worker + 1 | HANDOVER    a client's connection on its way to the worker (see handover.ts)
+ *                      | worker + 1 | HANDOVER | door << DOOR_SHIFT
+ *                                                 a client's connection on its way to the worker (see handover.ts)
  */
 import { system, unmapArena } from './system.js';
 
@@ -16,9 +17,14 @@ import { system, unmapArena } from './system.js';
 const DESCRIPTORS_MAX = 1 << 20;
 export const WORKERS_MAX = 1 << 8;
 
+/** Doors (transport.ts) are numbered below this. */
+export const DOORS_MAX = 1 << 12;
+
 const WORKER_BITS = 0xffff;
 const SESSION = 1 << 16;
 const HANDOVER = 1 << 17;
+const DOOR_SHIFT = 18;
+const RECEIVER_BITS = WORKER_BITS | HANDOVER;
 
 const HEADER_WORDS = 2;
 const WORKER_COUNT = 0;
@@ -57,9 +63,9 @@ export class Descriptors {
     return this.set(descriptor, (worker + 1) | SESSION);
   }
 
-  /** Notes a client's connection as being on its way to `worker`. False when the table does not reach so far. */
-  noteHandover(descriptor: number, worker: number): boolean {
-    return this.set(descriptor, (worker + 1) | HANDOVER);
+  /** Notes a client's connection by `door` as being on its way to `worker`. False when the table does not reach so far. */
+  noteHandover(descriptor: number, worker: number, door: number): boolean {
+    return this.set(descriptor, (worker + 1) | HANDOVER | (door << DOOR_SHIFT));
   }
 
   /** To be called right before the descriptor is closed. */
@@ -68,18 +74,20 @@ export class Descriptors {
   }
 
   /**
-   * Takes a connection that is on its way to `from`, for worker `to`. True for exactly one of those who try: the
-   * receiver, the sender that wants it back, and the main thread may meet here.
+   * Takes a connection that is on its way to `from`, for worker `to`. Returns its door to exactly one of those who try, and
+   * -1 to the others: the receiver, the sender that wants it back, and the main thread may meet here.
    */
-  takeHandover(descriptor: number, from: number, to: number): boolean {
-    const waiting = (from + 1) | HANDOVER;
-    return Atomics.compareExchange(this.owners, descriptor, waiting, (to + 1) | SESSION) === waiting;
+  takeHandover(descriptor: number, from: number, to: number): number {
+    const waiting = Atomics.load(this.owners, descriptor);
+    if ((waiting & RECEIVER_BITS) !== ((from + 1) | HANDOVER)) return -1;
+    const taken = Atomics.compareExchange(this.owners, descriptor, waiting, (to + 1) | SESSION) === waiting;
+    return taken ? waiting >> DOOR_SHIFT : -1;
   }
 
   /** All connections that are on their way to `worker`. */
   handoversTo(worker: number): number[] {
     const waiting = (worker + 1) | HANDOVER;
-    return this.filter((owner) => owner === waiting);
+    return this.filter((owner) => (owner & RECEIVER_BITS) === waiting);
   }
 
   /** Descriptors that `worker` owns now, those on their way to it not counted. */

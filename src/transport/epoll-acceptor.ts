@@ -3,6 +3,7 @@
  * or hands over each (handover.ts decides), and adopts what other workers hand over.
  */
 import type { Timer } from '../base/timers.js';
+import type { ListenerSnapshot } from '../messages.js';
 import { EpollConnection, type EpollHost } from './epoll-connection.js';
 import type { Handover } from './handover.js';
 import {
@@ -31,16 +32,17 @@ const EINVAL = 22;
 export class EpollAcceptor {
   private readonly host: EpollHost;
   private readonly handover: Handover;
-  private readonly listenDescriptors: readonly number[];
+  /** Listening descriptors and the door of each. */
+  private readonly doors = new Map<number, number>();
   private readonly wakeDescriptor: number;
   private acceptor: Acceptor | null = null;
   /** Set while accepting is paused. */
   private pause: Timer | null = null;
 
-  constructor(host: EpollHost, handover: Handover, listenDescriptors: readonly number[], wakeDescriptor: number) {
+  constructor(host: EpollHost, handover: Handover, listeners: readonly ListenerSnapshot[], wakeDescriptor: number) {
     this.host = host;
     this.handover = handover;
-    this.listenDescriptors = listenDescriptors;
+    for (const { descriptor, door } of listeners) this.doors.set(descriptor, door);
     this.wakeDescriptor = wakeDescriptor;
     const error = host.poll.add(wakeDescriptor, EPOLLIN);
     if (error !== null) throw error;
@@ -49,10 +51,24 @@ export class EpollAcceptor {
   start(acceptor: Acceptor): void {
     if (this.acceptor !== null) return;
     this.acceptor = acceptor;
-    this.watch();
+    this.watchAll();
     this.handover.join(this.host.worker);
     // What waits for a worker that died before is adopted in the next turn.
     wake(this.wakeDescriptor);
+  }
+
+  setListeners(listeners: readonly ListenerSnapshot[]): void {
+    const isWatching = this.acceptor !== null && this.pause === null;
+    const gone = new Set(this.doors.keys());
+    for (const { descriptor, door } of listeners) {
+      gone.delete(descriptor);
+      if (isWatching && !this.doors.has(descriptor)) this.watch(descriptor);
+      this.doors.set(descriptor, door);
+    }
+    for (const descriptor of gone) {
+      this.doors.delete(descriptor);
+      if (isWatching) this.host.poll.remove(descriptor);
+    }
   }
 
   stop(): void {
@@ -67,8 +83,13 @@ export class EpollAcceptor {
 
   /** An event of a descriptor that is no connection's. */
   onEvent(descriptor: number): void {
-    if (descriptor === this.wakeDescriptor) this.receive();
-    else this.accept(descriptor);
+    if (descriptor === this.wakeDescriptor) {
+      this.receive();
+      return;
+    }
+    // An event of a listener that went in this very turn is of none.
+    const door = this.doors.get(descriptor);
+    if (door !== undefined) this.accept(descriptor, door);
   }
 
   private receive(): void {
@@ -76,7 +97,7 @@ export class EpollAcceptor {
     this.handover.receive(this.host.worker, this.adopt);
   }
 
-  private accept(listener: number): void {
+  private accept(listener: number, door: number): void {
     const { calls, worker } = this.host;
     for (let count = 0; count < ACCEPTS_PER_TURN && this.acceptor !== null; count++) {
       const descriptor = calls.accept4(listener, null, null, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -92,9 +113,9 @@ export class EpollAcceptor {
         if (code !== EAGAIN) this.startPause(code);
         break;
       }
-      const place = this.handover.assign(descriptor, worker);
+      const place = this.handover.assign(descriptor, worker, door);
       if (place === 'kept') {
-        this.adopt(descriptor);
+        this.adopt(descriptor, door);
       } else if (place === 'refused') {
         calls.close(descriptor);
         this.startPause(EMFILE);
@@ -104,10 +125,10 @@ export class EpollAcceptor {
     this.handover.wakeReceivers();
   }
 
-  private readonly adopt = (descriptor: number): void => {
+  private readonly adopt = (descriptor: number, door: number): void => {
     const { acceptor, host } = this;
     if (acceptor !== null) {
-      EpollConnection.accept(host, descriptor, (connection) => acceptor.onConnection(connection));
+      EpollConnection.accept(host, descriptor, (connection) => acceptor.onConnection(connection, door));
       return;
     }
     // It was handed over while accepting stopped: the client sees a close, before it was read from.
@@ -121,20 +142,22 @@ export class EpollAcceptor {
     this.unwatch();
     this.pause = this.host.timers.set(this.host.now + PAUSE_MS, () => {
       this.pause = null;
-      this.watch();
+      this.watchAll();
     });
     this.acceptor.onAcceptPaused(systemError('accept', code), PAUSE_MS);
   }
 
-  private watch(): void {
-    for (const descriptor of this.listenDescriptors) {
-      // EXCLUSIVE: a new connection wakes one waiting worker, not all.
-      const error = this.host.poll.add(descriptor, EPOLLIN | EPOLLEXCLUSIVE);
-      if (error !== null) throw error;
-    }
+  private watchAll(): void {
+    for (const descriptor of this.doors.keys()) this.watch(descriptor);
+  }
+
+  private watch(descriptor: number): void {
+    // EXCLUSIVE: a new connection wakes one waiting worker, not all.
+    const error = this.host.poll.add(descriptor, EPOLLIN | EPOLLEXCLUSIVE);
+    if (error !== null) throw error;
   }
 
   private unwatch(): void {
-    for (const descriptor of this.listenDescriptors) this.host.poll.remove(descriptor);
+    for (const descriptor of this.doors.keys()) this.host.poll.remove(descriptor);
   }
 }

@@ -9,6 +9,7 @@
  * What it cannot see are promises: one that is resolved inside a turn may go on only after the next event. Owners use none.
  */
 import { Timers } from '../base/timers.js';
+import type { ListenerSnapshot } from '../messages.js';
 import type { Arena } from './arena.js';
 import { Descriptors } from './descriptors.js';
 import { EpollAcceptor } from './epoll-acceptor.js';
@@ -31,7 +32,7 @@ const WAIT_MAX_MS = 2 ** 30;
 export interface EpollOptions {
   /** Index of the worker in the shared tables. */
   worker: number;
-  listenDescriptors: readonly number[];
+  listeners: readonly ListenerSnapshot[];
   /** From createDescriptors and createHandover. */
   descriptors: SharedArrayBuffer;
   handover: SharedArrayBuffer;
@@ -89,7 +90,7 @@ export class EpollTransport implements Transport, EpollHost {
     this.receive = new ReceiveBlock(mapped.arena);
     this.poll = new Poll(mapped, this.descriptors, options.worker);
     const wakeDescriptor = options.wakeDescriptors[options.worker] as number;
-    this.accepting = new EpollAcceptor(this, this.sessions, options.listenDescriptors, wakeDescriptor);
+    this.accepting = new EpollAcceptor(this, this.sessions, options.listeners, wakeDescriptor);
     const nodeLoop = this.calls.nodeLoop();
     this.nodeLoop = nodeLoop !== null && this.poll.add(nodeLoop.descriptor, EPOLLIN) === null ? nodeLoop : null;
   }
@@ -104,6 +105,10 @@ export class EpollTransport implements Transport, EpollHost {
 
   startAccepting(acceptor: Acceptor): void {
     this.accepting.start(acceptor);
+  }
+
+  setListeners(listeners: readonly ListenerSnapshot[]): void {
+    this.accepting.setListeners(listeners);
   }
 
   stopAccepting(): void {

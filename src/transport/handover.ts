@@ -98,13 +98,13 @@ export class Handover extends SessionCounts {
   }
 
   /**
-   * Decides who serves the connection that `worker` has just accepted, and notes and counts it. Returns 'kept' if it is
+   * Decides who serves the connection that `worker` has just accepted by `door`, and notes and counts it. Returns 'kept' if it is
    * this worker, 'sent' if it is on its way to another (then `wakeReceivers` is due), 'refused' if the table of
    * descriptors does not reach so far.
    */
-  assign(descriptor: number, worker: number): 'kept' | 'sent' | 'refused' {
+  assign(descriptor: number, worker: number, door: number): 'kept' | 'sent' | 'refused' {
     const target = this.leastLoaded(worker);
-    if (target !== worker && this.send(descriptor, worker, target)) return 'sent';
+    if (target !== worker && this.send(descriptor, worker, target, door)) return 'sent';
     if (!this.descriptors.noteSession(descriptor, worker)) return 'refused';
     this.add(worker, 1);
     return 'kept';
@@ -120,7 +120,7 @@ export class Handover extends SessionCounts {
   }
 
   /** Takes what waits for `worker`, as its own. It is counted already. */
-  receive(worker: number, adopt: (descriptor: number) => void): void {
+  receive(worker: number, adopt: (descriptor: number, door: number) => void): void {
     for (let source = 0; source < this.workers; source++) {
       if (source === worker) continue;
       const ring = this.ring(source, worker);
@@ -131,7 +131,8 @@ export class Handover extends SessionCounts {
         read = (read + 1) | 0;
         // Moved before the owner is told of the connection: an owner that throws must not leave the entry behind.
         Atomics.store(this.words, ring + READ, read);
-        if (this.descriptors.takeHandover(descriptor, worker, worker)) adopt(descriptor);
+        const door = this.descriptors.takeHandover(descriptor, worker, worker);
+        if (door >= 0) adopt(descriptor, door);
       }
     }
     const look = this.word(worker, LOOK);
@@ -168,9 +169,10 @@ export class Handover extends SessionCounts {
     }
   }
 
-  private lookThrough(worker: number, adopt: (descriptor: number) => void): void {
+  private lookThrough(worker: number, adopt: (descriptor: number, door: number) => void): void {
     for (const descriptor of this.descriptors.handoversTo(worker)) {
-      if (this.descriptors.takeHandover(descriptor, worker, worker)) adopt(descriptor);
+      const door = this.descriptors.takeHandover(descriptor, worker, worker);
+      if (door >= 0) adopt(descriptor, door);
     }
   }
 
@@ -189,18 +191,18 @@ export class Handover extends SessionCounts {
     return least;
   }
 
-  private send(descriptor: number, source: number, target: number): boolean {
+  private send(descriptor: number, source: number, target: number, door: number): boolean {
     const ring = this.ring(source, target);
     const written = this.words[ring + WRITTEN] as number;
     if (((written - Atomics.load(this.words, ring + READ)) | 0) >= RING_ENTRIES) return false;
-    if (!this.descriptors.noteHandover(descriptor, target)) return false;
+    if (!this.descriptors.noteHandover(descriptor, target, door)) return false;
     this.add(target, 1);
     Atomics.store(this.words, ring + 2 + (written & (RING_ENTRIES - 1)), descriptor);
     Atomics.store(this.words, ring + WRITTEN, (written + 1) | 0);
     this.sentTo[target] = 1;
     if (this.joined(target)) return true;
     // It left meanwhile and may have looked for the last time.
-    if (!this.descriptors.takeHandover(descriptor, target, source)) return true;
+    if (this.descriptors.takeHandover(descriptor, target, source) < 0) return true;
     this.add(target, -1);
     return false;
   }

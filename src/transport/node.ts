@@ -8,8 +8,9 @@
  * and later), and the kernel spreads the connections.
  */
 import { createServer, type Server, type Socket } from 'node:net';
-import type { Endpoint } from '../base/endpoint.js';
+import { type Endpoint, formatEndpoint } from '../base/endpoint.js';
 import { type Timer, Timers } from '../base/timers.js';
+import type { ListenerSnapshot } from '../messages.js';
 import { Arena } from './arena.js';
 import { SessionCounts } from './handover.js';
 import { ReceiveBlock } from './inbox.js';
@@ -31,7 +32,7 @@ const PAUSE_MS = 100;
 
 export interface NodeOptions {
   worker: number;
-  listenEndpoints: readonly Endpoint[];
+  listeners: readonly ListenerSnapshot[];
   /** From createHandover: the sessions of all workers are counted there. */
   handover: SharedArrayBuffer;
   arenaBytes?: number;
@@ -58,10 +59,14 @@ export class NodeTransport implements Transport, NodeHost {
   private spareReady = new TurnList<NodeConnection>();
   private spareClosing = new TurnList<NodeConnection>();
   private spareResumed = new TurnList<NodeConnection>();
-  private readonly listenEndpoints: readonly Endpoint[];
-  private readonly servers = new Set<Server>();
+  /** By the text of its endpoint. */
+  private listeners: ReadonlyMap<string, ListenerSnapshot>;
+  /** By the text of their endpoints. */
+  private readonly servers = new Map<string, Server>();
+  /** Those that end: some of their connections may still be open. */
+  private readonly ending = new Set<Server>();
   /** Sockets accepted since the last turn, and why accepting failed. */
-  private accepted: { socket: Socket; endpoint: Endpoint }[] = [];
+  private accepted: { socket: Socket; endpoint: Endpoint; door: number }[] = [];
   private acceptError: Error | null = null;
   private acceptPause: Timer | null = null;
   private acceptor: Acceptor | null = null;
@@ -75,7 +80,7 @@ export class NodeTransport implements Transport, NodeHost {
 
   constructor(options: NodeOptions) {
     this.worker = options.worker;
-    this.listenEndpoints = options.listenEndpoints;
+    this.listeners = byEndpoint(options.listeners);
     this.sessions = new SessionCounts(options.handover);
     this.arena = new Arena(new ArrayBuffer(options.arenaBytes ?? ARENA_BYTES));
     this.receive = new ReceiveBlock(this.arena);
@@ -95,12 +100,19 @@ export class NodeTransport implements Transport, NodeHost {
   startAccepting(acceptor: Acceptor): void {
     if (this.acceptor !== null) return;
     this.acceptor = acceptor;
-    for (const endpoint of this.listenEndpoints) this.listen(endpoint);
+    for (const [text, { endpoint }] of this.listeners) this.listen(text, endpoint);
+  }
+
+  setListeners(listeners: readonly ListenerSnapshot[]): void {
+    this.listeners = byEndpoint(listeners);
+    if (this.acceptor === null) return;
+    for (const [text, server] of this.servers) if (!this.listeners.has(text)) this.end(text, server);
+    for (const [text, { endpoint }] of this.listeners) if (!this.servers.has(text)) this.listen(text, endpoint);
   }
 
   stopAccepting(): void {
     this.acceptor = null;
-    for (const server of this.servers) server.close(() => this.forget(server));
+    for (const [text, server] of this.servers) this.end(text, server);
     for (const { socket } of this.accepted) socket.destroy();
     this.accepted = [];
   }
@@ -113,7 +125,7 @@ export class NodeTransport implements Transport, NodeHost {
     this.armTimer();
     let awaited = this.servers.size;
     if (awaited === 0) onListening();
-    for (const server of this.servers) {
+    for (const server of this.servers.values()) {
       server.once('listening', () => {
         if (--awaited === 0) onListening();
       });
@@ -156,10 +168,10 @@ export class NodeTransport implements Transport, NodeHost {
   private takeAccepted(): void {
     const { accepted, acceptor } = this;
     if (accepted.length > 0) this.accepted = [];
-    for (const { socket, endpoint } of accepted) {
+    for (const { socket, endpoint, door } of accepted) {
       if (acceptor === null) socket.destroy();
       else if (!socket.destroyed)
-        NodeConnection.accept(this, socket, endpoint, (connection) => acceptor.onConnection(connection));
+        NodeConnection.accept(this, socket, endpoint, (connection) => acceptor.onConnection(connection, door));
     }
     if (this.acceptError !== null && acceptor !== null) this.tellAcceptError(acceptor, this.acceptError);
     this.acceptError = null;
@@ -199,7 +211,7 @@ export class NodeTransport implements Transport, NodeHost {
     closing.count = 0;
   }
 
-  private listen(endpoint: Endpoint): void {
+  private listen(text: string, endpoint: Endpoint): void {
     const server = createServer({
       allowHalfOpen: true,
       noDelay: true,
@@ -209,14 +221,19 @@ export class NodeTransport implements Transport, NodeHost {
     server.on('connection', (socket) => {
       // Until a turn has found its owner, nobody else listens for its errors.
       socket.on('error', doNothing);
-      this.accepted.push({ socket, endpoint });
+      const listener = this.listeners.get(text);
+      if (listener === undefined) {
+        socket.destroy();
+        return;
+      }
+      this.accepted.push({ socket, endpoint, door: listener.door });
       this.schedule();
     });
     server.on('error', (error) => {
       this.acceptError = error;
       this.schedule();
     });
-    this.servers.add(server);
+    this.servers.set(text, server);
     if (endpoint.kind === 'unix') {
       server.listen({ path: endpoint.path, backlog: BACKLOG });
       return;
@@ -226,9 +243,13 @@ export class NodeTransport implements Transport, NodeHost {
     server.listen(this.sessions.workers > 1 ? { ...options, reusePort: true } : options);
   }
 
-  private forget(server: Server): void {
-    this.servers.delete(server);
-    if (this.stopping) this.schedule();
+  private end(text: string, server: Server): void {
+    this.servers.delete(text);
+    this.ending.add(server);
+    server.close(() => {
+      this.ending.delete(server);
+      if (this.stopping) this.schedule();
+    });
   }
 
   /** One Node timer, for the next of ours. */
@@ -260,12 +281,16 @@ export class NodeTransport implements Transport, NodeHost {
   }
 
   private finishStopping(): void {
-    if (this.onStopped === null || this.connections.size > 0 || this.servers.size > 0) return;
+    if (this.onStopped === null || this.connections.size > 0 || this.ending.size > 0) return;
     if (this.nodeTimer !== null) clearTimeout(this.nodeTimer);
     this.started = false;
     this.onStopped();
     this.onStopped = null;
   }
+}
+
+function byEndpoint(listeners: readonly ListenerSnapshot[]): ReadonlyMap<string, ListenerSnapshot> {
+  return new Map(listeners.map((listener) => [formatEndpoint(listener.endpoint), listener]));
 }
 
 /** Says when a deadline was added, which may be the next. */

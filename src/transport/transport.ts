@@ -16,6 +16,7 @@
  */
 import type { Endpoint } from '../base/endpoint.js';
 import type { Timers } from '../base/timers.js';
+import type { ListenerSnapshot } from '../messages.js';
 import type { Arena } from './arena.js';
 import type { Output } from './output.js';
 
@@ -77,8 +78,8 @@ export interface Connection {
 
 /** Takes the connections that a listener accepts. */
 export interface Acceptor {
-  /** A client has connected. Returns its owner. */
-  onConnection(connection: Connection): ConnectionOwner;
+  /** A client has connected by a listener of that door (see ListenerSnapshot). Returns its owner. */
+  onConnection(connection: Connection, door: number): ConnectionOwner;
   /** Accepting stopped for a while: the process has no descriptor left (EMFILE, ENFILE). Said once per pause. */
   onAcceptPaused(error: TransportError, pausedMs: number): void;
 }
@@ -108,6 +109,11 @@ export interface Transport {
   connect(options: ConnectOptions, owner: ConnectionOwner): Connection;
   /** Takes part in accepting from all listeners, from the next turn on. */
   startAccepting(acceptor: Acceptor): void;
+  /**
+   * Accepts from these listeners from now on, and no longer from others. Those that stay are the same by their endpoint, and
+   * may have another door.
+   */
+  setListeners(listeners: readonly ListenerSnapshot[]): void;
   /** Accepts no more. Connections stay. */
   stopAccepting(): void;
   /**

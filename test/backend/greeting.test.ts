@@ -19,7 +19,7 @@ t.test('without a password HELLO 2 is the greeting, and nothing goes before its 
   t.equal(link.take(), '');
   link.answer('*2\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n');
   t.same(link.commands(), ['GET a', 'SET a 1']);
-  t.equal(world.data.pool.version(), '7.0.15');
+  t.equal(world.data.pool.version(world.topology.nodes), '7.0.15');
   t.same(world.nodeStates, ['node-0 up 7.0.15']);
   t.equal(world.counts.nodeConnects, 1);
 });
@@ -37,7 +37,7 @@ t.test('what Redis 7.0 really says to HELLO', async (t) => {
   link.answer(
     `*14\r\n${fields}$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n`,
   );
-  t.equal(world.data.pool.version(), '7.2.4');
+  t.equal(world.data.pool.version(world.topology.nodes), '7.2.4');
   t.same(link.commands(), ['GET a', 'SET a 1']);
   link.answer('$-1\r\n+OK\r\n');
   t.equal(client.take(), '$-1\r\n+OK\r\n');
@@ -200,7 +200,7 @@ t.test('greetings that are RESP but no greeting neither hang nor read beyond the
 t.test('a version is not read beyond the end of the greeting', async (t) => {
   const { world, link } = setUp();
   link.answer('*1\r\n$7\r\nversion\r\n$6\r\n9.9.99\r\n');
-  t.equal(world.data.pool.version(), '');
+  t.equal(world.data.pool.version(world.topology.nodes), '');
   world.turn();
   t.ok(link.isClosed, 'the second reply is one that nobody asked for');
 });

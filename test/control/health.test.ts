@@ -10,12 +10,14 @@ const TOPOLOGY: TopologySnapshot = {
     index,
     name,
     pool: 'main',
+    label: name,
+    weight: 1,
     address: { kind: 'tcp', host: '127.0.0.1', port: 7000 + index },
     username: 'user',
     password: 'secret',
     limits: DEFAULT_NODE_LIMITS,
   })),
-  slotOwners: new Uint16Array(16_384),
+  services: [],
 };
 
 function watch(): { health: NodeHealth; events: string[]; text: () => string } {

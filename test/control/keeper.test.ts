@@ -14,12 +14,12 @@ keyspaces:
 `;
 
 function config(text: string): Config {
-  const result = parseConfig(text, { workers: 2, environment: {} }, 'toPlan');
+  const result = parseConfig(text, { workers: 2, environment: {} });
   if ('config' in result) return result.config;
   throw new Error(JSON.stringify(result.problems));
 }
 
-const CASES: { name: string; from: string; to: string; remaps: RegExp[]; restarts: RegExp[] }[] = [
+const CASES: { name: string; from: string | RegExp; to: string; remaps: RegExp[]; restarts: RegExp[] }[] = [
   { name: 'nothing', from: '', to: '', remaps: [], restarts: [] },
   {
     name: "a node's address and password",
@@ -84,13 +84,51 @@ const CASES: { name: string; from: string; to: string; remaps: RegExp[]; restart
     from: 'listen: 127.0.0.1:6380',
     to: 'listen: 127.0.0.1:6381\nworkers: 1',
     remaps: [],
-    restarts: [/workers: 2 runs, 1 takes a restart/, /listen: 127.0.0.1:6380 runs/],
+    restarts: [/workers: 2 runs, 1 takes a restart/],
+  },
+  {
+    name: 'the form, from one door to the service main',
+    from: /listen: .*\n([\s\S]*)keyspaces:\n.*\n/,
+    to: '$1services:\n  - { name: main, listen: 127.0.0.1:6380, keyspaces: [{ prefix: "", pool: main }] }\n',
+    remaps: [],
+    restarts: [],
+  },
+  {
+    name: 'the name of a service, and adds another',
+    from: /listen: .*\n([\s\S]*)keyspaces:\n.*\n/,
+    to: `$1services:
+  - { name: door, listen: 127.0.0.1:6380, keyspaces: [{ prefix: "", pool: main }] }
+  - { name: back, listen: 127.0.0.1:6381, keyspaces: [{ prefix: "b:", pool: main }] }
+`,
+    remaps: [],
+    restarts: [],
+  },
+  {
+    name: 'a service into one that sees other keys',
+    from: /listen: .*\n([\s\S]*)keyspaces:\n.*\n/,
+    to: '$1services:\n  - { name: door, listen: 127.0.0.1:6380, keyspaces: [{ prefix: "b:", pool: main }] }\n',
+    remaps: [/service main is gone: its keys would no longer be found/],
+    restarts: [],
+  },
+  {
+    name: 'the keys with a prefix to a pool of their own',
+    from: /keyspaces:\n(.*\n)/,
+    to: '  other: { nodes: ["redis://127.0.0.1:7005"] }\nkeyspaces:\n$1  - { prefix: "a:", pool: other }\n',
+    remaps: [/^keyspace "a:": its keys are in pool main, and would be looked for in other$/],
+    restarts: [],
+  },
+  {
+    name: 'a keyspace of a prefix, which is where its keys are already',
+    from: /keyspaces:\n(.*\n)/,
+    to: 'keyspaces:\n$1  - { prefix: "a:", pool: main, multiKeyWrites: reject }\n',
+    remaps: [],
+    restarts: [],
   },
 ];
 
 for (const { name, from, to, remaps, restarts } of CASES) {
   t.test(`a reload that changes ${name}`, async (t) => {
-    t.ok(BASE.includes(from), 'the case changes something that is there');
+    t.not(BASE.replace(from, to), from === to ? '' : BASE, 'the case changes something that is there');
     const plan = planReload(config(BASE), config(BASE.replace(from, to)));
     t.match(plan.remaps, remaps);
     t.equal(plan.remaps.length, remaps.length);

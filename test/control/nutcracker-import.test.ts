@@ -17,7 +17,7 @@ function yamlOf(text: string): string {
 }
 
 function configOf(text: string): Config {
-  const result = parseConfig(yamlOf(text), { workers: 1, environment: {} }, 'toPlan');
+  const result = parseConfig(yamlOf(text), { workers: 1, environment: {} });
   if ('config' in result) return result.config;
   throw new Error(JSON.stringify(result.problems));
 }

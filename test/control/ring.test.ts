@@ -8,7 +8,7 @@ import { reportRing } from '../../src/control/ring-report.js';
 import { type Change, type RingView, viewRings } from '../../src/control/ring-view.js';
 
 function configOf(text: string): Config {
-  const result = parseConfig(text, { workers: 1, environment: {} }, 'toPlan');
+  const result = parseConfig(text, { workers: 1, environment: {} });
   if ('config' in result) return result.config;
   throw new Error(JSON.stringify(result.problems));
 }

@@ -1,8 +1,7 @@
 /** Several Redis servers with the proxy in front, for one test: all of it is stopped when the test ends. */
 import type { Test } from 'tap';
-import { DEFAULT_NODE_LIMITS } from '../../src/base/limits.js';
+import { planRing } from '../../src/routing/ring.js';
 import { slotOf } from '../../src/routing/slot.js';
-import { planTopology } from '../../src/routing/topology.js';
 import { type ProxyOptions, ProxyProcess } from './proxy.js';
 import { type RedisServer, type RedisServerOptions, startRedisServers } from './redis-server.js';
 
@@ -59,10 +58,7 @@ export class Placement {
 
   /** All nodes weigh 1. */
   constructor(names: readonly string[]) {
-    const address = { kind: 'unix', path: '/unused' } as const;
-    const server = { pool: 'main', address, username: null, password: null, limits: DEFAULT_NODE_LIMITS };
-    const nodes = names.map((name) => ({ name, ...server, weight: 1 }));
-    this.slotOwners = planTopology(nodes, 1).slotOwners;
+    this.slotOwners = planRing(names.map((name) => ({ name, weight: 1 })));
   }
 
   nodeOf(key: string): number {

@@ -6,6 +6,7 @@
  */
 import type { Endpoint } from '../../src/base/endpoint.js';
 import { Timers } from '../../src/base/timers.js';
+import type { ListenerSnapshot } from '../../src/messages.js';
 import { Arena } from '../../src/transport/arena.js';
 import { Output } from '../../src/transport/output.js';
 import {
@@ -198,6 +199,7 @@ export class FakeTransport implements Transport {
   turns = 0;
   acceptor: Acceptor | null = null;
   sessionCount = 0;
+  listeners: readonly ListenerSnapshot[] = [];
   onTurnEnd: () => void = () => {};
   private readonly deferred: (() => void)[] = [];
 
@@ -213,13 +215,17 @@ export class FakeTransport implements Transport {
   }
 
   /** A client connects. */
-  accept(): FakeConnection {
+  accept(door = 0): FakeConnection {
     const connection = new FakeConnection(this, null, false);
     if (this.acceptor === null) throw new Error('nobody accepts');
     this.sessionCount++;
     this.clients.push(connection);
-    connection.owner = this.acceptor.onConnection(connection);
+    connection.owner = this.acceptor.onConnection(connection, door);
     return connection;
+  }
+
+  setListeners(listeners: readonly ListenerSnapshot[]): void {
+    this.listeners = listeners;
   }
 
   /** Does what was put off, until nothing is left. */

@@ -14,11 +14,15 @@ import { DataPlane } from '../../src/proxy/data-plane.js';
 import { slotOf } from '../../src/routing/slot.js';
 import { type FakeConnection, FakeTransport } from './fake-transport.js';
 import './pending-watch.js';
+import { plainTopology, slotOwnersOf } from './topology.js';
 
 export interface PlaneOptions {
   nodes?: number;
   limits?: Partial<Limits>;
   rules?: Partial<ClientRules>;
+  multiKeyWrites?: 'split' | 'reject';
+  /** Instead of one service that has all keys by slots; its nodes are those of `nodes` and `node`. */
+  services?: TopologySnapshot['services'];
   arenaBytes?: number;
   random?: () => number;
   /** By node: what differs from the defaults. */
@@ -39,7 +43,6 @@ export const PROCESS = {
   startedAtMs: Date.now() - 90_500,
   workers: 1,
   transport: 'node',
-  port: 6380,
 } as const;
 
 /** What a Redis 7.0 says to HELLO, as far as the proxy reads it. */
@@ -74,13 +77,17 @@ export class Plane {
       index,
       name: `node-${index}`,
       pool: 'main',
+      label: `node-${index}`,
+      weight: 1,
       address: { kind: 'tcp', host: '10.0.0.1', port: 7000 + index },
       username: null,
       password: null,
       limits: nodeLimitsOf(this.limits),
       ...options.node?.(index),
     });
-    this.topology = { version: 1, nodes: Array.from({ length: count }, (_, index) => node(index)), slotOwners };
+    const nodes = Array.from({ length: count }, (_, index) => node(index));
+    const plain = plainTopology(1, nodes, slotOwners, options.multiKeyWrites !== 'reject');
+    this.topology = { ...plain, services: options.services ?? plain.services };
     this.data = new DataPlane({
       transport: this.transport,
       topology: this.topology,
@@ -134,8 +141,9 @@ export class Plane {
     return links[0] as NodeLink;
   }
 
-  client(): Client {
-    return new Client(this.transport.accept());
+  /** One that comes in by that door. */
+  client(door = 0): Client {
+    return new Client(this.transport.accept(door));
   }
 
   turn(): void {
@@ -159,7 +167,7 @@ export class Plane {
   /** The node of `key`. */
   nodeOf(key: string): number {
     const bytes = Buffer.from(key, 'latin1');
-    return this.topology.slotOwners[slotOf(bytes, 0, bytes.length)] as number;
+    return slotOwnersOf(this.topology)[slotOf(bytes, 0, bytes.length)] as number;
   }
 
   /** Bytes of the arena in use. */

@@ -1,6 +1,7 @@
 /** KEYS, RANDOMKEY and SCRIPT over all nodes. */
 import t from 'tap';
 import { bulk, Plane } from '../help/plane.js';
+import { plainTopology } from '../help/topology.js';
 
 /** The node answers what it has been sent. */
 function answer(plane: Plane, node: number, ...replies: string[]): void {
@@ -169,11 +170,7 @@ t.test('the connection for SCRIPT KILL ends with its node', async (t) => {
   }
   t.equal(client.take(), '-NOTBUSY none\r\n');
   const nodes = plane.topology.nodes.slice(0, 1);
-  plane.data.configure(
-    { ...plane.topology, version: 2, nodes, slotOwners: new Uint16Array(16_384) },
-    plane.limits,
-    plane.rules,
-  );
+  plane.data.configure(plainTopology(2, nodes, new Uint16Array(16_384)), plane.limits, plane.rules);
   plane.pass(1_000);
   t.notOk(links[0]?.isClosed);
   t.ok(links[1]?.isClosed);

@@ -3,12 +3,14 @@ import t from 'tap';
 import { DEFAULT_LIMITS } from '../../src/base/limits.js';
 import type { NodeSnapshot, TopologySnapshot } from '../../src/messages.js';
 import { bulk, command, Plane } from '../help/plane.js';
+import { plainTopology } from '../help/topology.js';
 
 /** The plane's topology with its nodes changed, and all slots at node 0 unless said. */
 function changed(plane: Plane, nodes: NodeSnapshot[], owner = (slot: number) => slot % nodes.length): TopologySnapshot {
   const slotOwners = new Uint16Array(16_384);
   for (let slot = 0; slot < slotOwners.length; slot++) slotOwners[slot] = owner(slot);
-  return { version: plane.topology.version + 1, nodes: nodes.map((node, index) => ({ ...node, index })), slotOwners };
+  const indexed = nodes.map((node, index) => ({ ...node, index }));
+  return plainTopology(plane.topology.version + 1, indexed, slotOwners);
 }
 
 t.test('a node with a new password finishes what is in flight, and the session stays in order', async (t) => {

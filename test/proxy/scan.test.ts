@@ -4,6 +4,7 @@ import { DEFAULT_LIMITS, DEFAULT_NODE_LIMITS } from '../../src/base/limits.js';
 import type { NodeSnapshot } from '../../src/messages.js';
 import { Scan } from '../../src/proxy/scan.js';
 import { bulk, type Client, Plane } from '../help/plane.js';
+import { plainTopology, slotOwnersOf } from '../help/topology.js';
 import { Seeded } from '../transport/seeded.js';
 
 /** The node answers what it has been sent. */
@@ -132,7 +133,11 @@ t.test('a cursor from before a node was taken out is refused with the reason', a
   plane.turn();
   plane.only(0).take();
   const nodes = plane.topology.nodes.slice(0, 2);
-  const topology = { ...plane.topology, version: 2, nodes, slotOwners: plane.topology.slotOwners.map((n) => n % 2) };
+  const topology = plainTopology(
+    2,
+    nodes,
+    slotOwnersOf(plane.topology).map((n) => n % 2),
+  );
   plane.data.configure(topology, DEFAULT_LIMITS, plane.rules);
   answer(plane, 0, page('4', 'a'));
   const { cursor, keys } = read(client.take());
@@ -198,15 +203,15 @@ t.test('a cursor of a node that is too large to be carried is an error, not anot
 
 function nodesNamed(names: readonly string[]): NodeSnapshot[] {
   const address = { kind: 'unix', path: '/unused' } as const;
-  const server = { pool: 'main', address, username: null, password: null, limits: DEFAULT_NODE_LIMITS };
-  return names.map((name, index) => ({ index, name, ...server }));
+  const server = { pool: 'main', weight: 1, address, username: null, password: null, limits: DEFAULT_NODE_LIMITS };
+  return names.map((name, index) => ({ index, name, label: name, ...server }));
 }
 
 t.test('cursors go there and back, exactly, and stay small', async (t) => {
   const random = new Seeded();
   t.comment(`seed ${random.seed}`);
   for (const count of [2, 3, 7, 100, 1000]) {
-    const scan = new Scan(nodesNamed(Array.from({ length: count }, (_, index) => `n${index}`)));
+    const scan = new Scan(nodesNamed(Array.from({ length: count }, (_, index) => `n${index}`)), null);
     for (let round = 0; round < 200; round++) {
       const place = random.below(count);
       const cursor = BigInt(random.below(2 ** 31)) + 1n;
@@ -220,7 +225,7 @@ t.test('cursors go there and back, exactly, and stay small', async (t) => {
 });
 
 t.test('the tag differs with the set of nodes, and not with their order', async (t) => {
-  const cursor = (names: string[]) => String(new Scan(nodesNamed(names)).next(0, 5n));
+  const cursor = (names: string[]) => String(new Scan(nodesNamed(names), null).next(0, 5n));
   t.equal(cursor(['a', 'b']), cursor(['b', 'a']));
   const others = [
     ['a', 'c'],

@@ -1,37 +1,144 @@
 import t from 'tap';
 import { DEFAULT_NODE_LIMITS } from '../../src/base/limits.js';
+import type { PlacementRule } from '../../src/base/placement.js';
+import type { KeyspaceSnapshot, TopologySnapshot } from '../../src/messages.js';
+import type { KeyspaceConfig } from '../../src/routing/keyspace-section.js';
 import { planRing } from '../../src/routing/ring.js';
-import { planTopology, type TopologyNode } from '../../src/routing/topology.js';
+import { planPlacement } from '../../src/routing/route.js';
+import { planTopology, type TopologyPool, type TopologyService } from '../../src/routing/topology.js';
 
-function node(name: string, weight: number): TopologyNode {
-  const address = { kind: 'tcp', host: name, port: 6379 } as const;
-  return { name, weight, pool: 'main', address, username: null, password: null, limits: DEFAULT_NODE_LIMITS };
+const SLOTS = { kind: 'slots', colocate: [] } as const;
+
+function pool(name: string, weights: Record<string, number>): TopologyPool {
+  const nodes = Object.entries(weights).map(([name, weight]) => {
+    const address = { kind: 'tcp', host: name, port: 6379 } as const;
+    return { name, weight, address, username: null, password: null };
+  });
+  return { name, nodes, limits: DEFAULT_NODE_LIMITS };
+}
+
+function keyspace(prefix: string, pool: string, placement: PlacementRule = SLOTS): KeyspaceConfig {
+  return { prefix, pool, mode: 'sharded', placement, multiKeyWrites: 'split' };
+}
+
+function service(name: string, ...keyspaces: KeyspaceConfig[]): TopologyService {
+  return { name, port: 0, keyspaces };
+}
+
+function plan(pools: TopologyPool[], services: TopologyService[], before: TopologySnapshot | null = null) {
+  return planTopology(before, pools, services, planPlacement);
+}
+
+function keyspaceOf(topology: TopologySnapshot, service: number, keyspace = 0): KeyspaceSnapshot {
+  return topology.services[service]?.keyspaces[keyspace] as KeyspaceSnapshot;
 }
 
 t.test('a topology numbers the nodes in their order and gives each its slots of the ring', async (t) => {
-  const nodes = [node('b', 1), node('a', 2), node('c', 0.5)];
-  const topology = planTopology(nodes, 7);
-  t.equal(topology.version, 7);
+  const weights = { b: 1, a: 2, c: 0.5 };
+  const topology = await plan([pool('main', weights)], [service('main', keyspace('', 'main'))]);
+  t.equal(topology.version, 1);
   t.strictSame(
     topology.nodes,
     ['b', 'a', 'c'].map((name, index) => ({
-      ...{ name, index, pool: 'main', username: null, password: null, limits: DEFAULT_NODE_LIMITS },
+      name,
+      weight: weights[name as 'a' | 'b' | 'c'],
       address: { kind: 'tcp', host: name, port: 6379 },
+      username: null,
+      password: null,
+      pool: 'main',
+      limits: DEFAULT_NODE_LIMITS,
+      index,
+      label: name,
     })),
   );
-  t.strictSame(Array.from(topology.slotOwners), Array.from(planRing(nodes)));
+  const nodes = Object.entries(weights).map(([name, weight]) => ({ name, weight }));
+  t.same(keyspaceOf(topology, 0).placement, { ...SLOTS, owners: planRing(nodes) });
+});
+
+t.test('the nodes of several pools stand in one list, and each placement names those of its pool', async (t) => {
+  const pools = [pool('idle', { z: 1 }), pool('one', { a: 1, b: 1 }), pool('two', { b: 1, c: 1 })];
+  const ketama = { kind: 'ketama', hash: 'fnv1a_64', hashTag: null } as const;
+  const modula = { kind: 'modula', hash: 'murmur', hashTag: null } as const;
+  const topology = await plan(pools, [
+    service('main', keyspace('', 'one'), keyspace('k:', 'two', ketama), keyspace('m:', 'two', modula)),
+  ]);
+  t.same(
+    topology.nodes.map(({ label }) => label),
+    ['a', 'one/b', 'two/b', 'c'],
+    'a pool that nothing lies on has no place; a name that two pools have is shown with its pool',
+  );
+  const owners = [0, 1, 2].map((index) => [...new Set(keyspaceOf(topology, 0, index).placement.owners)].sort());
+  t.same(owners, [
+    [0, 1],
+    [2, 3],
+    [2, 3],
+  ]);
 });
 
 t.test('a topology that is sent to a worker shares its slot owners', async (t) => {
-  const topology = planTopology([node('a', 1), node('b', 1)], 1);
+  const topology = await plan([pool('main', { a: 1, b: 1 })], [service('main', keyspace('', 'main'))]);
   const received = structuredClone(topology);
-  const slot = topology.slotOwners.indexOf(0);
-  topology.slotOwners[slot] = 1;
-  t.equal(received.slotOwners[slot], 1);
+  const { owners } = keyspaceOf(topology, 0).placement;
+  const slot = owners.indexOf(0);
+  owners[slot] = 1;
+  t.equal(keyspaceOf(received, 0).placement.owners[slot], 1);
 });
 
 t.test('a topology cannot be changed, and none is made of nodes that no ring can be made of', async (t) => {
-  const topology = planTopology([node('a', 1)], 1);
-  t.ok(Object.isFrozen(topology) && Object.isFrozen(topology.nodes) && Object.isFrozen(topology.nodes[0]));
-  t.throws(() => planTopology([node('a', 1), node('a', 1)], 1), RangeError);
+  const topology = await plan([pool('main', { a: 1 })], [service('main', keyspace('', 'main'))]);
+  const parts = [topology, topology.nodes, topology.nodes[0], topology.services, topology.services[0]];
+  t.ok([...parts, topology.services[0]?.keyspaces, keyspaceOf(topology, 0)].every((part) => Object.isFrozen(part)));
+  const twice = { ...pool('main', {}), nodes: [...pool('main', { a: 1 }).nodes, ...pool('main', { a: 1 }).nodes] };
+  await t.rejects(plan([twice], [service('main', keyspace('', 'main'))]), RangeError);
+});
+
+t.test('what is placed by the same rule on the same nodes is not planned again', async (t) => {
+  const pools = [pool('one', { a: 1, b: 1 }), pool('two', { c: 1 })];
+  const services = [service('main', keyspace('', 'one'), keyspace('x:', 'one')), service('two', keyspace('', 'two'))];
+  const first = await plan(pools, services);
+  t.equal(keyspaceOf(first, 0, 0).placement, keyspaceOf(first, 0, 1).placement, 'two keyspaces share it');
+  const moved = pool('one', { a: 1, b: 1 });
+  const address = { kind: 'unix', path: '/a' } as const;
+  const readdressed = { ...moved, nodes: moved.nodes.map((node) => ({ ...node, address })) };
+  const second = await plan([readdressed, pool('two', { c: 2 })], services, first);
+  t.equal(second.version, 2);
+  t.equal(keyspaceOf(second, 0).placement, keyspaceOf(first, 0).placement);
+  t.not(keyspaceOf(second, 1).placement, keyspaceOf(first, 1).placement, 'a weight has changed');
+  const third = await plan([pool('two', { c: 1 }), pool('one', { a: 1, b: 1 })], services, second);
+  t.not(keyspaceOf(third, 0).placement, keyspaceOf(second, 0).placement, 'the nodes have other numbers');
+});
+
+t.test('a service keeps its number while it is there', async (t) => {
+  const pools = [pool('main', { a: 1 })];
+  const named = (...names: string[]) => names.map((name) => service(name, keyspace('', 'main')));
+  const names = (topology: TopologySnapshot) => topology.services.map((service) => service?.name ?? null);
+  const first = await plan(pools, named('a', 'b', 'c'));
+  t.same(names(first), ['a', 'b', 'c']);
+  const second = await plan(pools, named('c', 'a'), first);
+  t.same(names(second), ['a', null, 'c']);
+  const third = await plan(pools, named('d', 'c', 'a', 'e'), second);
+  t.same(names(third), ['a', 'd', 'c', 'e']);
+});
+
+t.test('a service whose pool has keys that only another one sees knows of it', async (t) => {
+  const pools = [pool('one', { a: 1 }), pool('two', { b: 1 })];
+  const shared = async (...services: TopologyService[]) =>
+    (await plan(pools, services)).services.map((service) => service?.shared ?? null);
+  const both = (name: string) => service(name, keyspace('', 'one'), keyspace('x:', 'two'));
+  t.same(await shared(both('a'), both('b')), [null, null], 'both see the same');
+  t.same(await shared(service('a', keyspace('', 'one')), service('b', keyspace('', 'two'))), [null, null]);
+  t.same(
+    await shared(service('a', keyspace('', 'one')), service('b', keyspace('b:', 'one'))),
+    [null, { pool: 'one', service: 'a' }],
+    'the one with all keys sees those of the other, and not the other way round',
+  );
+  t.same(await shared(service('a', keyspace('a:', 'one')), service('b', keyspace('b:', 'one'))), [
+    { pool: 'one', service: 'b' },
+    { pool: 'one', service: 'a' },
+  ]);
+  t.same(
+    await shared(both('a'), service('b', keyspace('', 'one'))),
+    [{ pool: 'one', service: 'b' }, null],
+    'the keys of b that begin with x: lie where a does not look for them',
+  );
 });

@@ -1,11 +1,12 @@
 /** A worker thread that runs the epoll driver: it echoes, tells a client `who` it is, and dies when one says `die`. */
 import { parentPort, workerData } from 'node:worker_threads';
+import type { ListenerSnapshot } from '../../src/messages.js';
 import { EpollTransport } from '../../src/transport/epoll.js';
 import type { Connection, ConnectionOwner } from '../../src/transport/transport.js';
 
 export interface EchoWorkerData {
   worker: number;
-  listenDescriptors: number[];
+  listeners: ListenerSnapshot[];
   descriptors: SharedArrayBuffer;
   handover: SharedArrayBuffer;
   wakeDescriptors: number[];

@@ -5,6 +5,9 @@ import { buryWorker, createHandover, Handover, SessionCounts } from '../../src/t
 import { openWake, system } from '../../src/transport/system.js';
 import { Seeded } from './seeded.js';
 
+/** The door of all connections. */
+const DOOR = 7;
+
 /** Several workers' views of the same tables, in one thread. Eventfds stand for connections: any descriptor does. */
 class Office {
   readonly descriptors: Descriptors;
@@ -21,7 +24,10 @@ class Office {
 
   receive(worker: number): number[] {
     const adopted: number[] = [];
-    this.handover.receive(worker, (descriptor) => adopted.push(descriptor));
+    this.handover.receive(worker, (descriptor, door) => {
+      if (door !== DOOR) throw new Error(`it came by door ${door}`);
+      adopted.push(descriptor);
+    });
     return adopted;
   }
 
@@ -54,7 +60,7 @@ t.test('a burst that one worker accepts spreads evenly before the others have wo
   const kept: number[] = [];
   for (let count = 0; count < 50; count++) {
     const descriptor = openWake();
-    if (office.handover.assign(descriptor, 2) === 'kept') kept.push(descriptor);
+    if (office.handover.assign(descriptor, 2, DOOR) === 'kept') kept.push(descriptor);
   }
   t.same([0, 1, 2, 3].map((worker) => office.handover.of(worker)).toSorted(), [12, 12, 13, 13]);
   t.equal(office.handover.total(), 50);
@@ -68,7 +74,7 @@ t.test('a burst that one worker accepts spreads evenly before the others have wo
 t.test('a worker that has left is sent nothing, and one alone keeps everything', async (t) => {
   const office = new Office(2);
   office.handover.leave(1);
-  for (let count = 0; count < 3; count++) t.equal(office.handover.assign(openWake(), 0), 'kept');
+  for (let count = 0; count < 3; count++) t.equal(office.handover.assign(openWake(), 0, DOOR), 'kept');
   office.end();
 });
 
@@ -78,10 +84,10 @@ t.test('when a ring is full the sender keeps the connection', async (t) => {
   office.handover.add(0, 5_000);
   const places = { kept: 0, sent: 0, refused: 0 };
   const first = openWake();
-  for (let count = 0; count < 1_100; count++) places[office.handover.assign(first + count, 0)]++;
+  for (let count = 0; count < 1_100; count++) places[office.handover.assign(first + count, 0, DOOR)]++;
   t.same(places, { kept: 76, sent: 1_024, refused: 0 });
   t.equal(office.receive(1).length, 1_024);
-  t.equal(office.handover.assign(first, 0), 'sent', 'there is room again');
+  t.equal(office.handover.assign(first, 0, DOOR), 'sent', 'there is room again');
   for (let count = 0; count < 1_100; count++) office.descriptors.clear(first + count);
   office.handover.add(0, -5_076);
   office.handover.add(1, -1_025);
@@ -91,9 +97,9 @@ t.test('when a ring is full the sender keeps the connection', async (t) => {
 
 t.test('a descriptor beyond the table is refused', async (t) => {
   const office = new Office(2);
-  t.equal(office.handover.assign(1 << 20, 0), 'refused');
+  t.equal(office.handover.assign(1 << 20, 0, DOOR), 'refused');
   office.handover.add(0, 10);
-  t.equal(office.handover.assign(1 << 20, 0), 'refused', 'whoever it is for');
+  t.equal(office.handover.assign(1 << 20, 0, DOOR), 'refused', 'whoever it is for');
   t.notOk(office.descriptors.note(1 << 20, 0));
   office.handover.add(0, -10);
   t.equal(office.handover.total(), 0);
@@ -104,7 +110,7 @@ t.test('what waits for a dead worker is adopted by its successor', async (t) => 
   const office = new Office(2);
   office.handover.add(0, 3);
   const sent = [openWake(), openWake(), openWake()];
-  for (const descriptor of sent) t.equal(office.handover.assign(descriptor, 0), 'sent');
+  for (const descriptor of sent) t.equal(office.handover.assign(descriptor, 0, DOOR), 'sent');
   const closed = buryWorker(1, office.descriptors, office.handover);
   t.same(closed, { descriptors: 0, sessions: 0 }, 'they are not its own yet');
   t.equal(office.handover.of(1), 3);
@@ -118,7 +124,7 @@ t.test('what waits for a dead worker without successor is closed', async (t) => 
   const office = new Office(2);
   office.handover.add(0, 1);
   const descriptor = openWake();
-  office.handover.assign(descriptor, 0);
+  office.handover.assign(descriptor, 0, DOOR);
   buryWorker(1, office.descriptors, office.handover);
   office.handover.closeWaiting(1);
   t.notOk(isOpen(descriptor));
@@ -130,7 +136,7 @@ t.test('what waits for a dead worker without successor is closed', async (t) => 
 t.test('a connection whose sender died before it was in the ring is found in the table', async (t) => {
   const office = new Office(2);
   const descriptor = openWake();
-  office.descriptors.noteHandover(descriptor, 1);
+  office.descriptors.noteHandover(descriptor, 1, DOOR);
   office.handover.add(1, 1);
   t.same(office.receive(1), [], 'no ring tells of it');
   buryWorker(0, office.descriptors, office.handover);
@@ -146,7 +152,7 @@ t.test('a dead worker leaves nothing open but what is not its own', async (t) =>
   for (const descriptor of own) office.descriptors.note(descriptor, 1);
   office.descriptors.note(foreign, 0);
   office.handover.leave(0);
-  t.equal(office.handover.assign(session, 1), 'kept');
+  t.equal(office.handover.assign(session, 1, DOOR), 'kept');
   t.same(buryWorker(1, office.descriptors, office.handover), { descriptors: 3, sessions: 1 });
   t.same([...own, session].map(isOpen), [false, false, false]);
   t.ok(isOpen(foreign));
@@ -183,7 +189,7 @@ t.test('whoever dies when, every connection is served by one worker or closed, a
     if (kind < 40 && serving.size + onTheWay.size < 300) {
       if (!office.handover.joined(worker)) continue;
       const descriptor = openWake();
-      if (office.handover.assign(descriptor, worker) === 'kept') serving.set(descriptor, worker);
+      if (office.handover.assign(descriptor, worker, DOOR) === 'kept') serving.set(descriptor, worker);
       else onTheWay.add(descriptor);
     } else if (kind < 70) {
       if (office.handover.joined(worker)) adopt(worker);

@@ -17,7 +17,12 @@ t.test('several workers listen on one port, and count their sessions together', 
   const handover = createHandover(2);
   const transports: NodeTransport[] = [];
   for (const worker of [0, 1]) {
-    const transport = new NodeTransport({ worker, listenEndpoints: [endpoint], handover, arenaBytes: 2 ** 24 });
+    const transport = new NodeTransport({
+      worker,
+      listeners: [{ endpoint, descriptor: -1, door: 0 }],
+      handover,
+      arenaBytes: 2 ** 24,
+    });
     t.teardown(() => transport.stop());
     transport.startAccepting({
       onConnection: (connection) => {

@@ -4,10 +4,11 @@ import { connect, type Socket } from 'node:net';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Endpoint } from '../../src/base/endpoint.js';
+import type { ListenerSnapshot } from '../../src/messages.js';
 import { createDescriptors, Descriptors } from '../../src/transport/descriptors.js';
 import { EpollTransport } from '../../src/transport/epoll.js';
 import { buryWorker, createHandover, Handover } from '../../src/transport/handover.js';
-import { closeListener, openListener, tryListener } from '../../src/transport/listener.js';
+import { closeListener, type Listener, openListener, tryListener } from '../../src/transport/listener.js';
 import { NodeTransport } from '../../src/transport/node.js';
 import { openWake, system } from '../../src/transport/system.js';
 import type {
@@ -30,6 +31,10 @@ export interface Rig {
   readonly transport: Transport;
   /** Where it listens, accepts and is started. */
   readonly endpoint: Endpoint;
+  /** The listener at `endpoint`; its door is 0. */
+  readonly listener: ListenerSnapshot;
+  /** Makes another listener, for `transport.setListeners`. */
+  open(endpoint: Endpoint, door: number): Promise<ListenerSnapshot>;
   /** Owners of accepted connections, if they are Probes. */
   readonly accepted: Probe[];
   stop(): Promise<void>;
@@ -42,10 +47,11 @@ export const DRIVERS: Record<'epoll' | 'node', (options?: RigOptions) => Promise
     const descriptors = createDescriptors(1);
     const handover = createHandover(1);
     const wakeDescriptors = [openWake()];
-    const listener = openListener(options.listen ?? LOOPBACK);
+    const listeners = [openListener(options.listen ?? LOOPBACK)];
+    const listener = { ...(listeners[0] as Listener), door: 0 };
     const transport = new EpollTransport({
       worker: 0,
-      listenDescriptors: [listener.descriptor],
+      listeners: [listener],
       descriptors,
       handover,
       wakeDescriptors,
@@ -56,22 +62,31 @@ export const DRIVERS: Record<'epoll' | 'node', (options?: RigOptions) => Promise
       await transport.stop();
       const table = new Descriptors(descriptors);
       buryWorker(0, table, new Handover(handover, table, wakeDescriptors));
-      closeListener(listener);
+      for (const opened of listeners) closeListener(opened);
       for (const descriptor of wakeDescriptors) system().close(descriptor);
     });
-    return { transport, endpoint: listener.endpoint, accepted, stop };
+    const open = async (endpoint: Endpoint, door: number) => {
+      const opened = openListener(endpoint);
+      listeners.push(opened);
+      return { ...opened, door };
+    };
+    return { transport, endpoint: listener.endpoint, listener, open, accepted, stop };
   },
   node: async (options = {}) => {
     const endpoint = await tryListener(options.listen ?? LOOPBACK);
     const arenaBytes = options.arenaBytes ?? 512 * 1024 * 1024;
+    const listener = { endpoint, descriptor: -1, door: 0 };
     const transport = new NodeTransport({
       worker: 0,
-      listenEndpoints: [endpoint],
+      listeners: [listener],
       handover: createHandover(1),
       arenaBytes,
     });
     const accepted = await startAccepting(transport, options);
-    return { transport, endpoint, accepted, stop: () => transport.stop() };
+    const open = async (endpoint: Endpoint, door: number) => {
+      return { endpoint: await tryListener(endpoint), descriptor: -1, door };
+    };
+    return { transport, endpoint, listener, open, accepted, stop: () => transport.stop() };
   },
 };
 
@@ -86,10 +101,11 @@ function once(stop: () => Promise<void>): () => Promise<void> {
 async function startAccepting(transport: Transport, options: RigOptions): Promise<Probe[]> {
   const accepted: Probe[] = [];
   const acceptor: Acceptor = {
-    onConnection: (connection) => {
+    onConnection: (connection, door) => {
       const owner = options.onConnection?.(connection) ?? new Probe();
       if (owner instanceof Probe) {
         owner.attach(transport, connection);
+        owner.door = door;
         accepted.push(owner);
       }
       return owner;
@@ -129,6 +145,8 @@ export class Probe implements ConnectionOwner {
   also: Partial<Record<Call, () => void>> = {};
   consume: (bytes: Buffer, start: number) => number = (bytes) => bytes.length;
   connection: Connection | null = null;
+  /** By which it came in; -1 for one that it opened itself. */
+  door = -1;
   private transport: Transport | null = null;
   private waiting: { condition: () => boolean; resolve: () => void }[] = [];
 

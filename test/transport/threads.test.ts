@@ -21,7 +21,7 @@ class Crew {
 
   constructor(workers: number) {
     this.data = {
-      listenDescriptors: [this.listener.descriptor],
+      listeners: [{ ...this.listener, door: 0 }],
       descriptors: createDescriptors(workers),
       handover: createHandover(workers),
       wakeDescriptors: Array.from({ length: workers }, openWake),

@@ -1,0 +1,60 @@
+/**
+ * From a key to the keyspace that it belongs to, the one with the longest prefix that the key begins with, and by that one's
+ * placement to its node.
+ */
+import type { KeyspaceSnapshot } from '../messages.js';
+import { openPlacement, type Placement } from './route.js';
+
+interface Entry {
+  prefix: Uint8Array;
+  keyspace: number;
+  placement: Placement;
+}
+
+export class Router {
+  /** The longest prefix first. */
+  private readonly entries: readonly Entry[];
+  /** By the first byte of a key: the first entry that it may belong to. */
+  private readonly firstEntry = new Uint8Array(256);
+  /** That of the keyspace of all keys, or their number where there is none. */
+  private readonly lastEntry: number;
+
+  constructor(keyspaces: readonly KeyspaceSnapshot[]) {
+    const encoder = new TextEncoder();
+    const entries = keyspaces.map(({ prefix, placement }, keyspace) => {
+      return { prefix: encoder.encode(prefix), keyspace, placement: openPlacement(placement) };
+    });
+    entries.sort((one, other) => other.prefix.length - one.prefix.length);
+    this.entries = entries;
+    const hasAll = entries.at(-1)?.prefix.length === 0;
+    this.lastEntry = entries.length - (hasAll ? 1 : 0);
+    for (let byte = 0; byte < 256; byte++) {
+      const first = entries.findIndex(({ prefix }) => prefix.length === 0 || prefix[0] === byte);
+      this.firstEntry[byte] = first < 0 ? entries.length : first;
+    }
+  }
+
+  /** The index of the node of the key bytes[start, end), or -1 where no keyspace has it. Allocates nothing. */
+  nodeOf(bytes: Uint8Array, start: number, end: number): number {
+    const entry = this.entries[this.find(bytes, start, end)];
+    return entry === undefined ? -1 : entry.placement.nodeOf(bytes, start, end);
+  }
+
+  /** The place of the key's keyspace among those given, or -1. */
+  keyspaceOf(bytes: Uint8Array, start: number, end: number): number {
+    return this.entries[this.find(bytes, start, end)]?.keyspace ?? -1;
+  }
+
+  private find(bytes: Uint8Array, start: number, end: number): number {
+    const { entries, lastEntry } = this;
+    let at = start === end ? lastEntry : (this.firstEntry[bytes[start] as number] as number);
+    while (at < lastEntry && !begins(bytes, start, end, (entries[at] as Entry).prefix)) at++;
+    return at;
+  }
+}
+
+function begins(bytes: Uint8Array, start: number, end: number, prefix: Uint8Array): boolean {
+  if (end - start < prefix.length) return false;
+  for (let at = 0; at < prefix.length; at++) if (bytes[start + at] !== prefix[at]) return false;
+  return true;
+}

@@ -1,0 +1,22 @@
+/** Topologies for tests of a data plane: nodes and slot owners as the test wants them, seen through one service. */
+import type { NodeSnapshot, TopologySnapshot } from '../../src/messages.js';
+
+/** One service, `main` on port 6380, with one keyspace of all keys, whose slots have these owners. */
+export function plainTopology(
+  version: number,
+  nodes: readonly NodeSnapshot[],
+  owners: Uint16Array,
+  splitsWrites = true,
+): TopologySnapshot {
+  const rule = { kind: 'slots', colocate: [] } as const;
+  const placement = { kind: 'slots', owners, colocate: [] } as const;
+  const keyspaces = [{ prefix: '', pool: 'main', rule, placement, splitsWrites }];
+  return { version, nodes, services: [{ name: 'main', port: 6380, keyspaces, shared: null }] };
+}
+
+/** The owners of the slots of a topology made by `plainTopology`. */
+export function slotOwnersOf({ services }: TopologySnapshot): Uint16Array {
+  const placement = services[0]?.keyspaces[0]?.placement;
+  if (placement?.kind !== 'slots') throw new Error('the topology has no slots');
+  return placement.owners;
+}
