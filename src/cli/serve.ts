@@ -1,0 +1,108 @@
+/** Runs the proxy with its admin server until a signal, for `ringleader start` with and without a configuration. */
+import { readFileSync } from 'node:fs';
+import type { Logger } from 'pino';
+import { createLog } from '../base/log.js';
+import { type Config, formatProblem, parseConfig } from '../config.js';
+import type { Ringleader } from '../control/supervisor.js';
+import { EXIT_FAILED } from './command.js';
+import { machineDefaults } from './config-file.js';
+
+/** Where SIGHUP has the configuration read again, and whether keys may then be looked for elsewhere. */
+export interface Source {
+  path: string;
+  acceptRemap: boolean;
+}
+
+export interface Serving {
+  config: Config;
+  /** Null: SIGHUP ends the proxy, as a closed terminal does. */
+  source: Source | null;
+  /** Called when clients are taken. */
+  onListening?: () => void;
+}
+
+/** Milliseconds within which a second signal counts as the same. */
+const ECHO_MS = 1_000;
+
+/** Resolves with the first of these signals. From now on none of them ends the process at once. */
+export function stopSignal(...signals: readonly NodeJS.Signals[]): Promise<NodeJS.Signals> {
+  const asked = new Promise<NodeJS.Signals>((resolve) => {
+    for (const signal of signals) process.on(signal, resolve);
+  });
+  void asked.then(hurryWhenAskedAgain);
+  return asked;
+}
+
+/** Resolves with the exit code when `stopAsked` has come and the proxy has ended. */
+export async function serve(
+  { config, source, onListening }: Serving,
+  stopAsked: Promise<NodeJS.Signals>,
+): Promise<number> {
+  // Here, so that what only prints need not load them.
+  const [{ startAdminServer }, { startRingleader }] = await Promise.all([
+    import('../admin/server.js'),
+    import('../control/supervisor.js'),
+  ]);
+  const { log, flush } = createLog(config.log);
+  process.on('uncaughtException', (error) => {
+    log.fatal({ err: error }, 'uncaught-error');
+    flush();
+    process.exit(EXIT_FAILED);
+  });
+  let ringleader: Ringleader | null = null;
+  const { admin } = config;
+  const adminServer = admin && (await startAdminServer(admin, { ready: () => ringleader?.ready() ?? false }));
+  try {
+    ringleader = await startRingleader({ config, log });
+    if (process.env['RINGLEADER_TEST_HOOKS'] === '1') crashOnSignal(ringleader);
+    if (source !== null) reloadOnSignal(ringleader, source, log);
+    onListening?.();
+    const signal = await stopAsked;
+    log.info({ signal }, 'signal');
+    return await ringleader.stop();
+  } finally {
+    await adminServer?.stop();
+    flush();
+  }
+}
+
+/** npm and the terminal both pass a Ctrl-C on, so that it comes twice; who asks again later does not want to wait. */
+function hurryWhenAskedAgain(): void {
+  setTimeout(() => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(EXIT_FAILED));
+  }, ECHO_MS).unref();
+}
+
+/** SIGHUP: the file is read again. What is wrong with it goes to the log, and the configuration that runs stays. */
+function reloadOnSignal(ringleader: Ringleader, { path, acceptRemap }: Source, log: Logger): void {
+  const reload = async () => {
+    let result: ReturnType<typeof parseConfig>;
+    try {
+      result = parseConfig(readFileSync(path, 'utf8'), machineDefaults());
+    } catch (error) {
+      log.error({ file: path, reason: error instanceof Error ? error.message : String(error) }, 'reload-failed');
+      return;
+    }
+    if ('config' in result) await ringleader.reload(result.config, acceptRemap);
+    else log.error({ problems: result.problems.map((problem) => formatProblem(path, problem)) }, 'reload-failed');
+  };
+  // One at a time. However many signals come meanwhile, the file is read once more for all of them.
+  let state: 'idle' | 'busy' | 'again' = 'idle';
+  process.on('SIGHUP', async () => {
+    const wasIdle = state === 'idle';
+    state = wasIdle ? 'busy' : 'again';
+    if (!wasIdle) return;
+    for (;;) {
+      await reload();
+      if (state === 'busy') break;
+      state = 'busy';
+    }
+    state = 'idle';
+  });
+}
+
+/** For tests of a worker's death: each SIGUSR2 is an uncaught error in the next of the workers. */
+function crashOnSignal(ringleader: Ringleader): void {
+  let next = 0;
+  process.on('SIGUSR2', () => ringleader.crashWorker(next++ % ringleader.workerCount));
+}
