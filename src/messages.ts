@@ -107,6 +107,8 @@ export interface WorkerStart {
   handover: SharedArrayBuffer;
   /** One wake-up eventfd per worker (epoll). */
   wakeDescriptors: readonly number[];
+  /** The clients that all workers serve: see base/client-count.ts. */
+  clients: SharedArrayBuffer;
   /** Counters of all workers, and the number of the last client: see base/metrics.ts. */
   metrics: SharedArrayBuffer;
   clientIds: SharedArrayBuffer;

@@ -3,6 +3,7 @@
  * until it is told to drain. An error that nothing catches ends the thread; the supervisor starts another.
  */
 import { threadId } from 'node:worker_threads';
+import { ClientCount } from './base/client-count.js';
 import type { LogLevel } from './base/log-event.js';
 import { Metrics, nextClientId, readMetrics } from './base/metrics.js';
 import type { ToControl, ToWorker, WorkerStart } from './messages.js';
@@ -42,6 +43,7 @@ function run(start: WorkerStart, onEnded: () => void): void {
       tell({ kind: 'resolve', id: lastResolve, host, port: hostPort });
     },
     onNodeState: ({ pool, name }, isUp, reason) => tell({ kind: 'node-state', pool, node: name, isUp, reason }),
+    clients: new ClientCount(start.clients, index),
     nextClientId: () => nextClientId(start.clientIds),
     log: (level: LogLevel, event, fields) => tell({ kind: 'log', level, event, fields }),
   });

@@ -4,6 +4,7 @@
  * Fifty sessions send, three nodes answer, turn by turn, as under redis-benchmark with 50 clients. The figure is
  * nanoseconds and bytes allocated per command; `kept` says whether the heap stays flat over ten million commands.
  */
+import { ClientCount, clientCountMemory } from '../../src/base/client-count.js';
 import { DEFAULT_RULES } from '../../src/base/client-rules.js';
 import { DEFAULT_LIMITS, DEFAULT_NODE_LIMITS } from '../../src/base/limits.js';
 import { Metrics, metricsMemory } from '../../src/base/metrics.js';
@@ -118,6 +119,7 @@ class World {
       random: Math.random,
       resolve: () => {},
       onNodeState: () => {},
+      clients: new ClientCount(clientCountMemory(1), 0),
       nextClientId: () => 1,
       log: () => {},
     });

@@ -15,6 +15,7 @@ import { once } from 'node:events';
 import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import { Piscina } from 'piscina';
+import { ClientCount, clientCountMemory } from '../base/client-count.js';
 import type { ClientRules } from '../base/client-rules.js';
 import { type Endpoint, formatEndpoint } from '../base/endpoint.js';
 import type { Limits } from '../base/limits.js';
@@ -113,6 +114,7 @@ class Supervisor implements Ringleader {
   private listeners: readonly ListenerSnapshot[] = [];
   private readonly descriptorMemory: SharedArrayBuffer;
   private readonly handoverMemory: SharedArrayBuffer;
+  private readonly clients: SharedArrayBuffer;
   private readonly clientIds = clientIdMemory();
   private readonly wakes: number[] = [];
   private readonly descriptors: Descriptors;
@@ -136,6 +138,7 @@ class Supervisor implements Ringleader {
     this.doors = new Doors(this.transport, this.workerCount);
     this.health = new NodeHealth(log, this.topology);
     this.metrics = metricsMemory(this.workerCount);
+    this.clients = clientCountMemory(this.workerCount);
     this.descriptorMemory = createDescriptors(this.workerCount);
     this.handoverMemory = createHandover(this.workerCount);
     if (this.transport === 'epoll') for (let index = 0; index < this.workerCount; index++) this.wakes.push(openWake());
@@ -310,6 +313,7 @@ class Supervisor implements Ringleader {
       descriptors: this.descriptorMemory,
       handover: this.handoverMemory,
       wakeDescriptors: this.wakes,
+      clients: this.clients,
       metrics: this.metrics,
       clientIds: this.clientIds,
     };
@@ -403,6 +407,7 @@ class Supervisor implements Ringleader {
     if (thread !== null && thread.threadId !== -1) await once(thread, 'exit');
     worker.port.close();
     const { sessions, descriptors } = buryWorker(index, this.descriptors, this.handover);
+    new ClientCount(this.clients, index).forget();
     this.health.forget(index);
     this.closeGoneDoors();
     this.deaths++;

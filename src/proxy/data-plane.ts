@@ -5,6 +5,7 @@
 import type { Channel, ChannelContext } from '../backend/channel.js';
 import { PendingPool } from '../backend/pending.js';
 import { BackendPool } from '../backend/pool.js';
+import type { ClientCount } from '../base/client-count.js';
 import type { ClientRules } from '../base/client-rules.js';
 import { formatEndpoint } from '../base/endpoint.js';
 import type { Limits } from '../base/limits.js';
@@ -31,6 +32,7 @@ export interface DataPlaneContext {
   random: () => number;
   resolve: ChannelContext['resolve'];
   onNodeState: (node: NodeSnapshot, isUp: boolean, reason: string) => void;
+  clients: ClientCount;
   nextClientId: () => number;
   log: (level: LogLevel, event: string, fields: Record<string, string | number | boolean | null>) => void;
 }
@@ -77,6 +79,7 @@ export class DataPlane {
       reader,
       authentication,
       dispatch: (session, start, end) => this.dispatcher.dispatch(session, start, end),
+      clients: context.clients,
       nextClientId: context.nextClientId,
       isOpen: (service) => this.dispatcher.hasService(service),
       log,
@@ -106,12 +109,12 @@ export class DataPlane {
     this.listener.onServicesChanged();
   }
 
-  private facts({ transport, process, totals }: DataPlaneContext, { nodes, port }: Service): ProxyFacts {
+  private facts({ clients, process, totals }: DataPlaneContext, { nodes, port }: Service): ProxyFacts {
     return {
       process,
       port,
       uptimeSeconds: Math.floor((Date.now() - process.startedAtMs) / 1000),
-      connectedClients: transport.totalSessions(),
+      connectedClients: clients.total,
       clientsMax: this.limits.clientsMax,
       topologyVersion: this.dispatcher.topologyVersion,
       counts: totals(),

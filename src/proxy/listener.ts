@@ -1,12 +1,15 @@
 /**
  * All sessions of one worker: takes new connections, looks after time and memory, and lets them finish at the end.
  */
+import type { ClientCount } from '../base/client-count.js';
 import type { LogLevel } from '../base/log-event.js';
 import { errorReply } from '../resp/reply.js';
 import type { Acceptor, Connection, ConnectionOwner, TransportError } from '../transport/transport.js';
 import { Session, type SessionContext, SessionError } from './session.js';
 
 export interface ListenerContext extends Omit<SessionContext, 'onSessionClosed'> {
+  /** All clients of the process: who is admitted here and who is not. */
+  clients: ClientCount;
   /** A number no other client of this process ever had. */
   nextClientId: () => number;
   /** Whether there is a service of that number. */
@@ -45,7 +48,7 @@ export class Listener implements Acceptor {
       connection.destroy(null);
       return REFUSED;
     }
-    if (context.transport.totalSessions() > context.limits.clientsMax) {
+    if (!context.clients.admit(context.limits.clientsMax)) {
       context.counts.sessionsRefused++;
       connection.output.appendBytes(TOO_MANY_CLIENTS);
       connection.close();
@@ -107,6 +110,7 @@ export class Listener implements Acceptor {
 
   private onSessionClosed(session: Session, error: Error | null): void {
     this.context.counts.sessionsOpen--;
+    this.context.clients.leave();
     this.sessions.delete(session);
     if (error instanceof SessionError) {
       this.context.log('warn', 'session-closed', { client: session.connection.remoteAddress(), reason: error.message });

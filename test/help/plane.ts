@@ -6,6 +6,7 @@
  *
  * Nothing waits and nothing is random: time is a number that `pass` moves.
  */
+import { ClientCount, clientCountMemory } from '../../src/base/client-count.js';
 import { type ClientRules, DEFAULT_RULES } from '../../src/base/client-rules.js';
 import { DEFAULT_LIMITS, type Limits, nodeLimitsOf } from '../../src/base/limits.js';
 import { type Counts, Metrics, metricsMemory } from '../../src/base/metrics.js';
@@ -100,6 +101,7 @@ export class Plane {
       resolve: (host, _port, done) => this.resolving.push({ host, done }),
       onNodeState: (state, isUp, reason) =>
         this.nodeStates.push(`${state.name} ${isUp ? 'up' : 'down'}${reason === '' ? '' : ` ${reason}`}`),
+      clients: new ClientCount(clientCountMemory(1), 0),
       nextClientId: () => ++this.lastClientId,
       log: (level, event, fields) => this.logs.push({ level, event, fields }),
     });

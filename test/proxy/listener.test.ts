@@ -18,6 +18,19 @@ t.test('a client beyond clientsMax is told so, as Redis does, and closed', async
   t.equal(world.counts.sessionsAccepted, 3);
 });
 
+t.test("a connection that is being refused takes nobody's place", async (t) => {
+  const world = new Plane({ limits: { clientsMax: 2 } }).greetAll();
+  const [first] = [world.client(), world.client()];
+  const refused = Array.from({ length: 5 }, () => world.client().send(['PING']));
+  world.turn();
+  t.equal(world.transport.totalSessions(), 7, 'they have not gone yet');
+  first.connection.break(null);
+  t.equal(world.client().send(['PING']).take(), '+PONG\r\n');
+  t.equal(world.client().send(['PING']).take(), '-ERR max number of clients reached\r\n');
+  for (const client of refused) t.equal(client.take(), '-ERR max number of clients reached\r\n');
+  t.equal(world.counts.sessionsRefused, 6);
+});
+
 t.test('a command that stays unfinished is given up after requestDeadlineMs', async (t) => {
   const world = new Plane({ limits: { requestDeadlineMs: 5_000 } }).greetAll();
   const [half, idle] = [world.client(), world.client()];
