@@ -18,12 +18,12 @@
  */
 import { formatEndpoint } from '../base/endpoint.js';
 import { errorBytes } from '../base/errors.js';
-import { Fifo } from '../base/fifo.js';
 import type { Limits } from '../base/limits.js';
 import type { Counts } from '../base/metrics.js';
 import type { Timer } from '../base/timers.js';
 import type { NodeSnapshot } from '../messages.js';
 import type { Transport } from '../transport/transport.js';
+import { Backlog } from './backlog.js';
 import { BackendConnection, BackendError, type ConnectionEvents, type Greeting } from './connection.js';
 import type { Pending, PendingPool, ReplyOwner } from './pending.js';
 
@@ -58,8 +58,7 @@ export class Channel implements ConnectionEvents {
   /** Takes new commands when `state` is ready; otherwise the one being made, or null. */
   private current: BackendConnection | null = null;
   private retired: BackendConnection[] = [];
-  private backlog = new Fifo<Pending>();
-  private backlogBytes = 0;
+  private readonly backlog: Backlog;
   private downReason = '';
   /** What onNodeState was last told. */
   private reported = '';
@@ -76,6 +75,7 @@ export class Channel implements ConnectionEvents {
     this.node = node;
     this.protocol = protocol;
     this.reconnectMs = node.limits.reconnectMinMs;
+    this.backlog = new Backlog(context.transport.arena);
   }
 
   /** Opens a connection if there is none, so that trouble is known before the first command. */
@@ -303,30 +303,13 @@ export class Channel implements ConnectionEvents {
     }
     if (this.state === 'idle') this.connect();
     if (this.state !== 'connecting') return this.nodeDown(this.downReason);
-    return this.wait(pending, start, end) ? null : this.overloaded();
-  }
-
-  /** Puts `pending` into the backlog with a copy of its frame, arena bytes [start, end). False when there is no room. */
-  private wait(pending: Pending, start: number, end: number): boolean {
-    const { transport } = this.context;
-    const { limits } = this.node;
-    if (this.backlogBytes + (end - start) > limits.nodeQueueBytesMax) return false;
-    if (this.backlog.length >= limits.nodeQueueCommandsMax) return false;
-    const block = transport.arena.allocate(end - start);
-    if (block < 0) return false;
-    transport.arena.bytes.copyWithin(block, start, end);
-    pending.frameStart = block;
-    pending.frameBytes = end - start;
-    pending.connection = null;
-    this.backlogBytes += end - start;
-    this.backlog.push(pending);
-    return true;
+    return this.backlog.add(pending, start, end, this.node.limits) ? null : this.overloaded();
   }
 
   /** Takes over what a lost connection leaves, oldest first. What waits already is younger and stays behind it. */
   private rescue(connection: BackendConnection, error: Error): void {
-    const younger = this.backlog;
-    this.backlog = new Fifo();
+    const { now } = this.context.transport;
+    const { limits } = this.node;
     const queue = connection.queue;
     const overtaken = overtakenReads(connection);
     for (let pending = queue.shift(); pending !== undefined; pending = queue.shift()) {
@@ -347,10 +330,10 @@ export class Channel implements ConnectionEvents {
           pending.wasRetried = true;
           this.context.counts.readsRetried++;
         }
-        if (!this.wait(pending, start, start + pending.frameBytes)) this.fail(pending, error.message);
+        const end = start + pending.frameBytes;
+        if (!this.backlog.putBack(pending, start, end, limits, now)) this.fail(pending, error.message);
       }
     }
-    for (let pending = younger.shift(); pending !== undefined; pending = younger.shift()) this.backlog.push(pending);
   }
 
   /** What a retired connection left does not wait for a connection where there is one, or where there will be none soon. */
@@ -360,21 +343,20 @@ export class Channel implements ConnectionEvents {
   }
 
   private sendBacklog(connection: BackendConnection): void {
-    const backlog = this.backlog;
-    this.backlog = new Fifo();
-    for (let pending = backlog.shift(); pending !== undefined; pending = backlog.shift()) {
+    const { backlog } = this;
+    for (let pending = backlog.take(); pending !== undefined; pending = backlog.take()) {
       const start = pending.frameStart;
       const bytes = pending.frameBytes;
       connection.enqueue(pending, start, start + bytes);
       this.context.transport.arena.settle();
-      this.releaseFrame(start, bytes);
+      backlog.release(start, bytes);
     }
   }
 
   private failBacklog(): void {
-    const backlog = this.backlog;
-    this.backlog = new Fifo();
-    for (let pending = backlog.shift(); pending !== undefined; pending = backlog.shift()) this.failUnsent(pending);
+    const { backlog } = this;
+    for (let pending = backlog.take(); pending !== undefined; pending = backlog.take())
+      this.failWaiting(pending, this.downReason);
   }
 
   /**
@@ -384,6 +366,7 @@ export class Channel implements ConnectionEvents {
   private expireConnection(connection: BackendConnection, now: number): void {
     const { counts } = this.context;
     const { limits } = this.node;
+    connection.noteProgress();
     if (now - connection.lastBytesMs <= limits.requestTimeoutMs) return;
     const mustClose = connection.expire(now - limits.requestTimeoutMs, (pending) => {
       counts.commandsTimedOut++;
@@ -398,15 +381,11 @@ export class Channel implements ConnectionEvents {
   }
 
   private expireBacklog(oldestMs: number): void {
-    for (
-      let first = this.backlog.peek();
-      first !== undefined && first.arrivedMs <= oldestMs;
-      first = this.backlog.peek()
-    ) {
-      this.backlog.shift();
+    const { backlog, node } = this;
+    const reason = `no connection to it within ${node.limits.queueTimeoutMs} ms`;
+    for (let late = backlog.takeExpired(oldestMs); late !== undefined; late = backlog.takeExpired(oldestMs)) {
       this.context.counts.commandsTimedOut++;
-      this.releaseFrame(first.frameStart, first.frameBytes);
-      this.fail(first, `no connection to it within ${this.node.limits.queueTimeoutMs} ms`);
+      this.failWaiting(late, reason);
     }
   }
 
@@ -416,9 +395,10 @@ export class Channel implements ConnectionEvents {
     return output.heldBytes > nodeQueueBytesMax || connection.queue.length >= nodeQueueCommandsMax;
   }
 
-  private failUnsent(pending: Pending): void {
-    this.releaseFrame(pending.frameStart, pending.frameBytes);
-    this.fail(pending, this.downReason);
+  /** Tells of a command that was taken out of the backlog. */
+  private failWaiting(pending: Pending, reason: string): void {
+    this.backlog.release(pending.frameStart, pending.frameBytes);
+    this.fail(pending, reason);
   }
 
   private failUnknown(pending: Pending, error: Error): void {
@@ -427,11 +407,6 @@ export class Channel implements ConnectionEvents {
 
   private fail(pending: Pending, reason: string): void {
     (pending.owner as ReplyOwner).onFailure(pending, this.nodeDown(reason));
-  }
-
-  private releaseFrame(start: number, bytes: number): void {
-    this.backlogBytes -= bytes;
-    this.context.transport.arena.release(start, bytes);
   }
 
   private nodeDown(reason: string): Uint8Array {

@@ -60,7 +60,7 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
   readonly queue = new Fifo<Pending>();
   /** Tombstones at the front of the queue. */
   expired = 0;
-  /** When bytes last came, and when the last command was enqueued, in the transport's milliseconds. */
+  /** When the node last showed a sign of life, and when the last command was enqueued, in the transport's milliseconds. */
   lastBytesMs: number;
   lastSendMs: number;
   readonly connection: Connection;
@@ -75,6 +75,10 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
   /** The greeting in its plain form, for nodes without HELLO. */
   private plainGreeting = false;
   private failure: Error | null = null;
+  /** As `noteProgress` saw them last. */
+  private seenUnreadBytes = 0;
+  private seenSent = 0;
+  private hadUnsent = false;
 
   constructor(
     transport: Transport,
@@ -131,6 +135,19 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
   /** Tries a silent connection: what comes of it is for the time-outs to see. */
   ping(): void {
     this.enqueueOwn(PING);
+  }
+
+  /**
+   * Looks for signs of life that nobody is told of: bytes of a reply that is not whole yet, or bytes of a request that the node
+   * takes. The kernel takes some for a node that reads nothing; but once it is full, only a node that reads makes room.
+   */
+  noteProgress(): void {
+    const { unreadBytes, output } = this.connection;
+    const isTaking = this.hadUnsent && output.sent !== this.seenSent;
+    if (unreadBytes > this.seenUnreadBytes || isTaking) this.lastBytesMs = this.transport.now;
+    this.seenUnreadBytes = unreadBytes;
+    this.seenSent = output.sent;
+    this.hadUnsent = output.unsentBytes > 0;
   }
 
   onOpen(): void {

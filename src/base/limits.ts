@@ -15,9 +15,12 @@ export interface Limits extends NodeLimits {
   /** Replies that wait for a client to read: beyond `soft` its reading pauses, beyond `hard` it is closed. */
   sessionOutputSoftBytes: number;
   sessionOutputHardBytes: number;
-  /** Milliseconds a client may leave a command half sent; 0 is for ever. */
+  /**
+   * Milliseconds a client may leave a command half sent, counted anew with each MiB of it that comes (so a command of n MiB has
+   * n + 1 times as long at the most); 0 is for ever.
+   */
   requestDeadlineMs: number;
-  /** Milliseconds a client may stay idle before it is closed; 0 is for ever (Redis: timeout). */
+  /** Milliseconds a client may neither send nor take a byte before it is closed; 0 is for ever (Redis: timeout). */
   idleTimeoutMs: number;
   /** Milliseconds a client may take to give its password, where one is asked for; 0 is for ever. */
   authDeadlineMs: number;
@@ -39,7 +42,10 @@ export interface NodeLimits {
   connectTimeoutMs: number;
   /** Milliseconds a command may wait to be sent to a node that is being connected to. */
   queueTimeoutMs: number;
-  /** Milliseconds that a node may send nothing while a reply is awaited; then the commands that wait so long fail. */
+  /**
+   * Milliseconds that a node may neither send nor, of what waits to be sent to it, take a byte while a reply is awaited; then the
+   * commands that wait so long fail.
+   */
   requestTimeoutMs: number;
   /** As requestTimeoutMs, and then the connection is closed. */
   stallTimeoutMs: number;

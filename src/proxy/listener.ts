@@ -141,6 +141,7 @@ export class Listener implements Acceptor {
   private sweep(now: number): void {
     const { limits, counts } = this.context;
     for (const session of this.sessions) {
+      session.noteProgress();
       let reason: string | null = null;
       if (session.endingSinceMs >= 0) {
         if (now - session.endingSinceMs > ENDING_MS_MAX) reason = 'it did not take its last replies';

@@ -66,10 +66,13 @@ export class Session implements ConnectionOwner, ReplyOwner {
   /** Since when it owes a password (-1: it does not). */
   unauthenticatedSinceMs = -1;
   readonly createdMs: number;
-  /** When bytes last came, and since when a command is half there (-1: none is). */
+  /** When bytes last came, or were last taken by the client; since when a command is half there (-1: none is). */
   lastBytesMs: number;
   unfinishedSinceMs = -1;
   private unfinishedBytes = 0;
+  /** As `noteProgress` saw them last: the connection's unread bytes, and its output's position. */
+  private seenUnreadBytes = 0;
+  private seenSent = 0;
   /** Since when it only waits for its last replies to go out (-1: it does not). */
   endingSinceMs = -1;
   lastCommand = '';
@@ -79,10 +82,9 @@ export class Session implements ConnectionOwner, ReplyOwner {
   private readonly limits: Limits;
   private readonly queue = new Fifo<Pending>();
   private readonly progress = new RequestProgress();
-  /** Bytes of the requests in the queue, of the replies parked there, and of what came and was not read yet. */
+  /** Bytes of the requests in the queue, and of the replies parked there. */
   private requestBytes = 0;
   private parkedBytes = 0;
-  private unreadBytes = 0;
   private isHeld = false;
   /** Held until the queue is empty. */
   private waitsForReplies = false;
@@ -104,7 +106,8 @@ export class Session implements ConnectionOwner, ReplyOwner {
 
   /** Bytes of the arena that this session causes to be held, for choosing whom to close when memory runs out. */
   get bufferedBytes(): number {
-    let bytes = this.connection.output.heldBytes + this.requestBytes + this.parkedBytes + this.unreadBytes;
+    const { output, unreadHeldBytes } = this.connection;
+    let bytes = output.heldBytes + unreadHeldBytes + this.requestBytes + this.parkedBytes;
     for (let index = 0; index < this.queue.length; index++) bytes += this.queue.at(index).source?.heldBytes ?? 0;
     return bytes;
   }
@@ -142,7 +145,6 @@ export class Session implements ConnectionOwner, ReplyOwner {
       }
       at = frameEnd;
     }
-    this.unreadBytes = end - at;
     return at;
   }
 
@@ -273,7 +275,20 @@ export class Session implements ConnectionOwner, ReplyOwner {
     return this.queue.length === 0;
   }
 
-  /** A command is half there with `bytes` of it. A large one that comes steadily is given new time with each MiB. */
+  /**
+   * Looks at what came and went: nobody is told of the bytes of a large command before the last has come, nor of those of a
+   * large reply that the client takes. Called about once a second.
+   */
+  noteProgress(): void {
+    const { unreadBytes, output } = this.connection;
+    if (unreadBytes > this.seenUnreadBytes || output.sent !== this.seenSent)
+      this.lastBytesMs = this.context.transport.now;
+    this.seenUnreadBytes = unreadBytes;
+    this.seenSent = output.sent;
+    if (this.unfinishedSinceMs >= 0) this.markUnfinished(unreadBytes);
+  }
+
+  /** A command is half there with `bytes` of it. Each MiB gives it new time: who sends a byte a minute has his end, too. */
   private markUnfinished(bytes: number): void {
     if (this.unfinishedSinceMs >= 0 && bytes < this.unfinishedBytes + UNFINISHED_STEP_BYTES) return;
     this.unfinishedSinceMs = this.context.transport.now;
@@ -352,6 +367,8 @@ export class Session implements ConnectionOwner, ReplyOwner {
   }
 
   private hold(): void {
+    // What is not read for our sake is not late.
+    this.unfinishedSinceMs = -1;
     if (this.isHeld) return;
     this.isHeld = true;
     this.context.counts.sessionPauses++;

@@ -141,6 +141,14 @@ export class EpollConnection implements Connection {
     return connection;
   }
 
+  get unreadBytes(): number {
+    return this.inbox.unreadBytes;
+  }
+
+  get unreadHeldBytes(): number {
+    return this.inbox.heldBytes;
+  }
+
   remoteAddress(): string {
     if (this.endpoint !== null) return formatEndpoint(this.endpoint);
     if (this.addressText === null && this.descriptor >= 0) {

@@ -57,6 +57,15 @@ export class Inbox {
     this.receive = receive;
   }
 
+  get unreadBytes(): number {
+    return this.end - this.start;
+  }
+
+  /** Bytes of the arena that are held for them: none while they lie in the receive block. */
+  get heldBytes(): number {
+    return this.blockBytes;
+  }
+
   /** See Connection.expect: the owner says it in onBytes, 0 ends it. */
   expect(bytes: number): void {
     this.expected = bytes;

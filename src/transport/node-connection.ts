@@ -149,6 +149,14 @@ export class NodeConnection implements Connection {
     return connection;
   }
 
+  get unreadBytes(): number {
+    return this.inbox.unreadBytes;
+  }
+
+  get unreadHeldBytes(): number {
+    return this.inbox.heldBytes;
+  }
+
   remoteAddress(): string {
     if (this.endpoint !== null) return formatEndpoint(this.endpoint);
     const host = this.socket?.remoteAddress;

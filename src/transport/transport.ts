@@ -55,6 +55,10 @@ export interface ConnectionOwner {
 export interface Connection {
   /** What is to be sent. Append, then call `flush()`. */
   readonly output: Output;
+  /** Bytes that came and are not consumed. They grow without a call of `onBytes` while the owner waits for what it expects. */
+  readonly unreadBytes: number;
+  /** Bytes of the arena that hold them. */
+  readonly unreadHeldBytes: number;
   /** The peer: `127.0.0.1:50123`, `[::1]:50123` or `unix:/path`. Made when asked for. */
   remoteAddress(): string;
   /** The own side, likewise. */

@@ -108,8 +108,11 @@ t.test('a command that was not wholly sent is not carried out after its client w
   link.connection.takeSome(command('GET', key).length + 20);
   world.pass(1_100);
   t.ok(link.isClosed, 'the node does not read: only closing keeps it from carrying out the rest');
-  const [read, write] = repliesIn(client.take());
-  t.match(read, /^-NODEDOWN .*did not answer within 1000 ms/);
+  t.match(client.take(), /^-NODEDOWN .*did not answer within 1000 ms[^\n]*\n$/);
+  world.pass(250);
+  t.equal(client.take(), '', 'its time in the queue begins when it is put back');
+  world.pass(200);
+  const [write] = repliesIn(client.take());
   t.match(write, /^-NODEDOWN .*no connection to it within 400 ms; the command had no effect\r\n$/);
   t.equal(world.only(0).greet().take(), '');
 });
@@ -170,4 +173,72 @@ t.test('a client that went away does not make its overdue replies come to others
   link.answer('$1\r\n1\r\n$1\r\n2\r\n$1\r\n3\r\n');
   t.equal(other.take(), '');
   t.equal(pendingsInUse(), before);
+});
+
+t.test('a large reply that comes slowly but steadily is not late', async (t) => {
+  const { world, key, client, link } = setUp();
+  client.send(['GET', key]);
+  world.turn();
+  link.take();
+  link.answer('$1000000\r\n');
+  for (let n = 0; n < 10; n++) {
+    world.pass(900);
+    link.answer('x'.repeat(100_000));
+  }
+  world.pass(900);
+  t.notOk(link.isClosed);
+  link.answer('\r\n');
+  t.equal(client.take().length, 1_000_000 + '$1000000\r\n\r\n'.length);
+  t.equal(world.counts.commandsTimedOut, 0);
+});
+
+t.test('a large reply that stops coming is late', async (t) => {
+  const { world, key, client, link } = setUp();
+  client.send(['GET', key]);
+  world.turn();
+  link.take();
+  link.answer('$1000000\r\n');
+  world.pass(900);
+  link.answer('x'.repeat(100_000));
+  world.pass(1_200);
+  t.match(client.take(), /^-NODEDOWN .*it did not answer within 1000 ms/);
+  world.pass(2_000);
+  t.ok(link.isClosed);
+});
+
+t.test('a large request that the node takes slowly but steadily is not late', async (t) => {
+  const { world, key, client, link } = setUp();
+  const frame = command('SET', key, 'x'.repeat(1_000_000));
+  client.send(['SET', key, 'x'.repeat(1_000_000)]);
+  world.turn();
+  let taken = link.connection.takeSome(100_000);
+  for (let n = 0; n < 10; n++) {
+    world.pass(900);
+    taken += link.connection.takeSome(100_000);
+  }
+  t.equal(taken, frame);
+  world.pass(900);
+  link.answer('+OK\r\n');
+  t.equal(client.take(), '+OK\r\n');
+});
+
+t.test('a node that takes nothing more of a large request is late', async (t) => {
+  const { world, key, client, link } = setUp();
+  client.send(['SET', key, 'x'.repeat(1_000_000)]);
+  world.turn();
+  link.connection.takeSome(100_000);
+  world.pass(1_200);
+  t.ok(link.isClosed, 'only a closed connection keeps it from being carried out');
+  t.equal(client.take(), '', 'it was not sent: it waits for another connection');
+});
+
+t.test('what the kernel takes for a node that reads nothing is no sign of life', async (t) => {
+  const { world, key, client, link } = setUp();
+  for (let n = 0; n < 4; n++) {
+    client.send(['GET', key]);
+    world.turn();
+    link.take();
+    world.pass(300);
+  }
+  t.match(client.take(), /^-NODEDOWN .*it did not answer within 1000 ms/);
 });

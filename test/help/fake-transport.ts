@@ -105,6 +105,14 @@ export class FakeConnection implements Connection {
     this.output.dispose();
   }
 
+  get unreadBytes(): number {
+    return this.kept.length;
+  }
+
+  get unreadHeldBytes(): number {
+    return this.kept.length;
+  }
+
   remoteAddress(): string {
     return '127.0.0.1:50000';
   }

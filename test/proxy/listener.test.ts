@@ -59,6 +59,46 @@ t.test('each command has a deadline of its own', async (t) => {
   t.equal(client.take(), '+PONG\r\n'.repeat(10));
 });
 
+t.test('a large command that comes slowly but steadily has time, one that hardly comes has not', async (t) => {
+  const world = new Plane({ limits: { requestDeadlineMs: 5_000, idlePingMs: 1_000_000 } }).greetAll();
+  const [steady, slow] = [world.client(), world.client()];
+  const mebi = 'x'.repeat(1024 * 1024);
+  const head = `*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$${8 * mebi.length}\r\n`;
+  steady.sendText(head);
+  slow.sendText(head);
+  for (let n = 0; n < 8; n++) {
+    world.pass(1_500);
+    if (!slow.isClosed) slow.sendText('x'.repeat(100_000));
+    world.pass(1_500);
+    steady.sendText(mebi);
+  }
+  t.notOk(steady.isClosed, 'a MiB every 3 s');
+  t.ok(slow.isClosed, 'a MiB every 30 s');
+  t.match(slow.connection.closeError, { message: /a command stayed unfinished \(requestDeadlineMs 5000\)/ });
+  steady.sendText('\r\n');
+  world.turn();
+  const [link] = world.links(world.nodeOf('k'));
+  t.equal(link?.take().length, head.length + 8 * mebi.length + 2);
+});
+
+t.test('half a command that is not read because too much is in flight has no deadline', async (t) => {
+  const limits = { requestDeadlineMs: 5_000, requestTimeoutMs: 60_000, stallTimeoutMs: 60_000, sessionCommandsMax: 2 };
+  const world = new Plane({ limits }).greetAll();
+  const key = world.key(0);
+  const client = world.client().sendText('*2\r\n$3\r\nGE');
+  client.sendText(`T\r\n$${key.length}\r\n${key}\r\n${command('GET', key)}${command('GET', key).slice(0, -5)}`);
+  world.turn();
+  const link = world.only(0);
+  t.equal(link.commands().length, 2);
+  world.pass(20_000);
+  t.notOk(client.isClosed);
+  link.answer('$1\r\na\r\n', '$1\r\nb\r\n');
+  world.pass(100);
+  t.equal(client.take(), '$1\r\na\r\n$1\r\nb\r\n');
+  world.pass(7_000);
+  t.ok(client.isClosed, 'when it is read again it has');
+});
+
 t.test('with requestDeadlineMs 0 half a command may wait for ever', async (t) => {
   const world = new Plane({ limits: { requestDeadlineMs: 0 } }).greetAll();
   const client = world.client().sendText('PI');
@@ -79,6 +119,25 @@ t.test('an idle client is closed after idleTimeoutMs, one that awaits a reply is
   t.match(idle.connection.closeError, { message: /idle \(idleTimeoutMs 3000\)/ });
   t.notOk(waits.isClosed);
   t.notOk(busy.isClosed);
+});
+
+t.test('a client that slowly sends a large command, or slowly takes a large reply, is not idle', async (t) => {
+  const limits = { idleTimeoutMs: 3_000, requestDeadlineMs: 0 };
+  const world = new Plane({ limits }).greetAll();
+  const [sends, takes, stuck] = [world.client(), world.client(), world.client()];
+  sends.sendText('*2\r\n$4\r\nECHO\r\n$1000\r\n');
+  takes.send(['ECHO', 'x'.repeat(1_000)]);
+  stuck.send(['ECHO', 'x'.repeat(1_000)]);
+  stuck.connection.takeSome(10);
+  for (let n = 0; n < 10; n++) {
+    world.pass(1_000);
+    sends.sendText('x'.repeat(100));
+    takes.connection.takeSome(50);
+  }
+  t.notOk(sends.isClosed);
+  t.notOk(takes.isClosed);
+  t.ok(stuck.isClosed);
+  t.match(stuck.connection.closeError, { message: /idle \(idleTimeoutMs 3000\)/ });
 });
 
 t.test('a client that quits and does not take its last replies is cut off', async (t) => {

@@ -204,6 +204,19 @@ t.test('when buffers exceed workerMemoryMax the largest session is closed, and t
   t.equal(small.take(), bulk('x'.repeat(10_000)));
 });
 
+t.test('half a large command counts for whom to close', async (t) => {
+  const { world, client, key, link } = setUp({ workerMemoryMax: 100_000 });
+  const sender = world.client().sendText(`*2\r\n$4\r\nECHO\r\n$1000000\r\n`);
+  sender.sendText('x'.repeat(300_000));
+  client.send(['GET', key]);
+  world.turn();
+  link.take();
+  link.answer(bulk('x'.repeat(150_000)));
+  world.turn();
+  world.turn();
+  t.ok(sender.isClosed, 'it holds more than who waits for a reply');
+});
+
 t.test("memory that a split command holds is its session's", async (t) => {
   const { world, client, key, link } = setUp({ workerMemoryMax: 100_000 });
   const small = world.client().send(['GET', key]);

@@ -258,6 +258,30 @@ onEachDriver('an owner that expects so many bytes hears of them when they stand 
   client.destroy();
 });
 
+onEachDriver('what is unread can be seen to grow while the owner waits for more', async (t, start) => {
+  const rig = await start();
+  const client = await plainClient(rig.endpoint);
+  const probe = await acceptedProbe(rig);
+  const total = 3 * MIB;
+  probe.consume = (bytes) => {
+    if (bytes.length < total) probe.link.expect(total);
+    return bytes.length < total ? 0 : total;
+  };
+  t.same([probe.link.unreadBytes, probe.link.unreadHeldBytes], [0, 0]);
+  for (const bytes of [10, MIB, 2 * MIB]) {
+    client.write(Buffer.alloc(bytes - probe.link.unreadBytes));
+    while (probe.link.unreadBytes < bytes) await round();
+    t.equal(probe.link.unreadBytes, bytes);
+    t.ok(probe.link.unreadHeldBytes >= bytes, `${probe.link.unreadHeldBytes} bytes are held for ${bytes}`);
+  }
+  t.equal(probe.count('bytes'), 1, 'its owner was not called for that');
+  client.write(Buffer.alloc(MIB));
+  await probe.until(() => probe.receivedBytes === total);
+  await round();
+  t.same([probe.link.unreadBytes, probe.link.unreadHeldBytes], [0, 0]);
+  client.destroy();
+});
+
 onEachDriver('what the peer does not read waits, and onDrain says when it is gone', async (t, start) => {
   const rig = await start();
   const client = await plainClient(rig.endpoint);
