@@ -71,8 +71,9 @@ function run(start: WorkerStart, onEnded: () => void): void {
       }
       case 'configure':
         plane.configure(message.topology, message.limits, message.rules);
-        transport.setListeners(message.listeners);
-        tell({ kind: 'configured', version: message.topology.version });
+        transport.setListeners(message.listeners, () =>
+          tell({ kind: 'configured', version: message.topology.version }),
+        );
         return;
       case 'drain':
         plane.drain(transport.now + message.deadlineMs, end);

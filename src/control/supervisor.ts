@@ -78,7 +78,7 @@ export interface Ringleader {
   /**
    * Goes on by a new, valid configuration, without dropping a connection. False, and nothing is changed, when keys would
    * be looked for elsewhere and `acceptRemap` is not given, or when an address cannot be listened on; the log says what and
-   * why. One at a time: the next is for when this one has resolved.
+   * why. Resolves when all workers go by it. One at a time: the next is for when this one has resolved.
    */
   reload(config: Config, acceptRemap: boolean): Promise<boolean>;
   /** Test hook: an uncaught error in that worker. */
@@ -120,6 +120,8 @@ class Supervisor implements Ringleader {
   private readonly descriptors: Descriptors;
   private readonly handover: Handover;
   private workers: (RunningWorker | null)[];
+  /** What a reload waits for. */
+  private versionAwaited: { version: number; resolve: () => void } | null = null;
   /** Workers that died since the start. */
   private deaths = 0;
   private readonly runId = randomBytes(20).toString('hex');
@@ -213,6 +215,7 @@ class Supervisor implements Ringleader {
     for (let index = 0; index < this.workerCount; index++) {
       this.tell(index, { kind: 'configure', topology, limits, rules, listeners });
     }
+    await this.everyWorkerAt(topology.version);
     const listen = this.endpoints.map(formatEndpoint);
     this.log.info({ topology: topology.version, nodes: topology.nodes.length, listen }, 'reloaded');
     return true;
@@ -242,9 +245,22 @@ class Supervisor implements Ringleader {
     });
   }
 
-  /** Closes the doors that no worker accepts from any more. */
-  private closeGoneDoors(): void {
-    this.doors.closeGone(Math.min(...this.workers.map((worker) => worker?.version ?? Number.POSITIVE_INFINITY)));
+  /** Resolves when every worker that lives goes by the topology of that version, or the proxy stops. */
+  private async everyWorkerAt(version: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.versionAwaited = { version, resolve };
+      this.onVersions();
+    });
+  }
+
+  /** The versions that workers go by have changed: closes the doors that none accepts from any more. */
+  private onVersions(): void {
+    const least = Math.min(...this.workers.map((worker) => worker?.version ?? Number.POSITIVE_INFINITY));
+    this.doors.closeGone(least);
+    const { versionAwaited } = this;
+    if (versionAwaited === null || (versionAwaited.version > least && this.isRunning())) return;
+    this.versionAwaited = null;
+    versionAwaited.resolve();
   }
 
   private isRunning(): boolean {
@@ -254,6 +270,7 @@ class Supervisor implements Ringleader {
   async stop(): Promise<number> {
     if (this.state === 'stopping') return 0;
     this.state = 'stopping';
+    this.onVersions();
     const { drainTimeoutMs } = this.config;
     this.log.info({ drainTimeoutMs }, 'stopping');
     // Who connects while the others finish is refused, and need not wait for the end to learn it.
@@ -366,7 +383,7 @@ class Supervisor implements Ringleader {
         return;
       case 'configured':
         worker.version = message.version;
-        this.closeGoneDoors();
+        this.onVersions();
         return;
       case 'resolve':
         void this.resolve(worker, message.id, message.host, message.port);
@@ -409,7 +426,7 @@ class Supervisor implements Ringleader {
     const { sessions, descriptors } = buryWorker(index, this.descriptors, this.handover);
     new ClientCount(this.clients, index).forget();
     this.health.forget(index);
-    this.closeGoneDoors();
+    this.onVersions();
     this.deaths++;
     this.log.error({ worker: index, sessions, descriptors, deaths: this.deaths, err: error }, 'worker-died');
     if (this.state !== 'running') return;

@@ -107,8 +107,9 @@ export class EpollTransport implements Transport, EpollHost {
     this.accepting.start(acceptor);
   }
 
-  setListeners(listeners: readonly ListenerSnapshot[]): void {
+  setListeners(listeners: readonly ListenerSnapshot[], onListening: () => void = doNothing): void {
     this.accepting.setListeners(listeners);
+    onListening();
   }
 
   stopAccepting(): void {

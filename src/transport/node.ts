@@ -103,11 +103,13 @@ export class NodeTransport implements Transport, NodeHost {
     for (const [text, { endpoint }] of this.listeners) this.listen(text, endpoint);
   }
 
-  setListeners(listeners: readonly ListenerSnapshot[]): void {
+  setListeners(listeners: readonly ListenerSnapshot[], onListening: () => void = doNothing): void {
     this.listeners = byEndpoint(listeners);
-    if (this.acceptor === null) return;
-    for (const [text, server] of this.servers) if (!this.listeners.has(text)) this.end(text, server);
-    for (const [text, { endpoint }] of this.listeners) if (!this.servers.has(text)) this.listen(text, endpoint);
+    if (this.acceptor !== null) {
+      for (const [text, server] of this.servers) if (!this.listeners.has(text)) this.end(text, server);
+      for (const [text, { endpoint }] of this.listeners) if (!this.servers.has(text)) this.listen(text, endpoint);
+    }
+    this.whenListening(onListening);
   }
 
   stopAccepting(): void {
@@ -123,13 +125,7 @@ export class NodeTransport implements Transport, NodeHost {
     this.now = clock();
     this.schedule();
     this.armTimer();
-    let awaited = this.servers.size;
-    if (awaited === 0) onListening();
-    for (const server of this.servers.values()) {
-      server.once('listening', () => {
-        if (--awaited === 0) onListening();
-      });
-    }
+    this.whenListening(onListening);
   }
 
   stop(): Promise<void> {
@@ -241,6 +237,17 @@ export class NodeTransport implements Transport, NodeHost {
     // `reusePort` is newer than the types of the oldest Node we run on.
     const options = { host: endpoint.host, port: endpoint.port, backlog: BACKLOG, exclusive: true, ipv6Only: true };
     server.listen(this.sessions.workers > 1 ? { ...options, reusePort: true } : options);
+  }
+
+  private whenListening(onListening: () => void): void {
+    const awaited = new Set([...this.servers.values()].filter((server) => !server.listening));
+    if (awaited.size === 0) onListening();
+    for (const server of awaited) {
+      server.once('listening', () => {
+        awaited.delete(server);
+        if (awaited.size === 0) onListening();
+      });
+    }
   }
 
   private end(text: string, server: Server): void {

@@ -115,9 +115,9 @@ export interface Transport {
   startAccepting(acceptor: Acceptor): void;
   /**
    * Accepts from these listeners from now on, and no longer from others. Those that stay are the same by their endpoint, and
-   * may have another door.
+   * may have another door. `onListening` is called once, when clients can connect to all of them.
    */
-  setListeners(listeners: readonly ListenerSnapshot[]): void;
+  setListeners(listeners: readonly ListenerSnapshot[], onListening?: () => void): void;
   /** Accepts no more. Connections stay. */
   stopAccepting(): void;
   /**

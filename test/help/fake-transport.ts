@@ -232,8 +232,9 @@ export class FakeTransport implements Transport {
     return connection;
   }
 
-  setListeners(listeners: readonly ListenerSnapshot[]): void {
+  setListeners(listeners: readonly ListenerSnapshot[], onListening: () => void = () => {}): void {
     this.listeners = listeners;
+    onListening();
   }
 
   /** Does what was put off, until nothing is left. */

@@ -19,7 +19,11 @@ export interface LogLine {
 
 export interface ProxyOptions {
   /** The nodes of the only pool, as in the configuration: URLs, or maps with name, url and weight. */
-  nodes: readonly (string | { name?: string; url: string; weight?: number })[];
+  nodes?: readonly (string | { name?: string; url: string; weight?: number })[];
+  /** In place of `nodes`, `listen` and `keyspaces`: these parts of the configuration as they are. */
+  layout?: Readonly<Record<string, unknown>>;
+  /** Whether a reload may look for keys elsewhere. */
+  acceptRemap?: boolean;
   workers?: number;
   transport?: 'auto' | 'epoll' | 'node';
   /** In place of the one free port of 127.0.0.1. */
@@ -64,13 +68,15 @@ export class ProxyProcess {
   /** Resolves when it takes connections. Rejects with what it wrote when it ends instead. */
   static async start(options: ProxyOptions): Promise<ProxyProcess> {
     const [port, adminPort] = [await freePort(), await freePort()];
-    const { nodes, env = {}, listen = [`127.0.0.1:${port}`], descriptorsMax, ...rest } = options;
+    const { nodes, keyspaces, layout, acceptRemap, env = {}, listen, descriptorsMax, ...rest } = options;
     const config = {
-      listen,
+      ...(layout ?? {
+        listen: listen ?? [`127.0.0.1:${port}`],
+        pools: { main: { nodes } },
+        keyspaces: keyspaces ?? [{ prefix: '', pool: 'main', mode: 'sharded' }],
+      }),
       admin: `127.0.0.1:${adminPort}`,
       workers: 1,
-      pools: { main: { nodes } },
-      keyspaces: [{ prefix: '', pool: 'main', mode: 'sharded' }],
       log: { level: 'debug', format: 'json' },
       ...rest,
     };
@@ -79,6 +85,7 @@ export class ProxyProcess {
     // JSON is YAML.
     writeFileSync(configPath, JSON.stringify(config, null, 2));
     const command = [process.execPath, MAIN, 'start', '--config', configPath];
+    if (acceptRemap === true) command.push('--accept-remap');
     // The shell limits itself, and then becomes the proxy.
     if (descriptorsMax !== undefined) command.unshift('sh', '-c', 'ulimit -n "$0" && exec "$@"', `${descriptorsMax}`);
     const child = await startChild(command[0] as string, command.slice(1), { env });
