@@ -3,28 +3,29 @@
  * A file becomes a `Config`, which is complete and frozen, or a list of problems. No message repeats a password.
  */
 import { z } from 'zod';
-import { isLocal, LISTEN_FORMS, parseListenAddress } from './base/address.js';
 import { AUTH, type AuthSection, checkAuth, completeAuth } from './base/auth-section.js';
 import type { ClientAuth } from './base/client-rules.js';
-import { type Endpoint, formatEndpoint } from './base/endpoint.js';
+import { OTHER_WORDS } from './base/config-words.js';
+import type { Endpoint } from './base/endpoint.js';
 import type { Environment } from './base/environment.js';
 import { DEFAULT_LIMITS, type Limits } from './base/limits.js';
 import { checkLimits, checkNodeLimits, completeLimits, LIMITS, type LimitsSection } from './base/limits-section.js';
+import { ADDRESS, checkListen, checkProtected, LISTEN, type PlacedListen } from './base/listen-section.js';
 import type { LogLevel } from './base/log-event.js';
-import { checkPools, completePools, POOLS, type PoolConfig } from './base/pools-section.js';
+import { checkPools, completePools, isMap, POOLS, type PoolConfig, readablePools } from './base/pools-section.js';
 import {
   type Complain,
-  describeIssue,
   duplicates,
+  expecting,
   formatPath,
   milliseconds,
+  nameText,
   oneOf,
-  text,
   wholeNumber,
-  withoutVariables,
   yesOrNo,
 } from './base/schema.js';
-import { type Path, type Problem, YamlSource } from './base/yaml-source.js';
+import { describeIssues, withoutVariables, writtenPath } from './base/schema-problem.js';
+import { type Problem, YamlSource } from './base/yaml-source.js';
 import {
   checkKeyspaces,
   checkSharedPools,
@@ -76,14 +77,29 @@ export interface ConfigDefaults {
 export function parseConfig(text: string, defaults: ConfigDefaults): { config: Config } | { problems: Problem[] } {
   const source = new YamlSource(text, 'core', defaults.environment);
   if (source.problems.length > 0) return { problems: [...source.problems] };
-  const root = source.value ?? {};
+  const stranger = whollyOther(source.value);
+  if (stranger !== null) return { problems: [source.problem([], stranger)] };
+  const root = source.value;
   const result = FILE.safeParse(root);
   const problems = [
-    ...(result.error?.issues.flatMap((issue) => describeIssue(source, FILE, issue)) ?? []),
+    ...describeIssues(source, FILE, result.error?.issues ?? [], OTHER_WORDS),
     ...crossCheck(source, sections(root)),
   ];
   if (problems.length > 0 || !result.success) return { problems: problems.sort(byPlace) };
   return { config: deepFreeze(complete(result.data, defaults)) };
+}
+
+/** What to say of a file that is not a configuration of ours at all, or null. */
+function whollyOther(root: unknown): string | null {
+  const least = 'pools: { main: { nodes: [redis://127.0.0.1:7001] } }';
+  if (root === null || root === undefined) return `the file is empty: it needs at least ${least}`;
+  if (typeof root === 'string' && /(^|\s)(bind|port|daemonize|maxmemory|requirepass|appendonly|save)\s/.test(root)) {
+    return `this looks like redis.conf: expected YAML, at least ${least}`;
+  }
+  if (typeof root !== 'object' || 'pools' in root) return null;
+  const isPool = (pool: unknown) => typeof pool === 'object' && pool !== null && 'servers' in pool;
+  if (!Object.values(root).some(isPool)) return null;
+  return 'this looks like a configuration of nutcracker (twemproxy): ringleader check --import FILE turns it into one of Ringleader';
 }
 
 /** `FILE:LINE:COLUMN: TEXT`, as compilers write it, so that editors find the place. */
@@ -98,21 +114,21 @@ const WORKERS_MAX = 128;
 const SERVICES_MAX = 1_024;
 const DAY_MS = 86_400_000;
 
-const LISTEN = z.preprocess(
-  (input) => (Array.isArray(input) ? input : [input]),
-  z.array(text(LISTEN_FORMS, parseListenAddress)),
-);
-const SERVICE_NAME = text('a name of 1 to 64 letters, digits and . _ -', (name) => {
+const SERVICE_FORM = 'a service: { name: …, listen: …, keyspaces: […] }';
+const SERVICE_NAME = nameText('a name of 1 to 64 letters, digits and . _ -', (name) => {
   return /^[\w.-]{1,64}$/.test(name) ? name : null;
 });
 const SERVICES = z
-  .array(z.strictObject({ name: SERVICE_NAME, listen: LISTEN, keyspaces: KEYSPACES.optional() }))
+  .array(
+    z.strictObject({ name: SERVICE_NAME, listen: LISTEN, keyspaces: KEYSPACES.optional() }, expecting(SERVICE_FORM)),
+    expecting('a list of services: - { name: …, listen: …, keyspaces: […] }'),
+  )
   .max(SERVICES_MAX, `at most ${SERVICES_MAX} services`);
 
 const FILE = z.strictObject({
   listen: LISTEN.default(() => LISTEN.parse(LISTEN_DEFAULT)),
-  admin: text(LISTEN_FORMS, parseListenAddress).optional(),
-  workers: wholeNumber(1, WORKERS_MAX).optional(),
+  admin: ADDRESS.optional(),
+  workers: wholeNumber(1, WORKERS_MAX, ' (leave it out for one per core)').optional(),
   transport: oneOf('auto', 'epoll', 'node').default('auto'),
   auth: AUTH.optional(),
   protectedMode: yesOrNo().default(true),
@@ -121,12 +137,15 @@ const FILE = z.strictObject({
   services: SERVICES.optional(),
   limits: LIMITS.optional(),
   log: z
-    .strictObject({
-      level: oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal').default('info'),
-      format: oneOf('auto', 'json', 'pretty').default('auto'),
-    })
+    .strictObject(
+      {
+        level: oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal').default('info'),
+        format: oneOf('auto', 'json', 'pretty').default('auto'),
+      },
+      expecting('a map: { level: info }'),
+    )
     .optional(),
-  drainTimeout: milliseconds(0, DAY_MS).default(DRAIN_TIMEOUT_MS),
+  drainTimeout: milliseconds(0, DAY_MS, ', 0 for at once').default(DRAIN_TIMEOUT_MS),
 });
 
 type File = z.infer<typeof FILE>;
@@ -161,7 +180,10 @@ function complete(file: File, defaults: ConfigDefaults): Config {
 /** The sections between which something can be wrong, each where it is right in itself. */
 interface Sections {
   listen: readonly Endpoint[] | undefined;
-  pools: File['pools'] | undefined;
+  admin: Endpoint | undefined;
+  pools: File['pools'];
+  /** Those of pools that are wrong in themselves, too. */
+  poolNames: string[];
   keyspaces: File['keyspaces'];
   services: File['services'];
   /** Null where it is wrong in itself. */
@@ -173,9 +195,12 @@ interface Sections {
 
 function sections(root: unknown): Sections {
   const raw = typeof root === 'object' && root !== null ? (root as Record<string, unknown>) : {};
+  const { names, pools } = readablePools(raw['pools']);
   return {
     listen: LISTEN.safeParse(raw['listen']).data,
-    pools: POOLS.safeParse(raw['pools']).data,
+    admin: ADDRESS.safeParse(raw['admin']).data,
+    pools,
+    poolNames: names,
     keyspaces: KEYSPACES.safeParse(raw['keyspaces']).data,
     services: SERVICES.safeParse(raw['services']).data,
     limits: raw['limits'] === undefined ? undefined : (LIMITS.safeParse(raw['limits']).data ?? null),
@@ -186,45 +211,43 @@ function sections(root: unknown): Sections {
 
 /** What no single value shows: names that lead nowhere, things given twice, bounds in the wrong order. */
 function crossCheck(source: YamlSource, all: Sections): Problem[] {
-  const { listen, pools, keyspaces, services, limits, auth, protectedMode } = all;
+  const { admin, pools, poolNames, keyspaces, services, limits, auth, protectedMode } = all;
   const problems: Problem[] = [];
   const complain: Complain = (path, text) => {
-    problems.push(source.problem(path, `${formatPath(path)}${withoutVariables(source, path, text)}`));
+    const place = writtenPath(source, path);
+    problems.push(source.problem(place, `${formatPath(place)}${withoutVariables(source, place, text)}`));
   };
-  if (listen !== undefined) checkListen([{ path: ['listen'], listen }], complain);
   if (services !== undefined) checkServices(source, services, complain);
-  if (pools !== undefined) {
-    checkPools(pools, complain);
+  const listens = listenSections(all);
+  checkListen(listens, admin ?? null, complain);
+  if (poolNames.length === 0 && isMap(source.valueAt(['pools'])))
+    complain(['pools'], ': expected at least one pool, found none');
+  checkPools(pools, complain);
+  if (poolNames.length > 0) {
     const sections = keyspaceSections(source, keyspaces, services);
-    for (const section of sections) checkKeyspaces(section, Object.keys(pools), complain);
+    for (const section of sections) {
+      // A pool that is wrong in itself may not have been meant to be one.
+      const isUnclear = section.keyspaces === undefined && Object.keys(pools).length < poolNames.length;
+      if (!isUnclear) checkKeyspaces(section, poolNames, complain);
+    }
     checkSharedPools(sections, complain);
     checkWeights(completePools(pools, DEFAULT_LIMITS), sections, complain);
   }
   if (limits !== null) {
     checkLimits(limits, complain);
-    for (const [name, pool] of Object.entries(pools ?? {})) checkNodeLimits(name, pool.limits, limits, complain);
+    for (const [name, pool] of Object.entries(pools)) checkNodeLimits(name, pool.limits, limits, complain);
   }
   if (auth !== null) {
     if (auth !== undefined) checkAuth(auth, complain);
-    if (protectedMode && completeAuth(auth).mode === 'none') checkProtected(listen, services, complain);
+    if (protectedMode && completeAuth(auth).mode === 'none') checkProtected(listens, complain);
   }
   return problems;
 }
 
-/** As Redis's protected mode: who forgot a password does not serve the world. */
-function checkProtected(listen: Sections['listen'], services: File['services'], complain: Complain): void {
-  const lists = [{ path: ['listen'] as Path, listen: listen ?? [] }];
-  for (const [index, service] of (services ?? []).entries()) {
-    lists.push({ path: ['services', index, 'listen'], listen: service.listen });
-  }
-  for (const { path, listen: endpoints } of lists) {
-    for (const [index, endpoint] of endpoints.entries()) {
-      if (isLocal(endpoint)) continue;
-      const reason = `${formatEndpoint(endpoint)} can be reached from other machines, and clients need no password`;
-      const ways = 'set auth: { password: … }, or listen on 127.0.0.1 or a unix socket';
-      complain([...path, index], `: ${reason}: ${ways}, or say protectedMode: no where the network keeps others out`);
-    }
-  }
+/** Every list of addresses of the file that is right in itself. */
+function listenSections({ listen, services }: Sections): PlacedListen[] {
+  const own = listen === undefined ? [] : [{ path: ['listen'], listen }];
+  return [...own, ...(services ?? []).map(({ listen }, index) => ({ path: ['services', index, 'listen'], listen }))];
 }
 
 /** Every list of keyspaces of the file that is right in itself. */
@@ -249,19 +272,6 @@ function checkServices(source: YamlSource, services: NonNullable<File['services'
   if (services.length === 0) complain(['services'], ': expected at least one service, found none');
   for (const [index, name] of duplicates(services.map(({ name }) => name))) {
     complain(['services', index, 'name'], `: another service has the name ${name} too`);
-  }
-  const lists = services.map(({ listen }, index) => ({ path: ['services', index, 'listen'], listen }));
-  checkListen(lists, complain);
-}
-
-function checkListen(lists: readonly { path: Path; listen: readonly Endpoint[] }[], complain: Complain): void {
-  const seen = new Set<string>();
-  for (const { path, listen } of lists) {
-    if (listen.length === 0) complain(path, ': expected at least one address, found none');
-    for (const [index, address] of listen.map(formatEndpoint).entries()) {
-      if (seen.has(address)) complain([...path, index], `: ${address} is listed twice`);
-      seen.add(address);
-    }
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import { isIP } from 'node:net';
 import type { Endpoint } from './endpoint.js';
-import type { Fault } from './schema.js';
+import type { Advice, Fault } from './schema.js';
 
 /** A node's URL, taken apart. */
 export interface NodeAddress {
@@ -23,14 +23,34 @@ const UNIX_PATH_MAX = 103;
 /** `127.0.0.1:6380`, `[::1]:6380` or `unix:/path`. Port 0 has the system choose one. */
 export function parseListenAddress(text: string): Endpoint | Fault {
   if (text.startsWith('unix:')) return unixEndpoint(text.slice('unix:'.length));
-  if (text.includes('://')) return { fault: 'a URL' };
+  if (text.includes('://')) return { fault: 'a URL', advice: 'leave out what stands before the host' };
+  if (text.startsWith('/')) return { fault: 'a path', advice: `write unix:${text}` };
+  if (text.includes(','))
+    return { fault: 'several addresses in one text', advice: 'write a list: [127.0.0.1:1, 127.0.0.1:2]' };
+  if (/\s/.test(text)) return { fault: 'a text with a blank in it' };
+  if (isIP(text) === 4) return { fault: 'no port', advice: `write ${text}:6380` };
   const [, bracketed, plain, port] = /^(?:\[([^\]]*)\]|([^:]*)):(\d+)$/.exec(text) ?? [];
-  if (port === undefined) return { fault: 'no port, or an IPv6 address without brackets' };
-  if (bracketed === undefined ? isIP(plain ?? '') !== 4 : isIP(bracketed) !== 6) {
-    return { fault: 'a host that is not an IP address' };
+  if (port === undefined) {
+    const colons = text.split(':').length - 1;
+    if (colons > 1)
+      return { fault: 'an IPv6 address without brackets, or without a port', advice: 'write "[::1]:6380"' };
+    return { fault: colons === 0 ? 'no port' : 'a port that is no number' };
   }
   if (Number(port) > 65_535) return { fault: 'a port above 65535' };
+  if (plain === '' || plain === '*') {
+    return { fault: 'no host', advice: `write 127.0.0.1:${port}, or 0.0.0.0:${port} for every interface` };
+  }
+  if (bracketed === undefined ? isIP(plain ?? '') !== 4 : isIP(bracketed) !== 6) {
+    const advice = plain === 'localhost' ? { advice: `write 127.0.0.1:${port}` } : {};
+    return { fault: 'a host that is not an IP address', ...advice };
+  }
   return { kind: 'tcp', host: bracketed ?? plain ?? '', port: Number(port) };
+}
+
+/** As `parseListenAddress`, of what stands in a file: a port alone may be meant. */
+export function listenAddress(input: unknown): Endpoint | Fault | Advice | null {
+  if (typeof input === 'string') return parseListenAddress(input);
+  return typeof input === 'number' ? { advice: `write 127.0.0.1:${input}` } : null;
 }
 
 /** `redis://user:password@host:port`, user, password and port optional, or `unix:/path`, or `unix:user:password@/path`. */
@@ -38,7 +58,18 @@ export function parseNodeAddress(text: string): NodeAddress | Fault {
   if (text.startsWith('unix:')) return parseUnixNode(text.slice('unix:'.length).replace(/^\/\//, ''));
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(text)?.[1]?.toLowerCase();
   if (scheme === 'rediss') return { fault: 'rediss://: TLS to nodes is not supported yet' };
-  if (scheme === undefined) return { fault: 'a text without redis:// or unix: before it' };
+  if (/^redis:(?!\/\/)/i.test(text)) return { fault: 'redis: without two slashes after it' };
+  if (/\s-\s?redis:/.test(text)) {
+    return { fault: 'several nodes in one text', advice: 'each - must be indented as the first of the list is' };
+  }
+  if (scheme === undefined) {
+    // Nothing else is shown: it may be a password.
+    const isPlace = /^[\w.-]+(:\d+)?$/.test(text);
+    return {
+      fault: 'a text without redis:// or unix: before it',
+      ...(isPlace ? { advice: `write redis://${text}` } : {}),
+    };
+  }
   if (scheme !== 'redis') return { fault: 'another scheme than redis:// or unix:' };
 
   const rest = text.slice('redis://'.length);
@@ -46,6 +77,9 @@ export function parseNodeAddress(text: string): NodeAddress | Fault {
   const login = parseLogin(at === -1 ? '' : rest.slice(0, at));
   if ('fault' in login) return login;
   const [, place, path] = /^([^/?#]*)(.*)$/s.exec(rest.slice(at + 1)) ?? [];
+  if (/,|\s/.test(`${place}${path}`)) {
+    return { fault: 'several nodes in one text, or a blank', advice: 'each node is an item of the list' };
+  }
   if (path !== '' && path !== '/' && path !== '/0') {
     return { fault: 'something after the port: only database 0 and no options are supported' };
   }
@@ -58,6 +92,12 @@ export function parseNodeAddress(text: string): NodeAddress | Fault {
   const portNumber = port === undefined ? REDIS_PORT : Number(port);
   if (portNumber < 1 || portNumber > 65_535) return { fault: 'a port outside 1 to 65535' };
   return { address: { kind: 'tcp', host, port: portNumber }, ...login };
+}
+
+/** As `parseNodeAddress`, of what stands in a file: a port alone may be meant. */
+export function nodeAddress(input: unknown): NodeAddress | Fault | Advice | null {
+  if (typeof input === 'string') return parseNodeAddress(input);
+  return typeof input === 'number' ? { advice: `write redis://127.0.0.1:${input}` } : null;
 }
 
 /** Whether only this machine can reach it. */

@@ -19,21 +19,24 @@ const USER_DEFAULT = 'default';
 
 const KEYS = ['mode', 'password', 'user'];
 
-export const AUTH = value('none, or { password: … }', (input) => {
+export const AUTH = value('none, or { password: "…" }', (input) => {
   if (input === 'none') return { written: { mode: 'none' } };
-  if (typeof input !== 'object' || input === null || Array.isArray(input)) return { fault: 'something else' };
+  if (typeof input !== 'object' || input === null || Array.isArray(input)) return kindOf(input);
   const unknown = Object.keys(input).find((key) => !KEYS.includes(key));
-  return unknown === undefined ? { written: input } : { fault: `an unknown key${meant(unknown, KEYS)}` };
+  if (unknown === undefined) return { written: input };
+  if (/^users$/i.test(unknown)) return { fault: 'users, which are not supported yet' };
+  if (/^(requirepass|passwd|pass|pwd)$/i.test(unknown)) return { fault: 'an unknown key; did you mean password?' };
+  return { fault: `an unknown key${meant(unknown, KEYS)}` };
 })
   .transform(({ written }) => written)
   .pipe(
     z.strictObject({
-      mode: value('none | password', (mode) => {
-        return mode === 'none' || mode === 'password' ? mode : { fault: 'something else' };
+      mode: value<'none' | 'password'>('none | password', (mode) => {
+        return mode === 'none' || mode === 'password' ? mode : kindOf(mode);
       }).optional(),
       password: value('a password in quotes, or a list of the two that hold while it is changed', digests).optional(),
-      user: text('a user name of 1 to 64 visible ASCII characters', (name) => {
-        return /^[!-~]{1,64}$/.test(name) ? name : { fault: 'something else' };
+      user: text<string>('a user name of 1 to 64 visible ASCII characters', (name) => {
+        return /^[!-~]{1,64}$/.test(name) ? name : { fault: 'another text' };
       }).optional(),
     }),
   );
@@ -56,6 +59,20 @@ export function checkAuth(auth: AuthSection, complain: (path: Path, text: string
   if (user !== undefined) complain(['auth', 'user'], ': stands beside mode: none, which asks for none');
 }
 
+/** What stands there, in words that do not show it. */
+function kindOf(input: unknown): Fault {
+  if (input === null || input === undefined) return { fault: 'nothing' };
+  if (Array.isArray(input)) return { fault: 'a list' };
+  if (typeof input === 'number') return { fault: 'a number' };
+  if (typeof input === 'boolean') return { fault: 'true or false' };
+  return { fault: typeof input === 'object' ? 'a map' : 'another text' };
+}
+
+function adviceFor(password: unknown): string {
+  if (typeof password === 'number' || typeof password === 'boolean') return 'put it in quotes';
+  return 'put the password in quotes: some characters mean something else in YAML';
+}
+
 /** The digests of one password, or of a list. */
 function digests(input: unknown): string[] | Fault {
   const passwords: unknown[] = Array.isArray(input) ? input : [input];
@@ -63,8 +80,7 @@ function digests(input: unknown): string[] | Fault {
   if (passwords.length > PASSWORDS_MAX) return { fault: `a list of ${passwords.length}` };
   const found: string[] = [];
   for (const password of passwords) {
-    if (typeof password === 'number') return { fault: 'a number (put it in quotes)' };
-    if (typeof password !== 'string') return { fault: 'something else' };
+    if (typeof password !== 'string') return { ...kindOf(password), advice: adviceFor(password) };
     if (password === '') return { fault: 'an empty password' };
     if (password.length > PASSWORD_CHARACTERS_MAX) {
       return { fault: `one of more than ${PASSWORD_CHARACTERS_MAX} characters` };

@@ -6,13 +6,15 @@
  */
 import { z } from 'zod';
 import { DEFAULT_LIMITS, type Limits, type NodeLimits, nodeLimitsOf } from './limits.js';
-import { bytes, type Complain, milliseconds, wholeNumber } from './schema.js';
+import { bytes, type Complain, expecting, milliseconds, wholeNumber } from './schema.js';
 import type { Path } from './yaml-source.js';
 
 const MEBI = 2 ** 20;
 const GIBI = 2 ** 30;
 const COUNT_MAX = 100_000_000;
 const DAY_MS = 86_400_000;
+const NEVER = ', 0 for never';
+const FORM = 'a map of limits: { requestTimeoutMs: 5s }';
 
 /** How each limit is written, and between which bounds it makes sense. */
 const NODE_KEYS = {
@@ -36,16 +38,16 @@ const KEYS = {
   sessionRequestBytesMax: bytes(1, GIBI),
   sessionOutputSoftBytes: bytes(1, GIBI),
   sessionOutputHardBytes: bytes(1, 2 * GIBI),
-  requestDeadlineMs: milliseconds(0, DAY_MS),
-  idleTimeoutMs: milliseconds(0, 365 * DAY_MS),
-  authDeadlineMs: milliseconds(0, DAY_MS),
+  requestDeadlineMs: milliseconds(0, DAY_MS, NEVER),
+  idleTimeoutMs: milliseconds(0, 365 * DAY_MS, NEVER),
+  authDeadlineMs: milliseconds(0, DAY_MS, NEVER),
   ...NODE_KEYS,
   largeValueBytes: bytes(1, GIBI),
   workerMemoryMax: bytes(16 * MEBI, 2 * GIBI),
 } satisfies Record<keyof Limits, z.ZodType<number>>;
 
-export const LIMITS = z.strictObject(KEYS).partial();
-export const NODE_LIMITS_SECTION = z.strictObject(NODE_KEYS).partial();
+export const LIMITS = z.strictObject(KEYS, expecting(FORM)).partial();
+export const NODE_LIMITS_SECTION = z.strictObject(NODE_KEYS, expecting(FORM)).partial();
 
 export type LimitsSection = z.infer<typeof LIMITS>;
 export type NodeLimitsSection = z.infer<typeof NODE_LIMITS_SECTION>;

@@ -9,12 +9,12 @@
  *       limits: { requestTimeoutMs: 2s }        # what the file's `limits` say otherwise
  */
 import { z } from 'zod';
-import { NODE_FORMS, type NodeAddress, parseNodeAddress } from './address.js';
+import { NODE_FORMS, type NodeAddress, nodeAddress } from './address.js';
 import { formatEndpoint } from './endpoint.js';
 import type { Limits, NodeLimits } from './limits.js';
 import { completeNodeLimits, NODE_LIMITS_SECTION } from './limits-section.js';
 import { TWEMPROXY_WEIGHT_MAX } from './placement.js';
-import { type Complain, duplicates, text, wholeNumber } from './schema.js';
+import { type Complain, duplicates, expecting, nameText, value, wholeNumber } from './schema.js';
 
 export interface NodeConfig extends NodeAddress {
   /** What the ring hashes and what errors and logs show; `host:port` unless given. Unique in its pool. */
@@ -33,20 +33,31 @@ export interface PoolConfig {
 export const NODE_NAME = /^[!#-&(-?A-[\]-_a-~]{1,128}$/;
 export const NODE_NAME_FORM = 'a name of 1 to 128 ASCII characters, none of them a space, a quote, @ or \\';
 
+export const isMap = (input: unknown) => typeof input === 'object' && input !== null && !Array.isArray(input);
+
 const NODE = z.preprocess(
-  (input) => (typeof input === 'string' ? { url: input } : input),
+  (input) => (isMap(input) ? input : { url: input }),
   z.strictObject({
-    name: text(NODE_NAME_FORM, (name) => (NODE_NAME.test(name) ? name : null)).optional(),
-    url: text(NODE_FORMS, parseNodeAddress),
-    weight: wholeNumber(1, TWEMPROXY_WEIGHT_MAX).default(1),
+    name: nameText(NODE_NAME_FORM, (name) => (NODE_NAME.test(name) ? name : null)).optional(),
+    url: value(NODE_FORMS, nodeAddress, { type: 'string', pattern: '^(redis://|unix:)|\\$\\{' }),
+    weight: weight().default(1),
   }),
 );
 
 const POOL_NAME = z.string().regex(/^[\w.-]{1,64}$/, 'a name of 1 to 64 letters, digits and . _ -');
 
+export const POOL = z.strictObject(
+  {
+    nodes: z.array(NODE, expecting('a list of nodes: - redis://127.0.0.1:7001')),
+    limits: NODE_LIMITS_SECTION.optional(),
+  },
+  expecting('a pool: a map with the key nodes'),
+);
+
 export const POOLS = z.record(
   POOL_NAME,
-  z.strictObject({ nodes: z.array(NODE), limits: NODE_LIMITS_SECTION.optional() }),
+  POOL,
+  expecting('a map of pools by their names: { main: { nodes: [redis://127.0.0.1:7001] } }'),
 );
 
 export type PoolsSection = z.infer<typeof POOLS>;
@@ -58,10 +69,24 @@ export function completePools(pools: PoolsSection, limits: Limits): PoolConfig[]
   });
 }
 
-/** What is there twice, or not at all. */
+/** Those of the pools in `section` that are right in themselves, and the names of all. */
+export function readablePools(section: unknown): { names: string[]; pools: PoolsSection } {
+  const entries = isMap(section) ? Object.entries(section as object) : [];
+  const pools = entries.flatMap(([name, pool]) => {
+    const { data } = POOL.safeParse(pool);
+    return data === undefined ? [] : [[name, data] as const];
+  });
+  return { names: entries.map(([name]) => name), pools: Object.fromEntries(pools) };
+}
+
+/** What is there twice, or not at all, in the pools that are right in themselves. */
 export function checkPools(pools: PoolsSection, complain: Complain): void {
-  if (Object.keys(pools).length === 0) complain(['pools'], ': expected at least one pool, found none');
   for (const [name, pool] of Object.entries(pools)) checkNodes(name, pool.nodes.map(completeNode), complain);
+}
+
+/** The most for slots is checked where it is known what the nodes are for: keyspace-section.ts. */
+function weight() {
+  return wholeNumber(1, TWEMPROXY_WEIGHT_MAX, ', at most 100 for placement slots');
 }
 
 function completeNode({ name, url, weight }: z.infer<typeof NODE>): NodeConfig {

@@ -1,155 +1,164 @@
 /**
- * The values a YAML file may hold, and what is wrong with one that does not fit: "PLACE: expected …, found …". A zod schema
- * made of these says for each value what it expects, in words; this file adds what was found, without passwords.
+ * The values a YAML file may hold. A zod schema made of these says for each value what it expects, in words, and in JSON
+ * Schema for editors; schema-problem.ts tells the author of a file what does not fit.
  */
 import { z } from 'zod';
 import { meant } from './nearest.js';
-import { parseBytes, parseMilliseconds } from './units.js';
-import type { Path, Problem, YamlSource } from './yaml-source.js';
+import {
+  formatBytes,
+  formatMilliseconds,
+  meantQuantity,
+  parseBytes,
+  parseCount,
+  parseMilliseconds,
+  type QuantityKind,
+} from './units.js';
+import type { Path } from './yaml-source.js';
 
 /** Why a value does not fit, in words that follow "found", where the value itself must not or need not be shown. */
 export interface Fault {
   fault: string;
+  /** As in `Advice`. */
+  advice?: string;
+}
+
+/** What to write instead of the value that was found, which is shown. Follows a semicolon. */
+export interface Advice {
+  advice: string;
+}
+
+/** What a map or a list is expected to be, in words; strangers and mistakes in it have their own. */
+export function expecting(expected: string) {
+  return { error: (issue: { code: string }) => (issue.code === 'invalid_type' ? expected : undefined) };
 }
 
 /** Says what is wrong with the value at `path`; the text follows the path at once. */
 export type Complain = (path: Path, text: string) => void;
 
+/** The forms of a value as JSON Schema has them. */
+export type JsonForms = z.core.JSONSchema.BaseSchema;
+
+/** A variable of the environment may stand for any value. */
+const VARIABLE = '\\$\\{';
+const VARIABLE_FORM: JsonForms = { type: 'string', pattern: VARIABLE };
+
 /**
- * A value that `parse` takes. `parse` returns null for what it does not take, or a fault that says what was found instead;
- * the problem then reads "expected …, found …".
+ * A value that `parse` takes. `parse` returns null for what it does not take, or says what was found, or what to write
+ * instead; the problem then reads "expected …, found …; …". `forms` is what editors take for right.
  */
-export function value<T>(expected: string, parse: (value: unknown) => T | Fault | null) {
-  return z.unknown().transform((input, context): T => {
-    const parsed = parse(input);
-    if (parsed !== null && !isFault(parsed)) return parsed;
-    const params = isFault(parsed) ? { fault: parsed.fault } : {};
-    context.addIssue({ code: 'custom', message: expected, params });
-    return z.NEVER;
-  });
+export function value<T>(
+  expected: string,
+  parse: (value: unknown) => T | Fault | Advice | null,
+  forms: JsonForms = {},
+) {
+  return z
+    .unknown()
+    .transform((input, context): T => {
+      const parsed = parse(input);
+      if (parsed !== null && !isRefusal(parsed)) return parsed;
+      context.addIssue({ code: 'custom', message: expected, params: parsed === null ? {} : { ...parsed } });
+      return z.NEVER;
+    })
+    .meta(forms);
 }
 
-function isFault<T>(parsed: T | Fault): parsed is Fault {
-  return typeof parsed === 'object' && parsed !== null && 'fault' in parsed;
+function isRefusal<T>(parsed: T | Fault | Advice): parsed is Fault | Advice {
+  return typeof parsed === 'object' && parsed !== null && ('fault' in parsed || 'advice' in parsed);
 }
 
-export function text<T>(expected: string, parse: (text: string) => T | Fault | null) {
-  return value(expected, (input) => (typeof input === 'string' ? parse(input) : null));
+/** `pattern` is a regular expression for editors. */
+export function text<T>(expected: string, parse: (text: string) => T | Fault | Advice | null, pattern?: string) {
+  const forms: JsonForms = { type: 'string', ...(pattern === undefined ? {} : { pattern: `${pattern}|${VARIABLE}` }) };
+  return value(expected, (input) => (typeof input === 'string' ? parse(input) : null), forms);
+}
+
+/** A text that is a name: one that YAML takes for a number, or for true or false, must be quoted. */
+export function nameText<T>(expected: string, parse: (text: string) => T | Fault | Advice | null, pattern?: string) {
+  const forms: JsonForms = { type: 'string', ...(pattern === undefined ? {} : { pattern: `${pattern}|${VARIABLE}` }) };
+  return value(
+    expected,
+    (input) => {
+      if (typeof input === 'string') return parse(input);
+      return typeof input === 'number' || typeof input === 'boolean' ? { advice: 'put it in quotes' } : null;
+    },
+    forms,
+  );
 }
 
 export function oneOf<const W extends string>(...words: readonly W[]) {
-  return value(words.join(' | '), (input) => words.find((word) => word === input) ?? null);
+  const expected = words.join(' | ');
+  return value(
+    expected,
+    (input) => {
+      const found = words.find((word) => word === input);
+      if (found !== undefined || typeof input !== 'string') return found ?? null;
+      const nearest = meant(input, words);
+      return nearest === '' ? null : { advice: nearest.slice('; '.length) };
+    },
+    { anyOf: [{ enum: [...words] }, VARIABLE_FORM] },
+  );
 }
 
 /** As Redis writes a boolean, and as YAML does. */
 export function yesOrNo() {
-  return value('yes | no', (input) => {
-    if (input === true || input === 'yes' || input === 'true') return true;
-    return input === false || input === 'no' || input === 'false' ? false : null;
-  });
+  return value(
+    'yes | no',
+    (input) => {
+      if (input === true || input === 'yes' || input === 'true') return true;
+      return input === false || input === 'no' || input === 'false' ? false : null;
+    },
+    { anyOf: [{ type: 'boolean' }, { enum: ['yes', 'no', 'true', 'false'] }, VARIABLE_FORM] },
+  );
 }
 
-/** Digits in quotes, or from a variable of the environment, are a number where one is expected. */
-export function wholeNumber(min: number, max: number) {
-  const expected = `a whole number from ${min} to ${max}`;
-  return value(expected, (input) => {
-    const number = typeof input === 'string' && /^\d+$/.test(input) ? Number(input) : input;
-    return typeof number === 'number' && Number.isInteger(number) ? within(number, min, max) : null;
+/** Digits in quotes, or from a variable of the environment, are a number where one is expected. `note` follows the bounds. */
+export function wholeNumber(min: number, max: number, note = '') {
+  return value(`a whole number from ${min} to ${max}${note}`, (input) => quantity(input, 'count', min, max), {
+    anyOf: [{ type: 'integer', minimum: min, maximum: max }, digitsForm('')],
   });
 }
 
 export function bytes(min: number, max: number) {
-  return value(`bytes, or a size such as 64mb, from ${min} to ${max}`, (input) => within(parseBytes(input), min, max));
+  return value(
+    `bytes, or a size such as 64mb, from ${formatBytes(min)} to ${formatBytes(max)}`,
+    (input) => quantity(input, 'bytes', min, max),
+    {
+      anyOf: [
+        { type: 'integer', minimum: min, maximum: max },
+        digitsForm('(\\.\\d+)? ?([bB]|[kK][bB]?|[mM][bB]?|[gG][bB]?)?'),
+      ],
+    },
+  );
 }
 
-export function milliseconds(min: number, max: number) {
-  const expected = `milliseconds, or a time such as 500ms or 2s, from ${min} to ${max}`;
-  return value(expected, (input) => within(parseMilliseconds(input), min, max));
+/** `zero` says what 0 means, where it means something of its own. */
+export function milliseconds(min: number, max: number, zero = '') {
+  return value(
+    `milliseconds, or a time such as 500ms or 2s, from ${formatMilliseconds(min)} to ${formatMilliseconds(max)}${zero}`,
+    (input) => quantity(input, 'milliseconds', min, max),
+    { anyOf: [{ type: 'integer', minimum: min, maximum: max }, digitsForm('(\\.\\d+)? ?([mM]?[sS]|[mM]|[hH])?')] },
+  );
 }
 
-function within(quantity: number | null, min: number, max: number): number | null {
-  return quantity !== null && quantity >= min && quantity <= max ? quantity : null;
+function digitsForm(rest: string): JsonForms {
+  return { type: 'string', pattern: `^\\d+${rest}$|${VARIABLE}` };
 }
 
-/** What `issue`, which `schema` found in the value of `source`, says to the file's author. */
-export function describeIssue(source: YamlSource, schema: z.ZodType, issue: z.core.$ZodIssue): Problem[] {
-  const path = writtenPath(source, issue.path as Path);
-  if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => source.problemWithKey(path, key, unknownKey(schema, path, key)));
-  }
-  if (issue.code === 'invalid_key') {
-    const key = String(path.at(-1));
-    const text = `${formatPath(path)}: expected ${expectedBy(issue)}, found ${show(key)}`;
-    return [source.problemWithKey(path.slice(0, -1), key, text)];
-  }
-  const found = source.valueAt(path);
-  const fault = issue.code === 'custom' ? issue.params?.['fault'] : undefined;
-  if (found === undefined && fault === undefined) {
-    return [source.problem(path, `${formatPath(path)} is missing: expected ${expectedBy(issue)}`)];
-  }
-  const text = `expected ${expectedBy(issue)}, found ${foundWords(source, path, found, fault)}`;
-  return [source.problem(path, path.length === 0 ? text : `${formatPath(path)}: ${text}`)];
-}
-
-/** What a variable of the environment stands for is never shown: it may be a password. */
-function foundWords(source: YamlSource, path: Path, found: unknown, fault: string | undefined): string {
-  const variables = source.variablesAt(path).map((name) => `\${${name}}`);
-  if (variables.length === 0) return fault ?? show(found);
-  const origin = `what ${variables.join(' and ')} ${variables.length > 1 ? 'stand' : 'stands'} for`;
-  return fault === undefined ? origin : `${fault} (in ${origin})`;
-}
-
-/** `text`, about the value at `path`, with the variables in place of what they stand for, where it shows the value in quotes. */
-export function withoutVariables(source: YamlSource, path: Path, text: string): string {
-  const found = source.valueAt(path);
-  const variables = source.variablesAt(path);
-  if (variables.length === 0 || typeof found !== 'string') return text;
-  return text.replaceAll(show(found), () => variables.map((name) => `\${${name}}`).join(' and '));
-}
-
-/** The path as the file has it: where a plain value is a short form of a list or a map, the issue is inside the long form. */
-function writtenPath(source: YamlSource, path: Path): Path {
-  for (let length = 0; length < path.length; length++) {
-    const outer = source.valueAt(path.slice(0, length));
-    if (typeof outer !== 'object' && outer !== undefined) return path.slice(0, length);
-  }
-  return path;
-}
-
-function expectedBy(issue: z.core.$ZodIssue): string {
-  if (issue.code === 'invalid_type') return EXPECTED_TYPES[issue.expected] ?? issue.expected;
-  return issue.code === 'invalid_key' ? (issue.issues[0]?.message ?? 'another key') : issue.message;
-}
-
-const EXPECTED_TYPES: Record<string, string> = {
-  object: 'a map (key: value)',
-  record: 'a map (name: value)',
-  array: 'a list',
+const PARSERS: Record<QuantityKind, (value: unknown) => number | null> = {
+  count: parseCount,
+  bytes: parseBytes,
+  milliseconds: parseMilliseconds,
 };
 
-function unknownKey(schema: z.ZodType, path: Path, key: string): string {
-  const known = knownKeys(schema, path);
-  const where = path.length === 0 ? 'in the file' : `in ${formatPath(path)}`;
-  return `unknown key ${show(key)} ${where}${meant(key, known) || `; known are ${known.join(', ')}`}`;
-}
-
-/** The keys of the map at `path`, read off the schema. */
-function knownKeys(root: z.ZodType, path: Path): string[] {
-  let schema: unknown = root;
-  for (const step of path) {
-    schema = unwrap(schema);
-    if (schema instanceof z.ZodObject) schema = schema.shape[step];
-    else if (schema instanceof z.ZodArray) schema = schema.element;
-    else if (schema instanceof z.ZodRecord) schema = schema.valueType;
-  }
-  schema = unwrap(schema);
-  return schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
-}
-
-function unwrap(schema: unknown): unknown {
-  if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault) return unwrap(schema.unwrap());
-  if (schema instanceof z.ZodPipe) return unwrap(schema.out);
-  return schema;
+function quantity(input: unknown, kind: QuantityKind, min: number, max: number): number | Advice | null {
+  const parse = (value: unknown) => {
+    const found = PARSERS[kind](value);
+    return found !== null && found >= min && found <= max ? found : null;
+  };
+  const found = parse(input);
+  if (found !== null || typeof input !== 'string') return found;
+  const meant = meantQuantity(input, kind);
+  return meant === null || parse(meant) === null ? null : { advice: `write ${meant}` };
 }
 
 /** Index and text of each text that stands before, too. */

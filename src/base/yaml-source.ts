@@ -14,6 +14,7 @@ import {
   parseDocument,
   type Scalar,
   visit,
+  type YAMLError,
 } from 'yaml';
 import { type Environment, expandVariables } from './environment.js';
 
@@ -30,10 +31,10 @@ export interface Problem {
 const SYNTAX: Record<string, string> = {
   BAD_INDENT: 'the indentation does not fit the lines above, or a bracket is not closed',
   BAD_SCALAR_START: 'a value that starts with this character must be quoted',
-  BLOCK_AS_IMPLICIT_KEY: 'a second ": " on one line: quote the value, or indent what belongs under the key',
+  BLOCK_AS_IMPLICIT_KEY: 'a second ": " in one value: quote it, or indent the next line as its neighbours are',
   DUPLICATE_KEY: 'this key stands twice in the same map',
   MISSING_CHAR: 'a quote or a bracket is missing, or a colon after a key',
-  MULTILINE_IMPLICIT_KEY: 'a key must stand on one line, with a colon after it',
+  MULTILINE_IMPLICIT_KEY: 'a colon is missing after a key, or a blank after its colon (key: value)',
   MULTIPLE_DOCS: 'one document is expected: remove the line ---',
   TAB_AS_INDENT: 'indent with spaces, not with tabs',
   TAG_RESOLVE_FAILED: 'a value that starts with ! is a YAML tag, and this one is not known: quote the value',
@@ -56,11 +57,9 @@ export class YamlSource {
    */
   constructor(text: string, schema: 'core' | 'failsafe' = 'core', environment: Environment | null = null) {
     this.document = parseDocument(text, { lineCounter: this.lines, prettyErrors: false, uniqueKeys: true, schema });
-    const faults = [...this.document.errors, ...this.document.warnings];
-    const problems = faults.map((fault) => this.problemAt(fault.pos[0], syntaxProblem(text, fault)));
-    // The parser goes on after a mistake and complains about its consequences: the first of a line says it.
-    this.problems = problems.filter((one, index) => problems.findIndex((other) => other.line === one.line) === index);
+    this.problems = this.syntaxProblems(text);
     if (this.problems.length === 0) this.problems = this.danglingAliases();
+    if (this.problems.length === 0) this.problems = this.strangeKeys();
     if (this.problems.length === 0 && environment !== null) this.problems = this.fillIn(environment);
     if (this.problems.length === 0) this.value = this.document.toJS();
   }
@@ -92,6 +91,46 @@ export class YamlSource {
     let node = this.find(path);
     if (isAlias(node)) node = node.resolve(this.document) ?? null;
     return (isScalar(node) ? this.variables.get(node) : undefined) ?? [];
+  }
+
+  private syntaxProblems(text: string): Problem[] {
+    if (text.includes('\0')) return [this.problemAt(0, 'this is not text in UTF-8: save it as UTF-8')];
+    const faults = [...this.document.errors, ...this.document.warnings].map((fault) => {
+      const opened = this.openedAt(fault);
+      const says = opened === null ? syntaxProblem(text, fault) : 'the quote that begins here is not closed';
+      return { ...this.problemAt(opened ?? fault.pos[0], says), isConsequence: fault.code === 'UNEXPECTED_TOKEN' };
+    });
+    // The parser goes on after a mistake and complains about its consequences: the first of a line says it.
+    return faults
+      .filter((one, index) => index === 0 || !one.isConsequence)
+      .filter((one, index, all) => all.findIndex((other) => other.line === one.line) === index)
+      .map(({ line, column, text }) => ({ line, column, text }));
+  }
+
+  /** Where the quote stands that the text ends in. */
+  private openedAt({ code, pos }: YAMLError): number | null {
+    if (code !== 'MISSING_CHAR') return null;
+    let opened: number | null = null;
+    visit(this.document, {
+      Scalar: (_key, scalar) => {
+        const isQuoted = scalar.type === 'QUOTE_DOUBLE' || scalar.type === 'QUOTE_SINGLE';
+        if (isQuoted && scalar.range?.[1] === pos[0]) opened = offsetOf(scalar);
+      },
+    });
+    return opened;
+  }
+
+  /** Keys that are maps or lists, as templates make them. */
+  private strangeKeys(): Problem[] {
+    const problems: Problem[] = [];
+    visit(this.document, {
+      Pair: (_key, pair) => {
+        if (!isCollection(pair.key)) return;
+        const text = 'a key in brackets: quote it, or fill in the template {{ … }}';
+        problems.push(this.problemAt(offsetOf(pair.key), text));
+      },
+    });
+    return problems;
   }
 
   /** Uses of anchors that are not there. */
@@ -148,8 +187,11 @@ export class YamlSource {
 }
 
 function syntaxProblem(text: string, { code, pos }: { code: string; pos: readonly [number, number] }): string {
+  const [line = ''] = text.slice(text.lastIndexOf('\n', pos[0] - 1) + 1).split('\n', 1);
+  if (line.includes('\u00a0')) return 'a no-break space (U+00A0) stands on this line: write a plain one';
+  if (/^\s*[\w-]+\s*=/.test(line)) return 'write key: value, not key = value';
   if (text.startsWith('${', pos[0] - 1)) return 'inside braces or brackets a value with ${NAME} must be quoted';
-  return SYNTAX[code] ?? 'this is not valid YAML';
+  return SYNTAX[code] ?? 'this is not valid YAML: put values with any of : , # [ ] { } in quotes';
 }
 
 function offsetOf(node: Node): number {

@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { meant } from '../base/nearest.js';
 import { HASH_DEFAULT, HASH_NAMES, type PlacementRule, TWEMPROXY_WEIGHT_MAX } from '../base/placement.js';
-import { type Complain, type Fault, oneOf, show, text } from '../base/schema.js';
+import { type Complain, expecting, type Fault, nameText, oneOf, show, text } from '../base/schema.js';
 import type { Path } from '../base/yaml-source.js';
 import { COLOCATE_RULES_MAX, parsePattern } from './colocate.js';
 import { RING_NODES_MAX, RING_WEIGHT_MAX, type RingNode } from './ring.js';
@@ -30,21 +30,28 @@ const SLOT_WEIGHT_MAX = 100;
 
 export const KEYSPACES = z
   .array(
-    z.strictObject({
-      prefix: text('what its keys begin with: "session:", or "" for all keys', parsePrefix),
-      pool: text('the name of a pool', (name) => name),
-      mode: oneOf('sharded').default('sharded'),
-      placement: oneOf('slots', 'ketama', 'modula').default('slots'),
-      hash: oneOf(...HASH_NAMES).optional(),
-      hashTag: text('two characters, the one that opens a hash tag and the one that closes it: "{}"', (tag) => {
-        return /^[ -~]{2}$/.test(tag) ? tag : null;
-      }).optional(),
-      colocate: z
-        .array(text('a pattern such as "bull:{queue}:*"', parseColocate))
-        .max(COLOCATE_RULES_MAX, `at most ${COLOCATE_RULES_MAX} patterns`)
-        .optional(),
-      multiKeyWrites: oneOf('split', 'reject').default('split'),
-    }),
+    z.strictObject(
+      {
+        prefix: nameText('what its keys begin with: "session:", or "" for all keys', parsePrefix),
+        pool: nameText('the name of a pool', (name) => name),
+        mode: oneOf('sharded').default('sharded'),
+        placement: oneOf('slots', 'ketama', 'modula').default('slots'),
+        hash: oneOf(...HASH_NAMES).optional(),
+        hashTag: text('two characters, the one that opens a hash tag and the one that closes it: "{}"', (tag) => {
+          return /^[ -~]{2}$/.test(tag) ? tag : null;
+        }).optional(),
+        colocate: z
+          .array(
+            text('a pattern such as "bull:{queue}:*"', parseColocate),
+            expecting('a list of patterns: ["bull:{queue}:*"]'),
+          )
+          .max(COLOCATE_RULES_MAX, `at most ${COLOCATE_RULES_MAX} patterns`)
+          .optional(),
+        multiKeyWrites: oneOf('split', 'reject').default('split'),
+      },
+      expecting('a keyspace: { prefix: "", pool: main }'),
+    ),
+    expecting('a list of keyspaces: - { prefix: "", pool: main }'),
   )
   .max(KEYSPACES_MAX, `at most ${KEYSPACES_MAX} keyspaces`);
 
@@ -158,6 +165,7 @@ export function narrowestKeyspace<K extends { prefix: string }>(keyspaces: reado
 }
 
 function parsePrefix(prefix: string): string | Fault {
+  if (prefix.endsWith('*')) return { fault: 'a pattern', advice: 'a prefix is written without the *' };
   const bytes = Buffer.byteLength(prefix);
   return bytes <= PREFIX_BYTES_MAX ? prefix : { fault: `${bytes} bytes, above ${PREFIX_BYTES_MAX}` };
 }

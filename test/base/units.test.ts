@@ -1,5 +1,12 @@
 import t from 'tap';
-import { parseBytes, parseMilliseconds } from '../../src/base/units.js';
+import {
+  formatBytes,
+  formatMilliseconds,
+  meantQuantity,
+  parseBytes,
+  parseMilliseconds,
+  type QuantityKind,
+} from '../../src/base/units.js';
 
 t.test('sizes are numbers of bytes, or have a unit as in redis.conf', async (t) => {
   const table: [unknown, number | null][] = [
@@ -59,4 +66,50 @@ t.test('times are numbers of milliseconds, or have a unit', async (t) => {
     [{}, null],
   ];
   for (const [written, milliseconds] of table) t.equal(parseMilliseconds(written), milliseconds, String(written));
+});
+
+t.test('quantities are written in the largest unit that divides them', async (t) => {
+  for (const [bytes, text] of [
+    [0, '0'],
+    [1, '1'],
+    [1_000, '1000'],
+    [1_024, '1kb'],
+    [2 ** 26, '64mb'],
+    [2 ** 31, '2gb'],
+  ]) {
+    t.equal(formatBytes(bytes as number), text);
+    t.equal(parseBytes(text), bytes);
+  }
+  for (const [ms, text] of [
+    [0, '0'],
+    [1, '1ms'],
+    [1_500, '1500ms'],
+    [2_000, '2s'],
+    [120_000, '2m'],
+    [86_400_000, '24h'],
+  ]) {
+    t.equal(formatMilliseconds(ms as number), text);
+    t.equal(parseMilliseconds(text), ms);
+  }
+});
+
+t.test('what was meant by a quantity that is written otherwise', async (t) => {
+  const table: [string, QuantityKind, string | null][] = [
+    ['5 seconds', 'milliseconds', '5s'],
+    ['5sec', 'milliseconds', '5s'],
+    ['2 days', 'milliseconds', '48h'],
+    ['1.5 min', 'milliseconds', '1.5m'],
+    ['500 msec', 'milliseconds', '500ms'],
+    ['1_000', 'milliseconds', '1000'],
+    ['5 mb', 'milliseconds', null],
+    ['soon', 'milliseconds', null],
+    ['64MiB', 'bytes', '64mb'],
+    ['1 TB', 'bytes', '1024gb'],
+    ['5 seconds', 'bytes', null],
+    ['1,000', 'count', '1000'],
+    ['10k', 'count', '10000'],
+    ['1.5', 'count', null],
+    ['10%', 'count', null],
+  ];
+  for (const [text, kind, meant] of table) t.equal(meantQuantity(text, kind), meant, `${text} as ${kind}`);
 });

@@ -222,7 +222,7 @@ const REFUSED: [string, ...RegExp[]][] = [
   ['', /^1:1: expected pools of nutcracker/],
   ['- a', /^1:1: expected pools/],
   ['{}', /^1:1: expected pools/],
-  ['a: b: c', /^1:4: a second ": " on one line/],
+  ['a: b: c', /^1:4: a second ": " in one value/],
   ['alpha: s3cret', /^1:8: alpha: expected the options of a pool, found a text/],
   ['alpha: [s3cret]', /^1:8: alpha: expected the options of a pool, found a list/],
   [
