@@ -14,7 +14,8 @@
  *   - a write that was sent is answered -UNKNOWN: it may have been carried out.
  *
  * A connection that carries a large value is retired: it finishes what it has, a fresh one takes all new commands. A
- * session that still awaits replies from a retired connection goes on there, so that its commands keep their order.
+ * session that still awaits replies from a retired connection goes on there, so that its commands keep their order. Where no
+ * fresh one can be had, the retired one is taken back.
  */
 import { formatEndpoint } from '../base/endpoint.js';
 import { errorBytes } from '../base/errors.js';
@@ -66,6 +67,8 @@ export class Channel implements ConnectionEvents {
   private isConnecting = false;
   private connectStartedMs = 0;
   private reconnectMs: number;
+  /** Until then no fresh connection is made beside the common one, which the node has refused. */
+  private aloneUntilMs = 0;
   private reconnectTimer: Timer | null = null;
   /** Numbers the attempts: an answer of the resolver to an older one is dropped. */
   private attempt = 0;
@@ -112,9 +115,11 @@ export class Channel implements ConnectionEvents {
     const connection = this.current;
     this.current = null;
     this.context.transport.timers.cancel(this.reconnectTimer);
+    for (const retired of this.retired) retired.retire(false);
+    this.aloneUntilMs = 0;
     if (this.state === 'ready' && connection !== null) {
       this.retired.push(connection);
-      connection.retire();
+      connection.retire(false);
     } else {
       connection?.destroy(new BackendError('the node has another address or other credentials now'));
     }
@@ -152,6 +157,7 @@ export class Channel implements ConnectionEvents {
     this.expireBacklog(now - limits.queueTimeoutMs);
     if (connection !== null && this.state === 'ready') {
       this.expireConnection(connection, now);
+      if (connection.isCarryingLarge) this.onLarge(connection);
       if (connection.expired === 0) this.report(true, this.version);
       else this.report(false, `it has not answered for ${limits.requestTimeoutMs} ms`);
       if (now - connection.lastSendMs > limits.idlePingMs && connection.queue.length === 0) connection.ping();
@@ -181,10 +187,11 @@ export class Channel implements ConnectionEvents {
 
   onLarge(connection: BackendConnection): void {
     if (connection !== this.current || this.state !== 'ready' || this.retired.length >= RETIRED_MAX) return;
+    if (this.context.transport.now < this.aloneUntilMs) return;
     this.context.counts.nodeConnectionsRetired++;
     this.retired.push(connection);
     this.current = null;
-    connection.retire();
+    connection.retire(true);
     this.connect();
   }
 
@@ -193,7 +200,7 @@ export class Channel implements ConnectionEvents {
     const wasReady = wasCurrent && this.state === 'ready';
     if (wasCurrent) this.current = null;
     else this.retired = this.retired.filter((retired) => retired !== connection);
-    if (wasReady || !wasCurrent) this.context.counts.nodeConnectionsLost++;
+    if (connection.wasReady && this.state !== 'closed') this.context.counts.nodeConnectionsLost++;
     this.rescue(connection, error);
     if (this.state === 'closed') return;
     if (!wasCurrent) this.goOn();
@@ -233,8 +240,8 @@ export class Channel implements ConnectionEvents {
 
   /** After a ready connection was lost. A node that greets and closes must not keep us busy with connecting to it. */
   private connectAgain(): void {
-    const { transport, random } = this.context;
-    const dueMs = this.connectStartedMs + Math.round(this.node.limits.reconnectMinMs * (0.5 + random()));
+    const { transport } = this.context;
+    const dueMs = this.connectStartedMs + this.jittered(this.node.limits.reconnectMinMs);
     if (dueMs <= transport.now) {
       this.connect();
       return;
@@ -247,20 +254,43 @@ export class Channel implements ConnectionEvents {
     const { transport, counts } = this.context;
     counts.nodeConnectFailures++;
     this.attempt++;
-    this.downReason = error.message;
     this.isConnecting = false;
-    this.transition('down');
-    this.report(false, error.message);
-    this.failBacklog();
-    this.connectLater(transport.now);
+    if (!this.takeBack()) {
+      this.downReason = error.message;
+      this.transition('down');
+      this.report(false, error.message);
+      this.failBacklog();
+      this.connectLater(transport.now);
+    }
     this.reconnectMs = Math.min(this.reconnectMs * 2, this.node.limits.reconnectMaxMs);
   }
 
-  /** Tries again when `reconnectMs` have passed since `sinceMs`, give or take a half. */
+  /**
+   * No fresh connection can be had beside one that finishes a large value (the node may have as many clients as it takes): that one
+   * is the common one again, and small commands stand behind the large value. For a while none is tried for.
+   */
+  private takeBack(): boolean {
+    const { transport } = this.context;
+    const index = this.retired.findLastIndex((connection) => connection.expired === 0 && connection.comeBack());
+    const connection = this.retired[index];
+    if (connection === undefined) return false;
+    this.retired.splice(index, 1);
+    this.current = connection;
+    this.aloneUntilMs = transport.now + this.jittered(this.reconnectMs);
+    this.transition('ready');
+    this.sendBacklog(connection);
+    return true;
+  }
+
+  /** Tries again when `reconnectMs` have passed since `sinceMs`, or up to half of it earlier. */
   private connectLater(sinceMs: number): void {
-    const { transport, random } = this.context;
-    const waitMs = Math.round(this.reconnectMs * (0.5 + random()));
-    this.reconnectTimer = transport.timers.set(sinceMs + waitMs, () => this.connect());
+    const dueMs = sinceMs + this.jittered(this.reconnectMs);
+    this.reconnectTimer = this.context.transport.timers.set(dueMs, () => this.connect());
+  }
+
+  /** Between half of `waitMs` and all of it, so that those who lost the node at the same time do not come back at the same time. */
+  private jittered(waitMs: number): number {
+    return Math.round(waitMs * (0.5 + this.context.random() / 2));
   }
 
   /** A wait that is under way ends by the limits of now: nobody wants to wait for the end of one that was set too long. */
@@ -270,7 +300,7 @@ export class Channel implements ConnectionEvents {
     this.reconnectMs = Math.min(Math.max(this.reconnectMs, reconnectMinMs), reconnectMaxMs);
     const isWaiting = this.state === 'down' || this.state === 'connecting';
     if (!isWaiting || this.isConnecting || this.reconnectTimer === null) return;
-    if (this.reconnectTimer.dueMs <= transport.now + this.reconnectMs * 1.5) return;
+    if (this.reconnectTimer.dueMs <= transport.now + this.reconnectMs) return;
     transport.timers.cancel(this.reconnectTimer);
     this.connectLater(transport.now);
   }

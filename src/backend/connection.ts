@@ -60,6 +60,8 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
   readonly queue = new Fifo<Pending>();
   /** Tombstones at the front of the queue. */
   expired = 0;
+  /** It was greeted. */
+  wasReady = false;
   /** When the node last showed a sign of life, and when the last command was enqueued, in the transport's milliseconds. */
   lastBytesMs: number;
   lastSendMs: number;
@@ -74,6 +76,7 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
   private readonly progress = new ReplyProgress();
   /** The greeting in its plain form, for nodes without HELLO. */
   private plainGreeting = false;
+  private mayComeBack = false;
   private failure: Error | null = null;
   /** As `noteProgress` saw them last. */
   private seenUnreadBytes = 0;
@@ -121,10 +124,23 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
     return ((this.connection.output.sent - pending.endPosition) | 0) >= 0;
   }
 
+  /** A reply larger than `largeValueBytes` is coming in. */
+  get isCarryingLarge(): boolean {
+    return this.progress.announced > this.limits.largeValueBytes;
+  }
+
   /** Takes commands only of sessions that await others here, and closes when what is in flight has been answered. */
-  retire(): void {
+  retire(mayComeBack: boolean): void {
     this.state = 'retired';
+    this.mayComeBack = mayComeBack;
     if (this.queue.length === 0) this.finish();
+  }
+
+  /** Takes commands of all again. False when it cannot: it is gone, or was not to. */
+  comeBack(): boolean {
+    if (this.state !== 'retired' || !this.mayComeBack) return false;
+    this.state = 'ready';
+    return true;
   }
 
   destroy(error: Error): void {
@@ -295,6 +311,7 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
     if (bytes[start] !== MINUS) {
       const greeting = { version: this.plainGreeting ? '' : readVersion(bytes, start) };
       this.state = 'ready';
+      this.wasReady = true;
       this.events.onReady(this, greeting);
       return;
     }

@@ -18,9 +18,15 @@ export class BackendPool {
   private isClosed = false;
 
   constructor(context: ChannelContext, topology: TopologySnapshot) {
-    this.context = context;
-    this.resp2 = topology.nodes.map((node) => new Channel(context, node, 2));
-    this.resp3 = topology.nodes.map((node) => new Channel(context, node, 3));
+    // A node that one channel reaches is up, whatever becomes of the others (a Redis before 6.0 does not speak RESP3).
+    this.context = {
+      ...context,
+      onNodeState: (node, isUp, reason) => {
+        if (isUp || !this.isReached(node)) context.onNodeState(node, isUp, reason);
+      },
+    };
+    this.resp2 = topology.nodes.map((node) => new Channel(this.context, node, 2));
+    this.resp3 = topology.nodes.map((node) => new Channel(this.context, node, 3));
   }
 
   /** The nodes are those of `topology` from now on. A node is the same while its pool and its name are. */
@@ -63,6 +69,11 @@ export class BackendPool {
       if (version !== '') return version;
     }
     return '';
+  }
+
+  private isReached(node: NodeSnapshot): boolean {
+    const key = nodeKey(node);
+    return this.all().some((channel) => channel.isReady && nodeKey(channel.node) === key);
   }
 
   private sweepLater(): void {

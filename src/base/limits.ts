@@ -51,7 +51,7 @@ export interface NodeLimits {
   stallTimeoutMs: number;
   /** Milliseconds of silence after which a node's connection is tried with PING. */
   idlePingMs: number;
-  /** First and largest wait between attempts to reconnect to a node, milliseconds; doubled each time, jittered. */
+  /** First and largest wait between attempts to reconnect to a node, milliseconds; doubled each time, and cut by up to a half at random. */
   reconnectMinMs: number;
   reconnectMaxMs: number;
 }

@@ -144,7 +144,41 @@ t.test('a retired connection that is lost: its reads go to the one that stands, 
   t.equal(world.usedBytes, 0);
 });
 
-t.test('a retired connection that is lost while the node is down: its commands fail at once', async (t) => {
+t.test('where the node refuses a fresh connection the retired one is taken back', async (t) => {
+  const world = plane();
+  const [alice, bob] = [world.client(), world.client()];
+  const key = world.key(0);
+  const old = beginLargeReply(world, key, alice);
+  bob.send(['GET', key]);
+  world.turn();
+  const states = [...world.nodeStates];
+  const refused = (world.link(0) as NodeLink).open();
+  refused.take();
+  refused.answer('-ERR max number of clients reached\r\n');
+  world.turn();
+  t.same(world.nodeStates, states, 'the node is up');
+  t.same(old.commands(), [`GET ${key}`], 'what waited goes behind the large value');
+  t.equal(world.counts.nodeConnectFailures, 1);
+  const before = world.transport.connections.length;
+  for (let n = 0; n < 10; n++) old.answer('x'.repeat(10));
+  t.equal(world.transport.connections.length, before, 'nothing more is tried for the moment');
+  world.pass(50);
+  old.answer('x'.repeat(10));
+  world.turn();
+  t.equal(world.transport.connections.length, before + 1, 'and then again');
+  const carol = world.client().send(['SET', key, '1']);
+  (world.link(0) as NodeLink).greet();
+  world.turn();
+  t.same((world.link(0) as NodeLink).commands(), [`SET ${key} 1`]);
+  (world.link(0) as NodeLink).answer('+OK\r\n');
+  t.equal(carol.take(), '+OK\r\n');
+  old.connection.break(new Error('reset'));
+  world.turn();
+  t.same((world.link(0) as NodeLink).commands(), [`GET ${key}`, `GET ${key}`], 'the reads of both');
+  t.equal(world.counts.nodeConnectionsLost, 1);
+});
+
+t.test('a retired connection that was taken back and is lost: its commands fail when the node is down', async (t) => {
   const world = plane();
   const alice = world.client();
   const key = world.key(0);
@@ -152,6 +186,9 @@ t.test('a retired connection that is lost while the node is down: its commands f
   (world.link(0) as NodeLink).connection.break(new Error('connection refused'));
   world.turn();
   old.connection.break(new Error('reset'));
+  world.turn();
+  world.pass(50);
+  (world.link(0) as NodeLink).connection.break(new Error('connection refused'));
   world.turn();
   t.match(
     alice.take(),

@@ -16,7 +16,7 @@ function breakAndWait(world: Plane, error: string): number {
 const REFUSED = 'connection refused';
 
 t.test('the wait between attempts doubles up to reconnectMaxMs', async (t) => {
-  const world = new Plane({ nodes: 1, random: () => 0.5 });
+  const world = new Plane({ nodes: 1, random: () => 1 });
   const waits: number[] = [];
   for (let attempt = 0; attempt < 9; attempt++) {
     waits.push(breakAndWait(world, REFUSED));
@@ -25,11 +25,11 @@ t.test('the wait between attempts doubles up to reconnectMaxMs', async (t) => {
   t.equal(world.counts.nodeConnectFailures, 9);
 });
 
-t.test('the wait is jittered by half of it either way', async (t) => {
+t.test('the wait is cut by up to a half at random, and never longer than reconnectMaxMs', async (t) => {
   for (const [random, expected] of [
     [0, 25],
-    [0.25, 38],
-    [0.999, 75],
+    [0.5, 38],
+    [0.999, 50],
   ] as const) {
     const world = new Plane({ nodes: 1, random: () => random });
     t.equal(breakAndWait(world, REFUSED), expected);
@@ -45,7 +45,7 @@ t.test('a connection that stands ends the doubling', async (t) => {
   world.pass(5_000);
   world.only(0).take();
   t.equal(breakAndWait(world, 'reset'), 0, 'the first attempt is made at once');
-  t.equal(breakAndWait(world, REFUSED), 50);
+  t.equal(breakAndWait(world, REFUSED), 38);
 });
 
 t.test('a node that greets and closes is not connected to without end', async (t) => {
@@ -187,4 +187,23 @@ t.test('closing gives up everything, and tells everyone what is true', async (t)
   );
   t.equal(pendingsInUse(), before);
   t.equal(world.usedBytes, 0);
+});
+
+t.test('a node that does not speak RESP3 is up for all others', async (t) => {
+  const world = new Plane({ nodes: 1 }).greetAll();
+  const client = world.client().send(['HELLO', '3']);
+  client.take();
+  client.send(['GET', 'a']);
+  world.turn();
+  const link = world.links(0, 3).at(-1) as NodeLink;
+  link.open().take();
+  link.answer("-ERR unknown command 'HELLO'\r\n");
+  world.turn();
+  t.match(client.take(), /^-NODEDOWN .*it refused the greeting/, 'who speaks it learns why');
+  t.same(world.nodeStates, ['node-0 up 7.0.15']);
+  for (let round = 0; round < 2; round++) {
+    for (const open of world.links(0, 2)) open.connection.break(new Error('connection refused'));
+    world.pass(100);
+  }
+  t.match(world.nodeStates.at(-1), /^node-0 down connection refused/);
 });

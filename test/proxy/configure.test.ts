@@ -45,6 +45,36 @@ t.test('a node with a new password finishes what is in flight, and the session s
   t.ok(old.isClosed, 'the old connection closes when it has answered all');
 });
 
+t.test('a node with a new address while it is connected to: nothing was lost', async (t) => {
+  const plane = new Plane();
+  const [old] = plane.links(0);
+  const nodes = plane.topology.nodes.map((node) => (node.index === 0 ? { ...node, password: 'new' } : node));
+  plane.data.configure(changed(plane, nodes), DEFAULT_LIMITS, plane.rules);
+  plane.turn();
+  t.ok(old?.isClosed);
+  t.equal(plane.counts.nodeConnectionsLost, 0);
+  t.equal(plane.counts.nodeConnectFailures, 0);
+});
+
+t.test('a node with a new password that refuses us is down, though the old connection finishes', async (t) => {
+  const plane = new Plane().greetAll();
+  const client = plane.client().send(['GET', plane.key(0)]);
+  plane.turn();
+  const old = plane.only(0);
+  old.take();
+  const nodes = plane.topology.nodes.map((node) => (node.index === 0 ? { ...node, password: 'new' } : node));
+  plane.data.configure(changed(plane, nodes), DEFAULT_LIMITS, plane.rules);
+  const other = plane.client().send(['GET', plane.key(0)]);
+  plane.turn();
+  const fresh = plane.links(0).find((link) => link.connection !== old.connection);
+  fresh?.open().take();
+  fresh?.answer('-WRONGPASS no\r\n');
+  plane.turn();
+  t.match(other.take(), /^-NODEDOWN .*WRONGPASS/, 'who was let in by the old password is not used for others');
+  old.answer(bulk('1'));
+  t.equal(client.take(), bulk('1'));
+});
+
 t.test('an unchanged node keeps its connection, whatever its new index', async (t) => {
   const plane = new Plane().greetAll();
   const connections = plane.transport.connections.length;
