@@ -1,12 +1,15 @@
-/** The admin port: what an orchestrator, and later an operator, asks over HTTP. */
+/** The admin port: what an orchestrator and an operator ask over HTTP. */
 import { type FastifyReply, fastify } from 'fastify';
 import type { Endpoint } from '../base/endpoint.js';
+import type { Status } from '../control/status.js';
 import { tryListener } from '../transport/listener.js';
 
 /** What the admin port knows of the proxy. */
 export interface AdminSubject {
   /** Whether clients are taken and a topology is held; true also while a node is down. */
   ready(): boolean;
+  /** Null while it starts. */
+  status(): Status | null;
 }
 
 export interface AdminServer {
@@ -15,7 +18,7 @@ export interface AdminServer {
 
 /**
  * GET /livez: 200 while the process runs. GET /readyz: 200 when it takes clients, else 503. Both answer plain text.
- * Rejects when it cannot listen.
+ * GET /status: the `Status` as JSON, 503 while it starts. Rejects when it cannot listen.
  */
 export async function startAdminServer(endpoint: Endpoint, subject: AdminSubject): Promise<AdminServer> {
   // Removes the unix socket of a process that was killed, and has plain words for what else is in the way.
@@ -23,7 +26,11 @@ export async function startAdminServer(endpoint: Endpoint, subject: AdminSubject
   const server = fastify({ forceCloseConnections: true });
   server.get('/livez', (_request, reply) => say(reply, 200, 'ok'));
   server.get('/readyz', (_request, reply) => (subject.ready() ? say(reply, 200, 'ok') : say(reply, 503, 'not ready')));
-  server.setNotFoundHandler((_request, reply) => say(reply, 404, 'not found; there are /livez and /readyz'));
+  server.get('/status', (_request, reply) => {
+    const status = subject.status();
+    return status === null ? say(reply, 503, 'starting') : reply.send(status);
+  });
+  server.setNotFoundHandler((_request, reply) => say(reply, 404, 'not found; there are /livez, /readyz and /status'));
   await server.listen(
     endpoint.kind === 'unix' ? { path: endpoint.path } : { host: endpoint.host, port: endpoint.port },
   );

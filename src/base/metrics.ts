@@ -68,6 +68,12 @@ export function readMetrics(memory: SharedArrayBuffer): Counts {
   return sums;
 }
 
+/** Those of one worker, as last published. */
+export function readWorkerMetrics(memory: SharedArrayBuffer, worker: number): Counts {
+  const values = new Float64Array(memory, worker * NAMES.length * Float64Array.BYTES_PER_ELEMENT, NAMES.length);
+  return Object.fromEntries(NAMES.map((name, at) => [name, values[at] as number])) as Counts;
+}
+
 /** Shared memory for `nextClientId`. */
 export function clientIdMemory(): SharedArrayBuffer {
   return new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT);

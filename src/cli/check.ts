@@ -3,7 +3,8 @@ import { formatEndpoint } from '../base/endpoint.js';
 import { UsageError } from '../base/usage-error.js';
 import { formatProblem } from '../config.js';
 import { defineCommand, EXIT_FAILED, print } from './command.js';
-import { CONFIG_OPTION, readConfig, readText } from './config-file.js';
+import { CONFIG_OPTION, readConfig } from './config-file.js';
+import { readText } from './text-file.js';
 
 export const check = defineCommand({
   name: 'check',

@@ -16,7 +16,8 @@ export interface Option {
   completes?: Completes;
 }
 
-export type Completes = 'file' | 'folder' | readonly string[];
+/** Files, folders, the names of the commands, or these words. */
+export type Completes = 'file' | 'folder' | 'command' | readonly string[];
 
 export type Options = Readonly<Record<string, Option>>;
 

@@ -1,8 +1,8 @@
 /** The configuration file, as commands read it: what is wrong with it is printed, a line each. */
-import { readFileSync } from 'node:fs';
 import { type Config, type ConfigDefaults, formatProblem, parseConfig } from '../config.js';
 import { defaultWorkers } from '../control/cpus.js';
 import type { Option } from './command.js';
+import { readText } from './text-file.js';
 
 export const CONFIG_OPTION = {
   value: 'FILE',
@@ -22,13 +22,4 @@ export function readConfig(path: string): Config | null {
 /** What the file leaves to the machine that it is read on. */
 export function machineDefaults(): ConfigDefaults {
   return { workers: defaultWorkers(), environment: process.env };
-}
-
-/** Throws an error that names the file. */
-export function readText(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new Error(`${path} cannot be read: ${error instanceof Error ? error.message : error}`);
-  }
 }

@@ -3,24 +3,22 @@ import { nearestWord } from '../base/nearest.js';
 import { UsageError } from '../base/usage-error.js';
 import { type Command, defineCommand, type Option, print } from './command.js';
 
-/** The command `help`, which tells of `others` and of itself. */
-export function help(others: readonly Command[]): Command {
-  const command: Command = defineCommand({
+/** The command `help`, which tells of all `commands`, itself among them. */
+export function help(commands: () => readonly Command[]): Command {
+  return defineCommand({
     name: 'help',
     about: 'this, or more about one command',
     usage: ['[COMMAND]'],
     text: 'Says what there is; with the name of a command, all that there is to know of it.\n',
-    operands: [{ name: 'COMMAND', completes: others.map(({ name }) => name) }],
+    operands: [{ name: 'COMMAND', completes: 'command' }],
     options: {},
     async run(_values, [topic]) {
-      const commands = [...others, command];
-      if (topic === undefined) return print(overview(commands));
-      const found = commands.find(({ name }) => name === topic);
-      if (found === undefined) throw new UsageError(unknownCommand(topic, commands));
+      if (topic === undefined) return print(overview(commands()));
+      const found = commands().find(({ name }) => name === topic);
+      if (found === undefined) throw new UsageError(unknownCommand(topic, commands()));
       return print(helpOf(found));
     },
   });
-  return command;
 }
 
 /** The list of commands. */

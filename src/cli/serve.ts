@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { Logger } from 'pino';
 import { createLog } from '../base/log.js';
 import { type Config, formatProblem, parseConfig } from '../config.js';
+import type { StatusReport } from '../control/status.js';
 import type { Ringleader } from '../control/supervisor.js';
 import { EXIT_FAILED } from './command.js';
 import { machineDefaults } from './config-file.js';
@@ -39,9 +40,10 @@ export async function serve(
   stopAsked: Promise<NodeJS.Signals>,
 ): Promise<number> {
   // Here, so that what only prints need not load them.
-  const [{ startAdminServer }, { startRingleader }] = await Promise.all([
+  const [{ startAdminServer }, { startRingleader }, { StatusReport }] = await Promise.all([
     import('../admin/server.js'),
     import('../control/supervisor.js'),
+    import('../control/status.js'),
   ]);
   const { log, flush } = createLog(config.log);
   process.on('uncaughtException', (error) => {
@@ -50,17 +52,21 @@ export async function serve(
     process.exit(EXIT_FAILED);
   });
   let ringleader: Ringleader | null = null;
+  let report: StatusReport | null = null;
+  const subject = { ready: () => ringleader?.ready() ?? false, status: () => report?.status() ?? null };
   const { admin } = config;
-  const adminServer = admin && (await startAdminServer(admin, { ready: () => ringleader?.ready() ?? false }));
+  const adminServer = admin && (await startAdminServer(admin, subject));
   try {
     ringleader = await startRingleader({ config, log });
+    report = new StatusReport(ringleader, source?.path ?? null);
     if (process.env['RINGLEADER_TEST_HOOKS'] === '1') crashOnSignal(ringleader);
-    if (source !== null) reloadOnSignal(ringleader, source, log);
+    if (source !== null) reloadOnSignal(ringleader, source, report, log);
     onListening?.();
     const signal = await stopAsked;
     log.info({ signal }, 'signal');
     return await ringleader.stop();
   } finally {
+    report?.stop();
     await adminServer?.stop();
     flush();
   }
@@ -74,17 +80,30 @@ function hurryWhenAskedAgain(): void {
 }
 
 /** SIGHUP: the file is read again. What is wrong with it goes to the log, and the configuration that runs stays. */
-function reloadOnSignal(ringleader: Ringleader, { path, acceptRemap }: Source, log: Logger): void {
+function reloadOnSignal(
+  ringleader: Ringleader,
+  { path, acceptRemap }: Source,
+  report: StatusReport,
+  log: Logger,
+): void {
   const reload = async () => {
     let result: ReturnType<typeof parseConfig>;
     try {
       result = parseConfig(readFileSync(path, 'utf8'), machineDefaults());
     } catch (error) {
-      log.error({ file: path, reason: error instanceof Error ? error.message : String(error) }, 'reload-failed');
+      const reason = error instanceof Error ? error.message : String(error);
+      log.error({ file: path, reason }, 'reload-failed');
+      report.onReload('failed', [reason]);
       return;
     }
-    if ('config' in result) await ringleader.reload(result.config, acceptRemap);
-    else log.error({ problems: result.problems.map((problem) => formatProblem(path, problem)) }, 'reload-failed');
+    if ('config' in result) {
+      const { outcome, reasons } = await ringleader.reload(result.config, acceptRemap);
+      report.onReload(outcome, reasons);
+      return;
+    }
+    const problems = result.problems.map((problem) => formatProblem(path, problem));
+    log.error({ problems }, 'reload-failed');
+    report.onReload('invalid', problems);
   };
   // One at a time. However many signals come meanwhile, the file is read once more for all of them.
   let state: 'idle' | 'busy' | 'again' = 'idle';

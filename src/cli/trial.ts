@@ -119,7 +119,7 @@ Ringleader answers on ${HOST}:${port}, with three Redis servers of its own behin
            (${programs.server} ${programs.version}, run from here: no service was installed or started)
   data     ${folder}
            (there again the next time; ${callWith('--fresh')} begins without them)
-  admin    http://${HOST}:${adminPort}/readyz
+  admin    http://${HOST}:${adminPort}/status
 
 Try, in another terminal:
 

@@ -3,11 +3,22 @@ import type { Logger } from 'pino';
 import { formatEndpoint } from '../base/endpoint.js';
 import type { NodeSnapshot, TopologySnapshot } from '../messages.js';
 
-interface Health {
+/** What is known of a node now. Times are milliseconds since 1970. */
+export interface NodeState {
   node: NodeSnapshot;
+  /** Unknown before a worker has tried to reach it. */
+  state: 'up' | 'down' | 'unknown';
+  /** When it came to be so. */
+  sinceMs: number;
+  /** Of the server, as last heard. */
+  version: string | null;
+  /** Why it was last found down, and when. */
+  lastError: { reason: string; atMs: number } | null;
+}
+
+interface Health extends NodeState {
   /** By worker; undefined before the first report. */
   states: Map<number, boolean>;
-  reported: 'up' | 'down' | null;
   reason: string;
 }
 
@@ -29,8 +40,7 @@ export class NodeHealth {
     this.healths = new Map();
     for (const node of topology.nodes) {
       const key = `${node.pool}/${node.name}`;
-      const { states, reported, reason } = before.get(key) ?? { states: new Map(), reported: null, reason: '' };
-      this.healths.set(key, { node, states, reported, reason });
+      this.healths.set(key, { ...(before.get(key) ?? unknownHealth(node)), node });
     }
   }
 
@@ -42,9 +52,13 @@ export class NodeHealth {
     health.states.set(worker, isUp);
     const anyUp = [...health.states.values()].includes(true);
     const state = anyUp ? 'up' : 'down';
-    if (state === health.reported && (anyUp || reason === health.reason)) return;
-    health.reported = state;
+    if (state === health.state && (anyUp || reason === health.reason)) return;
+    const nowMs = Date.now();
+    if (state !== health.state) health.sinceMs = nowMs;
+    health.state = state;
     health.reason = reason;
+    if (anyUp) health.version = reason;
+    else health.lastError = { reason, atMs: nowMs };
     const fields = { node: name, address: formatEndpoint(health.node.address) };
     if (anyUp) {
       this.log.info({ ...fields, version: reason }, 'node-up');
@@ -60,8 +74,25 @@ export class NodeHealth {
     this.log.warn({ ...fields, version, effect }, 'node-version');
   }
 
+  /** Of all nodes, in the order of the topology. */
+  nodes(): readonly NodeState[] {
+    return [...this.healths.values()];
+  }
+
   /** What a worker that ended had seen counts no more. */
   forget(worker: number): void {
     for (const health of this.healths.values()) health.states.delete(worker);
   }
+}
+
+function unknownHealth(node: NodeSnapshot): Health {
+  return {
+    node,
+    state: 'unknown',
+    sinceMs: Date.now(),
+    version: null,
+    lastError: null,
+    states: new Map(),
+    reason: '',
+  };
 }

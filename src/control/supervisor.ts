@@ -38,7 +38,7 @@ import { openWake, system } from '../transport/system.js';
 import { BulkPool } from './bulk-pool.js';
 import { clientRoom, descriptorsMax } from './client-room.js';
 import { Doors, type PreparedDoors } from './doors.js';
-import { NodeHealth } from './health.js';
+import { NodeHealth, type NodeState } from './health.js';
 import { planReload } from './keeper.js';
 import { LogRelay } from './log-relay.js';
 import { workerMemoryShare } from './memory.js';
@@ -76,15 +76,33 @@ export interface Ringleader {
   /** Takes no new connections, lets what is in flight finish, ends. Resolves with the exit code. */
   stop(): Promise<number>;
   /**
-   * Goes on by a new, valid configuration, without dropping a connection. False, and nothing is changed, when keys would
-   * be looked for elsewhere and `acceptRemap` is not given, or when an address cannot be listened on; the log says what and
-   * why. Resolves when all workers go by it. One at a time: the next is for when this one has resolved.
+   * Goes on by a new, valid configuration, without dropping a connection. Nothing is changed when keys would be looked for
+   * elsewhere and `acceptRemap` is not given (refused), or when an address cannot be listened on (failed); the log says what
+   * and why. Resolves when all workers go by it. One at a time: the next is for when this one has resolved.
    */
-  reload(config: Config, acceptRemap: boolean): Promise<boolean>;
+  reload(config: Config, acceptRemap: boolean): Promise<ReloadResult>;
+  /** What it knows of itself now. */
+  facts(): ProxyFacts;
   /** Test hook: an uncaught error in that worker. */
   crashWorker(index: number): void;
   /** The workers' counters, added up. */
   readonly metrics: SharedArrayBuffer;
+}
+
+export interface ReloadResult {
+  outcome: 'applied' | 'refused' | 'failed';
+  /** Why nothing was changed, or what still takes a restart; each a sentence. */
+  reasons: readonly string[];
+}
+
+export interface ProxyFacts {
+  startedAtMs: number;
+  topologyVersion: number;
+  /** By index: whether that worker runs. */
+  workersAlive: readonly boolean[];
+  /** Workers that died since the start. */
+  workerDeaths: number;
+  nodes: readonly NodeState[];
 }
 
 /** Starts the proxy. Rejects with a plain-worded error when it cannot listen or a worker cannot start. */
@@ -96,6 +114,8 @@ export async function startRingleader(options: { config: Config; log: Logger }):
 
 /** Before the first is planned. */
 const NO_TOPOLOGY: TopologySnapshot = { version: 0, nodes: [], services: [] };
+
+const NOT_RUNNING: ReloadResult = { outcome: 'failed', reasons: ['the proxy is not running'] };
 
 class Supervisor implements Ringleader {
   readonly metrics: SharedArrayBuffer;
@@ -185,26 +205,37 @@ class Supervisor implements Ringleader {
     this.tell(index, { kind: 'crash' });
   }
 
-  async reload(config: Config, acceptRemap: boolean): Promise<boolean> {
-    if (this.state !== 'running') return false;
+  facts(): ProxyFacts {
+    return {
+      startedAtMs: this.startedAtMs,
+      topologyVersion: this.topology.version,
+      workersAlive: this.workers.map((worker) => worker !== null),
+      workerDeaths: this.deaths,
+      nodes: this.health.nodes(),
+    };
+  }
+
+  async reload(config: Config, acceptRemap: boolean): Promise<ReloadResult> {
+    if (this.state !== 'running') return NOT_RUNNING;
     const { remaps, restarts } = planReload(this.config, config);
     if (remaps.length > 0 && !acceptRemap) {
       const advice =
         'keys are not moved yet: take this back, or start with --accept-remap if the keys may be lost from sight';
       this.log.error({ remaps, advice }, 'reload-refused');
-      return false;
+      return { outcome: 'refused', reasons: remaps };
     }
     let doors: PreparedDoors;
     try {
       doors = await this.doors.prepare(config.listen);
     } catch (error) {
-      this.log.error({ reason: error instanceof Error ? error.message : String(error) }, 'reload-failed');
-      return false;
+      const reason = error instanceof Error ? error.message : String(error);
+      this.log.error({ reason }, 'reload-failed');
+      return { outcome: 'failed', reasons: [reason] };
     }
     const topology = await this.plan(config, doors);
     if (!this.isRunning()) {
       this.doors.abandon(doors);
-      return false;
+      return NOT_RUNNING;
     }
     if (restarts.length > 0) this.log.warn({ restarts }, 'reload-needs-restart');
     if (remaps.length > 0) this.log.warn({ remaps }, 'reload-remaps');
@@ -218,7 +249,7 @@ class Supervisor implements Ringleader {
     await this.everyWorkerAt(topology.version);
     const listen = this.endpoints.map(formatEndpoint);
     this.log.info({ topology: topology.version, nodes: topology.nodes.length, listen }, 'reloaded');
-    return true;
+    return { outcome: 'applied', reasons: restarts };
   }
 
   /** The topology of `config`, which listens at these doors. */

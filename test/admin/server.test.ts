@@ -2,14 +2,20 @@ import { unlinkSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import t from 'tap';
-import { startAdminServer } from '../../src/admin/server.js';
+import { type AdminSubject, startAdminServer } from '../../src/admin/server.js';
 import { removeFolder, scratchFolder, startChild } from '../help/child.js';
 import { freePort } from '../help/free-port.js';
+
+const subject = (ready: () => boolean): AdminSubject => ({ ready, status: () => null });
+const READY = subject(() => true);
 
 t.test('/livez answers while the process runs, /readyz only when clients are taken', async (t) => {
   const port = await freePort();
   let isReady = false;
-  const admin = await startAdminServer({ kind: 'tcp', host: '127.0.0.1', port }, { ready: () => isReady });
+  const admin = await startAdminServer(
+    { kind: 'tcp', host: '127.0.0.1', port },
+    subject(() => isReady),
+  );
   t.teardown(() => admin.stop());
   const status = async (path: string) => (await fetch(`http://127.0.0.1:${port}${path}`)).status;
   t.equal(await status('/livez'), 200);
@@ -18,11 +24,12 @@ t.test('/livez answers while the process runs, /readyz only when clients are tak
   t.equal(await status('/readyz'), 200);
   t.equal(await status('/livez'), 200);
   t.equal(await status('/other'), 404);
+  t.equal(await status('/status'), 503, 'while it starts');
 });
 
 t.test('it listens on IPv6 and on unix sockets too', async (t) => {
   const port = await freePort();
-  const overIpv6 = await startAdminServer({ kind: 'tcp', host: '::1', port }, { ready: () => true });
+  const overIpv6 = await startAdminServer({ kind: 'tcp', host: '::1', port }, READY);
   t.teardown(() => overIpv6.stop());
   t.equal((await fetch(`http://[::1]:${port}/readyz`)).status, 200);
 
@@ -31,13 +38,13 @@ t.test('it listens on IPv6 and on unix sockets too', async (t) => {
   t.teardown(() => removeFolder(folder));
   const path = join(folder, 'admin.sock');
   writeFileSync(path, '');
-  await t.rejects(startAdminServer({ kind: 'unix', path }, { ready: () => true }), {
+  await t.rejects(startAdminServer({ kind: 'unix', path }, READY), {
     message: /cannot listen on unix:/,
   });
   unlinkSync(path);
   await leaveStaleSocket(path);
 
-  const overUnix = await startAdminServer({ kind: 'unix', path }, { ready: () => true });
+  const overUnix = await startAdminServer({ kind: 'unix', path }, READY);
   t.teardown(() => overUnix.stop());
   const status = await new Promise((resolve, reject) => {
     const asked = request({ socketPath: path, path: '/livez' }, (response) => {
@@ -51,7 +58,7 @@ t.test('it listens on IPv6 and on unix sockets too', async (t) => {
 
 t.test('it stops although a client keeps its connection', async (t) => {
   const port = await freePort();
-  const admin = await startAdminServer({ kind: 'tcp', host: '127.0.0.1', port }, { ready: () => true });
+  const admin = await startAdminServer({ kind: 'tcp', host: '127.0.0.1', port }, READY);
   const response = await fetch(`http://127.0.0.1:${port}/livez`, { headers: { connection: 'keep-alive' } });
   t.equal(await response.text(), 'ok\n');
   await admin.stop();
@@ -60,9 +67,9 @@ t.test('it stops although a client keeps its connection', async (t) => {
 
 t.test('a port that is taken is an error that names it', async (t) => {
   const endpoint = { kind: 'tcp', host: '127.0.0.1', port: await freePort() } as const;
-  const admin = await startAdminServer(endpoint, { ready: () => true });
+  const admin = await startAdminServer(endpoint, READY);
   t.teardown(() => admin.stop());
-  await t.rejects(startAdminServer(endpoint, { ready: () => true }), {
+  await t.rejects(startAdminServer(endpoint, READY), {
     message: `cannot listen on 127.0.0.1:${endpoint.port}`,
   });
 });

@@ -31,6 +31,8 @@ export interface ProxyOptions {
   limits?: Readonly<Record<string, string | number>>;
   log?: { level: string; format: 'json' };
   drainTimeout?: string | number;
+  /** In place of a free port of 127.0.0.1, which `adminUrl` is for. */
+  admin?: string;
   auth?: unknown;
   protectedMode?: string;
   /** In place of the one of all keys. */
@@ -98,6 +100,10 @@ export class ProxyProcess {
       throw error;
     }
     return proxy;
+  }
+
+  get configPath(): string {
+    return join(this.folder, 'ringleader.yml');
   }
 
   get pid(): number {

@@ -1,0 +1,97 @@
+/** A status in words and tables, for a terminal. */
+import type { NodeStatus, Status, WorkerStatus } from '../control/status.js';
+
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+/** `nowMs`: milliseconds since 1970, for ages. */
+export function describeStatus(status: Status, nowMs: number): string {
+  const { version, pid, uptimeSeconds, ready, transport, listen, configuration, workers, nodes } = status;
+  const age = (time: string) => describeAge(nowMs - Date.parse(time));
+  const { file, topologyVersion, lastReload } = configuration;
+  const lines = [
+    `Ringleader ${version}, process ${pid}, up ${describeAge(uptimeSeconds * SECOND)}: ${ready ? 'ready' : 'NOT READY'}`,
+    `listens on ${listen.join(', ')} (${transport})`,
+    `configuration ${file ?? 'of its own'}, topology version ${topologyVersion}`,
+  ];
+  if (lastReload !== null) {
+    lines.push(`last reload ${age(lastReload.at)} ago: ${lastReload.outcome}`);
+    lines.push(...lastReload.reasons.map((reason) => `  ${reason}`));
+  }
+  const deaths = status.workerDeaths === 0 ? '' : `workers that died since the start: ${status.workerDeaths}\n`;
+  return `${lines.join('\n')}
+
+${table([['worker', '', 'sessions', 'commands/s', 'memory'], ...workers.map(workerRow), totalRow(workers)], 'llrrr')}${deaths}
+${table([['node', 'pool', 'address', '', 'for', 'version', 'last error'], ...nodes.map((node) => nodeRow(node, age))], 'lllllll')}
+${counters(status)}`;
+}
+
+function workerRow({ index, alive, sessions, commandsPerSecond, memoryBytes }: WorkerStatus): string[] {
+  return [`${index}`, alive ? 'up' : 'DOWN', number(sessions), number(commandsPerSecond), bytes(memoryBytes)];
+}
+
+function totalRow(workers: readonly WorkerStatus[]): string[] {
+  const sum = (value: (worker: WorkerStatus) => number) => workers.reduce((total, worker) => total + value(worker), 0);
+  const [sessions, rate, memory] = [sum((w) => w.sessions), sum((w) => w.commandsPerSecond), sum((w) => w.memoryBytes)];
+  return ['all', '', number(sessions), number(rate), bytes(memory)];
+}
+
+function nodeRow({ name, pool, address, state, since, version, lastError }: NodeStatus, age: (time: string) => string) {
+  const error = lastError === null ? '' : `${lastError.reason} (${age(lastError.at)} ago)`;
+  return [name, pool, address, state === 'down' ? 'DOWN' : state, age(since), version ?? '', error];
+}
+
+/** Gauges stand in the tables above. */
+function counters({ counters }: Status): string {
+  const rows = Object.entries(counters)
+    .filter(([name, value]) => value !== 0 && name !== 'sessionsOpen' && name !== 'memoryBytes')
+    .map(([name, value]) => [name, number(value)]);
+  return rows.length === 0 ? 'no command has come yet\n' : table([['counter', ''], ...rows], 'lr');
+}
+
+/** Columns as wide as their widest cell; `alignment` has a letter for each, l or r. */
+function table(rows: readonly string[][], alignment: string): string {
+  const widths = [...alignment].map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const lines = rows.map((row) => {
+    const cells = row.map((cell, column) => {
+      const width = widths[column] as number;
+      return alignment[column] === 'r' ? cell.padStart(width) : cell.padEnd(width);
+    });
+    return `${cells.join('  ').trimEnd()}\n`;
+  });
+  return lines.join('');
+}
+
+/** The two largest units: `3 d 4 h`. */
+export function describeAge(ms: number): string {
+  const units: [number, string][] = [
+    [DAY, 'd'],
+    [HOUR, 'h'],
+    [MINUTE, 'min'],
+    [SECOND, 's'],
+  ];
+  const whole = Math.max(0, ms);
+  const first = units.findIndex(([size]) => whole >= size);
+  if (first === -1) return '0 s';
+  let rest = whole;
+  const parts: string[] = [];
+  for (const [size, name] of units.slice(first, first + 2)) {
+    const count = Math.floor(rest / size);
+    if (count > 0) parts.push(`${count} ${name}`);
+    rest -= count * size;
+  }
+  return parts.join(' ');
+}
+
+function number(value: number): string {
+  return value.toLocaleString('en-US');
+}
+
+function bytes(count: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB'];
+  const unit = Math.min(units.length - 1, count < 1 ? 0 : Math.floor(Math.log2(count) / 10));
+  const value = count / 1024 ** unit;
+  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
+}

@@ -1,0 +1,122 @@
+/** All that an operator asks of a running proxy, in one snapshot: what GET /status answers. */
+import { formatEndpoint } from '../base/endpoint.js';
+import { type Counts, readMetrics, readWorkerMetrics } from '../base/metrics.js';
+import { packageVersion } from '../base/version.js';
+import { CommandRates } from './command-rates.js';
+import type { NodeState } from './health.js';
+import type { Ringleader } from './supervisor.js';
+
+/** Times are ISO 8601, in UTC. */
+export interface Status {
+  version: string;
+  pid: number;
+  startedAt: string;
+  uptimeSeconds: number;
+  /** Whether it takes clients and holds a topology; true also while a node is down. */
+  ready: boolean;
+  transport: 'epoll' | 'node';
+  listen: readonly string[];
+  configuration: {
+    /** Null where it runs without one. */
+    file: string | null;
+    topologyVersion: number;
+    lastReload: ReloadStatus | null;
+  };
+  workers: readonly WorkerStatus[];
+  workerDeaths: number;
+  nodes: readonly NodeStatus[];
+  /** Of all workers together, as base/metrics.ts names them. */
+  counters: Counts;
+}
+
+export interface ReloadStatus {
+  at: string;
+  /** `invalid`: the file has mistakes. In all cases but `applied` nothing was changed. */
+  outcome: 'applied' | 'refused' | 'failed' | 'invalid';
+  /** Why nothing was changed, or what still takes a restart. */
+  reasons: readonly string[];
+}
+
+export interface WorkerStatus {
+  index: number;
+  /** False while one that died is being replaced. */
+  alive: boolean;
+  sessions: number;
+  commandsPerSecond: number;
+  memoryBytes: number;
+}
+
+export interface NodeStatus {
+  pool: string;
+  name: string;
+  address: string;
+  state: 'up' | 'down' | 'unknown';
+  since: string;
+  version: string | null;
+  lastError: { at: string; reason: string } | null;
+}
+
+export class StatusReport {
+  private readonly ringleader: Ringleader;
+  private readonly file: string | null;
+  private readonly rates: CommandRates;
+  private lastReload: ReloadStatus | null = null;
+
+  /** `file`: where the configuration is, null where there is none. */
+  constructor(ringleader: Ringleader, file: string | null) {
+    this.ringleader = ringleader;
+    this.file = file;
+    this.rates = new CommandRates(ringleader.metrics, ringleader.workerCount);
+  }
+
+  onReload(outcome: ReloadStatus['outcome'], reasons: readonly string[]): void {
+    this.lastReload = { at: isoTime(Date.now()), outcome, reasons };
+  }
+
+  status(): Status {
+    const { metrics, transport, endpoints } = this.ringleader;
+    const { startedAtMs, topologyVersion, workersAlive, workerDeaths, nodes } = this.ringleader.facts();
+    const rates = this.rates.rates();
+    return {
+      version: packageVersion(),
+      pid: process.pid,
+      startedAt: isoTime(startedAtMs),
+      uptimeSeconds: Math.floor(process.uptime()),
+      ready: this.ringleader.ready(),
+      transport,
+      listen: endpoints.map(formatEndpoint),
+      configuration: { file: this.file, topologyVersion, lastReload: this.lastReload },
+      workers: workersAlive.map((alive, index) => workerStatus(metrics, index, alive, rates[index] ?? 0)),
+      workerDeaths,
+      nodes: nodes.map(nodeStatus),
+      counters: readMetrics(metrics),
+    };
+  }
+
+  stop(): void {
+    this.rates.stop();
+  }
+}
+
+/** What a worker that died had published last is no longer so. */
+function workerStatus(metrics: SharedArrayBuffer, index: number, alive: boolean, rate: number): WorkerStatus {
+  if (!alive) return { index, alive, sessions: 0, commandsPerSecond: 0, memoryBytes: 0 };
+  const { sessionsOpen, memoryBytes } = readWorkerMetrics(metrics, index);
+  return { index, alive, sessions: sessionsOpen, commandsPerSecond: Math.round(rate), memoryBytes };
+}
+
+function nodeStatus({ node, state, sinceMs, version, lastError }: NodeState): NodeStatus {
+  return {
+    pool: node.pool,
+    name: node.name,
+    address: formatEndpoint(node.address),
+    state,
+    since: isoTime(sinceMs),
+    version,
+    lastError: lastError === null ? null : { at: isoTime(lastError.atMs), reason: lastError.reason },
+  };
+}
+
+function isoTime(ms: number): string {
+  return new Date(ms).toISOString();
+}

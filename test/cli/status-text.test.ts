@@ -1,0 +1,96 @@
+import t from 'tap';
+import { COUNTERS, type Counts } from '../../src/base/metrics.js';
+import { describeAge, describeStatus } from '../../src/cli/status-text.js';
+import type { Status } from '../../src/control/status.js';
+
+const NOW = Date.parse('2026-05-01T12:00:00Z');
+const none = Object.fromEntries(Object.keys(COUNTERS).map((name) => [name, 0])) as Counts;
+
+const STATUS: Status = {
+  version: '1.2.3',
+  pid: 42,
+  startedAt: '2026-05-01T10:57:00Z',
+  uptimeSeconds: 3_780,
+  ready: true,
+  transport: 'epoll',
+  listen: ['127.0.0.1:6380', 'unix:/run/r.sock'],
+  configuration: { file: 'ringleader.yml', topologyVersion: 7, lastReload: null },
+  workers: [
+    { index: 0, alive: true, sessions: 1_200, commandsPerSecond: 98_765, memoryBytes: 5 * 1024 * 1024 },
+    { index: 1, alive: false, sessions: 0, commandsPerSecond: 0, memoryBytes: 0 },
+  ],
+  workerDeaths: 1,
+  nodes: [
+    {
+      pool: 'main',
+      name: 'a',
+      address: '10.0.0.1:6379',
+      state: 'up',
+      since: '2026-05-01T11:59:30Z',
+      version: '7.0.15',
+      lastError: { at: '2026-05-01T11:58:00Z', reason: 'connection refused' },
+    },
+    {
+      pool: 'main',
+      name: 'b',
+      address: '10.0.0.2:6379',
+      state: 'down',
+      since: '2026-05-01T09:00:00Z',
+      version: null,
+      lastError: { at: '2026-05-01T09:00:00Z', reason: 'no route' },
+    },
+  ],
+  counters: { ...none, commands: 1_234_567, sessionsOpen: 1_200, memoryBytes: 5 * 1024 * 1024, writesUnknown: 2 },
+};
+
+t.test('a status is told in words and tables', async (t) => {
+  t.equal(
+    describeStatus(STATUS, NOW),
+    `Ringleader 1.2.3, process 42, up 1 h 3 min: ready
+listens on 127.0.0.1:6380, unix:/run/r.sock (epoll)
+configuration ringleader.yml, topology version 7
+
+worker        sessions  commands/s   memory
+0       up       1,200      98,765  5.0 MiB
+1       DOWN         0           0      0 B
+all              1,200      98,765  5.0 MiB
+workers that died since the start: 1
+
+node  pool  address              for   version  last error
+a     main  10.0.0.1:6379  up    30 s  7.0.15   connection refused (2 min ago)
+b     main  10.0.0.2:6379  DOWN  3 h            no route (3 h ago)
+
+counter
+commands       1,234,567
+writesUnknown          2
+`,
+  );
+});
+
+t.test('a reload that was refused is told with its reasons', async (t) => {
+  const lastReload = { at: '2026-05-01T11:59:55Z', outcome: 'refused', reasons: ['node c is new'] } as const;
+  const text = describeStatus(
+    { ...STATUS, ready: false, configuration: { file: null, topologyVersion: 1, lastReload } },
+    NOW,
+  );
+  t.match(text, 'NOT READY');
+  t.match(text, 'configuration of its own');
+  t.match(text, 'last reload 5 s ago: refused\n  node c is new\n');
+});
+
+t.test('a proxy that nobody uses yet says so', async (t) => {
+  t.match(describeStatus({ ...STATUS, counters: none }, NOW), /no command has come yet\n$/);
+});
+
+t.test('ages have their two largest units', async (t) => {
+  const table: [number, string][] = [
+    [-5, '0 s'],
+    [999, '0 s'],
+    [59_999, '59 s'],
+    [60_000, '1 min'],
+    [3_599_000, '59 min 59 s'],
+    [3_600_000, '1 h'],
+    [90_000_000, '1 d 1 h'],
+  ];
+  for (const [ms, text] of table) t.equal(describeAge(ms), text);
+});
