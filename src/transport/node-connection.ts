@@ -218,29 +218,28 @@ export class NodeConnection implements Connection {
   takeEvents(): void {
     this.isReady = false;
     if (this.isConnected && this.state === CONNECTING) this.open();
-    this.readChunks();
+    // What was kept is shown first, later in this turn: an end of the stream that is told before would drop it.
+    if (!this.isResumed) this.readChunks();
     if (this.hasDrained && this.state === OPEN) {
       this.hasDrained = false;
       this.owner.onDrain();
       this.host.arena.settle();
     }
+    if (this.isResumed) return;
     this.tellEnd();
-    if (this.isGone && this.state !== CLOSED) {
-      // While lingering the peer may end as it likes.
-      this.reason = this.state === LINGERING ? null : this.error;
-      this.state = CLOSED;
-      this.host.closing.push(this);
-    }
+    this.tellGone();
   }
 
   /** In a turn, after `resume`: shows what is kept, and reads again. */
   takeUp(): void {
     this.isResumed = false;
-    if (this.state !== OPEN || this.paused) return;
-    if (this.inbox.end > this.inbox.start) this.present();
-    this.readChunks();
-    this.tellEnd();
-    if (!this.paused && this.socket?.isPaused()) this.socket.resume();
+    if (this.state === OPEN && !this.paused) {
+      if (this.inbox.end > this.inbox.start) this.present();
+      this.readChunks();
+      this.tellEnd();
+      if (!this.paused && this.socket?.isPaused()) this.socket.resume();
+    }
+    this.tellGone();
   }
 
   /** At the end of a turn, when the arena is settled. */
@@ -365,6 +364,14 @@ export class NodeConnection implements Connection {
     this.inbox.release();
     this.owner.onEnd();
     this.host.arena.settle();
+  }
+
+  private tellGone(): void {
+    if (!this.isGone || this.state === CLOSED) return;
+    // While lingering the peer may end as it likes.
+    this.reason = this.state === LINGERING ? null : this.error;
+    this.state = CLOSED;
+    this.host.closing.push(this);
   }
 
   /** Hands net what is unsent. True when the kernel has taken all of it. */

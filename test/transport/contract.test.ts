@@ -214,6 +214,54 @@ onEachDriver('resuming inside onBytes shows the kept bytes again without new one
   client.destroy();
 });
 
+/** A probe that took one of three bytes and paused, and its peer, which is a connection of the driver too. */
+async function pausedWithKeptBytes(rig: Rig): Promise<{ probe: Probe; peer: Probe }> {
+  const peer = dial(rig, rig.endpoint);
+  const probe = await acceptedProbe(rig);
+  probe.consume = (bytes) => {
+    if (probe.receivedBytes > 0) return bytes.length;
+    probe.link.pause();
+    return 1;
+  };
+  await peer.until(() => peer.count('open') === 1);
+  outside(() => peer.send('abc'));
+  await probe.until(() => probe.receivedBytes === 1);
+  return { probe, peer };
+}
+
+onEachDriver('the end of the stream that comes right after resume does not drop the kept bytes', async (t, start) => {
+  const rig = await start();
+  const { probe, peer } = await pausedWithKeptBytes(rig);
+  // The end is sent at the end of this very turn, so that the next one meets it first.
+  rig.transport.timers.set(rig.transport.now, () => {
+    probe.link.resume();
+    peer.link.close();
+  });
+  await probe.until(() => probe.count('end') === 1);
+  t.equal(probe.text(), 'abc');
+  t.same(probe.calls, ['bytes', 'bytes', 'end']);
+});
+
+onEachDriver('the end of the stream that came before resume does not drop the kept bytes', async (t, start) => {
+  const rig = await start();
+  const { probe, peer } = await pausedWithKeptBytes(rig);
+  outside(() => peer.link.close());
+  for (let count = 0; count < 20; count++) await round();
+  t.equal(probe.count('end'), 0, 'a paused owner is not told');
+  await new Promise<void>((resolve) => {
+    rig.transport.timers.set(rig.transport.now, () => {
+      probe.send('x');
+      // After this turn and before the next.
+      queueMicrotask(() => {
+        outside(() => probe.link.resume());
+        resolve();
+      });
+    });
+  });
+  await probe.until(() => probe.count('end') === 1);
+  t.equal(probe.text(), 'abc');
+});
+
 onEachDriver('a paused connection holds its peer back', async (t, start) => {
   const rig = await start();
   const client = await plainClient(rig.endpoint);
