@@ -14,6 +14,7 @@ import { ADDRESS, checkListen, checkProtected, LISTEN, type PlacedListen } from 
 import type { LogLevel } from './base/log-event.js';
 import { checkPools, completePools, isMap, POOLS, type PoolConfig, readablePools } from './base/pools-section.js';
 import {
+  about,
   type Complain,
   duplicates,
   expecting,
@@ -25,6 +26,7 @@ import {
   yesOrNo,
 } from './base/schema.js';
 import { describeIssues, withoutVariables, writtenPath } from './base/schema-problem.js';
+import { formatMilliseconds } from './base/units.js';
 import { type Problem, YamlSource } from './base/yaml-source.js';
 import {
   checkKeyspaces,
@@ -115,37 +117,92 @@ const SERVICES_MAX = 1_024;
 const DAY_MS = 86_400_000;
 
 const SERVICE_FORM = 'a service: { name: …, listen: …, keyspaces: […] }';
-const SERVICE_NAME = nameText('a name of 1 to 64 letters, digits and . _ -', (name) => {
-  return /^[\w.-]{1,64}$/.test(name) ? name : null;
-});
+const SERVICE_NAME = nameText(
+  'a name of 1 to 64 letters, digits and . _ -',
+  (name) => (/^[\w.-]{1,64}$/.test(name) ? name : null),
+  '^[\\w.-]{1,64}$',
+);
+const SERVICE = z.strictObject(
+  {
+    name: about(SERVICE_NAME, 'What logs call it. Unique.', { example: 'main' }),
+    listen: about(LISTEN, 'Where its clients come in: an address, or a list.', { example: '127.0.0.1:6380' }),
+    keyspaces: about(KEYSPACES.optional(), 'The keys that its clients see. As `keyspaces` of the file.'),
+  },
+  expecting(SERVICE_FORM),
+);
 const SERVICES = z
-  .array(
-    z.strictObject({ name: SERVICE_NAME, listen: LISTEN, keyspaces: KEYSPACES.optional() }, expecting(SERVICE_FORM)),
-    expecting('a list of services: - { name: …, listen: …, keyspaces: […] }'),
-  )
+  .array(SERVICE, expecting('a list of services: - { name: …, listen: …, keyspaces: […] }'))
   .max(SERVICES_MAX, `at most ${SERVICES_MAX} services`);
 
-const FILE = z.strictObject({
-  listen: LISTEN.default(() => LISTEN.parse(LISTEN_DEFAULT)),
-  admin: ADDRESS.optional(),
-  workers: wholeNumber(1, WORKERS_MAX, ' (leave it out for one per core)').optional(),
-  transport: oneOf('auto', 'epoll', 'node').default('auto'),
-  auth: AUTH.optional(),
-  protectedMode: yesOrNo().default(true),
-  pools: POOLS,
-  keyspaces: KEYSPACES.optional(),
-  services: SERVICES.optional(),
-  limits: LIMITS.optional(),
-  log: z
-    .strictObject(
-      {
-        level: oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal').default('info'),
-        format: oneOf('auto', 'json', 'pretty').default('auto'),
-      },
-      expecting('a map: { level: info }'),
-    )
-    .optional(),
-  drainTimeout: milliseconds(0, DAY_MS, ', 0 for at once').default(DRAIN_TIMEOUT_MS),
+const LOG = z.strictObject(
+  {
+    level: about(
+      oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal').default('info'),
+      'The least important lines that are written. `info` has a line for each event that an operator would want, none per command.',
+      { stated: 'info' },
+    ),
+    format: about(
+      oneOf('auto', 'json', 'pretty').default('auto'),
+      '`json` is an object a line, `pretty` is for people; `auto` is pretty on a terminal, else JSON.',
+      { stated: 'auto' },
+    ),
+  },
+  expecting('a map: { level: info }'),
+);
+
+/** The file as a whole. Docs, the full example and the schema for editors are made of it. */
+export const FILE = z.strictObject({
+  listen: about(
+    LISTEN.default(() => LISTEN.parse(LISTEN_DEFAULT)),
+    'Where clients come in: an address, or a list of them; IPv4, IPv6 in brackets and quotes ("[::1]:6380"), or a unix socket. By ' +
+      'default only from this machine: others need `auth`, or `protectedMode: no`.',
+    { stated: LISTEN_DEFAULT },
+  ),
+  admin: about(
+    ADDRESS.optional(),
+    'Where the admin server answers HTTP: GET /livez and /readyz, for an orchestrator. Nowhere unless given. It asks nobody for a ' +
+      'password.',
+    { example: '127.0.0.1:9121' },
+  ),
+  workers: about(
+    wholeNumber(1, WORKERS_MAX, ' (leave it out for one per core)').optional(),
+    'Threads that move the commands. One for each core that the process may use (of its cgroup, in a container), 4 at the ' +
+      'most, unless given.',
+    { example: '2' },
+  ),
+  transport: about(
+    oneOf('auto', 'epoll', 'node').default('auto'),
+    "How it talks to the system: `epoll` calls it directly, which is fast; `node` is Node's own sockets, which are everywhere; " +
+      '`auto` takes epoll where it can, and the log says why not.',
+    { stated: 'auto' },
+  ),
+  auth: about(AUTH.optional(), 'Whether clients must give a password. `none`, or a map.', { stated: 'none' }),
+  protectedMode: about(
+    yesOrNo().default(true),
+    "As Redis's protected-mode: `yes` refuses to listen where other machines can connect while no password is asked for.",
+    { stated: 'yes' },
+  ),
+  pools: about(POOLS, 'Sets of Redis servers, by names of your own. At least one.'),
+  keyspaces: about(
+    KEYSPACES.optional(),
+    'Which keys are in which pool, by what they begin with. With one pool it has all keys, unless this says otherwise. A key that ' +
+      'no prefix fits is refused.',
+  ),
+  services: about(
+    SERVICES.optional(),
+    'Several doors in one process, each with its addresses and keyspaces: the long form, in place of `listen` and `keyspaces`.',
+  ),
+  limits: about(
+    LIMITS.optional(),
+    'Time-outs, and bounds of what may wait. Times and sizes are numbers (ms, bytes) or have a unit.',
+  ),
+  log: about(LOG.optional(), 'What is written to standard output.'),
+  drainTimeout: about(
+    milliseconds(0, DAY_MS, ', 0 for at once').default(DRAIN_TIMEOUT_MS),
+    'How long a proxy that is told to stop (SIGTERM) waits for commands that are under way. Less than what the ' +
+      'orchestrator waits before it kills.',
+    { stated: formatMilliseconds(DRAIN_TIMEOUT_MS) },
+  ),
 });
 
 type File = z.infer<typeof FILE>;

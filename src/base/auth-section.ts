@@ -10,36 +10,64 @@
 import { z } from 'zod';
 import { type ClientAuth, passwordDigest } from './client-rules.js';
 import { meant } from './nearest.js';
-import { type Fault, text, value } from './schema.js';
+import { about, type Fault, type JsonForms, text, value } from './schema.js';
 import type { Path } from './yaml-source.js';
 
 const PASSWORDS_MAX = 2;
 export const PASSWORD_CHARACTERS_MAX = 512;
 const USER_DEFAULT = 'default';
 
-const KEYS = ['mode', 'password', 'user'];
+const PASSWORD_FORMS = {
+  anyOf: [
+    { type: 'string', minLength: 1, maxLength: PASSWORD_CHARACTERS_MAX },
+    { type: 'array', minItems: 1, maxItems: PASSWORDS_MAX, items: { type: 'string', minLength: 1 } },
+  ],
+} satisfies JsonForms;
 
-export const AUTH = value('none, or { password: "…" }', (input) => {
+const KEYS = {
+  mode: about(
+    value<'none' | 'password'>(
+      'none | password',
+      (mode) => (mode === 'none' || mode === 'password' ? mode : kindOf(mode)),
+      { enum: ['none', 'password'] },
+    ),
+    '`none` asks for nothing, `password` for one. It goes without saying where a password stands.',
+    { example: 'password' },
+  ),
+  password: about(
+    value('a password in quotes, or a list of the two that hold while it is changed', digests, PASSWORD_FORMS),
+    'What clients say with AUTH or HELLO … AUTH. Of two in a list both hold, until all clients have the new one. Only a ' +
+      'digest of it is kept. Write `${NAME}` to take it from the environment.',
+    { example: '"${RINGLEADER_PASSWORD:-change-me}"' },
+  ),
+  user: about(
+    text<string>(
+      'a user name of 1 to 64 visible ASCII characters',
+      (name) => (/^[!-~]{1,64}$/.test(name) ? name : { fault: 'another text' }),
+      '^[!-~]{1,64}$',
+    ),
+    'The name that clients may give with the password. AUTH with a password alone means it, too.',
+    { stated: USER_DEFAULT },
+  ),
+};
+
+/** The section in full, for docs and editors; `AUTH` has its own words for strangers, which may be passwords. */
+export const AUTH_MAP = z.strictObject(KEYS).partial();
+
+const AUTH_FORM = 'none, or { password: "…" }';
+
+export const AUTH = value(AUTH_FORM, (input) => {
   if (input === 'none') return { written: { mode: 'none' } };
   if (typeof input !== 'object' || input === null || Array.isArray(input)) return kindOf(input);
-  const unknown = Object.keys(input).find((key) => !KEYS.includes(key));
+  const known = Object.keys(KEYS);
+  const unknown = Object.keys(input).find((key) => !known.includes(key));
   if (unknown === undefined) return { written: input };
   if (/^users$/i.test(unknown)) return { fault: 'users, which are not supported yet' };
   if (/^(requirepass|passwd|pass|pwd)$/i.test(unknown)) return { fault: 'an unknown key; did you mean password?' };
-  return { fault: `an unknown key${meant(unknown, KEYS)}` };
+  return { fault: `an unknown key${meant(unknown, known)}` };
 })
   .transform(({ written }) => written)
-  .pipe(
-    z.strictObject({
-      mode: value<'none' | 'password'>('none | password', (mode) => {
-        return mode === 'none' || mode === 'password' ? mode : kindOf(mode);
-      }).optional(),
-      password: value('a password in quotes, or a list of the two that hold while it is changed', digests).optional(),
-      user: text<string>('a user name of 1 to 64 visible ASCII characters', (name) => {
-        return /^[!-~]{1,64}$/.test(name) ? name : { fault: 'another text' };
-      }).optional(),
-    }),
-  );
+  .pipe(AUTH_MAP);
 
 export type AuthSection = z.infer<typeof AUTH>;
 

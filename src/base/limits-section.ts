@@ -6,7 +6,8 @@
  */
 import { z } from 'zod';
 import { DEFAULT_LIMITS, type Limits, type NodeLimits, nodeLimitsOf } from './limits.js';
-import { bytes, type Complain, expecting, milliseconds, wholeNumber } from './schema.js';
+import { about, bytes, type Complain, expecting, milliseconds, wholeNumber } from './schema.js';
+import { formatBytes, formatMilliseconds } from './units.js';
 import type { Path } from './yaml-source.js';
 
 const MEBI = 2 ** 20;
@@ -16,34 +17,118 @@ const DAY_MS = 86_400_000;
 const NEVER = ', 0 for never';
 const FORM = 'a map of limits: { requestTimeoutMs: 5s }';
 
-/** How each limit is written, and between which bounds it makes sense. */
+/** How each limit is written, between which bounds it makes sense, and what it is for. */
 const NODE_KEYS = {
-  nodeQueueBytesMax: bytes(1, 2 * GIBI),
-  nodeQueueCommandsMax: wholeNumber(1, COUNT_MAX),
-  connectTimeoutMs: milliseconds(1, DAY_MS),
-  queueTimeoutMs: milliseconds(1, DAY_MS),
-  requestTimeoutMs: milliseconds(1, DAY_MS),
-  stallTimeoutMs: milliseconds(1, DAY_MS),
-  idlePingMs: milliseconds(1, DAY_MS),
-  reconnectMinMs: milliseconds(1, DAY_MS),
-  reconnectMaxMs: milliseconds(1, DAY_MS),
+  nodeQueueBytesMax: about(
+    bytes(1, 2 * GIBI),
+    'Bytes that may wait for one node on one connection, sent or not, until their replies have come. Beyond, commands for it get `-OVERLOADED` and were not sent; other nodes go on.',
+    stated('nodeQueueBytesMax'),
+  ),
+  nodeQueueCommandsMax: about(
+    wholeNumber(1, COUNT_MAX),
+    'Commands that may wait for one node on one connection, as nodeQueueBytesMax bounds their bytes.',
+    stated('nodeQueueCommandsMax'),
+  ),
+  connectTimeoutMs: about(
+    milliseconds(1, DAY_MS),
+    'To connect to a node and greet it. Then it is down: commands for it get `-NODEDOWN` at once, and it is tried again.',
+    stated('connectTimeoutMs'),
+  ),
+  queueTimeoutMs: about(
+    milliseconds(1, DAY_MS),
+    'How long a command may wait for a node that is being connected to. Then it gets `-NODEDOWN`: it was not sent.',
+    stated('queueTimeoutMs'),
+  ),
+  requestTimeoutMs: about(
+    milliseconds(1, DAY_MS),
+    'How long a node may neither send a byte nor take one while a reply is awaited. Then reads that wait so long get `-NODEDOWN`, and writes `-UNKNOWN`, since they may have been done. A node that is only slow, but goes on, is not given up on.',
+    stated('requestTimeoutMs'),
+  ),
+  stallTimeoutMs: about(
+    milliseconds(1, DAY_MS),
+    'As requestTimeoutMs, and then the connection is closed and made anew. Not below requestTimeoutMs.',
+    stated('stallTimeoutMs'),
+  ),
+  idlePingMs: about(
+    milliseconds(1, DAY_MS),
+    'After so long without a command for a node its connection is tried with PING, so that a node that has gone is known before it is needed.',
+    stated('idlePingMs'),
+  ),
+  reconnectMinMs: about(
+    milliseconds(1, DAY_MS),
+    'The first wait before a node that could not be connected to is tried again. It is doubled each time, and cut by up to a half at random, so that proxies do not all come at once.',
+    stated('reconnectMinMs'),
+  ),
+  reconnectMaxMs: about(
+    milliseconds(1, DAY_MS),
+    'The longest wait between attempts to connect to a node: so long it may take until one that has come back is used.',
+    stated('reconnectMaxMs'),
+  ),
 } satisfies Record<keyof NodeLimits, z.ZodType<number>>;
 
 const KEYS = {
-  clientsMax: wholeNumber(1, COUNT_MAX),
+  clientsMax: about(
+    wholeNumber(1, COUNT_MAX),
+    "Clients of the whole process, as Redis's maxclients. One more is answered `-ERR max number of clients reached` and closed. Each takes a descriptor: where `ulimit -n` has fewer, fewer are taken, and the log says so.",
+    stated('clientsMax'),
+  ),
   // Redis takes no less either.
-  bulkBytesMax: bytes(MEBI, GIBI),
-  inlineBytesMax: bytes(64, MEBI),
-  sessionCommandsMax: wholeNumber(1, COUNT_MAX),
-  sessionRequestBytesMax: bytes(1, GIBI),
-  sessionOutputSoftBytes: bytes(1, GIBI),
-  sessionOutputHardBytes: bytes(1, 2 * GIBI),
-  requestDeadlineMs: milliseconds(0, DAY_MS, NEVER),
-  idleTimeoutMs: milliseconds(0, 365 * DAY_MS, NEVER),
-  authDeadlineMs: milliseconds(0, DAY_MS, NEVER),
+  bulkBytesMax: about(
+    bytes(MEBI, GIBI),
+    "The largest argument that a client may send, as Redis's proto-max-bulk-len. A larger one is `Protocol error: invalid bulk length`, and the connection is closed.",
+    stated('bulkBytesMax'),
+  ),
+  inlineBytesMax: about(
+    bytes(64, MEBI),
+    'The longest line of an inline command, or of a header. Redis has 64 KiB too.',
+    stated('inlineBytesMax'),
+  ),
+  sessionCommandsMax: about(
+    wholeNumber(1, COUNT_MAX),
+    'Commands of one client that may be under way at once. Beyond, nothing more is read from it until some are answered, so that one deep pipeline does not starve its neighbours.',
+    stated('sessionCommandsMax'),
+  ),
+  sessionRequestBytesMax: about(
+    bytes(1, GIBI),
+    'Bytes of the commands of one client that may be under way, as sessionCommandsMax bounds their number.',
+    stated('sessionRequestBytesMax'),
+  ),
+  sessionOutputSoftBytes: about(
+    bytes(1, GIBI),
+    'Replies that may wait for a client to read them. Beyond, nothing more is read from it until it reads.',
+    stated('sessionOutputSoftBytes'),
+  ),
+  sessionOutputHardBytes: about(
+    bytes(1, 2 * GIBI),
+    "Replies that may wait for a client to read them, before it is closed, as by Redis's client-output-buffer-limit. Above the largest reply that clients ask for.",
+    stated('sessionOutputHardBytes'),
+  ),
+  requestDeadlineMs: about(
+    milliseconds(0, DAY_MS, NEVER),
+    'How long a client may leave a command half sent, counted anew with each MiB of it that comes. Then it is closed: what is half sent holds memory.',
+    stated('requestDeadlineMs'),
+  ),
+  idleTimeoutMs: about(
+    milliseconds(0, 365 * DAY_MS, NEVER),
+    "How long a client may neither send nor take a byte before it is closed, as Redis's timeout. Pools of connections like to stay, so it is off.",
+    stated('idleTimeoutMs'),
+  ),
+  authDeadlineMs: about(
+    milliseconds(0, DAY_MS, NEVER),
+    'How long a client may take to give its password, where one is asked for.',
+    stated('authDeadlineMs'),
+  ),
   ...NODE_KEYS,
-  largeValueBytes: bytes(1, GIBI),
-  workerMemoryMax: bytes(16 * MEBI, 2 * GIBI),
+  largeValueBytes: about(
+    bytes(1, GIBI),
+    'A request or a reply larger than this takes its connection to the node out of common use, so that small commands do not wait behind it.',
+    stated('largeValueBytes'),
+  ),
+  workerMemoryMax: about(
+    bytes(16 * MEBI, 2 * GIBI),
+    "Bytes of all buffers of one worker. Beyond, the session that holds most is closed. It is lowered to the worker's part of six tenths of the memory that the process may use (that of its cgroup, in a container).",
+    stated('workerMemoryMax'),
+  ),
 } satisfies Record<keyof Limits, z.ZodType<number>>;
 
 export const LIMITS = z.strictObject(KEYS, expecting(FORM)).partial();
@@ -100,6 +185,13 @@ function checkOrder(
     if (written[low] !== undefined) complain([...path, low], `: is above ${show(high)}`);
     else if (written[high] !== undefined) complain([...path, high], `: is below ${show(low)}`);
   }
+}
+
+/** The default of that limit, as it would be written. */
+function stated(name: keyof Limits): { stated: string | number } {
+  const limit = DEFAULT_LIMITS[name];
+  if (name.endsWith('Ms')) return { stated: formatMilliseconds(limit) };
+  return { stated: /Bytes|workerMemoryMax/.test(name) ? formatBytes(limit) : limit };
 }
 
 function given<T extends object>(section: T | undefined): { [K in keyof T]: NonNullable<T[K]> } {

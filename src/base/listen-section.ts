@@ -10,10 +10,12 @@ export const ADDRESS = value(LISTEN_FORMS, listenAddress, {
   pattern: '^[^:]+:\\d+$|^\\[.*\\]:\\d+$|^unix:/|\\$\\{',
 });
 
-export const LISTEN = z.preprocess(
-  (input) => (Array.isArray(input) || input === undefined ? input : [input]),
-  z.array(ADDRESS, expecting(LISTEN_FORMS)),
-);
+export const LISTEN = z
+  .preprocess(
+    (input) => (Array.isArray(input) || input === undefined ? input : [input]),
+    z.array(ADDRESS, expecting(LISTEN_FORMS)),
+  )
+  .meta({ shortForm: ADDRESS.meta(), expected: LISTEN_FORMS });
 
 /** Addresses, and where they stand. */
 export interface PlacedListen {

@@ -14,7 +14,7 @@ import { formatEndpoint } from './endpoint.js';
 import type { Limits, NodeLimits } from './limits.js';
 import { completeNodeLimits, NODE_LIMITS_SECTION } from './limits-section.js';
 import { TWEMPROXY_WEIGHT_MAX } from './placement.js';
-import { type Complain, duplicates, expecting, nameText, value, wholeNumber } from './schema.js';
+import { about, type Complain, duplicates, expecting, nameText, value, wholeNumber } from './schema.js';
 
 export interface NodeConfig extends NodeAddress {
   /** What the ring hashes and what errors and logs show; `host:port` unless given. Unique in its pool. */
@@ -35,21 +35,43 @@ export const NODE_NAME_FORM = 'a name of 1 to 128 ASCII characters, none of them
 
 export const isMap = (input: unknown) => typeof input === 'object' && input !== null && !Array.isArray(input);
 
-const NODE = z.preprocess(
-  (input) => (isMap(input) ? input : { url: input }),
-  z.strictObject({
-    name: nameText(NODE_NAME_FORM, (name) => (NODE_NAME.test(name) ? name : null)).optional(),
-    url: value(NODE_FORMS, nodeAddress, { type: 'string', pattern: '^(redis://|unix:)|\\$\\{' }),
-    weight: weight().default(1),
-  }),
-);
+const NODE = z
+  .preprocess(
+    (input) => (isMap(input) ? input : { url: input }),
+    z.strictObject({
+      name: about(
+        nameText(NODE_NAME_FORM, (name) => (NODE_NAME.test(name) ? name : null), NODE_NAME.source),
+        'What its keys follow, and what logs and errors show. It is host:port unless given; a node that moves to another ' +
+          'address keeps its keys if it keeps its name. Unique in its pool.',
+        { example: 'a' },
+      ).optional(),
+      url: about(
+        value(NODE_FORMS, nodeAddress, { type: 'string', pattern: '^(redis://|unix:)|\\$\\{' }),
+        'Where it is. A host name is resolved again at every reconnect. User and password are those of Redis; a special character ' +
+          'in them is written %40 for @, %2F for /, %25 for %.',
+        { example: 'redis://127.0.0.1:7001' },
+      ),
+      weight: about(
+        weight().default(1),
+        'Its share of the keys, in relation to the others of its pool: a node of weight 2 has twice as many as one of weight 1.',
+        { stated: 1 },
+      ),
+    }),
+  )
+  .meta({ shortForm: { type: 'string', pattern: '^(redis://|unix:)|\\$\\{' } });
 
 const POOL_NAME = z.string().regex(/^[\w.-]{1,64}$/, 'a name of 1 to 64 letters, digits and . _ -');
 
 export const POOL = z.strictObject(
   {
-    nodes: z.array(NODE, expecting('a list of nodes: - redis://127.0.0.1:7001')),
-    limits: NODE_LIMITS_SECTION.optional(),
+    nodes: about(
+      z.array(NODE, expecting('a list of nodes: - redis://127.0.0.1:7001')),
+      'The Redis servers of the pool. The order does not matter. A URL alone is short for a node without a name.',
+    ),
+    limits: about(
+      NODE_LIMITS_SECTION.optional(),
+      "For the nodes of this pool, in place of the file's limits of the same names.",
+    ),
   },
   expecting('a pool: a map with the key nodes'),
 );

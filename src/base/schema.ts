@@ -38,6 +38,23 @@ export type Complain = (path: Path, text: string) => void;
 /** The forms of a value as JSON Schema has them. */
 export type JsonForms = z.core.JSONSchema.BaseSchema;
 
+/** What docs and editors say of a key. */
+export interface About {
+  /** What it is, what happens there, and why its default is what it is. Sentences; `code` in backticks. */
+  description: string;
+  /** The default as it would be written, where it is one value. */
+  stated?: string | number;
+  /** In place of a default, for a key that has none: what an example has there, as YAML. */
+  example?: string;
+  /** What is expected, in words, where the schema does not say it. */
+  expected?: string;
+}
+
+/** `schema`, which is that of a key, with what is to be said of it. */
+export function about<S extends z.ZodType>(schema: S, description: string, rest: Omit<About, 'description'> = {}): S {
+  return schema.meta({ description, ...rest }) as S;
+}
+
 /** A variable of the environment may stand for any value. */
 const VARIABLE = '\\$\\{';
 const VARIABLE_FORM: JsonForms = { type: 'string', pattern: VARIABLE };
@@ -59,7 +76,7 @@ export function value<T>(
       context.addIssue({ code: 'custom', message: expected, params: parsed === null ? {} : { ...parsed } });
       return z.NEVER;
     })
-    .meta(forms);
+    .meta({ ...forms, expected });
 }
 
 function isRefusal<T>(parsed: T | Fault | Advice): parsed is Fault | Advice {

@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { meant } from '../base/nearest.js';
 import { HASH_DEFAULT, HASH_NAMES, type PlacementRule, TWEMPROXY_WEIGHT_MAX } from '../base/placement.js';
-import { type Complain, expecting, type Fault, nameText, oneOf, show, text } from '../base/schema.js';
+import { about, type Complain, expecting, type Fault, nameText, oneOf, show, text } from '../base/schema.js';
 import type { Path } from '../base/yaml-source.js';
 import { COLOCATE_RULES_MAX, parsePattern } from './colocate.js';
 import { RING_NODES_MAX, RING_WEIGHT_MAX, type RingNode } from './ring.js';
@@ -32,22 +32,56 @@ export const KEYSPACES = z
   .array(
     z.strictObject(
       {
-        prefix: nameText('what its keys begin with: "session:", or "" for all keys', parsePrefix),
-        pool: nameText('the name of a pool', (name) => name),
-        mode: oneOf('sharded').default('sharded'),
-        placement: oneOf('slots', 'ketama', 'modula').default('slots'),
-        hash: oneOf(...HASH_NAMES).optional(),
-        hashTag: text('two characters, the one that opens a hash tag and the one that closes it: "{}"', (tag) => {
-          return /^[ -~]{2}$/.test(tag) ? tag : null;
-        }).optional(),
-        colocate: z
-          .array(
-            text('a pattern such as "bull:{queue}:*"', parseColocate),
-            expecting('a list of patterns: ["bull:{queue}:*"]'),
-          )
-          .max(COLOCATE_RULES_MAX, `at most ${COLOCATE_RULES_MAX} patterns`)
-          .optional(),
-        multiKeyWrites: oneOf('split', 'reject').default('split'),
+        prefix: about(
+          nameText('what its keys begin with: "session:", or "" for all keys', parsePrefix),
+          'What its keys begin with; "" for all that have no other. The longest prefix has a key.',
+          { example: '""' },
+        ),
+        pool: about(
+          nameText('the name of a pool', (name) => name),
+          'The pool that its keys are in.',
+          { example: 'main' },
+        ),
+        mode: about(oneOf('sharded').default('sharded'), '`sharded`: each key is on one node.', { stated: 'sharded' }),
+        placement: about(
+          oneOf('slots', 'ketama', 'modula').default('slots'),
+          '`slots` are those of Redis Cluster, on a ring that keeps nodes balanced; `ketama` and `modula` place each key where ' +
+            'twemproxy does. A change gives keys another place: see docs/PLACEMENT.md.',
+          { stated: 'slots' },
+        ),
+        hash: about(
+          oneOf(...HASH_NAMES).optional(),
+          "twemproxy's hash function of that name, for placement ketama and modula only.",
+          { stated: HASH_DEFAULT },
+        ),
+        hashTag: about(
+          text(
+            'two characters, the one that opens a hash tag and the one that closes it: "{}"',
+            (tag) => (/^[ -~]{2}$/.test(tag) ? tag : null),
+            '^[ -~]{2}$',
+          ).optional(),
+          "twemproxy's hash_tag, for placement ketama and modula only: the part of a key between these two decides its place. " +
+            'None unless given. Slots always know {}.',
+          { example: '"{}"' },
+        ),
+        colocate: about(
+          z
+            .array(
+              text('a pattern such as "bull:{queue}:*"', parseColocate),
+              expecting('a list of patterns: ["bull:{queue}:*"]'),
+            )
+            .max(COLOCATE_RULES_MAX, `at most ${COLOCATE_RULES_MAX} patterns`)
+            .optional(),
+          'Patterns by which keys without a hash tag get one, for placement slots: with `bull:{queue}:*` all keys of one queue are ' +
+            'on one node. The first that matches counts. None unless given.',
+          { example: '["bull:{queue}:*"]', expected: 'a list of patterns' },
+        ),
+        multiKeyWrites: about(
+          oneOf('split', 'reject').default('split'),
+          'MSET, DEL and UNLINK of keys on several nodes: `split` sends each node its part, which is not atomic; `reject` answers ' +
+            '`-CROSSSLOT`.',
+          { stated: 'split' },
+        ),
       },
       expecting('a keyspace: { prefix: "", pool: main }'),
     ),
