@@ -109,6 +109,8 @@ export interface WorkerStart {
   wakeDescriptors: readonly number[];
   /** The clients that all workers serve: see base/client-count.ts. */
   clients: SharedArrayBuffer;
+  /** That workers still take turns: see base/heartbeat.ts. */
+  heartbeats: SharedArrayBuffer;
   /** Counters of all workers, and the number of the last client: see base/metrics.ts. */
   metrics: SharedArrayBuffer;
   clientIds: SharedArrayBuffer;
@@ -126,8 +128,9 @@ export type ToWorker =
   | { kind: 'resolved'; id: number; endpoint: Endpoint | null; error: string | null }
   /** Take no more connections, let sessions finish what is in flight for so many milliseconds, then end the task. */
   | { kind: 'drain'; deadlineMs: number }
-  /** Test hook for the death of a worker: an error that nothing catches. */
-  | { kind: 'crash' };
+  /** Test hooks for the death of a worker: an error that nothing catches, and a turn that never ends. */
+  | { kind: 'crash' }
+  | { kind: 'hang' };
 
 export type ToControl =
   /** The first of all: which thread runs the worker. */

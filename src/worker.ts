@@ -4,6 +4,7 @@
  */
 import { threadId } from 'node:worker_threads';
 import { ClientCount } from './base/client-count.js';
+import { beat } from './base/heartbeat.js';
 import type { LogLevel } from './base/log-event.js';
 import { Metrics, nextClientId, readMetrics } from './base/metrics.js';
 import type { ToControl, ToWorker, WorkerStart } from './messages.js';
@@ -51,6 +52,7 @@ function run(start: WorkerStart, onEnded: () => void): void {
   const publish = () => {
     metrics.counts.memoryBytes = transport.arena.usedBytes;
     metrics.publish();
+    beat(start.heartbeats, index);
     transport.timers.set(transport.now + PUBLISH_MS, publish);
   };
 
@@ -80,6 +82,12 @@ function run(start: WorkerStart, onEnded: () => void): void {
         return;
       case 'crash':
         throw new Error('a crash was asked for');
+      case 'hang':
+        // Inside a turn, as a mistake of ours would be.
+        transport.timers.set(transport.now, () => {
+          for (;;);
+        });
+        return;
     }
   });
   plane.start();

@@ -129,6 +129,12 @@ const KEYS = {
     "Bytes of all buffers of one worker. Beyond, the session that holds most is closed. It is lowered to the worker's part of six tenths of the memory that the process may use (that of its cgroup, in a container).",
     stated('workerMemoryMax'),
   ),
+  // A worker gives a sign of life twice a second.
+  workerStallTimeoutMs: about(
+    milliseconds(2_000, DAY_MS),
+    'How long one turn of a worker may take. Then it hangs: it is ended, its clients are disconnected, and another takes its place.',
+    stated('workerStallTimeoutMs'),
+  ),
 } satisfies Record<keyof Limits, z.ZodType<number>>;
 
 export const LIMITS = z.strictObject(KEYS, expecting(FORM)).partial();

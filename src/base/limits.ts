@@ -16,6 +16,7 @@ export interface Limits extends NodeLimits {
   authDeadlineMs: number;
   largeValueBytes: number;
   workerMemoryMax: number;
+  workerStallTimeoutMs: number;
 }
 
 /** Those that hold for one node. A pool may have its own. */
@@ -57,6 +58,7 @@ export const DEFAULT_LIMITS: Limits = {
   ...DEFAULT_NODE_LIMITS,
   largeValueBytes: 1024 * 1024,
   workerMemoryMax: 1536 * 1024 * 1024,
+  workerStallTimeoutMs: 10_000,
 };
 
 export const NODE_LIMITS = Object.keys(DEFAULT_NODE_LIMITS) as readonly (keyof NodeLimits)[];

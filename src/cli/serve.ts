@@ -59,7 +59,8 @@ export async function serve(
   try {
     ringleader = await startRingleader({ config, log });
     report = new StatusReport(ringleader, source?.path ?? null);
-    if (process.env['RINGLEADER_TEST_HOOKS'] === '1') crashOnSignal(ringleader);
+    const hooks = process.env['RINGLEADER_TEST_HOOKS'];
+    if (hooks === '1' || hooks === 'hang') breakOnSignal(ringleader, hooks === '1' ? 'crash' : 'hang');
     if (source !== null) reloadOnSignal(ringleader, source, report, log);
     onListening?.();
     const signal = await stopAsked;
@@ -120,8 +121,8 @@ function reloadOnSignal(
   });
 }
 
-/** For tests of a worker's death: each SIGUSR2 is an uncaught error in the next of the workers. */
-function crashOnSignal(ringleader: Ringleader): void {
+/** For tests of a worker's death: each SIGUSR2 is an uncaught error, or an endless loop, in the next of the workers. */
+function breakOnSignal(ringleader: Ringleader, how: 'crash' | 'hang'): void {
   let next = 0;
-  process.on('SIGUSR2', () => ringleader.crashWorker(next++ % ringleader.workerCount));
+  process.on('SIGUSR2', () => ringleader.breakWorker(next++ % ringleader.workerCount, how));
 }

@@ -12,12 +12,14 @@
 import { randomBytes } from 'node:crypto';
 import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import { Piscina } from 'piscina';
 import { ClientCount, clientCountMemory } from '../base/client-count.js';
 import type { ClientRules } from '../base/client-rules.js';
 import { type Endpoint, formatEndpoint } from '../base/endpoint.js';
+import { beatsOf, heartbeatMemory } from '../base/heartbeat.js';
 import type { Limits } from '../base/limits.js';
 import { clientIdMemory, metricsMemory } from '../base/metrics.js';
 import { packageVersion } from '../base/version.js';
@@ -42,9 +44,14 @@ import { NodeHealth, type NodeState } from './health.js';
 import { planReload } from './keeper.js';
 import { LogRelay } from './log-relay.js';
 import { workerMemoryShare } from './memory.js';
+import { Watchdog } from './watchdog.js';
 
 /** A worker that died is replaced at once, but not more often than this (milliseconds). */
 const RESTART_INTERVAL_MS = 500;
+/** Milliseconds between looks at whether workers still take turns. */
+const LOOK_MS = 500;
+/** How long the news that a worker was born may take after the news of its death, milliseconds. */
+const BIRTH_NEWS_MS = 2_000;
 /** How long after the drain limit a worker may take to end before its thread is terminated, milliseconds. */
 const DRAIN_GRACE_MS = 2_000;
 
@@ -56,6 +63,8 @@ interface RunningWorker {
   born: Promise<void>;
   onBorn: () => void;
   startedMs: number;
+  /** It took no turns for too long, and was told to end. */
+  isStalled: boolean;
   /** The version of the topology that it goes by. */
   version: number;
   /** Resolves when the worker takes connections, rejects when it ends before. */
@@ -83,8 +92,8 @@ export interface Ringleader {
   reload(config: Config, acceptRemap: boolean): Promise<ReloadResult>;
   /** What it knows of itself now. */
   facts(): ProxyFacts;
-  /** Test hook: an uncaught error in that worker. */
-  crashWorker(index: number): void;
+  /** Test hook: an uncaught error, or an endless loop, in that worker. */
+  breakWorker(index: number, how: 'crash' | 'hang'): void;
   /** The workers' counters, added up. */
   readonly metrics: SharedArrayBuffer;
 }
@@ -136,6 +145,9 @@ class Supervisor implements Ringleader {
   private readonly handoverMemory: SharedArrayBuffer;
   private readonly clients: SharedArrayBuffer;
   private readonly clientIds = clientIdMemory();
+  private readonly heartbeats: SharedArrayBuffer;
+  private readonly watchdog = new Watchdog();
+  private watching: NodeJS.Timeout | null = null;
   private readonly wakes: number[] = [];
   private readonly descriptors: Descriptors;
   private readonly handover: Handover;
@@ -161,6 +173,7 @@ class Supervisor implements Ringleader {
     this.health = new NodeHealth(log, this.topology);
     this.metrics = metricsMemory(this.workerCount);
     this.clients = clientCountMemory(this.workerCount);
+    this.heartbeats = heartbeatMemory(this.workerCount);
     this.descriptorMemory = createDescriptors(this.workerCount);
     this.handoverMemory = createHandover(this.workerCount);
     if (this.transport === 'epoll') for (let index = 0; index < this.workerCount; index++) this.wakes.push(openWake());
@@ -190,6 +203,7 @@ class Supervisor implements Ringleader {
       throw error;
     }
     this.state = 'running';
+    this.watching = setInterval(() => this.watch(), LOOK_MS);
     this.log.info({ listen: this.endpoints.map(formatEndpoint), nodes: this.topology.nodes.length }, 'listening');
   }
 
@@ -201,8 +215,8 @@ class Supervisor implements Ringleader {
     return this.state === 'running' && this.workers.some((worker) => worker !== null);
   }
 
-  crashWorker(index: number): void {
-    this.tell(index, { kind: 'crash' });
+  breakWorker(index: number, how: 'crash' | 'hang'): void {
+    this.tell(index, { kind: how });
   }
 
   facts(): ProxyFacts {
@@ -362,6 +376,7 @@ class Supervisor implements Ringleader {
       handover: this.handoverMemory,
       wakeDescriptors: this.wakes,
       clients: this.clients,
+      heartbeats: this.heartbeats,
       metrics: this.metrics,
       clientIds: this.clientIds,
     };
@@ -376,6 +391,7 @@ class Supervisor implements Ringleader {
       born,
       onBorn,
       startedMs: performance.now(),
+      isStalled: false,
       version: this.topology.version,
       started: Promise.resolve(),
       ended: Promise.resolve(),
@@ -400,6 +416,7 @@ class Supervisor implements Ringleader {
     ]);
     worker.started.catch(() => {});
     this.workers[index] = worker;
+    this.watchdog.reset(index);
     return worker;
   }
 
@@ -439,6 +456,23 @@ class Supervisor implements Ringleader {
     worker.port.postMessage(reply);
   }
 
+  /** Ends the workers that no longer take turns: their clients wait for nothing. What comes of it is for `bury`. */
+  private watch(): void {
+    if (!this.isRunning()) return;
+    const { workerStallTimeoutMs } = this.limits;
+    const looksMax = Math.ceil(workerStallTimeoutMs / LOOK_MS);
+    for (const worker of this.workers) {
+      if (worker === null || worker.isStalled || worker.thread === null) continue;
+      const { index } = worker;
+      if (!this.watchdog.isStalled(index, beatsOf(this.heartbeats, index), looksMax)) continue;
+      worker.isStalled = true;
+      // Nobody hands it a client any more.
+      this.handover.leave(index);
+      this.log.error({ worker: index, limit: `workerStallTimeoutMs ${workerStallTimeoutMs}` }, 'worker-stalled');
+      void worker.thread.terminate();
+    }
+  }
+
   private tell(index: number, message: ToWorker): void {
     this.workers[index]?.port.postMessage(message);
   }
@@ -448,8 +482,8 @@ class Supervisor implements Ringleader {
     const { index } = worker;
     this.workers[index] = null;
     this.handover.leave(index);
-    // It was born before it died, but the news of its death may be here first.
-    await worker.born;
+    // It was born before it died, but the news of its death may be here first; unless not even its code could be loaded.
+    await Promise.race([worker.born, sleep(BIRTH_NEWS_MS)]);
     const { thread } = worker;
     // A thread that still runs could use memory that is unmapped below.
     if (thread !== null && thread.threadId !== -1) await once(thread, 'exit');
@@ -462,7 +496,7 @@ class Supervisor implements Ringleader {
     this.log.error({ worker: index, sessions, descriptors, deaths: this.deaths, err: error }, 'worker-died');
     if (this.state !== 'running') return;
     const waitMs = Math.max(0, RESTART_INTERVAL_MS - (performance.now() - worker.startedMs));
-    await new Promise((resolve) => setTimeout(resolve, waitMs));
+    await sleep(waitMs);
     if (this.state !== 'running') return;
     const next = this.startWorker(index);
     next.started.then(
@@ -482,6 +516,7 @@ class Supervisor implements Ringleader {
     this.doors.close();
     for (const wake of this.wakes) system().close(wake);
     for (const worker of this.workers) worker?.port.close();
+    if (this.watching !== null) clearInterval(this.watching);
     this.relay.stop();
   }
 }

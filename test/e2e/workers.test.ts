@@ -1,4 +1,5 @@
 /** Workers that die of an uncaught error: their clients hear of it at once, and nobody else does. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { type Cell, CheckingClient } from '../help/checking-client.js';
 import { type Deployment, deploy } from '../help/deployment.js';
@@ -76,6 +77,58 @@ t.test('on node, a worker that dies is replaced, and clients are served again', 
     client.close();
     await waitFor(`${descriptors} descriptors, as before`, () => openDescriptors(proxy.pid) === descriptors);
   }
+});
+
+for (const transport of ['epoll', 'node'] as const) {
+  t.test(`on ${transport}, a worker in an endless loop is ended and replaced, and the others go on`, async (t) => {
+    const env = { RINGLEADER_TEST_HOOKS: 'hang' };
+    const deployment = await deploy(t, { transport, env, limits: { workerStallTimeoutMs: 2_000 } });
+    const { proxy } = deployment;
+    const descriptors = openDescriptors(proxy.pid);
+    for (let hang = 0; hang < 2; hang++) {
+      const clients = await Promise.all(Array.from({ length: 40 }, () => RespClient.connect(deployment.port)));
+      for (const client of clients) await client.command('SET', 'key', 'value');
+      proxy.signal('SIGUSR2');
+      const stalled = await nth(deployment, 'worker-stalled', hang);
+      t.equal(stalled['limit'], 'workerStallTimeoutMs 2000');
+      const died = await nth(deployment, 'worker-died', hang);
+      const lost = died['sessions'] as number;
+      t.ok(lost > 0, `${lost} sessions have ended`);
+      // Each is disconnected or served: nobody waits.
+      const served = await Promise.all(
+        clients.map(async (client) => {
+          const reply = client.command('GET', 'key');
+          reply.catch(() => {});
+          const end = Promise.race([reply, client.closed]);
+          return (await within('a reply or an end', end, NOTICE_MS_MAX).catch(() => null)) === 'value';
+        }),
+      );
+      t.equal(served.filter((isServed) => !isServed).length, lost);
+      await nth(deployment, 'worker-restarted', hang);
+      for (const client of clients) client.close();
+      const client = await RespClient.connect(deployment.port);
+      t.equal(await client.command('GET', 'key'), 'value');
+      t.match(await client.command('INFO', 'clients'), /connected_clients:1\r\n/);
+      client.close();
+      await waitFor(`${descriptors} descriptors, as before`, () => openDescriptors(proxy.pid) === descriptors);
+    }
+    t.equal(await proxy.stop(), 0);
+  });
+}
+
+t.test('a proxy that was stopped for longer than workerStallTimeoutMs ends no worker', async (t) => {
+  const { proxy, port } = await deploy(t, { limits: { workerStallTimeoutMs: 2_000 } });
+  const client = await RespClient.connect(port);
+  await client.command('PING');
+  proxy.signal('SIGSTOP');
+  await sleep(3_000);
+  proxy.signal('SIGCONT');
+  for (let n = 0; n < 20; n++) {
+    t.equal(await client.command('PING'), 'PONG');
+    await sleep(50);
+  }
+  t.notOk(proxy.logLines.some(({ msg }) => msg === 'worker-stalled'));
+  client.close();
 });
 
 /** Checking clients, of which some are lost with their worker and replaced by others. */
