@@ -37,6 +37,13 @@ export interface TopologySnapshot {
   services: readonly (ServiceSnapshot | null)[];
 }
 
+/** A topology by the numbers of its nodes and services, which a worker knows: see control/topology-feed.ts. */
+export interface TopologyParts {
+  version: number;
+  nodes: Uint32Array;
+  services: readonly (number | null)[];
+}
+
 /** One door, and what is seen through it: one Redis. */
 export interface ServiceSnapshot {
   name: string;
@@ -98,6 +105,8 @@ export interface WorkerStart {
   port: MessagePort;
   transport: 'epoll' | 'node';
   topology: TopologySnapshot;
+  /** What it is made of. */
+  parts: TopologyParts;
   limits: Limits;
   rules: ClientRules;
   process: ProcessFacts;
@@ -117,10 +126,12 @@ export interface WorkerStart {
 }
 
 export type ToWorker =
+  /** Parts of the topology to come. Answered by `learned`. */
+  | { kind: 'learn'; parts: readonly { number: number; part: NodeSnapshot | ServiceSnapshot }[] }
   /** From now on this topology, these limits, rules and listeners hold. Answered by `configured`. */
   | {
       kind: 'configure';
-      topology: TopologySnapshot;
+      topology: TopologyParts;
       limits: Limits;
       rules: ClientRules;
       listeners: readonly ListenerSnapshot[];
@@ -137,8 +148,9 @@ export type ToControl =
   | { kind: 'born'; threadId: number }
   /** Takes connections. */
   | { kind: 'started' }
-  /** Goes by the topology of that version, and no longer accepts from listeners that went. */
-  | { kind: 'configured'; version: number }
+  | { kind: 'learned' }
+  /** Goes by the topology of that version, and no longer accepts from listeners that went; nothing else was done for `tookMs`. */
+  | { kind: 'configured'; version: number; tookMs: number }
   | { kind: 'resolve'; id: number; host: string; port: number }
   | { kind: 'log'; level: LogLevel; event: string; fields: Record<string, string | number | boolean | null> }
   /** `reason`: the node's version when it is up, what went wrong when it is down. */

@@ -9,6 +9,7 @@ import type { LogLevel } from './base/log-event.js';
 import { Metrics, nextClientId, readMetrics } from './base/metrics.js';
 import type { ToControl, ToWorker, WorkerStart } from './messages.js';
 import { DataPlane } from './proxy/data-plane.js';
+import { KnownParts } from './routing/known-parts.js';
 import { createTransport } from './transport/create.js';
 
 const PUBLISH_MS = 500;
@@ -27,6 +28,7 @@ function run(start: WorkerStart, onEnded: () => void): void {
 
   let lastResolve = 0;
   const resolving = new Map<number, (host: string | null, error: string | null) => void>();
+  const known = new KnownParts(topology, start.parts);
   const plane = new DataPlane({
     transport,
     topology,
@@ -71,12 +73,18 @@ function run(start: WorkerStart, onEnded: () => void): void {
         done?.(message.endpoint?.kind === 'tcp' ? message.endpoint.host : null, message.error);
         return;
       }
-      case 'configure':
-        plane.configure(message.topology, message.limits, message.rules);
-        transport.setListeners(message.listeners, () =>
-          tell({ kind: 'configured', version: message.topology.version }),
-        );
+      case 'learn':
+        plane.prepare(known.learn(message.parts));
+        tell({ kind: 'learned' });
         return;
+      case 'configure': {
+        const startMs = performance.now();
+        const { version } = message.topology;
+        plane.configure(known.assemble(message.topology), message.limits, message.rules);
+        const tookMs = performance.now() - startMs;
+        transport.setListeners(message.listeners, () => tell({ kind: 'configured', version, tookMs }));
+        return;
+      }
       case 'drain':
         plane.drain(transport.now + message.deadlineMs, end);
         return;

@@ -26,6 +26,7 @@ import type { NodeSnapshot } from '../messages.js';
 import type { Transport } from '../transport/transport.js';
 import { Backlog } from './backlog.js';
 import { BackendConnection, BackendError, type ConnectionEvents, type Greeting } from './connection.js';
+import type { PacedQueue } from './paced-queue.js';
 import type { Pending, PendingPool, ReplyOwner } from './pending.js';
 
 /** What a channel needs of its worker. */
@@ -37,6 +38,8 @@ export interface ChannelContext {
   counts: Counts;
   /** A number in [0, 1): jitter. */
   random: () => number;
+  /** When connections may be opened. */
+  dials: PacedQueue;
   /** Resolves a host name through the control plane. Calls back once, never from inside the call. */
   resolve: (host: string, port: number, done: (host: string | null, error: string | null) => void) => void;
   /** Told when a node becomes reachable or unreachable through a channel. */
@@ -106,6 +109,7 @@ export class Channel implements ConnectionEvents {
    */
   reconfigure(node: NodeSnapshot): void {
     const before = this.node;
+    if (node === before) return;
     this.node = node;
     if (this.state === 'idle' || this.state === 'closed') return;
     if (isSameServer(before, node)) {
@@ -138,10 +142,10 @@ export class Channel implements ConnectionEvents {
     return this.backlog.length + (this.current?.queue.length ?? 0);
   }
 
-  /** Whether anything is in flight or waits. */
+  /** Whether anything is in flight or waits; the greeting of a connection is nothing. */
   get isBusy(): boolean {
     if (this.backlog.length > 0 || this.retired.length > 0) return true;
-    return this.current !== null && this.current.queue.length > 0;
+    return this.state === 'ready' && this.current !== null && this.current.queue.length > 0;
   }
 
   /** Looks at the clock: gives up on what is too old, tries a silent connection. Called several times a second. */
@@ -217,12 +221,21 @@ export class Channel implements ConnectionEvents {
   }
 
   private connect(): void {
-    const { transport, limits, pendings } = this.context;
-    const address = this.node.address;
+    const { transport } = this.context;
     const attempt = ++this.attempt;
     this.isConnecting = true;
     this.connectStartedMs = transport.now;
     if (this.state !== 'down') this.transition('connecting');
+    this.context.dials.request(() => {
+      if (attempt === this.attempt && this.state !== 'closed') this.dial(attempt);
+    });
+  }
+
+  /** Opens the connection, when it is its turn. */
+  private dial(attempt: number): void {
+    const { transport, limits, pendings } = this.context;
+    const { address } = this.node;
+    this.connectStartedMs = transport.now;
     const start = (endpoint: typeof address) => {
       const { node, protocol } = this;
       this.current = new BackendConnection(transport, endpoint, protocol, node, limits, pendings, this);

@@ -1,40 +1,78 @@
 /** All channels of one worker: one for each node and protocol. RESP3 ones open with the first session that needs them. */
 import type { NodeSnapshot, TopologySnapshot } from '../messages.js';
 import { Channel, type ChannelContext } from './channel.js';
+import { PacedQueue } from './paced-queue.js';
 
 /** Milliseconds between looks at the clock while commands are in flight, and otherwise. */
 const SWEEP_BUSY_MS = 50;
 const SWEEP_IDLE_MS = 500;
+/** Nodes that are opened, told of a change, or given up in one turn, and connections that are opened. */
+const NODES_PER_TURN = 16;
+const DIALS_PER_TURN = 4;
 
 export class BackendPool {
   /** By node index. The hot path reads these arrays. */
-  resp2: readonly Channel[];
-  resp3: readonly Channel[];
-  /** By pool and name, those that were needed: see `urgent`. */
-  private urgents = new Map<string, Channel>();
-  /** Channels of nodes that are no more, until what is in flight there has been answered. */
-  private leaving: Channel[] = [];
+  resp2: readonly Channel[] = [];
+  resp3: readonly Channel[] = [];
   private readonly context: ChannelContext;
+  /** By pool and name: a node is the same while these are. */
+  private nodes = new Map<string, NodeChannels>();
+  /** Nodes that are to come, by pool and name: made before the topology that has them. */
+  private readonly prepared = new Map<string, NodeChannels>();
+  /** Nodes that are no more, until what is in flight there has been answered. */
+  private readonly leaving = new Set<NodeChannels>();
+  private readonly chores: PacedQueue;
+  private isOpen = false;
   private isClosed = false;
 
-  constructor(context: ChannelContext, topology: TopologySnapshot) {
-    // A node that one channel reaches is up, whatever becomes of the others (a Redis before 6.0 does not speak RESP3).
+  constructor(context: Omit<ChannelContext, 'dials'>, topology: TopologySnapshot) {
+    const { transport } = context;
     this.context = {
       ...context,
+      // A node that one channel reaches is up, whatever becomes of the others (a Redis before 6.0 does not speak RESP3).
       onNodeState: (node, isUp, reason) => {
         if (isUp || !this.isReached(node)) context.onNodeState(node, isUp, reason);
       },
+      dials: new PacedQueue(transport, DIALS_PER_TURN),
     };
-    this.resp2 = topology.nodes.map((node) => new Channel(this.context, node, 2));
-    this.resp3 = topology.nodes.map((node) => new Channel(this.context, node, 3));
+    this.chores = new PacedQueue(transport, NODES_PER_TURN);
+    this.update(topology);
   }
 
-  /** The nodes are those of `topology` from now on. A node is the same while its pool and its name are. */
-  update(topology: TopologySnapshot): void {
-    this.resp2 = this.successors(this.resp2, topology.nodes, 2);
-    this.resp3 = this.successors(this.resp3, topology.nodes, 3);
-    for (const channel of this.resp2) channel.open();
-    this.updateUrgents(topology.nodes);
+  /** Makes ready what takes time, for nodes that the next topology may have. */
+  prepare(nodes: readonly NodeSnapshot[]): void {
+    for (const node of nodes) {
+      const key = nodeKey(node);
+      if (!this.nodes.has(key)) this.prepared.set(key, new NodeChannels(this.context, node));
+    }
+  }
+
+  /** The nodes are those of `topology` from now on. */
+  update({ nodes }: TopologySnapshot): void {
+    const before = this.nodes;
+    const after = new Map<string, NodeChannels>();
+    const resp2: Channel[] = [];
+    const resp3: Channel[] = [];
+    for (const node of nodes) {
+      const key = nodeKey(node);
+      const channels = before.get(key) ?? this.prepared.get(key) ?? new NodeChannels(this.context, node);
+      before.delete(key);
+      after.set(key, channels);
+      resp2.push(channels.resp2);
+      resp3.push(channels.resp3);
+      if (channels.wanted === node && channels.isSettled) continue;
+      channels.wanted = node;
+      channels.isSettled = false;
+      this.chores.request(() => channels.settle(this.isOpen));
+    }
+    this.nodes = after;
+    this.resp2 = resp2;
+    this.resp3 = resp3;
+    this.prepared.clear();
+    for (const channels of before.values()) {
+      this.leaving.add(channels);
+      this.chores.request(() => this.sweepLeaving(channels));
+    }
   }
 
   /**
@@ -42,24 +80,23 @@ export class BackendPool {
    * long script came by.
    */
   urgent(node: NodeSnapshot): Channel {
-    let channel = this.urgents.get(nodeKey(node));
-    if (channel === undefined) {
-      channel = new Channel(this.context, node, 2);
-      this.urgents.set(nodeKey(node), channel);
-    }
-    return channel;
+    const channels = this.nodes.get(nodeKey(node));
+    if (channels === undefined) throw new Error(`there is no node ${node.label}`);
+    channels.urgent ??= new Channel(this.context, channels.wanted, 2);
+    return channels.urgent;
   }
 
   /** Connects to every node. */
   open(): void {
-    for (const channel of this.resp2) channel.open();
+    this.isOpen = true;
+    for (const channels of this.nodes.values()) this.chores.request(() => channels.settle(true));
     this.sweepLater();
   }
 
   /** Gives up every connection; what is in flight is answered with `reason`. */
   close(reason: string): void {
     this.isClosed = true;
-    for (const channel of [...this.all(), ...this.leaving]) channel.close(reason);
+    for (const channels of [...this.nodes.values(), ...this.leaving]) channels.close(reason);
   }
 
   /** The version of the first of `nodes` that said one, or ''. */
@@ -72,57 +109,78 @@ export class BackendPool {
   }
 
   private isReached(node: NodeSnapshot): boolean {
-    const key = nodeKey(node);
-    return this.all().some((channel) => channel.isReady && nodeKey(channel.node) === key);
+    return this.nodes.get(nodeKey(node))?.isReached === true;
   }
 
   private sweepLater(): void {
     const { transport } = this.context;
-    const isBusy = this.all().some((channel) => channel.isBusy || channel.state === 'connecting');
+    let isBusy = false;
+    for (const channels of this.nodes.values()) isBusy ||= channels.isBusy || channels.isConnecting;
     transport.timers.set(transport.now + (isBusy ? SWEEP_BUSY_MS : SWEEP_IDLE_MS), () => {
       if (this.isClosed) return;
-      for (const channel of this.all()) channel.sweep();
-      this.sweepLeaving();
+      for (const channels of this.nodes.values()) channels.sweep();
+      for (const channels of this.leaving) this.sweepLeaving(channels);
       this.sweepLater();
     });
   }
 
-  private successors(before: readonly Channel[], nodes: readonly NodeSnapshot[], protocol: 2 | 3): Channel[] {
-    const known = new Map(before.map((channel) => [nodeKey(channel.node), channel]));
-    const channels = nodes.map((node) => {
-      const channel = known.get(nodeKey(node));
-      if (channel === undefined) return new Channel(this.context, node, protocol);
-      known.delete(nodeKey(node));
-      channel.reconfigure(node);
-      return channel;
-    });
-    this.leaving.push(...known.values());
-    return channels;
-  }
-
-  private updateUrgents(nodes: readonly NodeSnapshot[]): void {
-    const before = this.urgents;
-    this.urgents = new Map();
-    for (const node of nodes) {
-      const channel = before.get(nodeKey(node));
-      if (channel === undefined) continue;
-      channel.reconfigure(node);
-      this.urgents.set(nodeKey(node), channel);
-      before.delete(nodeKey(node));
+  private sweepLeaving(channels: NodeChannels): void {
+    if (channels.isBusy) {
+      channels.sweep();
+      return;
     }
-    this.leaving.push(...before.values());
+    channels.close('the node is no longer in the configuration');
+    this.leaving.delete(channels);
+  }
+}
+
+/** The ways to one node. */
+class NodeChannels {
+  readonly resp2: Channel;
+  readonly resp3: Channel;
+  urgent: Channel | null = null;
+  /** The node as it is to be, and whether the channels know. */
+  wanted: NodeSnapshot;
+  isSettled = false;
+
+  constructor(context: ChannelContext, node: NodeSnapshot) {
+    this.wanted = node;
+    this.resp2 = new Channel(context, node, 2);
+    this.resp3 = new Channel(context, node, 3);
   }
 
-  private sweepLeaving(): void {
-    for (const channel of this.leaving) {
-      if (channel.isBusy) channel.sweep();
-      else channel.close('the node is no longer in the configuration');
-    }
-    this.leaving = this.leaving.filter((channel) => channel.state !== 'closed');
+  /** Tells the channels what is wanted; opens the one that is always open. */
+  settle(isOpen: boolean): void {
+    this.isSettled = true;
+    this.resp2.reconfigure(this.wanted);
+    this.resp3.reconfigure(this.wanted);
+    this.urgent?.reconfigure(this.wanted);
+    if (isOpen) this.resp2.open();
   }
 
-  private all(): Channel[] {
-    return [...this.resp2, ...this.resp3, ...this.urgents.values()];
+  /** Whether anything is in flight or waits. */
+  get isBusy(): boolean {
+    return this.resp2.isBusy || this.resp3.isBusy || this.urgent?.isBusy === true;
+  }
+
+  get isReached(): boolean {
+    return this.resp2.isReady || this.resp3.isReady || this.urgent?.isReady === true;
+  }
+
+  get isConnecting(): boolean {
+    return [this.resp2, this.resp3, this.urgent].some((channel) => channel?.state === 'connecting');
+  }
+
+  sweep(): void {
+    this.resp2.sweep();
+    this.resp3.sweep();
+    this.urgent?.sweep();
+  }
+
+  close(reason: string): void {
+    this.resp2.close(reason);
+    this.resp3.close(reason);
+    this.urgent?.close(reason);
   }
 }
 

@@ -44,6 +44,7 @@ import { NodeHealth, type NodeState } from './health.js';
 import { planReload } from './keeper.js';
 import { LogRelay } from './log-relay.js';
 import { workerMemoryShare } from './memory.js';
+import { PartNumbers, TopologyFeed } from './topology-feed.js';
 import { Watchdog } from './watchdog.js';
 
 /** A worker that died is replaced at once, but not more often than this (milliseconds). */
@@ -67,6 +68,7 @@ interface RunningWorker {
   isStalled: boolean;
   /** The version of the topology that it goes by. */
   version: number;
+  feed: TopologyFeed;
   /** Resolves when the worker takes connections, rejects when it ends before. */
   started: Promise<void>;
   /** Resolves when its task has ended in order or it has been buried. */
@@ -141,6 +143,7 @@ class Supervisor implements Ringleader {
   private readonly bulk = new BulkPool();
   private readonly doors: Doors;
   private listeners: readonly ListenerSnapshot[] = [];
+  private readonly partNumbers = new PartNumbers();
   private readonly descriptorMemory: SharedArrayBuffer;
   private readonly handoverMemory: SharedArrayBuffer;
   private readonly clients: SharedArrayBuffer;
@@ -257,8 +260,11 @@ class Supervisor implements Ringleader {
     this.log.level = config.log.level;
     const { limits, listeners } = this;
     const rules: ClientRules = { auth: config.auth };
-    for (let index = 0; index < this.workerCount; index++) {
-      this.tell(index, { kind: 'configure', topology, limits, rules, listeners });
+    for (const worker of this.workers) {
+      // One that dies meanwhile never gets there; its successor starts with the new topology.
+      void worker?.feed.prepare(topology).then((parts) => {
+        worker.port.postMessage({ kind: 'configure', topology: parts, limits, rules, listeners } satisfies ToWorker);
+      });
     }
     await this.everyWorkerAt(topology.version);
     const listen = this.endpoints.map(formatEndpoint);
@@ -368,6 +374,7 @@ class Supervisor implements Ringleader {
       port: port2,
       transport: this.transport,
       topology: this.topology,
+      parts: this.partNumbers.partsOf(this.topology),
       limits: this.limits,
       rules: { auth: this.config.auth },
       process: this.processFacts(),
@@ -393,6 +400,7 @@ class Supervisor implements Ringleader {
       startedMs: performance.now(),
       isStalled: false,
       version: this.topology.version,
+      feed: new TopologyFeed(this.partNumbers, this.topology, (message) => port1.postMessage(message)),
       started: Promise.resolve(),
       ended: Promise.resolve(),
     };
@@ -429,8 +437,12 @@ class Supervisor implements Ringleader {
       case 'started':
         greeted();
         return;
+      case 'learned':
+        worker.feed.learned();
+        return;
       case 'configured':
         worker.version = message.version;
+        this.log.debug({ worker: worker.index, tookMs: message.tookMs }, 'worker-configured');
         this.onVersions();
         return;
       case 'resolve':

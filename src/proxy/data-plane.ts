@@ -96,6 +96,11 @@ export class DataPlane {
     this.transport.startAccepting(this.listener);
   }
 
+  /** These nodes may be in the next topology. */
+  prepare(nodes: readonly NodeSnapshot[]): void {
+    this.pool.prepare(nodes);
+  }
+
   /**
    * From the next command on these nodes, services, limits and rules hold. Connections stay, but for those of a service that
    * is gone, and so does what is in flight; a new password is for new clients to give.

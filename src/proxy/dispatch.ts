@@ -70,7 +70,7 @@ export class Dispatcher {
     this.pendings = context.pendings;
     this.pool = context.pool;
     this.topology = context.topology;
-    this.services = openServices(context.topology);
+    this.services = openServices(context.topology, []);
     this.merges = new MergePool(context.arena, context.pendings);
     this.splitter = new Splitter(context.arena, context.reader, context.topology.nodes.length);
     this.allShards = new AllShards(context, this.merges);
@@ -159,7 +159,7 @@ export class Dispatcher {
   /** Commands read from now on go by this; those in flight finish under the topology they started with. */
   configure(topology: TopologySnapshot): void {
     this.topology = topology;
-    this.services = openServices(topology);
+    this.services = openServices(topology, this.services);
     this.splitter = new Splitter(this.context.arena, this.reader, topology.nodes.length);
     this.allShards.forgetShared();
   }
@@ -339,6 +339,11 @@ export class Dispatcher {
   }
 }
 
-function openServices(topology: TopologySnapshot): readonly (Service | null)[] {
-  return topology.services.map((service, number) => service && new Service(service, number, topology));
+/** Opens the services of a topology; one that is as it was in `before` stays. */
+function openServices(topology: TopologySnapshot, before: readonly (Service | null)[]): readonly (Service | null)[] {
+  return topology.services.map((snapshot, number) => {
+    if (snapshot === null) return null;
+    const same = before[number];
+    return same?.isOf(snapshot, topology) ? same : new Service(snapshot, number, topology, same ?? null);
+  });
 }

@@ -2,6 +2,7 @@
  * Makes the immutable snapshot that all workers route by: the nodes of all pools in one list, and for each keyspace which of
  * them has a key.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { NodeLimits } from '../base/limits.js';
 import type { PlacementRule } from '../base/placement.js';
 import type {
@@ -46,7 +47,10 @@ export async function planTopology(
   place: Placer,
 ): Promise<TopologySnapshot> {
   const used = new Set(services.flatMap(({ keyspaces }) => keyspaces.map(({ pool }) => pool)));
-  const nodes = listNodes(pools.filter(({ name }) => used.has(name)));
+  const nodes = listNodes(
+    before?.nodes ?? [],
+    pools.filter(({ name }) => used.has(name)),
+  );
   const planned: (ServiceSnapshot | null)[] = (before?.services ?? []).map(() => null);
   const known: KeyspaceSnapshot[] =
     before === null ? [] : before.services.flatMap((service) => service?.keyspaces ?? []).filter(isAsIn(before, nodes));
@@ -63,26 +67,40 @@ export async function planTopology(
     }
     const shared = sharedPool(service, services);
     const { name, port } = service;
-    planned[numberOf(name, before, planned)] = Object.freeze({
-      name,
-      port,
-      keyspaces: Object.freeze(keyspaces),
-      shared,
-    });
+    const number = numberOf(name, before, planned);
+    const snapshot = Object.freeze({ name, port, keyspaces: Object.freeze(keyspaces), shared });
+    planned[number] = sameService(before?.services[number], snapshot) ?? snapshot;
   }
   return Object.freeze({ version: (before?.version ?? 0) + 1, nodes, services: Object.freeze(planned) });
 }
 
-function listNodes(pools: readonly TopologyPool[]): readonly NodeSnapshot[] {
+/** A node that is what it was in `before` is the same object: workers need not be told of it again. */
+function listNodes(before: readonly NodeSnapshot[], pools: readonly TopologyPool[]): readonly NodeSnapshot[] {
   const counts = new Map<string, number>();
   for (const { name } of pools.flatMap(({ nodes }) => nodes)) counts.set(name, (counts.get(name) ?? 0) + 1);
   const all = pools.flatMap(({ name: pool, nodes, limits }) => nodes.map((node) => ({ ...node, pool, limits })));
   return Object.freeze(
     all.map((node, index) => {
       const label = counts.get(node.name) === 1 ? node.name : `${node.pool}/${node.name}`;
-      return Object.freeze({ ...node, index, label });
+      const same = before[index];
+      const snapshot = { ...node, index, label };
+      return same !== undefined && isDeepStrictEqual(same, snapshot) ? same : Object.freeze(snapshot);
     }),
   );
+}
+
+/** `before`, if `service` is nothing else. */
+function sameService(before: ServiceSnapshot | null | undefined, service: ServiceSnapshot): ServiceSnapshot | null {
+  if (before === null || before === undefined || before.keyspaces.length !== service.keyspaces.length) return null;
+  // Placements are large, and the same object where they are the same.
+  const isSame = service.keyspaces.every(({ placement, ...own }, index) => {
+    const { placement: old, ...other } = before.keyspaces[index] as KeyspaceSnapshot;
+    return placement === old && isDeepStrictEqual(own, other);
+  });
+  const { name, port, shared } = service;
+  return isSame && before.name === name && before.port === port && isDeepStrictEqual(before.shared, shared)
+    ? before
+    : null;
 }
 
 /** Whether a keyspace of `before` lies on the same nodes, with the same indices, among `nodes`. */
