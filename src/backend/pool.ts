@@ -8,7 +8,7 @@ const SWEEP_BUSY_MS = 50;
 const SWEEP_IDLE_MS = 500;
 /** Nodes that are opened, told of a change, or given up in one turn, and connections that are opened. */
 const NODES_PER_TURN = 16;
-const DIALS_PER_TURN = 4;
+const DIALS_PER_TURN = 8;
 
 export class BackendPool {
   /** By node index. The hot path reads these arrays. */
@@ -71,7 +71,6 @@ export class BackendPool {
     this.prepared.clear();
     for (const channels of before.values()) {
       this.leaving.add(channels);
-      this.chores.request(() => this.sweepLeaving(channels));
     }
   }
 
@@ -129,8 +128,8 @@ export class BackendPool {
       channels.sweep();
       return;
     }
-    channels.close('the node is no longer in the configuration');
     this.leaving.delete(channels);
+    this.chores.request(() => channels.close('the node is no longer in the configuration'));
   }
 }
 

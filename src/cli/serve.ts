@@ -7,6 +7,7 @@ import type { StatusReport } from '../control/status.js';
 import type { Ringleader } from '../control/supervisor.js';
 import { EXIT_FAILED } from './command.js';
 import { machineDefaults } from './config-file.js';
+import { Hangups } from './hangups.js';
 
 /** Where SIGHUP has the configuration read again, and whether keys may then be looked for elsewhere. */
 export interface Source {
@@ -51,6 +52,7 @@ export async function serve(
     flush();
     process.exit(EXIT_FAILED);
   });
+  const hangups = source && new Hangups();
   let ringleader: Ringleader | null = null;
   let report: StatusReport | null = null;
   const subject = { ready: () => ringleader?.ready() ?? false, status: () => report?.status() ?? null };
@@ -61,7 +63,7 @@ export async function serve(
     report = new StatusReport(ringleader, source?.path ?? null);
     const hooks = process.env['RINGLEADER_TEST_HOOKS'];
     if (hooks === '1' || hooks === 'hang') breakOnSignal(ringleader, hooks === '1' ? 'crash' : 'hang');
-    if (source !== null) reloadOnSignal(ringleader, source, report, log);
+    if (source !== null) hangups?.handle(reloader(ringleader, source, report, log));
     onListening?.();
     const signal = await stopAsked;
     log.info({ signal }, 'signal');
@@ -81,13 +83,13 @@ function hurryWhenAskedAgain(): void {
 }
 
 /** SIGHUP: the file is read again. What is wrong with it goes to the log, and the configuration that runs stays. */
-function reloadOnSignal(
+function reloader(
   ringleader: Ringleader,
   { path, acceptRemap }: Source,
   report: StatusReport,
   log: Logger,
-): void {
-  const reload = async () => {
+): () => Promise<void> {
+  return async () => {
     let result: ReturnType<typeof parseConfig>;
     try {
       result = parseConfig(readFileSync(path, 'utf8'), machineDefaults());
@@ -106,19 +108,6 @@ function reloadOnSignal(
     log.error({ problems }, 'reload-failed');
     report.onReload('invalid', problems);
   };
-  // One at a time. However many signals come meanwhile, the file is read once more for all of them.
-  let state: 'idle' | 'busy' | 'again' = 'idle';
-  process.on('SIGHUP', async () => {
-    const wasIdle = state === 'idle';
-    state = wasIdle ? 'busy' : 'again';
-    if (!wasIdle) return;
-    for (;;) {
-      await reload();
-      if (state === 'busy') break;
-      state = 'busy';
-    }
-    state = 'idle';
-  });
 }
 
 /** For tests of a worker's death: each SIGUSR2 is an uncaught error, or an endless loop, in the next of the workers. */

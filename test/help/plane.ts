@@ -110,6 +110,9 @@ export class Plane {
 
   /** Greets every node that is being connected to. */
   greetAll(): this {
+    // Many nodes are connected to a few in a turn.
+    const { connections } = this.transport;
+    for (let before = -1; connections.length > before; this.pass(1)) before = connections.length;
     for (let node = 0; node < this.topology.nodes.length; node++) this.link(node)?.greet();
     this.turn();
     return this;
