@@ -6,7 +6,7 @@
  *   FOLDER/redis-a/process.json     which process that server is, while it runs
  *   FOLDER/redis-a/appendonlydir/   its data
  */
-import { mkdirSync, realpathSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, realpathSync, rmSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { lockFolder } from './folder-lock.js';
@@ -74,7 +74,9 @@ export async function startLocalNodes(options: { folder: string; fresh: boolean 
 
 /** The script is plain JavaScript outside the compiled sources, so its type is stated here. */
 async function findPrograms(): Promise<RedisPrograms> {
-  const script = new URL('../../../scripts/redis.mjs', import.meta.url).href;
-  const { redisPrograms } = (await import(script)) as { redisPrograms(): RedisPrograms };
+  const script = new URL('../../../scripts/redis.mjs', import.meta.url);
+  if (!existsSync(script))
+    throw new Error('this installation (an image?) has no Redis to try: give start --config FILE');
+  const { redisPrograms } = (await import(script.href)) as { redisPrograms(): RedisPrograms };
   return redisPrograms();
 }

@@ -1,0 +1,129 @@
+/** The image and the examples around it, as far as they can be judged without an engine: test/slow/container.test.ts builds. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { validate } from 'dockerfile-utils';
+import t from 'tap';
+import { parse, parseAllDocuments } from 'yaml';
+import { type Config, parseConfig } from '../src/config.js';
+import { allowedInBuild, argumentsOf, copiedFromCheckout, execForm, stagesOf } from './help/dockerfile.js';
+
+/** Tests run in the checkout's folder. */
+function read(path: string): string {
+  return readFileSync(join(process.cwd(), path), 'utf8');
+}
+
+const DOCKERFILE = read('Dockerfile');
+const STAGES = stagesOf(DOCKERFILE);
+const IMAGE = STAGES.at(-1) as (typeof STAGES)[number];
+const CONFIG_PATH = '/etc/ringleader/ringleader.yml';
+/** Milliseconds that the proxy takes for ending beyond drainTimeout (control/supervisor.ts). */
+const DRAIN_GRACE_MS = 2_000;
+
+function configOf(text: string, environment: Record<string, string>): Config {
+  const result = parseConfig(text, { workers: 1, environment });
+  if (!('config' in result)) throw new Error(result.problems.map(({ line, text }) => `${line}: ${text}`).join('\n'));
+  return result.config;
+}
+
+t.test('the Dockerfile has no fault that the linter knows', async (t) => {
+  t.same(
+    validate(DOCKERFILE).map(({ message, range }) => `${range.start.line + 1}: ${message}`),
+    [],
+  );
+  t.ok(validate('FROM a\nHEALTHCHECK --intervall=1s CMD x\n').length > 0, 'the linter sees faults');
+});
+
+t.test('the image runs node itself, as a user with a number, and says when it is well', async (t) => {
+  t.match(DOCKERFILE, /^ARG NODE_IMAGE=node:\d+-[a-z]+-slim$/m);
+  t.same([...new Set(STAGES.map(({ image }) => image))], ['${NODE_IMAGE}'], 'one base for all stages');
+  t.same(execForm(IMAGE, 'ENTRYPOINT'), ['node', '/app/dist/src/main.js']);
+  t.same(execForm(IMAGE, 'CMD'), ['start', '--config', CONFIG_PATH]);
+  t.same(execForm(IMAGE, 'HEALTHCHECK'), ['node', '/app/dist/src/main.js', 'health', '--config', CONFIG_PATH]);
+  const [user] = argumentsOf(IMAGE, 'USER');
+  t.match(user, /^[1-9]\d*:[1-9]\d*$/);
+  t.same(argumentsOf(IMAGE, 'RUN'), [], 'nothing is run in the last stage');
+  t.notMatch(argumentsOf(IMAGE, 'COPY').join('\n'), 'scripts', 'the set-up of a checkout is not in the image');
+  for (const label of ['title', 'description', 'licenses', 'version', 'revision']) {
+    t.match(argumentsOf(IMAGE, 'LABEL').join(' '), `org.opencontainers.image.${label}=`);
+  }
+});
+
+t.test('the build gets what it copies and nothing else', async (t) => {
+  const copied = STAGES.flatMap(copiedFromCheckout);
+  t.same([...allowedInBuild(read('.dockerignore'))].sort(), [...new Set(copied)].sort());
+});
+
+interface Compose {
+  services: Record<string, Record<string, unknown>>;
+  configs: Record<string, { content: string }>;
+  volumes: Record<string, unknown>;
+}
+
+t.test('the Compose file fits the image and the configuration in it', async (t) => {
+  const compose = parse(read('conf/compose.yaml'), { merge: true }) as Compose;
+  const { ringleader, app } = compose.services;
+  const config = configOf((compose.configs['ringleader']?.content ?? '').replaceAll('$$', '$'), {
+    RINGLEADER_PASSWORD: 'x',
+  });
+  t.equal(config.auth.mode, 'password');
+  t.same(config.listen, [{ kind: 'tcp', host: '0.0.0.0', port: 6380 }]);
+  t.same(config.admin, { kind: 'tcp', host: '0.0.0.0', port: 9121 });
+  t.same(ringleader?.['ports'], ['127.0.0.1:6380:6380', '127.0.0.1:9121:9121']);
+  t.same(ringleader?.['configs'], [{ source: 'ringleader', target: CONFIG_PATH }]);
+  t.match(ringleader, { read_only: true, cap_drop: ['ALL'], build: '..' });
+  const grace = /^(\d+)s$/.exec(String(ringleader?.['stop_grace_period']))?.[1];
+  t.ok(Number(grace) * 1_000 > config.drainTimeoutMs + DRAIN_GRACE_MS);
+  t.match(app?.['depends_on'], { ringleader: { condition: 'service_healthy' } }, 'which the HEALTHCHECK is for');
+  for (const { address } of config.pools.flatMap(({ nodes }) => nodes)) {
+    if (address.kind !== 'tcp') throw new Error('a unix socket');
+    const server = compose.services[address.host];
+    t.match(server?.['image'], /^redis:7\.0/, `${address.host}, of the version of the command table`);
+    const [volume = ''] = String(server?.['volumes']).split(':');
+    t.ok(volume in compose.volumes, volume);
+  }
+});
+
+interface Container {
+  name: string;
+  restartPolicy?: string;
+  securityContext: Record<string, unknown>;
+  resources: { limits: Record<string, string>; requests: Record<string, string> };
+  ports?: { name: string; containerPort: number }[];
+  volumeMounts?: { name: string; mountPath: string }[];
+  [probe: string]: unknown;
+}
+
+t.test('the Kubernetes example fits the image and the configuration in it', async (t) => {
+  const documents = parseAllDocuments(read('conf/kubernetes-sidecar.yaml'));
+  for (const { errors, warnings } of documents) t.same([...errors, ...warnings], []);
+  const [configMap, deployment] = documents.map((document) => document.toJS());
+  const config = configOf(configMap.data['ringleader.yml'], { REDIS_PASSWORD: 'x' });
+  t.same(config.listen, [{ kind: 'tcp', host: '127.0.0.1', port: 6380 }], 'its own pod only');
+  t.equal(config.pools[0]?.nodes[0]?.password, 'x');
+  const pod = deployment.spec.template.spec;
+  t.same(deployment.spec.selector.matchLabels, deployment.spec.template.metadata.labels);
+  const [sidecar] = pod.initContainers as Container[];
+  if (sidecar === undefined) throw new Error('no sidecar');
+  t.equal(sidecar.restartPolicy, 'Always', 'a native sidecar: started before the application, ended after it');
+  t.notOk('lifecycle' in sidecar, 'so it needs no preStop');
+  t.match(pod.securityContext, { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
+  t.same(sidecar.securityContext, {
+    ...{ runAsUser: 1000, runAsGroup: 1000, allowPrivilegeEscalation: false, readOnlyRootFilesystem: true },
+    capabilities: { drop: ['ALL'] },
+  });
+  t.equal(argumentsOf(IMAGE, 'USER')[0], '1000:1000');
+  const port = config.admin?.kind === 'tcp' ? config.admin.port : 0;
+  t.same(sidecar.ports, [{ name: 'admin', containerPort: port }]);
+  for (const [probe, path] of [
+    ['startupProbe', '/readyz'],
+    ['readinessProbe', '/readyz'],
+    ['livenessProbe', '/livez'],
+  ] as const) {
+    t.match(sidecar[probe], { httpGet: { path, port: 'admin' } }, probe);
+  }
+  t.same(sidecar.volumeMounts, [{ name: 'ringleader', mountPath: '/etc/ringleader', readOnly: true }]);
+  t.ok(Object.keys(configMap.data).some((file) => `/etc/ringleader/${file}` === CONFIG_PATH));
+  t.same(pod.volumes, [{ name: 'ringleader', configMap: { name: configMap.metadata.name } }]);
+  t.ok(sidecar.resources.limits['memory'] && sidecar.resources.requests['cpu']);
+  t.ok(pod.terminationGracePeriodSeconds * 1_000 >= 30_000 + config.drainTimeoutMs + DRAIN_GRACE_MS);
+});
