@@ -2,6 +2,7 @@
  * The configuration: its shape, its defaults, and what is wrong with a file, all of it at once and each with its line.
  * A file becomes a `Config`, which is complete and frozen, or a list of problems. No message repeats a password.
  */
+import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 import { AUTH, type AuthSection, checkAuth, completeAuth } from './base/auth-section.js';
 import type { ClientAuth } from './base/client-rules.js';
@@ -22,6 +23,7 @@ import {
   milliseconds,
   nameText,
   oneOf,
+  text,
   wholeNumber,
   yesOrNo,
 } from './base/schema.js';
@@ -66,6 +68,8 @@ export interface Config {
   log: { level: LogLevel; format: 'auto' | 'json' | 'pretty' };
   /** Milliseconds that a stopping proxy waits for commands in flight. */
   drainTimeoutMs: number;
+  /** The folder for what must survive a restart, null for none. */
+  dataDir: string | null;
 }
 
 /** What depends on the machine rather than on the file. */
@@ -203,6 +207,17 @@ export const FILE = z.strictObject({
       'orchestrator waits before it kills.',
     { stated: formatMilliseconds(DRAIN_TIMEOUT_MS) },
   ),
+  dataDir: about(
+    text(
+      'the absolute path of a folder',
+      (path) => (isAbsolute(path) && !path.includes('\0') ? path : { advice: 'begin it with /' }),
+      '^/',
+    ).optional(),
+    'The folder where the proxy keeps what must survive a restart. With it a start, too, refuses what would look for existing ' +
+      'keys elsewhere than the last time, unless `--accept-remap` is given. It is made if need be; each proxy needs one of its ' +
+      'own. None unless given, so that a read-only root file system will do.',
+    { example: '/var/lib/ringleader' },
+  ),
 });
 
 type File = z.infer<typeof FILE>;
@@ -231,6 +246,7 @@ function complete(file: File, defaults: ConfigDefaults): Config {
     limits,
     log: file.log ?? { level: 'info', format: 'auto' },
     drainTimeoutMs: file.drainTimeout,
+    dataDir: file.dataDir ?? null,
   };
 }
 

@@ -67,6 +67,7 @@ keyspaces:
     limits: DEFAULT_LIMITS,
     log: { level: 'info', format: 'auto' },
     drainTimeoutMs: 10_000,
+    dataDir: null,
   });
 });
 

@@ -42,6 +42,7 @@ export const OTHER_WORDS: OtherWords = {
     shutdownTimeout: 'write drainTimeout: 10s',
     prefixes: 'write keyspaces: [{ prefix: "a:", pool: main }]',
     databases: 'only database 0 is supported',
+    dir: 'write dataDir: /var/lib/ringleader',
   },
   'pools.*': {
     servers: 'write nodes: [redis://HOST:PORT]',

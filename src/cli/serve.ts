@@ -59,7 +59,7 @@ export async function serve(
   const { admin } = config;
   const adminServer = admin && (await startAdminServer(admin, subject));
   try {
-    ringleader = await startRingleader({ config, log });
+    ringleader = await startRingleader({ config, log, acceptRemap: source?.acceptRemap ?? false });
     report = new StatusReport(ringleader, source?.path ?? null);
     const hooks = process.env['RINGLEADER_TEST_HOOKS'];
     if (hooks === '1' || hooks === 'hang') breakOnSignal(ringleader, hooks === '1' ? 'crash' : 'hang');

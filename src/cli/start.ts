@@ -16,6 +16,7 @@ most), and exits with 0. The log goes to standard output: pretty on a terminal, 
 
 SIGHUP has the file read again: a good one holds at once, without dropping a connection; a bad one is said in the log, and
 the old one stays. A change that would have existing keys looked for on other nodes is refused, unless --accept-remap was given.
+So it is at a start, if the configuration names a dataDir, where the proxy keeps what was the last time.
 
 A configuration needs no more than its nodes:
 
@@ -34,7 +35,7 @@ They end with the proxy, and find their data again the next time, in $XDG_STATE_
 `,
   options: {
     config: CONFIG_OPTION,
-    'accept-remap': { about: 'a reload may have existing keys looked for on other nodes' },
+    'accept-remap': { about: 'a start or a reload may have existing keys looked for on other nodes' },
     port: { value: 'PORT', short: 'p', about: 'without --config: listen on this port instead of 6380' },
     'admin-port': {
       value: 'PORT',

@@ -1,13 +1,13 @@
 /**
- * What a new configuration may change in a running proxy, decided purely: old and new in, words out.
+ * What a new configuration may change in a running proxy, or since the last start, decided purely: old and new in, words out.
  *
  * Whatever would have keys that may exist looked for on another node is refused until keys can be moved, unless the
  * operator says that this is meant. Some things need a restart. All else holds at once.
  */
 import { formatEndpoint } from '../base/endpoint.js';
-import type { PoolConfig } from '../base/pools-section.js';
-import type { Config, ServiceConfig } from '../config.js';
-import { isSamePlacement, type KeyspaceConfig, narrowestKeyspace } from '../routing/keyspace-section.js';
+import type { Config } from '../config.js';
+import { isSamePlacement, narrowestKeyspace } from '../routing/keyspace-section.js';
+import type { Layout, LayoutKeyspace, LayoutPool, LayoutService } from './layout.js';
 
 export interface Reload {
   /** What would look for existing keys elsewhere, each as a sentence. Not empty: nothing may be applied. */
@@ -16,12 +16,17 @@ export interface Reload {
   restarts: string[];
 }
 
+/** What to do about remaps. */
+export const REMAP_ADVICE =
+  'keys are not moved yet: take this back, or start with --accept-remap if the keys may be lost from sight';
+
 /** Compares the running configuration with a new, valid one. */
 export function planReload(before: Config, after: Config): Reload {
-  return { remaps: remaps(before, after), restarts: restarts(before, after) };
+  return { remaps: planRemaps(before, after), restarts: restarts(before, after) };
 }
 
-function remaps(before: Config, after: Config): string[] {
+/** What would look for existing keys elsewhere, each as a sentence. */
+export function planRemaps(before: Layout, after: Layout): string[] {
   const found: string[] = [];
   const several = before.services.length + after.services.length > 2;
   for (const service of before.services) {
@@ -32,18 +37,18 @@ function remaps(before: Config, after: Config): string[] {
   }
   for (const pool of after.pools) {
     const old = before.pools.find(({ name }) => name === pool.name);
-    if (old !== undefined && before.keyspaces.some((keyspace) => keyspace.pool === pool.name))
-      found.push(...poolRemaps(old, pool));
+    const isUsed = before.services.some(({ keyspaces }) => keyspaces.some((keyspace) => keyspace.pool === pool.name));
+    if (old !== undefined && isUsed) found.push(...poolRemaps(old, pool));
   }
   return found;
 }
 
 /** The service of another name by which all keys of `service` are found still. */
-function successor(service: ServiceConfig, after: Config): ServiceConfig | undefined {
+function successor(service: LayoutService, after: Layout): LayoutService | undefined {
   return after.services.find(({ keyspaces }) => keyspaceRemaps(service.keyspaces, keyspaces).length === 0);
 }
 
-function keyspaceRemaps(before: readonly KeyspaceConfig[], after: readonly KeyspaceConfig[]): string[] {
+function keyspaceRemaps(before: readonly LayoutKeyspace[], after: readonly LayoutKeyspace[]): string[] {
   const found: string[] = [];
   for (const keyspace of after) {
     const home = narrowestKeyspace(before, keyspace.prefix);
@@ -70,7 +75,7 @@ function keyspaceRemaps(before: readonly KeyspaceConfig[], after: readonly Keysp
 }
 
 /** Slots follow the names and weights of a pool's nodes; addresses and passwords may change. */
-function poolRemaps(before: PoolConfig, after: PoolConfig): string[] {
+function poolRemaps(before: LayoutPool, after: LayoutPool): string[] {
   const found: string[] = [];
   for (const node of after.nodes) {
     const old = before.nodes.find(({ name }) => name === node.name);
@@ -99,6 +104,7 @@ function restarts(before: Config, after: Config): string[] {
     before.admin === null ? 'none' : formatEndpoint(before.admin),
     after.admin === null ? 'none' : formatEndpoint(after.admin),
   );
+  say('dataDir', before.dataDir ?? 'none', after.dataDir ?? 'none');
   say('log.format', before.log.format, after.log.format);
   return found;
 }

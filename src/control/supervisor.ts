@@ -39,9 +39,12 @@ import { buryWorker, createHandover, Handover } from '../transport/handover.js';
 import { openWake, system } from '../transport/system.js';
 import { BulkPool } from './bulk-pool.js';
 import { clientRoom, descriptorsMax } from './client-room.js';
+import type { DataDir } from './data-dir.js';
 import { Doors, type PreparedDoors } from './doors.js';
 import { NodeHealth, type NodeState } from './health.js';
-import { planReload } from './keeper.js';
+import { planReload, REMAP_ADVICE } from './keeper.js';
+import { openDataDir } from './last-layout.js';
+import { layoutOf } from './layout.js';
 import { LogRelay } from './log-relay.js';
 import { workerMemoryShare } from './memory.js';
 import { PartNumbers, TopologyFeed } from './topology-feed.js';
@@ -116,11 +119,25 @@ export interface ProxyFacts {
   nodes: readonly NodeState[];
 }
 
-/** Starts the proxy. Rejects with a plain-worded error when it cannot listen or a worker cannot start. */
-export async function startRingleader(options: { config: Config; log: Logger }): Promise<Ringleader> {
-  const supervisor = new Supervisor(options.config, options.log);
-  await supervisor.start();
-  return supervisor;
+/**
+ * Starts the proxy. Rejects with a plain-worded error when it cannot listen, a worker cannot start, its data cannot be kept,
+ * or keys would be looked for elsewhere than the last time and `acceptRemap` is not given.
+ */
+export async function startRingleader(options: {
+  config: Config;
+  acceptRemap: boolean;
+  log: Logger;
+}): Promise<Ringleader> {
+  const { config, acceptRemap, log } = options;
+  const dataDir = openDataDir(config, acceptRemap, log);
+  try {
+    const supervisor = new Supervisor(config, dataDir, log);
+    await supervisor.start();
+    return supervisor;
+  } catch (error) {
+    dataDir?.close();
+    throw error;
+  }
 }
 
 /** Before the first is planned. */
@@ -134,6 +151,7 @@ class Supervisor implements Ringleader {
   readonly workerCount: number;
 
   private config: Config;
+  private readonly dataDir: DataDir | null;
   private readonly log: Logger;
   private readonly relay: LogRelay;
   private topology = NO_TOPOLOGY;
@@ -163,8 +181,9 @@ class Supervisor implements Ringleader {
   private readonly startedAtMs = Date.now();
   private state: 'starting' | 'running' | 'stopping' = 'starting';
 
-  constructor(config: Config, log: Logger) {
+  constructor(config: Config, dataDir: DataDir | null, log: Logger) {
     this.config = config;
+    this.dataDir = dataDir;
     this.log = log;
     this.relay = new LogRelay(log);
     const choice = chooseTransport(config.transport, config.workers, config.listen);
@@ -198,7 +217,9 @@ class Supervisor implements Ringleader {
   async start(): Promise<void> {
     try {
       const doors = await this.doors.prepare(this.config.listen);
-      this.adopt(this.config, doors, await this.plan(this.config, doors));
+      const topology = await this.plan(this.config, doors);
+      await this.dataDir?.writeLayout(layoutOf(this.config));
+      this.adopt(this.config, doors, topology);
       const starting = this.workers.map((_, index) => this.startWorker(index));
       await Promise.all(starting.map((worker) => worker.started));
     } catch (error) {
@@ -236,9 +257,7 @@ class Supervisor implements Ringleader {
     if (this.state !== 'running') return NOT_RUNNING;
     const { remaps, restarts } = planReload(this.config, config);
     if (remaps.length > 0 && !acceptRemap) {
-      const advice =
-        'keys are not moved yet: take this back, or start with --accept-remap if the keys may be lost from sight';
-      this.log.error({ remaps, advice }, 'reload-refused');
+      this.log.error({ remaps, advice: REMAP_ADVICE }, 'reload-refused');
       return { outcome: 'refused', reasons: remaps };
     }
     let doors: PreparedDoors;
@@ -250,6 +269,14 @@ class Supervisor implements Ringleader {
       return { outcome: 'failed', reasons: [reason] };
     }
     const topology = await this.plan(config, doors);
+    try {
+      await this.dataDir?.writeLayout(layoutOf(config));
+    } catch (error) {
+      this.doors.abandon(doors);
+      const reason = error instanceof Error ? error.message : String(error);
+      this.log.error({ reason }, 'reload-failed');
+      return { outcome: 'failed', reasons: [reason] };
+    }
     if (!this.isRunning()) {
       this.doors.abandon(doors);
       return NOT_RUNNING;
@@ -530,5 +557,6 @@ class Supervisor implements Ringleader {
     for (const worker of this.workers) worker?.port.close();
     if (this.watching !== null) clearInterval(this.watching);
     this.relay.stop();
+    this.dataDir?.close();
   }
 }

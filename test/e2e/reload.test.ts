@@ -1,8 +1,15 @@
 /** SIGHUP: what holds at once, what is refused, and that no connection and no command is lost. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
+import { startChild } from '../help/child.js';
 import { type Deployment, deploy } from '../help/deployment.js';
+import { freePort } from '../help/free-port.js';
 import { RespClient } from '../help/resp-client.js';
 import { waitFor } from '../help/wait-for.js';
+
+const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 
 async function connect(t: Test, port: number): Promise<RespClient> {
   const client = await RespClient.connect(port);
@@ -104,6 +111,32 @@ t.test('an invalid file is refused with its errors, and the old configuration st
   const line = await proxy.waitForLog('reload-failed');
   t.match(line, { problems: [/ringleader.yml:\d+:\d+: .*wrokers.*workers/] });
   t.equal(await say(client, 'PING'), '+PONG\r\n');
+});
+
+t.test('SIGHUP while the proxy starts does not end it, and is done when it has started', async (t) => {
+  const deployment = await deploy(t);
+  const { configPath } = deployment.proxy;
+  const other = join(t.testdir({}), 'ringleader.yml');
+  const config = {
+    ...JSON.parse(readFileSync(configPath, 'utf8')),
+    listen: `127.0.0.1:${await freePort()}`,
+    admin: undefined,
+  };
+  writeFileSync(other, JSON.stringify(config));
+  const child = await startChild(process.execPath, [MAIN, 'start', '--config', other]);
+  t.teardown(() => child.signal('SIGKILL'));
+  const events: string[] = [];
+  const reloaded = new Promise<void>((resolve, reject) => {
+    child.onLine((line) => {
+      const { msg } = JSON.parse(line);
+      events.push(msg);
+      if (msg === 'transport') for (let n = 0; n < 3; n++) child.signal('SIGHUP');
+      if (msg === 'reloaded') resolve();
+    });
+    void child.ended.then(({ code, signal }) => reject(new Error(`it ended with ${signal ?? code}`)));
+  });
+  await reloaded;
+  t.ok(events.indexOf('listening') < events.indexOf('reloaded'), events.join(' '));
 });
 
 t.test('SIGHUP in a loop under load loses no command', async (t) => {

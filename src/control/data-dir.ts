@@ -1,0 +1,161 @@
+/**
+ * The folder for what must survive a restart: the last layout, so that a configuration that would look for existing keys
+ * elsewhere is refused at a start as it is at a reload. One process at a time has it.
+ *
+ *   DATA-DIR/lock            who has it
+ *   DATA-DIR/layout.json     { "format": 1, "version": "0.1.0", "layout": { … } }
+ *
+ * A file is replaced as a whole: written aside, brought to the disk, renamed, and the folder brought to the disk. Whenever the
+ * process or the machine stops, the file is the one of before or the new one.
+ */
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { open, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { z } from 'zod';
+import { packageVersion } from '../base/version.js';
+import { FolderInUseError, type FolderLock, lockFolder } from './folder-lock.js';
+import { LAYOUT, type Layout } from './layout.js';
+
+const FORMAT = 1;
+const LAYOUT_FILE = 'layout.json';
+/** What is written aside has one name: the lock has one process write. */
+const DRAFT = '.new';
+
+const DOCUMENT = z.strictObject({ format: z.literal(FORMAT), version: z.string(), layout: LAYOUT });
+
+/** The folder cannot be used; the message says why, and what to do. */
+export class DataDirError extends Error {
+  override name = 'DataDirError';
+}
+
+export class DataDir {
+  readonly path: string;
+  private readonly lock: FolderLock;
+
+  private constructor(path: string, lock: FolderLock) {
+    this.path = path;
+    this.lock = lock;
+  }
+
+  /** Makes the folder if need be, for this user alone, and takes it. Throws a DataDirError. */
+  static open(path: string): DataDir {
+    try {
+      makeFolder(path);
+    } catch (error) {
+      throw new DataDirError(`dataDir ${path} cannot be made: ${words(error)}`, { cause: error });
+    }
+    try {
+      const lock = lockFolder(path);
+      rmSync(join(path, `${LAYOUT_FILE}${DRAFT}`), { force: true });
+      return new DataDir(path, lock);
+    } catch (error) {
+      if (error instanceof FolderInUseError) {
+        const advice = 'each proxy needs a dataDir of its own';
+        throw new DataDirError(`dataDir ${path} is used by another process (${error.pid}): ${advice}`, {
+          cause: error,
+        });
+      }
+      throw new DataDirError(`dataDir ${path} cannot be written: ${words(error)}`, { cause: error });
+    }
+  }
+
+  /** The layout of the last time, or null when there was none. Throws a DataDirError for a file that is not ours. */
+  readLayout(): Layout | null {
+    const path = join(this.path, LAYOUT_FILE);
+    let text: string;
+    try {
+      text = readFileSync(path, 'utf8');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+      throw new DataDirError(`${path} cannot be read: ${words(error)}`, { cause: error });
+    }
+    const document = parseJson(text);
+    const { format } = z.looseObject({ format: z.int() }).safeParse(document).data ?? {};
+    if (format !== undefined && format > FORMAT) {
+      const reason = `it was written by a newer version (format ${format}, this one knows ${FORMAT})`;
+      throw new DataDirError(`${path} cannot be read: ${reason}. Start that version, or ${ADVICE}`);
+    }
+    const { data } = DOCUMENT.safeParse(document);
+    if (data === undefined)
+      throw new DataDirError(`${path} is damaged: it is not what this program writes. ${capital(ADVICE)}`);
+    return data.layout;
+  }
+
+  /** Resolves when the layout is on the disk. Rejects with a DataDirError; then the one of before is there still. */
+  async writeLayout(layout: Layout): Promise<void> {
+    const document = { format: FORMAT, version: packageVersion(), layout };
+    const path = join(this.path, LAYOUT_FILE);
+    try {
+      await replaceFile(this.path, path, `${JSON.stringify(document, null, 2)}\n`);
+    } catch (error) {
+      throw new DataDirError(`${path} cannot be written: ${words(error)}`, { cause: error });
+    }
+  }
+
+  /** Leaves the folder to others. */
+  close(): void {
+    this.lock.release();
+  }
+}
+
+const ADVICE =
+  'if the nodes, pools and keyspaces of the configuration are those of the last time, remove the file and start again: ' +
+  'it is made anew';
+
+/** As `mkdir -p`. Node's own way to do it never comes back where the system lets nobody make a folder, as in /proc. */
+function makeFolder(path: string): void {
+  const parent = dirname(path);
+  if (parent !== path && !existsSync(parent)) makeFolder(parent);
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    const isThere = (error as NodeJS.ErrnoException).code === 'EEXIST' && statSync(path).isDirectory();
+    if (!isThere) throw error;
+  }
+}
+
+async function replaceFile(folder: string, path: string, text: string): Promise<void> {
+  const draft = `${path}${DRAFT}`;
+  try {
+    const file = await open(draft, 'w', 0o600);
+    try {
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(draft, path);
+  } catch (error) {
+    await rm(draft, { force: true });
+    throw error;
+  }
+  await syncFolder(folder);
+}
+
+/** Brings a renaming to the disk. Windows has no such thing for folders. */
+async function syncFolder(path: string): Promise<void> {
+  if (process.platform === 'win32') return;
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+/** Undefined for what is no JSON. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function words(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function capital(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
+}
