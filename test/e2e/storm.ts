@@ -43,7 +43,7 @@ export class Storm {
   }
 
   /** `count` clients, a fifth of them for each of three nodes, the others for all nodes. */
-  static async start(deployment: Deployment, count: number, random: Seeded): Promise<Storm> {
+  static async start(deployment: Deployment, count: number, random: Seeded, largePerMille = 0): Promise<Storm> {
     const { names } = deployment;
     const loyal: CheckingClient[][] = names.map(() => []);
     const clients: CheckingClient[] = [];
@@ -55,7 +55,8 @@ export class Storm {
         const home = isLoyal ? node : number % names.length;
         return { key: `{${deployment.key(home, label)}}`, node: names[home] as string, value: null, maybe: [] };
       });
-      const client = new CheckingClient({ port: deployment.port, id: `${index}`, cells, depth: DEPTH, random });
+      const options = { id: `${index}`, cells, depth: DEPTH, random, largePerMille };
+      const client = new CheckingClient({ port: deployment.port, ...options });
       clients.push(client);
       if (isLoyal) loyal[node]?.push(client);
     }

@@ -28,6 +28,8 @@ export interface CheckingClientOptions {
   cells: Cell[];
   /** Commands in a batch. */
   depth: number;
+  /** Of a thousand values, how many are over 1 MiB; none unless said. */
+  largePerMille?: number;
   random: Seeded;
 }
 
@@ -144,7 +146,9 @@ export class CheckingClient {
   }
 
   private newValue(): string {
-    const padding = this.random.below(20) === 0 ? this.random.below(3000) : this.random.below(60);
+    const { random } = this;
+    let padding = random.below(20) === 0 ? random.below(3000) : random.below(60);
+    if (random.below(1000) < (this.options.largePerMille ?? 0)) padding = 1_100_000 + random.below(1_000_000);
     return `${this.id}.${this.sequence++}.${'x'.repeat(padding)}`;
   }
 
