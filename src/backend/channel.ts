@@ -23,6 +23,7 @@ import type { Limits } from '../base/limits.js';
 import type { Counts } from '../base/metrics.js';
 import type { Timer } from '../base/timers.js';
 import type { NodeSnapshot } from '../messages.js';
+import { largestArgument } from '../resp/request.js';
 import type { Transport } from '../transport/transport.js';
 import { Backlog } from './backlog.js';
 import { BackendConnection, BackendError, type ConnectionEvents, type Greeting } from './connection.js';
@@ -56,6 +57,8 @@ export class Channel implements ConnectionEvents {
   node: NodeSnapshot;
   /** The node's version as it said at the last greeting, '' before. */
   version = '';
+  /** Largest argument that the node takes, bytes, as it said at the last greeting. */
+  private bulkBytesMax = Number.POSITIVE_INFINITY;
 
   private readonly context: ChannelContext;
   private readonly protocol: 2 | 3;
@@ -94,6 +97,8 @@ export class Channel implements ConnectionEvents {
    * otherwise the error reply, and `pending` stays the caller's.
    */
   send(pending: Pending, start: number, end: number): Uint8Array | null {
+    // A frame within the bound has no argument beyond it.
+    if (end - start > this.bulkBytesMax && this.isTooLarge(start, end)) return this.tooLarge();
     const connection = this.current;
     if (this.state !== 'ready' || connection === null || this.retired.length > 0 || connection.expired > 0) {
       return this.sendAside(pending, start, end);
@@ -182,6 +187,7 @@ export class Channel implements ConnectionEvents {
   onReady(connection: BackendConnection, greeting: Greeting): void {
     this.context.counts.nodeConnects++;
     this.version = greeting.version;
+    this.bulkBytesMax = greeting.bulkBytesMax;
     this.reconnectMs = this.node.limits.reconnectMinMs;
     this.transition('ready');
     this.isConnecting = false;
@@ -390,6 +396,11 @@ export class Channel implements ConnectionEvents {
     for (let pending = backlog.take(); pending !== undefined; pending = backlog.take()) {
       const start = pending.frameStart;
       const bytes = pending.frameBytes;
+      if (bytes > this.bulkBytesMax && this.isTooLarge(start, start + bytes)) {
+        backlog.release(start, bytes);
+        (pending.owner as ReplyOwner).onFailure(pending, this.tooLarge());
+        continue;
+      }
       connection.enqueue(pending, start, start + bytes);
       this.context.transport.arena.settle();
       backlog.release(start, bytes);
@@ -467,6 +478,20 @@ export class Channel implements ConnectionEvents {
     const { nodeQueueBytesMax, nodeQueueCommandsMax } = this.node.limits;
     const limits = `nodeQueueBytesMax ${nodeQueueBytesMax}, nodeQueueCommandsMax ${nodeQueueCommandsMax}`;
     return errorBytes('OVERLOADED', `${this.label()}: too much waits for it (${limits}); the command was not sent`);
+  }
+
+  private tooLarge(): Uint8Array {
+    this.context.counts.commandsOverloaded++;
+    const limit = `proto-max-bulk-len ${this.bulkBytesMax}`;
+    return errorBytes(
+      'OVERLOADED',
+      `${this.label()}: an argument is larger than it takes (${limit}); the command was not sent`,
+    );
+  }
+
+  /** Whether the node would refuse the command whose frame is arena bytes [start, end), and close the connection. */
+  private isTooLarge(start: number, end: number): boolean {
+    return largestArgument(this.context.transport.arena.bytes, start, end) > this.bulkBytesMax;
   }
 
   private label(): string {

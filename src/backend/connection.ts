@@ -4,7 +4,7 @@
  *   enqueue(pending, frame) -> [output, kept until answered] -> node
  *   node -> frames -> the oldest pending's owner
  *
- *   connecting --onOpen--> greeting --its reply--> ready --retire()--> retired --queue empty--> closed
+ *   connecting --onOpen--> greeting --replies--> ready --retire()--> retired --queue empty--> closed
  *        any state --error, garbage, stall--> closed (events.onLost with what was in flight)
  *
  * Invariant: a reply belongs to the oldest entry. An entry that timed out stays in the queue as a tombstone, since its
@@ -19,10 +19,15 @@ import { encodeCommand } from '../resp/reply.js';
 import type { Connection, ConnectionOwner, ConnectOptions, Transport } from '../transport/transport.js';
 import type { Pending, PendingPool, ReplyOwner } from './pending.js';
 
-/** What the node said of itself in reply to HELLO. */
+/** What the node said of itself when it was greeted. */
 export interface Greeting {
   /** `7.0.15`, or '' where the node did not say. */
   version: string;
+  /**
+   * Largest argument that it takes, bytes; Infinity where it does not say. It closes a connection by which a larger one comes, with all
+   * that others have sent behind it.
+   */
+  bulkBytesMax: number;
 }
 
 export interface ConnectionEvents {
@@ -47,6 +52,8 @@ export class BackendError extends Error {
 const MINUS = 0x2d;
 const GREATER = 0x3e;
 const PING = encodeCommand(['PING']);
+const BULK_LIMIT = 'proto-max-bulk-len';
+const ASK_BULK_LIMIT = encodeCommand(['CONFIG', 'GET', BULK_LIMIT]);
 
 /** How Redis goes on after `unknown command`, with the arguments, of which the password is one. */
 const ECHO = /, with args beginning with/i;
@@ -76,6 +83,10 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
   private readonly progress = new ReplyProgress();
   /** The greeting in its plain form, for nodes without HELLO. */
   private plainGreeting = false;
+  /** While greeting: what the replies to come are to, and what the node has said. */
+  private readonly questions: ('hello' | 'bulkLimit')[] = [];
+  private greeted = false;
+  private readonly greeting: Greeting = { version: '', bulkBytesMax: Number.POSITIVE_INFINITY };
   private mayComeBack = false;
   private failure: Error | null = null;
   /** As `noteProgress` saw them last. */
@@ -171,7 +182,9 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
     const { username, password } = this.node;
     const hello = ['HELLO', String(this.protocol)];
     if (password !== null) hello.push('AUTH', username ?? 'default', password);
+    this.questions.push('hello', 'bulkLimit');
     this.enqueueOwn(encodeCommand(hello));
+    this.enqueueOwn(ASK_BULK_LIMIT);
   }
 
   onBytes(start: number, end: number): number {
@@ -229,7 +242,13 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
   /** A reply to the greeting, to PING, or to a command whose client was told a time-out. */
   onReply(pending: Pending, start: number, end: number): void {
     this.pendings.release(pending);
-    if (this.state === 'greeting') this.onGreeting(start, end);
+    if (this.state !== 'greeting') return;
+    if (this.questions.shift() === 'bulkLimit') this.greeting.bulkBytesMax = this.readBulkLimit(start);
+    else this.onGreeting(start, end);
+    if (!this.greeted || this.questions.length > 0) return;
+    this.state = 'ready';
+    this.wasReady = true;
+    this.events.onReady(this, this.greeting);
   }
 
   onFailure(pending: Pending): void {
@@ -309,10 +328,8 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
   private onGreeting(start: number, end: number): void {
     const bytes = this.transport.arena.bytes;
     if (bytes[start] !== MINUS) {
-      const greeting = { version: this.plainGreeting ? '' : readVersion(bytes, start) };
-      this.state = 'ready';
-      this.wasReady = true;
-      this.events.onReady(this, greeting);
+      this.greeted = true;
+      if (!this.plainGreeting) this.greeting.version = readField(bytes, start, 'version');
       return;
     }
     const text = new TextDecoder().decode(bytes.subarray(start + 1, end - 2));
@@ -321,11 +338,19 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
       const { username, password } = this.node;
       this.plainGreeting = true;
       const auth = username === null ? ['AUTH', password ?? ''] : ['AUTH', username, password ?? ''];
+      this.questions.push('hello', 'bulkLimit');
       this.enqueueOwn(password === null ? PING : encodeCommand(auth));
+      this.enqueueOwn(ASK_BULK_LIMIT);
       return;
     }
     const [reason = ''] = text.split(ECHO);
     this.destroy(new BackendError(`it refused the greeting: ${withoutSecret(reason, this.node.password)}`));
+  }
+
+  /** The answer to `CONFIG GET proto-max-bulk-len`, which a node may refuse. */
+  private readBulkLimit(start: number): number {
+    const limit = Number(readField(this.transport.arena.bytes, start, BULK_LIMIT));
+    return limit > 0 ? limit : Number.POSITIVE_INFINITY;
   }
 
   /** Arena bytes [start, end) for an error, without the password: what takes HELLO for something else may say it back. */
@@ -337,14 +362,14 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
   }
 }
 
-/** The value of `version` in the reply to HELLO: a map (RESP3) or a flat array (RESP2) of bulk strings and others. */
-function readVersion(bytes: Uint8Array, start: number): string {
+/** The text of field `name` of a map (RESP3) or a flat array (RESP2) of bulk strings and others; '' where it has none. */
+function readField(bytes: Uint8Array, start: number, name: string): string {
   const end = skipValue(bytes, start);
   let at = lineEnd(bytes, start, end);
   while (at < end) {
     const valueAt = skipValue(bytes, at);
     if (valueAt >= end) return '';
-    if (bulkText(bytes, at, valueAt) === 'version') return bulkText(bytes, valueAt, skipValue(bytes, valueAt));
+    if (bulkText(bytes, at, valueAt) === name) return bulkText(bytes, valueAt, skipValue(bytes, valueAt));
     at = skipValue(bytes, valueAt);
   }
   return '';

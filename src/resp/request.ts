@@ -279,6 +279,19 @@ export class RequestReader {
   }
 }
 
+/** Bytes of the largest argument of the command whose frame is bytes[start, end), which was read and found valid. */
+export function largestArgument(bytes: Uint8Array, start: number, end: number): number {
+  let largest = 0;
+  let at = bytes.indexOf(CR, start) + 2;
+  while (at < end) {
+    const header = bytes.indexOf(CR, at);
+    const length = parseLength(bytes, at + 1, header);
+    if (length > largest) largest = length;
+    at = header + 2 + length + 2;
+  }
+  return largest;
+}
+
 /**
  * The number that is bytes[from, to), or NaN. As string2ll: a 64-bit integer without plus sign, blanks or leading zeros.
  * Beyond 2^53 it is not exact, which no bound of ours notices.

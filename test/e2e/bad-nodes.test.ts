@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
-import { Placement } from '../help/deployment.js';
+import { deploy, Placement } from '../help/deployment.js';
 import { freePort } from '../help/free-port.js';
 import { type LogLine, ProxyProcess } from '../help/proxy.js';
 import { RedisServer } from '../help/redis-server.js';
@@ -174,7 +174,7 @@ for (const transport of ['epoll', 'node'] as const) {
     async (t) => {
       const { url } = await impostor(t, (socket) => {
         socket.on('data', (bytes) => {
-          if (bytes.includes('HELLO')) socket.write('*2\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n');
+          if (bytes.includes('HELLO')) socket.write('*2\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n-ERR no\r\n');
           else socket.write('?what\r\n');
         });
       });
@@ -189,6 +189,37 @@ for (const transport of ['epoll', 'node'] as const) {
     },
   );
 }
+
+t.test('a value that is too large for the node is refused, and nobody else is hurt', async (t) => {
+  const args = ['--proto-max-bulk-len', '1mb', '--user', 'app', 'on', '>pw', '~*', '+@all', '-config'];
+  const deployment = await deploy(t, { nodes: 1, workers: 1, redis: { args } });
+  const { port, servers } = deployment;
+  const [large, small] = await Promise.all([RespClient.connect(port), RespClient.connect(port)]);
+  const value = 'x'.repeat(2 * 1024 * 1024);
+  for (let n = 1; n <= 20; n++) {
+    const counts = Promise.all(Array.from({ length: 10 }, () => small.command('INCR', 'count')));
+    const refusal = (await large.command('SET', 'key', value)) as ReplyError;
+    t.match(
+      refusal.message,
+      /^OVERLOADED node a \(.*\): an argument is larger than it takes \(proto-max-bulk-len 1048576\);/,
+    );
+    t.equal((await counts).at(-1), n * 10);
+  }
+  t.equal(await large.command('SET', 'key', value.slice(0, 1024 * 1024)), 'OK', 'as much as it takes');
+
+  // Who may not ask the node for its bound has its words for what is too large.
+  const [server] = servers as [RedisServer];
+  const nodes = [{ name: 'dumb', url: `redis://app:pw@127.0.0.1:${server.port}` }];
+  const proxy = await ProxyProcess.start({ nodes, workers: 1, transport: 'epoll' });
+  t.teardown(() => proxy.kill9());
+  await withClient(proxy.port, async (client) => {
+    const refusal = (await client.command('SET', 'key', value)) as ReplyError;
+    t.match(refusal.message, /^(ERR Protocol error: invalid bulk length|UNKNOWN node dumb)/);
+    t.equal(await client.command('SET', 'key', 'small'), 'OK');
+  });
+  large.close();
+  small.close();
+});
 
 t.test('a node is found by its name', async (t) => {
   const server = await redis(t);

@@ -52,6 +52,12 @@ export const HELLO_REPLY = {
   3: '%1\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n',
 };
 
+/** What it says to CONFIG GET proto-max-bulk-len, which follows. */
+export const LIMIT_REPLY = {
+  2: '*2\r\n$18\r\nproto-max-bulk-len\r\n$9\r\n536870912\r\n',
+  3: '%1\r\n$18\r\nproto-max-bulk-len\r\n$9\r\n536870912\r\n',
+};
+
 export class Plane {
   readonly transport: FakeTransport;
   readonly counts: Counts;
@@ -208,7 +214,7 @@ export class NodeLink {
     const text = this.connection.take();
     if (!text.startsWith('*2\r\n$5\r\nHELLO\r\n')) throw new Error(`greeted with ${JSON.stringify(text)}`);
     this.protocol = text.includes('\r\n3\r\n') ? 3 : 2;
-    this.connection.receive(HELLO_REPLY[this.protocol]);
+    this.connection.receive(HELLO_REPLY[this.protocol] + LIMIT_REPLY[this.protocol]);
     return this;
   }
 

@@ -8,7 +8,7 @@
  * out then, and nobody hears of it.
  */
 import type { FakeConnection } from '../../help/fake-transport.js';
-import { HELLO_REPLY, readCommand } from '../../help/plane.js';
+import { HELLO_REPLY, LIMIT_REPLY, readCommand } from '../../help/plane.js';
 import type { Random } from '../../help/random.js';
 import { ModelRedis } from '../model-redis.js';
 import { type History, idIn } from './history.js';
@@ -131,6 +131,8 @@ export class SimNode {
       if (name === 'HELLO') {
         link.protocol = words[1] === '3' ? 3 : 2;
         link.outbound += HELLO_REPLY[link.protocol];
+      } else if (name === 'CONFIG') {
+        link.outbound += LIMIT_REPLY[link.protocol];
       } else {
         link.outbound += this.carryOut(name, words, link);
       }
