@@ -90,6 +90,15 @@ const BAD_NODES: readonly BadNode[] = [
     start: (t) => impostor(t, () => {}),
   },
   {
+    name: 'asleep',
+    reason: /no answer to connecting and greeting within 3000 ms/,
+    start: async (t) => {
+      const server = await redis(t);
+      server.pause();
+      return { url: server.url, recover: async () => server.resume() };
+    },
+  },
+  {
     name: 'closing',
     reason: /closed the connection|ECONNRESET|reset/,
     start: (t) => impostor(t, (socket) => socket.destroy()),
