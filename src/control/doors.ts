@@ -94,6 +94,24 @@ export class Doors {
   }
 
   private async open(endpoint: Endpoint): Promise<Door> {
+    try {
+      return await this.tryOpen(endpoint);
+    } catch (error) {
+      const own = this.ownOnSamePort(endpoint);
+      if (own === null || !(error instanceof TransportError) || error.code !== 'EADDRINUSE') throw error;
+      const reason = `this proxy listens on ${own} until the new configuration holds; a restart can change it`;
+      throw new TransportError(error.code, `cannot listen on ${formatEndpoint(endpoint)}: ${reason}`);
+    }
+  }
+
+  /** An address of ours that stands in the way of `endpoint`: 0.0.0.0:6380 cannot be had beside 127.0.0.1:6380. */
+  private ownOnSamePort(endpoint: Endpoint): string | null {
+    const port = endpoint.kind === 'tcp' ? endpoint.port : -1;
+    const own = this.endpoints.find((other) => other.kind === 'tcp' && other.port === port);
+    return own === undefined ? null : formatEndpoint(own);
+  }
+
+  private async tryOpen(endpoint: Endpoint): Promise<Door> {
     if (this.transport === 'epoll') {
       const listener = openListener(endpoint);
       return { endpoint: listener.endpoint, listener };

@@ -59,7 +59,7 @@ export class NodeHealth {
     health.reason = reason;
     if (anyUp) health.version = reason;
     else health.lastError = { reason, atMs: nowMs };
-    const fields = { node: name, address: formatEndpoint(health.node.address) };
+    const fields = { pool, node: name, address: formatEndpoint(health.node.address) };
     if (anyUp) {
       this.log.info({ ...fields, version: reason }, 'node-up');
       this.compareVersion(fields, reason);

@@ -138,10 +138,22 @@ for (const transport of ['epoll', 'node'] as const) {
       },
     );
     await t.rejects(RespClient.connect(ports[1]), { code: 'ECONNREFUSED' });
+    await change((config) => {
+      config.services = config.services.slice(0, 2);
+      (config.services[1] as { listen: string }).listen = `127.0.0.1:${ports[2]}`;
+      (config.services[0] as { listen: string }).listen = `0.0.0.0:${ports[0]}`;
+      config['protectedMode'] = 'no';
+    }, 'reload-failed');
+    const own = `this proxy listens on 127.0.0.1:${ports[0]} until the new configuration holds; a restart can change it`;
+    t.match(
+      proxy.logLines.findLast(({ msg }) => msg === 'reload-failed'),
+      { reason: new RegExp(own) },
+    );
     t.equal(await say(moved, 'GET', 'key'), '$13\r\nof the second\r\n');
 
     await change((config) => {
       config.services = config.services.slice(0, 1);
+      (config.services[0] as { listen: string }).listen = `127.0.0.1:${ports[0]}`;
     });
     await moved.closed;
     await second.closed;
