@@ -81,6 +81,8 @@ export interface ConfigDefaults {
 
 /** Parses the text of a configuration file. `problems` are sorted by line, and there is at least one. */
 export function parseConfig(text: string, defaults: ConfigDefaults): { config: Config } | { problems: Problem[] } {
+  if (isRedisConf(text))
+    return { problems: [{ line: 1, column: 1, text: `this looks like redis.conf: expected YAML, at least ${LEAST}` }] };
   const source = new YamlSource(text, 'core', defaults.environment);
   if (source.problems.length > 0) return { problems: [...source.problems] };
   const stranger = whollyOther(source.value);
@@ -95,13 +97,17 @@ export function parseConfig(text: string, defaults: ConfigDefaults): { config: C
   return { config: deepFreeze(complete(result.data, defaults)) };
 }
 
+/** Whether every line is a directive and its values, and some directive is one of Redis's. */
+function isRedisConf(text: string): boolean {
+  const lines = text.split(/\r?\n/).filter((line) => line.trim() !== '' && !line.startsWith('#'));
+  const known =
+    /^(bind|port|requirepass|save|appendonly|maxmemory|daemonize|sentinel|replicaof|slaveof|dir|loglevel) /i;
+  return lines.some((line) => known.test(line)) && lines.every((line) => /^[a-z][\w-]* [^:]/i.test(line));
+}
+
 /** What to say of a file that is not a configuration of ours at all, or null. */
 function whollyOther(root: unknown): string | null {
-  const least = 'pools: { main: { nodes: [redis://127.0.0.1:7001] } }';
-  if (root === null || root === undefined) return `the file is empty: it needs at least ${least}`;
-  if (typeof root === 'string' && /(^|\s)(bind|port|daemonize|maxmemory|requirepass|appendonly|save)\s/.test(root)) {
-    return `this looks like redis.conf: expected YAML, at least ${least}`;
-  }
+  if (root === null || root === undefined) return `the file is empty: it needs at least ${LEAST}`;
   if (typeof root !== 'object' || 'pools' in root) return null;
   const isPool = (pool: unknown) => typeof pool === 'object' && pool !== null && 'servers' in pool;
   if (!Object.values(root).some(isPool)) return null;
@@ -113,6 +119,7 @@ export function formatProblem(fileName: string, problem: Problem): string {
   return `${fileName}:${problem.line}:${problem.column}: ${problem.text}`;
 }
 
+const LEAST = 'pools: { main: { nodes: [redis://127.0.0.1:7001] } }';
 const LISTEN_DEFAULT = '127.0.0.1:6380';
 const DRAIN_TIMEOUT_MS = 10_000;
 const WORKERS_MAX = 128;
@@ -155,70 +162,73 @@ const LOG = z.strictObject(
 );
 
 /** The file as a whole. Docs, the full example and the schema for editors are made of it. */
-export const FILE = z.strictObject({
-  listen: about(
-    LISTEN.default(() => LISTEN.parse(LISTEN_DEFAULT)),
-    'Where clients come in: an address, or a list of them; IPv4, IPv6 in brackets and quotes ("[::1]:6380"), or a unix socket. By ' +
-      'default only from this machine: others need `auth`, or `protectedMode: no`.',
-    { stated: LISTEN_DEFAULT },
-  ),
-  admin: about(
-    ADDRESS.optional(),
-    'Where the admin server answers HTTP: GET /livez and /readyz, for an orchestrator. Nowhere unless given. It asks nobody for a ' +
-      'password.',
-    { example: '127.0.0.1:9121' },
-  ),
-  workers: about(
-    wholeNumber(1, WORKERS_MAX, ' (leave it out for one per core)').optional(),
-    'Threads that move the commands. One for each core that the process may use (of its cgroup, in a container), 4 at the ' +
-      'most, unless given.',
-    { example: '2' },
-  ),
-  transport: about(
-    oneOf('auto', 'epoll', 'node').default('auto'),
-    "How it talks to the system: `epoll` calls it directly, which is fast; `node` is Node's own sockets, which are everywhere; " +
-      '`auto` takes epoll where it can, and the log says why not.',
-    { stated: 'auto' },
-  ),
-  auth: about(AUTH.optional(), 'Whether clients must give a password. `none`, or a map.', { stated: 'none' }),
-  protectedMode: about(
-    yesOrNo().default(true),
-    "As Redis's protected-mode: `yes` refuses to listen where other machines can connect while no password is asked for.",
-    { stated: 'yes' },
-  ),
-  pools: about(POOLS, 'Sets of Redis servers, by names of your own. At least one.'),
-  keyspaces: about(
-    KEYSPACES.optional(),
-    'Which keys are in which pool, by what they begin with. With one pool it has all keys, unless this says otherwise. A key that ' +
-      'no prefix fits is refused.',
-  ),
-  services: about(
-    SERVICES.optional(),
-    'Several doors in one process, each with its addresses and keyspaces: the long form, in place of `listen` and `keyspaces`.',
-  ),
-  limits: about(
-    LIMITS.optional(),
-    'Time-outs, and bounds of what may wait. Times and sizes are numbers (ms, bytes) or have a unit.',
-  ),
-  log: about(LOG.optional(), 'What is written to standard output.'),
-  drainTimeout: about(
-    milliseconds(0, DAY_MS, ', 0 for at once').default(DRAIN_TIMEOUT_MS),
-    'How long a proxy that is told to stop (SIGTERM) waits for commands that are under way. Less than what the ' +
-      'orchestrator waits before it kills.',
-    { stated: formatMilliseconds(DRAIN_TIMEOUT_MS) },
-  ),
-  dataDir: about(
-    text(
-      'the absolute path of a folder',
-      (path) => (isAbsolute(path) && !path.includes('\0') ? path : { advice: 'begin it with /' }),
-      '^/',
-    ).optional(),
-    'The folder where the proxy keeps what must survive a restart. With it a start, too, refuses what would look for existing ' +
-      'keys elsewhere than the last time, unless `--accept-remap` is given. It is made if need be; each proxy needs one of its ' +
-      'own. None unless given, so that a read-only root file system will do.',
-    { example: '/var/lib/ringleader' },
-  ),
-});
+export const FILE = z.strictObject(
+  {
+    listen: about(
+      LISTEN.default(() => LISTEN.parse(LISTEN_DEFAULT)),
+      'Where clients come in: an address, or a list of them; IPv4, IPv6 in brackets and quotes ("[::1]:6380"), or a unix socket. By ' +
+        'default only from this machine: others need `auth`, or `protectedMode: no`.',
+      { stated: LISTEN_DEFAULT },
+    ),
+    admin: about(
+      ADDRESS.optional(),
+      'Where the admin server answers HTTP: GET /livez and /readyz, for an orchestrator. Nowhere unless given. It asks nobody for a ' +
+        'password.',
+      { example: '127.0.0.1:9121' },
+    ),
+    workers: about(
+      wholeNumber(1, WORKERS_MAX, ' (leave it out for one per core)').optional(),
+      'Threads that move the commands. One for each core that the process may use (of its cgroup, in a container), 4 at the ' +
+        'most, unless given.',
+      { example: '2' },
+    ),
+    transport: about(
+      oneOf('auto', 'epoll', 'node').default('auto'),
+      "How it talks to the system: `epoll` calls it directly, which is fast; `node` is Node's own sockets, which are everywhere; " +
+        '`auto` takes epoll where it can, and the log says why not.',
+      { stated: 'auto' },
+    ),
+    auth: about(AUTH.optional(), 'Whether clients must give a password. `none`, or a map.', { stated: 'none' }),
+    protectedMode: about(
+      yesOrNo().default(true),
+      "As Redis's protected-mode: `yes` refuses to listen where other machines can connect while no password is asked for.",
+      { stated: 'yes' },
+    ),
+    pools: about(POOLS, 'Sets of Redis servers, by names of your own. At least one.'),
+    keyspaces: about(
+      KEYSPACES.optional(),
+      'Which keys are in which pool, by what they begin with. With one pool it has all keys, unless this says otherwise. A key that ' +
+        'no prefix fits is refused.',
+    ),
+    services: about(
+      SERVICES.optional(),
+      'Several doors in one process, each with its addresses and keyspaces: the long form, in place of `listen` and `keyspaces`.',
+    ),
+    limits: about(
+      LIMITS.optional(),
+      'Time-outs, and bounds of what may wait. Times and sizes are numbers (ms, bytes) or have a unit.',
+    ),
+    log: about(LOG.optional(), 'What is written to standard output.'),
+    drainTimeout: about(
+      milliseconds(0, DAY_MS, ', 0 for at once').default(DRAIN_TIMEOUT_MS),
+      'How long a proxy that is told to stop (SIGTERM) waits for commands that are under way. Less than what the ' +
+        'orchestrator waits before it kills.',
+      { stated: formatMilliseconds(DRAIN_TIMEOUT_MS) },
+    ),
+    dataDir: about(
+      text(
+        'the absolute path of a folder',
+        (path) => (isAbsolute(path) && !path.includes('\0') ? path : { advice: 'begin it with /' }),
+        '^/',
+      ).optional(),
+      'The folder where the proxy keeps what must survive a restart. With it a start, too, refuses what would look for existing ' +
+        'keys elsewhere than the last time, unless `--accept-remap` is given. It is made if need be; each proxy needs one of its ' +
+        'own. None unless given, so that a read-only root file system will do.',
+      { example: '/var/lib/ringleader' },
+    ),
+  },
+  expecting(`a map, with at least ${LEAST}`),
+);
 
 type File = z.infer<typeof FILE>;
 

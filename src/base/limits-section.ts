@@ -184,7 +184,8 @@ function checkOrder(
   complain: Complain,
 ): void {
   const show = (name: keyof Limits) => {
-    return written[name] === undefined ? `${name} (${all[name]} ${source(name)})` : `${name} (${all[name]})`;
+    const limit = format(name, all[name]);
+    return written[name] === undefined ? `${name} (${limit} ${source(name)})` : `${name} (${limit})`;
   };
   for (const [low, high] of ORDERED) {
     if (all[low] <= all[high]) continue;
@@ -195,9 +196,12 @@ function checkOrder(
 
 /** The default of that limit, as it would be written. */
 function stated(name: keyof Limits): { stated: string | number } {
-  const limit = DEFAULT_LIMITS[name];
-  if (name.endsWith('Ms')) return { stated: formatMilliseconds(limit) };
-  return { stated: /Bytes|workerMemoryMax/.test(name) ? formatBytes(limit) : limit };
+  return { stated: format(name, DEFAULT_LIMITS[name]) };
+}
+
+function format(name: keyof Limits, limit: number): string | number {
+  if (name.endsWith('Ms')) return formatMilliseconds(limit);
+  return /Bytes|workerMemoryMax/.test(name) ? formatBytes(limit) : limit;
 }
 
 function given<T extends object>(section: T | undefined): { [K in keyof T]: NonNullable<T[K]> } {

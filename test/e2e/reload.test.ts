@@ -139,6 +139,28 @@ t.test('SIGHUP while the proxy starts does not end it, and is done when it has s
   t.ok(events.indexOf('listening') < events.indexOf('reloaded'), events.join(' '));
 });
 
+t.test('the level of the log holds at once', async (t) => {
+  const deployment = await deploy(t);
+  const { proxy } = deployment;
+  const toLevel = (level: string) => (text: string) => {
+    const config = JSON.parse(text);
+    return JSON.stringify({ ...config, log: { ...config.log, level } });
+  };
+  proxy.reload(toLevel('info'));
+  await logged(deployment, 'reloaded', 1);
+  proxy.reload(toLevel('error'));
+  // The end of that is not said: the next is read when it is done.
+  proxy.reload((text) => text.replace('"workers"', '"wrokers"'));
+  await logged(deployment, 'reload-failed', 1);
+  proxy.reload((text) =>
+    toLevel('warn')(text.replace('"wrokers"', '"workers"').replace(/"workers": ?\d+/, '"workers":3')),
+  );
+  await logged(deployment, 'reload-needs-restart', 1);
+  proxy.reload(toLevel('info'));
+  await logged(deployment, 'reloaded', 2);
+  t.equal(proxy.logLines.filter(({ msg }) => msg === 'reloaded').length, 2, 'those to error and to warn were not said');
+});
+
 t.test('SIGHUP in a loop under load loses no command', async (t) => {
   const deployment = await deploy(t);
   const { proxy, port } = deployment;

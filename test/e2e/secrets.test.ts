@@ -125,7 +125,8 @@ t.test('no password stands in what a proxy prints, whatever goes wrong', async (
   await proxy.waitForLog('reloaded');
   proxy.signal('SIGUSR2');
   await proxy.waitForLog('worker-restarted');
-  for (const page of ['livez', 'readyz']) said.push(await (await fetch(`${proxy.adminUrl}/${page}`)).text());
+  for (const page of ['livez', 'readyz', 'status', 'no-such-page'])
+    said.push(await (await fetch(`${proxy.adminUrl}/${page}`)).text());
   t.equal(await proxy.stop(), 0);
 
   t.notMatch(said.join('\n'), ANY_SECRET);
