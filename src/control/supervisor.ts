@@ -10,7 +10,6 @@
  */
 
 import { randomBytes } from 'node:crypto';
-import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
@@ -47,6 +46,7 @@ import { openDataDir } from './last-layout.js';
 import { layoutOf } from './layout.js';
 import { LogRelay } from './log-relay.js';
 import { workerMemoryShare } from './memory.js';
+import { NameLookup } from './name-lookup.js';
 import { PartNumbers, TopologyFeed } from './topology-feed.js';
 import { Watchdog } from './watchdog.js';
 
@@ -168,6 +168,7 @@ class Supervisor implements Ringleader {
   private readonly clientIds = clientIdMemory();
   private readonly heartbeats: SharedArrayBuffer;
   private readonly watchdog = new Watchdog();
+  private readonly names = new NameLookup();
   private watching: NodeJS.Timeout | null = null;
   private readonly wakes: number[] = [];
   private readonly descriptors: Descriptors;
@@ -487,7 +488,7 @@ class Supervisor implements Ringleader {
   private async resolve(worker: RunningWorker, id: number, host: string, port: number): Promise<void> {
     let reply: ToWorker;
     try {
-      const { address } = await lookup(host);
+      const address = await this.names.lookUp(host);
       reply = { kind: 'resolved', id, endpoint: { kind: 'tcp', host: address, port }, error: null };
     } catch (error) {
       reply = { kind: 'resolved', id, endpoint: null, error: error instanceof Error ? error.message : String(error) };

@@ -4,7 +4,8 @@ import { connect } from 'node:net';
 import t from 'tap';
 import { deploy } from '../help/deployment.js';
 import { residentBytes, residentPeakBytes } from '../help/process-facts.js';
-import { RespClient } from '../help/resp-client.js';
+import { Relay } from '../help/relay.js';
+import { encodeWords, RespClient } from '../help/resp-client.js';
 import { waitFor, within } from '../help/wait-for.js';
 import { Seeded } from '../transport/seeded.js';
 
@@ -14,6 +15,7 @@ const GROWTH_MAX = 350_000_000;
 const LEFT_MAX = 80_000_000;
 const CHUNK_BYTES = 64 * 1024;
 const TIMEOUT_MS = 60_000;
+const LATE_MS = 1_500;
 
 /** The node driver cannot give pages back, so that each worker through which a large value went keeps its memory. */
 const WORKERS = { epoll: 2, node: 1 };
@@ -47,6 +49,45 @@ for (const transport of ['epoll', 'node'] as const) {
     );
     other.close();
   });
+
+  t.test(
+    `on ${transport}, a value that comes slowly but steadily, from a client and from a node, is not late`,
+    async (t) => {
+      const [before, behind] = await Promise.all([Relay.start(), Relay.start()]);
+      t.teardown(() => Promise.all([before.stop(), behind.stop()]));
+      const { port, proxy } = await deploy(t, {
+        transport,
+        workers: WORKERS[transport],
+        nodes: 1,
+        url: (server) => behind.to(server.port),
+        limits: {
+          requestDeadlineMs: LATE_MS,
+          idleTimeoutMs: LATE_MS,
+          requestTimeoutMs: LATE_MS,
+          stallTimeoutMs: LATE_MS,
+        },
+      });
+      before.to(port);
+      const value = new Seeded().bytes(8 * 1024 * 1024);
+      const uploader = await RespClient.connect(before.port);
+      before.slowDown(20);
+      let startMs = performance.now();
+      uploader.send(encodeWords(['SET', 'slow', value]));
+      t.equal((await uploader.nextBytes(5)).toString(), '+OK\r\n');
+      t.ok(performance.now() - startMs > LATE_MS, 'the client took longer than requestDeadlineMs and idleTimeoutMs');
+      uploader.close();
+
+      const reader = await RespClient.connect(port);
+      behind.slowDown(20);
+      startMs = performance.now();
+      reader.send(encodeWords(['GET', 'slow']));
+      const reply = await reader.nextBytes(`$${value.length}\r\n`.length + value.length + 2);
+      t.ok(performance.now() - startMs > LATE_MS, 'the node took longer than requestTimeoutMs');
+      t.ok(reply.subarray(-2 - value.length, -2).equals(value), 'byte-equal');
+      t.notOk(proxy.logLines.some(({ msg }) => msg === 'session-closed' || msg === 'node-down'));
+      reader.close();
+    },
+  );
 
   t.test(`on ${transport}, clients that leave in the middle of 100 MB leave nothing behind`, async (t) => {
     const deployment = await deploy(t, { transport, workers: WORKERS[transport], nodes: 1 });

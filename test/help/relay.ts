@@ -1,4 +1,4 @@
-/** A TCP relay between the proxy and a node, which cuts connections in the middle of what the node says. */
+/** A TCP relay before a node or the proxy, which cuts connections in the middle of what they say, or is slow. */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 
@@ -10,6 +10,7 @@ export class Relay {
   private readonly pairs = new Set<[Socket, Socket]>();
   /** Bytes that each connection may still carry from the node; then it is cut. Null: any number. */
   private budget: (() => number) | null = null;
+  private pauseMs = 0;
 
   private constructor(server: Server) {
     this.server = server;
@@ -27,12 +28,21 @@ export class Relay {
   /** Leads to that port of 127.0.0.1 from now on; returns the URL of the relay itself. */
   to(targetPort: number): string {
     this.targetPort = targetPort;
-    return `redis://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+    return `redis://127.0.0.1:${this.port}`;
+  }
+
+  get port(): number {
+    return (this.server.address() as AddressInfo).port;
   }
 
   /** From now on each connection is cut after `budget()` more bytes from the node; null ends that. */
   cutAfter(budget: (() => number) | null): void {
     this.budget = budget;
+  }
+
+  /** From now on each piece that is carried, of 64 KiB at the most, is followed by a pause. */
+  slowDown(pauseMs: number): void {
+    this.pauseMs = pauseMs;
   }
 
   async stop(): Promise<void> {
@@ -64,6 +74,13 @@ export class Relay {
       if (!node.write(bytes)) client.pause();
     });
     node.on('drain', () => client.resume());
+    for (const socket of pair) {
+      socket.on('data', () => {
+        if (this.pauseMs === 0) return;
+        socket.pause();
+        setTimeout(() => socket.resume(), this.pauseMs);
+      });
+    }
     for (const [one, other] of [pair, [node, client] as const]) {
       one.on('error', () => {});
       one.on('close', () => {
