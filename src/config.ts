@@ -172,8 +172,8 @@ export const FILE = z.strictObject(
     ),
     admin: about(
       ADDRESS.optional(),
-      'Where the admin server answers HTTP: GET /livez and /readyz, for an orchestrator. Nowhere unless given. It asks nobody for a ' +
-        'password.',
+      'Where the admin server answers HTTP: GET /livez and /readyz, for an orchestrator, and /status. Nowhere unless given. It ' +
+        'asks nobody for a password.',
       { example: '127.0.0.1:9121' },
     ),
     workers: about(

@@ -363,7 +363,7 @@ class Supervisor implements Ringleader {
     });
     const outcome = await Promise.race([Promise.all(ended), limit]);
     clearTimeout(timer);
-    if (outcome === 'late') this.log.error('a worker did not end within the drain limit; it is terminated');
+    if (outcome === 'late') this.log.error({ drainTimeoutMs }, 'drain-late');
     await this.cleanUp();
     this.log.info('stopped');
     return outcome === 'late' ? 1 : 0;
