@@ -2,17 +2,19 @@
  * The folder for what must survive a restart: the last layout, so that a configuration that would look for existing keys
  * elsewhere is refused at a start as it is at a reload. One process at a time has it.
  *
- *   DATA-DIR/lock            who has it
+ *   DATA-DIR/lock            who has it; the kernel locks the folder itself, too, which is seen from other containers
  *   DATA-DIR/layout.json     { "format": 1, "version": "0.1.0", "layout": { … } }
  *
  * A file is replaced as a whole: written aside, brought to the disk, renamed, and the folder brought to the disk. Whenever the
  * process or the machine stops, the file is the one of before or the new one.
  */
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { packageVersion } from '../base/version.js';
+import { EAGAIN, system } from '../transport/system.js';
+import { TransportError } from '../transport/transport.js';
 import { FolderInUseError, type FolderLock, lockFolder } from './folder-lock.js';
 import { LAYOUT, type Layout } from './layout.js';
 
@@ -20,6 +22,10 @@ const FORMAT = 1;
 const LAYOUT_FILE = 'layout.json';
 /** What is written aside has one name: the lock has one process write. */
 const DRAFT = '.new';
+
+/** Of flock(2). */
+const LOCK_EX = 2;
+const LOCK_NB = 4;
 
 const DOCUMENT = z.strictObject({ format: z.literal(FORMAT), version: z.string(), layout: LAYOUT });
 
@@ -31,10 +37,13 @@ export class DataDirError extends Error {
 export class DataDir {
   readonly path: string;
   private readonly lock: FolderLock;
+  /** The folder, open; null when it has been left. */
+  private descriptor: number | null;
 
-  private constructor(path: string, lock: FolderLock) {
+  private constructor(path: string, lock: FolderLock, descriptor: number) {
     this.path = path;
     this.lock = lock;
+    this.descriptor = descriptor;
   }
 
   /** Makes the folder if need be, for this user alone, and takes it. Throws a DataDirError. */
@@ -44,19 +53,21 @@ export class DataDir {
     } catch (error) {
       throw new DataDirError(`dataDir ${path} cannot be made: ${words(error)}`, { cause: error });
     }
+    let lock: FolderLock;
     try {
-      const lock = lockFolder(path);
-      rmSync(join(path, `${LAYOUT_FILE}${DRAFT}`), { force: true });
-      return new DataDir(path, lock);
+      lock = lockFolder(path);
     } catch (error) {
-      if (error instanceof FolderInUseError) {
-        const advice = 'each proxy needs a dataDir of its own';
-        throw new DataDirError(`dataDir ${path} is used by another process (${error.pid}): ${advice}`, {
-          cause: error,
-        });
-      }
+      if (error instanceof FolderInUseError) throw inUse(path, `${error.pid}`, error);
       throw new DataDirError(`dataDir ${path} cannot be written: ${words(error)}`, { cause: error });
     }
+    const descriptor = openSync(path, 'r');
+    if (isLockedByAnother(descriptor)) {
+      closeSync(descriptor);
+      lock.release();
+      throw inUse(path, 'in another container');
+    }
+    rmSync(join(path, `${LAYOUT_FILE}${DRAFT}`), { force: true });
+    return new DataDir(path, lock, descriptor);
   }
 
   /** The layout of the last time, or null when there was none. Throws a DataDirError for a file that is not ours. */
@@ -94,13 +105,33 @@ export class DataDir {
 
   /** Leaves the folder to others. */
   close(): void {
+    if (this.descriptor === null) return;
     this.lock.release();
+    closeSync(this.descriptor);
+    this.descriptor = null;
   }
 }
 
 const ADVICE =
   'if the nodes, pools and keyspaces of the configuration are those of the last time, remove the file and start again: ' +
   'it is made anew';
+
+function inUse(path: string, who: string, cause?: Error): DataDirError {
+  const text = `dataDir ${path} is used by another process (${who}): each proxy needs a dataDir of its own`;
+  return new DataDirError(text, { cause });
+}
+
+/** Takes the kernel's lock of the folder, which ends with the process. A file system that has none is nobody's. */
+function isLockedByAnother(descriptor: number): boolean {
+  try {
+    const calls = system();
+    return calls.flock(descriptor, LOCK_EX | LOCK_NB) < 0 && calls.errno() === EAGAIN;
+  } catch (error) {
+    // Without libc the file `lock` alone has to do.
+    if (error instanceof TransportError) return false;
+    throw error;
+  }
+}
 
 /** As `mkdir -p`. Node's own way to do it never comes back where the system lets nobody make a folder, as in /proc. */
 function makeFolder(path: string): void {

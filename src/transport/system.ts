@@ -83,6 +83,7 @@ export interface System {
   recv(descriptor: number, address: number, length: number, flags: number): number;
   send(descriptor: number, address: number, length: number, flags: number): number;
   close(descriptor: number): number;
+  flock(descriptor: number, operation: number): number;
   eventfd(value: number, flags: number): number;
   read(descriptor: number, bytes: Buffer, length: number): number;
   write(descriptor: number, bytes: Buffer, length: number): number;
@@ -344,6 +345,7 @@ function load(): System {
     recv: libc.func('recv', 'intptr_t', ['int', 'uintptr_t', 'size_t', 'int']),
     send: libc.func('send', 'intptr_t', ['int', 'uintptr_t', 'size_t', 'int']),
     close: libc.func('close', 'int', ['int']),
+    flock: libc.func('flock', 'int', ['int', 'int']),
     eventfd: libc.func('eventfd', 'int', ['uint32_t', 'int']),
     read: libc.func('read', 'intptr_t', ['int', 'void *', 'size_t']),
     write: libc.func('write', 'intptr_t', ['int', 'void *', 'size_t']),

@@ -34,6 +34,7 @@ t.test('a layout that was kept is the same after a restart, to the letter', asyn
   t.equal(first.readLayout(), null, 'there is none before the first');
   await first.writeLayout(layout());
   first.close();
+  first.close();
   const second = open(t, path);
   t.equal(JSON.stringify(second.readLayout()), JSON.stringify(layout()));
   t.equal(statSync(path).mode & 0o777, 0o700, 'for nobody else');
@@ -51,6 +52,11 @@ t.test('a folder is one process at a time', async (t) => {
   t.throws(() => DataDir.open(path), {
     message: `dataDir ${path} is used by another process (${child.pid}): each proxy needs a dataDir of its own`,
   });
+  // In another container the number of a process means another one: the file says nothing there.
+  writeFileSync(join(path, 'lock'), JSON.stringify({ pid: 1, start: 'of another boot' }));
+  if (process.platform === 'linux') {
+    t.throws(() => DataDir.open(path), { message: /is used by another process \(in another container\): each proxy/ });
+  }
   child.signal('SIGKILL');
   await child.ended;
   open(t, path);

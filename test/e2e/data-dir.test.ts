@@ -101,6 +101,10 @@ t.test('what cannot be used is said at the start, and at a reload what cannot be
   t.same(readdirSync(dataDir), ['layout.json'], 'no lock stays');
 
   const own = join(folder, 'own');
+  const taken = await servers(t, 1);
+  await t.rejects(start(t, { nodes, dataDir: own, listen: [`127.0.0.1:${taken[0]?.port}`] }), {
+    message: new RegExp(`127\\.0\\.0\\.1:${taken[0]?.port}`),
+  });
   const proxy = await start(t, { nodes, dataDir: own });
   await t.rejects(start(t, { nodes, dataDir: own }), {
     message: new RegExp(
