@@ -13,6 +13,8 @@ export interface Endpoint {
   readonly port: number;
   /** The process whose CPU is counted; null when it is not known. */
   readonly pid: number | null;
+  /** Where ringleader's admin port is. */
+  readonly adminPort?: number;
 }
 
 export interface Node {
@@ -74,10 +76,10 @@ export function isAsked(options: Options, label: string): boolean {
 async function startRingleader(children: Children, nodes: readonly Node[], variant: Variant): Promise<Endpoint> {
   const { label, main, node } = variant;
   if (!existsSync(main)) throw new BenchmarkError(`${main} is missing: npm run build (or leave it out with --only)`);
-  const port = await freePort();
+  const [port, adminPort] = [await freePort(), await freePort()];
   const config = `
 listen: ${HOST}:${port}
-admin: ${HOST}:${await freePort()}
+admin: ${HOST}:${adminPort}
 workers: ${variant.workers}
 transport: ${variant.transport}
 pools:
@@ -89,7 +91,7 @@ keyspaces:
 `;
   const path = join(children.folder(label), 'ringleader.yaml');
   writeFileSync(path, config);
-  return { label, host: HOST, port, pid: children.start(label, node, [main, 'start', '--config', path]) };
+  return { label, host: HOST, port, adminPort, pid: children.start(label, node, [main, 'start', '--config', path]) };
 }
 
 /**
