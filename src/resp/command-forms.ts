@@ -70,7 +70,7 @@ function sortReadsOtherKeys(
   return false;
 }
 
-/** `COPY source destination [DB n] [REPLACE]`: any number but 0, however written. */
+/** `COPY source destination [DB n] [REPLACE]`: any number above 0. What Redis takes for no number, it refuses itself. */
 function copiesElsewhere(
   bytes: Uint8Array,
   argumentStart: Int32Array,
@@ -80,8 +80,17 @@ function copiesElsewhere(
   for (let i = 3; i + 1 < argumentCount; i += 1) {
     if (!argumentIs(bytes, argumentStart[i] as number, argumentEnd[i] as number, 'db')) continue;
     i += 1;
-    const start = argumentStart[i] as number;
-    if ((argumentEnd[i] as number) - start !== 1 || bytes[start] !== 0x30) return true;
+    if (isPositiveNumber(bytes, argumentStart[i] as number, argumentEnd[i] as number)) return true;
   }
   return false;
+}
+
+/** Digits without a leading zero. */
+function isPositiveNumber(bytes: Uint8Array, start: number, end: number): boolean {
+  if (start === end || bytes[start] === 0x30) return false;
+  for (let at = start; at < end; at += 1) {
+    const byte = bytes[at] as number;
+    if (byte < 0x30 || byte > 0x39) return false;
+  }
+  return true;
 }
