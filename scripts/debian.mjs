@@ -27,17 +27,10 @@ export function hasDebianPackages() {
  * system, are unpacked, and the variables that the programs need. Downloads them at the first call on a machine.
  */
 export function unpackedPackages(name, packages, programs) {
-  const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'ringleader');
+  const cache = cacheFolder();
   const root = join(cache, `${name}-${systemName()}-${process.arch}`);
   if (!existsSync(root)) {
     say(`fetching Debian's ${packages.join(', ')} into ${root} (nothing is installed or started)`);
-    try {
-      mkdirSync(cache, { recursive: true });
-    } catch (error) {
-      throw new SetupError(
-        `${cache} cannot be made (${error.code}); set XDG_CACHE_HOME to a folder that can be written`,
-      );
-    }
     // Made aside and renamed, so that what has the final name is whole, whoever else does the same now.
     const draft = mkdtempSync(join(cache, '.draft-'));
     try {
@@ -50,6 +43,17 @@ export function unpackedPackages(name, packages, programs) {
   }
   const libraries = libraryFolders(root);
   return { root, env: libraries.length > 0 ? { LD_LIBRARY_PATH: libraries.join(':') } : {} };
+}
+
+/** The folder that what is fetched lies in. Makes it. */
+export function cacheFolder() {
+  const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'ringleader');
+  try {
+    mkdirSync(cache, { recursive: true });
+  } catch (error) {
+    throw new SetupError(`${cache} cannot be made (${error.code}); set XDG_CACHE_HOME to a folder that can be written`);
+  }
+  return cache;
 }
 
 /** Downloads `packages` and unpacks them into `root`. */
@@ -126,7 +130,7 @@ function libraryFolders(root) {
 }
 
 /** Gives `draft` the name `root`, unless another process was faster: then its work is as good. */
-function renameOrYield(draft, root) {
+export function renameOrYield(draft, root) {
   try {
     renameSync(draft, root);
   } catch (error) {
@@ -136,9 +140,17 @@ function renameOrYield(draft, root) {
 
 /** `debian12`, `ubuntu24.04`: packages of one system need not run on another that shares the home directory. */
 function systemName() {
+  return `${systemId()}${systemFact('VERSION_ID')}` || 'unknown';
+}
+
+/** `debian`, `ubuntu`; empty where it is not known. */
+export function systemId() {
+  return systemFact('ID');
+}
+
+function systemFact(key) {
   const text = existsSync('/etc/os-release') ? readFileSync('/etc/os-release', 'utf8') : '';
-  const value = (key) => new RegExp(`^${key}="?([^"\n]*)`, 'm').exec(text)?.[1] ?? '';
-  return `${value('ID')}${value('VERSION_ID')}` || 'unknown';
+  return new RegExp(`^${key}="?([^"\n]*)`, 'm').exec(text)?.[1] ?? '';
 }
 
 function finds(program) {

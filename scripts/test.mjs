@@ -9,13 +9,21 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { redisPrograms } from './redis.mjs';
+import { redisSuite } from './redis-suite.mjs';
 import { ROOT } from './root.mjs';
-import { orExit, setUp, setUpTestClients } from './setup.mjs';
+import { orExit, SetupError, say, setUp, setUpTestClients } from './setup.mjs';
 
 await orExit(setUp);
 // Here rather than in the first test that needs them: a download does not belong in a test's time.
 await orExit(redisPrograms);
 await orExit(setUpTestClients);
+try {
+  redisSuite();
+} catch (error) {
+  if (!(error instanceof SetupError)) throw error;
+  // Redis's own tests are then skipped by name, each with this reason.
+  say(error.message);
+}
 // Needs installed packages.
 const { followTap } = await import('./test-results.mjs');
 
