@@ -154,4 +154,6 @@ export type ToControl =
   | { kind: 'resolve'; id: number; host: string; port: number }
   | { kind: 'log'; level: LogLevel; event: string; fields: Record<string, string | number | boolean | null> }
   /** `reason`: the node's version when it is up, what went wrong when it is down. */
-  | { kind: 'node-state'; pool: string; node: string; isUp: boolean; reason: string };
+  | { kind: 'node-state'; pool: string; node: string; isUp: boolean; reason: string }
+  /** Commands that wait for each node, by its index in the topology of that version. Sent while there are any, and once after. */
+  | { kind: 'queued'; version: number; commands: readonly number[] };

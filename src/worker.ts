@@ -51,10 +51,16 @@ function run(start: WorkerStart, onEnded: () => void): void {
     log: (level: LogLevel, event, fields) => tell({ kind: 'log', level, event, fields }),
   });
 
+  /** Whether commands waited for a node when it was last told. */
+  let wasBusy = false;
   const publish = () => {
     metrics.counts.memoryBytes = transport.arena.usedBytes;
     metrics.publish();
     beat(start.heartbeats, index);
+    const queued = plane.queued();
+    const isBusy = queued.commands.some((count) => count > 0);
+    if (isBusy || wasBusy) tell({ kind: 'queued', ...queued });
+    wasBusy = isBusy;
     transport.timers.set(transport.now + PUBLISH_MS, publish);
   };
 

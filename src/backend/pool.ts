@@ -107,6 +107,11 @@ export class BackendPool {
     return '';
   }
 
+  /** Commands that wait for each node, by its index: for a reply, or to be sent. */
+  queued(): number[] {
+    return this.resp2.map((channel, index) => channel.queued + (this.resp3[index]?.queued ?? 0));
+  }
+
   private isReached(node: NodeSnapshot): boolean {
     return this.nodes.get(nodeKey(node))?.isReached === true;
   }

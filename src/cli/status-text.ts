@@ -24,7 +24,7 @@ export function describeStatus(status: Status, nowMs: number): string {
   return `${lines.join('\n')}
 
 ${table([['worker', '', 'sessions', 'commands/s', 'memory'], ...workers.map(workerRow), totalRow(workers)], 'llrrr')}${deaths}
-${table([['node', 'pool', 'address', '', 'for', 'version', 'last error'], ...nodes.map((node) => nodeRow(node, age))], 'lllllll')}
+${table([['node', 'pool', 'address', '', 'for', 'queued', 'version', 'last error'], ...nodes.map((node) => nodeRow(node, age))], 'lllllrll')}
 ${counters(status)}`;
 }
 
@@ -38,9 +38,11 @@ function totalRow(workers: readonly WorkerStatus[]): string[] {
   return ['all', '', number(sessions), number(rate), bytes(memory)];
 }
 
-function nodeRow({ name, pool, address, state, since, version, lastError }: NodeStatus, age: (time: string) => string) {
+function nodeRow(node: NodeStatus, age: (time: string) => string): string[] {
+  const { name, pool, address, state, since, version, lastError, commandsQueued } = node;
   const error = lastError === null ? '' : `${lastError.reason} (${age(lastError.at)} ago)`;
-  return [name, pool, address, state === 'down' ? 'DOWN' : state, age(since), version ?? '', error];
+  const word = state === 'down' ? 'DOWN' : state;
+  return [name, pool, address, word, age(since), number(commandsQueued), version ?? '', error];
 }
 
 /** Gauges stand in the tables above. */

@@ -21,6 +21,7 @@ export const status = defineCommand({
   commands/s  taken from clients, over the last two seconds
   memory      buffers in use now
   node        up when one worker reaches it; the last error stays, with its age, when it is up again
+  queued      commands that wait for the node: for a reply, or to be sent
   counters    since the start, those that are not zero; docs/OPERATIONS.md says what each means
 
   ringleader status --admin 127.0.0.1:9121 --watch

@@ -54,6 +54,8 @@ export interface NodeStatus {
   since: string;
   version: string | null;
   lastError: { at: string; reason: string } | null;
+  /** That wait for it in all workers: for a reply, or to be sent. */
+  commandsQueued: number;
 }
 
 export class StatusReport {
@@ -75,7 +77,7 @@ export class StatusReport {
 
   status(): Status {
     const { metrics, transport, endpoints } = this.ringleader;
-    const { startedAtMs, topologyVersion, workersAlive, workerDeaths, nodes } = this.ringleader.facts();
+    const { startedAtMs, topologyVersion, workersAlive, workerDeaths, nodes, commandsQueued } = this.ringleader.facts();
     const rates = this.rates.rates();
     return {
       version: packageVersion(),
@@ -88,7 +90,7 @@ export class StatusReport {
       configuration: { file: this.file, topologyVersion, lastReload: this.lastReload },
       workers: workersAlive.map((alive, index) => workerStatus(metrics, index, alive, rates[index] ?? 0)),
       workerDeaths,
-      nodes: nodes.map(nodeStatus),
+      nodes: nodes.map((node, index) => nodeStatus(node, commandsQueued[index] ?? 0)),
       counters: readMetrics(metrics),
     };
   }
@@ -105,7 +107,7 @@ function workerStatus(metrics: SharedArrayBuffer, index: number, alive: boolean,
   return { index, alive, sessions: sessionsOpen, commandsPerSecond: Math.round(rate), memoryBytes };
 }
 
-function nodeStatus({ node, state, sinceMs, version, lastError }: NodeState): NodeStatus {
+function nodeStatus({ node, state, sinceMs, version, lastError }: NodeState, commandsQueued: number): NodeStatus {
   return {
     pool: node.pool,
     name: node.name,
@@ -114,6 +116,7 @@ function nodeStatus({ node, state, sinceMs, version, lastError }: NodeState): No
     since: isoTime(sinceMs),
     version,
     lastError: lastError === null ? null : { at: isoTime(lastError.atMs), reason: lastError.reason },
+    commandsQueued,
   };
 }
 

@@ -72,6 +72,8 @@ interface RunningWorker {
   /** The version of the topology that it goes by. */
   version: number;
   feed: TopologyFeed;
+  /** Commands that wait for each node in this worker, by the nodes of the topology of that version. */
+  queued: { version: number; commands: readonly number[] };
   /** Resolves when the worker takes connections, rejects when it ends before. */
   started: Promise<void>;
   /** Resolves when its task has ended in order or it has been buried. */
@@ -117,6 +119,8 @@ export interface ProxyFacts {
   /** Workers that died since the start. */
   workerDeaths: number;
   nodes: readonly NodeState[];
+  /** Of each of `nodes`: commands that wait for it in all workers, as last told (twice a second). */
+  commandsQueued: readonly number[];
 }
 
 /**
@@ -251,6 +255,7 @@ class Supervisor implements Ringleader {
       workersAlive: this.workers.map((worker) => worker !== null),
       workerDeaths: this.deaths,
       nodes: this.health.nodes(),
+      commandsQueued: this.commandsQueued(),
     };
   }
 
@@ -342,6 +347,14 @@ class Supervisor implements Ringleader {
     versionAwaited.resolve();
   }
 
+  private commandsQueued(): number[] {
+    const told = this.workers.flatMap((worker) => (worker === null ? [] : [worker.queued]));
+    const current = told.filter(({ version }) => version === this.topology.version);
+    return this.topology.nodes.map((_, index) => {
+      return current.reduce((sum, { commands }) => sum + (commands[index] ?? 0), 0);
+    });
+  }
+
   private isRunning(): boolean {
     return this.state === 'running';
   }
@@ -428,6 +441,7 @@ class Supervisor implements Ringleader {
       startedMs: performance.now(),
       isStalled: false,
       version: this.topology.version,
+      queued: { version: 0, commands: [] },
       feed: new TopologyFeed(this.partNumbers, this.topology, (message) => port1.postMessage(message)),
       started: Promise.resolve(),
       ended: Promise.resolve(),
@@ -478,6 +492,9 @@ class Supervisor implements Ringleader {
         return;
       case 'log':
         this.relay.write(message.level, message.event, message.fields);
+        return;
+      case 'queued':
+        worker.queued = { version: message.version, commands: message.commands };
         return;
       case 'node-state':
         this.health.report(worker.index, message.pool, message.node, message.isUp, message.reason);

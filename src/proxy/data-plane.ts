@@ -135,6 +135,11 @@ export class DataPlane {
     };
   }
 
+  /** Commands that wait for each node of the topology of that version, by its index. */
+  queued(): { version: number; commands: number[] } {
+    return { version: this.dispatcher.topologyVersion, commands: this.pool.queued() };
+  }
+
   /** Lets what is in flight finish until `deadlineMs` of the transport's clock, then gives up the nodes. */
   drain(deadlineMs: number, done: () => void): void {
     this.listener.drain(deadlineMs, () => {

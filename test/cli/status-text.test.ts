@@ -29,6 +29,7 @@ const STATUS: Status = {
       since: '2026-05-01T11:59:30Z',
       version: '7.0.15',
       lastError: { at: '2026-05-01T11:58:00Z', reason: 'connection refused' },
+      commandsQueued: 12_000,
     },
     {
       pool: 'main',
@@ -38,6 +39,7 @@ const STATUS: Status = {
       since: '2026-05-01T09:00:00Z',
       version: null,
       lastError: { at: '2026-05-01T09:00:00Z', reason: 'no route' },
+      commandsQueued: 0,
     },
   ],
   counters: { ...none, commands: 1_234_567, sessionsOpen: 1_200, memoryBytes: 5 * 1024 * 1024, writesUnknown: 2 },
@@ -56,9 +58,9 @@ worker        sessions  commands/s   memory
 all              1,200      98,765  5.0 MiB
 workers that died since the start: 1
 
-node  pool  address              for   version  last error
-a     main  10.0.0.1:6379  up    30 s  7.0.15   connection refused (2 min ago)
-b     main  10.0.0.2:6379  DOWN  3 h            no route (3 h ago)
+node  pool  address              for   queued  version  last error
+a     main  10.0.0.1:6379  up    30 s  12,000  7.0.15   connection refused (2 min ago)
+b     main  10.0.0.2:6379  DOWN  3 h        0           no route (3 h ago)
 
 counter
 commands       1,234,567

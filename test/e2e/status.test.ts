@@ -86,6 +86,22 @@ t.test('/status tells of workers, nodes, counters and reloads as they change', a
   t.equal(healed.workerDeaths, 1);
 });
 
+t.test('/status says how many commands wait for a node, and that none do any more', async (t) => {
+  const deployment = await deploy(t, { workers: 2 });
+  const { proxy, servers } = deployment;
+  const clients = await Promise.all([0, 1].map(() => RespClient.connect(proxy.port)));
+  servers[2]?.pause();
+  const answers = clients.flatMap((client) => {
+    return ['a', 'b', 'c'].map((label) => client.command('GET', deployment.key(2, label)));
+  });
+  const queued = async () => (await statusOf(proxy.adminUrl)).nodes.map(({ commandsQueued }) => commandsQueued);
+  await waitFor('the commands of both workers', async () => (await queued()).join() === '0,0,6');
+  servers[2]?.resume();
+  await Promise.all(answers);
+  await waitFor('none', async () => (await queued()).join() === '0,0,0');
+  for (const client of clients) client.close();
+});
+
 t.test('status prints it, once, as JSON, and every second', async (t) => {
   const { proxy } = await deploy(t, { nodes: 2 });
   const admin = new URL(proxy.adminUrl).host;
