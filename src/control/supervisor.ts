@@ -287,10 +287,11 @@ class Supervisor implements Ringleader {
       this.doors.abandon(doors);
       return NOT_RUNNING;
     }
+    // The new level is for what is said of the reload itself, too.
+    this.log.level = config.log.level;
     if (restarts.length > 0) this.log.warn({ restarts }, 'reload-needs-restart');
     if (remaps.length > 0) this.log.warn({ remaps }, 'reload-remaps');
     this.adopt(config, doors, topology);
-    this.log.level = config.log.level;
     const { limits, listeners } = this;
     const rules: ClientRules = { auth: config.auth };
     for (const worker of this.workers) {
