@@ -14,10 +14,10 @@ import { checkLimits, checkNodeLimits, completeLimits, LIMITS, type LimitsSectio
 import { ADDRESS, checkListen, checkProtected, LISTEN, type PlacedListen } from './base/listen-section.js';
 import type { LogLevel } from './base/log-event.js';
 import { checkPools, completePools, isMap, POOLS, type PoolConfig, readablePools } from './base/pools-section.js';
+import { ReadableLists } from './base/readable-lists.js';
 import {
   about,
   type Complain,
-  duplicates,
   expecting,
   formatPath,
   milliseconds,
@@ -29,7 +29,7 @@ import {
 } from './base/schema.js';
 import { describeIssues, withoutVariables, writtenPath } from './base/schema-problem.js';
 import { formatMilliseconds } from './base/units.js';
-import { type Problem, YamlSource } from './base/yaml-source.js';
+import { type Path, type Problem, YamlSource } from './base/yaml-source.js';
 import {
   checkKeyspaces,
   checkSharedPools,
@@ -89,10 +89,7 @@ export function parseConfig(text: string, defaults: ConfigDefaults): { config: C
   if (stranger !== null) return { problems: [source.problem([], stranger)] };
   const root = source.value;
   const result = FILE.safeParse(root);
-  const problems = [
-    ...describeIssues(source, FILE, result.error?.issues ?? [], OTHER_WORDS),
-    ...crossCheck(source, sections(root)),
-  ];
+  const problems = [...describeIssues(source, FILE, result.error?.issues ?? [], OTHER_WORDS), ...crossCheck(source)];
   if (problems.length > 0 || !result.success) return { problems: problems.sort(byPlace) };
   return { config: deepFreeze(complete(result.data, defaults)) };
 }
@@ -260,15 +257,16 @@ function complete(file: File, defaults: ConfigDefaults): Config {
   };
 }
 
-/** The sections between which something can be wrong, each where it is right in itself. */
+/** What something can be wrong between, each where it is right in itself. */
 interface Sections {
-  listen: readonly Endpoint[] | undefined;
-  admin: Endpoint | undefined;
+  listens: PlacedListen[];
+  admin: Endpoint | null;
   pools: File['pools'];
   /** Those of pools that are wrong in themselves, too. */
   poolNames: string[];
-  keyspaces: File['keyspaces'];
-  services: File['services'];
+  keyspaces: PlacedSection[];
+  /** Null for none. */
+  services: { name: string | undefined }[] | null;
   /** Null where it is wrong in itself. */
   limits: LimitsSection | undefined | null;
   /** Null where it is wrong in itself. */
@@ -276,45 +274,67 @@ interface Sections {
   protectedMode: boolean;
 }
 
-function sections(root: unknown): Sections {
-  const raw = typeof root === 'object' && root !== null ? (root as Record<string, unknown>) : {};
-  const { names, pools } = readablePools(raw['pools']);
+function readSections(root: unknown, lists: ReadableLists): Sections {
+  const file = mapOrNothing(root);
+  const { names, pools } = readablePools(file['pools'], lists);
+  const services = Array.isArray(file['services']) ? file['services'].map(mapOrNothing) : null;
+  const doors = [
+    { path: [], listen: file['listen'], keyspaces: file['services'] === undefined ? file['keyspaces'] : null },
+    ...(services ?? []).map(({ listen, keyspaces }, index) => ({ path: ['services', index], listen, keyspaces })),
+  ];
   return {
-    listen: LISTEN.safeParse(raw['listen']).data,
-    admin: ADDRESS.safeParse(raw['admin']).data,
+    listens: doors.flatMap(({ path, listen }) => readListen([...path, 'listen'], listen, lists)),
+    admin: ADDRESS.safeParse(file['admin']).data ?? null,
     pools,
     poolNames: names,
-    keyspaces: KEYSPACES.safeParse(raw['keyspaces']).data,
-    services: SERVICES.safeParse(raw['services']).data,
-    limits: raw['limits'] === undefined ? undefined : (LIMITS.safeParse(raw['limits']).data ?? null),
-    auth: raw['auth'] === undefined ? undefined : (AUTH.safeParse(raw['auth']).data ?? null),
-    protectedMode: yesOrNo().safeParse(raw['protectedMode']).data ?? true,
+    keyspaces: doors.flatMap(({ path, keyspaces }) => readKeyspaces([...path, 'keyspaces'], keyspaces, lists)),
+    services: services === null ? null : services.map(({ name }) => ({ name: SERVICE_NAME.safeParse(name).data })),
+    limits: file['limits'] === undefined ? undefined : (LIMITS.safeParse(file['limits']).data ?? null),
+    auth: file['auth'] === undefined ? undefined : (AUTH.safeParse(file['auth']).data ?? null),
+    protectedMode: yesOrNo().safeParse(file['protectedMode']).data ?? true,
   };
 }
 
+function readListen(path: Path, written: unknown, lists: ReadableLists): PlacedListen[] {
+  if (written === undefined) return [];
+  const listen = lists.read(path, Array.isArray(written) ? written : [written], ADDRESS);
+  return listen === null ? [] : [{ path, listen }];
+}
+
+function readKeyspaces(path: Path, written: unknown, lists: ReadableLists): PlacedSection[] {
+  if (written === undefined) return [{ path, keyspaces: undefined }];
+  const keyspaces = lists.read(path, written, KEYSPACES.element);
+  return keyspaces === null ? [] : [{ path, keyspaces }];
+}
+
+function mapOrNothing(value: unknown): Record<string, unknown> {
+  return isMap(value) ? (value as Record<string, unknown>) : {};
+}
+
 /** What no single value shows: names that lead nowhere, things given twice, bounds in the wrong order. */
-function crossCheck(source: YamlSource, all: Sections): Problem[] {
-  const { admin, pools, poolNames, keyspaces, services, limits, auth, protectedMode } = all;
+function crossCheck(source: YamlSource): Problem[] {
+  const lists = new ReadableLists();
+  const { listens, admin, pools, poolNames, ...more } = readSections(source.value, lists);
+  const { keyspaces, services, limits, auth, protectedMode } = more;
   const problems: Problem[] = [];
   const complain: Complain = (path, text) => {
-    const place = writtenPath(source, path);
+    const place = writtenPath(source, lists.inFile(path));
     problems.push(source.problem(place, `${formatPath(place)}${withoutVariables(source, place, text)}`));
   };
-  if (services !== undefined) checkServices(source, services, complain);
-  const listens = listenSections(all);
-  checkListen(listens, admin ?? null, complain);
-  if (poolNames.length === 0 && isMap(source.valueAt(['pools'])))
+  if (services !== null) checkServices(source, services, complain);
+  checkListen(listens, admin, complain);
+  if (poolNames.length === 0 && isMap(source.valueAt(['pools']))) {
     complain(['pools'], ': expected at least one pool, found none');
+  }
   checkPools(pools, complain);
   if (poolNames.length > 0) {
-    const sections = keyspaceSections(source, keyspaces, services);
-    for (const section of sections) {
+    for (const section of keyspaces) {
       // A pool that is wrong in itself may not have been meant to be one.
       const isUnclear = section.keyspaces === undefined && Object.keys(pools).length < poolNames.length;
       if (!isUnclear) checkKeyspaces(section, poolNames, complain);
     }
-    checkSharedPools(sections, complain);
-    checkWeights(completePools(pools, DEFAULT_LIMITS), sections, complain);
+    checkSharedPools(keyspaces, complain);
+    checkWeights(completePools(pools, DEFAULT_LIMITS), keyspaces, complain);
   }
   if (limits !== null) {
     checkLimits(limits, complain);
@@ -327,34 +347,15 @@ function crossCheck(source: YamlSource, all: Sections): Problem[] {
   return problems;
 }
 
-/** Every list of addresses of the file that is right in itself. */
-function listenSections({ listen, services }: Sections): PlacedListen[] {
-  const own = listen === undefined ? [] : [{ path: ['listen'], listen }];
-  return [...own, ...(services ?? []).map(({ listen }, index) => ({ path: ['services', index, 'listen'], listen }))];
-}
-
-/** Every list of keyspaces of the file that is right in itself. */
-function keyspaceSections(
-  source: YamlSource,
-  keyspaces: File['keyspaces'],
-  services: File['services'],
-): PlacedSection[] {
-  if (source.valueAt(['services']) !== undefined) {
-    return (services ?? []).map((service, index) => {
-      return { path: ['services', index, 'keyspaces'], keyspaces: service.keyspaces };
-    });
-  }
-  if (keyspaces === undefined && source.valueAt(['keyspaces']) !== undefined) return [];
-  return [{ path: ['keyspaces'], keyspaces }];
-}
-
-function checkServices(source: YamlSource, services: NonNullable<File['services']>, complain: Complain): void {
+function checkServices(source: YamlSource, services: NonNullable<Sections['services']>, complain: Complain): void {
   for (const key of ['listen', 'keyspaces']) {
     if (source.valueAt([key]) !== undefined) complain([key], ': stands in each service where there are services');
   }
   if (services.length === 0) complain(['services'], ': expected at least one service, found none');
-  for (const [index, name] of duplicates(services.map(({ name }) => name))) {
-    complain(['services', index, 'name'], `: another service has the name ${name} too`);
+  for (const [index, { name }] of services.entries()) {
+    const isFirst = services.findIndex((other) => other.name === name) === index;
+    if (name !== undefined && !isFirst)
+      complain(['services', index, 'name'], `: another service has the name ${name} too`);
   }
 }
 

@@ -14,6 +14,7 @@ import { formatEndpoint } from './endpoint.js';
 import type { Limits, NodeLimits } from './limits.js';
 import { completeNodeLimits, NODE_LIMITS_SECTION } from './limits-section.js';
 import { TWEMPROXY_WEIGHT_MAX } from './placement.js';
+import type { ReadableLists } from './readable-lists.js';
 import { about, type Complain, duplicates, expecting, nameText, value, wholeNumber } from './schema.js';
 
 export interface NodeConfig extends NodeAddress {
@@ -62,7 +63,7 @@ const NODE = z
 
 const POOL_NAME = z.string().regex(/^[\w.-]{1,64}$/, 'a name of 1 to 64 letters, digits and . _ -');
 
-export const POOL = z.strictObject(
+const POOL = z.strictObject(
   {
     nodes: about(
       z.array(NODE, expecting('a list of nodes: - redis://127.0.0.1:7001')),
@@ -91,12 +92,14 @@ export function completePools(pools: PoolsSection, limits: Limits): PoolConfig[]
   });
 }
 
-/** Those of the pools in `section` that are right in themselves, and the names of all. */
-export function readablePools(section: unknown): { names: string[]; pools: PoolsSection } {
-  const entries = isMap(section) ? Object.entries(section as object) : [];
+/** What of the pools in `section`, that of the file, is right in itself; and the names of all. */
+export function readablePools(section: unknown, lists: ReadableLists): { names: string[]; pools: PoolsSection } {
+  const entries = isMap(section) ? Object.entries(section as Record<string, unknown>) : [];
   const pools = entries.flatMap(([name, pool]) => {
-    const { data } = POOL.safeParse(pool);
-    return data === undefined ? [] : [[name, data] as const];
+    if (!isMap(pool)) return [];
+    const { nodes: written, limits } = pool as Record<string, unknown>;
+    const nodes = lists.read(['pools', name, 'nodes'], written, NODE);
+    return nodes === null ? [] : [[name, { nodes, limits: NODE_LIMITS_SECTION.safeParse(limits).data }] as const];
   });
   return { names: entries.map(([name]) => name), pools: Object.fromEntries(pools) };
 }
