@@ -88,6 +88,8 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
   private greeted = false;
   private readonly greeting: Greeting = { version: '', bulkBytesMax: Number.POSITIVE_INFINITY };
   private mayComeBack = false;
+  /** Of the oldest entry, how many of its preludes have come. */
+  private preludesSeen = 0;
   private failure: Error | null = null;
   /** As `noteProgress` saw them last. */
   private seenUnreadBytes = 0;
@@ -214,6 +216,12 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
         this.destroy(new BackendError(`it sent what nobody asked for: ${this.quote(at, frameEnd)}`));
         return at;
       }
+      if (this.preludesSeen < pending.preludes) {
+        (pending.owner as ReplyOwner).onPrelude(pending, this.preludesSeen++, at, frameEnd);
+        at = frameEnd;
+        continue;
+      }
+      this.preludesSeen = 0;
       this.queue.shift();
       if (this.expired > 0) this.expired--;
       answered = pending.endPosition;
@@ -251,6 +259,8 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
     this.events.onReady(this, this.greeting);
   }
 
+  onPrelude(): void {}
+
   onFailure(pending: Pending): void {
     this.pendings.release(pending);
   }
@@ -279,6 +289,7 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
       }
       const tombstone = this.pendings.take(this, pending.arrivedMs, false);
       tombstone.endPosition = pending.endPosition;
+      tombstone.preludes = pending.preludes;
       tombstone.connection = this;
       this.queue.set(this.expired, tombstone);
       this.expired++;

@@ -16,6 +16,8 @@ export interface Carrier {
 export interface ReplyOwner {
   /** The reply is arena bytes [start, end), valid during the call. The owner releases `pending`. */
   onReply(pending: Pending, start: number, end: number): void;
+  /** Prelude number `place` (from 0) of `pending` is arena bytes [start, end). They come again if it is sent again. */
+  onPrelude(pending: Pending, place: number, start: number, end: number): void;
   /** No reply will come; `error` is what the client is told. The owner releases `pending`. */
   onFailure(pending: Pending, error: Uint8Array): void;
   /** Whether replies of that connection are still awaited: then later commands for its node may go nowhere else. */
@@ -63,6 +65,8 @@ export class Pending {
   source: ReplySource | null = null;
   /** Which part of its owner's merge this is. */
   part = 0;
+  /** Replies that come before the one that answers it: to MULTI, and to each command that EXEC is to carry out. */
+  preludes = 0;
 }
 
 const SPARES_MAX = 65_536;
@@ -90,6 +94,7 @@ export class PendingPool {
     pending.source = null;
     pending.frameBytes = 0;
     pending.requestBytes = 0;
+    pending.preludes = 0;
     if (this.spares.length < SPARES_MAX) this.spares.push(pending);
   }
 }

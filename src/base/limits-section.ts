@@ -93,6 +93,11 @@ const KEYS = {
     'Bytes of the commands of one client that may be under way, as sessionCommandsMax bounds their number.',
     stated('sessionRequestBytesMax'),
   ),
+  sessionTransactionBytesMax: about(
+    bytes(1, GIBI),
+    'Bytes of the commands of one client that may wait for EXEC after MULTI. Beyond, a command gets `-OVERLOADED`, and EXEC will refuse the transaction.',
+    stated('sessionTransactionBytesMax'),
+  ),
   sessionOutputSoftBytes: about(
     bytes(1, GIBI),
     'Replies that may wait for a client to read them. Beyond, nothing more is read from it until it reads.',

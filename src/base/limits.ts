@@ -9,6 +9,7 @@ export interface Limits extends NodeLimits {
   inlineBytesMax: number;
   sessionCommandsMax: number;
   sessionRequestBytesMax: number;
+  sessionTransactionBytesMax: number;
   sessionOutputSoftBytes: number;
   sessionOutputHardBytes: number;
   requestDeadlineMs: number;
@@ -50,6 +51,7 @@ export const DEFAULT_LIMITS: Limits = {
   inlineBytesMax: 64 * 1024,
   sessionCommandsMax: 1_024,
   sessionRequestBytesMax: 256 * 1024,
+  sessionTransactionBytesMax: 64 * 1024 * 1024,
   sessionOutputSoftBytes: 1024 * 1024,
   sessionOutputHardBytes: 1024 * 1024 * 1024,
   requestDeadlineMs: 60_000,

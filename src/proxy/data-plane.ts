@@ -65,6 +65,7 @@ export class DataPlane {
       pool: this.pool,
       topology,
       authentication,
+      limits,
       counts,
       log,
       random,

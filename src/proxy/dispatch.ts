@@ -10,12 +10,11 @@
 import type { Channel } from '../backend/channel.js';
 import type { PendingPool } from '../backend/pending.js';
 import type { BackendPool } from '../backend/pool.js';
-import { errorBytes, showBytes } from '../base/errors.js';
+import type { Limits } from '../base/limits.js';
 import type { LogLevel } from '../base/log-event.js';
 import type { Counts } from '../base/metrics.js';
 import type { TopologySnapshot } from '../messages.js';
 import { refusedForm } from '../resp/command-forms.js';
-import { findKeys, KeyList } from '../resp/command-keys.js';
 import { COMMAND_FLAG } from '../resp/command-spec.js';
 import {
   arityFits,
@@ -30,12 +29,14 @@ import { errorReply } from '../resp/reply.js';
 import type { RequestReader } from '../resp/request.js';
 import { AllShards, type AllShardsContext } from './all-shards.js';
 import { type Authentication, REPLY_NOAUTH } from './authentication.js';
+import { KeyLocator } from './key-locator.js';
 import { answerLocally, type LocalContext } from './local.js';
 import { MergePool } from './merge.js';
 import { responsePolicy } from './response-policy.js';
 import { Service } from './service.js';
 import { type Session, SessionError } from './session.js';
 import { Splitter } from './split.js';
+import { Transactions } from './transactions.js';
 
 /** The version that HELLO shows until a node has said its own: the one that the command table was made from. */
 const TABLE_VERSION = '7.0.15';
@@ -43,6 +44,7 @@ const TABLE_VERSION = '7.0.15';
 export interface DispatchContext extends AllShardsContext {
   topology: TopologySnapshot;
   authentication: Authentication;
+  limits: Limits;
   counts: Counts;
   log: (level: LogLevel, event: string, fields: Record<string, string>) => void;
 }
@@ -59,8 +61,8 @@ export class Dispatcher {
   private splitter: Splitter;
   private readonly allShards: AllShards;
   private readonly merges: MergePool;
-  private readonly keys = new KeyList();
-  private keyOwners = new Int32Array(64);
+  private readonly locator: KeyLocator;
+  private readonly transactions: Transactions;
   private readonly localContext: LocalContext;
 
   constructor(context: DispatchContext) {
@@ -74,6 +76,16 @@ export class Dispatcher {
     this.merges = new MergePool(context.arena, context.pendings);
     this.splitter = new Splitter(context.arena, context.reader, context.topology.nodes.length);
     this.allShards = new AllShards(context, this.merges);
+    this.locator = new KeyLocator(context.arena.bytes, context.reader, context.topology);
+    this.transactions = new Transactions({
+      ...context,
+      locator: this.locator,
+      merges: this.merges,
+      serviceOf: (session) => this.serviceOf(session),
+      topologyVersion: () => this.topology.version,
+      anyNode: (session) => this.anyNode(session),
+      answer: (session, spec) => answerLocally(spec.name, session, this.localContext),
+    });
     this.localContext = {
       reader: context.reader,
       bytes: context.arena.bytes,
@@ -95,7 +107,7 @@ export class Dispatcher {
     if (spec !== null && spec.subcommands !== null && argumentCount > 1) {
       const found = findSubcommand(spec, bytes, argumentStart[1] as number, argumentEnd[1] as number);
       if (found === null) {
-        session.reply(
+        session.refuse(
           errorReply(unknownSubcommandText(spec, bytes, argumentStart[1] as number, argumentEnd[1] as number)),
         );
         return true;
@@ -107,12 +119,12 @@ export class Dispatcher {
         session.cutOff(new SessionError('it speaks HTTP: maybe cross protocol scripting'));
         return true;
       }
-      session.reply(errorReply(unknownCommandText(bytes, argumentStart, argumentEnd, argumentCount)));
+      session.refuse(errorReply(unknownCommandText(bytes, argumentStart, argumentEnd, argumentCount)));
       return true;
     }
     session.lastCommand = spec.name;
     if (!arityFits(spec, argumentCount)) {
-      session.reply(errorReply(wrongArityText(spec)));
+      session.refuse(errorReply(wrongArityText(spec)));
       return true;
     }
     if (!session.isAuthenticated && (spec.flags & COMMAND_FLAG.no_auth) === 0) {
@@ -122,16 +134,20 @@ export class Dispatcher {
     if (spec.refusable) {
       const refusal = refusedForm(spec, bytes, argumentStart, argumentEnd, argumentCount);
       if (refusal !== null) {
-        session.reply(errorReply(refusal));
+        session.refuse(errorReply(refusal));
         return true;
       }
+    }
+    if (session.transaction !== null && !isAtOnce(spec)) {
+      this.transactions.queue(session, session.transaction, spec, start, end);
+      return true;
     }
     if (spec.firstKey > 0 && spec.route === 'one') {
       const key = spec.firstKey;
       const service = this.services[session.service] as Service;
       const node = service.nodeOf(bytes, argumentStart[key] as number, argumentEnd[key] as number);
       if (node >= 0) this.forward(session, node, spec.write, start, end);
-      else session.reply(this.noKeyspace(service, key));
+      else session.reply(this.locator.noKeyspace(service, key));
       return true;
     }
     switch (spec.route) {
@@ -148,6 +164,9 @@ export class Dispatcher {
       case 'any':
         this.forward(session, this.anyNode(session), spec.write, start, end);
         return true;
+      case 'transaction':
+        this.transactions.control(session, spec);
+        return true;
       case 'local':
         return this.answer(session, spec);
       case 'reject':
@@ -159,6 +178,7 @@ export class Dispatcher {
   /** Commands read from now on go by this; those in flight finish under the topology they started with. */
   configure(topology: TopologySnapshot): void {
     this.topology = topology;
+    this.locator.setTopology(topology);
     this.services = openServices(topology, this.services);
     this.splitter = new Splitter(this.context.arena, this.reader, topology.nodes.length);
     this.allShards.forgetShared();
@@ -202,55 +222,54 @@ export class Dispatcher {
   /** All keys must lie on one shard. A command without keys (EVAL … 0) goes to the owner of the empty key. */
   private sendToOne(session: Session, spec: CommandSpec, start: number, end: number): void {
     const service = this.serviceOf(session);
-    const count = this.locateKeys(service, spec);
-    if (this.refusesStray(session, service, count)) return;
-    // Arguments that make no sense: the node has the right words for it, and changes nothing.
-    const owner = count <= 0 ? service.homeNode : (this.keyOwners[0] as number);
-    for (let index = 1; index < count; index++) {
-      if (this.keyOwners[index] === owner) continue;
-      session.reply(this.crossSlot(0, index));
+    const { locator } = this;
+    const count = locator.locate(service, spec);
+    const stray = locator.stray(service, count);
+    if (stray !== null) {
+      session.reply(stray);
       return;
     }
-    this.forward(session, owner, spec.write, start, end);
+    // Arguments that make no sense: the node has the right words for it, and changes nothing.
+    const owner = count <= 0 ? service.homeNode : (locator.owners[0] as number);
+    const elsewhere = locator.firstElsewhere(count);
+    if (elsewhere < count) session.reply(locator.crossSlot(0, elsewhere));
+    else this.forward(session, owner, spec.write, start, end);
   }
 
   private sendSplit(session: Session, spec: CommandSpec, start: number, end: number): void {
     const service = this.serviceOf(session);
-    const count = this.locateKeys(service, spec);
-    if (this.refusesStray(session, service, count)) return;
-    const owner = count <= 0 ? service.homeNode : (this.keyOwners[0] as number);
-    let other = 1;
-    while (other < count && this.keyOwners[other] === owner) other++;
-    if (other >= count) {
-      this.forward(session, owner, spec.write, start, end);
+    const { locator } = this;
+    const count = locator.locate(service, spec);
+    const stray = locator.stray(service, count);
+    if (stray !== null) {
+      session.reply(stray);
       return;
     }
-    if (spec.write && !this.splitsWrite(service, count)) {
-      session.reply(this.crossSlot(0, other));
+    const { keys, owners } = locator;
+    const elsewhere = locator.firstElsewhere(count);
+    if (elsewhere >= count) {
+      this.forward(session, count <= 0 ? service.homeNode : (owners[0] as number), spec.write, start, end);
+      return;
+    }
+    if (spec.write && !locator.splitsWrite(service, count)) {
+      session.reply(locator.crossSlot(0, elsewhere));
       return;
     }
     const step = spec.keyStep;
     const splitter = this.splitter;
     const policy = responsePolicy(spec.responsePolicy, true);
     const merge = this.merges.begin(session, policy, false, end - start, this.context.now());
-    splitter.group(this.keys.positions, count, this.keyOwners, step);
-    for (const node of splitter.nodes) merge.addPart(this.nodeName(node), this.context.now(), spec.write);
+    splitter.group(keys.positions, count, owners, step);
+    for (const node of splitter.nodes) merge.addPart(locator.nodeName(node), this.context.now(), spec.write);
     if (spec.responsePolicy === null) {
       for (let index = 0; index < count; index++) {
-        merge.addKey(splitter.partOfNode[this.keyOwners[index] as number] as number);
+        merge.addKey(splitter.partOfNode[owners[index] as number] as number);
       }
     }
-    const wasBuilt = splitter.build(
-      start,
-      this.keys.positions,
-      count,
-      this.keyOwners,
-      step,
-      (node, partStart, partEnd) => {
-        const part = merge.partPending(splitter.partOfNode[node] as number);
-        merge.sendPart(this.channel(session, node), part, partStart, partEnd);
-      },
-    );
+    const wasBuilt = splitter.build(start, keys.positions, count, owners, step, (node, partStart, partEnd) => {
+      const part = merge.partPending(splitter.partOfNode[node] as number);
+      merge.sendPart(this.channel(session, node), part, partStart, partEnd);
+    });
     if (!wasBuilt) merge.failUnsent();
   }
 
@@ -271,43 +290,6 @@ export class Dispatcher {
     return true;
   }
 
-  /**
-   * Fills `keys` and `keyOwners` (-1 for a key that no keyspace has); returns how many keys there are, or -1 when the
-   * arguments are malformed.
-   */
-  private locateKeys(service: Service, spec: CommandSpec): number {
-    const { bytes, reader, keys } = this;
-    const { argumentStart, argumentEnd } = reader;
-    const count = findKeys(spec, bytes, argumentStart, argumentEnd, reader.argumentCount, keys);
-    if (count > this.keyOwners.length) this.keyOwners = new Int32Array(count * 2);
-    for (let index = 0; index < count; index++) {
-      const argument = keys.positions[index] as number;
-      this.keyOwners[index] = service.nodeOf(bytes, argumentStart[argument] as number, argumentEnd[argument] as number);
-    }
-    return count;
-  }
-
-  /** Answers a command of which one of the `count` keys belongs to no keyspace. */
-  private refusesStray(session: Session, service: Service, count: number): boolean {
-    for (let index = 0; index < count; index++) {
-      if ((this.keyOwners[index] as number) >= 0) continue;
-      session.reply(this.noKeyspace(service, this.keys.positions[index] as number));
-      return true;
-    }
-    return false;
-  }
-
-  /** Whether the keyspaces of all `count` keys let a write be split. */
-  private splitsWrite(service: Service, count: number): boolean {
-    const { argumentStart, argumentEnd } = this.reader;
-    for (let index = 0; index < count; index++) {
-      const argument = this.keys.positions[index] as number;
-      const [start, end] = [argumentStart[argument] as number, argumentEnd[argument] as number];
-      if (!service.splitsWriteOf(this.bytes, start, end)) return false;
-    }
-    return true;
-  }
-
   private anyNode(session: Session): number {
     const channels = session.protocol === 3 ? this.pool.resp3 : this.pool.resp2;
     const { nodes, homeNode } = this.serviceOf(session);
@@ -316,27 +298,11 @@ export class Dispatcher {
       nodes.find(({ index }) => channels[index]?.state !== 'down');
     return node?.index ?? homeNode;
   }
+}
 
-  private noKeyspace(service: Service, argument: number): Uint8Array {
-    const { argumentStart, argumentEnd } = this.reader;
-    const key = showBytes(this.bytes, argumentStart[argument] as number, argumentEnd[argument] as number);
-    return errorReply(`ERR no keyspace has the key ${key}; there are keyspaces for the prefixes ${service.prefixes}`);
-  }
-
-  private crossSlot(first: number, second: number): Uint8Array {
-    const show = (index: number) => {
-      const argument = this.keys.positions[index] as number;
-      const { argumentStart, argumentEnd } = this.reader;
-      const key = showBytes(this.bytes, argumentStart[argument] as number, argumentEnd[argument] as number);
-      return `${key} on node ${this.nodeName(this.keyOwners[index] as number)}`;
-    };
-    const text = `Keys in request don't hash to the same shard: ${show(first)}, ${show(second)}; a {hash tag} keeps keys together`;
-    return errorBytes('CROSSSLOT', text);
-  }
-
-  private nodeName(node: number): string {
-    return this.topology.nodes[node]?.label ?? String(node);
-  }
+/** What is carried out at once also after MULTI. */
+function isAtOnce(spec: CommandSpec): boolean {
+  return spec.route === 'transaction' || spec.name === 'watch' || spec.name === 'quit' || spec.name === 'reset';
 }
 
 /** Opens the services of a topology; one that is as it was in `before` stays. */

@@ -77,6 +77,8 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
     return authenticate(session, words.count === 3 ? words.text(1) : null, words.raw(words.count - 1), context);
   },
   hello,
+  // Nothing can be watched yet.
+  unwatch: () => REPLY_OK,
   reset: (session) => {
     if (session.protocol !== 2 && !session.isIdle) return null;
     session.reset();
@@ -193,7 +195,7 @@ function clientLine(session: Session, nowMs: number): string {
     ['sub', 0],
     ['psub', 0],
     ['ssub', 0],
-    ['multi', -1],
+    ['multi', session.transaction?.commandCount ?? -1],
     ['qbuf', 0],
     ['qbuf-free', 0],
     ['argv-mem', 0],

@@ -139,6 +139,10 @@ export class Merge implements ReplyOwner, ReplySource, Parts {
     this.onPartDone(pending, part);
   }
 
+  onPrelude(_pending: Pending, place: number, start: number, end: number): void {
+    this.policy.onPrelude?.(place, this.bytes, start, end);
+  }
+
   onFailure(pending: Pending, error: Uint8Array): void {
     const part = this.part(pending.part);
     part.failure = error;

@@ -54,6 +54,8 @@ export interface ResponsePolicy {
   readonly needsOne: boolean;
   /** Whether the reply of `part`, which is there, is of the kind that can be merged. An error reply never is. */
   fits(bytes: Uint8Array, part: Part): boolean;
+  /** Of the replies that come before that of the only part (see Pending.preludes), number `place` is bytes [start, end). */
+  onPrelude?(place: number, bytes: Uint8Array, start: number, end: number): void;
   /** Appends the whole reply. All parts fit, or one of them does where `needsOne`. */
   write(parts: Parts, output: Output): void;
 }

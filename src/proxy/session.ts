@@ -26,6 +26,7 @@ import {
 } from '../resp/request.js';
 import type { Connection, ConnectionOwner, Transport } from '../transport/transport.js';
 import { type Authentication, DEFAULT_USER } from './authentication.js';
+import type { Transaction } from './transaction.js';
 
 /** What a session needs of its worker. */
 export interface SessionContext {
@@ -76,6 +77,8 @@ export class Session implements ConnectionOwner, ReplyOwner {
   /** Since when it only waits for its last replies to go out (-1: it does not). */
   endingSinceMs = -1;
   lastCommand = '';
+  /** Between MULTI and EXEC. */
+  transaction: Transaction | null = null;
   isClosed = false;
 
   private readonly context: SessionContext;
@@ -108,6 +111,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
   get bufferedBytes(): number {
     const { output, unreadHeldBytes } = this.connection;
     let bytes = output.heldBytes + unreadHeldBytes + this.requestBytes + this.parkedBytes;
+    bytes += this.transaction?.heldBytes ?? 0;
     for (let index = 0; index < this.queue.length; index++) bytes += this.queue.at(index).source?.heldBytes ?? 0;
     return bytes;
   }
@@ -158,6 +162,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
 
   onClose(error: Error | null): void {
     this.isClosed = true;
+    this.dropTransaction();
     for (let pending = this.queue.shift(); pending !== undefined; pending = this.queue.shift()) {
       if (pending.source !== null) pending.source.abandon();
       // What is in flight stands in its connection's queue still, which gives it back with the reply.
@@ -186,6 +191,17 @@ export class Session implements ConnectionOwner, ReplyOwner {
     this.track(pending, 0);
   }
 
+  /** Answers the command just read with the error why it is not carried out; EXEC will then refuse those queued before it. */
+  refuse(error: Uint8Array): void {
+    if (this.transaction !== null) this.transaction.isDirty = true;
+    this.reply(error);
+  }
+
+  dropTransaction(): void {
+    this.transaction?.release();
+    this.transaction = null;
+  }
+
   /** It has shown that it is `user`. */
   authenticate(user: string): void {
     this.isAuthenticated = true;
@@ -199,6 +215,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
   reset(): void {
     this.protocol = 2;
     this.name = '';
+    this.dropTransaction();
     this.authenticate(DEFAULT_USER);
     if (!this.context.authentication.isRequired) return;
     this.isAuthenticated = false;
@@ -240,6 +257,8 @@ export class Session implements ConnectionOwner, ReplyOwner {
     }
     this.park(pending, start, end);
   }
+
+  onPrelude(): void {}
 
   onFailure(pending: Pending, error: Uint8Array): void {
     if (this.isClosed) {

@@ -14,6 +14,8 @@ export type Route =
   | 'any'
   /** To one shard after the other: the cursor says to which. */
   | 'scan'
+  /** MULTI, EXEC, DISCARD. */
+  | 'transaction'
   /** Answered by the proxy itself. */
   | 'local'
   /** Answered with an error that gives the reason. */
@@ -42,7 +44,7 @@ const BLOCKING = 'commands that block are still to come';
 const MERGED = 'one answer from several nodes is still to come';
 const EVERYWHERE = 'it would have to hold on every node, which is still to come';
 const PUBSUB = 'Pub/Sub is still to come';
-const TRANSACTION = 'transactions are still to come';
+const TRANSACTION = 'transactions that depend on keys are still to come';
 const USERS = 'users other than the one of the configuration are still to come';
 const CONNECTION = 'this state of a connection is still to come';
 const ONE_NODE = 'it is about one node; connect to the node itself';
@@ -75,7 +77,7 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ...rules(
     'local',
     '',
-    'ping echo quit hello auth reset client|id client|setname client|getname client|setinfo client|info',
+    'ping echo quit hello auth reset unwatch client|id client|setname client|getname client|setinfo client|info',
   ),
   ...rules('local', DATABASE, 'select'),
 
@@ -85,7 +87,8 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ...rules('one', `not with another database: ${DATABASE}`, 'copy'),
 
   ...rejects(BLOCKING, 'blpop brpop blmove brpoplpush blmpop bzmpop bzpopmin bzpopmax wait'),
-  ...rejects(TRANSACTION, 'multi exec discard watch unwatch'),
+  ...rules('transaction', 'all keys on one shard; without commands that concern all shards', 'multi exec discard'),
+  ...rejects(TRANSACTION, 'watch'),
   ...rejects(PUBSUB, 'subscribe unsubscribe psubscribe punsubscribe ssubscribe sunsubscribe publish spublish'),
   ...rejects(PUBSUB, 'pubsub|channels pubsub|numpat pubsub|numsub pubsub|shardchannels pubsub|shardnumsub'),
   ...rejects(EVERYWHERE, 'function|delete function|dump function|flush function|kill function|list function|load'),

@@ -23,7 +23,10 @@ t.test("what no node can carry out is refused here, in Redis's words, and no nod
     [['CONFIG'], "-ERR wrong number of arguments for 'config' command\r\n"],
     [['CONFIG', 'NONSENSE'], "-ERR unknown subcommand 'NONSENSE'. Try CONFIG HELP.\r\n"],
     [['OBJECT', 'FREQ'], "-ERR wrong number of arguments for 'object|freq' command\r\n"],
-    [['MULTI'], '-ERR MULTI is not supported by this proxy: transactions are still to come\r\n'],
+    [
+      ['WATCH', 'a'],
+      '-ERR WATCH is not supported by this proxy: transactions that depend on keys are still to come\r\n',
+    ],
     [['SUBSCRIBE', 'a'], '-ERR SUBSCRIBE is not supported by this proxy: Pub/Sub is still to come\r\n'],
     [['BLPOP', 'a', '0'], '-ERR BLPOP is not supported by this proxy: commands that block are still to come\r\n'],
     [

@@ -179,10 +179,11 @@ t.test('the commands of the first release are routed as promised', async (t) => 
     split: 'mget mset del unlink exists touch',
     all: 'dbsize flushall flushdb info keys randomkey script|load script|exists script|flush script|kill',
     scan: 'scan',
+    transaction: 'multi exec discard',
     any: 'command command|count command|docs command|info command|getkeys config|get',
     local: 'ping echo quit hello client|id client|setname client|getname client|setinfo client|info select auth',
     one: 'get set hset lpush zadd sadd xadd eval evalsha sort xread xreadgroup object|encoding xinfo|stream rename copy',
-    reject: 'multi subscribe blpop wait monitor script|debug shutdown config|set acl|whoami cluster|slots',
+    reject: 'watch subscribe blpop wait monitor script|debug shutdown config|set acl|whoami cluster|slots',
   };
   for (const [route, names] of Object.entries(promised)) {
     for (const name of names.split(' ')) t.equal(spec(name).route, route, name);

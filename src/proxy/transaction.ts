@@ -1,0 +1,105 @@
+/**
+ * A session's MULTI: the commands that wait for EXEC, as the block that one node will get in one piece.
+ *
+ *   MULTI  ->  +OK          | *1 $5 MULTI                the block, in the arena
+ *   SET    ->  +QUEUED      | *3 $3 SET …
+ *   PING   ->  +QUEUED      |                            what the proxy answers itself is kept aside, with its place
+ *   EXEC   ->               | *1 $4 EXEC   -> node
+ *
+ * The block goes out on the shared connection: nothing of other sessions comes between, since it is one piece, and the node's
+ * connection is as it was when EXEC has been answered.
+ */
+import { encodeCommand } from '../resp/reply.js';
+import type { Arena } from '../transport/arena.js';
+
+const MULTI = encodeCommand(['MULTI']);
+const EXEC = encodeCommand(['EXEC']);
+const BLOCK_BYTES_MIN = 1024;
+
+export class Transaction {
+  /** A command was refused when it came: EXEC will refuse all. */
+  isDirty = false;
+  /** Commands queued, and those of them that the node is to carry out. */
+  commandCount = 0;
+  nodeCommandCount = 0;
+  isWrite = false;
+  /** The first key, as an error shows it, and where it is: -1 while there is none. */
+  node = -1;
+  firstKey = '';
+  /** The version of the topology by which `node` was found. */
+  topologyVersion = -1;
+  /** The frames that the proxy answers itself, by their place among all. */
+  readonly local: { place: number; frame: Uint8Array }[] = [];
+  private readonly arena: Arena;
+  private block = -1;
+  private capacity = 0;
+  private length = 0;
+  private localBytes = 0;
+
+  constructor(arena: Arena) {
+    this.arena = arena;
+  }
+
+  /** Bytes that it holds. */
+  get heldBytes(): number {
+    return this.capacity + this.localBytes;
+  }
+
+  /** Queues arena bytes [start, end), the frame of a command for the node. False when there is no room. */
+  queue(start: number, end: number): boolean {
+    const { arena } = this;
+    const isFirst = this.length === 0;
+    if (!this.reserve((isFirst ? MULTI.length : 0) + (end - start) + EXEC.length)) return false;
+    if (isFirst) this.append(MULTI);
+    arena.bytes.copyWithin(this.block + this.length, start, end);
+    this.length += end - start;
+    this.commandCount++;
+    this.nodeCommandCount++;
+    return true;
+  }
+
+  /** Queues a command that the proxy answers itself. */
+  queueLocal(frame: Uint8Array): void {
+    this.local.push({ place: this.commandCount, frame });
+    this.localBytes += frame.length;
+    this.commandCount++;
+  }
+
+  /** Ends the block with EXEC, and returns where it lies in the arena until `release`. */
+  finish(): { start: number; end: number } {
+    this.append(EXEC);
+    return { start: this.block, end: this.block + this.length };
+  }
+
+  /** The frames of the commands for the node: arena bytes [start, end), MULTI left out. */
+  frames(): { start: number; end: number } {
+    return { start: this.block + MULTI.length, end: this.block + this.length };
+  }
+
+  release(): void {
+    if (this.capacity > 0) this.arena.release(this.block, this.capacity);
+    this.capacity = 0;
+    this.length = 0;
+    this.localBytes = 0;
+  }
+
+  private append(bytes: Uint8Array): void {
+    this.arena.bytes.set(bytes, this.block + this.length);
+    this.length += bytes.length;
+  }
+
+  private reserve(bytes: number): boolean {
+    const needed = this.length + bytes;
+    if (needed <= this.capacity) return true;
+    const capacity = Math.max(BLOCK_BYTES_MIN, 2 ** Math.ceil(Math.log2(needed)));
+    const block = this.arena.allocate(capacity);
+    if (block < 0) return false;
+    if (this.capacity > 0) {
+      this.arena.bytes.copyWithin(block, this.block, this.block + this.length);
+      this.arena.release(this.block, this.capacity);
+    }
+    this.block = block;
+    this.capacity = capacity;
+    return true;
+  }
+}

@@ -1,0 +1,305 @@
+/**
+ * MULTI, EXEC and DISCARD: what Redis checks when a command is queued is checked here, so that the client hears of it then.
+ *
+ * All keys must lie on one shard. Commands that concern all shards are refused while there are several.
+ */
+import type { PendingPool } from '../backend/pending.js';
+import type { BackendPool } from '../backend/pool.js';
+import { errorBytes } from '../base/errors.js';
+import type { Limits } from '../base/limits.js';
+import type { Counts } from '../base/metrics.js';
+import { COMMAND_FLAG } from '../resp/command-spec.js';
+import { type CommandSpec, findCommand, findSubcommand } from '../resp/commands.js';
+import { skipValue, TYPE } from '../resp/frame.js';
+import { arrayHeader, errorReply, isError, parseInteger, REPLY_OK } from '../resp/reply.js';
+import { RequestProgress, type RequestReader } from '../resp/request.js';
+import type { Arena } from '../transport/arena.js';
+import type { Output } from '../transport/output.js';
+import { crossSlotError, type KeyLocator } from './key-locator.js';
+import type { MergePool } from './merge.js';
+import type { Part, Parts, ResponsePolicy } from './response-policy.js';
+import type { Service } from './service.js';
+import type { Session } from './session.js';
+import { Transaction } from './transaction.js';
+
+export interface TransactionsContext {
+  arena: Arena;
+  reader: RequestReader;
+  pendings: PendingPool;
+  pool: BackendPool;
+  limits: Limits;
+  counts: Counts;
+  now: () => number;
+  locator: KeyLocator;
+  merges: MergePool;
+  serviceOf: (session: Session) => Service;
+  topologyVersion: () => number;
+  /** The node for a command without keys. */
+  anyNode: (session: Session) => number;
+  /** Answers the command last read, which the proxy answers itself. Null where that cannot be within a transaction. */
+  answer: (session: Session, spec: CommandSpec) => Uint8Array | null;
+}
+
+const QUEUED = Buffer.from('+QUEUED\r\n');
+const NESTED = errorReply('ERR MULTI calls can not be nested');
+const EXEC_WITHOUT_MULTI = errorReply('ERR EXEC without MULTI');
+const DISCARD_WITHOUT_MULTI = errorReply('ERR DISCARD without MULTI');
+const EXECABORT = errorReply('EXECABORT Transaction discarded because of previous errors.');
+const NOT_IN_MULTI = errorReply('ERR Command not allowed inside a transaction');
+const EMPTY = arrayHeader(0);
+
+/** What changes how the session speaks, or with whom: Redis lets it happen inside of a transaction, where no client wants it. */
+const NOT_QUEUED: ReadonlySet<string> = new Set(['hello', 'auth']);
+
+export class Transactions {
+  private readonly context: TransactionsContext;
+
+  constructor(context: TransactionsContext) {
+    this.context = context;
+  }
+
+  /** MULTI, EXEC or DISCARD was read. */
+  control(session: Session, spec: CommandSpec): void {
+    const { transaction } = session;
+    switch (spec.name) {
+      case 'multi':
+        session.reply(transaction === null ? REPLY_OK : NESTED);
+        session.transaction ??= new Transaction(this.context.arena);
+        return;
+      case 'discard':
+        session.reply(transaction === null ? DISCARD_WITHOUT_MULTI : REPLY_OK);
+        session.dropTransaction();
+        return;
+      case 'exec':
+        if (transaction === null) session.reply(EXEC_WITHOUT_MULTI);
+        else this.execute(session, transaction);
+        session.dropTransaction();
+        return;
+      default:
+        throw new Error(`${spec.name} does not control transactions`);
+    }
+  }
+
+  /** The command last read, arena bytes [start, end), came inside of `transaction`. */
+  queue(session: Session, transaction: Transaction, spec: CommandSpec, start: number, end: number): void {
+    const refusal = this.refusal(session, transaction, spec, start, end);
+    if (refusal === null) session.reply(QUEUED);
+    else session.refuse(refusal);
+  }
+
+  /** Queues a command, or returns why not. */
+  private refusal(
+    session: Session,
+    transaction: Transaction,
+    spec: CommandSpec,
+    start: number,
+    end: number,
+  ): Uint8Array | null {
+    const { arena, limits, counts } = this.context;
+    if ((spec.flags & COMMAND_FLAG.no_multi) !== 0) return NOT_IN_MULTI;
+    if (NOT_QUEUED.has(spec.name)) {
+      return errorReply(`ERR ${spec.name.toUpperCase()} inside MULTI is not supported by this proxy`);
+    }
+    if (transaction.heldBytes + (end - start) > limits.sessionTransactionBytesMax) {
+      counts.commandsOverloaded++;
+      const limit = `sessionTransactionBytesMax ${limits.sessionTransactionBytesMax}`;
+      return errorBytes('OVERLOADED', `the commands after MULTI are more than may wait (${limit})`);
+    }
+    switch (spec.route) {
+      case 'local':
+        transaction.queueLocal(arena.bytes.slice(start, end));
+        return null;
+      case 'reject':
+        return errorReply(spec.reason);
+      case 'all':
+      case 'scan':
+        if (this.context.serviceOf(session).nodes.length > 1) {
+          const name = spec.name.toUpperCase().replace('|', ' ');
+          return errorReply(`ERR ${name} inside MULTI is not supported by this proxy over several shards`);
+        }
+        break;
+      case 'one':
+      case 'split': {
+        const misplaced = this.place(session, transaction, spec);
+        if (misplaced !== null) return misplaced;
+        break;
+      }
+      case 'any':
+      case 'transaction':
+        break;
+    }
+    if (!transaction.queue(start, end)) {
+      counts.commandsOverloaded++;
+      return errorBytes('OVERLOADED', 'no buffer memory is left for the commands after MULTI');
+    }
+    transaction.isWrite ||= spec.write;
+    return null;
+  }
+
+  /** Sees that the keys of the command last read lie where those before it do. Returns the error when they do not. */
+  private place(session: Session, transaction: Transaction, spec: CommandSpec): Uint8Array | null {
+    const { locator, topologyVersion } = this.context;
+    const service = this.context.serviceOf(session);
+    const count = locator.locate(service, spec);
+    if (count <= 0) return null;
+    const stray = locator.stray(service, count);
+    if (stray !== null) return stray;
+    const elsewhere = locator.firstElsewhere(count);
+    if (elsewhere < count) return locator.crossSlot(0, elsewhere);
+    const node = locator.owners[0] as number;
+    if (transaction.node < 0) {
+      transaction.node = node;
+      transaction.firstKey = locator.show(0);
+      transaction.topologyVersion = topologyVersion();
+    }
+    return transaction.node === node ? null : crossSlotError(transaction.firstKey, locator.show(0), 'transaction');
+  }
+
+  private execute(session: Session, transaction: Transaction): void {
+    if (transaction.isDirty) {
+      session.reply(EXECABORT);
+      return;
+    }
+    if (transaction.commandCount === 0) {
+      session.reply(EMPTY);
+      return;
+    }
+    const moved = this.placeAgain(session, transaction);
+    if (moved !== null) {
+      const text = new TextDecoder().decode(moved.subarray(1, moved.length - 2));
+      session.reply(errorReply(`EXECABORT Transaction discarded because of: ${text}`));
+      return;
+    }
+    const policy = new ExecPolicy(transaction.commandCount, this.answerLocal(session, transaction));
+    if (transaction.nodeCommandCount === 0) {
+      session.reply(policy.localOnly());
+      return;
+    }
+    const { arena, pool, merges, locator, now, anyNode } = this.context;
+    const node = transaction.node < 0 ? anyNode(session) : transaction.node;
+    const { start, end } = transaction.finish();
+    const merge = merges.begin(session, policy, false, end - start, now());
+    const part = merge.addPart(locator.nodeName(node), now(), transaction.isWrite);
+    part.preludes = 1 + transaction.nodeCommandCount;
+    const channel = (session.protocol === 3 ? pool.resp3 : pool.resp2)[node];
+    if (channel === undefined) throw new Error(`there is no node ${node}`);
+    merge.sendPart(channel, part, start, end);
+    arena.settle();
+  }
+
+  /** Where the topology has changed since the first key was seen: all keys must still lie together. Returns why they do not. */
+  private placeAgain(session: Session, transaction: Transaction): Uint8Array | null {
+    const { arena, reader, topologyVersion } = this.context;
+    if (transaction.node < 0 || transaction.topologyVersion === topologyVersion()) return null;
+    transaction.node = -1;
+    const { start, end } = transaction.frames();
+    for (let at = start; at < end; ) {
+      const next = reader.read(arena.bytes, at, end, new RequestProgress());
+      const misplaced = this.place(session, transaction, this.specOf(next));
+      if (misplaced !== null) return misplaced;
+      at = next;
+    }
+    return null;
+  }
+
+  /** The replies of what the proxy answers itself, by their place. */
+  private answerLocal(session: Session, { local }: Transaction): Map<number, Uint8Array> {
+    const { arena, reader, answer } = this.context;
+    const replies = new Map<number, Uint8Array>();
+    for (const { place, frame } of local) {
+      const block = arena.allocate(frame.length);
+      if (block < 0) {
+        replies.set(place, errorBytes('OVERLOADED', 'no buffer memory is left for this command'));
+        continue;
+      }
+      arena.bytes.set(frame, block);
+      const spec = this.specOf(reader.read(arena.bytes, block, block + frame.length, new RequestProgress()));
+      const reply = answer(session, spec);
+      replies.set(place, reply ?? errorReply(`ERR ${spec.name.toUpperCase()} cannot be carried out inside MULTI`));
+      arena.release(block, frame.length);
+    }
+    return replies;
+  }
+
+  /** What the command last read is; it was found before, when it was queued. `frameEnd`: what the reader returned. */
+  private specOf(frameEnd: number): CommandSpec {
+    const { arena, reader } = this.context;
+    const { argumentStart, argumentEnd, argumentCount } = reader;
+    const name = findCommand(arena.bytes, argumentStart[0] as number, argumentEnd[0] as number);
+    const hasWord = name !== null && name.subcommands !== null && argumentCount > 1;
+    const spec = hasWord
+      ? findSubcommand(name, arena.bytes, argumentStart[1] as number, argumentEnd[1] as number)
+      : name;
+    if (frameEnd < 0 || spec === null) throw new Error('a queued command cannot be read again');
+    return spec;
+  }
+}
+
+/** Makes EXEC's reply of the node's, and of what the proxy answers itself. */
+export class ExecPolicy implements ResponsePolicy {
+  readonly needsOne = false;
+  private readonly commandCount: number;
+  private readonly local: ReadonlyMap<number, Uint8Array>;
+  /** How the node refused MULTI, and the first of the commands after it. */
+  private multiError = '';
+  private queueError = '';
+
+  constructor(commandCount: number, local: ReadonlyMap<number, Uint8Array>) {
+    this.commandCount = commandCount;
+    this.local = local;
+  }
+
+  /** The node's replies to MULTI and to each command that it queued. */
+  onPrelude(place: number, bytes: Uint8Array, start: number, end: number): void {
+    if (!isError(bytes, start)) return;
+    const text = new TextDecoder().decode(bytes.subarray(start + 1, end - 2));
+    if (place === 0) this.multiError = text;
+    else if (this.queueError === '') this.queueError = text;
+  }
+
+  fits(): boolean {
+    // Whatever EXEC answers is told as it is.
+    return true;
+  }
+
+  write(parts: Parts, output: Output): void {
+    const { bytes } = parts;
+    const part: Part = parts.part(0);
+    if (this.multiError !== '') {
+      const text = `node ${part.nodeName} refused MULTI: ${this.multiError}; the commands may have been carried out one by one`;
+      output.appendBytes(errorBytes('UNKNOWN', text));
+      return;
+    }
+    if (isError(bytes, part.start) && this.queueError !== '') {
+      output.appendBytes(errorReply(`EXECABORT Transaction discarded because of: ${this.queueError}`));
+      return;
+    }
+    if (this.local.size === 0 || bytes[part.start] !== TYPE.array) {
+      output.appendNow(part.start, part.start + part.bytes);
+      return;
+    }
+    let at = bytes.indexOf(0x0a, part.start) + 1;
+    const isNull = parseInteger(bytes, part.start, at) < 0;
+    if (isNull) {
+      output.appendNow(part.start, part.start + part.bytes);
+      return;
+    }
+    output.appendBytes(arrayHeader(this.commandCount));
+    for (let place = 0; place < this.commandCount; place++) {
+      const own = this.local.get(place);
+      if (own !== undefined) {
+        output.appendBytes(own);
+        continue;
+      }
+      const end = skipValue(bytes, at);
+      output.appendNow(at, end);
+      at = end;
+    }
+  }
+
+  /** The whole reply, where the node had nothing to do. */
+  localOnly(): Uint8Array {
+    const replies = Array.from({ length: this.commandCount }, (_, place) => this.local.get(place) as Uint8Array);
+    return Buffer.concat([arrayHeader(this.commandCount), ...replies]);
+  }
+}
