@@ -172,6 +172,12 @@ export class Channel implements ConnectionEvents {
       if (now - connection.lastSendMs > limits.idlePingMs && connection.queue.length === 0) connection.ping();
     }
     for (const retired of [...this.retired]) this.expireConnection(retired, now);
+    this.dropAbandoned();
+  }
+
+  /** Closes the connections by which a large value comes that nobody waits for any more. */
+  dropAbandoned(): void {
+    for (const retired of [...this.retired]) if (retired.isAbandoned) retired.abandon();
   }
 
   /** Gives up everything; what waits or is in flight is told so. */

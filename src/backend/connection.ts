@@ -51,6 +51,8 @@ export class BackendError extends Error {
 
 const MINUS = 0x2d;
 const GREATER = 0x3e;
+/** The reply to whom is not there to read it. */
+const NOBODY = new Uint8Array();
 const PING = encodeCommand(['PING']);
 const BULK_LIMIT = 'proto-max-bulk-len';
 const ASK_BULK_LIMIT = encodeCommand(['CONFIG', 'GET', BULK_LIMIT]);
@@ -135,6 +137,29 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
   /** Whether the whole frame of `pending` was handed to the kernel: only then may the node have carried it out. */
   wasSent(pending: Pending): boolean {
     return ((this.connection.output.sent - pending.endPosition) | 0) >= 0;
+  }
+
+  heldFor(pending: Pending): number {
+    return this.queue.peek() === pending ? this.connection.unreadHeldBytes : 0;
+  }
+
+  /** Whether it only receives what nobody waits for. What may be written is not given up on: its client sent it, and then went. */
+  get isAbandoned(): boolean {
+    if (this.state !== 'retired') return false;
+    for (let index = 0; index < this.queue.length; index++) {
+      const { isWrite, owner } = this.queue.at(index);
+      if (isWrite || !(owner as ReplyOwner).isGone) return false;
+    }
+    return true;
+  }
+
+  /** Closes a connection that is abandoned, and gives back what it holds. */
+  abandon(): void {
+    for (let pending = this.queue.shift(); pending !== undefined; pending = this.queue.shift()) {
+      pending.connection = null;
+      (pending.owner as ReplyOwner).onFailure(pending, NOBODY);
+    }
+    this.finish();
   }
 
   /** A reply larger than `largeValueBytes` is coming in. */
@@ -271,6 +296,10 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
 
   askers(): readonly object[] {
     return [];
+  }
+
+  get isGone(): boolean {
+    return true;
   }
 
   /**

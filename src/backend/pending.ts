@@ -10,6 +10,8 @@ import type { Output } from '../transport/output.js';
 /** A node's connection, as far as its pending commands know it: which one it is, and whether they went out. */
 export interface Carrier {
   wasSent(pending: Pending): boolean;
+  /** Bytes of the arena that hold what has come of the reply of `pending`, which is not whole yet. */
+  heldFor(pending: Pending): number;
 }
 
 /** Who is told of a reply: a session, a merge of several shards, or the connection itself (greeting, PING). */
@@ -24,6 +26,8 @@ export interface ReplyOwner {
   awaits(connection: Carrier): boolean;
   /** The sessions that asked: what one of them has asked is carried out in that order. */
   askers(): readonly object[];
+  /** Nobody waits for its replies any more. */
+  readonly isGone: boolean;
 }
 
 /** Makes one reply of those of several shards, and writes it when the session's turn has come. */

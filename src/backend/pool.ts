@@ -92,6 +92,11 @@ export class BackendPool {
     this.sweepLater();
   }
 
+  /** See Channel.dropAbandoned. */
+  dropAbandoned(): void {
+    for (const channels of [...this.nodes.values(), ...this.leaving]) channels.dropAbandoned();
+  }
+
   /** Gives up every connection; what is in flight is answered with `reason`. */
   close(reason: string): void {
     this.isClosed = true;
@@ -179,6 +184,11 @@ class NodeChannels {
     this.resp2.sweep();
     this.resp3.sweep();
     this.urgent?.sweep();
+  }
+
+  dropAbandoned(): void {
+    this.resp2.dropAbandoned();
+    this.resp3.dropAbandoned();
   }
 
   close(reason: string): void {

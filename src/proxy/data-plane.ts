@@ -13,6 +13,7 @@ import type { LogLevel } from '../base/log-event.js';
 import type { Counts } from '../base/metrics.js';
 import type { NodeSnapshot, ProcessFacts, TopologySnapshot } from '../messages.js';
 import { RequestReader } from '../resp/request.js';
+import type { Arena } from '../transport/arena.js';
 import type { Transport } from '../transport/transport.js';
 import { Authentication } from './authentication.js';
 import { Dispatcher } from './dispatch.js';
@@ -49,7 +50,7 @@ export class DataPlane {
   constructor(context: DataPlaneContext) {
     const { transport, topology, rules, counts, random, resolve, onNodeState, log } = context;
     // One object for all, so that `configure` reaches everything that keeps to it.
-    const limits = { ...context.limits };
+    const limits = fitted(context.limits, transport.arena);
     const pendings = new PendingPool();
     const reader = new RequestReader(limits);
     const authentication = new Authentication(rules.auth);
@@ -81,6 +82,7 @@ export class DataPlane {
       authentication,
       dispatch: (session, start, end) => this.dispatcher.dispatch(session, start, end),
       clients: context.clients,
+      dropAbandoned: () => this.pool.dropAbandoned(),
       nextClientId: context.nextClientId,
       isOpen: (service) => this.dispatcher.hasService(service),
       log,
@@ -107,7 +109,7 @@ export class DataPlane {
    * is gone, and so does what is in flight; a new password is for new clients to give.
    */
   configure(topology: TopologySnapshot, limits: Limits, rules: ClientRules): void {
-    Object.assign(this.limits, limits);
+    Object.assign(this.limits, fitted(limits, this.transport.arena));
     this.reader.configure(limits);
     this.pool.update(topology);
     this.authentication.configure(rules.auth);
@@ -148,4 +150,12 @@ export class DataPlane {
       done();
     });
   }
+}
+
+/** Part of the arena that buffers may take before the largest session is closed: the rest is for what comes until it is gone. */
+const ARENA_SHARE = 0.75;
+
+/** `limits` for that arena: some systems give less of it than workerMemoryMax. */
+function fitted(limits: Limits, { bytes }: Arena): Limits {
+  return { ...limits, workerMemoryMax: Math.min(limits.workerMemoryMax, Math.floor(bytes.length * ARENA_SHARE)) };
 }

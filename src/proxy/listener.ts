@@ -12,6 +12,8 @@ export interface ListenerContext extends Omit<SessionContext, 'onSessionClosed'>
   clients: ClientCount;
   /** A number no other client of this process ever had. */
   nextClientId: () => number;
+  /** Gives up what nodes send for clients that are gone. */
+  dropAbandoned: () => void;
   /** Whether there is a service of that number. */
   isOpen: (service: number) => boolean;
   log: (level: LogLevel, event: string, fields: Record<string, string | number | boolean | null>) => void;
@@ -23,6 +25,8 @@ const SWEEP_MS = 1_000;
 const ENDING_MS_MAX = 30_000;
 /** A session that holds less is not closed for memory: it is not the cause, and what it gives back is next to nothing. */
 const WORTH_CLOSING_BYTES = 64 * 1024;
+/** Milliseconds that what was closed has to give its memory back. The arena is larger than workerMemoryMax by what comes meanwhile. */
+const MEMORY_GRACE_MS = 50;
 const TOO_MANY_CLIENTS = errorReply('ERR max number of clients reached');
 
 export class Listener implements Acceptor {
@@ -30,6 +34,8 @@ export class Listener implements Acceptor {
   private readonly sessionContext: SessionContext;
   private readonly sessions = new Set<Session>();
   private onDrained: (() => void) | null = null;
+  /** Since when buffers hold more than they may, or -1. */
+  private aboveMemorySinceMs = -1;
 
   constructor(context: ListenerContext) {
     this.context = context;
@@ -93,10 +99,20 @@ export class Listener implements Acceptor {
     }
   }
 
-  /** Called at the end of each turn: closes the largest session when buffers hold more than they may. */
+  /**
+   * Called at the end of each turn: closes the largest session when buffers hold more than they may. What is closed gives its memory
+   * back some turns later, so the next one is closed only if they hold too much for a while.
+   */
   watchMemory(): void {
-    const { transport, limits, counts, log } = this.context;
-    if (transport.arena.usedBytes <= limits.workerMemoryMax) return;
+    const { transport, limits, counts, log, dropAbandoned } = this.context;
+    if (transport.arena.usedBytes <= limits.workerMemoryMax) {
+      this.aboveMemorySinceMs = -1;
+      return;
+    }
+    dropAbandoned();
+    if (this.aboveMemorySinceMs < 0) this.aboveMemorySinceMs = transport.now;
+    if (transport.now - this.aboveMemorySinceMs < MEMORY_GRACE_MS) return;
+    this.aboveMemorySinceMs = -1;
     let largest: Session | null = null;
     for (const session of this.sessions) {
       if (largest === null || session.bufferedBytes > largest.bufferedBytes) largest = session;

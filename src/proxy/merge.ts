@@ -161,6 +161,10 @@ export class Merge implements ReplyOwner, ReplySource, Parts {
     return this.sessions.slice(0, this.sessionCount) as Session[];
   }
 
+  get isGone(): boolean {
+    return this.claims === 0;
+  }
+
   awaitsPart(connection: Carrier): boolean {
     for (let index = 0; index < this.partCount; index++) {
       if (this.part(index).pending?.connection === connection) return true;
@@ -170,7 +174,10 @@ export class Merge implements ReplyOwner, ReplySource, Parts {
 
   get heldBytes(): number {
     let bytes = 0;
-    for (let index = 0; index < this.partCount; index++) bytes += this.part(index).bytes;
+    for (let index = 0; index < this.partCount; index++) {
+      const { bytes: own, pending } = this.part(index);
+      bytes += own + (pending?.connection?.heldFor(pending) ?? 0);
+    }
     return bytes;
   }
 

@@ -112,7 +112,10 @@ export class Session implements ConnectionOwner, ReplyOwner {
     const { output, unreadHeldBytes } = this.connection;
     let bytes = output.heldBytes + unreadHeldBytes + this.requestBytes + this.parkedBytes;
     bytes += this.transaction?.heldBytes ?? 0;
-    for (let index = 0; index < this.queue.length; index++) bytes += this.queue.at(index).source?.heldBytes ?? 0;
+    for (let index = 0; index < this.queue.length; index++) {
+      const pending = this.queue.at(index);
+      bytes += (pending.source?.heldBytes ?? 0) + (pending.connection?.heldFor(pending) ?? 0);
+    }
     return bytes;
   }
 
@@ -287,6 +290,10 @@ export class Session implements ConnectionOwner, ReplyOwner {
 
   askers(): readonly object[] {
     return [this];
+  }
+
+  get isGone(): boolean {
+    return this.isClosed;
   }
 
   /** Whether all that was read has been answered. */

@@ -257,7 +257,50 @@ t.test('a large value that was retired for is not counted as a stall of the othe
   bob.send(['GET', key]);
   world.turn();
   t.same(fresh.commands().slice(-1), [`GET ${key}`], 'the retired connection is late, this one is not');
-  t.notOk(old.isClosed);
-  world.pass(world.limits.stallTimeoutMs);
-  t.ok(old.isClosed, 'it is given up after stallTimeoutMs');
+  t.ok(old.isClosed, 'nobody waits for its reply any more');
+});
+
+t.test('a large reply whose client has gone is not received to its end', async (t) => {
+  const world = plane();
+  const before = pendingsInUse();
+  const [alice, bob] = [world.client(), world.client()];
+  const key = world.key(0);
+  const old = beginLargeReply(world, key, alice);
+  (world.link(0) as NodeLink).greet();
+  alice.connection.break(null);
+  world.pass(100);
+  t.ok(old.isClosed);
+  t.equal(world.counts.nodeConnectionsLost, 0, 'it was closed by us');
+  t.equal(world.counts.readsRetried, 0);
+  bob.send(['GET', key]);
+  world.turn();
+  t.same((world.link(0) as NodeLink).commands(), [`GET ${key}`]);
+  (world.link(0) as NodeLink).answer('$1\r\n1\r\n');
+  t.equal(bob.take(), '$1\r\n1\r\n');
+  t.equal(pendingsInUse(), before);
+  t.equal(world.usedBytes, 0);
+});
+
+t.test('a write whose client has gone, and what others await behind a large reply, are waited for', async (t) => {
+  const world = plane();
+  const [alice, bob] = [world.client(), world.client()];
+  const key = world.key(0);
+  const link = world.only(0);
+  alice.send(['SET', key, BIG]);
+  world.turn();
+  link.connection.takeSome(100);
+  alice.connection.break(null);
+  world.pass(200);
+  t.notOk(link.isClosed, 'a write that was read from its client is carried out');
+  link.take();
+  link.answer('+OK\r\n');
+  world.turn();
+  t.ok(link.isClosed);
+  (world.link(0) as NodeLink).greet();
+  const carol = world.client();
+  const old = beginLargeReply(world, key, carol);
+  bob.send(['PING']);
+  carol.connection.break(null);
+  world.pass(100);
+  t.ok(old.isClosed);
 });

@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import t from 'tap';
 import { deploy } from '../help/deployment.js';
 import { residentBytes, residentPeakBytes } from '../help/process-facts.js';
+import type { RedisServer } from '../help/redis-server.js';
 import { Relay } from '../help/relay.js';
 import { encodeWords, RespClient } from '../help/resp-client.js';
 import { waitFor, within } from '../help/wait-for.js';
@@ -86,6 +87,41 @@ for (const transport of ['epoll', 'node'] as const) {
       t.ok(reply.subarray(-2 - value.length, -2).equals(value), 'byte-equal');
       t.notOk(proxy.logLines.some(({ msg }) => msg === 'session-closed' || msg === 'node-down'));
       reader.close();
+    },
+  );
+
+  t.test(
+    `on ${transport}, a reply that is too large for the memory ends who asked for it, and nobody else`,
+    async (t) => {
+      const limits = { workerMemoryMax: '64mb' };
+      const { port, proxy, servers } = await deploy(t, { transport, workers: 1, nodes: 1, limits });
+      t.equal(await setLarge((servers[0] as RedisServer).port, 'large', new Seeded().bytes(CHUNK_BYTES)), '+OK\r\n');
+      // Each holds enough to be worth closing.
+      const bystanders = await Promise.all(Array.from({ length: 5 }, () => RespClient.connect(port)));
+      for (const client of bystanders) client.send(`*2\r\n$4\r\nECHO\r\n$300000\r\n${'x'.repeat(299_000)}`);
+      const other = await RespClient.connect(port);
+      for (let round = 0; round < 3; round++) {
+        const glutton = await RespClient.connect(port);
+        glutton.send(encodeWords(['GET', 'large']));
+        await within('its end', glutton.closed);
+        await waitFor('the memory to be free', async () => {
+          const info = `${await other.command('INFO', 'ringleader')}`;
+          return Number(/^ringleader_memory_bytes:(\d+)/m.exec(info)?.[1]) < 10_000_000;
+        });
+      }
+      for (const client of bystanders) {
+        client.send(`${'x'.repeat(1_000)}\r\n`);
+        t.equal((await client.nextBytes('$300000\r\n'.length + 300_002)).length, 300_011);
+        client.close();
+      }
+      const closed = proxy.logLines.filter(({ msg }) => msg === 'session-closed-for-memory');
+      t.match(await other.command('INFO', 'ringleader'), /ringleader_session_memory_closes:3\r\n/);
+      t.ok(
+        closed.every(({ bytes }) => (bytes as number) > 32_000_000),
+        'they are said to have held it',
+      );
+      t.equal(await other.command('SET', 'small', '1'), 'OK');
+      other.close();
     },
   );
 

@@ -1,8 +1,9 @@
 import t from 'tap';
 import { bulk, type Client, command, Plane, repliesIn } from '../help/plane.js';
 
-function setUp(limits = {}) {
-  const world = new Plane({ limits }).greetAll();
+function setUp(limits = {}, arenaBytes?: number) {
+  const world = new Plane(arenaBytes === undefined ? { limits } : { limits, arenaBytes }).greetAll();
+
   return { world, client: world.client(), key: world.key(0), link: world.only(0) };
 }
 
@@ -195,13 +196,22 @@ t.test('when buffers exceed workerMemoryMax the largest session is closed, and t
   world.turn();
   link.take();
   link.answer(bulk('x'.repeat(10_000)), bulk('x'.repeat(50_000)), bulk('x'.repeat(50_000)));
-  world.turn();
-  world.turn();
+  world.pass(200);
   t.ok(client.isClosed);
   t.notOk(small.isClosed);
   t.equal(world.counts.sessionMemoryCloses, 1);
   t.match(world.logs[0], { level: 'warn', event: 'session-closed-for-memory', fields: { limit: 100_000 } });
   t.equal(small.take(), bulk('x'.repeat(10_000)));
+});
+
+t.test('where the arena is smaller than workerMemoryMax, a part of the arena is the limit', async (t) => {
+  const { world, client, key, link } = setUp({ workerMemoryMax: 1_000_000_000 }, 32 * 1024 * 1024);
+  for (let n = 0; n < 400; n++) client.send(['GET', key]);
+  world.turn();
+  link.take();
+  for (let n = 0; n < 400; n++) link.answer(bulk('x'.repeat(60_000)));
+  world.pass(200);
+  t.match(client.connection.closeError, { message: `buffers exceed workerMemoryMax ${24 * 1024 * 1024}` });
 });
 
 t.test('half a large command counts for whom to close', async (t) => {
@@ -212,9 +222,26 @@ t.test('half a large command counts for whom to close', async (t) => {
   world.turn();
   link.take();
   link.answer(bulk('x'.repeat(150_000)));
-  world.turn();
-  world.turn();
+  world.pass(200);
   t.ok(sender.isClosed, 'it holds more than who waits for a reply');
+});
+
+t.test('what has come of a large reply counts for who asked for it', async (t) => {
+  const { world, client, key, link } = setUp({ workerMemoryMax: 100_000 });
+  const bystander = world.client().sendText(`*2\r\n$4\r\nECHO\r\n$1000000\r\n${'x'.repeat(120_000)}`);
+  const other = world.client().send(['GET', world.key(1)]);
+  client.send(['GET', key]);
+  world.turn();
+  link.take();
+  link.answer(`$2000000\r\n${'x'.repeat(300_000)}`);
+  world.link(1)?.take();
+  world.link(1)?.answer(bulk('x'.repeat(110_000)));
+  world.pass(200);
+  t.ok(client.isClosed);
+  t.notOk(bystander.isClosed);
+  t.notOk(other.isClosed);
+  world.pass(200);
+  t.ok(link.isClosed, 'nobody waits for the rest of it');
 });
 
 t.test("memory that a split command holds is its session's", async (t) => {
@@ -224,8 +251,7 @@ t.test("memory that a split command holds is its session's", async (t) => {
   world.turn();
   link.take();
   link.answer(bulk('x'.repeat(1_000)), `*1\r\n${bulk('x'.repeat(150_000))}`);
-  world.turn();
-  world.turn();
+  world.pass(200);
   t.ok(client.isClosed, 'the one that causes it');
   t.notOk(small.isClosed);
   t.ok(world.usedBytes < 100_000);
@@ -237,7 +263,7 @@ t.test(
     const { world, client, key } = setUp({ workerMemoryMax: 2_000_000, sessionRequestBytesMax: 10_000_000 });
     const others = Array.from({ length: 5 }, () => world.client().send(['ECHO', 'x'.repeat(100)]));
     for (let n = 0; n < 5; n++) client.send(['SET', key, 'x'.repeat(900_000)]);
-    for (let n = 0; n < 10; n++) world.turn();
+    world.pass(300);
     t.ok(client.isClosed);
     t.ok(world.usedBytes > world.limits.workerMemoryMax, 'the node has yet to take what was sent to it');
     for (const other of others) t.notOk(other.isClosed);
