@@ -6,8 +6,16 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
+/** As `describeStatus`, in at most `rowsMax` lines where leaving out nodes is enough for that: those that are up go first. */
+export function fitStatus(status: Status, nowMs: number, rowsMax: number): string {
+  const whole = describeStatus(status, nowMs);
+  const excess = whole.trimEnd().split('\n').length - rowsMax;
+  // One line says how many were left out.
+  return excess <= 0 ? whole : describeStatus(status, nowMs, Math.max(0, status.nodes.length - excess - 1));
+}
+
 /** `nowMs`: milliseconds since 1970, for ages. */
-export function describeStatus(status: Status, nowMs: number): string {
+export function describeStatus(status: Status, nowMs: number, nodesMax = Number.POSITIVE_INFINITY): string {
   const { version, pid, uptimeSeconds, ready, transport, listen, configuration, workers, nodes } = status;
   const age = (time: string) => describeAge(nowMs - Date.parse(time));
   const { file, topologyVersion, lastReload } = configuration;
@@ -24,8 +32,25 @@ export function describeStatus(status: Status, nowMs: number): string {
   return `${lines.join('\n')}
 
 ${table([['worker', '', 'sessions', 'commands/s', 'memory'], ...workers.map(workerRow), totalRow(workers)], 'llrrr')}${deaths}
-${table([['node', 'pool', 'address', '', 'for', 'queued', 'version', 'last error'], ...nodes.map((node) => nodeRow(node, age))], 'lllllrll')}
+${nodeTable(nodes, nodesMax, age)}
 ${counters(status)}`;
+}
+
+const NODE_HEAD = ['node', 'pool', 'address', '', 'for', 'queued', 'version', 'last error'];
+
+/** Those that are not up are not the ones left out. */
+function nodeTable(nodes: readonly NodeStatus[], nodesMax: number, age: (time: string) => string): string {
+  const isCut = nodes.length > nodesMax;
+  const ordered = isCut ? [...nodes].sort(downFirst) : nodes;
+  const shown = table([NODE_HEAD, ...ordered.slice(0, nodesMax).map((node) => nodeRow(node, age))], 'lllllrll');
+  if (!isCut) return shown;
+  const rest = ordered.slice(nodesMax);
+  const down = rest.filter(({ state }) => state !== 'up').length;
+  return `${shown}and ${number(rest.length)} more, ${down === 0 ? 'all up' : `${number(down)} not up`}\n`;
+}
+
+function downFirst(one: NodeStatus, other: NodeStatus): number {
+  return Number(one.state === 'up') - Number(other.state === 'up');
 }
 
 function workerRow({ index, alive, sessions, commandsPerSecond, memoryBytes }: WorkerStatus): string[] {

@@ -4,7 +4,7 @@ import type { Endpoint } from '../base/endpoint.js';
 import type { Status } from '../control/status.js';
 import { ADMIN_OPTION, adminEndpoint, askAdmin } from './admin-port.js';
 import { defineCommand, print } from './command.js';
-import { describeStatus } from './status-text.js';
+import { describeStatus, fitStatus } from './status-text.js';
 
 const INTERVAL_MS = 1_000;
 /** To the upper left corner, and the rest of the screen empty. */
@@ -45,7 +45,9 @@ export const status = defineCommand({
     if (values.watch !== true)
       return print(isJson ? JSON.stringify(first, null, 2) : describeStatus(first, Date.now()));
     return watch(endpoint, first, (status) => {
-      return isJson ? JSON.stringify(status) : describeStatus(status, Date.now());
+      if (isJson) return JSON.stringify(status);
+      // One row is the cursor's.
+      return fitStatus(status, Date.now(), (process.stdout.rows ?? Number.POSITIVE_INFINITY) - 1);
     });
   },
 });

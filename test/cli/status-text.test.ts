@@ -1,6 +1,6 @@
 import t from 'tap';
 import { COUNTERS, type Counts } from '../../src/base/metrics.js';
-import { describeAge, describeStatus } from '../../src/cli/status-text.js';
+import { describeAge, describeStatus, fitStatus } from '../../src/cli/status-text.js';
 import type { Status } from '../../src/control/status.js';
 
 const NOW = Date.parse('2026-05-01T12:00:00Z');
@@ -82,6 +82,22 @@ t.test('a reload that was refused is told with its reasons', async (t) => {
 
 t.test('a proxy that nobody uses yet says so', async (t) => {
   t.match(describeStatus({ ...STATUS, counters: none }, NOW), /no command has come yet\n$/);
+});
+
+t.test('on a screen that is too low the nodes that are up are left out first', async (t) => {
+  const [up, down] = STATUS.nodes;
+  if (up === undefined || down === undefined) throw new Error('two nodes');
+  const many = Array.from({ length: 50 }, (_, index) => ({ ...up, name: `up${index}` }));
+  const status = { ...STATUS, nodes: [...many, down] };
+  const rows = (text: string) => text.trimEnd().split('\n').length;
+  const whole = describeStatus(status, NOW);
+  t.equal(fitStatus(status, NOW, rows(whole)), whole);
+  t.equal(fitStatus(status, NOW, Number.POSITIVE_INFINITY), whole);
+  const fitted = fitStatus(status, NOW, 25);
+  t.equal(rows(fitted), 25);
+  t.match(fitted, /^b +main .*\nup0 /m, 'the one that is down is the first');
+  t.match(fitted, /^and 4\d more, all up$/m);
+  t.match(fitStatus(status, NOW, 5), /^and 51 more, 1 not up$/m);
 });
 
 t.test('ages have their two largest units', async (t) => {
