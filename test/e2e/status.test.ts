@@ -90,15 +90,22 @@ t.test('/status says how many commands wait for a node, and that none do any mor
   const deployment = await deploy(t, { workers: 2 });
   const { proxy, servers } = deployment;
   const clients = await Promise.all([0, 1].map(() => RespClient.connect(proxy.port)));
+  // So that both workers have reached it.
+  for (const client of clients) t.equal(await client.command('GET', deployment.key(2, 'a')), null);
   servers[2]?.pause();
   const answers = clients.flatMap((client) => {
     return ['a', 'b', 'c'].map((label) => client.command('GET', deployment.key(2, label)));
   });
   const queued = async () => (await statusOf(proxy.adminUrl)).nodes.map(({ commandsQueued }) => commandsQueued);
-  await waitFor('the commands of both workers', async () => (await queued()).join() === '0,0,6');
+  const isTold = (expected: string) => async () => {
+    const told = (await queued()).join();
+    if (told !== expected) throw new Error(told);
+    return true;
+  };
+  await waitFor('the commands of both workers', isTold('0,0,6'));
   servers[2]?.resume();
   await Promise.all(answers);
-  await waitFor('none', async () => (await queued()).join() === '0,0,0');
+  await waitFor('none', isTold('0,0,0'));
   for (const client of clients) client.close();
 });
 
