@@ -279,12 +279,16 @@ export class RequestReader {
   }
 }
 
-/** Bytes of the largest argument of the command whose frame is bytes[start, end), which was read and found valid. */
+/** Bytes of the largest argument of the commands whose frames are bytes[start, end), which were read and found valid. */
 export function largestArgument(bytes: Uint8Array, start: number, end: number): number {
   let largest = 0;
-  let at = bytes.indexOf(CR, start) + 2;
+  let at = start;
   while (at < end) {
     const header = bytes.indexOf(CR, at);
+    if (bytes[at] === ASTERISK) {
+      at = header + 2;
+      continue;
+    }
     const length = parseLength(bytes, at + 1, header);
     if (length > largest) largest = length;
     at = header + 2 + length + 2;

@@ -3,12 +3,14 @@ import { INCOMPLETE, INVALID } from '../../src/resp/frame.js';
 import { encodeCommand } from '../../src/resp/reply.js';
 import {
   ARGUMENTS_MAX,
+  largestArgument,
   RequestProgress,
   RequestReader,
   UNAUTHENTICATED_ARGUMENTS_MAX,
   UNAUTHENTICATED_BULK_BYTES_MAX,
 } from '../../src/resp/request.js';
 import { MALFORMED_COMMANDS, MALFORMED_UNAUTHENTICATED } from '../help/malformed-commands.js';
+import { randomFromSeed } from '../help/random.js';
 import { everyCut, REDIS_LIMITS, readPieces, readWhole } from '../help/request-stream.js';
 
 const COMMANDS: readonly [what: string, bytes: string, commands: string[][]][] = [
@@ -167,3 +169,18 @@ function unauthenticated(): RequestProgress {
   progress.bulkBytesMax = UNAUTHENTICATED_BULK_BYTES_MAX;
   return progress;
 }
+
+t.test('the largest argument is found, in one command and in several behind each other', async (t) => {
+  const random = randomFromSeed((text) => t.comment(text));
+  for (let run = 0; run < 200; run++) {
+    const commands = Array.from({ length: 1 + random.below(3) }, () => {
+      return Array.from({ length: 1 + random.below(5) }, () => random.bytes(random.below(300)));
+    });
+    const frames = Buffer.concat([
+      Buffer.from('before'),
+      ...commands.map((words) => Buffer.from(encodeCommand(words))),
+    ]);
+    const expected = Math.max(...commands.flat().map((word) => word.length));
+    t.equal(largestArgument(frames, 'before'.length, frames.length), expected);
+  }
+});
