@@ -49,9 +49,6 @@ export interface ChannelContext {
 
 type State = 'idle' | 'connecting' | 'ready' | 'down' | 'closed';
 
-/** Connections of one channel that finish large values at the same time; beyond, large values share the common one. */
-const RETIRED_MAX = 16;
-
 export class Channel implements ConnectionEvents {
   state: State = 'idle';
   node: NodeSnapshot;
@@ -166,7 +163,7 @@ export class Channel implements ConnectionEvents {
     this.expireBacklog(now - limits.queueTimeoutMs);
     if (connection !== null && this.state === 'ready') {
       this.expireConnection(connection, now);
-      if (connection.isCarryingLarge) this.onLarge(connection);
+      connection.tellLarge();
       if (connection.expired === 0) this.report(true, this.version);
       else this.report(false, `it has not answered for ${limits.requestTimeoutMs} ms`);
       if (now - connection.lastSendMs > limits.idlePingMs && connection.queue.length === 0) connection.ping();
@@ -201,9 +198,13 @@ export class Channel implements ConnectionEvents {
     this.sendBacklog(connection);
   }
 
-  onLarge(connection: BackendConnection): void {
-    if (connection !== this.current || this.state !== 'ready' || this.retired.length >= RETIRED_MAX) return;
-    if (this.context.transport.now < this.aloneUntilMs) return;
+  onLarge(connection: BackendConnection, pending: Pending): void {
+    if (connection !== this.current || this.state !== 'ready') return;
+    const isAlone = this.context.transport.now < this.aloneUntilMs;
+    if (isAlone || this.retired.length >= this.node.limits.largeConnectionsMax) {
+      connection.share(pending, this.context.counts);
+      return;
+    }
     this.context.counts.nodeConnectionsRetired++;
     this.retired.push(connection);
     this.current = null;

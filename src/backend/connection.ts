@@ -13,6 +13,7 @@
 import { showBytes, withoutSecret } from '../base/errors.js';
 import { Fifo } from '../base/fifo.js';
 import type { Limits } from '../base/limits.js';
+import type { Counts } from '../base/metrics.js';
 import type { NodeSnapshot } from '../messages.js';
 import { INVALID, ReplyProgress, scanReply, skipValue } from '../resp/frame.js';
 import { encodeCommand } from '../resp/reply.js';
@@ -34,7 +35,7 @@ export interface ConnectionEvents {
   /** Greeted: commands may be enqueued. */
   onReady(connection: BackendConnection, greeting: Greeting): void;
   /** The reply now coming in, or the request just enqueued, is larger than `largeValueBytes`. */
-  onLarge(connection: BackendConnection): void;
+  onLarge(connection: BackendConnection, pending: Pending): void;
   /** A retired connection has answered all and closes. */
   onDrained(connection: BackendConnection): void;
   /** The connection is gone. `queue` holds what it leaves unanswered, and `output` still holds their frames. */
@@ -90,6 +91,8 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
   private greeted = false;
   private readonly greeting: Greeting = { version: '', bulkBytesMax: Number.POSITIVE_INFINITY };
   private mayComeBack = false;
+  /** Where the request ends whose large value was counted as shared last; -1: none was. */
+  private sharedPosition = -1;
   /** Of the oldest entry, how many of its preludes have come. */
   private preludesSeen = 0;
   private failure: Error | null = null;
@@ -130,7 +133,7 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
     this.queue.push(pending);
     this.lastSendMs = this.transport.now;
     if (output.overflowed) this.lose(pending);
-    else if (end - start > this.limits.largeValueBytes) this.events.onLarge(this);
+    else if (end - start > this.limits.largeValueBytes) this.events.onLarge(this, pending);
     this.connection.flush();
   }
 
@@ -162,9 +165,18 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
     this.finish();
   }
 
-  /** A reply larger than `largeValueBytes` is coming in. */
-  get isCarryingLarge(): boolean {
-    return this.progress.announced > this.limits.largeValueBytes;
+  /** Says so if a reply larger than `largeValueBytes` is coming in. */
+  tellLarge(): void {
+    const pending = this.queue.peek();
+    if (pending !== undefined && this.progress.announced > this.limits.largeValueBytes)
+      this.events.onLarge(this, pending);
+  }
+
+  /** The large value of `pending` stays among all others: counted once, however often that is found. */
+  share(pending: Pending, counts: Counts): void {
+    if (this.sharedPosition === pending.endPosition) return;
+    this.sharedPosition = pending.endPosition;
+    counts.largeValuesShared++;
   }
 
   /** Takes commands only of sessions that await others here, and closes when what is in flight has been answered. */
@@ -227,7 +239,7 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
           this.destroy(new BackendError(`it answered what is not RESP: ${this.quote(at, end)}`));
           return at;
         }
-        if (progress.announced > this.limits.largeValueBytes) this.events.onLarge(this);
+        this.tellLarge();
         this.connection.expect(progress.need);
         break;
       }

@@ -64,6 +64,11 @@ const NODE_KEYS = {
     'The longest wait between attempts to connect to a node: so long it may take until one that has come back is used.',
     stated('reconnectMaxMs'),
   ),
+  largeConnectionsMax: about(
+    wholeNumber(1, COUNT_MAX),
+    'Connections of one worker to one node that may finish values above largeValueBytes at the same time. Beyond, such values share the common connection with all other commands.',
+    stated('largeConnectionsMax'),
+  ),
 } satisfies Record<keyof NodeLimits, z.ZodType<number>>;
 
 const KEYS = {

@@ -31,6 +31,7 @@ export interface NodeLimits {
   idlePingMs: number;
   reconnectMinMs: number;
   reconnectMaxMs: number;
+  largeConnectionsMax: number;
 }
 
 export const DEFAULT_NODE_LIMITS: NodeLimits = {
@@ -43,6 +44,7 @@ export const DEFAULT_NODE_LIMITS: NodeLimits = {
   idlePingMs: 5_000,
   reconnectMinMs: 50,
   reconnectMaxMs: 2_000,
+  largeConnectionsMax: 16,
 };
 
 export const DEFAULT_LIMITS: Limits = {

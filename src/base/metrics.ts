@@ -18,6 +18,7 @@ export const COUNTERS = {
   nodeConnectFailures: 'connections to nodes that could not be made',
   nodeConnectionsLost: 'ready connections to nodes that were lost',
   nodeConnectionsRetired: 'connections to nodes taken out of common use for a large value',
+  largeValuesShared: 'large values that stayed on the common connection to their node',
   readsRetried: 'reads sent again after their connection was lost',
   writesUnknown: 'writes answered -UNKNOWN',
   commandsNodeDown: 'commands answered -NODEDOWN',

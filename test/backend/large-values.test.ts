@@ -159,9 +159,14 @@ t.test('where the node refuses a fresh connection the retired one is taken back'
   t.same(world.nodeStates, states, 'the node is up');
   t.same(old.commands(), [`GET ${key}`], 'what waited goes behind the large value');
   t.equal(world.counts.nodeConnectFailures, 1);
+  t.equal(world.counts.largeValuesShared, 0, 'none yet');
   const before = world.transport.connections.length;
   for (let n = 0; n < 10; n++) old.answer('x'.repeat(10));
   t.equal(world.transport.connections.length, before, 'nothing more is tried for the moment');
+  world.client().send(['SET', key, BIG]);
+  world.turn();
+  t.equal(world.counts.largeValuesShared, 1, 'another large value goes that way');
+  old.take();
   world.pass(50);
   old.answer('x'.repeat(10));
   world.turn();
@@ -245,6 +250,8 @@ t.test('no more than sixteen connections of a node finish large values at a time
     .map((link) => link.take())
     .join('');
   t.equal(sent, command('SET', key, BIG).repeat(20), 'beyond, they share the common one');
+  t.equal(world.counts.largeValuesShared, 4);
+  t.equal(world.counts.nodeConnectionsRetired, 16);
 });
 
 t.test('a large value that was retired for is not counted as a stall of the others', async (t) => {
