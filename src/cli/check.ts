@@ -1,9 +1,8 @@
 /** `ringleader check`: what is wrong with a configuration; and nutcracker's, turned into one. */
 import { formatEndpoint } from '../base/endpoint.js';
 import { UsageError } from '../base/usage-error.js';
-import { formatProblem } from '../config.js';
 import { defineCommand, EXIT_FAILED, print } from './command.js';
-import { CONFIG_OPTION, readConfig } from './config-file.js';
+import { CONFIG_OPTION } from './config-option.js';
 import { readText } from './text-file.js';
 
 export const check = defineCommand({
@@ -24,6 +23,7 @@ Here passwords are printed: they are part of the configuration.
   async run(values) {
     if (values.import !== undefined) return importFile(values.import);
     if (values.config === undefined) throw new UsageError('check needs --config FILE');
+    const { readConfig } = await import('./config-file.js');
     const config = readConfig(values.config);
     if (config === null) return EXIT_FAILED;
     const nodes = config.pools.map((pool) => `${pool.nodes.length} in ${pool.name}`).join(', ');
@@ -32,7 +32,10 @@ Here passwords are printed: they are part of the configuration.
 });
 
 async function importFile(path: string): Promise<number> {
-  const { importNutcracker } = await import('../control/nutcracker-import.js');
+  const [{ importNutcracker }, { formatProblem }] = await Promise.all([
+    import('../control/nutcracker-import.js'),
+    import('../config.js'),
+  ]);
   const result = importNutcracker(readText(path));
   if ('yaml' in result) return print(result.yaml);
   for (const problem of result.problems) process.stderr.write(`${formatProblem(path, problem)}\n`);

@@ -3,7 +3,7 @@ import { UsageError } from '../base/usage-error.js';
 import { type Command, type Completes, defineCommand, type Option, print } from './command.js';
 
 const SHELLS = { bash: bashScript, zsh: zshScript, fish: fishScript } as const;
-type Shell = keyof typeof SHELLS;
+export type Shell = keyof typeof SHELLS;
 
 const SHELL_NAMES = Object.keys(SHELLS) as Shell[];
 
@@ -24,9 +24,14 @@ export function completion(commands: () => readonly Command[]): Command {
     async run(_values, [shell]) {
       if (shell === undefined) throw new UsageError(`completion needs a shell: ${SHELL_NAMES.join(', ')}`);
       if (!isShell(shell)) throw new UsageError(`there is a script for ${SHELL_NAMES.join(', ')}, not for "${shell}"`);
-      return print(SHELLS[shell](commands()));
+      return print(completionScript(shell, commands()));
     },
   });
+}
+
+/** What `shell` is to load. */
+export function completionScript(shell: Shell, commands: readonly Command[]): string {
+  return SHELLS[shell](commands);
 }
 
 function isShell(word: string): word is Shell {

@@ -1,15 +1,7 @@
 /** The configuration file, as commands read it: what is wrong with it is printed, a line each. */
 import { type Config, type ConfigDefaults, formatProblem, parseConfig } from '../config.js';
 import { defaultWorkers } from '../control/cpus.js';
-import type { Option } from './command.js';
 import { readText } from './text-file.js';
-
-export const CONFIG_OPTION = {
-  value: 'FILE',
-  short: 'c',
-  about: 'the configuration, in YAML',
-  completes: 'file',
-} as const satisfies Option;
 
 /** The configuration in that file; prints what is wrong with it and returns null when it is not good. */
 export function readConfig(path: string): Config | null {

@@ -2,6 +2,7 @@
 import { formatEndpoint } from '../base/endpoint.js';
 import { ADMIN_OPTION, adminEndpoint, askAdmin } from './admin-port.js';
 import { defineCommand, EXIT_FAILED, print } from './command.js';
+import { CONFIG_OPTION } from './config-option.js';
 
 export const health = defineCommand({
   name: 'health',
@@ -15,12 +16,7 @@ With --config it looks for the line admin: in that file, and reads nothing else 
   HEALTHCHECK CMD ["node", "dist/src/main.js", "health", "--config", "/etc/ringleader/ringleader.yml"]
 `,
   options: {
-    config: {
-      value: 'FILE',
-      short: 'c',
-      about: 'the configuration that the proxy runs by',
-      completes: 'file',
-    },
+    config: { ...CONFIG_OPTION, about: 'the configuration that the proxy runs by' },
     admin: ADMIN_OPTION,
   },
   async run(values) {

@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { UsageError } from '../base/usage-error.js';
 import { defineCommand, EXIT_FAILED, print } from './command.js';
-import { CONFIG_OPTION, readConfig } from './config-file.js';
+import { CONFIG_OPTION } from './config-option.js';
 
 export const ring = defineCommand({
   name: 'ring',
@@ -33,6 +33,7 @@ file (host:port where they have no name); NODE=2 has weight 2. With several pool
   },
   async run(values) {
     if (values.config === undefined) throw new UsageError('ring needs --config FILE');
+    const { readConfig } = await import('./config-file.js');
     const config = readConfig(values.config);
     if (config === null) return EXIT_FAILED;
     const [{ BulkPool }, { viewRings }, { reportRing }] = await Promise.all([

@@ -1,8 +1,7 @@
 /** `ringleader start`: runs the proxy, by a configuration or with Redis servers of its own. */
 import { UsageError } from '../base/usage-error.js';
 import { defineCommand, EXIT_FAILED } from './command.js';
-import { CONFIG_OPTION, readConfig } from './config-file.js';
-import { serve, stopSignal } from './serve.js';
+import { CONFIG_OPTION } from './config-option.js';
 
 /** Options that are for starting without a configuration. */
 const TRIAL_OPTIONS = ['port', 'admin-port', 'folder', 'fresh'] as const;
@@ -58,6 +57,10 @@ They end with the proxy, and find their data again the next time, in $XDG_STATE_
     }
     const stranger = TRIAL_OPTIONS.find((option) => values[option] !== undefined);
     if (stranger !== undefined) throw new UsageError(`--${stranger} is for start without --config: the file says it`);
+    const [{ readConfig }, { serve, stopSignal }] = await Promise.all([
+      import('./config-file.js'),
+      import('./serve.js'),
+    ]);
     const config = readConfig(path);
     if (config === null) return EXIT_FAILED;
     const source = { path, acceptRemap: values['accept-remap'] === true };

@@ -4,6 +4,7 @@ import type { Endpoint } from '../base/endpoint.js';
 import type { Status } from '../control/status.js';
 import { ADMIN_OPTION, adminEndpoint, askAdmin } from './admin-port.js';
 import { defineCommand, print } from './command.js';
+import { CONFIG_OPTION } from './config-option.js';
 import { describeStatus, fitStatus } from './status-text.js';
 
 const INTERVAL_MS = 1_000;
@@ -27,12 +28,7 @@ export const status = defineCommand({
   ringleader status --admin 127.0.0.1:9121 --watch
 `,
   options: {
-    config: {
-      value: 'FILE',
-      short: 'c',
-      about: 'the configuration that the proxy runs by',
-      completes: 'file',
-    },
+    config: { ...CONFIG_OPTION, about: 'the configuration that the proxy runs by' },
     admin: ADMIN_OPTION,
     watch: { short: 'w', about: 'again every second, until Ctrl-C' },
     json: { about: 'as JSON; with --watch one line a second' },

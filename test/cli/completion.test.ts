@@ -2,16 +2,11 @@
 import { spawnSync } from 'node:child_process';
 import t, { type Test } from 'tap';
 import { COMMANDS } from '../../src/cli/commands.js';
+import { completionScript } from '../../src/cli/completion.js';
 import { startChild } from '../help/child.js';
 import { MAIN } from '../help/trial.js';
 
 const BASH = spawnSync('bash', ['--version']).status === 0;
-
-async function script(shell: string): Promise<string> {
-  const child = await startChild(process.execPath, [MAIN, 'completion', shell]);
-  await child.ended;
-  return child.output();
-}
 
 const bash = { skip: BASH ? false : 'there is no bash' };
 
@@ -36,7 +31,7 @@ function offered(t: Test, text: string, words: readonly string[]): string[] {
 }
 
 t.test('bash completes commands, options, values and file names', bash, async (t) => {
-  const text = await script('bash');
+  const text = completionScript('bash', COMMANDS);
   const names = COMMANDS.map(({ name }) => name);
   const table: [string[], string[]][] = [
     [[''], [...names, '--help', '--version']],
@@ -70,8 +65,8 @@ t.test('bash completes commands, options, values and file names', bash, async (t
 });
 
 t.test('every command and option stands in every script', async (t) => {
-  for (const shell of ['bash', 'zsh', 'fish']) {
-    const text = await script(shell);
+  for (const shell of ['bash', 'zsh', 'fish'] as const) {
+    const text = completionScript(shell, COMMANDS);
     for (const { name, options } of COMMANDS) {
       t.match(text, name);
       for (const option of Object.keys(options)) t.match(text, shell === 'fish' ? `-l ${option}` : `--${option}`);
@@ -80,6 +75,12 @@ t.test('every command and option stands in every script', async (t) => {
     // Where that shell is installed.
     if (syntax.error === undefined) t.same([syntax.status, syntax.stderr], [0, ''], shell);
   }
+});
+
+t.test('the command prints the script', async (t) => {
+  const child = await startChild(process.execPath, [MAIN, 'completion', 'fish']);
+  t.equal((await child.ended).code, 0);
+  t.equal(child.output(), completionScript('fish', COMMANDS));
 });
 
 t.test('another shell, or none, is told which there are', async (t) => {

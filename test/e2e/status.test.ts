@@ -174,8 +174,10 @@ function shortFolder(t: Test): string {
 t.test('a proxy that drains is not ready', async (t) => {
   const { proxy, servers } = await deploy(t, { nodes: 1, drainTimeout: '10s' });
   const client = await RespClient.connect(proxy.port);
+  t.equal(await client.command('GET', 'x'), null);
   servers[0]?.pause();
   const answer = client.command('GET', 'x');
+  await waitFor('the command', async () => (await statusOf(proxy.adminUrl)).nodes[0]?.commandsQueued === 1);
   proxy.signal('SIGTERM');
   await proxy.waitForLog('stopping');
   const { code, output } = await ringleader('health', '--config', proxy.configPath);
