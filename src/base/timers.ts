@@ -43,9 +43,8 @@ export class Timers {
 
   /** Fires what is due at `nowMs`; a timer set by a callback fires in a later call, even if due already. */
   fire(nowMs: number): void {
-    if (this.heap[0] === undefined || this.heap[0].dueMs > nowMs) return;
     // Nearly every turn ends here, and makes no garbage.
-    if ((this.heap[0]?.dueMs ?? Number.POSITIVE_INFINITY) > nowMs) return;
+    if (this.heap[0] === undefined || this.heap[0].dueMs > nowMs) return;
     const due: Entry[] = [];
     for (;;) {
       const first = this.heap[0];

@@ -311,3 +311,24 @@ t.test('a write whose client has gone, and what others await behind a large repl
   world.pass(100);
   t.ok(old.isClosed);
 });
+
+t.test('the large part of a split command whose client has gone is not received to its end', async (t) => {
+  const world = plane();
+  const before = pendingsInUse();
+  const client = world.client().send(['MGET', world.key(0), world.key(1)]);
+  world.turn();
+  const [large, small] = [world.only(0), world.only(1)];
+  large.take();
+  small.take();
+  large.answer(`*1\r\n${bulk(BIG)}`.slice(0, 500));
+  world.turn();
+  (world.link(0) as NodeLink).greet();
+  client.connection.break(null);
+  world.pass(100);
+  t.ok(large.isClosed);
+  t.notOk(small.isClosed, 'what is not large is awaited');
+  small.answer('*1\r\n$1\r\n1\r\n');
+  world.turn();
+  t.equal(pendingsInUse(), before);
+  t.equal(world.usedBytes, 0);
+});
