@@ -18,7 +18,6 @@
  * fresh one can be had, the retired one is taken back.
  */
 import { formatEndpoint } from '../base/endpoint.js';
-import { errorBytes } from '../base/errors.js';
 import type { Limits } from '../base/limits.js';
 import type { Counts } from '../base/metrics.js';
 import type { Timer } from '../base/timers.js';
@@ -29,6 +28,7 @@ import { Backlog } from './backlog.js';
 import { BackendConnection, BackendError, type ConnectionEvents, type Greeting } from './connection.js';
 import type { PacedQueue } from './paced-queue.js';
 import type { Pending, PendingPool, ReplyOwner } from './pending.js';
+import { Refusals } from './refusals.js';
 
 /** What a channel needs of its worker. */
 export interface ChannelContext {
@@ -58,6 +58,7 @@ export class Channel implements ConnectionEvents {
   private bulkBytesMax = Number.POSITIVE_INFINITY;
 
   private readonly context: ChannelContext;
+  private readonly refusals: Refusals;
   private readonly protocol: 2 | 3;
   /** Takes new commands when `state` is ready; otherwise the one being made, or null. */
   private current: BackendConnection | null = null;
@@ -78,6 +79,7 @@ export class Channel implements ConnectionEvents {
 
   constructor(context: ChannelContext, node: NodeSnapshot, protocol: 2 | 3) {
     this.context = context;
+    this.refusals = new Refusals(context.counts);
     this.node = node;
     this.protocol = protocol;
     this.reconnectMs = node.limits.reconnectMinMs;
@@ -95,12 +97,13 @@ export class Channel implements ConnectionEvents {
    */
   send(pending: Pending, start: number, end: number): Uint8Array | null {
     // A frame within the bound has no argument beyond it.
-    if (end - start > this.bulkBytesMax && this.isTooLarge(start, end)) return this.tooLarge();
+    if (end - start > this.bulkBytesMax && this.isTooLarge(start, end))
+      return this.refusals.tooLarge(this.node, this.bulkBytesMax);
     const connection = this.current;
     if (this.state !== 'ready' || connection === null || this.retired.length > 0 || connection.expired > 0) {
       return this.sendAside(pending, start, end);
     }
-    if (this.isFull(connection)) return this.overloaded();
+    if (this.isFull(connection)) return this.refusals.overloaded(this.node);
     connection.enqueue(pending, start, end);
     return null;
   }
@@ -343,7 +346,7 @@ export class Channel implements ConnectionEvents {
     const owner = pending.owner as ReplyOwner;
     for (const retired of this.retired) {
       if (!owner.awaits(retired)) continue;
-      if (this.isFull(retired)) return this.overloaded();
+      if (this.isFull(retired)) return this.refusals.overloaded(this.node);
       retired.enqueue(pending, start, end);
       return null;
     }
@@ -351,15 +354,15 @@ export class Channel implements ConnectionEvents {
     if (this.state === 'ready' && connection !== null) {
       if (connection.expired > 0) {
         const silentMs = this.context.transport.now - connection.lastBytesMs;
-        return this.nodeDown(`it has not answered for ${silentMs} ms`);
+        return this.refusals.nodeDown(this.node, `it has not answered for ${silentMs} ms`);
       }
-      if (this.isFull(connection)) return this.overloaded();
+      if (this.isFull(connection)) return this.refusals.overloaded(this.node);
       connection.enqueue(pending, start, end);
       return null;
     }
     if (this.state === 'idle') this.connect();
-    if (this.state !== 'connecting') return this.nodeDown(this.downReason);
-    return this.backlog.add(pending, start, end, this.node.limits) ? null : this.overloaded();
+    if (this.state !== 'connecting') return this.refusals.nodeDown(this.node, this.downReason);
+    return this.backlog.add(pending, start, end, this.node.limits) ? null : this.refusals.overloaded(this.node);
   }
 
   /** Takes over what a lost connection leaves, oldest first. What waits already is younger and stays behind it. */
@@ -405,7 +408,7 @@ export class Channel implements ConnectionEvents {
       const bytes = pending.frameBytes;
       if (bytes > this.bulkBytesMax && this.isTooLarge(start, start + bytes)) {
         backlog.release(start, bytes);
-        (pending.owner as ReplyOwner).onFailure(pending, this.tooLarge());
+        (pending.owner as ReplyOwner).onFailure(pending, this.refusals.tooLarge(this.node, this.bulkBytesMax));
         continue;
       }
       connection.enqueue(pending, start, start + bytes);
@@ -432,7 +435,7 @@ export class Channel implements ConnectionEvents {
     const mustClose = connection.expire(now - limits.requestTimeoutMs, (pending) => {
       counts.commandsTimedOut++;
       const reason = `it did not answer within ${limits.requestTimeoutMs} ms`;
-      return pending.isWrite ? this.unknown(reason) : this.nodeDown(reason);
+      return pending.isWrite ? this.refusals.unknown(this.node, reason) : this.refusals.nodeDown(this.node, reason);
     });
     const oldest = connection.queue.peek();
     const isStalled = oldest !== undefined && now - oldest.arrivedMs > limits.stallTimeoutMs;
@@ -463,47 +466,19 @@ export class Channel implements ConnectionEvents {
   }
 
   private failUnknown(pending: Pending, error: Error): void {
-    (pending.owner as ReplyOwner).onFailure(pending, this.unknown(`the connection was lost: ${error.message}`));
+    (pending.owner as ReplyOwner).onFailure(
+      pending,
+      this.refusals.unknown(this.node, `the connection was lost: ${error.message}`),
+    );
   }
 
   private fail(pending: Pending, reason: string): void {
-    (pending.owner as ReplyOwner).onFailure(pending, this.nodeDown(reason));
-  }
-
-  private nodeDown(reason: string): Uint8Array {
-    this.context.counts.commandsNodeDown++;
-    return errorBytes('NODEDOWN', `${this.label()}: ${reason}; the command had no effect`);
-  }
-
-  private unknown(reason: string): Uint8Array {
-    this.context.counts.writesUnknown++;
-    return errorBytes('UNKNOWN', `${this.label()}: ${reason}; the write may or may not have been done`);
-  }
-
-  private overloaded(): Uint8Array {
-    this.context.counts.commandsOverloaded++;
-    const { nodeQueueBytesMax, nodeQueueCommandsMax } = this.node.limits;
-    const limits = `nodeQueueBytesMax ${nodeQueueBytesMax}, nodeQueueCommandsMax ${nodeQueueCommandsMax}`;
-    return errorBytes('OVERLOADED', `${this.label()}: too much waits for it (${limits}); the command was not sent`);
-  }
-
-  private tooLarge(): Uint8Array {
-    this.context.counts.commandsOverloaded++;
-    const limit = `proto-max-bulk-len ${this.bulkBytesMax}`;
-    return errorBytes(
-      'OVERLOADED',
-      `${this.label()}: an argument is larger than it takes (${limit}); the command was not sent`,
-    );
+    (pending.owner as ReplyOwner).onFailure(pending, this.refusals.nodeDown(this.node, reason));
   }
 
   /** Whether the node would refuse the command whose frame is arena bytes [start, end), and close the connection. */
   private isTooLarge(start: number, end: number): boolean {
     return largestArgument(this.context.transport.arena.bytes, start, end) > this.bulkBytesMax;
-  }
-
-  private label(): string {
-    const address = formatEndpoint(this.node.address);
-    return this.node.label === address ? `node ${address}` : `node ${this.node.label} (${address})`;
   }
 }
 
