@@ -1,10 +1,11 @@
 /** The image and the examples around it, as far as they can be judged without an engine: test/slow/container.test.ts builds. */
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { validate } from 'dockerfile-utils';
 import t from 'tap';
 import { parse, parseAllDocuments } from 'yaml';
 import { type Config, parseConfig } from '../src/config.js';
+import { startChild } from './help/child.js';
 import { allowedInBuild, argumentsOf, copiedFromCheckout, execForm, stagesOf } from './help/dockerfile.js';
 
 /** Tests run in the checkout's folder. */
@@ -55,16 +56,60 @@ t.test('the build gets what it copies and nothing else', async (t) => {
 
 interface Compose {
   services: Record<string, Record<string, unknown>>;
-  configs: Record<string, { content: string }>;
+  configs: Record<string, { file?: string; content?: string; environment?: string }>;
   volumes: Record<string, unknown>;
 }
 
+const COMPOSE = 'conf/compose.yaml';
+
+/** What `${NAME:-default}` is when nobody has set the variable: Compose fills in its own file, and no other. */
+function withDefaults(text: string): string {
+  return text.replaceAll(/\$\{\w+:-([^}]*)\}/g, '$1');
+}
+
+t.test('the Compose file puts no text of its own into a container that is read-only', async (t) => {
+  // Compose copies such text into the container, which the engine then refuses; a file is mounted.
+  const { services, configs } = parse(read(COMPOSE), { merge: true }) as Compose;
+  let seen = 0;
+  for (const [name, service] of Object.entries(services)) {
+    if (service['read_only'] !== true) continue;
+    const mounts = [...((service['configs'] ?? []) as unknown[]), ...((service['secrets'] ?? []) as unknown[])];
+    for (const mount of mounts) {
+      const source = typeof mount === 'string' ? mount : (mount as { source: string }).source;
+      t.same(Object.keys(configs[source] ?? {}), ['file'], `${name} mounts ${source}`);
+      seen++;
+    }
+  }
+  t.ok(seen > 0);
+});
+
+t.test('ringleader check takes the file that the Compose file mounts, with the variables that it sets', async (t) => {
+  const { services, configs } = parse(withDefaults(read(COMPOSE)), { merge: true }) as Compose;
+  const file = join(dirname(COMPOSE), configs['ringleader']?.file ?? '');
+  const env = services['ringleader']?.['environment'] as Record<string, string>;
+  const words = ['dist/src/main.js', 'check', '--config', file];
+  const check = await startChild(process.execPath, words, { env });
+  t.same(await check.ended, { code: 0, signal: null }, check.output());
+  t.match(check.output(), 'good; listens on 0.0.0.0:6380; nodes: 3 in main');
+  const without = await startChild(process.execPath, words, { env: { RINGLEADER_PASSWORD: '' } });
+  t.not((await without.ended).code, 0, 'the password is the variable');
+});
+
+t.test('the commands in the Compose file reach the port that it publishes', async (t) => {
+  const text = read(COMPOSE);
+  const [, port, password] = /^# +redis-cli -p (\d+) -a (\S+) /m.exec(text) ?? [];
+  const { services } = parse(withDefaults(text), { merge: true }) as Compose;
+  const ports = services['ringleader']?.['ports'];
+  t.ok(Array.isArray(ports) && ports.includes(`127.0.0.1:${port}:${port}`));
+  t.same(services['ringleader']?.['environment'], { RINGLEADER_PASSWORD: password });
+  for (const command of text.matchAll(/redis-cli .*/g)) t.match(command[0], ` -p ${port} `);
+});
+
 t.test('the Compose file fits the image and the configuration in it', async (t) => {
-  const compose = parse(read('conf/compose.yaml'), { merge: true }) as Compose;
+  const compose = parse(read(COMPOSE), { merge: true }) as Compose;
   const { ringleader, app } = compose.services;
-  const config = configOf((compose.configs['ringleader']?.content ?? '').replaceAll('$$', '$'), {
-    RINGLEADER_PASSWORD: 'x',
-  });
+  const file = join(dirname(COMPOSE), compose.configs['ringleader']?.file ?? '');
+  const config = configOf(read(file), { RINGLEADER_PASSWORD: 'x' });
   t.equal(config.auth.mode, 'password');
   t.same(config.listen, [{ kind: 'tcp', host: '0.0.0.0', port: 6380 }]);
   t.same(config.admin, { kind: 'tcp', host: '0.0.0.0', port: 9121 });
