@@ -9,54 +9,91 @@ import type { Config } from '../config.js';
 import { isSamePlacement, narrowestKeyspace } from '../routing/keyspace-section.js';
 import type { Layout, LayoutKeyspace, LayoutPool, LayoutService } from './layout.js';
 
-export interface Reload {
-  /** What would look for existing keys elsewhere, each as a sentence. Not empty: nothing may be applied. */
-  remaps: string[];
-  /** What differs and holds only after a restart, each as a sentence. The rest may be applied. */
-  restarts: string[];
-}
-
 /** What to do about remaps. */
 export const REMAP_ADVICE =
   'keys are not moved yet: take this back, or start with --accept-remap if the keys may be lost from sight';
 
-/** Compares the running configuration with a new, valid one. */
-export function planReload(before: Config, after: Config): Reload {
-  return { remaps: planRemaps(before, after), restarts: restarts(before, after) };
-}
-
-/** What would look for existing keys elsewhere, each as a sentence. */
+/** What would look for existing keys elsewhere, each as a sentence. Not empty: nothing may be applied. */
 export function planRemaps(before: Layout, after: Layout): string[] {
   const found: string[] = [];
   const several = before.services.length + after.services.length > 2;
   for (const service of before.services) {
-    const next = after.services.find(({ name }) => name === service.name) ?? successor(service, after);
+    const next = after.services.find(({ name }) => name === service.name) ?? successor(service, before, after);
     const where = several ? `service ${service.name}, ` : '';
     if (next === undefined) found.push(`service ${service.name} is gone: its keys would no longer be found`);
-    else found.push(...keyspaceRemaps(service.keyspaces, next.keyspaces).map((text) => `${where}${text}`));
+    else found.push(...keyspaceRemaps(service, next, before, after).map((text) => `${where}${text}`));
+    for (const address of service.listen) found.push(...addressRemaps(address, service, before, after));
   }
   for (const pool of after.pools) {
     const old = before.pools.find(({ name }) => name === pool.name);
-    const isUsed = before.services.some(({ keyspaces }) => keyspaces.some((keyspace) => keyspace.pool === pool.name));
-    if (old !== undefined && isUsed) found.push(...poolRemaps(old, pool));
+    if (old !== undefined && uses(before, pool.name) && uses(after, pool.name)) found.push(...poolRemaps(old, pool));
+    if (uses(after, pool.name)) found.push(...moveRemaps(pool, before));
   }
   return found;
 }
 
-/** The service of another name by which all keys of `service` are found still. */
-function successor(service: LayoutService, after: Layout): LayoutService | undefined {
-  return after.services.find(({ keyspaces }) => keyspaceRemaps(service.keyspaces, keyspaces).length === 0);
+function uses({ services }: Layout, pool: string): boolean {
+  return services.some(({ keyspaces }) => keyspaces.some((keyspace) => keyspace.pool === pool));
 }
 
-function keyspaceRemaps(before: readonly LayoutKeyspace[], after: readonly LayoutKeyspace[]): string[] {
+/** The service of another name by which all keys of `service` are found still. */
+function successor(service: LayoutService, before: Layout, after: Layout): LayoutService | undefined {
+  return after.services.find((other) => keyspaceRemaps(service, other, before, after).length === 0);
+}
+
+/** Who connects to `address`, which led to `service`, finds its keys where it leads to now. */
+function addressRemaps(address: string, service: LayoutService, before: Layout, after: Layout): string[] {
+  const next = after.services.find(({ listen }) => listen.includes(address));
+  if (next === undefined || next.name === service.name) return [];
+  return keyspaceRemaps(service, next, before, after).map((text) => {
+    return `${address} led to service ${service.name}, and would lead to service ${next.name}: ${text}`;
+  });
+}
+
+/** A node may move to another machine with its keys; not to where another node's keys are. */
+function moveRemaps(pool: LayoutPool, before: Layout): string[] {
   const found: string[] = [];
+  const old = before.pools.find(({ name }) => name === pool.name);
+  for (const { name, address } of pool.nodes) {
+    const own = old?.nodes.find((node) => node.name === name);
+    if (own === undefined || own.address === address) continue;
+    for (const other of before.pools) {
+      const owner = other.nodes.find((node) => node.address === address);
+      if (owner === undefined) continue;
+      const whose = other.name === pool.name ? `node ${owner.name}` : `node ${owner.name} of pool ${other.name}`;
+      found.push(`pool ${pool.name}: node ${name} would be at ${address}, where the keys of ${whose} are`);
+    }
+  }
+  return found;
+}
+
+/** Whether two pools are the same nodes under two names. */
+function isSamePool(before: Layout, name: string, after: Layout, newName: string): boolean {
+  const describe = ({ pools }: Layout, name: string) =>
+    pools
+      .find((pool) => pool.name === name)
+      ?.nodes.map((node) => JSON.stringify([node.name, node.weight, node.address]))
+      .sort()
+      .join();
+  return describe(before, name) === describe(after, newName);
+}
+
+function keyspaceRemaps(
+  { keyspaces: before }: LayoutService,
+  { keyspaces: after }: LayoutService,
+  layoutBefore: Layout,
+  layoutAfter: Layout,
+): string[] {
+  const found: string[] = [];
+  const isElsewhere = (home: LayoutKeyspace, next: LayoutKeyspace) =>
+    home.pool !== next.pool && !isSamePool(layoutBefore, home.pool, layoutAfter, next.pool);
   for (const keyspace of after) {
     const home = narrowestKeyspace(before, keyspace.prefix);
     if (home === null) continue;
     const name = `keyspace "${keyspace.prefix}"`;
     if (home.mode !== keyspace.mode)
       found.push(`${name}: its keys had mode ${home.mode}, and would have ${keyspace.mode}`);
-    if (home.pool !== keyspace.pool)
+    if (isElsewhere(home, keyspace))
       found.push(`${name}: its keys are in pool ${home.pool}, and would be looked for in ${keyspace.pool}`);
     if (!isSamePlacement(home, keyspace))
       found.push(`${name}: its keys would be placed by other rules (placement, hash, hashTag or colocate)`);
@@ -66,7 +103,7 @@ function keyspaceRemaps(before: readonly LayoutKeyspace[], after: readonly Layou
     if (after.some(({ prefix }) => prefix === keyspace.prefix)) continue;
     const home = narrowestKeyspace(after, keyspace.prefix);
     if (home === null) found.push(`${name} is gone: its keys in pool ${keyspace.pool} would no longer be found`);
-    else if (home.pool !== keyspace.pool)
+    else if (isElsewhere(keyspace, home))
       found.push(`${name} is gone: its keys are in pool ${keyspace.pool}, and would be looked for in ${home.pool}`);
     else if (!isSamePlacement(home, keyspace) || home.mode !== keyspace.mode)
       found.push(`${name} is gone: its keys would be placed by the rules of keyspace "${home.prefix}"`);
@@ -92,7 +129,8 @@ function poolRemaps(before: LayoutPool, after: LayoutPool): string[] {
   return found;
 }
 
-function restarts(before: Config, after: Config): string[] {
+/** What differs between the configuration of the start and a new one, and holds only after a restart, each as a sentence. */
+export function planRestarts(before: Config, after: Config): string[] {
   const found: string[] = [];
   const say = (what: string, old: string, now: string) => {
     if (old !== now) found.push(`${what}: ${old} runs, ${now} takes a restart`);

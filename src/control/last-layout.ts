@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { Config } from '../config.js';
 import { DataDir } from './data-dir.js';
 import { planRemaps, REMAP_ADVICE } from './keeper.js';
+import { layoutOf } from './layout.js';
 
 /**
  * Opens the dataDir of `config`; null where it has none. Throws an error that says what would be looked for elsewhere than
@@ -13,7 +14,7 @@ export function openDataDir(config: Config, acceptRemap: boolean, log: Logger): 
   const dataDir = DataDir.open(config.dataDir);
   try {
     const last = dataDir.readLayout();
-    const remaps = last === null ? [] : planRemaps(last, config);
+    const remaps = last === null ? [] : planRemaps(last, layoutOf(config));
     if (remaps.length > 0 && !acceptRemap) {
       log.error({ remaps, advice: REMAP_ADVICE }, 'start-refused');
       const list = remaps.map((remap) => `  ${remap}\n`).join('');

@@ -1,8 +1,9 @@
 /**
- * Where keys are, as far as a configuration says it: what must be the same for a key to be found again. No addresses and no
- * passwords: a node is known by its name.
+ * Where keys are, as far as a configuration says it: what must be the same for a key to be found again. A node is known by its
+ * name and may move; its address is there so that it is not moved to where another one's keys are. No passwords.
  */
 import { z } from 'zod';
+import { formatEndpoint } from '../base/endpoint.js';
 import { HASH_NAMES } from '../base/placement.js';
 import type { NodeConfig } from '../base/pools-section.js';
 import type { Config } from '../config.js';
@@ -10,17 +11,23 @@ import type { KeyspaceConfig } from '../routing/keyspace-section.js';
 
 export type LayoutKeyspace = Pick<KeyspaceConfig, 'prefix' | 'pool' | 'mode' | 'placement'>;
 
+export interface LayoutNode extends Pick<NodeConfig, 'name' | 'weight'> {
+  /** As `formatEndpoint` writes it. */
+  address: string;
+}
+
 export interface LayoutPool {
   name: string;
-  nodes: readonly Pick<NodeConfig, 'name' | 'weight'>[];
+  nodes: readonly LayoutNode[];
 }
 
 export interface LayoutService {
   name: string;
+  /** Its addresses, as `formatEndpoint` writes them. */
+  listen: readonly string[];
   keyspaces: readonly LayoutKeyspace[];
 }
 
-/** A `Config` is one, too. */
 export interface Layout {
   services: readonly LayoutService[];
   pools: readonly LayoutPool[];
@@ -31,6 +38,7 @@ export const LAYOUT: z.ZodType<Layout> = z.strictObject({
   services: z.array(
     z.strictObject({
       name: z.string(),
+      listen: z.array(z.string()),
       keyspaces: z.array(
         z.strictObject({
           prefix: z.string(),
@@ -51,20 +59,21 @@ export const LAYOUT: z.ZodType<Layout> = z.strictObject({
   pools: z.array(
     z.strictObject({
       name: z.string(),
-      nodes: z.array(z.strictObject({ name: z.string(), weight: z.int().positive() })),
+      nodes: z.array(z.strictObject({ name: z.string(), weight: z.int().positive(), address: z.string() })),
     }),
   ),
 });
 
 export function layoutOf(config: Config): Layout {
   return {
-    services: config.services.map(({ name, keyspaces }) => ({
+    services: config.services.map(({ name, listen, keyspaces }) => ({
       name,
+      listen: listen.map(formatEndpoint),
       keyspaces: keyspaces.map(({ prefix, pool, mode, placement }) => ({ prefix, pool, mode, placement })),
     })),
     pools: config.pools.map(({ name, nodes }) => ({
       name,
-      nodes: nodes.map(({ name, weight }) => ({ name, weight })),
+      nodes: nodes.map(({ name, weight, address }) => ({ name, weight, address: formatEndpoint(address) })),
     })),
   };
 }

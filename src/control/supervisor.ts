@@ -41,7 +41,7 @@ import { clientRoom, descriptorsMax } from './client-room.js';
 import type { DataDir } from './data-dir.js';
 import { Doors, type PreparedDoors } from './doors.js';
 import { NodeHealth, type NodeState } from './health.js';
-import { planReload, REMAP_ADVICE } from './keeper.js';
+import { planRemaps, planRestarts, REMAP_ADVICE } from './keeper.js';
 import { openDataDir } from './last-layout.js';
 import { layoutOf } from './layout.js';
 import { LogRelay } from './log-relay.js';
@@ -154,6 +154,9 @@ class Supervisor implements Ringleader {
   readonly transport: 'epoll' | 'node';
   readonly workerCount: number;
 
+  /** What it was started with: some of it holds until it is started again. */
+  private readonly startConfig: Config;
+  /** What was applied last. */
   private config: Config;
   private readonly dataDir: DataDir | null;
   private readonly log: Logger;
@@ -187,6 +190,7 @@ class Supervisor implements Ringleader {
   private state: 'starting' | 'running' | 'stopping' = 'starting';
 
   constructor(config: Config, dataDir: DataDir | null, log: Logger) {
+    this.startConfig = config;
     this.config = config;
     this.dataDir = dataDir;
     this.log = log;
@@ -261,7 +265,8 @@ class Supervisor implements Ringleader {
 
   async reload(config: Config, acceptRemap: boolean): Promise<ReloadResult> {
     if (this.state !== 'running') return NOT_RUNNING;
-    const { remaps, restarts } = planReload(this.config, config);
+    const remaps = planRemaps(layoutOf(this.config), layoutOf(config));
+    const restarts = planRestarts(this.startConfig, config);
     if (remaps.length > 0 && !acceptRemap) {
       this.log.error({ remaps, advice: REMAP_ADVICE }, 'reload-refused');
       return { outcome: 'refused', reasons: remaps };

@@ -67,7 +67,7 @@ export async function planTopology(
     }
     const shared = sharedPool(service, services);
     const { name, port } = service;
-    const number = numberOf(name, before, planned);
+    const number = numberOf(service, before, services, planned);
     const snapshot = Object.freeze({ name, port, keyspaces: Object.freeze(keyspaces), shared });
     planned[number] = sameService(before?.services[number], snapshot) ?? snapshot;
   }
@@ -127,13 +127,33 @@ async function placeKeys(
   return placement;
 }
 
-/** The number that the service had, else the first that is free. */
-function numberOf(name: string, before: TopologySnapshot | null, planned: readonly (ServiceSnapshot | null)[]): number {
-  const names = before?.services.map((service) => service?.name) ?? [];
-  const known = names.indexOf(name);
+/**
+ * The number that the service had; where it is new, that of one with the same keyspaces that is gone, whose connections then
+ * stay (it has another name now); else the first that is free.
+ */
+function numberOf(
+  service: TopologyService,
+  before: TopologySnapshot | null,
+  services: readonly TopologyService[],
+  planned: readonly (ServiceSnapshot | null)[],
+): number {
+  const old = before?.services ?? [];
+  const known = old.findIndex((one) => one?.name === service.name);
   if (known >= 0) return known;
-  const free = planned.findIndex((service, number) => service === null && names[number] === undefined);
+  const names = new Set(services.map(({ name }) => name));
+  const heir = old.findIndex((one, number) => {
+    return one !== null && !names.has(one.name) && planned[number] === null && hasSameKeyspaces(one, service);
+  });
+  if (heir >= 0) return heir;
+  const free = planned.findIndex((one, number) => one === null && (old[number] ?? null) === null);
   return free >= 0 ? free : planned.length;
+}
+
+function hasSameKeyspaces(one: ServiceSnapshot, other: TopologyService): boolean {
+  const describe = (prefix: string, pool: string, rule: PlacementRule) => JSON.stringify([prefix, pool, rule]);
+  const own = one.keyspaces.map(({ prefix, pool, rule }) => describe(prefix, pool, rule));
+  const others = other.keyspaces.map(({ prefix, pool, placement }) => describe(prefix, pool, placement));
+  return own.sort().join() === others.sort().join();
 }
 
 /**

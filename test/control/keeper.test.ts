@@ -1,6 +1,7 @@
 import t from 'tap';
 import { type Config, parseConfig } from '../../src/config.js';
-import { planReload } from '../../src/control/keeper.js';
+import { planRemaps, planRestarts } from '../../src/control/keeper.js';
+import { layoutOf } from '../../src/control/layout.js';
 
 const BASE = `
 listen: 127.0.0.1:6380
@@ -26,6 +27,37 @@ const CASES: { name: string; from: string | RegExp; to: string; remaps: RegExp[]
     from: 'redis://127.0.0.1:7001',
     to: 'redis://:secret@127.0.0.1:7009',
     remaps: [],
+    restarts: [],
+  },
+  {
+    name: 'where a node is, to where the keys of another are',
+    from: /7001([\s\S]*)7002/,
+    to: '7002$17009',
+    remaps: [/^pool main: node a would be at 127.0.0.1:7002, where the keys of node b are$/],
+    restarts: [],
+  },
+  {
+    name: 'the addresses of two nodes, one for the other',
+    from: /7001([\s\S]*)7002/,
+    to: '7002$17001',
+    remaps: [
+      /node a would be at 127.0.0.1:7002, where .* node b/,
+      /node b would be at 127.0.0.1:7001, where .* node a/,
+    ],
+    restarts: [],
+  },
+  {
+    name: 'the name of a pool',
+    from: /main/g,
+    to: 'other',
+    remaps: [],
+    restarts: [],
+  },
+  {
+    name: 'the name of a pool, and a node in it',
+    from: /main([\s\S]*)weight: 2([\s\S]*)main/,
+    to: 'other$1weight: 3$2other',
+    remaps: [/keyspace "": its keys are in pool main, and would be looked for in other/],
     restarts: [],
   },
   {
@@ -107,7 +139,10 @@ const CASES: { name: string; from: string | RegExp; to: string; remaps: RegExp[]
     name: 'a service into one that sees other keys',
     from: /listen: .*\n([\s\S]*)keyspaces:\n.*\n/,
     to: '$1services:\n  - { name: door, listen: 127.0.0.1:6380, keyspaces: [{ prefix: "b:", pool: main }] }\n',
-    remaps: [/service main is gone: its keys would no longer be found/],
+    remaps: [
+      /service main is gone: its keys would no longer be found/,
+      /^127.0.0.1:6380 led to service main, and would lead to service door: keyspace "" is gone: /,
+    ],
     restarts: [],
   },
   {
@@ -129,7 +164,8 @@ const CASES: { name: string; from: string | RegExp; to: string; remaps: RegExp[]
 for (const { name, from, to, remaps, restarts } of CASES) {
   t.test(`a reload that changes ${name}`, async (t) => {
     t.not(BASE.replace(from, to), from === to ? '' : BASE, 'the case changes something that is there');
-    const plan = planReload(config(BASE), config(BASE.replace(from, to)));
+    const [before, after] = [config(BASE), config(BASE.replace(from, to))];
+    const plan = { remaps: planRemaps(layoutOf(before), layoutOf(after)), restarts: planRestarts(before, after) };
     t.match(plan.remaps, remaps);
     t.equal(plan.remaps.length, remaps.length);
     t.match(plan.restarts, restarts);
@@ -137,3 +173,18 @@ for (const { name, from, to, remaps, restarts } of CASES) {
     t.notMatch(JSON.stringify(plan), 'secret');
   });
 }
+
+t.test('two doors that are exchanged lead to other keys', async (t) => {
+  const text = (first: number, second: number) => `
+pools: { one: { nodes: [redis://h] }, two: { nodes: [redis://i] } }
+services:
+  - { name: first, listen: 127.0.0.1:${first}, keyspaces: [{ prefix: "", pool: one }] }
+  - { name: second, listen: 127.0.0.1:${second}, keyspaces: [{ prefix: "", pool: two }] }
+`;
+  const layout = (first: number, second: number) => layoutOf(config(text(first, second)));
+  t.same(planRemaps(layout(1, 2), layout(1, 3)), [], "a new address is nobody's");
+  t.same(planRemaps(layout(1, 2), layout(2, 1)), [
+    '127.0.0.1:1 led to service first, and would lead to service second: keyspace "": its keys are in pool one, and would be looked for in two',
+    '127.0.0.1:2 led to service second, and would lead to service first: keyspace "": its keys are in pool two, and would be looked for in one',
+  ]);
+});

@@ -161,6 +161,25 @@ t.test('the level of the log holds at once', async (t) => {
   t.equal(proxy.logLines.filter(({ msg }) => msg === 'reloaded').length, 2, 'those to error and to warn were not said');
 });
 
+t.test('what takes a restart is said of what runs, however often the file is read', async (t) => {
+  const deployment = await deploy(t);
+  const { proxy } = deployment;
+  const restarts = () =>
+    proxy.logLines.filter(({ msg }) => msg === 'reload-needs-restart').map((line) => line['restarts']);
+  const change = async (drainTimeout: number, workers: number) => {
+    const before = proxy.logLines.filter(({ msg }) => msg === 'reloaded').length;
+    proxy.reload((text) => JSON.stringify({ ...JSON.parse(text), drainTimeout, workers }));
+    await logged(deployment, 'reloaded', before + 1);
+  };
+  await change(1, 5);
+  t.same(restarts(), [['workers: 2 runs, 5 takes a restart']]);
+  await change(2, 5);
+  t.same(restarts().at(-1), ['workers: 2 runs, 5 takes a restart']);
+  t.equal(restarts().length, 2, 'it still does');
+  await change(3, 2);
+  t.equal(restarts().length, 2, 'it was taken back');
+});
+
 t.test('SIGHUP in a loop under load loses no command', async (t) => {
   const deployment = await deploy(t);
   const { proxy, port } = deployment;

@@ -126,6 +126,14 @@ for (const transport of ['epoll', 'node'] as const) {
       ),
     );
 
+    await change((config) => {
+      (config.services[1] as { name: string }).name = 'renamed';
+    });
+    t.equal(await say(moved, 'GET', 'key'), '$13\r\nof the second\r\n', 'its connections stay');
+    await change((config) => {
+      (config.services[1] as { name: string }).name = 'second';
+    });
+
     // An address that is taken: nothing changes, also not what stands beside it.
     await change((config) => {
       (config.services[1] as { listen: string }).listen = `127.0.0.1:${servers[0]?.port}`;

@@ -118,6 +118,10 @@ t.test('a service keeps its number while it is there', async (t) => {
   t.same(names(second), ['a', null, 'c']);
   const third = await plan(pools, named('d', 'c', 'a', 'e'), second);
   t.same(names(third), ['a', 'd', 'c', 'e']);
+  const fourth = await plan(pools, named('x', 'd', 'c', 'e'), third);
+  t.same(names(fourth), ['x', 'd', 'c', 'e'], 'also under another name');
+  const other = [service('y', keyspace('y:', 'main')), ...named('d', 'c', 'e')];
+  t.same(names(await plan(pools, other, fourth)), [null, 'd', 'c', 'e', 'y'], 'but not with other keys');
 });
 
 t.test('a service whose pool has keys that only another one sees knows of it', async (t) => {
