@@ -13,6 +13,7 @@ import { DEFAULT_LIMITS, type Limits } from './base/limits.js';
 import { checkLimits, checkNodeLimits, completeLimits, LIMITS, type LimitsSection } from './base/limits-section.js';
 import { ADDRESS, checkListen, checkProtected, LISTEN, type PlacedListen } from './base/listen-section.js';
 import type { LogLevel } from './base/log-event.js';
+import { checkOwnAddresses } from './base/own-address.js';
 import { checkPools, completePools, isMap, POOLS, type PoolConfig, readablePools } from './base/pools-section.js';
 import { ReadableLists } from './base/readable-lists.js';
 import {
@@ -77,6 +78,8 @@ export interface ConfigDefaults {
   workers: number;
   /** What ${NAME} in a value of the file stands for. */
   environment: Environment;
+  /** The IP addresses of the machine; those of loopback go without saying. */
+  ownAddresses?: readonly string[];
 }
 
 /** Parses the text of a configuration file. `problems` are sorted by line, and there is at least one. */
@@ -89,7 +92,10 @@ export function parseConfig(text: string, defaults: ConfigDefaults): { config: C
   if (stranger !== null) return { problems: [source.problem([], stranger)] };
   const root = source.value;
   const result = FILE.safeParse(root);
-  const problems = [...describeIssues(source, FILE, result.error?.issues ?? [], OTHER_WORDS), ...crossCheck(source)];
+  const problems = [
+    ...describeIssues(source, FILE, result.error?.issues ?? [], OTHER_WORDS),
+    ...crossCheck(source, defaults),
+  ];
   if (problems.length > 0 || !result.success) return { problems: problems.sort(byPlace) };
   return { config: deepFreeze(complete(result.data, defaults)) };
 }
@@ -312,7 +318,7 @@ function mapOrNothing(value: unknown): Record<string, unknown> {
 }
 
 /** What no single value shows: names that lead nowhere, things given twice, bounds in the wrong order. */
-function crossCheck(source: YamlSource): Problem[] {
+function crossCheck(source: YamlSource, { ownAddresses = [] }: ConfigDefaults): Problem[] {
   const lists = new ReadableLists();
   const { listens, admin, pools, poolNames, ...more } = readSections(source.value, lists);
   const { keyspaces, services, limits, auth, protectedMode } = more;
@@ -323,6 +329,9 @@ function crossCheck(source: YamlSource): Problem[] {
   };
   if (services !== null) checkServices(source, services, complain);
   checkListen(listens, admin, complain);
+  const isByDefault = services === null && source.valueAt(['listen']) === undefined;
+  const doors = isByDefault ? [{ path: ['listen'], listen: LISTEN.parse(LISTEN_DEFAULT) }] : listens;
+  checkOwnAddresses(pools, doors, admin, ownAddresses, complain);
   if (poolNames.length === 0 && isMap(source.valueAt(['pools']))) {
     complain(['pools'], ': expected at least one pool, found none');
   }

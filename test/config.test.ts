@@ -128,6 +128,22 @@ pools:
   });
 });
 
+t.test('who listens on every interface listens on the addresses of the machine, too', async (t) => {
+  const text = (listen: string) => `protectedMode: no
+listen: "${listen}"
+pools: { main: { nodes: [redis://10.0.0.5:6380, "redis://[fd00::5]:6380", redis://10.0.0.6:6380, redis://10.0.0.5] } }`;
+  const refused = (listen: string) => {
+    const result = parseConfig(text(listen), { ...DEFAULTS, ownAddresses: ['10.0.0.5', 'fd00:0::5', 'fe80::1'] });
+    return 'config' in result ? [] : result.problems.map(({ text }) => text.replace(/: the proxy itself .*/, ''));
+  };
+  t.same(refused('0.0.0.0:6380'), ['pools.main.nodes[0]']);
+  t.same(refused('[::]:6380'), ['pools.main.nodes[1]']);
+  t.same(refused('[0::0]:6380'), ['pools.main.nodes[1]']);
+  t.same(refused('10.0.0.6:6380'), ['pools.main.nodes[2]']);
+  t.same(refused('127.0.0.1:6380'), []);
+  t.same(refused('0.0.0.0:0'), []);
+});
+
 t.test('what is wrong with a variable is said by its place and its name, never by its value', async (t) => {
   const environment = { SECRET: 's3cret', POOL: 's3cret', DIGITS: '12345678' };
   const table: [string, RegExp][] = [

@@ -1,4 +1,5 @@
 /** The configuration file, as commands read it: what is wrong with it is printed, a line each. */
+import { networkInterfaces } from 'node:os';
 import { type Config, type ConfigDefaults, formatProblem, parseConfig } from '../config.js';
 import { defaultWorkers } from '../control/cpus.js';
 import { readText } from './text-file.js';
@@ -13,5 +14,14 @@ export function readConfig(path: string): Config | null {
 
 /** What the file leaves to the machine that it is read on. */
 export function machineDefaults(): ConfigDefaults {
-  return { workers: defaultWorkers(), environment: process.env };
+  return { workers: defaultWorkers(), environment: process.env, ownAddresses: ownAddresses() };
+}
+
+/** None where the system does not tell: a sandbox may keep netlink from the process, and the proxy needs it for nothing else. */
+function ownAddresses(): string[] {
+  try {
+    return Object.values(networkInterfaces()).flatMap((addresses = []) => addresses.map(({ address }) => address));
+  } catch {
+    return [];
+  }
 }

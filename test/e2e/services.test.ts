@@ -1,4 +1,6 @@
 /** Several keyspaces and several services on real servers, and how they come and go while the proxy runs. */
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import t, { type Test } from 'tap';
 import { freePort } from '../help/free-port.js';
 import { ProxyProcess } from '../help/proxy.js';
@@ -135,14 +137,18 @@ for (const transport of ['epoll', 'node'] as const) {
     });
 
     // An address that is taken: nothing changes, also not what stands beside it.
+    const stranger = createServer().listen(0, '127.0.0.1');
+    t.teardown(() => stranger.close());
+    await once(stranger, 'listening');
+    const taken = `127.0.0.1:${(stranger.address() as AddressInfo).port}`;
     await change((config) => {
-      (config.services[1] as { listen: string }).listen = `127.0.0.1:${servers[0]?.port}`;
+      (config.services[1] as { listen: string }).listen = taken;
       config.services.push(door('third', ports[1], 'other'));
     }, 'reload-failed');
     t.match(
       proxy.logLines.findLast(({ msg }) => msg === 'reload-failed'),
       {
-        reason: `cannot listen on 127.0.0.1:${servers[0]?.port}: another process listens there`,
+        reason: `cannot listen on ${taken}: another process listens there`,
       },
     );
     await t.rejects(RespClient.connect(ports[1]), { code: 'ECONNREFUSED' });
