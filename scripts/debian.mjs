@@ -5,9 +5,9 @@
  *   ~/.cache/ringleader/redis-debian12-x64/usr/bin/redis-server …
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { SetupError, say } from './setup.mjs';
 
 /** Packages whose name does not follow from that of the library in them. */
@@ -49,11 +49,25 @@ export function unpackedPackages(name, packages, programs) {
 export function cacheFolder() {
   const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'ringleader');
   try {
-    mkdirSync(cache, { recursive: true });
+    makeFolder(cache);
   } catch (error) {
     throw new SetupError(`${cache} cannot be made (${error.code}); set XDG_CACHE_HOME to a folder that can be written`);
   }
   return cache;
+}
+
+/**
+ * As `mkdir -p`. Node 20's own way never comes back where the system lets nobody make a folder, as in /proc. What is compiled
+ * has the same in src/control/make-folder.ts, which is not there yet when this runs.
+ */
+function makeFolder(path) {
+  const parent = dirname(path);
+  if (!existsSync(parent)) makeFolder(parent);
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    if (error.code !== 'EEXIST' || !statSync(path).isDirectory()) throw error;
+  }
 }
 
 /** Downloads `packages` and unpacks them into `root`. */

@@ -8,7 +8,7 @@ import { UsageError } from '../base/usage-error.js';
 import { type Config, formatProblem, parseConfig } from '../config.js';
 import { FolderInUseError } from '../control/folder-lock.js';
 import { freePort, isFreePort } from '../control/free-port.js';
-import { defaultFolder, type LocalNodes, startLocalNodes } from '../control/local-nodes.js';
+import { defaultFolder, FolderUnusableError, type LocalNodes, startLocalNodes } from '../control/local-nodes.js';
 import { portOwner } from '../control/port-owner.js';
 import { machineDefaults } from './config-file.js';
 import { serve, stopSignal } from './serve.js';
@@ -87,6 +87,10 @@ async function startNodes(folder: string, fresh: boolean, port: number): Promise
   try {
     return await startLocalNodes({ folder, fresh });
   } catch (error) {
+    if (error instanceof FolderUnusableError) {
+      const way = callWith('--folder FOLDER');
+      throw new Error(`${error.message}. Choose another folder: ${way} (without it, $XDG_STATE_HOME/ringleader)`);
+    }
     if (!(error instanceof FolderInUseError)) throw error;
     const way = callWith(`--port ${await nextFreePort(port)} --folder ${folder}-2`);
     throw new Error(

@@ -8,15 +8,16 @@
  * A file is replaced as a whole: written aside, brought to the disk, renamed, and the folder brought to the disk. Whenever the
  * process or the machine stops, the file is the one of before or the new one.
  */
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { z } from 'zod';
 import { packageVersion } from '../base/version.js';
 import { EAGAIN, system } from '../transport/system.js';
 import { TransportError } from '../transport/transport.js';
 import { FolderInUseError, type FolderLock, lockFolder } from './folder-lock.js';
 import { LAYOUT, type Layout } from './layout.js';
+import { makeFolder } from './make-folder.js';
 
 const FORMAT = 1;
 const LAYOUT_FILE = 'layout.json';
@@ -130,18 +131,6 @@ function isLockedByAnother(descriptor: number): boolean {
     // Without libc the file `lock` alone has to do.
     if (error instanceof TransportError) return false;
     throw error;
-  }
-}
-
-/** As `mkdir -p`. Node's own way to do it never comes back where the system lets nobody make a folder, as in /proc. */
-function makeFolder(path: string): void {
-  const parent = dirname(path);
-  if (parent !== path && !existsSync(parent)) makeFolder(parent);
-  try {
-    mkdirSync(path, { mode: 0o700 });
-  } catch (error) {
-    const isThere = (error as NodeJS.ErrnoException).code === 'EEXIST' && statSync(path).isDirectory();
-    if (!isThere) throw error;
   }
 }
 

@@ -6,11 +6,12 @@
  *   FOLDER/redis-a/process.json     which process that server is, while it runs
  *   FOLDER/redis-a/appendonlydir/   its data
  */
-import { existsSync, mkdirSync, realpathSync, rmSync } from 'node:fs';
+import { existsSync, realpathSync, rmSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
-import { lockFolder } from './folder-lock.js';
+import { FolderInUseError, type FolderLock, lockFolder } from './folder-lock.js';
 import { endLeftover, type LocalServer, type RedisPrograms, startLocalServer } from './local-server.js';
+import { makeFolder } from './make-folder.js';
 
 /** Names decide which node has a key; ports may be others each time. */
 const NODE_NAMES = ['a', 'b', 'c'] as const;
@@ -24,6 +25,13 @@ export interface LocalNodes {
   stop(): Promise<void>;
 }
 
+/** The folder cannot be made, or not be written. */
+export class FolderUnusableError extends Error {
+  constructor(path: string, cause: unknown) {
+    super(`data cannot be kept in ${path}: ${cause instanceof Error ? cause.message : cause}`, { cause });
+  }
+}
+
 /** Where this user's servers keep their data, unless told otherwise: by the XDG base directory specification. */
 export function defaultFolder(env: NodeJS.ProcessEnv = process.env): string {
   const given = env['XDG_STATE_HOME'] ?? '';
@@ -34,14 +42,12 @@ export function defaultFolder(env: NodeJS.ProcessEnv = process.env): string {
 
 /**
  * Starts the servers in `folder`, which is made if need be; `fresh`: without the data that are there. Rejects with a
- * FolderInUseError when another process runs servers there, with an error that says what to install when there is no Redis.
+ * FolderInUseError when another process runs servers there, with a FolderUnusableError when it cannot be written, with an
+ * error that says what to install when there is no Redis.
  */
 export async function startLocalNodes(options: { folder: string; fresh: boolean }): Promise<LocalNodes> {
   const programs = await findPrograms();
-  mkdirSync(options.folder, { recursive: true, mode: 0o700 });
-  // Servers change to their folders, and are started from any.
-  const folder = realpathSync(options.folder);
-  const lock = lockFolder(folder);
+  const { folder, lock } = takeFolder(options.folder);
   const servers: LocalServer[] = [];
   // Whatever ends this process, short of a SIGKILL, ends the servers.
   const onExit = () => {
@@ -70,6 +76,18 @@ export async function startLocalNodes(options: { folder: string; fresh: boolean 
   }
   const nodes = started.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
   return { folder, nodes, programs, stop };
+}
+
+/** Makes the folder if need be. Its path is returned as servers know it: they change to their folders, and are started from any. */
+function takeFolder(path: string): { folder: string; lock: FolderLock } {
+  try {
+    makeFolder(path);
+    const folder = realpathSync(path);
+    return { folder, lock: lockFolder(folder) };
+  } catch (error) {
+    if (error instanceof FolderInUseError) throw error;
+    throw new FolderUnusableError(path, error);
+  }
 }
 
 /** The script is plain JavaScript outside the compiled sources, so its type is stated here. */

@@ -3,10 +3,11 @@
  * is, so that one whose proxy was killed is found, and ended, before another takes the folder.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from './free-port.js';
+import { makeFolder } from './make-folder.js';
 import { isRunning, markOf, type ProcessMark } from './process-start.js';
 
 export interface RedisPrograms {
@@ -36,7 +37,7 @@ const LOOK_MS = 10;
 
 /** Starts a server on a free port of loopback; resolves when it takes connections, rejects with what it said when it ends instead. */
 export async function startLocalServer(programs: RedisPrograms, folder: string): Promise<LocalServer> {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makeFolder(folder);
   for (let attempt = 1; ; attempt++) {
     const port = await freePort();
     const outcome = await launch(programs, folder, port);

@@ -1,5 +1,5 @@
 /** `npm start` as somebody meets it who tries the proxy: data that stay, ports that are taken, runs that were killed. */
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -8,7 +8,7 @@ import { removeFolder, scratchFolder } from '../help/child.js';
 import { freePort } from '../help/free-port.js';
 import { RespClient } from '../help/resp-client.js';
 import { serversIn, TrialProcess } from '../help/trial.js';
-import { waitFor } from '../help/wait-for.js';
+import { waitFor, within } from '../help/wait-for.js';
 
 /** The number that the README gives. */
 const ANSWER_MS_MAX = 5_000;
@@ -103,6 +103,27 @@ t.test('two do not share a folder: the second says who has it, and how to run be
   t.equal(await beside.interrupt(), 0);
   t.ok(serversIn(folder).every(isRunning), 'the first goes on');
   t.equal(await first.interrupt(), 0);
+});
+
+t.test('a folder that cannot be made or written is said at once, with what chooses another', async (t) => {
+  const file = join(folderFor(t), 'file');
+  writeFileSync(file, '');
+  const { options } = await portOptions();
+  const advice = /Choose another folder: ringleader start --folder FOLDER \(without it, \$XDG_STATE_HOME\/ringleader\)/;
+  // Node's mkdir never comes back from /proc, and then hears no signal either.
+  const calls: [string, string[], Record<string, string>][] = [
+    ['/proc/none/deeper', ['--folder', '/proc/none/deeper'], {}],
+    ['/proc/none/ringleader', [], { XDG_STATE_HOME: '/proc/none' }],
+    ['/proc/self', ['--folder', '/proc/self'], {}],
+    [file, ['--folder', file], {}],
+  ];
+  for (const [folder, words, env] of calls) {
+    const trial = await TrialProcess.launch([...options, ...words], env);
+    t.teardown(() => trial.kill9());
+    t.same(await within(`the end with ${folder}`, trial.ended), { code: 1, signal: null });
+    t.match(trial.output(), `data cannot be kept in ${folder}: `);
+    t.match(trial.output(), advice);
+  }
 });
 
 t.test('a port that is taken is said with who has it and what to do instead', async (t) => {
