@@ -7,18 +7,20 @@ import { PacedQueue } from './paced-queue.js';
 const SWEEP_BUSY_MS = 50;
 const SWEEP_IDLE_MS = 500;
 /** Nodes that are opened, told of a change, or given up in one turn, and connections that are opened. */
-const NODES_PER_TURN = 16;
-const DIALS_PER_TURN = 8;
+const NODES_PER_TURN = 8;
+const DIALS_PER_TURN = 4;
 
 export class BackendPool {
   /** By node index. The hot path reads these arrays. */
   resp2: readonly Channel[] = [];
   resp3: readonly Channel[] = [];
   private readonly context: ChannelContext;
-  /** By pool and name: a node is the same while these are. */
-  private nodes = new Map<string, NodeChannels>();
-  /** Nodes that are to come, by pool and name: made before the topology that has them. */
-  private readonly prepared = new Map<string, NodeChannels>();
+  /** The nodes of the topology: most are the very objects that they were in the one before. */
+  private nodes = new Map<NodeSnapshot, NodeChannels>();
+  /** The same by pool and name: a node is the same while these are. */
+  private readonly named = new Map<string, NodeChannels>();
+  /** Nodes that are to come, made before the topology that has them. */
+  private readonly prepared = new Map<NodeSnapshot, NodeChannels>();
   /** Nodes that are no more, until what is in flight there has been answered. */
   private readonly leaving = new Set<NodeChannels>();
   private readonly chores: PacedQueue;
@@ -42,22 +44,21 @@ export class BackendPool {
   /** Makes ready what takes time, for nodes that the next topology may have. */
   prepare(nodes: readonly NodeSnapshot[]): void {
     for (const node of nodes) {
-      const key = nodeKey(node);
-      if (!this.nodes.has(key)) this.prepared.set(key, new NodeChannels(this.context, node));
+      if (!this.named.has(nodeKey(node))) this.prepared.set(node, new NodeChannels(this.context, node));
     }
   }
 
   /** The nodes are those of `topology` from now on. */
   update({ nodes }: TopologySnapshot): void {
     const before = this.nodes;
-    const after = new Map<string, NodeChannels>();
+    const after = new Map<NodeSnapshot, NodeChannels>();
     const resp2: Channel[] = [];
     const resp3: Channel[] = [];
+    const kept = new Set<NodeChannels>();
     for (const node of nodes) {
-      const key = nodeKey(node);
-      const channels = before.get(key) ?? this.prepared.get(key) ?? new NodeChannels(this.context, node);
-      before.delete(key);
-      after.set(key, channels);
+      const channels = before.get(node) ?? this.named.get(nodeKey(node)) ?? this.add(node);
+      kept.add(channels);
+      after.set(node, channels);
       resp2.push(channels.resp2);
       resp3.push(channels.resp3);
       if (channels.wanted === node && channels.isSettled) continue;
@@ -70,6 +71,8 @@ export class BackendPool {
     this.resp3 = resp3;
     this.prepared.clear();
     for (const channels of before.values()) {
+      if (kept.has(channels)) continue;
+      this.named.delete(nodeKey(channels.wanted));
       this.leaving.add(channels);
     }
   }
@@ -79,7 +82,7 @@ export class BackendPool {
    * long script came by.
    */
   urgent(node: NodeSnapshot): Channel {
-    const channels = this.nodes.get(nodeKey(node));
+    const channels = this.named.get(nodeKey(node));
     if (channels === undefined) throw new Error(`there is no node ${node.label}`);
     channels.urgent ??= new Channel(this.context, channels.wanted, 2);
     return channels.urgent;
@@ -117,8 +120,14 @@ export class BackendPool {
     return this.resp2.map((channel, index) => channel.queued + (this.resp3[index]?.queued ?? 0));
   }
 
+  private add(node: NodeSnapshot): NodeChannels {
+    const channels = this.prepared.get(node) ?? new NodeChannels(this.context, node);
+    this.named.set(nodeKey(node), channels);
+    return channels;
+  }
+
   private isReached(node: NodeSnapshot): boolean {
-    return this.nodes.get(nodeKey(node))?.isReached === true;
+    return this.named.get(nodeKey(node))?.isReached === true;
   }
 
   private sweepLater(): void {
