@@ -114,14 +114,14 @@ t.test('a run that ends early, or says nothing, is a failure', async (t) => {
   t.same((await follow(`TAP version 14\n${PASSING}`)).failed, 1, 'without its plan');
 });
 
-/** Runs redis.mjs where only these programs are on PATH: name to shell script. */
-async function redisScript(test: Test, programs: Readonly<Record<string, string>>) {
+/** Runs a script where only these programs are on PATH: name to shell script. */
+async function runScript(test: Test, programs: Readonly<Record<string, string>>, script = 'redis.mjs') {
   const folder = test.testdir({});
   for (const [name, script] of Object.entries(programs)) {
     writeFileSync(join(folder, name), `#!/bin/sh\n${script}\n`);
     chmodSync(join(folder, name), 0o755);
   }
-  const child = await startChild(process.execPath, [join(SCRIPTS, 'redis.mjs')], {
+  const child = await startChild(process.execPath, [join(SCRIPTS, script)], {
     env: { PATH: folder, XDG_CACHE_HOME: join(folder, 'cache') },
   });
   const { code } = await child.ended;
@@ -129,7 +129,7 @@ async function redisScript(test: Test, programs: Readonly<Record<string, string>
 }
 
 t.test('a Redis on PATH that is recent enough is used', async (t) => {
-  const { code, output } = await redisScript(t, {
+  const { code, output } = await runScript(t, {
     'redis-server': 'echo "Redis server v=7.2.4 sha=00000000:0 malloc=libc bits=64"',
     'redis-cli': 'echo "redis-cli 7.2.4"',
     'redis-benchmark': 'echo "redis-benchmark 7.2.4"',
@@ -139,26 +139,26 @@ t.test('a Redis on PATH that is recent enough is used', async (t) => {
 });
 
 t.test('where there is no Redis and no Debian, the command that installs it is said', async (t) => {
-  const { code, output } = await redisScript(t, {});
+  const { code, output } = await runScript(t, {});
   t.equal(code, 1);
   t.match(output, /redis-server 7\.0 or later is needed .* is not on PATH/);
   t.match(output, /apt-get install redis-server|brew install redis|WSL|redis\.io/);
 });
 
 t.test('a Redis that is too old, or lacks a program, is not used', async (t) => {
-  const old = await redisScript(t, {
+  const old = await runScript(t, {
     'redis-server': 'echo "Redis server v=6.2.14 sha=00000000:0"',
     'redis-cli': 'echo "redis-cli 6.2.14"',
     'redis-benchmark': 'echo "redis-benchmark 6.2.14"',
   });
   t.equal(old.code, 1);
   t.match(old.output, /on PATH is 6\.2\.14/);
-  const alone = await redisScript(t, { 'redis-server': 'echo "Redis server v=7.2.4 sha=00000000:0"' });
+  const alone = await runScript(t, { 'redis-server': 'echo "Redis server v=7.2.4 sha=00000000:0"' });
   t.equal(alone.code, 1);
 });
 
 t.test('where packages cannot be fetched, their own words and the other way are said', async (t) => {
-  const { code, output } = await redisScript(t, {
+  const { code, output } = await runScript(t, {
     'apt-get': '[ "$1" = --version ] || { echo "E: Could not resolve host" >&2; exit 100; }',
     dpkg: 'exit 0',
   });
@@ -166,6 +166,28 @@ t.test('where packages cannot be fetched, their own words and the other way are 
   t.match(output, /E: Could not resolve host/);
   t.match(output, /sudo apt-get update/);
   t.match(output, /sudo apt-get install redis-server/);
+});
+
+t.test("where Redis's own tests cannot be had, the reason is said", async (t) => {
+  const suite = (programs: Readonly<Record<string, string>>) => runScript(t, programs, 'redis-suite.mjs');
+  const nowhere = await suite({});
+  t.equal(nowhere.code, 1);
+  t.match(nowhere.output, /comes from Debian's source package of redis, and this is no Debian or Ubuntu/);
+  if (!existsSync('/etc/debian_version')) return;
+
+  const offline = await suite({
+    'apt-get': 'case "$*" in *update*) echo "E: Could not resolve host" >&2; exit 100;; esac',
+    dpkg: 'exit 0',
+  });
+  t.equal(offline.code, 1);
+  t.match(offline.output, /apt-get update failed .* E: Could not resolve host/);
+
+  const newer = await suite({
+    'apt-get': 'case "$*" in *source*) : > redis_8.0.2.orig.tar.gz;; esac',
+    dpkg: 'exit 0',
+  });
+  t.equal(newer.code, 1);
+  t.match(newer.output, /has redis_8\.0\.2\.orig\.tar\.gz, and redis_7\.0\.15\.orig\.tar\.gz is needed/);
 });
 
 t.test('a node_modules that is a link is left alone: npm ci would empty the folder that it leads to', async (t) => {
