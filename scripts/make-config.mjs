@@ -91,12 +91,12 @@ function fullExample() {
     ...comment(pool.nodes.description, '    '),
     '    nodes:',
     ...item(entries(node, '        ')),
-    '      - redis://127.0.0.1:7002',
+    '      - { name: b, url: "redis://127.0.0.1:7002" }',
     ...comment(pool.limits.description, '    '),
     '    limits:',
     ...Object.entries(pool.limits.properties).map(([key, { stated }]) => `      ${key}: ${stated}`),
     '  legacy:',
-    '    nodes: [redis://127.0.0.1:7003]',
+    '    nodes: [{ name: legacy-1, url: "redis://127.0.0.1:7003" }]',
     '',
     ...comment(keyspaces.description),
     'keyspaces:',
@@ -188,7 +188,8 @@ function docs() {
 The proxy is told what to do by one file in YAML (JSON is YAML, too): \`ringleader start --config FILE\`. The least is
 [conf/minimal.yaml](../conf/minimal.yaml); [conf/full.yaml](../conf/full.yaml) has every key.
 
-- \`ringleader check --config FILE\` names every mistake with its line, and what to write instead.
+- \`ringleader check --config FILE\` names every mistake with its line, and what to write instead; and warns of what
+  is right, but probably not meant.
 - \`# yaml-language-server: $schema=…/conf/ringleader.schema.json\` in the first line has editors know the keys.
 - \`\${NAME}\` in a value is a variable of the environment as it was at the start, \`\${NAME:-default}\` has a default, \`$\${\` is a plain
   \`\${\`. It is filled in when the YAML has been parsed: nothing in it becomes structure. In braces and brackets it takes quotes.

@@ -14,6 +14,7 @@ import { checkLimits, checkNodeLimits, completeLimits, LIMITS, type LimitsSectio
 import { ADDRESS, checkListen, checkProtected, LISTEN, type PlacedListen } from './base/listen-section.js';
 import type { LogLevel } from './base/log-event.js';
 import { checkOwnAddresses } from './base/own-address.js';
+import { warnOfPools } from './base/pool-warnings.js';
 import { checkPools, completePools, isMap, POOLS, type PoolConfig, readablePools } from './base/pools-section.js';
 import { ReadableLists } from './base/readable-lists.js';
 import {
@@ -41,6 +42,7 @@ import {
   onlyKeyspace,
   type PlacedSection,
 } from './routing/keyspace-section.js';
+import { warnOfKeyspaces } from './routing/keyspace-warnings.js';
 
 /** One door: where clients come in, and which keyspaces they then see. */
 export interface ServiceConfig {
@@ -82,8 +84,11 @@ export interface ConfigDefaults {
   ownAddresses?: readonly string[];
 }
 
-/** Parses the text of a configuration file. `problems` are sorted by line, and there is at least one. */
-export function parseConfig(text: string, defaults: ConfigDefaults): { config: Config } | { problems: Problem[] } {
+/** What a file comes to; `warnings` are what it may not have been meant to say. */
+export type ParsedConfig = { config: Config; warnings: Problem[] } | { problems: Problem[] };
+
+/** Parses the text of a configuration file. Problems and warnings are sorted by line; there is at least one problem. */
+export function parseConfig(text: string, defaults: ConfigDefaults): ParsedConfig {
   if (isRedisConf(text))
     return { problems: [{ line: 1, column: 1, text: `this looks like redis.conf: expected YAML, at least ${LEAST}` }] };
   const source = new YamlSource(text, 'core', defaults.environment);
@@ -97,7 +102,7 @@ export function parseConfig(text: string, defaults: ConfigDefaults): { config: C
     ...crossCheck(source, defaults),
   ];
   if (problems.length > 0 || !result.success) return { problems: problems.sort(byPlace) };
-  return { config: deepFreeze(complete(result.data, defaults)) };
+  return { config: deepFreeze(complete(result.data, defaults)), warnings: findWarnings(source).sort(byPlace) };
 }
 
 /** Whether every line is a directive and its values, and some directive is one of Redis's. */
@@ -120,6 +125,11 @@ function whollyOther(root: unknown): string | null {
 /** `FILE:LINE:COLUMN: TEXT`, as compilers write it, so that editors find the place. */
 export function formatProblem(fileName: string, problem: Problem): string {
   return `${fileName}:${problem.line}:${problem.column}: ${problem.text}`;
+}
+
+/** `FILE:LINE:COLUMN: warning: TEXT` */
+export function formatWarning(fileName: string, warning: Problem): string {
+  return formatProblem(fileName, { ...warning, text: `warning: ${warning.text}` });
 }
 
 const LEAST = 'pools: { main: { nodes: [redis://127.0.0.1:7001] } }';
@@ -323,10 +333,7 @@ function crossCheck(source: YamlSource, { ownAddresses = [] }: ConfigDefaults): 
   const { listens, admin, pools, poolNames, ...more } = readSections(source.value, lists);
   const { keyspaces, services, limits, auth, protectedMode } = more;
   const problems: Problem[] = [];
-  const complain: Complain = (path, text) => {
-    const place = writtenPath(source, lists.inFile(path));
-    problems.push(source.problem(place, `${formatPath(place)}${withoutVariables(source, place, text)}`));
-  };
+  const complain = complainer(source, lists, problems);
   if (services !== null) checkServices(source, services, complain);
   checkListen(listens, admin, complain);
   const isByDefault = services === null && source.valueAt(['listen']) === undefined;
@@ -354,6 +361,25 @@ function crossCheck(source: YamlSource, { ownAddresses = [] }: ConfigDefaults): 
     if (protectedMode && completeAuth(auth).mode === 'none') checkProtected(listens, complain);
   }
   return problems;
+}
+
+/** Says what is wrong at a path of what was read, by its place in the file, and adds it to `problems`. */
+function complainer(source: YamlSource, lists: ReadableLists, problems: Problem[]): Complain {
+  return (path, text) => {
+    const place = writtenPath(source, lists.inFile(path));
+    problems.push(source.problem(place, `${formatPath(place)}${withoutVariables(source, place, text)}`));
+  };
+}
+
+/** Of a file that is good. */
+function findWarnings(source: YamlSource): Problem[] {
+  const lists = new ReadableLists();
+  const { pools, poolNames, keyspaces } = readSections(source.value, lists);
+  const warnings: Problem[] = [];
+  const warn = complainer(source, lists, warnings);
+  warnOfPools(pools, warn);
+  warnOfKeyspaces(keyspaces, poolNames, warn);
+  return warnings;
 }
 
 function checkServices(source: YamlSource, services: NonNullable<Sections['services']>, complain: Complain): void {

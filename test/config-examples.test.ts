@@ -49,6 +49,12 @@ t.test('the least and the fullest configuration are good, in both its halves', a
   t.equal(other.auth.mode, 'password');
 });
 
+t.test('no example is warned of', async (t) => {
+  for (const text of [MINIMAL, FULL, otherHalf()]) {
+    t.match(parseConfig(text, { workers: 3, environment: {} }), { warnings: [] });
+  }
+});
+
 t.test('the full example has every key, and no other', async (t) => {
   const known = knownMaps(FILE).flatMap(({ path, keys }) => keys.map((key) => (path === '' ? key : `${path}.${key}`)));
   const written = new Set([...keysIn(parse(FULL)), ...keysIn(parse(otherHalf()))]);

@@ -23,6 +23,7 @@ const DRAIN_GRACE_MS = 2_000;
 function configOf(text: string, environment: Record<string, string>): Config {
   const result = parseConfig(text, { workers: 1, environment });
   if (!('config' in result)) throw new Error(result.problems.map(({ line, text }) => `${line}: ${text}`).join('\n'));
+  t.same(result.warnings, [], 'an example warns of nothing');
   return result.config;
 }
 

@@ -65,6 +65,16 @@ t.test('check says that a good file is good', async (t) => {
   t.match(output, /good; listens on 127\.0\.0\.1:6380; nodes: 1 in main/);
 });
 
+t.test('check warns of what may not be meant, and the file is still good', async (t) => {
+  const path = file(t, 'pools: { main: { nodes: ["redis://s3cret@h"] } }');
+  const { code, output } = await ringleader('check', '--config', path);
+  t.equal(code, 0);
+  t.match(output, `${path}:1:26: warning: pools.main.nodes[0]: without a name`);
+  t.match(output, `${path}:1:26: warning: pools.main.nodes[0]: a user without a password`);
+  t.match(output, `${path}: good`);
+  t.notMatch(output, 's3cret');
+});
+
 t.test('check and start print every problem of a bad file, without passwords, and exit with 1', async (t) => {
   const path = file(t, 'workers: none\npools: { main: { nodes: ["redis://u:s3cret@h:x"] } }\n');
   for (const command of ['check', 'start']) {

@@ -10,7 +10,8 @@ export const check = defineCommand({
   about: 'say what is wrong with a configuration, and run nothing',
   usage: ['--config FILE', '--import nutcracker.yml > ringleader.yml'],
   text: `Prints every problem of the file as FILE:LINE:COLUMN: what was expected, and what was found; then exits with 1. Exits with
-0 when there is none. Connects to nothing. Passwords are not printed.
+0 when there is none. What is right, but probably not meant, is a warning: FILE:LINE:COLUMN: warning: …, and the exit code stays 0.
+Connects to nothing. Passwords are not printed.
 
 --import prints nutcracker's configuration as one of Ringleader: each pool keeps its address, each key its server. What
 is dropped stands in comments with the reason; what cannot be taken over is said by its line, and nothing is printed.
@@ -24,8 +25,10 @@ Here passwords are printed: they are part of the configuration.
     if (values.import !== undefined) return importFile(values.import);
     if (values.config === undefined) throw new UsageError('check needs --config FILE');
     const { readConfig } = await import('./config-file.js');
-    const config = readConfig(values.config);
-    if (config === null) return EXIT_FAILED;
+    const file = readConfig(values.config);
+    if (file === null) return EXIT_FAILED;
+    const { config, warnings } = file;
+    for (const warning of warnings) process.stderr.write(`${warning}\n`);
     const nodes = config.pools.map((pool) => `${pool.nodes.length} in ${pool.name}`).join(', ');
     return print(`${values.config}: good; listens on ${config.listen.map(formatEndpoint).join(', ')}; nodes: ${nodes}`);
   },

@@ -34,8 +34,8 @@ file (host:port where they have no name); NODE=2 has weight 2. With several pool
   async run(values) {
     if (values.config === undefined) throw new UsageError('ring needs --config FILE');
     const { readConfig } = await import('./config-file.js');
-    const config = readConfig(values.config);
-    if (config === null) return EXIT_FAILED;
+    const file = readConfig(values.config);
+    if (file === null) return EXIT_FAILED;
     const [{ BulkPool }, { viewRings }, { reportRing }] = await Promise.all([
       import('../control/bulk-pool.js'),
       import('../control/ring-view.js'),
@@ -44,7 +44,7 @@ file (host:port where they have no name); NODE=2 has weight 2. With several pool
     const bulk = new BulkPool();
     try {
       const change = { add: values.add ?? [], remove: values.remove ?? [] };
-      const views = await viewRings(config, values.pool ?? null, change, bulk);
+      const views = await viewRings(file.config, values.pool ?? null, change, bulk);
       if (values.svg !== undefined) {
         const { drawRings } = await import('../control/ring-drawing.js');
         writeFileSync(values.svg, drawRings(views));

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { Logger } from 'pino';
 import { createLog } from '../base/log.js';
-import { type Config, formatProblem, parseConfig } from '../config.js';
+import { type Config, formatProblem, formatWarning, type ParsedConfig, parseConfig } from '../config.js';
 import type { StatusReport } from '../control/status.js';
 import type { Ringleader } from '../control/supervisor.js';
 import { EXIT_FAILED } from './command.js';
@@ -17,6 +17,8 @@ export interface Source {
 
 export interface Serving {
   config: Config;
+  /** What it may not have been meant to say: for the log. */
+  warnings: readonly string[];
   /** Null: SIGHUP ends the proxy, as a closed terminal does. */
   source: Source | null;
   /** Called when clients are taken. */
@@ -37,7 +39,7 @@ export function stopSignal(...signals: readonly NodeJS.Signals[]): Promise<NodeJ
 
 /** Resolves with the exit code when `stopAsked` has come and the proxy has ended. */
 export async function serve(
-  { config, source, onListening }: Serving,
+  { config, warnings, source, onListening }: Serving,
   stopAsked: Promise<NodeJS.Signals>,
 ): Promise<number> {
   // Here, so that what only prints need not load them.
@@ -59,6 +61,7 @@ export async function serve(
   const { admin } = config;
   const adminServer = admin && (await startAdminServer(admin, subject));
   try {
+    logWarnings(log, warnings);
     ringleader = await startRingleader({ config, log, acceptRemap: source?.acceptRemap ?? false });
     report = new StatusReport(ringleader, source?.path ?? null);
     const hooks = process.env['RINGLEADER_TEST_HOOKS'];
@@ -90,7 +93,7 @@ function reloader(
   log: Logger,
 ): () => Promise<void> {
   return async () => {
-    let result: ReturnType<typeof parseConfig>;
+    let result: ParsedConfig;
     try {
       result = parseConfig(readFileSync(path, 'utf8'), machineDefaults());
     } catch (error) {
@@ -100,6 +103,10 @@ function reloader(
       return;
     }
     if ('config' in result) {
+      logWarnings(
+        log,
+        result.warnings.map((warning) => formatWarning(path, warning)),
+      );
       const { outcome, reasons } = await ringleader.reload(result.config, acceptRemap);
       report.onReload(outcome, reasons);
       return;
@@ -108,6 +115,10 @@ function reloader(
     log.error({ problems }, 'reload-failed');
     report.onReload('invalid', problems);
   };
+}
+
+function logWarnings(log: Logger, warnings: readonly string[]): void {
+  if (warnings.length > 0) log.warn({ warnings }, 'config-warnings');
 }
 
 /** For tests of a worker's death: each SIGUSR2 is an uncaught error, or an endless loop, in the next of the workers. */

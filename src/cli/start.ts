@@ -61,9 +61,9 @@ They end with the proxy, and find their data again the next time, in $XDG_STATE_
       import('./config-file.js'),
       import('./serve.js'),
     ]);
-    const config = readConfig(path);
-    if (config === null) return EXIT_FAILED;
+    const file = readConfig(path);
+    if (file === null) return EXIT_FAILED;
     const source = { path, acceptRemap: values['accept-remap'] === true };
-    return serve({ config, source }, stopSignal('SIGINT', 'SIGTERM'));
+    return serve({ ...file, source }, stopSignal('SIGINT', 'SIGTERM'));
   },
 });

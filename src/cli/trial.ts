@@ -39,7 +39,7 @@ export async function tryOut(trial: Trial): Promise<number> {
   try {
     const config = configOf(nodes, port, adminPort);
     const onListening = () => void process.stderr.write(introduction(nodes, port, adminPort));
-    return await serve({ config, source: null, onListening }, stopAsked);
+    return await serve({ config, warnings: [], source: null, onListening }, stopAsked);
   } finally {
     await nodes.stop();
   }

@@ -139,6 +139,18 @@ export function parsePattern(text: string): Pattern | PatternFault {
   };
 }
 
+/**
+ * Whether the rule `pattern`, one of `patterns`, puts no key beside another: each key that it fits is captured by a text of its
+ * own. Beside other rules that text may be theirs, too: `user:{id}` with `user:{id}:*`.
+ */
+export function isAlone(pattern: string, patterns: readonly string[]): boolean {
+  const parts = parsePattern(pattern);
+  if ('fault' in parts) return false;
+  const gaps = parts.texts.length - 1;
+  if (parts.captured === -1) return gaps === 0;
+  return gaps === 1 && patterns.length === 1;
+}
+
 const OPEN = 0x7b;
 const CLOSE = 0x7d;
 

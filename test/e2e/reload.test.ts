@@ -6,6 +6,7 @@ import t, { type Test } from 'tap';
 import { startChild } from '../help/child.js';
 import { type Deployment, deploy } from '../help/deployment.js';
 import { freePort } from '../help/free-port.js';
+import { ProxyProcess } from '../help/proxy.js';
 import { RespClient } from '../help/resp-client.js';
 import { waitFor } from '../help/wait-for.js';
 
@@ -137,6 +138,24 @@ t.test('SIGHUP while the proxy starts does not end it, and is done when it has s
   });
   await reloaded;
   t.ok(events.indexOf('listening') < events.indexOf('reloaded'), events.join(' '));
+});
+
+t.test('what may not be meant is said at the start, and at each reload', async (t) => {
+  const layout = { listen: `127.0.0.1:${await freePort()}`, pools: { main: { nodes: ['redis://127.0.0.1:1'] } } };
+  const proxy = await ProxyProcess.start({ layout });
+  t.teardown(() => proxy.kill9());
+  const lines = () => proxy.logLines.filter(({ msg }) => msg === 'config-warnings');
+  t.match(await proxy.waitForLog('config-warnings'), {
+    level: 'warn',
+    warnings: [/^.*:\d+:\d+: warning: pools\.main\.nodes\[0\]: without a name/],
+  });
+  proxy.reload((text) => text);
+  await proxy.waitForLog('reloaded');
+  t.equal(lines().length, 2);
+  const name = { name: '127.0.0.1:1', url: 'redis://127.0.0.1:1' };
+  proxy.reload((text) => JSON.stringify({ ...JSON.parse(text), pools: { main: { nodes: [name] } } }));
+  await proxy.waitForLog('reloaded', () => proxy.logLines.filter(({ msg }) => msg === 'reloaded').length === 2);
+  t.equal(lines().length, 2, 'nothing is said of a file without any; and the advice moves no key');
 });
 
 t.test('the level of the log holds at once', async (t) => {
