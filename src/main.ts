@@ -6,6 +6,9 @@ import { readCommandLine } from './cli/command-line.js';
 import { COMMANDS } from './cli/commands.js';
 import { helpOf, overview } from './cli/help.js';
 
+/** What runs, for what is said when it was called wrongly. */
+let running: string | null = null;
+
 async function main(): Promise<number> {
   const call = readCommandLine(process.argv.slice(2), COMMANDS);
   switch (call.kind) {
@@ -14,6 +17,7 @@ async function main(): Promise<number> {
     case 'help':
       return print(call.command === null ? overview(COMMANDS) : helpOf(call.command));
     case 'run':
+      running = call.command.name;
       return call.command.run(call.values, call.operands);
   }
 }
@@ -21,8 +25,12 @@ async function main(): Promise<number> {
 try {
   process.exit(await main());
 } catch (error) {
-  const isUsage = error instanceof UsageError;
   process.stderr.write(`ringleader: ${error instanceof Error ? error.message : error}\n`);
-  if (isUsage) process.stderr.write('ringleader help says what there is\n');
-  process.exit(isUsage ? EXIT_USAGE : EXIT_FAILED);
+  if (!(error instanceof UsageError)) process.exit(EXIT_FAILED);
+  const command = error.command ?? running;
+  const isGeneral = command === null || command === 'help';
+  process.stderr.write(
+    isGeneral ? 'ringleader help says what there is\n' : `ringleader help ${command} says how it is called\n`,
+  );
+  process.exit(EXIT_USAGE);
 }

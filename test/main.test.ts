@@ -1,7 +1,7 @@
 /** The command line as a process of its own: what it prints, and its exit codes. */
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { startChild } from './help/child.js';
@@ -51,6 +51,15 @@ t.test('a call that cannot be meant is told what might have been, with exit code
     [['rign'], /did you mean ring\?/],
     [['ring'], /ring needs --config FILE/],
     [['check', '--import', 'a.yml', '--add', 'x'], /check has no option --add/],
+    [['check', '--import', 'a.yml', '--config', 'b.yml'], /check takes --config or --import, not both/],
+    [
+      ['start', '--confg', 'x'],
+      /^ringleader: there is no option --confg; did you mean --config\?\nringleader help start says/,
+    ],
+    [['check', 'ringleader.yml'], /did you mean check --config ringleader\.yml\?\nringleader help check says/],
+    [['health', '--admin', 'x'], /\nringleader help health says how it is called\n$/],
+    [['strat'], /\nringleader help says what there is\n$/],
+    [['help', 'strat'], /\nringleader help says what there is\n$/],
   ];
   for (const [args, says] of table) {
     const { code, output } = await ringleader(...args);
@@ -109,6 +118,19 @@ t.test('ring tells mistakes of a file and of a call apart', async (t) => {
   const bad = await ringleader('ring', '--config', `${good}x`);
   t.equal(bad.code, 1);
   t.match(bad.output, 'cannot be read');
+});
+
+t.test('a drawing that cannot be written is said with its option and what to do', async (t) => {
+  const path = file(t, THREE);
+  const table: [string, RegExp][] = [
+    ['/nope/x.svg', /^ringleader: --svg: \/nope\/x\.svg cannot be written: its folder is not there; make it, or name/],
+    [dirname(path), /: it is a folder; name a file in it\n$/],
+  ];
+  for (const [svg, says] of table) {
+    const { code, output } = await ringleader('ring', '--config', path, '--svg', svg);
+    t.equal(code, 1);
+    t.match(output, says);
+  }
 });
 
 t.test('a table of a thousand nodes is printed whole, also to a reader that is slow', async (t) => {

@@ -10,8 +10,8 @@ export const check = defineCommand({
   about: 'say what is wrong with a configuration, and run nothing',
   usage: ['--config FILE', '--import nutcracker.yml > ringleader.yml'],
   text: `Prints every problem of the file as FILE:LINE:COLUMN: what was expected, and what was found; then exits with 1. Exits with
-0 when there is none. What is right, but probably not meant, is a warning: FILE:LINE:COLUMN: warning: …, and the exit code stays 0.
-Connects to nothing. Passwords are not printed.
+0 when there is none. What is right, but probably not meant, is a warning (FILE:LINE:COLUMN: warning: …), and leaves the exit
+code at 0. Connects to nothing. Passwords are not printed.
 
 --import prints nutcracker's configuration as one of Ringleader: each pool keeps its address, each key its server. What
 is dropped stands in comments with the reason; what cannot be taken over is said by its line, and nothing is printed.
@@ -22,6 +22,11 @@ Here passwords are printed: they are part of the configuration.
     import: { value: 'FILE', about: 'a configuration of nutcracker (twemproxy)', completes: 'file' },
   },
   async run(values) {
+    if (values.import !== undefined && values.config !== undefined) {
+      throw new UsageError(
+        "check takes --config or --import, not both: one configuration is Ringleader's, the other nutcracker's",
+      );
+    }
     if (values.import !== undefined) return importFile(values.import);
     if (values.config === undefined) throw new UsageError('check needs --config FILE');
     const { readConfig } = await import('./config-file.js');

@@ -1,8 +1,8 @@
 /** `ringleader ring`: who owns how much, what would move, where a key is; printed and drawn. */
-import { writeFileSync } from 'node:fs';
 import { UsageError } from '../base/usage-error.js';
 import { defineCommand, EXIT_FAILED, print } from './command.js';
 import { CONFIG_OPTION } from './config-option.js';
+import { writeText } from './text-file.js';
 
 export const ring = defineCommand({
   name: 'ring',
@@ -47,7 +47,7 @@ file (host:port where they have no name); NODE=2 has weight 2. With several pool
       const views = await viewRings(file.config, values.pool ?? null, change, bulk);
       if (values.svg !== undefined) {
         const { drawRings } = await import('../control/ring-drawing.js');
-        writeFileSync(values.svg, drawRings(views));
+        writeText('svg', values.svg, drawRings(views));
       }
       return print(views.map((view) => reportRing(view, values.key ?? [])).join('\n'));
     } finally {

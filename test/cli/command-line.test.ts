@@ -1,4 +1,5 @@
 import t from 'tap';
+import { UsageError } from '../../src/base/usage-error.js';
 import { type Command, defineCommand } from '../../src/cli/command.js';
 import { readCommandLine } from '../../src/cli/command-line.js';
 import { COMMANDS } from '../../src/cli/commands.js';
@@ -46,11 +47,62 @@ t.test('what cannot be meant is said', async (t) => {
     [['rest', 'now'], /"now" is one word too many after rest/],
     [['paint', 'a', 'b', 'c'], /"b c" is one word too many after paint/],
     [['rest', '--fast'], /rest has no option --fast/],
-    [['paint', '--colour'], /--colour.*argument missing/],
-    [['paint', '--slow'], /--slow/],
-    [['paint', '--fast=yes'], /--fast/],
+    [['paint', '--colour'], /^--colour needs a value: --colour NAME$/],
+    [['paint', '-k'], /^-k needs a value: -k NAME$/],
+    [['paint', '--colour', '--fast'], /^--colour needs a value before --fast: --colour NAME \(.* --colour=--fast\)$/],
+    [['paint', '--slow'], /^there is no option --slow$/],
+    [['paint', '--clour', 'red'], /^there is no option --clour; did you mean --colour\?$/],
+    [['rest', '--clour', 'red'], /^there is no option --clour$/],
+    [['--clour', 'red', 'paint'], /^there is no option --clour; did you mean --colour\?$/],
+    [['paint', '--hepl'], /did you mean --help\?/],
+    [['paint', '-z'], /^there is no option -z$/],
+    [['paint', '--constructor'], /^there is no option --constructor$/],
+    [['paint', '--fast=yes'], /^--fast is a switch: it takes no value$/],
+    [['paint', '--help=yes'], /^--help is a switch/],
   ];
   for (const [words, message] of wrong) t.throws(() => readCommandLine(words, [paint, rest]), { message }, `${words}`);
+});
+
+t.test('a value may begin with - where it cannot be another option', async (t) => {
+  t.match(readCommandLine(['paint', '--colour=-x', '-k', '-'], [paint]), { values: { colour: ['-x', '-'] } });
+});
+
+t.test('a file or an address without its option is known by its looks', async (t) => {
+  const wrong: [string[], RegExp][] = [
+    [
+      ['check', 'ringleader.yml'],
+      /"ringleader.yml" is one word too many after check; did you mean check --config ring.*yml\?$/,
+    ],
+    [['start', './conf'], /did you mean start --config \.\/conf\?$/],
+    [['ring', 'a.yaml'], /did you mean ring --config a\.yaml\?$/],
+    [['health', '/etc/a.yml'], /did you mean health --config \/etc\/a\.yml\?$/],
+    [['status', '127.0.0.1:9121'], /did you mean status --admin 127\.0\.0\.1:9121\?$/],
+    [['start', '127.0.0.1:9121'], /after start$/],
+    [['start', 'now'], /after start$/],
+    [['start', '--config', 'a.yml', 'b.yml'], /"b.yml" is one word too many after start$/],
+    [['help', 'start', 'a.yml'], /after help$/],
+  ];
+  for (const [words, message] of wrong) t.throws(() => readCommandLine(words, COMMANDS), { message }, `${words}`);
+});
+
+t.test('what is wrong with a call says of which command it is', async (t) => {
+  const table: [string[], string | null][] = [
+    [['chekc'], null],
+    [['--confg', 'x'], null],
+    [['check', '--confg', 'x'], 'check'],
+    [['check', 'a', 'b'], 'check'],
+    [['start', '--svg', 'x'], 'start'],
+    [['ring', '--config'], 'ring'],
+  ];
+  for (const [words, command] of table) {
+    try {
+      readCommandLine(words, COMMANDS);
+      t.fail(`taken: ${words}`);
+    } catch (error) {
+      t.ok(error instanceof UsageError);
+      t.equal((error as UsageError).command, command, `${words}`);
+    }
+  }
 });
 
 t.test('the help texts of all commands come from the table, and name no option that is not there', async (t) => {
