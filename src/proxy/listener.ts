@@ -27,6 +27,8 @@ const ENDING_MS_MAX = 30_000;
 const WORTH_CLOSING_BYTES = 64 * 1024;
 /** Milliseconds that what was closed has to give its memory back. The arena is larger than workerMemoryMax by what comes meanwhile. */
 const MEMORY_GRACE_MS = 50;
+/** Turns that must have passed besides: in the first what is abandoned is dropped, at whose end it is given back. */
+const MEMORY_GRACE_TURNS = 3;
 const TOO_MANY_CLIENTS = errorReply('ERR max number of clients reached');
 
 export class Listener implements Acceptor {
@@ -36,6 +38,7 @@ export class Listener implements Acceptor {
   private onDrained: (() => void) | null = null;
   /** Since when buffers hold more than they may, or -1. */
   private aboveMemorySinceMs = -1;
+  private aboveMemoryTurns = 0;
 
   constructor(context: ListenerContext) {
     this.context = context;
@@ -110,7 +113,12 @@ export class Listener implements Acceptor {
       return;
     }
     dropAbandoned();
-    if (this.aboveMemorySinceMs < 0) this.aboveMemorySinceMs = transport.now;
+    if (this.aboveMemorySinceMs < 0) {
+      this.aboveMemorySinceMs = transport.now;
+      this.aboveMemoryTurns = 0;
+    }
+    // A turn that copies a large value may itself take longer than the grace.
+    if (++this.aboveMemoryTurns < MEMORY_GRACE_TURNS) return;
     if (transport.now - this.aboveMemorySinceMs < MEMORY_GRACE_MS) return;
     this.aboveMemorySinceMs = -1;
     let largest: Session | null = null;
