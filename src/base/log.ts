@@ -15,23 +15,48 @@ export interface LogOptions {
 /** Bytes of lines that wait for a reader who does not read; beyond, lines are dropped. */
 const WAITING_BYTES_MAX = 4 * 1024 * 1024;
 
-/** A logger on standard output, and `flush`, to be called before the process ends. */
-export function createLog({ level, format }: LogOptions): { log: Logger; flush(): void } {
-  const isPretty = format === 'pretty' || (format === 'auto' && process.stdout.isTTY === true);
+/** Milliseconds that the last lines may take; whoever does not read for so long does not get them. */
+const END_MS_MAX = 1_000;
+
+export interface Log {
+  log: Logger;
+  /**
+   * To be called before the process ends: lines after that are not written. Resolves with true when all lines are where they belong, in
+   * their order, or nobody can read them any more; with false, after a second, when a reader has stopped reading: then a
+   * write is under way still, which an ordinary exit would wait for.
+   */
+  end(): Promise<boolean>;
+}
+
+/** A logger on standard output. */
+export function createLog({ level, format }: LogOptions): Log {
+  const isTerminal = process.stdout.isTTY === true;
+  const isPretty = format === 'pretty' || (format === 'auto' && isTerminal);
   const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: label } };
-  if (isPretty) {
-    const stream = pretty({
-      destination: 1,
-      sync: true,
-      translateTime: 'SYS:HH:MM:ss.l',
-      colorize: process.stdout.isTTY,
-    });
-    return { log: pino(options, stream), flush: () => {} };
-  }
-  const stream = pino.destination({ dest: 1, sync: false, maxLength: WAITING_BYTES_MAX });
+  // On a terminal the lines stand between those of standard error, so they are written at once.
+  const stream = pino.destination({ dest: 1, sync: isPretty && isTerminal, maxLength: WAITING_BYTES_MAX });
+  // Overtakes a write that is under way, and waits for a reader for ever. pino calls it at an exit, also after `end`.
+  stream.flushSync = () => {};
+  let isBroken = false;
   // A reader that has gone away must not end the proxy.
-  stream.on('error', () => {});
-  return { log: pino(options, stream), flush: () => flush(stream) };
+  stream.on('error', () => {
+    isBroken = true;
+  });
+  stream.on('write', () => {
+    isBroken = false;
+  });
+  const toText = isPretty
+    ? pretty.prettyFactory({ translateTime: 'SYS:HH:MM:ss.l', colorize: isTerminal })
+    : (line: string) => line;
+  let ending: Promise<boolean> | null = null;
+  const write = (line: string) => {
+    if (ending === null) stream.write(toText(line));
+  };
+  const end = () => {
+    ending ??= isBroken ? Promise.resolve(true) : endOf(stream);
+    return ending;
+  };
+  return { log: pino(options, { write }), end };
 }
 
 /** Levels as words: a reader of JSON need not know pino's numbers. */
@@ -39,10 +64,18 @@ function label(word: string): { level: string } {
   return { level: word };
 }
 
-function flush(stream: ReturnType<typeof pino.destination>): void {
+/** True when everything was written or cannot be, false when that takes too long. */
+async function endOf(stream: ReturnType<typeof pino.destination>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const over = new Promise<boolean>((resolve) => {
+    stream.once('close', () => resolve(true));
+    stream.once('error', () => resolve(true));
+    timer = setTimeout(() => resolve(false), END_MS_MAX);
+  });
+  stream.end();
   try {
-    stream.flushSync();
-  } catch {
-    // Nobody reads any more, or the stream was never opened: the lines are lost, and there is nobody to tell.
+    return await over;
+  } finally {
+    clearTimeout(timer);
   }
 }

@@ -1,13 +1,13 @@
 /** Runs the proxy with its admin server until a signal, for `ringleader start` with and without a configuration. */
 import { readFileSync } from 'node:fs';
 import type { Logger } from 'pino';
-import { createLog } from '../base/log.js';
 import { type Config, formatProblem, formatWarning, type ParsedConfig, parseConfig } from '../config.js';
 import type { StatusReport } from '../control/status.js';
 import type { Ringleader } from '../control/supervisor.js';
 import { EXIT_FAILED } from './command.js';
 import { machineDefaults } from './config-file.js';
 import { Hangups } from './hangups.js';
+import { openLog } from './open-log.js';
 
 /** Where SIGHUP has the configuration read again, and whether keys may then be looked for elsewhere. */
 export interface Source {
@@ -48,11 +48,10 @@ export async function serve(
     import('../control/supervisor.js'),
     import('../control/status.js'),
   ]);
-  const { log, flush } = createLog(config.log);
+  const { log, end } = openLog(config.log);
   process.on('uncaughtException', (error) => {
     log.fatal({ err: error }, 'uncaught-error');
-    flush();
-    process.exit(EXIT_FAILED);
+    void end().then(() => process.exit(EXIT_FAILED));
   });
   const hangups = source && new Hangups();
   let ringleader: Ringleader | null = null;
@@ -74,7 +73,7 @@ export async function serve(
   } finally {
     report?.stop();
     await adminServer?.stop();
-    flush();
+    await end();
   }
 }
 

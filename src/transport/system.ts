@@ -100,6 +100,8 @@ export interface System {
   inetFromText(family: number, text: string, bytes: Buffer): number;
   inetToText(family: number, bytes: Buffer, text: Buffer, length: number): string | null;
   errorText(code: number): string;
+  /** _exit: does not return, and waits for no thread. */
+  exitNow(code: number): void;
   /** An ArrayBuffer over memory that stays mapped for as long as the buffer is used. */
   view(address: number, length: number): ArrayBuffer;
   /** This thread's libuv loop, or null where Node does not show it. */
@@ -355,6 +357,7 @@ function load(): System {
     inetFromText: libc.func('inet_pton', 'int', ['int', 'str', 'void *']),
     inetToText: libc.func('inet_ntop', 'str', ['int', 'void *', 'void *', 'uint32_t']),
     errorText: libc.func('strerror', 'str', ['int']),
+    exitNow: libc.func('_exit', 'void', ['int']),
     view: (address, length) => koffi.view(address, length),
     nodeLoop,
   };
