@@ -25,6 +25,7 @@ import {
   milliseconds,
   nameText,
   oneOf,
+  oneOfWords,
   text,
   wholeNumber,
   yesOrNo,
@@ -158,10 +159,13 @@ const SERVICES = z
   .array(SERVICE, expecting('a list of services: - { name: …, listen: …, keyspaces: […] }'))
   .max(SERVICES_MAX, `at most ${SERVICES_MAX} services`);
 
+/** The words of Redis's loglevel for ours. */
+const REDIS_LEVELS = { verbose: 'debug', notice: 'info', warning: 'warn' } as const;
+
 const LOG = z.strictObject(
   {
     level: about(
-      oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal').default('info'),
+      oneOfWords(['trace', 'debug', 'info', 'warn', 'error', 'fatal'], REDIS_LEVELS).default('info'),
       'The least important lines that are written. `info` has a line for each event that an operator would want, none per command.',
       { stated: 'info' },
     ),
@@ -190,7 +194,7 @@ export const FILE = z.strictObject(
       { example: '127.0.0.1:9121' },
     ),
     workers: about(
-      wholeNumber(1, WORKERS_MAX, ' (leave it out for one per core)').optional(),
+      wholeNumber(1, WORKERS_MAX, ' (leave it out for one per core)', { auto: 'leave the line out' }).optional(),
       'Threads that move the commands. One for each core that the process may use (of its cgroup, in a container), 4 at the ' +
         'most, unless given.',
       { example: '2' },

@@ -29,6 +29,7 @@ export function parseListenAddress(text: string): Endpoint | Fault {
     return { fault: 'several addresses in one text', advice: 'write a list: [127.0.0.1:1, 127.0.0.1:2]' };
   if (/\s/.test(text)) return { fault: 'a text with a blank in it' };
   if (isIP(text) === 4) return { fault: 'no port', advice: `write ${text}:6380` };
+  if (/^localhost$/i.test(text)) return { fault: 'no port', advice: 'write 127.0.0.1:6380' };
   const [, bracketed, plain, port] = /^(?:\[([^\]]*)\]|([^:]*)):(\d+)$/.exec(text) ?? [];
   if (port === undefined) {
     const colons = text.split(':').length - 1;
@@ -41,7 +42,7 @@ export function parseListenAddress(text: string): Endpoint | Fault {
     return { fault: 'no host', advice: `write 127.0.0.1:${port}, or 0.0.0.0:${port} for every interface` };
   }
   if (bracketed === undefined ? isIP(plain ?? '') !== 4 : isIP(bracketed) !== 6) {
-    const advice = plain === 'localhost' ? { advice: `write 127.0.0.1:${port}` } : {};
+    const advice = /^localhost$/i.test(plain ?? '') ? { advice: `write 127.0.0.1:${port}` } : {};
     return { fault: 'a host that is not an IP address', ...advice };
   }
   return { kind: 'tcp', host: bracketed ?? plain ?? '', port: Number(port) };

@@ -58,7 +58,7 @@ const AUTH_FORM = 'none, or { password: "…" }';
 
 export const AUTH = value(AUTH_FORM, (input) => {
   if (input === 'none') return { written: { mode: 'none' } };
-  if (typeof input !== 'object' || input === null || Array.isArray(input)) return kindOf(input);
+  if (typeof input !== 'object' || input === null || Array.isArray(input)) return withoutMap(input);
   const known = Object.keys(KEYS);
   const unknown = Object.keys(input).find((key) => !known.includes(key));
   if (unknown === undefined) return { written: input };
@@ -85,6 +85,14 @@ export function checkAuth(auth: AuthSection, complain: (path: Path, text: string
   }
   if (password !== undefined) complain(['auth', 'password'], ': stands beside mode: none, which asks for none');
   if (user !== undefined) complain(['auth', 'user'], ': stands beside mode: none, which asks for none');
+}
+
+/** What stands there in place of none or a map, and what to write: a password alone may be meant. */
+function withoutMap(input: unknown): Fault {
+  const fault = kindOf(input);
+  if (input === null || input === undefined) return fault;
+  const isNone = /^(no|off|false)$/i.test(String(input));
+  return { ...fault, advice: isNone ? 'write auth: none' : 'write auth: { password: … }' };
 }
 
 /** What stands there, in words that do not show it. */

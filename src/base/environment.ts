@@ -24,27 +24,45 @@ const VARIABLE = /\$\$\{|\$\{(?:([A-Za-z_]\w*)(?::-([^}]*))?\})?/g;
 export function expandVariables(text: string, environment: Environment): Expansion | { faults: string[] } {
   const variables: string[] = [];
   const faults: string[] = [];
-  const expanded = text.replace(VARIABLE, (whole, name?: string, otherwise?: string) => {
-    if (whole === '$${') return '${';
-    if (name === undefined) {
-      faults.push('expected ${NAME} or ${NAME:-default} after a $ with a brace; write $${ for the characters ${');
-      return '';
-    }
-    variables.push(name);
-    const value = environment[name];
-    if (otherwise !== undefined) {
-      if (otherwise.includes('${')) faults.push(`the default of ${name} cannot have a variable in it`);
-      return value === undefined || value === '' ? otherwise : value;
-    }
-    if (value === undefined) faults.push(unset(name, environment));
-    return value ?? '';
-  });
+  const expanded = text.replace(
+    VARIABLE,
+    (whole, name: string | undefined, otherwise: string | undefined, at: number) => {
+      if (whole === '$${') return '${';
+      if (name === undefined) {
+        faults.push(noVariable(text.slice(at)));
+        return '';
+      }
+      variables.push(name);
+      const value = environment[name];
+      if (otherwise !== undefined) {
+        if (otherwise.includes('${')) faults.push(`the default of ${name} cannot have a variable in it`);
+        return value === undefined || value === '' ? otherwise : value;
+      }
+      if (value === undefined) faults.push(unset(name, environment));
+      return value ?? '';
+    },
+  );
   return faults.length > 0 ? { faults } : { text: expanded, variables };
 }
 
 /** `text` so written that it expands to itself. */
 export function escapeVariables(text: string): string {
   return text.replaceAll('${', () => '$${');
+}
+
+/** Other forms that a shell has, such as ${NAME-default} and ${NAME:?message}. */
+const SHELL_FORM = /^\$\{([A-Za-z_]\w*)(:?[-?+=])/;
+
+/** What is wrong with `text`, which begins with a brace that opens no variable. Does not repeat what follows the name. */
+function noVariable(text: string): string {
+  const [, name, sign] = SHELL_FORM.exec(text) ?? [];
+  if (name === undefined) {
+    return 'expected ${NAME} or ${NAME:-default} after a $ with a brace; write $${ for the characters ${';
+  }
+  const form = (sign: string) => `\${${name}${sign}…}`;
+  if (sign === ':-') return `${form(':-')} is not closed: a } is missing`;
+  const known = `known are \${${name}}, which is a mistake where ${name} is not set, and ${form(':-')} for a default`;
+  return `${form(sign as string)} is not known; ${known}`;
 }
 
 function unset(name: string, environment: Environment): string {

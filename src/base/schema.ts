@@ -103,12 +103,19 @@ export function nameText<T>(expected: string, parse: (text: string) => T | Fault
 }
 
 export function oneOf<const W extends string>(...words: readonly W[]) {
+  return oneOfWords(words, {});
+}
+
+/** As `oneOf`; `others` are words that people write for one of them. */
+export function oneOfWords<const W extends string>(words: readonly W[], others: Readonly<Record<string, W>>) {
   const expected = words.join(' | ');
   return value(
     expected,
     (input) => {
       const found = words.find((word) => word === input);
       if (found !== undefined || typeof input !== 'string') return found ?? null;
+      const other = Object.keys(others).find((word) => word === input.toLowerCase());
+      if (other !== undefined) return { advice: `write ${others[other]}` };
       const nearest = meant(input, words);
       return nearest === '' ? null : { advice: nearest.slice('; '.length) };
     },
@@ -122,17 +129,25 @@ export function yesOrNo() {
     'yes | no',
     (input) => {
       if (input === true || input === 'yes' || input === 'true') return true;
-      return input === false || input === 'no' || input === 'false' ? false : null;
+      if (input === false || input === 'no' || input === 'false') return false;
+      const word = String(input).toLowerCase();
+      if (/^(on|yes|1|enabled?)$/.test(word)) return { advice: 'write yes' };
+      return /^(off|no|0|disabled?)$/.test(word) ? { advice: 'write no' } : null;
     },
     { anyOf: [{ type: 'boolean' }, { enum: ['yes', 'no', 'true', 'false'] }, VARIABLE_FORM] },
   );
 }
 
-/** Digits in quotes, or from a variable of the environment, are a number where one is expected. `note` follows the bounds. */
-export function wholeNumber(min: number, max: number, note = '') {
-  return value(`a whole number from ${min} to ${max}${note}`, (input) => quantity(input, 'count', min, max), {
-    anyOf: [{ type: 'integer', minimum: min, maximum: max }, digitsForm('')],
-  });
+/** Digits in quotes, or from a variable of the environment, are a number where one is expected. `note` follows the bounds; `advice` is for words. */
+export function wholeNumber(min: number, max: number, note = '', advice: Readonly<Record<string, string>> = {}) {
+  return value(
+    `a whole number from ${min} to ${max}${note}`,
+    (input) => {
+      const word = Object.keys(advice).find((word) => word === input);
+      return word === undefined ? quantity(input, 'count', min, max) : { advice: advice[word] as string };
+    },
+    { anyOf: [{ type: 'integer', minimum: min, maximum: max }, digitsForm('')] },
+  );
 }
 
 export function bytes(min: number, max: number) {

@@ -33,8 +33,8 @@ t.test('what is wrong with a variable is said without what it is set to', async 
     ['${}', /^expected \$\{NAME\} or \$\{NAME:-default\}/],
     ['${HOST', /^expected \$\{NAME\}/],
     ['${1}', /^expected \$\{NAME\}/],
-    ['${HOST-x}', /^expected \$\{NAME\}/],
-    ['${HOST:?x}', /^expected \$\{NAME\}/],
+    ['${HOST-x}', /^\$\{HOST-…\} is not known; known are \$\{HOST\}, .* and \$\{HOST:-…\} for a default$/],
+    ['${HOST:?x}', /^\$\{HOST:\?…\} is not known; known are /],
     ['${NONE:-${HOST}}', /^the default of NONE cannot have a variable in it/],
   ];
   for (const [text, ...faults] of table) t.match(expandVariables(text, ENVIRONMENT), { faults }, text);
