@@ -29,6 +29,8 @@ const WORTH_CLOSING_BYTES = 64 * 1024;
 const MEMORY_GRACE_MS = 50;
 /** Turns that must have passed besides: in the first what is abandoned is dropped, at whose end it is given back. */
 const MEMORY_GRACE_TURNS = 3;
+/** Of large values that are no more, before it goes back to the system at once and not within a second. */
+const UNTRIMMED_BYTES_MAX = 32 * 1024 * 1024;
 const TOO_MANY_CLIENTS = errorReply('ERR max number of clients reached');
 
 export class Listener implements Acceptor {
@@ -103,11 +105,13 @@ export class Listener implements Acceptor {
   }
 
   /**
-   * Called at the end of each turn: closes the largest session when buffers hold more than they may. What is closed gives its memory
-   * back some turns later, so the next one is closed only if they hold too much for a while.
+   * Called at the end of each turn: hands back what large values have left, since another worker may have the next one; and closes
+   * the largest session when buffers hold more than they may. What is closed gives its memory back some turns later, so the next
+   * one is closed only if they hold too much for a while.
    */
   watchMemory(): void {
     const { transport, limits, counts, log, dropAbandoned } = this.context;
+    if (transport.arena.untrimmedBytes >= UNTRIMMED_BYTES_MAX) transport.arena.trim();
     if (transport.arena.usedBytes <= limits.workerMemoryMax) {
       this.aboveMemorySinceMs = -1;
       return;

@@ -33,6 +33,8 @@ export class Arena {
   readonly bytes: Uint8Array;
   /** Bytes in blocks that are allocated now (the size asked for, rounded up to its class). */
   usedBytes = 0;
+  /** Bytes of large blocks that were released since `trim`: some may be in use again. */
+  untrimmedBytes = 0;
 
   private readonly words: Int32Array;
   private readonly decommit: Decommit | null;
@@ -166,6 +168,7 @@ export class Arena {
 
   /** Hands free units back to the system. Cheap when nothing was freed; called about once a second. */
   trim(): void {
+    this.untrimmedBytes = 0;
     if (this.decommit === null) return;
     for (let unit = 0; unit < this.unitCount; unit++) {
       if (this.unitState[unit] !== UNIT_FREE || this.unitDirty[unit] === 0) continue;
@@ -219,6 +222,7 @@ export class Arena {
 
   private releaseRun(unit: number, units: number): void {
     this.usedBytes -= units * UNIT_BYTES;
+    this.untrimmedBytes += units * UNIT_BYTES;
     this.freeUnits(unit, units);
   }
 

@@ -107,7 +107,9 @@ t.test('only free memory that was used is handed back to the system, once', asyn
   const first = arena.allocate(3 * MIB);
   const second = arena.allocate(1 * MIB);
   arena.release(first, 3 * MIB);
+  t.equal(arena.untrimmedBytes, 3 * MIB);
   arena.trim();
+  t.equal(arena.untrimmedBytes, 0);
   arena.trim();
   t.same(given, [[first, 3 * MIB]]);
   arena.release(second, 1 * MIB);
