@@ -40,8 +40,15 @@ function words(frame: string): string[] {
   return frame.split('\r\n').filter((line) => line !== '' && !/^[*$]\d+$/.test(line));
 }
 
-const REDIS_5 = (greeting: string) => {
-  const [name, ...rest] = words(greeting);
+/** Each command has a reply of its own, also where several come at once. */
+const REDIS_5 = (greeting: string) =>
+  greeting
+    .split(/(?=\*\d+\r\n)/)
+    .map(unknownTo5)
+    .join('');
+
+const unknownTo5 = (command: string) => {
+  const [name, ...rest] = words(command);
   return `-ERR unknown command \`${name}\`, with args beginning with: ${rest.map((word) => `\`${word}\``).join(', ')}, \r\n`;
 };
 
