@@ -1,9 +1,12 @@
 /** The last lines of a process: complete, in order, and no reason not to end. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { join } from 'node:path';
 import t from 'tap';
 import { startChild } from '../help/child.js';
-import { within } from '../help/wait-for.js';
+import { freePort } from '../help/free-port.js';
+import { MAIN } from '../help/trial.js';
+import { waitFor, within } from '../help/wait-for.js';
 
 const MODULE = new URL('../../src/cli/open-log.js', import.meta.url).href;
 const STOPS = 30;
@@ -74,4 +77,23 @@ t.test('an exit without a word does not wait for a reader either', async (t) => 
   const child = spawn(process.execPath, ['--input-type=module', '-e', text], { stdio: ['ignore', 'pipe', 'inherit'] });
   t.teardown(() => child.kill('SIGKILL'));
   t.same(await within('the end', once(child, 'exit')), [4, null]);
+});
+
+t.test('an error that nobody catches is the last line of the proxy, which ends with 1', async (t) => {
+  const config = {
+    listen: `127.0.0.1:${await freePort()}`,
+    pools: { main: { nodes: [`redis://127.0.0.1:${await freePort()}`] } },
+  };
+  // JSON is YAML.
+  const path = join(t.testdir({ 'ringleader.yml': JSON.stringify(config) }), 'ringleader.yml');
+  const thrower = `import { isMainThread } from 'node:worker_threads';
+    if (isMainThread) process.on('SIGWINCH', () => { throw new Error('of the test'); });`;
+  const words = ['--import', `data:text/javascript,${encodeURIComponent(thrower)}`, MAIN, 'start', '--config', path];
+  const proxy = await startChild(process.execPath, words);
+  t.teardown(() => proxy.signal('SIGKILL'));
+  await waitFor('the proxy', () => proxy.output().includes('"listening"'));
+  proxy.signal('SIGWINCH');
+  t.same(await within('the end', proxy.ended), { code: 1, signal: null });
+  const last = JSON.parse(proxy.output().trimEnd().split('\n').at(-1) as string);
+  t.match(last, { level: 'fatal', msg: 'uncaught-error', err: { message: 'of the test' } });
 });
