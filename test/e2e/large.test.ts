@@ -16,7 +16,7 @@ const GROWTH_MAX = 350_000_000;
 const LEFT_MAX = 80_000_000;
 const CHUNK_BYTES = 64 * 1024;
 const TIMEOUT_MS = 60_000;
-const LATE_MS = 2_500;
+const LATE_MS = 2_000;
 
 /** The node driver cannot give pages back, so that each worker through which a large value went keeps its memory. */
 const WORKERS = { epoll: 2, node: 1 };
@@ -71,7 +71,7 @@ for (const transport of ['epoll', 'node'] as const) {
       before.to(port);
       const value = new Seeded().bytes(8 * 1024 * 1024);
       const uploader = await RespClient.connect(before.port);
-      before.slowDown(30);
+      before.slowDown(45);
       let startMs = performance.now();
       uploader.send(encodeWords(['SET', 'slow', value]));
       t.equal((await uploader.nextBytes(5)).toString(), '+OK\r\n');
@@ -79,7 +79,7 @@ for (const transport of ['epoll', 'node'] as const) {
       uploader.close();
 
       const reader = await RespClient.connect(port);
-      behind.slowDown(30);
+      behind.slowDown(45);
       startMs = performance.now();
       reader.send(encodeWords(['GET', 'slow']));
       const reply = await reader.nextBytes(`$${value.length}\r\n`.length + value.length + 2);
