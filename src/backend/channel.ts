@@ -70,6 +70,8 @@ export class Channel implements ConnectionEvents {
   /** An attempt is under way, begun at connectStartedMs. */
   private isConnecting = false;
   private connectStartedMs = 0;
+  /** For its turn to dial. */
+  private isDialWaiting = false;
   private reconnectMs: number;
   /** Until then no fresh connection is made beside the common one, which the node has refused. */
   private aloneUntilMs = 0;
@@ -237,19 +239,22 @@ export class Channel implements ConnectionEvents {
   }
 
   private connect(): void {
-    const { transport } = this.context;
-    const attempt = ++this.attempt;
+    this.attempt++;
     this.isConnecting = true;
-    this.connectStartedMs = transport.now;
+    this.connectStartedMs = this.context.transport.now;
     if (this.state !== 'down') this.transition('connecting');
+    if (this.isDialWaiting) return;
+    this.isDialWaiting = true;
     this.context.dials.request(() => {
-      if (attempt === this.attempt && this.state !== 'closed') this.dial(attempt);
+      this.isDialWaiting = false;
+      if (this.isConnecting && this.state !== 'closed') this.dial();
     });
   }
 
-  /** Opens the connection, when it is its turn. */
-  private dial(attempt: number): void {
+  /** Opens the connection of the newest attempt, when it is its turn. */
+  private dial(): void {
     const { transport, limits, pendings } = this.context;
+    const { attempt } = this;
     const { address } = this.node;
     this.connectStartedMs = transport.now;
     const start = (endpoint: typeof address) => {

@@ -61,10 +61,8 @@ export class BackendPool {
       after.set(node, channels);
       resp2.push(channels.resp2);
       resp3.push(channels.resp3);
-      if (channels.wanted === node && channels.isSettled) continue;
       channels.wanted = node;
-      channels.isSettled = false;
-      this.chores.request(() => channels.settle(this.isOpen));
+      this.settleLater(channels);
     }
     this.nodes = after;
     this.resp2 = resp2;
@@ -91,7 +89,7 @@ export class BackendPool {
   /** Connects to every node. */
   open(): void {
     this.isOpen = true;
-    for (const channels of this.nodes.values()) this.chores.request(() => channels.settle(true));
+    for (const channels of this.nodes.values()) this.settleLater(channels);
     this.sweepLater();
   }
 
@@ -126,6 +124,16 @@ export class BackendPool {
     return channels;
   }
 
+  /** Has one task wait for the node at the most: when its turn comes, what is wanted then is done. */
+  private settleLater(channels: NodeChannels): void {
+    if (channels.isWaiting || channels.isSettled) return;
+    channels.isWaiting = true;
+    this.chores.request(() => {
+      channels.isWaiting = false;
+      channels.settle(this.isOpen && !this.leaving.has(channels));
+    });
+  }
+
   private isReached(node: NodeSnapshot): boolean {
     return this.named.get(nodeKey(node))?.isReached === true;
   }
@@ -157,9 +165,10 @@ class NodeChannels {
   readonly resp2: Channel;
   readonly resp3: Channel;
   urgent: Channel | null = null;
-  /** The node as it is to be, and whether the channels know. */
+  /** The node as it is to be. */
   wanted: NodeSnapshot;
-  isSettled = false;
+  /** For its turn to be settled. */
+  isWaiting = false;
 
   constructor(context: ChannelContext, node: NodeSnapshot) {
     this.wanted = node;
@@ -169,11 +178,15 @@ class NodeChannels {
 
   /** Tells the channels what is wanted; opens the one that is always open. */
   settle(isOpen: boolean): void {
-    this.isSettled = true;
     this.resp2.reconfigure(this.wanted);
     this.resp3.reconfigure(this.wanted);
     this.urgent?.reconfigure(this.wanted);
     if (isOpen) this.resp2.open();
+  }
+
+  /** Whether the channels know what is wanted, and the one that is always open was opened. */
+  get isSettled(): boolean {
+    return this.resp2.node === this.wanted && this.resp2.state !== 'idle';
   }
 
   /** Whether anything is in flight or waits. */

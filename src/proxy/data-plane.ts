@@ -106,7 +106,8 @@ export class DataPlane {
 
   /**
    * From the next command on these nodes, services, limits and rules hold. Connections stay, but for those of a service that
-   * is gone, and so does what is in flight; a new password is for new clients to give.
+   * is gone, and so does what is in flight; a new password is for new clients to give. New addresses and passwords of nodes
+   * hold a little later: a few nodes are told in a turn (backend/pool.ts).
    */
   configure(topology: TopologySnapshot, limits: Limits, rules: ClientRules): void {
     Object.assign(this.limits, fitted(limits, this.transport.arena));

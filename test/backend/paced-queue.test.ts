@@ -1,6 +1,8 @@
 import t from 'tap';
 import { PacedQueue } from '../../src/backend/paced-queue.js';
-import { FakeTransport } from '../help/fake-transport.js';
+import type { Endpoint } from '../../src/base/endpoint.js';
+import type { NodeSnapshot } from '../../src/messages.js';
+import { type FakeConnection, FakeTransport } from '../help/fake-transport.js';
 import { Plane } from '../help/plane.js';
 import { plainTopology, slotOwnersOf } from '../help/topology.js';
 
@@ -38,35 +40,118 @@ t.test('a task may ask for another', async (t) => {
   t.same(done, ['first', 'third', 'fourth']);
 });
 
-t.test('a thousand nodes that come, change and go are connected to and given up a few in a turn', async (t) => {
+/** As pool.ts has them. */
+const NODES_PER_TURN = 8;
+const DIALS_PER_TURN = 4;
+
+t.test('a thousand nodes that come and go are connected to and given up a few in a turn', async (t) => {
   const count = 1_000;
-  const node = (index: number) => ({ address: { kind: 'tcp', host: `10.0.0.${index}`, port: index } as const });
-  const plane = new Plane({ nodes: 3, node });
-  const { transport } = plane;
-  const opened = () => transport.connections.length;
-  const nodes = Array.from({ length: count }, (_, index) => {
-    const first = plane.topology.nodes[0] as (typeof plane.topology.nodes)[0];
-    return { ...first, ...node(index), index, name: `node-${index}`, label: `node-${index}` };
-  });
-  plane.greetAll();
+  const plane = new Plane().greetAll();
+  const { connections } = plane.transport;
+  const nodes = nodesAt(plane, count, 1);
   plane.data.prepare(nodes);
-  const before = opened();
-  plane.data.configure(plainTopology(2, nodes, slotOwnersOf(plane.topology)), plane.limits, plane.rules);
-  let most = opened() - before;
-  let turns = 0;
-  for (; opened() < count && turns < 1_000; turns++) {
-    const had = opened();
-    transport.pass(1);
-    most = Math.max(most, opened() - had);
-  }
-  t.equal(opened(), count, `after ${turns} turns`);
-  t.ok(most <= 8, `${most} in one turn`);
-  for (const connection of transport.connections) connection.open();
-  plane.data.configure(plainTopology(3, nodes.slice(0, 3), slotOwnersOf(plane.topology)), plane.limits, plane.rules);
-  const open = () => transport.connections.filter(({ isFinished }) => !isFinished).length;
-  const had = open();
-  transport.pass(1);
-  t.ok(had - open() <= 64, `${had - open()} were given up in one turn`);
-  plane.pass(1_000, 1);
-  t.equal(open(), 3);
+  const before = connections.length;
+  configure(plane, 2, nodes);
+  t.ok(connections.length - before <= DIALS_PER_TURN, 'in the turn that they came in');
+  const isOpen = () => connections.length - before === count;
+  const opened = mostInTurn(plane, () => connections.length, isOpen);
+  t.ok(opened.most <= DIALS_PER_TURN, `${opened.most} were opened in one turn`);
+  t.ok(opened.turns <= count / DIALS_PER_TURN, `after ${opened.turns} turns`);
+  for (const connection of connections) connection.open();
+  configure(plane, 3, nodes.slice(0, 3));
+  const isDone = () => openOnes(plane).length === 3;
+  const given = mostInTurn(plane, () => -openOnes(plane).length, isDone);
+  t.ok(given.most <= NODES_PER_TURN, `${given.most} were given up in one turn`);
 });
+
+t.test('nodes that change ten times before their turn are told once, of what they are at last', async (t) => {
+  const count = 100;
+  const plane = new Plane().greetAll();
+  const { connections } = plane.transport;
+  configure(plane, 2, nodesAt(plane, count, 0));
+  const before = connections.length;
+  const last = nodesAt(plane, count, 10);
+  for (let reload = 1; reload < 10; reload++) configure(plane, 2 + reload, nodesAt(plane, count, reload));
+  configure(plane, 12, last);
+  const openAt = (network: number) => openOnes(plane).filter(({ endpoint }) => isAt(endpoint, network)).length;
+  const opened = mostInTurn(
+    plane,
+    () => connections.length,
+    () => openAt(10) === count,
+  );
+  t.ok(opened.most <= DIALS_PER_TURN, `${opened.most} were opened in one turn`);
+  t.ok(opened.turns <= count / DIALS_PER_TURN + 1, `after ${opened.turns} turns`);
+  t.ok(connections.length - before <= count + NODES_PER_TURN, `${connections.length - before} were opened`);
+
+  configure(plane, 13, [...last, ...nodesAt(plane, count + 1, 11).slice(count)]);
+  const next = mostInTurn(
+    plane,
+    () => connections.length,
+    () => openAt(11) === 1,
+  );
+  t.ok(next.turns <= 1, `what came next was done after ${next.turns} turns`);
+  plane.pass(1_000, 1);
+  t.equal(openOnes(plane).length, count + 1, 'one for each node');
+});
+
+t.test('a node that changes while it waits to be connected to is connected to once', async (t) => {
+  const count = 100;
+  const plane = new Plane().greetAll();
+  const { connections } = plane.transport;
+  for (let reload = 1; reload <= 10; reload++) {
+    configure(plane, 1 + reload, nodesAt(plane, count, reload));
+    // All channels know of it, and half of them have asked to be connected.
+    for (let turn = 0; turn <= count / NODES_PER_TURN; turn++) plane.transport.pass(1);
+  }
+  const before = connections.length;
+  const isDone = () => openOnes(plane).filter(({ endpoint }) => isAt(endpoint, 10)).length === count;
+  const opened = mostInTurn(plane, () => connections.length, isDone);
+  t.ok(opened.turns <= count / DIALS_PER_TURN + 1, `after ${opened.turns} turns`);
+  t.ok(connections.length - before <= count, `${connections.length - before} were opened`);
+});
+
+t.test('a node that goes before its turn is not connected to', async (t) => {
+  const plane = new Plane().greetAll();
+  const { connections } = plane.transport;
+  const nodes = nodesAt(plane, 100, 1);
+  const before = connections.length;
+  configure(plane, 2, nodes);
+  configure(plane, 3, nodes.slice(0, 3));
+  plane.pass(1_000, 1);
+  t.ok(connections.length - before <= NODES_PER_TURN, `${connections.length - before} were opened`);
+  t.equal(openOnes(plane).length, 3);
+});
+
+/** So many nodes, each with a name of its own, in the network of that number. */
+function nodesAt(plane: Plane, count: number, network: number): NodeSnapshot[] {
+  const first = plane.topology.nodes[0] as NodeSnapshot;
+  return Array.from({ length: count }, (_, index) => {
+    const name = `other-${index}`;
+    return { ...first, index, name, label: name, address: { kind: 'tcp', host: `10.1.${network}.1`, port: 1 + index } };
+  });
+}
+
+function isAt(endpoint: Endpoint | null, network: number): boolean {
+  return endpoint?.kind === 'tcp' && endpoint.host === `10.1.${network}.1`;
+}
+
+function configure(plane: Plane, version: number, nodes: readonly NodeSnapshot[]): void {
+  plane.data.configure(plainTopology(version, nodes, slotOwnersOf(plane.topology)), plane.limits, plane.rules);
+}
+
+function openOnes({ transport }: Plane): FakeConnection[] {
+  return transport.connections.filter(({ isFinished }) => !isFinished);
+}
+
+/** Takes turns, a millisecond each, until it is done: how many, and by how much `count` grew in one of them at the most. */
+function mostInTurn({ transport }: Plane, count: () => number, isDone: () => boolean): { turns: number; most: number } {
+  let most = 0;
+  let turns = 0;
+  for (; !isDone(); turns++) {
+    if (turns === 2_000) throw new Error('it is not done after 2,000 turns');
+    const had = count();
+    transport.pass(1);
+    most = Math.max(most, count() - had);
+  }
+  return { turns, most };
+}
