@@ -1,11 +1,10 @@
-/** What people use with Redis, used with the proxy: Redis's own tools, ioredis, node-redis. */
-import { spawn } from 'node:child_process';
+/** What people use with Redis, used with the proxy: redis-benchmark, ioredis, node-redis. */
 import { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
 import { type Deployment, deploy } from '../help/deployment.js';
 import { nodeRedis } from '../help/node-redis.js';
 import { redisPrograms } from '../help/redis-programs.js';
-import { encodeWords } from '../help/resp-client.js';
+import { runProgram } from '../help/run-program.js';
 import { waitFor } from '../help/wait-for.js';
 
 const HOOKS = { RINGLEADER_TEST_HOOKS: '1' };
@@ -28,33 +27,12 @@ const BENCHMARK_OPTIONS = {
 };
 
 for (const transport of ['epoll', 'node'] as const) {
-  t.test(`redis-cli on ${transport}`, async (t) => {
-    const deployment = await deploy(t, { transport });
-    const cli = async (words: string[], input = '') => {
-      const { cli } = await redisPrograms();
-      return run(cli, ['-p', `${deployment.port}`, ...words], input);
-    };
-    t.same(await cli(['SET', 'key', 'a value']), { code: 0, output: 'OK\n' });
-    t.same(await cli(['GET', 'key']), { code: 0, output: 'a value\n' });
-    t.same(await cli(['-3', 'HGETALL', 'nothing']), { code: 0, output: '\n' });
-    t.same(await cli(['--csv', 'MGET', 'key', 'nothing']), { code: 0, output: '"a value",NULL\n' });
-    t.match(await cli(['INFO', 'server']), { code: 0, output: /^redis_version:7/m });
-    t.match(await cli(['NOSUCHCOMMAND']), { output: /^ERR unknown command 'NOSUCHCOMMAND'/ });
-    t.same(await cli([], 'SET one 1\nINCR one\nMGET one key\n'), { code: 0, output: 'OK\n2\n2\na value\n' });
-
-    const count = 100_000;
-    const frames = Array.from({ length: count }, (_, number) => encodeWords(['SET', `key:${number}`, `${number}`]));
-    const piped = await cli(['--pipe'], Buffer.concat(frames).toString('latin1'));
-    t.match(piped, { code: 0, output: `errors: 0, replies: ${count}` });
-    t.same(await cli(['DBSIZE']), { code: 0, output: `${count + 2}\n` });
-  });
-
   for (const options of BENCHMARK_OPTIONS[transport]) {
     t.test(`redis-benchmark ${options.join(' ')} on ${transport} runs clean`, async (t) => {
       const deployment = await deploy(t, { transport });
       const { benchmark } = await redisPrograms();
       const words = ['-p', `${deployment.port}`, '-q', '-n', '1000', ...options];
-      const { code, output } = await run(benchmark, words);
+      const { code, output } = await runProgram(benchmark, words);
       t.equal(code, 0);
       const lines = output.split(/[\r\n]+/).map((line) => line.trim());
       const finished = lines.filter((line) => /requests per second, p50=/.test(line));
@@ -157,22 +135,4 @@ async function outlives(
     // What was under way at that moment may fail; what comes later does not.
     t.equal(await waitFor('an answer', () => setAndGet(`${death}`).catch(() => null)), `${death}`);
   }
-}
-
-/** Runs a program to its end. */
-async function run(program: string, args: string[], input = ''): Promise<{ code: number | null; output: string }> {
-  const { env } = await redisPrograms();
-  const child = spawn(program, args, { env: { ...process.env, ...env }, stdio: ['pipe', 'pipe', 'pipe'] });
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (text: string) => {
-      output += text;
-    });
-  }
-  child.stdin.on('error', () => {});
-  child.stdin.end(input, 'latin1');
-  const code = await new Promise<number | null>((resolve, reject) =>
-    child.once('close', resolve).once('error', reject),
-  );
-  return { code, output };
 }
