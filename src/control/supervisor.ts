@@ -181,6 +181,8 @@ class Supervisor implements Ringleader {
   private readonly descriptors: Descriptors;
   private readonly handover: Handover;
   private workers: (RunningWorker | null)[];
+  /** The last one; it may be under way. */
+  private reloading: Promise<ReloadResult> | null = null;
   /** What a reload waits for. */
   private versionAwaited: { version: number; resolve: () => void } | null = null;
   /** Workers that died since the start. */
@@ -263,7 +265,13 @@ class Supervisor implements Ringleader {
     };
   }
 
-  async reload(config: Config, acceptRemap: boolean): Promise<ReloadResult> {
+  reload(config: Config, acceptRemap: boolean): Promise<ReloadResult> {
+    const reloading = this.goOnBy(config, acceptRemap);
+    this.reloading = reloading;
+    return reloading;
+  }
+
+  private async goOnBy(config: Config, acceptRemap: boolean): Promise<ReloadResult> {
     if (this.state !== 'running') return NOT_RUNNING;
     const remaps = planRemaps(layoutOf(this.config), layoutOf(config));
     const restarts = planRestarts(this.startConfig, config);
@@ -271,19 +279,16 @@ class Supervisor implements Ringleader {
       this.log.error({ remaps, advice: REMAP_ADVICE }, 'reload-refused');
       return { outcome: 'refused', reasons: remaps };
     }
-    let doors: PreparedDoors;
+    let doors: PreparedDoors = new Map();
+    let topology: TopologySnapshot;
     try {
       doors = await this.doors.prepare(config.listen);
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      this.log.error({ reason }, 'reload-failed');
-      return { outcome: 'failed', reasons: [reason] };
-    }
-    const topology = await this.plan(config, doors);
-    try {
+      topology = await this.plan(config, doors);
       await this.dataDir?.writeLayout(layoutOf(config));
     } catch (error) {
       this.doors.abandon(doors);
+      // What plans for us ends with us.
+      if (!this.isRunning()) return NOT_RUNNING;
       const reason = error instanceof Error ? error.message : String(error);
       this.log.error({ reason }, 'reload-failed');
       return { outcome: 'failed', reasons: [reason] };
@@ -570,6 +575,8 @@ class Supervisor implements Ringleader {
 
   private async cleanUp(): Promise<void> {
     await Promise.all([this.pool.destroy(), this.bulk.destroy()]);
+    // It may have doors of its own, and the data folder's file half written.
+    await this.reloading;
     for (let index = 0; index < this.workerCount; index++) {
       this.handover.leave(index);
       if (this.transport !== 'epoll') continue;

@@ -1,0 +1,75 @@
+/** The supervisor in this process, with workers of its own: what no signal and no file can bring about. */
+import { connect } from 'node:net';
+import pino from 'pino';
+import t, { type Test } from 'tap';
+import { type Config, parseConfig } from '../../src/config.js';
+import { BulkPool } from '../../src/control/bulk-pool.js';
+import { type Ringleader, startRingleader } from '../../src/control/supervisor.js';
+import { freePort } from '../help/free-port.js';
+
+function configOf(ports: readonly number[], nodes: number): Config {
+  const result = parseConfig(
+    JSON.stringify({
+      listen: ports.map((port) => `127.0.0.1:${port}`),
+      workers: 1,
+      pools: { main: { nodes: Array.from({ length: nodes }, (_, index) => `unix:/nowhere/node-${index}.sock`) } },
+    }),
+    { workers: 1, environment: {} },
+  );
+  if ('problems' in result) throw new Error(JSON.stringify(result.problems));
+  return result.config;
+}
+
+async function start(t: Test, config: Config): Promise<{ ringleader: Ringleader; logged: Record<string, unknown>[] }> {
+  const logged: Record<string, unknown>[] = [];
+  const log = pino({ level: 'trace' }, { write: (line: string) => logged.push(JSON.parse(line)) });
+  const ringleader = await startRingleader({ config, acceptRemap: false, log });
+  t.teardown(() => ringleader.stop());
+  return { ringleader, logged };
+}
+
+/** Whether clients can connect there. */
+function isOpen(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
+    socket.once('connect', () => socket.destroy());
+  });
+}
+
+t.test('a reload whose keys cannot be placed fails, says why, and leaves nothing open', async (t) => {
+  const [port, other] = [await freePort(), await freePort()];
+  const { ringleader, logged } = await start(t, configOf([port], 3));
+  const { placeKeys } = BulkPool.prototype;
+  BulkPool.prototype.placeKeys = () => Promise.reject(new Error('no thread can be started'));
+  t.teardown(() => {
+    BulkPool.prototype.placeKeys = placeKeys;
+  });
+  const next = configOf([port, other], 4);
+  const reasons = ['no thread can be started'];
+  t.same(await ringleader.reload(next, true), { outcome: 'failed', reasons });
+  t.match(
+    logged.filter(({ msg }) => msg === 'reload-failed'),
+    [{ reason: reasons[0] }],
+  );
+  t.equal(ringleader.facts().topologyVersion, 1);
+  t.same([await isOpen(port), await isOpen(other)], [true, false]);
+  BulkPool.prototype.placeKeys = placeKeys;
+  t.same(await ringleader.reload(next, true), { outcome: 'applied', reasons: [] });
+  t.same([await isOpen(port), await isOpen(other)], [true, true]);
+});
+
+t.test('a proxy that is stopped while it places the keys of a reload ends in order', async (t) => {
+  const [port, other] = [await freePort(), await freePort()];
+  const { ringleader, logged } = await start(t, configOf([port], 3));
+  // More than are placed at once, in this thread.
+  const reload = ringleader.reload(configOf([port, other], 2_000), true);
+  const [code, result] = await Promise.all([ringleader.stop(), reload]);
+  t.equal(code, 0);
+  t.same(result, { outcome: 'failed', reasons: ['the proxy is not running'] });
+  t.same([await isOpen(port), await isOpen(other)], [false, false]);
+  t.same(
+    logged.filter(({ msg }) => msg === 'reloaded' || msg === 'reload-failed'),
+    [],
+  );
+});
