@@ -1,54 +1,73 @@
-/** node-redis in the versions that the tests try, loaded from a folder of packages of its own. */
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
+/** node-redis in the versions that the tests try. */
+import { type TestClient, testClient } from './test-clients.js';
 
 /** What the tests use of a client. */
 export interface NodeRedisClient {
   on(event: string, listener: (...args: unknown[]) => void): this;
-  connect(): Promise<unknown>;
+  connect(): Promise<this>;
+  duplicate(): NodeRedisClient;
   destroy(): void;
+  withTypeMapping(mapping: Record<number, unknown>): NodeRedisClient;
+  sendCommand(words: string[]): Promise<unknown>;
   ping(): Promise<unknown>;
-  set(key: string, value: string): Promise<unknown>;
+  set(key: string, value: string | Buffer, options?: object): Promise<unknown>;
   get(key: string): Promise<unknown>;
+  mSet(pairs: Record<string, string>): Promise<unknown>;
   mGet(keys: string[]): Promise<unknown>;
   del(keys: string[]): Promise<unknown>;
+  ttl(key: string): Promise<number>;
   hSet(key: string, fields: Record<string, string>): Promise<unknown>;
   hGetAll(key: string): Promise<Record<string, string>>;
+  hVals(key: string): Promise<unknown>;
+  zAdd(key: string, members: { score: number; value: string }[]): Promise<unknown>;
+  zRangeWithScores(key: string, from: number, to: number): Promise<unknown>;
   eval(script: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>;
   info(section: string): Promise<string>;
-  multi(): {
-    set(key: string, value: string): unknown;
-    get(key: string): unknown;
-    execAsPipeline(): Promise<unknown[]>;
-  };
+  dump(key: string): Promise<Buffer>;
+  restore(key: string, ttl: number, dump: Buffer): Promise<unknown>;
+  flushAll(): Promise<unknown>;
+  scanIterator(options?: object): AsyncIterable<string[]>;
+  hScanIterator(key: string): AsyncIterable<{ field: string; value: string }[]>;
+  multi(): NodeRedisMulti;
+}
+
+export interface NodeRedisMulti {
+  set(key: string, value: string): NodeRedisMulti;
+  get(key: string): NodeRedisMulti;
+  exec(): Promise<unknown[]>;
+  execAsPipeline(): Promise<unknown[]>;
+}
+
+export interface NodeRedisOptions {
+  url: string;
+  RESP?: 2 | 3;
+  /** By name: what `defineScript` has made, which is called as a method of that name. */
+  scripts?: Record<string, unknown>;
 }
 
 export interface NodeRedis {
-  version: string;
-  /** Why it does not run here, or null. */
-  obstacle: string | null;
-  createClient(options: { url: string; RESP: 2 | 3 }): Promise<NodeRedisClient>;
+  RESP_TYPES: { BLOB_STRING: number };
+  createClient(options: NodeRedisOptions): NodeRedisClient;
+  createClientPool(options: NodeRedisOptions): NodeRedisPool;
+  defineScript(script: {
+    SCRIPT: string;
+    NUMBER_OF_KEYS: number;
+    parseCommand(parser: { pushKey(key: string): void; push(...words: string[]): void }, ...args: string[]): void;
+    transformReply(reply: unknown): unknown;
+  }): unknown;
 }
 
-/** `name` is that of test/e2e/clients/package.json. Tests run in the checkout's folder, wherever they were compiled to. */
-export async function nodeRedis(name: string): Promise<NodeRedis> {
-  const setup = pathToFileURL(join(process.cwd(), 'scripts', 'setup.mjs')).href;
-  const { setUpTestClients } = (await import(setup)) as { setUpTestClients(): Promise<string> };
-  const folder = await setUpTestClients();
-  const description = JSON.parse(readFileSync(join(folder, 'node_modules', name, 'package.json'), 'utf8')) as {
-    version: string;
-    engines: { node: string };
-  };
-  const wanted = Number(/^>=\s*(\d+)/.exec(description.engines.node)?.[1]);
-  const runs = Number.parseInt(process.versions.node, 10) >= wanted;
-  return {
-    version: description.version,
-    obstacle: runs ? null : `it wants Node ${description.engines.node}, and this is ${process.version}`,
-    createClient: async (options) => {
-      const load = createRequire(join(folder, 'package.json'));
-      return (load(name) as { createClient(options: object): NodeRedisClient }).createClient(options);
-    },
-  };
+/** Its methods are those of a client: each call has a connection of its own. */
+export interface NodeRedisPool {
+  on(event: string, listener: (...args: unknown[]) => void): this;
+  connect(): Promise<this>;
+  destroy(): void;
+  get(key: string): Promise<unknown>;
+  set(key: string, value: string): Promise<unknown>;
+  execute<T>(work: (client: NodeRedisClient) => Promise<T>): Promise<T>;
+}
+
+/** `name` is that of test/e2e/clients/package.json. */
+export async function nodeRedis(name: string): Promise<Omit<TestClient, 'load'> & { load(): NodeRedis }> {
+  return (await testClient(name)) as Awaited<ReturnType<typeof nodeRedis>>;
 }

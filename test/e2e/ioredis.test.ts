@@ -1,0 +1,186 @@
+/** ioredis, as its README has it used: each of its ways goes over three shards, in RESP3 (its default) and RESP2. */
+import { type CommonRedisOptions, Redis } from 'ioredis';
+import t, { type Test } from 'tap';
+import { deploy } from '../help/deployment.js';
+import { DEATH_HOOKS, outlivesWorkers } from '../help/worker-deaths.js';
+
+/** What `defineCommand` adds. */
+interface OwnCommands {
+  swap(key: string, value: string): Promise<string | null>;
+  echoKeys(count: number, ...words: string[]): Promise<string[]>;
+}
+
+/** On both transports, and in both protocols. */
+const WAYS = [
+  ['epoll', 3],
+  ['node', 2],
+] as const;
+
+for (const [transport, protocol] of WAYS) {
+  t.test(`ioredis in RESP${protocol} on ${transport}`, async (t) => {
+    const deployment = await deploy(t, { transport, env: DEATH_HOOKS });
+    const open = (t: Test, options: Omit<CommonRedisOptions, 'replyMapping'> = {}) => {
+      const redis = new Redis({ port: deployment.port, protocol, ...options });
+      redis.on('error', () => {});
+      t.teardown(() => redis.disconnect());
+      return redis;
+    };
+    const redis = open(t);
+    const keys = Array.from({ length: 1_000 }, (_, number) => `key:${number}`);
+
+    t.test('commands', async (t) => {
+      t.equal(await redis.set('key', 'value', 'EX', 100), 'OK');
+      t.equal(await redis.get('key'), 'value');
+      t.equal(await redis.zadd('zset', 1, 'one', 2, 'dos', 4, 'quatro', 3, 'three'), 4);
+      t.same(await redis.zrange('zset', '0', '2', 'WITHSCORES'), ['one', '1', 'dos', '2', 'three', '3']);
+      await redis.hset('hash', { field: 'value', other: 'one' });
+      t.same(await redis.hgetall('hash'), { field: 'value', other: 'one' });
+      t.equal(await redis.mset(Object.fromEntries(keys.map((key) => [key, key]))), 'OK');
+      t.same(await redis.mget(keys), keys);
+      t.equal(await redis.del(...keys), keys.length);
+      await redis.set('bytes', Buffer.from([0, 255, 13, 10]));
+      t.same(await redis.getBuffer('bytes'), Buffer.from([0, 255, 13, 10]));
+      await t.rejects(redis.hget('key', 'field'), { name: 'ReplyError', message: /^WRONGTYPE/ });
+    });
+
+    t.test('pipelines', async (t) => {
+      const pipeline = redis.pipeline();
+      for (const key of keys) pipeline.set(key, key).get(key);
+      pipeline.hget('key:1', 'field').mget(keys).del(keys);
+      const results = (await pipeline.exec()) as [Error | null, unknown][];
+      const rest = results.splice(2 * keys.length);
+      t.same(
+        results,
+        keys.flatMap((key) => [
+          [null, 'OK'],
+          [null, key],
+        ]),
+      );
+      t.match(rest, [[{ message: /^WRONGTYPE/ }], [null, keys], [null, keys.length]]);
+    });
+
+    t.test('auto-pipelining sends what is called in one turn together, to all shards', async (t) => {
+      const auto = open(t, { enableAutoPipelining: true });
+      const stored = keys.map((key) => auto.set(key, key));
+      t.equal(auto.autoPipelineQueueSize, keys.length);
+      t.same(new Set(await Promise.all(stored)), new Set(['OK']));
+      t.same(await Promise.all(keys.map((key) => auto.get(key))), keys);
+      const [wrong, right] = await Promise.allSettled([auto.hget('key:1', 'field'), auto.get('key:2')]);
+      t.match(wrong, { status: 'rejected', reason: /WRONGTYPE/ });
+      t.same(right, { status: 'fulfilled', value: 'key:2' });
+      t.equal(await auto.del(...keys), keys.length);
+    });
+
+    t.test('transactions', async (t) => {
+      const stored = [
+        [null, 'OK'],
+        [null, 'bar'],
+      ];
+      t.same(await redis.multi().set('foo', 'bar').get('foo').exec(), stored);
+      redis.multi({ pipeline: false });
+      redis.set('foo', 'bar');
+      t.equal(await redis.get('foo'), 'QUEUED');
+      t.same(await redis.exec(), stored);
+      t.same(
+        await redis
+          .pipeline([['get', 'foo'], ['multi'], ['set', 'foo', 'new'], ['get', 'foo'], ['exec'], ['get', 'foo']])
+          .exec(),
+        [
+          ...[[null, 'bar']],
+          ...[
+            [null, 'OK'],
+            [null, 'QUEUED'],
+            [null, 'QUEUED'],
+            [null, ['OK', 'new']],
+          ],
+          ...[[null, 'new']],
+        ],
+      );
+      await t.rejects(
+        redis
+          .multi([
+            ['set', 'foo'],
+            ['set', 'foo', 'x'],
+          ])
+          .exec(),
+        /^EXECABORT/,
+      );
+      t.equal(await redis.get('foo'), 'new');
+      const other = ['a', 'b', 'c', 'd'].find((key) => deployment.nodeOf(key) !== deployment.nodeOf('foo')) as string;
+      await t.rejects(redis.multi().set('foo', 'x').set(other, 'x').exec(), {
+        message: /EXECABORT/,
+        previousErrors: [{ message: /CROSSSLOT/ }],
+      });
+      t.same(await redis.mget('foo', other), ['new', null]);
+    });
+
+    t.test('commands of its user, made of scripts', async (t) => {
+      const own = open(t, {
+        scripts: { swap: { numberOfKeys: 1, lua: 'return redis.call("set", KEYS[1], ARGV[1], "GET")' } },
+      }) as Redis & OwnCommands;
+      own.defineCommand('echoKeys', { lua: 'return { KEYS[1], KEYS[2], ARGV[1] }' });
+      for (let node = 0; node < 3; node++) {
+        const key = deployment.key(node, 'swapped');
+        t.equal(await own.swap(key, 'one'), null);
+        t.equal(await own.swap(key, 'two'), 'one');
+        t.same(
+          await own
+            .pipeline([
+              ['set', key, 'three'],
+              ['swap', key, 'four'],
+              ['get', key],
+            ])
+            .exec(),
+          [
+            [null, 'OK'],
+            [null, 'three'],
+            [null, 'four'],
+          ],
+        );
+      }
+      t.same(await own.echoKeys(2, '{k}1', '{k}2', 'a'), ['{k}1', '{k}2', 'a']);
+      // The script is gone, and ioredis thinks that it is there.
+      await own.script('FLUSH');
+      t.equal(await own.swap(deployment.key(1, 'swapped'), 'five'), 'four');
+    });
+
+    t.test('a prefix for all keys', async (t) => {
+      const prefixed = open(t, { keyPrefix: 'foo:' });
+      await prefixed.set('bar', 'baz');
+      t.equal(await redis.get('foo:bar'), 'baz');
+      t.same(await prefixed.pipeline().get('bar').exists('bar', 'none').exec(), [
+        [null, 'baz'],
+        [null, 1],
+      ]);
+    });
+
+    t.test('streams of SCAN, HSCAN, SSCAN and ZSCAN', async (t) => {
+      await redis.flushall();
+      await redis.mset(Object.fromEntries(keys.map((key) => [key, key])));
+      await redis.sadd('set', ...keys);
+      await redis.zadd('zset', ...keys.flatMap((key, score) => [score, key]));
+      await redis.hset('hash', Object.fromEntries(keys.map((key) => [key, key])));
+      const all = async (stream: AsyncIterable<string[]>) => {
+        const found: string[] = [];
+        for await (const batch of stream) found.push(...batch);
+        return found.sort();
+      };
+      const sorted = [...keys].sort();
+      t.same(await all(redis.scanStream({ match: 'key:*' })), sorted);
+      t.same(await all(redis.scanStream({ type: 'zset', count: 500 })), ['zset']);
+      t.same(
+        await all(redis.sscanStream('set', { match: 'key:99*' })),
+        sorted.filter((key) => /:99/.test(key)),
+      );
+      t.equal((await all(redis.hscanStream('hash'))).length, 2 * keys.length);
+      t.equal((await all(redis.zscanStream('zset'))).length, 2 * keys.length);
+    });
+
+    t.test('a new connection after the death of a worker', async (t) => {
+      await outlivesWorkers(t, deployment, async (value) => {
+        await redis.set('after', value);
+        return redis.get('after');
+      });
+    });
+  });
+}
