@@ -211,7 +211,7 @@ export const FILE = z.strictObject(
       "As Redis's protected-mode: `yes` refuses to listen where other machines can connect while no password is asked for.",
       { stated: 'yes' },
     ),
-    pools: about(POOLS, 'Sets of Redis servers, by names of your own. At least one.'),
+    pools: about(POOLS, 'Sets of Redis servers, by names of your own. At least one, and at most 65,536 nodes in all.'),
     keyspaces: about(
       KEYSPACES.optional(),
       'Which keys are in which pool, by what they begin with. With one pool it has all keys, unless this says otherwise. A key that ' +

@@ -11,7 +11,7 @@ import type { HashName, PlacementRule } from './base/placement.js';
 
 /** One Redis server as workers see it. */
 export interface NodeSnapshot {
-  /** Index in `TopologySnapshot.nodes`: what placements and backends refer to. */
+  /** Index in `TopologySnapshot.nodes`: what placements and backends refer to. Below NODES_MAX (base/placement.ts). */
   index: number;
   /** The stable name that the ring hashes. Unique in its pool. */
   name: string;

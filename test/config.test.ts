@@ -353,6 +353,18 @@ t.test('what is too much of a list is said once', async (t) => {
   ]);
 });
 
+t.test('there are no more nodes than placements can tell apart', async (t) => {
+  // Two to the 16th, of which most are written once; and one more.
+  const nodes = Array.from({ length: 1_024 }, (_, index) => `redis://h:${index + 1}`);
+  const pools = Array.from({ length: 63 }, (_, index) => `  pool-${index}: { nodes: *nodes }`);
+  const most = [`pools:`, `  main: { nodes: &nodes [${nodes}] }`, ...pools];
+  const keyspaces = 'keyspaces: [{ prefix: "", pool: main }]';
+  t.same(problemsOf([...most, keyspaces].join('\n')), []);
+  t.same(problemsOf([...most, '  more: { nodes: [redis://h] }', keyspaces].join('\n')), [
+    '2:3: pools: expected at most 65536 nodes in all pools, found 65537',
+  ]);
+});
+
 t.test('all problems of a file are said at once, in the order of its lines', async (t) => {
   const problems = problemsOf(`
 listen: 6380

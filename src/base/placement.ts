@@ -27,6 +27,9 @@ export const HASH_DEFAULT: HashName = 'fnv1a_64';
  */
 export const TWEMPROXY_WEIGHT_MAX = 2 ** 24;
 
+/** Nodes of all pools: placements name a node by its number among them, in 16 bits (PlacementSnapshot). */
+export const NODES_MAX = 2 ** 16;
+
 export type PlacementRule =
   /** By Redis Cluster's slots on our own ring. `colocate` are patterns: see routing/colocate.ts. */
   | { readonly kind: 'slots'; readonly colocate: readonly string[] }

@@ -13,7 +13,7 @@ import { NODE_FORMS, type NodeAddress, nodeAddress } from './address.js';
 import { formatEndpoint } from './endpoint.js';
 import type { Limits, NodeLimits } from './limits.js';
 import { completeNodeLimits, NODE_LIMITS_SECTION } from './limits-section.js';
-import { TWEMPROXY_WEIGHT_MAX } from './placement.js';
+import { NODES_MAX, TWEMPROXY_WEIGHT_MAX } from './placement.js';
 import type { ReadableLists } from './readable-lists.js';
 import { about, type Complain, duplicates, expecting, nameText, value, wholeNumber } from './schema.js';
 
@@ -104,8 +104,10 @@ export function readablePools(section: unknown, lists: ReadableLists): { names: 
   return { names: entries.map(([name]) => name), pools: Object.fromEntries(pools) };
 }
 
-/** What is there twice, or not at all, in the pools that are right in themselves. */
+/** What is there twice, not at all, or too often, in the pools that are right in themselves. */
 export function checkPools(pools: PoolsSection, complain: Complain): void {
+  const count = Object.values(pools).reduce((sum, { nodes }) => sum + nodes.length, 0);
+  if (count > NODES_MAX) complain(['pools'], `: expected at most ${NODES_MAX} nodes in all pools, found ${count}`);
   for (const [name, pool] of Object.entries(pools)) checkNodes(name, pool.nodes.map(completeNode), complain);
 }
 

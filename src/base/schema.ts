@@ -195,7 +195,12 @@ function quantity(input: unknown, kind: QuantityKind, min: number, max: number):
 
 /** Index and text of each text that stands before, too. */
 export function duplicates(texts: readonly string[]): [number, string][] {
-  return [...texts.entries()].filter(([index, text]) => texts.indexOf(text) < index);
+  const seen = new Set<string>();
+  return [...texts.entries()].filter(([, text]) => {
+    const isSeen = seen.has(text);
+    seen.add(text);
+    return isSeen;
+  });
 }
 
 const SHOWN_MAX = 60;

@@ -40,6 +40,9 @@ const SYNTAX: Record<string, string> = {
   TAG_RESOLVE_FAILED: 'a value that starts with ! is a YAML tag, and this one is not known: quote the value',
 };
 
+/** Uses of an anchor, counting those of the aliases in it. */
+const ALIASES_MAX = 100;
+
 export class YamlSource {
   /** The text as plain JavaScript values; undefined when it has problems. */
   readonly value: unknown;
@@ -61,7 +64,16 @@ export class YamlSource {
     if (this.problems.length === 0) this.problems = this.danglingAliases();
     if (this.problems.length === 0) this.problems = this.strangeKeys();
     if (this.problems.length === 0 && environment !== null) this.problems = this.fillIn(environment);
-    if (this.problems.length === 0) this.value = this.document.toJS();
+    if (this.problems.length > 0) return;
+    try {
+      this.value = this.document.toJS({ maxAliasCount: ALIASES_MAX });
+    } catch (error) {
+      // Aliases of aliases could make gigabytes of a few lines.
+      if (!(error instanceof ReferenceError)) throw error;
+      this.problems = [
+        this.problemAt(0, `a YAML alias (*) is used more than ${ALIASES_MAX} times: write the value out`),
+      ];
+    }
   }
 
   /** A problem with the value at `path`, or with what holds it where it is missing. */
