@@ -46,21 +46,22 @@ function claimBlock(): number {
 }
 
 function tryClaim(path: string): boolean {
-  try {
-    writeFileSync(path, `${process.pid}`, { flag: 'wx' });
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-  }
+  if (writeClaim(path)) return true;
   // Of two who find the same dead one's, one may take what the other has just claimed: the next try would tell, but who
   // removes claims is rare, and what then happens is what happened without claims.
   if (isAlive(Number(readClaim(path)))) return false;
   rmSync(path, { force: true });
+  return writeClaim(path);
+}
+
+/** False when somebody's is there. */
+function writeClaim(path: string): boolean {
   try {
     writeFileSync(path, `${process.pid}`, { flag: 'wx' });
     return true;
-  } catch {
-    return false;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
   }
 }
 
@@ -68,8 +69,9 @@ function tryClaim(path: string): boolean {
 function readClaim(path: string): string {
   try {
     return readFileSync(path, 'utf8');
-  } catch {
-    return '';
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
+    throw error;
   }
 }
 
@@ -84,9 +86,12 @@ function isAlive(pid: number): boolean {
 }
 
 function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const server = createServer();
-    server.on('error', () => resolve(false));
+    server.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EADDRINUSE') resolve(false);
+      else reject(error);
+    });
     server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
   });
 }
