@@ -219,16 +219,21 @@ export class Dispatcher {
     return this.services[session.service] as Service;
   }
 
+  /** How many keys there are, as `KeyLocator.locate`; null where no keyspace has one of them, which the client was told. */
+  private locateKeys(session: Session, service: Service, spec: CommandSpec): number | null {
+    const count = this.locator.locate(service, spec);
+    const stray = this.locator.stray(service, count);
+    if (stray === null) return count;
+    session.reply(stray);
+    return null;
+  }
+
   /** All keys must lie on one shard. A command without keys (EVAL … 0) goes to the owner of the empty key. */
   private sendToOne(session: Session, spec: CommandSpec, start: number, end: number): void {
     const service = this.serviceOf(session);
     const { locator } = this;
-    const count = locator.locate(service, spec);
-    const stray = locator.stray(service, count);
-    if (stray !== null) {
-      session.reply(stray);
-      return;
-    }
+    const count = this.locateKeys(session, service, spec);
+    if (count === null) return;
     // Arguments that make no sense: the node has the right words for it, and changes nothing.
     const owner = count <= 0 ? service.homeNode : (locator.owners[0] as number);
     const elsewhere = locator.firstElsewhere(count);
@@ -239,12 +244,8 @@ export class Dispatcher {
   private sendSplit(session: Session, spec: CommandSpec, start: number, end: number): void {
     const service = this.serviceOf(session);
     const { locator } = this;
-    const count = locator.locate(service, spec);
-    const stray = locator.stray(service, count);
-    if (stray !== null) {
-      session.reply(stray);
-      return;
-    }
+    const count = this.locateKeys(session, service, spec);
+    if (count === null) return;
     const { keys, owners } = locator;
     const elsewhere = locator.firstElsewhere(count);
     if (elsewhere >= count) {

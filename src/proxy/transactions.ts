@@ -236,7 +236,7 @@ export class Transactions {
 }
 
 /** Makes EXEC's reply of the node's, and of what the proxy answers itself. */
-export class ExecPolicy implements ResponsePolicy {
+class ExecPolicy implements ResponsePolicy {
   readonly needsOne = false;
   private readonly commandCount: number;
   private readonly local: ReadonlyMap<number, Uint8Array>;
