@@ -67,6 +67,8 @@ export class Pending {
   replyConstant: Uint8Array | null = null;
   /** The reply's maker: set from the start for commands that go to several shards. */
   source: ReplySource | null = null;
+  /** Its client does not want the reply (CLIENT REPLY): it is dropped. Of what stands in a session's queue. */
+  isMuted = false;
   /** Which part of its owner's merge this is. */
   part = 0;
   /** Replies that come before the one that answers it: to MULTI, and to each command that EXEC is to carry out. */

@@ -136,7 +136,7 @@ const KEYS = {
   ),
   workerMemoryMax: about(
     bytes(16 * MEBI, 2 * GIBI),
-    "Bytes of all buffers of one worker. Beyond, the session that holds most is closed; what has come of its replies counts. It is lowered to the worker's part of six tenths of the memory that the process may use (that of its cgroup, in a container).",
+    "Bytes of all buffers of one worker. Beyond, the session that holds most is closed (one with CLIENT NO-EVICT last); what has come of its replies counts. It is lowered to the worker's part of six tenths of the memory that the process may use (that of its cgroup, in a container).",
     stated('workerMemoryMax'),
   ),
   // A worker gives a sign of life twice a second.

@@ -30,7 +30,7 @@ import type { RequestReader } from '../resp/request.js';
 import { AllShards, type AllShardsContext } from './all-shards.js';
 import { type Authentication, REPLY_NOAUTH } from './authentication.js';
 import { KeyLocator } from './key-locator.js';
-import { answerLocally, type LocalContext } from './local.js';
+import { answerLocally, type LocalContext, NO_REPLY } from './local.js';
 import { MergePool } from './merge.js';
 import { responsePolicy } from './response-policy.js';
 import { Service } from './service.js';
@@ -286,7 +286,7 @@ export class Dispatcher {
       this.context.counts.commands--;
       return false;
     }
-    session.reply(reply);
+    if (reply !== NO_REPLY) session.reply(reply);
     if (spec.name === 'quit') session.finish();
     return true;
   }

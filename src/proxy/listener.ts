@@ -125,15 +125,24 @@ export class Listener implements Acceptor {
     if (++this.aboveMemoryTurns < MEMORY_GRACE_TURNS) return;
     if (transport.now - this.aboveMemorySinceMs < MEMORY_GRACE_MS) return;
     this.aboveMemorySinceMs = -1;
-    let largest: Session | null = null;
-    for (const session of this.sessions) {
-      if (largest === null || session.bufferedBytes > largest.bufferedBytes) largest = session;
-    }
-    if (largest === null || largest.bufferedBytes < WORTH_CLOSING_BYTES) return;
+    const largest = this.largest(false) ?? this.largest(true);
+    if (largest === null) return;
     counts.sessionMemoryCloses++;
     const fields = { client: largest.connection.remoteAddress(), bytes: largest.bufferedBytes };
     log('warn', 'session-closed-for-memory', { ...fields, limit: limits.workerMemoryMax });
     largest.cutOff(new SessionError(`buffers exceed workerMemoryMax ${limits.workerMemoryMax}`));
+  }
+
+  /** The session that holds most, of those that asked to stay (CLIENT NO-EVICT) or of the others, if that is worth closing. */
+  private largest(isProtected: boolean): Session | null {
+    let largest: Session | null = null;
+    let bytesMax = WORTH_CLOSING_BYTES - 1;
+    for (const session of this.sessions) {
+      if (session.isProtected !== isProtected || session.bufferedBytes <= bytesMax) continue;
+      largest = session;
+      bytesMax = session.bufferedBytes;
+    }
+    return largest;
   }
 
   private onSessionClosed(session: Session, error: Error | null): void {

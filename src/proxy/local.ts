@@ -12,6 +12,7 @@ import {
 } from '../resp/reply.js';
 import type { RequestReader } from '../resp/request.js';
 import { type Authentication, DEFAULT_USER, REPLY_HELLO_NOAUTH } from './authentication.js';
+import { clientLine } from './client-line.js';
 import type { Session } from './session.js';
 
 export interface LocalContext {
@@ -24,6 +25,9 @@ export interface LocalContext {
   /** Told of a wrong password. */
   onAuthFailure: (session: Session) => void;
 }
+
+/** In place of a reply to a command that has none: CLIENT REPLY OFF and SKIP. */
+export const NO_REPLY = new Uint8Array(0);
 
 /** The reply, or null: not now, the replies before it must have gone out first. */
 type Handler = (session: Session, words: Words, context: LocalContext) => Uint8Array | null;
@@ -96,6 +100,27 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   },
   'client|info': (session, _words, context) =>
     verbatimReply(`${clientLine(session, context.nowMs())}\n`, session.protocol),
+  'client|reply': (session, words) => {
+    switch (words.text(2).toLowerCase()) {
+      case 'on':
+        session.unmute();
+        return REPLY_OK;
+      case 'off':
+        session.mute(false);
+        return NO_REPLY;
+      case 'skip':
+        session.mute(true);
+        return NO_REPLY;
+      default:
+        return SYNTAX_ERROR;
+    }
+  },
+  'client|no-evict': (session, words) => {
+    const choice = words.text(2).toLowerCase();
+    if (choice !== 'on' && choice !== 'off') return SYNTAX_ERROR;
+    session.isProtected = choice === 'on';
+    return REPLY_OK;
+  },
 };
 
 /** Whether the proxy answers the command of that name (`client|id`) itself. */
@@ -177,49 +202,4 @@ function checkName(name: string): Uint8Array | null {
   return /[^!-~]/.test(name)
     ? errorReply('ERR Client names cannot contain spaces, newlines or special characters.')
     : null;
-}
-
-/** CLIENT INFO's line. What the proxy does not have (buffers of the server) reads 0. */
-function clientLine(session: Session, nowMs: number): string {
-  const remote = session.connection.remoteAddress();
-  const fields: [string, string | number][] = [
-    ['id', session.id],
-    ['addr', peerId(remote)],
-    ['laddr', peerId(session.connection.localAddress())],
-    ['fd', -1],
-    ['name', session.name],
-    ['age', Math.floor((nowMs - session.createdMs) / 1000)],
-    ['idle', Math.floor((nowMs - session.lastBytesMs) / 1000)],
-    ['flags', isUnix(remote) ? 'U' : 'N'],
-    ['db', 0],
-    ['sub', 0],
-    ['psub', 0],
-    ['ssub', 0],
-    ['multi', session.transaction?.commandCount ?? -1],
-    ['qbuf', 0],
-    ['qbuf-free', 0],
-    ['argv-mem', 0],
-    ['multi-mem', 0],
-    ['rbs', 0],
-    ['rbp', 0],
-    ['obl', 0],
-    ['oll', 0],
-    ['omem', session.connection.output.unsentBytes],
-    ['tot-mem', session.bufferedBytes],
-    ['events', 'r'],
-    ['cmd', 'client|info'],
-    ['user', session.user],
-    ['redir', -1],
-    ['resp', session.protocol],
-  ];
-  return fields.map(([name, value]) => `${name}=${value}`).join(' ');
-}
-
-/** An address as Redis shows it (networking.c: genClientAddrString): that of a unix socket is its path, with port 0. */
-function peerId(address: string): string {
-  return isUnix(address) ? `${address.slice('unix:'.length)}:0` : address;
-}
-
-function isUnix(address: string): boolean {
-  return address.startsWith('unix:');
 }

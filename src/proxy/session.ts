@@ -64,6 +64,11 @@ export class Session implements ConnectionOwner, ReplyOwner {
   /** False while it owes a password: then next to nothing is carried out. */
   isAuthenticated = true;
   user = DEFAULT_USER;
+  /** Whether the client does not want the reply to the next command (CLIENT REPLY); and if so, whether only that one. */
+  private isMuted = false;
+  private isMutedOnce = false;
+  /** It asked not to be closed when memory runs out (CLIENT NO-EVICT). */
+  isProtected = false;
   /** Since when it owes a password (-1: it does not). */
   unauthenticatedSinceMs = -1;
   readonly createdMs: number;
@@ -77,6 +82,8 @@ export class Session implements ConnectionOwner, ReplyOwner {
   /** Since when it only waits for its last replies to go out (-1: it does not). */
   endingSinceMs = -1;
   lastCommand = '';
+  /** Bytes of the requests in its queue. */
+  requestBytes = 0;
   /** Between MULTI and EXEC. */
   transaction: Transaction | null = null;
   isClosed = false;
@@ -85,8 +92,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
   private readonly limits: Limits;
   private readonly queue = new Fifo<Pending>();
   private readonly progress = new RequestProgress();
-  /** Bytes of the requests in the queue, and of the replies parked there. */
-  private requestBytes = 0;
+  /** Bytes of the replies parked in the queue. */
   private parkedBytes = 0;
   private isHeld = false;
   /** Held until the queue is empty. */
@@ -174,9 +180,13 @@ export class Session implements ConnectionOwner, ReplyOwner {
     this.context.onSessionClosed(this, error);
   }
 
-  /** Puts a command that has been read into the queue. Every command read is tracked, or replied to by `reply`. */
+  /**
+   * Puts a command that has been read into the queue. Every command read is tracked, or replied to by `reply`, once; but for
+   * CLIENT REPLY OFF and SKIP, which have no reply.
+   */
   track(pending: Pending, requestBytes: number): void {
     pending.requestBytes = requestBytes;
+    pending.isMuted = this.isMuted && this.mutesThis();
     this.requestBytes += requestBytes;
     this.queue.push(pending);
   }
@@ -184,6 +194,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
   /** Answers the command just read with bytes from outside the arena. */
   reply(bytes: Uint8Array): void {
     if (this.queue.length === 0) {
+      if (this.isMuted && this.mutesThis()) return;
       this.connection.output.appendBytes(bytes);
       this.afterReplies();
       return;
@@ -198,6 +209,18 @@ export class Session implements ConnectionOwner, ReplyOwner {
   refuse(error: Uint8Array): void {
     if (this.transaction !== null) this.transaction.isDirty = true;
     this.reply(error);
+  }
+
+  /** From the next command on the client wants no replies, or not the next one. */
+  mute(once: boolean): void {
+    if (once && this.isMuted && !this.isMutedOnce) return;
+    this.isMuted = true;
+    this.isMutedOnce = once;
+  }
+
+  unmute(): void {
+    this.isMuted = false;
+    this.isMutedOnce = false;
   }
 
   dropTransaction(): void {
@@ -218,6 +241,8 @@ export class Session implements ConnectionOwner, ReplyOwner {
   reset(): void {
     this.protocol = 2;
     this.name = '';
+    // The one reply that SKIP is about may be RESET's own.
+    if (!this.isMutedOnce) this.isMuted = false;
     this.dropTransaction();
     this.authenticate(DEFAULT_USER);
     if (!this.context.authentication.isRequired) return;
@@ -252,7 +277,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
     if (this.queue.peek() === pending) {
       this.queue.shift();
       this.requestBytes -= pending.requestBytes;
-      this.connection.output.append(start, end);
+      if (!pending.isMuted) this.connection.output.append(start, end);
       this.context.pendings.release(pending);
       if (this.queue.peek()?.isDone === true) this.flushHead();
       this.afterReplies();
@@ -321,12 +346,18 @@ export class Session implements ConnectionOwner, ReplyOwner {
     this.unfinishedBytes = bytes;
   }
 
+  /** Whether the reply to the command just read is dropped, where not all are wanted. */
+  private mutesThis(): boolean {
+    if (this.isMutedOnce) this.unmute();
+    return true;
+  }
+
   private park(pending: Pending, start: number, end: number): void {
     const { arena } = this.context.transport;
     pending.connection = null;
     // Without a reply it stays in the queue, and is given back when the connection is gone.
     pending.isDone = true;
-    if (this.isCutOff) return;
+    if (this.isCutOff || pending.isMuted) return;
     const block = arena.allocate(end - start);
     if (block < 0) {
       this.cutOffForMemory();
@@ -343,7 +374,9 @@ export class Session implements ConnectionOwner, ReplyOwner {
       this.queue.shift();
       this.requestBytes -= head.requestBytes;
       const output = this.connection.output;
-      if (head.replyConstant !== null) {
+      if (head.isMuted) {
+        head.source?.abandon();
+      } else if (head.replyConstant !== null) {
         output.appendBytes(head.replyConstant);
       } else if (head.source !== null) head.source.writeReply(output);
       else output.appendNow(head.replyStart, head.replyStart + head.replyBytes);

@@ -49,7 +49,7 @@ const NOT_IN_MULTI = errorReply('ERR Command not allowed inside a transaction');
 const EMPTY = arrayHeader(0);
 
 /** What changes how the session speaks, or with whom: Redis lets it happen inside of a transaction, where no client wants it. */
-const NOT_QUEUED: ReadonlySet<string> = new Set(['hello', 'auth']);
+const NOT_QUEUED: ReadonlySet<string> = new Set(['hello', 'auth', 'client|reply']);
 
 export class Transactions {
   private readonly context: TransactionsContext;
@@ -98,7 +98,8 @@ export class Transactions {
     const { arena, limits, counts } = this.context;
     if ((spec.flags & COMMAND_FLAG.no_multi) !== 0) return NOT_IN_MULTI;
     if (NOT_QUEUED.has(spec.name)) {
-      return errorReply(`ERR ${spec.name.toUpperCase()} inside MULTI is not supported by this proxy`);
+      const name = spec.name.toUpperCase().replace('|', ' ');
+      return errorReply(`ERR ${name} inside MULTI is not supported by this proxy`);
     }
     if (transaction.heldBytes + (end - start) > limits.sessionTransactionBytesMax) {
       counts.commandsOverloaded++;
