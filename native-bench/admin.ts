@@ -6,7 +6,7 @@
  *   npm run bench:admin -- [--rounds 4] [--seconds 3] [--depths 1] and more of compare's options
  */
 import autocannon, { type Result } from 'autocannon';
-import { BenchmarkError, Children } from './compare/children.js';
+import { BenchmarkError, Children, run } from './compare/children.js';
 import { type Endpoint, mainPath, startEndpoints, startNodes } from './compare/endpoints.js';
 import { awaitAnswer, fill } from './compare/fill.js';
 import { runLoad } from './compare/load.js';
@@ -42,13 +42,7 @@ const ASKINGS: readonly Asking[] = [
   { label: `/status, ${CALM_RATE} a second`, path: '/status', rate: CALM_RATE },
 ];
 
-try {
-  await main();
-} catch (error) {
-  if (!(error instanceof BenchmarkError)) throw error;
-  console.error(error.message);
-  process.exit(1);
-}
+await run(main);
 
 async function main(): Promise<void> {
   const options = parseOptions([...DEFAULTS, ...process.argv.slice(2)], mainPath);

@@ -8,7 +8,7 @@
  * Interleaved, because the speed of a machine drifts: only figures of the same rounds can be compared.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { BenchmarkError, Children } from './compare/children.js';
+import { BenchmarkError, Children, run } from './compare/children.js';
 import { cpuTimeOf, cpuTimeOfAll } from './compare/cpu.js';
 import { type Endpoint, isAsked, mainPath, type Node, startEndpoints, startNodes } from './compare/endpoints.js';
 import { awaitAnswer, fill } from './compare/fill.js';
@@ -32,13 +32,9 @@ const WARM_UP_DEPTH_MAX = 8;
 const RUN_TIMEOUT_MS = 120_000;
 const CLEAN_TIMEOUT_MS = 600_000;
 
-try {
+await run(async () => {
   process.exitCode = await main();
-} catch (error) {
-  if (!(error instanceof BenchmarkError)) throw error;
-  console.error(error.message);
-  process.exit(1);
-}
+});
 
 async function main(): Promise<number> {
   const options = parseOptions(process.argv.slice(2), mainPath);

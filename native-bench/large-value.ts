@@ -8,7 +8,7 @@
  */
 import { randomFillSync } from 'node:crypto';
 import { createConnection, type Socket } from 'node:net';
-import { BenchmarkError, Children } from './compare/children.js';
+import { BenchmarkError, Children, run } from './compare/children.js';
 import { forgetPeak, memoryOf } from './compare/cpu.js';
 import { type Endpoint, isAsked, mainPath, startEndpoints, startNodes } from './compare/endpoints.js';
 import { awaitAnswer } from './compare/fill.js';
@@ -28,13 +28,7 @@ const TIME_RATIO_MAX = 3;
 const GROWTH_BYTES_MAX = 350e6;
 const TRANSFER_TIMEOUT_MS = 120_000;
 
-try {
-  await main();
-} catch (error) {
-  if (!(error instanceof BenchmarkError)) throw error;
-  console.error(error.message);
-  process.exit(1);
-}
+await run(main);
 
 async function main(): Promise<void> {
   const options = parseOptions([...DEFAULTS, ...process.argv.slice(2)], mainPath);

@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { freePort } from '../test/help/free-port.js';
-import { BenchmarkError, Children } from './compare/children.js';
+import { Children, run } from './compare/children.js';
 import { mainPath } from './compare/endpoints.js';
 import { awaitAnswer } from './compare/fill.js';
 import { findPrograms, type Programs } from './compare/programs.js';
@@ -30,13 +30,7 @@ const HOST = '127.0.0.1';
 /** What is reloaded in turn: something that all nodes are told of, and 1,000 more nodes that come and go. */
 const CHANGES = ['a limit of all nodes', 'a second pool that comes', 'a second pool that goes'] as const;
 
-try {
-  await main(Number(process.argv[2] ?? 1_000), Number(process.argv[3] ?? 15));
-} catch (error) {
-  if (!(error instanceof BenchmarkError)) throw error;
-  console.error(error.message);
-  process.exit(1);
-}
+await run(() => main(Number(process.argv[2] ?? 1_000), Number(process.argv[3] ?? 15)));
 
 async function main(nodes: number, rounds: number): Promise<void> {
   const programs = await findPrograms(false);

@@ -7,47 +7,32 @@
  * With `--check` nothing is written: the exit code is 1 when the file differs from what would be written. `--dist DIR`
  * names the folder of the compiled project (default: dist); `--server` may be the path of a unix socket.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Redis } from 'ioredis';
+import { putDerived } from './derived-file.mjs';
+import { ROOT } from './root.mjs';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     server: { type: 'string', default: '127.0.0.1:6379' },
-    dist: { type: 'string', default: resolve(root, 'dist') },
+    dist: { type: 'string', default: resolve(ROOT, 'dist') },
     check: { type: 'boolean', default: false },
   },
 });
 
 switch (positionals[0]) {
   case 'data':
-    put('src/resp/command-data.ts', await commandData(values.server));
+    putDerived('src/resp/command-data.ts', await commandData(values.server), values.check);
     break;
   case 'docs':
-    put('docs/COMMANDS.md', await commandDocs(values.dist));
+    putDerived('docs/COMMANDS.md', await commandDocs(values.dist), values.check);
     break;
   default:
     console.error('usage: make-commands.mjs data --server HOST:PORT|PATH | docs [--dist DIR]   [--check]');
     process.exitCode = 2;
-}
-
-/** Writes `text` to the file, or with --check says whether it is there already. */
-function put(path, text) {
-  if (!values.check) {
-    writeFileSync(resolve(root, path), text);
-    return;
-  }
-  const present = readFileSync(resolve(root, path), 'utf8');
-  if (present === text) return;
-  const presentLines = present.split('\n');
-  const wanted = text.split('\n');
-  const line = wanted.findIndex((words, index) => words !== presentLines[index]);
-  console.error(`${path}:${line + 1} is out of date.\n  is:     ${presentLines[line]}\n  should: ${wanted[line]}`);
-  process.exitCode = 1;
 }
 
 /** The text of src/resp/command-data.ts. One line a command, sorted by name: the server's own order is random. */

@@ -6,16 +6,16 @@
  * With `--check` nothing is written: the exit code is 1 when a file differs from what would be written. `--dist DIR` names
  * the folder of the compiled project (default: dist).
  */
-import { readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { parse } from 'yaml';
 import { z } from 'zod';
+import { putDerived } from './derived-file.mjs';
+import { ROOT } from './root.mjs';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
 const { values } = parseArgs({
-  options: { dist: { type: 'string', default: resolve(root, 'dist') }, check: { type: 'boolean', default: false } },
+  options: { dist: { type: 'string', default: resolve(ROOT, 'dist') }, check: { type: 'boolean', default: false } },
 });
 
 const load = (path) => import(pathToFileURL(resolve(values.dist, 'src', path)).href);
@@ -26,27 +26,16 @@ const schema = jsonSchema(FILE);
 schema.properties.auth = { ...schema.properties.auth, ...jsonSchema(AUTH_MAP), shortForm: { enum: ['none'] } };
 delete schema.properties.auth.$schema;
 
-put('conf/ringleader.schema.json', `${JSON.stringify({ title: 'Ringleader', ...forEditors(schema) }, null, 2)}\n`);
-put('conf/full.yaml', fullExample());
-put('docs/CONFIGURATION.md', docs());
+putDerived(
+  'conf/ringleader.schema.json',
+  `${JSON.stringify({ title: 'Ringleader', ...forEditors(schema) }, null, 2)}\n`,
+  values.check,
+);
+putDerived('conf/full.yaml', fullExample(), values.check);
+putDerived('docs/CONFIGURATION.md', docs(), values.check);
 
 function jsonSchema(type) {
   return z.toJSONSchema(type, { io: 'input', unrepresentable: 'any', target: 'draft-7' });
-}
-
-/** Writes `text` to the file, or with --check says whether it is there already. */
-function put(path, text) {
-  if (!values.check) {
-    writeFileSync(resolve(root, path), text);
-    return;
-  }
-  const present = readFileSync(resolve(root, path), 'utf8');
-  if (present === text) return;
-  const presentLines = present.split('\n');
-  const wanted = text.split('\n');
-  const line = wanted.findIndex((words, index) => words !== presentLines[index]);
-  console.error(`${path}:${line + 1} is out of date.\n  is:     ${presentLines[line]}\n  should: ${wanted[line]}`);
-  process.exitCode = 1;
 }
 
 /** The same in words that JSON Schema knows. */

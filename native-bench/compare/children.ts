@@ -10,6 +10,17 @@ import { join } from 'node:path';
 /** What stops a benchmark and is not a fault of its code: the message says all, no stack is needed. */
 export class BenchmarkError extends Error {}
 
+/** Ends the process when `main` is stopped by a BenchmarkError, with its message. */
+export async function run(main: () => Promise<void>): Promise<void> {
+  try {
+    await main();
+  } catch (error) {
+    if (!(error instanceof BenchmarkError)) throw error;
+    console.error(error.message);
+    process.exit(1);
+  }
+}
+
 const PRIORITY = -10;
 const STOP_TIMEOUT_MS = 5_000;
 

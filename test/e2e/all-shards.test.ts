@@ -2,13 +2,7 @@
 import t, { type Test } from 'tap';
 import { type Deployment, deploy } from '../help/deployment.js';
 import { RedisServer } from '../help/redis-server.js';
-import { RespClient } from '../help/resp-client.js';
-
-async function connect(t: Test, port: number): Promise<RespClient> {
-  const client = await RespClient.connect(port);
-  t.teardown(() => client.close());
-  return client;
-}
+import { connect, type RespClient, say } from '../help/resp-client.js';
 
 /** The proxy, and one Redis to compare it with. */
 async function setUp(t: Test): Promise<{ deployment: Deployment; ours: RespClient; theirs: RespClient }> {
@@ -16,10 +10,6 @@ async function setUp(t: Test): Promise<{ deployment: Deployment; ours: RespClien
   const single = await RedisServer.start();
   t.teardown(() => single.stop());
   return { deployment, ours: await connect(t, deployment.port), theirs: await connect(t, single.port) };
-}
-
-async function text(client: RespClient, ...words: string[]): Promise<string> {
-  return (await client.raw(...words)).toString('latin1');
 }
 
 async function keys(client: RespClient, pattern: string): Promise<string[]> {
@@ -134,7 +124,7 @@ t.test('errors are those of one Redis, byte for byte', async (t) => {
     ['SCRIPT', 'NONSENSE'],
     ['FLUSHALL', 'NONSENSE'],
   ]) {
-    t.equal(await text(ours, ...words), await text(theirs, ...words), words.join(' '));
+    t.equal(await say(ours, ...words), await say(theirs, ...words), words.join(' '));
   }
 });
 
@@ -142,7 +132,7 @@ t.test('RANDOMKEY draws from all shards, by how many keys they have', async (t) 
   const { deployment, ours } = await setUp(t);
   const only = deployment.key(1, 'only');
   await ours.raw('SET', only, 'x');
-  for (let n = 0; n < 20; n++) t.equal(await text(ours, 'RANDOMKEY'), `$${only.length}\r\n${only}\r\n`);
+  for (let n = 0; n < 20; n++) t.equal(await say(ours, 'RANDOMKEY'), `$${only.length}\r\n${only}\r\n`);
   for (let n = 0; n < 299; n++) await ours.raw('SET', deployment.key(n % 3 === 0 ? 0 : 2, `k${n}`), 'x');
   const drawn = [0, 0, 0];
   for (let n = 0; n < 2_000; n++) {
@@ -164,13 +154,13 @@ t.test('a script that was loaded runs on every shard, until all have forgotten i
     await ours.raw('SET', key, `on ${node}`);
     t.equal(String(await ours.command('EVALSHA', sha, '1', key)), `on ${node}`);
   }
-  t.equal(await text(ours, 'SCRIPT', 'EXISTS', sha), '*1\r\n:1\r\n');
+  t.equal(await say(ours, 'SCRIPT', 'EXISTS', sha), '*1\r\n:1\r\n');
   const direct = await connect(t, deployment.servers[1]?.port as number);
   await direct.raw('SCRIPT', 'FLUSH');
-  t.equal(await text(ours, 'SCRIPT', 'EXISTS', sha), '*1\r\n:0\r\n', 'one node that has lost it is enough');
-  t.equal(await text(ours, 'SCRIPT', 'FLUSH'), '+OK\r\n');
+  t.equal(await say(ours, 'SCRIPT', 'EXISTS', sha), '*1\r\n:0\r\n', 'one node that has lost it is enough');
+  t.equal(await say(ours, 'SCRIPT', 'FLUSH'), '+OK\r\n');
   for (const server of deployment.servers) {
-    t.equal(await text(await connect(t, server.port), 'SCRIPT', 'EXISTS', sha), '*1\r\n:0\r\n');
+    t.equal(await say(await connect(t, server.port), 'SCRIPT', 'EXISTS', sha), '*1\r\n:0\r\n');
   }
 });
 
@@ -179,13 +169,13 @@ t.test('SCRIPT KILL ends a script that runs on some shard', async (t) => {
   const [runner, killer] = [await connect(t, deployment.port), await connect(t, deployment.port)];
   const direct = await connect(t, deployment.servers[2]?.port as number);
   runner.send(`EVAL "while true do end" 1 ${deployment.key(2)}\r\n`);
-  while ((await text(direct, 'PING')) === '+PONG\r\n') {
+  while ((await say(direct, 'PING')) === '+PONG\r\n') {
     // Until the node says that it is busy.
   }
-  t.equal(await text(killer, 'SCRIPT', 'KILL'), '+OK\r\n');
+  t.equal(await say(killer, 'SCRIPT', 'KILL'), '+OK\r\n');
   t.match((await runner.next()).toString(), /^-ERR Error running script.*killed by user|^-ERR .*Script killed by user/);
-  t.equal(await text(killer, 'SET', deployment.key(2), 'x'), '+OK\r\n', 'the shard serves again');
-  t.equal(await text(killer, 'SCRIPT', 'KILL'), '-NOTBUSY No scripts in execution right now.\r\n');
+  t.equal(await say(killer, 'SET', deployment.key(2), 'x'), '+OK\r\n', 'the shard serves again');
+  t.equal(await say(killer, 'SCRIPT', 'KILL'), '-NOTBUSY No scripts in execution right now.\r\n');
 });
 
 t.test('SCRIPT KILL does not end a script that has written', async (t) => {
@@ -194,10 +184,10 @@ t.test('SCRIPT KILL does not end a script that has written', async (t) => {
   const direct = await connect(t, deployment.servers[0]?.port as number);
   const key = deployment.key(0);
   runner.send(`EVAL "redis.call('set', KEYS[1], 'x') while true do end" 1 ${key}\r\n`);
-  while ((await text(direct, 'PING')) === '+PONG\r\n') {
+  while ((await say(direct, 'PING')) === '+PONG\r\n') {
     // Until the node says that it is busy.
   }
-  const reply = await text(killer, 'SCRIPT', 'KILL');
+  const reply = await say(killer, 'SCRIPT', 'KILL');
   t.match(reply, /^-UNKILLABLE Sorry the script already executed write commands.* \(from node a; 2 other shards/);
 });
 
@@ -207,10 +197,10 @@ t.test('with a node down, KEYS, RANDOMKEY and SCRIPT LOAD name it, and SCAN does
   await deployment.servers[1]?.kill9();
   const down = await deployment.proxy.waitForLog('node-down', (line) => line['node'] === 'b');
   for (const words of [['KEYS', '*'], ['RANDOMKEY'], ['DBSIZE']]) {
-    t.match(await text(ours, ...words), /^-NODEDOWN node b /, words.join(' '));
+    t.match(await say(ours, ...words), /^-NODEDOWN node b /, words.join(' '));
   }
   t.match(
-    await text(ours, 'SCRIPT', 'LOAD', 'return 1'),
+    await say(ours, 'SCRIPT', 'LOAD', 'return 1'),
     /^-UNKNOWN node b .* other shards have carried out their part/,
   );
   const found: string[] = [];

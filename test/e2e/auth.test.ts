@@ -4,22 +4,16 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { removeFolder, scratchFolder } from '../help/child.js';
 import { deploy } from '../help/deployment.js';
 import { freePort } from '../help/free-port.js';
 import { redisPrograms } from '../help/redis-programs.js';
 import { RedisServer } from '../help/redis-server.js';
-import { RespClient } from '../help/resp-client.js';
+import { connect } from '../help/resp-client.js';
 
 const PASSWORD = 'opensesame';
 const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
-
-async function connect(t: Test, port: number): Promise<RespClient> {
-  const client = await RespClient.connect(port);
-  t.teardown(() => client.close());
-  return client;
-}
 
 /** One connection each, line by line. The numbers of clients and what differs by nature are made equal. */
 const DIALOGUES: readonly (readonly string[][])[] = [

@@ -1,14 +1,8 @@
 /** INFO through a proxy of several workers: its own section, and what remains when a node does not answer. */
 import { Redis } from 'ioredis';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { deploy } from '../help/deployment.js';
-import { RespClient } from '../help/resp-client.js';
-
-async function connect(t: Test, port: number): Promise<RespClient> {
-  const client = await RespClient.connect(port);
-  t.teardown(() => client.close());
-  return client;
-}
+import { connect, type RespClient } from '../help/resp-client.js';
 
 async function info(client: RespClient, ...sections: string[]): Promise<Map<string, string>> {
   const text = String(await client.command('INFO', ...sections));

@@ -6,7 +6,7 @@ import { closeSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { type Deployment, deploy } from '../help/deployment.js';
-import { RespClient } from '../help/resp-client.js';
+import { connect, RespClient } from '../help/resp-client.js';
 import { waitFor, within } from '../help/wait-for.js';
 import { Seeded } from '../transport/seeded.js';
 
@@ -79,12 +79,6 @@ for (const transport of ['epoll', 'node'] as const) {
       t.equal(await proxy.stop(), 0);
     },
   );
-}
-
-async function connect(t: Test, port: number): Promise<RespClient> {
-  const client = await RespClient.connect(port);
-  t.teardown(() => client.close());
-  return client;
 }
 
 function count({ proxy }: Deployment, event: string): number {

@@ -2,25 +2,15 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { startChild } from '../help/child.js';
 import { type Deployment, deploy } from '../help/deployment.js';
 import { freePort } from '../help/free-port.js';
 import { ProxyProcess } from '../help/proxy.js';
-import { RespClient } from '../help/resp-client.js';
+import { connect, RespClient, say } from '../help/resp-client.js';
 import { waitFor } from '../help/wait-for.js';
 
 const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
-
-async function connect(t: Test, port: number): Promise<RespClient> {
-  const client = await RespClient.connect(port);
-  t.teardown(() => client.close());
-  return client;
-}
-
-async function say(client: RespClient, ...words: string[]): Promise<string> {
-  return (await client.raw(...words)).toString('latin1');
-}
 
 /** Waits until the proxy has logged `count` lines of that event. */
 async function logged({ proxy }: Deployment, event: string, count: number): Promise<void> {

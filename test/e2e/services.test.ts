@@ -5,7 +5,7 @@ import t, { type Test } from 'tap';
 import { freePort } from '../help/free-port.js';
 import { ProxyProcess } from '../help/proxy.js';
 import { type RedisServer, startRedisServers } from '../help/redis-server.js';
-import { RespClient } from '../help/resp-client.js';
+import { connect, RespClient, say } from '../help/resp-client.js';
 import { waitFor } from '../help/wait-for.js';
 
 type Config = Record<string, unknown> & {
@@ -17,16 +17,6 @@ async function startServers(t: Test): Promise<RedisServer[]> {
   const servers = await startRedisServers(4);
   t.teardown(() => Promise.all(servers.map((server) => server.stop())));
   return servers;
-}
-
-async function connect(t: Test, port: number): Promise<RespClient> {
-  const client = await RespClient.connect(port);
-  t.teardown(() => client.close());
-  return client;
-}
-
-async function say(client: RespClient, ...words: string[]): Promise<string> {
-  return (await client.raw(...words)).toString('latin1');
 }
 
 /** Two servers a pool, named as their place in the list. */

@@ -3,7 +3,8 @@
  * bounded by the slow reference parser, so it is not for large ones.
  */
 import { once } from 'node:events';
-import { connect, type NetConnectOpts, type Socket } from 'node:net';
+import { createConnection, type NetConnectOpts, type Socket } from 'node:net';
+import type { Test } from 'tap';
 import { parseReply, type Value } from './reference-parser.js';
 import { within } from './wait-for.js';
 
@@ -44,7 +45,7 @@ export class RespClient {
     if (typeof target === 'number') options = { host: '127.0.0.1', port: target };
     else if (typeof target === 'string') options = { path: target };
     else options = target;
-    const socket = connect({ noDelay: true, ...options } as NetConnectOpts);
+    const socket = createConnection({ noDelay: true, ...options } as NetConnectOpts);
     await within('a connection', once(socket, 'connect'));
     return new RespClient(socket);
   }
@@ -138,6 +139,18 @@ export class RespClient {
     if (this.chunks.length !== 1) this.chunks = [Buffer.concat(this.chunks)];
     return this.chunks[0] as Buffer;
   }
+}
+
+/** A client of that port of 127.0.0.1 until the test ends. */
+export async function connect(t: Test, port: number): Promise<RespClient> {
+  const client = await RespClient.connect(port);
+  t.teardown(() => client.close());
+  return client;
+}
+
+/** Sends a command and resolves with its reply as text, one character a byte. */
+export async function say(client: RespClient, ...words: string[]): Promise<string> {
+  return (await client.raw(...words)).toString('latin1');
 }
 
 /** A command's frame. Text has one character a byte. */
