@@ -7,6 +7,7 @@ import type { Endpoint } from '../../src/base/endpoint.js';
 import { openListener } from '../../src/transport/listener.js';
 import { system } from '../../src/transport/system.js';
 import { NO_MEMORY, type Transport, TransportError } from '../../src/transport/transport.js';
+import { waitFor } from '../help/wait-for.js';
 import {
   acceptedProbe,
   DRIVERS,
@@ -442,6 +443,55 @@ onEachDriver('destroying from outside of a turn calls nobody before the next one
   t.same(probe.calls, []);
   t.equal(await probe.closed(), null);
 });
+
+onEachDriver(
+  'a connection can be destroyed, or closed with a last word, while its owner is asked for',
+  async (t, start) => {
+    const reason = new Error('the service has gone');
+    const descriptors = openDescriptors();
+    let count = 0;
+    const rig = await start({
+      onConnection: (connection) => {
+        const place = count++ % 3;
+        if (place === 0) connection.destroy(reason);
+        if (place === 1) {
+          connection.output.appendBytes(Buffer.from('full'));
+          connection.close();
+        }
+        return echo();
+      },
+    });
+    const listening = openDescriptors();
+    for (let round = 0; round < 3; round++) {
+      const [destroyed, closed, kept] = [
+        await plainClient(rig.endpoint),
+        await plainClient(rig.endpoint),
+        await plainClient(rig.endpoint),
+      ];
+      // The first may be reset while it says this.
+      destroyed.on('error', () => {});
+      destroyed.write('nobody hears this');
+      destroyed.resume();
+      t.equal((await readAll(closed)).toString(), 'full');
+      kept.write('still here');
+      t.equal((await readBytes(kept, 10)).toString(), 'still here');
+      const probes = rig.accepted.slice(round * 3);
+      t.equal(probes.length, 3);
+      const [first, second, third] = probes as [Probe, Probe, Probe];
+      t.equal(await first.closed(), reason);
+      t.equal(await second.closed(), null);
+      t.same([first.calls, second.calls], [['close'], ['close']]);
+      if (!destroyed.destroyed) await new Promise((resolve) => destroyed.once('close', resolve));
+      t.equal(rig.transport.totalSessions(), 1);
+      kept.destroy();
+      await third.closed();
+      t.equal(rig.transport.totalSessions(), 0);
+      await waitFor('the descriptors to be closed', () => openDescriptors() === listening);
+    }
+    await rig.stop();
+    await waitFor('those of the driver, too', () => openDescriptors() === descriptors);
+  },
+);
 
 onEachDriver('a client that ends its side still gets its reply', async (t, start) => {
   const rig = await start();
