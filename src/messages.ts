@@ -7,7 +7,7 @@ import type { ClientRules } from './base/client-rules.js';
 import type { Endpoint } from './base/endpoint.js';
 import type { Limits, NodeLimits } from './base/limits.js';
 import type { LogLevel } from './base/log-event.js';
-import type { HashName, PlacementRule } from './base/placement.js';
+import type { HashName } from './base/placement.js';
 
 /** One Redis server as workers see it. */
 export interface NodeSnapshot {
@@ -59,7 +59,6 @@ export interface KeyspaceSnapshot {
   /** Keys whose bytes begin with those of this text (UTF-8). Where several fit, the longest counts. */
   prefix: string;
   pool: string;
-  rule: PlacementRule;
   placement: PlacementSnapshot;
   /** Whether a write of several keys that lie on several shards is split; else it is refused. */
   splitsWrites: boolean;

@@ -6,7 +6,7 @@
  */
 import { formatEndpoint } from '../base/endpoint.js';
 import type { Config } from '../config.js';
-import { isSamePlacement, narrowestKeyspace } from '../routing/keyspace-section.js';
+import { isSameRule, narrowestKeyspace } from '../routing/keyspace-section.js';
 import type { Layout, LayoutKeyspace, LayoutPool, LayoutService } from './layout.js';
 
 /** What to do about remaps. */
@@ -95,7 +95,7 @@ function keyspaceRemaps(
       found.push(`${name}: its keys had mode ${home.mode}, and would have ${keyspace.mode}`);
     if (isElsewhere(home, keyspace))
       found.push(`${name}: its keys are in pool ${home.pool}, and would be looked for in ${keyspace.pool}`);
-    if (!isSamePlacement(home, keyspace))
+    if (!isSameRule(home.placement, keyspace.placement))
       found.push(`${name}: its keys would be placed by other rules (placement, hash, hashTag or colocate)`);
   }
   for (const keyspace of before) {
@@ -105,7 +105,7 @@ function keyspaceRemaps(
     if (home === null) found.push(`${name} is gone: its keys in pool ${keyspace.pool} would no longer be found`);
     else if (isElsewhere(keyspace, home))
       found.push(`${name} is gone: its keys are in pool ${keyspace.pool}, and would be looked for in ${home.pool}`);
-    else if (!isSamePlacement(home, keyspace) || home.mode !== keyspace.mode)
+    else if (!isSameRule(home.placement, keyspace.placement) || home.mode !== keyspace.mode)
       found.push(`${name} is gone: its keys would be placed by the rules of keyspace "${home.prefix}"`);
   }
   return found;

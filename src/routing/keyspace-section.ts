@@ -145,7 +145,7 @@ export function checkSharedPools(sections: readonly PlacedSection[], complain: C
   for (const [at, one] of all.entries()) {
     const other = all.slice(0, at).find((other) => {
       const nests = one.prefix.startsWith(other.prefix) || other.prefix.startsWith(one.prefix);
-      return other.path !== one.path && other.pool === one.pool && nests && !isSamePlacement(one, other);
+      return other.path !== one.path && other.pool === one.pool && nests && !isSameRule(one.placement, other.placement);
     });
     if (other === undefined) continue;
     const why = `another service has keys that begin with ${show(other.prefix)} in pool ${one.pool}, placed by other rules`;
@@ -181,12 +181,9 @@ export function checkWeights(
   }
 }
 
-/** The rules hold nothing but words, in one order: equal rules are equal texts. */
-export function isSamePlacement(
-  one: Pick<KeyspaceConfig, 'placement'>,
-  other: Pick<KeyspaceConfig, 'placement'>,
-): boolean {
-  return JSON.stringify(one.placement) === JSON.stringify(other.placement);
+/** Rules hold nothing but words, in one order: equal rules are equal texts. */
+export function isSameRule(one: PlacementRule, other: PlacementRule): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
 }
 
 /** The keyspace that the key `prefix` belongs to: the one with the longest prefix of it. Null where there is none. */

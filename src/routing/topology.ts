@@ -12,7 +12,7 @@ import type {
   ServiceSnapshot,
   TopologySnapshot,
 } from '../messages.js';
-import { isSamePlacement, type KeyspaceConfig, narrowestKeyspace } from './keyspace-section.js';
+import { isSameRule, type KeyspaceConfig, narrowestKeyspace } from './keyspace-section.js';
 import type { RingNode } from './ring.js';
 
 /** A pool as the configuration names it. */
@@ -57,11 +57,9 @@ export async function planTopology(
   for (const service of services) {
     const keyspaces: KeyspaceSnapshot[] = [];
     for (const { prefix, pool, placement: rule, multiKeyWrites } of service.keyspaces) {
-      const same = known.find(
-        (other) => other.pool === pool && isSamePlacement({ placement: other.rule }, { placement: rule }),
-      );
+      const same = known.find((other) => other.pool === pool && isSameRule(ruleOf(other.placement), rule));
       const placement = same?.placement ?? (await placeKeys(nodes, pool, rule, place));
-      const keyspace = Object.freeze({ prefix, pool, rule, placement, splitsWrites: multiKeyWrites === 'split' });
+      const keyspace = Object.freeze({ prefix, pool, placement, splitsWrites: multiKeyWrites === 'split' });
       keyspaces.push(keyspace);
       known.push(keyspace);
     }
@@ -127,6 +125,12 @@ async function placeKeys(
   return placement;
 }
 
+/** What `placement` was planned by. */
+function ruleOf(placement: PlacementSnapshot): PlacementRule {
+  if (placement.kind === 'slots') return { kind: placement.kind, colocate: placement.colocate };
+  return { kind: placement.kind, hash: placement.hash, hashTag: placement.hashTag };
+}
+
 /**
  * The number that the service had; where it is new, that of one with the same keyspaces that is gone, whose connections then
  * stay (it has another name now); else the first that is free.
@@ -151,7 +155,7 @@ function numberOf(
 
 function hasSameKeyspaces(one: ServiceSnapshot, other: TopologyService): boolean {
   const describe = (prefix: string, pool: string, rule: PlacementRule) => JSON.stringify([prefix, pool, rule]);
-  const own = one.keyspaces.map(({ prefix, pool, rule }) => describe(prefix, pool, rule));
+  const own = one.keyspaces.map(({ prefix, pool, placement }) => describe(prefix, pool, ruleOf(placement)));
   const others = other.keyspaces.map(({ prefix, pool, placement }) => describe(prefix, pool, placement));
   return own.sort().join() === others.sort().join();
 }

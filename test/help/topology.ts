@@ -8,9 +8,8 @@ export function plainTopology(
   owners: Uint16Array,
   splitsWrites = true,
 ): TopologySnapshot {
-  const rule = { kind: 'slots', colocate: [] } as const;
   const placement = { kind: 'slots', owners, colocate: [] } as const;
-  const keyspaces = [{ prefix: '', pool: 'main', rule, placement, splitsWrites }];
+  const keyspaces = [{ prefix: '', pool: 'main', placement, splitsWrites }];
   return { version, nodes, services: [{ name: 'main', port: 6380, keyspaces, shared: null }] };
 }
 

@@ -5,9 +5,8 @@ import { Seeded } from '../transport/seeded.js';
 
 /** All keys of the keyspace lie on the node of that number. */
 function keyspace(prefix: string, node: number): KeyspaceSnapshot {
-  const rule = { kind: 'slots', colocate: [] } as const;
   const owners = new Uint16Array(16_384).fill(node);
-  return { prefix, pool: 'main', rule, placement: { ...rule, owners }, splitsWrites: true };
+  return { prefix, pool: 'main', placement: { kind: 'slots', owners, colocate: [] }, splitsWrites: true };
 }
 
 function router(...prefixes: string[]): (key: string) => string | null {

@@ -108,6 +108,32 @@ t.test('what is placed by the same rule on the same nodes is not planned again',
   t.not(keyspaceOf(third, 0).placement, keyspaceOf(second, 0).placement, 'the nodes have other numbers');
 });
 
+t.test('a rule is another one by each of its words', async (t) => {
+  const rules: PlacementRule[] = [
+    SLOTS,
+    { kind: 'slots', colocate: ['bull:{queue}:*'] },
+    { kind: 'ketama', hash: 'fnv1a_64', hashTag: null },
+    { kind: 'ketama', hash: 'md5', hashTag: null },
+    { kind: 'ketama', hash: 'md5', hashTag: '{}' },
+    { kind: 'modula', hash: 'md5', hashTag: '{}' },
+  ];
+  const pools = [pool('main', { a: 1, b: 1 })];
+  const planned = async (all: readonly PlacementRule[], before: TopologySnapshot | null) => {
+    const keyspaces = all.map((rule, index) => keyspace(`${index}:`, 'main', rule));
+    return plan(pools, [service('main', ...keyspaces)], before);
+  };
+  const first = await planned(rules, null);
+  const placements = rules.map((_, index) => keyspaceOf(first, 0, index).placement);
+  t.equal(new Set(placements).size, rules.length);
+  t.match(placements, rules);
+  const again = await planned(rules, first);
+  t.equal(again.services[0], first.services[0]);
+  const turned = await planned([...rules.slice(1), SLOTS], first);
+  for (const [index, placement] of [...placements.slice(1), placements[0]].entries()) {
+    t.equal(keyspaceOf(turned, 0, index).placement, placement);
+  }
+});
+
 t.test('a service keeps its number while it is there', async (t) => {
   const pools = [pool('main', { a: 1 })];
   const named = (...names: string[]) => names.map((name) => service(name, keyspace('', 'main')));
