@@ -152,6 +152,12 @@ function docsWords(spec) {
       return `goes to all shards, replies merged${remark}`;
     case 'scan':
       return `goes to one shard after the other: the cursor says to which${remark}`;
+    case 'block':
+      return `goes to the shard of its keys, by a connection of the client's own where it may wait for data${remark}`;
+    case 'wait':
+      return `goes to all shards that the client has written to${remark}`;
+    case 'transaction':
+      return `transactions of one shard${remark}`;
     case 'any':
       return `goes to any one node: all answer alike${remark}`;
     case 'local':

@@ -128,7 +128,7 @@ class World {
     for (const node of this.nodes) {
       node.open();
       drain(node);
-      node.receive('*2\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n*0\r\n');
+      node.receive('*2\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n*0\r\n*0\r\n');
     }
     for (let session = 0; session < SESSIONS; session++) this.clients.push(this.transport.accept());
   }
@@ -143,7 +143,7 @@ class World {
 
   /** Commands that wait for a reply of that node. */
   queued(node: number): number {
-    return this.plane.pool.resp2[node]?.queued ?? 0;
+    return this.plane.pool.common.channels[node]?.queued ?? 0;
   }
 }
 

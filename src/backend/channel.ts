@@ -1,5 +1,5 @@
 /**
- * The shared way to one node with one protocol: the life of its connections, and what becomes of commands meanwhile.
+ * The shared way to one node, of one lane (protocol and database): the life of its connections, and what becomes of commands meanwhile.
  *
  *   idle --first command--> connecting --greeted--> ready --lost--> connecting (one try: at once, but for a node that
  *                               |                                      |       accepted a moment ago: then after a wait)
@@ -25,7 +25,14 @@ import type { NodeSnapshot } from '../messages.js';
 import { largestArgument } from '../resp/request.js';
 import type { Transport } from '../transport/transport.js';
 import { Backlog } from './backlog.js';
-import { BackendConnection, BackendError, type ConnectionEvents, type Greeting } from './connection.js';
+import {
+  BackendConnection,
+  BackendError,
+  type ConnectionEvents,
+  type ConnectionKind,
+  type Greeting,
+} from './connection.js';
+import { findEndpoint, type Resolve } from './find-endpoint.js';
 import type { PacedQueue } from './paced-queue.js';
 import type { Pending, PendingPool, ReplyOwner } from './pending.js';
 import { Refusals } from './refusals.js';
@@ -42,7 +49,7 @@ export interface ChannelContext {
   /** When connections may be opened. */
   dials: PacedQueue;
   /** Resolves a host name through the control plane. Calls back once, never from inside the call. */
-  resolve: (host: string, port: number, done: (host: string | null, error: string | null) => void) => void;
+  resolve: Resolve;
   /** Told when a node becomes reachable or unreachable through a channel. */
   onNodeState: (node: NodeSnapshot, isUp: boolean, reason: string) => void;
 }
@@ -54,12 +61,14 @@ export class Channel implements ConnectionEvents {
   node: NodeSnapshot;
   /** The node's version as it said at the last greeting, '' before. */
   version = '';
+  /** How many databases it has, as it said then; 0: it did not. */
+  databases = 0;
   /** Largest argument that the node takes, bytes, as it said at the last greeting. */
   private bulkBytesMax = Number.POSITIVE_INFINITY;
 
   private readonly context: ChannelContext;
   private readonly refusals: Refusals;
-  private readonly protocol: 2 | 3;
+  private readonly kind: ConnectionKind;
   /** Takes new commands when `state` is ready; otherwise the one being made, or null. */
   private current: BackendConnection | null = null;
   private retired: BackendConnection[] = [];
@@ -79,11 +88,11 @@ export class Channel implements ConnectionEvents {
   /** Numbers the attempts: an answer of the resolver to an older one is dropped. */
   private attempt = 0;
 
-  constructor(context: ChannelContext, node: NodeSnapshot, protocol: 2 | 3) {
+  constructor(context: ChannelContext, node: NodeSnapshot, kind: ConnectionKind) {
     this.context = context;
     this.refusals = new Refusals(context.counts);
     this.node = node;
-    this.protocol = protocol;
+    this.kind = kind;
     this.reconnectMs = node.limits.reconnectMinMs;
     this.backlog = new Backlog(context.transport.arena);
   }
@@ -144,6 +153,14 @@ export class Channel implements ConnectionEvents {
     return this.state === 'ready' && this.current !== null && this.current.expired === 0;
   }
 
+  /** Why the node is not well, as far as its connection here shows; null while it is, or is not known to be otherwise. */
+  get trouble(): string | null {
+    if (this.state === 'down') return this.downReason;
+    const connection = this.current;
+    if (connection === null || connection.expired === 0) return null;
+    return `it has not answered for ${this.context.transport.now - connection.lastBytesMs} ms`;
+  }
+
   /** Commands that wait for a reply, or to be sent, on the common connection. */
   get queued(): number {
     return this.backlog.length + (this.current?.queue.length ?? 0);
@@ -195,6 +212,7 @@ export class Channel implements ConnectionEvents {
   onReady(connection: BackendConnection, greeting: Greeting): void {
     this.context.counts.nodeConnects++;
     this.version = greeting.version;
+    this.databases = greeting.databases;
     this.bulkBytesMax = greeting.bulkBytesMax;
     this.reconnectMs = this.node.limits.reconnectMinMs;
     this.transition('ready');
@@ -234,6 +252,9 @@ export class Channel implements ConnectionEvents {
     this.retired = this.retired.filter((retired) => retired !== connection);
   }
 
+  /** No shared connection asks for any. */
+  onPush(): void {}
+
   private transition(state: State): void {
     this.state = state;
   }
@@ -254,21 +275,12 @@ export class Channel implements ConnectionEvents {
   /** Opens the connection of the newest attempt, when it is its turn. */
   private dial(): void {
     const { transport, limits, pendings } = this.context;
-    const { attempt } = this;
-    const { address } = this.node;
+    const { attempt, node, kind } = this;
     this.connectStartedMs = transport.now;
-    const start = (endpoint: typeof address) => {
-      const { node, protocol } = this;
-      this.current = new BackendConnection(transport, endpoint, protocol, node, limits, pendings, this);
-    };
-    if (address.kind === 'unix' || isAddress(address.host)) {
-      start(address);
-      return;
-    }
-    this.context.resolve(address.host, address.port, (host, error) => {
+    findEndpoint(this.context.resolve, node.address, (endpoint, error) => {
       if (attempt !== this.attempt || this.state === 'closed') return;
-      if (host !== null) start({ kind: 'tcp', host, port: address.port });
-      else this.onConnectFailed(new BackendError(`${address.host} cannot be resolved: ${error}`));
+      if (endpoint === null) this.onConnectFailed(new BackendError(error));
+      else this.current = new BackendConnection(transport, endpoint, kind, node, limits, pendings, this);
     });
   }
 
@@ -502,15 +514,10 @@ function overtakenReads(connection: BackendConnection): Set<Pending> {
   return reads;
 }
 
-function isSameServer(one: NodeSnapshot, other: NodeSnapshot): boolean {
+export function isSameServer(one: NodeSnapshot, other: NodeSnapshot): boolean {
   return (
     formatEndpoint(one.address) === formatEndpoint(other.address) &&
     one.username === other.username &&
     one.password === other.password
   );
-}
-
-/** Whether `host` is an IPv4 or IPv6 address, which no resolver need see. */
-function isAddress(host: string): boolean {
-  return /^\d+\.\d+\.\d+\.\d+$/.test(host) || host.includes(':');
 }

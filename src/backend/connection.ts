@@ -15,8 +15,8 @@ import { Fifo } from '../base/fifo.js';
 import type { Limits } from '../base/limits.js';
 import type { Counts } from '../base/metrics.js';
 import type { NodeSnapshot } from '../messages.js';
-import { INVALID, ReplyProgress, scanReply, skipValue } from '../resp/frame.js';
-import { encodeCommand } from '../resp/reply.js';
+import { INVALID, ReplyProgress, scanReply, skipValue, TYPE } from '../resp/frame.js';
+import { encodeCommand, parseInteger } from '../resp/reply.js';
 import type { Connection, ConnectionOwner, ConnectOptions, Transport } from '../transport/transport.js';
 import type { Pending, PendingPool, ReplyOwner } from './pending.js';
 
@@ -29,6 +29,17 @@ export interface Greeting {
    * that others have sent behind it.
    */
   bulkBytesMax: number;
+  /** How many databases it has; 0 where it does not say. */
+  databases: number;
+  /** Its number for this connection (CLIENT ID); 0 where it does not say. */
+  clientId: number;
+}
+
+/** What a connection is for: what it is greeted with. */
+export interface ConnectionKind {
+  protocol: 2 | 3;
+  /** What else makes it what it is to be: commands that the node must take, one of which SELECT may be. */
+  setUp: readonly Uint8Array[];
 }
 
 export interface ConnectionEvents {
@@ -40,6 +51,8 @@ export interface ConnectionEvents {
   onDrained(connection: BackendConnection): void;
   /** The connection is gone. `queue` holds what it leaves unanswered, and `output` still holds their frames. */
   onLost(connection: BackendConnection, error: Error): void;
+  /** What the node sent unasked (RESP3): arena bytes [start, end), valid during the call. */
+  onPush(connection: BackendConnection, start: number, end: number): void;
 }
 
 /** The node, as far as a connection to it goes. */
@@ -57,6 +70,8 @@ const NOBODY = new Uint8Array();
 const PING = encodeCommand(['PING']);
 const BULK_LIMIT = 'proto-max-bulk-len';
 const ASK_BULK_LIMIT = encodeCommand(['CONFIG', 'GET', BULK_LIMIT]);
+const DATABASES = 'databases';
+const ASK_DATABASES = encodeCommand(['CONFIG', 'GET', DATABASES]);
 
 /** How Redis goes on after `unknown command`, with the arguments, of which the password is one. */
 const ECHO = /, with args beginning with/i;
@@ -81,15 +96,20 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
   private readonly events: ConnectionEvents;
   private readonly pendings: PendingPool;
   private readonly limits: Pick<Limits, 'largeValueBytes'>;
-  private readonly protocol: 2 | 3;
+  private readonly kind: ConnectionKind;
   private readonly node: ConnectionNode;
   private readonly progress = new ReplyProgress();
   /** The greeting in its plain form, for nodes without HELLO. */
   private plainGreeting = false;
   /** While greeting: what the replies to come are to, and what the node has said. */
-  private readonly questions: ('hello' | 'bulkLimit')[] = [];
+  private readonly questions: ('hello' | 'bulkLimit' | 'databases' | 'setUp')[] = [];
   private greeted = false;
-  private readonly greeting: Greeting = { version: '', bulkBytesMax: Number.POSITIVE_INFINITY };
+  private readonly greeting: Greeting = {
+    version: '',
+    bulkBytesMax: Number.POSITIVE_INFINITY,
+    databases: 0,
+    clientId: 0,
+  };
   private mayComeBack = false;
   /** Where the request ends whose large value was counted as shared last; -1: none was. */
   private sharedPosition = -1;
@@ -104,7 +124,7 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
   constructor(
     transport: Transport,
     endpoint: ConnectOptions['endpoint'],
-    protocol: 2 | 3,
+    kind: ConnectionKind,
     node: ConnectionNode,
     limits: Pick<Limits, 'largeValueBytes'>,
     pendings: PendingPool,
@@ -114,7 +134,7 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
     this.events = events;
     this.pendings = pendings;
     this.limits = limits;
-    this.protocol = protocol;
+    this.kind = kind;
     this.node = node;
     this.lastBytesMs = transport.now;
     this.lastSendMs = transport.now;
@@ -203,6 +223,11 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
     this.enqueueOwn(PING);
   }
 
+  /** Sends a command of ours, whose reply nobody is told of: `SELECT 1`, `UNWATCH`. */
+  tell(frame: Uint8Array): void {
+    this.enqueueOwn(frame);
+  }
+
   /**
    * Looks for signs of life that nobody is told of: bytes of a reply that is not whole yet, or bytes of a request that the node
    * takes. The kernel takes some for a node that reads nothing; but once it is full, only a node that reads makes room.
@@ -219,11 +244,9 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
   onOpen(): void {
     this.state = 'greeting';
     const { username, password } = this.node;
-    const hello = ['HELLO', String(this.protocol)];
+    const hello = ['HELLO', String(this.kind.protocol)];
     if (password !== null) hello.push('AUTH', username ?? 'default', password);
-    this.questions.push('hello', 'bulkLimit');
-    this.enqueueOwn(encodeCommand(hello));
-    this.enqueueOwn(ASK_BULK_LIMIT);
+    this.ask(encodeCommand(hello));
   }
 
   onBytes(start: number, end: number): number {
@@ -243,8 +266,9 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
         this.connection.expect(progress.need);
         break;
       }
-      // A push belongs to no request. No shared connection asks for any.
+      // A push belongs to no request.
       if (bytes[at] === GREATER) {
+        this.events.onPush(this, at, frameEnd);
         at = frameEnd;
         continue;
       }
@@ -288,8 +312,19 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
   onReply(pending: Pending, start: number, end: number): void {
     this.pendings.release(pending);
     if (this.state !== 'greeting') return;
-    if (this.questions.shift() === 'bulkLimit') this.greeting.bulkBytesMax = this.readBulkLimit(start);
-    else this.onGreeting(start, end);
+    switch (this.questions.shift()) {
+      case 'bulkLimit':
+        this.greeting.bulkBytesMax = this.readNumber(start, BULK_LIMIT) || Number.POSITIVE_INFINITY;
+        break;
+      case 'databases':
+        this.greeting.databases = this.readNumber(start, DATABASES);
+        break;
+      case 'setUp':
+        if (this.transport.arena.bytes[start] === MINUS) this.refuseGreeting(start, end);
+        break;
+      default:
+        this.onGreeting(start, end);
+    }
     if (!this.greeted || this.questions.length > 0) return;
     this.state = 'ready';
     this.wasReady = true;
@@ -377,32 +412,51 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
     this.connection.destroy(null);
   }
 
+  /** Greets: `hello` is what it must take first. */
+  private ask(hello: Uint8Array): void {
+    this.questions.push('hello', 'bulkLimit', 'databases');
+    this.enqueueOwn(hello);
+    this.enqueueOwn(ASK_BULK_LIMIT);
+    this.enqueueOwn(ASK_DATABASES);
+    for (const command of this.kind.setUp) {
+      this.questions.push('setUp');
+      this.enqueueOwn(command);
+    }
+  }
+
   private onGreeting(start: number, end: number): void {
     const bytes = this.transport.arena.bytes;
     if (bytes[start] !== MINUS) {
       this.greeted = true;
-      if (!this.plainGreeting) this.greeting.version = readField(bytes, start, 'version');
+      if (this.plainGreeting) return;
+      this.greeting.version = readField(bytes, start, 'version');
+      this.greeting.clientId = readInteger(bytes, start, 'id');
       return;
     }
     const text = new TextDecoder().decode(bytes.subarray(start + 1, end - 2));
     // Redis before 6.0 has no HELLO: RESP2 needs none.
-    if (/^ERR unknown command/i.test(text) && this.protocol === 2 && !this.plainGreeting) {
+    if (/^ERR unknown command/i.test(text) && this.kind.protocol === 2 && !this.plainGreeting) {
       const { username, password } = this.node;
       this.plainGreeting = true;
       const auth = username === null ? ['AUTH', password ?? ''] : ['AUTH', username, password ?? ''];
-      this.questions.push('hello', 'bulkLimit');
-      this.enqueueOwn(password === null ? PING : encodeCommand(auth));
-      this.enqueueOwn(ASK_BULK_LIMIT);
+      this.ask(password === null ? PING : encodeCommand(auth));
       return;
     }
+    this.refuseGreeting(start, end);
+  }
+
+  /** The node did not take what it was greeted with, and said arena bytes [start, end). */
+  private refuseGreeting(start: number, end: number): void {
+    const text = new TextDecoder().decode(this.transport.arena.bytes.subarray(start + 1, end - 2));
     const [reason = ''] = text.split(ECHO);
+    this.greeted = false;
     this.destroy(new BackendError(`it refused the greeting: ${withoutSecret(reason, this.node.password)}`));
   }
 
-  /** The answer to `CONFIG GET proto-max-bulk-len`, which a node may refuse. */
-  private readBulkLimit(start: number): number {
-    const limit = Number(readField(this.transport.arena.bytes, start, BULK_LIMIT));
-    return limit > 0 ? limit : Number.POSITIVE_INFINITY;
+  /** The answer to `CONFIG GET name`, a number above 0; 0 where there is none: a node may refuse to say. */
+  private readNumber(start: number, name: string): number {
+    const value = Number(readField(this.transport.arena.bytes, start, name));
+    return value > 0 ? value : 0;
   }
 
   /** Arena bytes [start, end) for an error, without the password: what takes HELLO for something else may say it back. */
@@ -416,15 +470,27 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
 
 /** The text of field `name` of a map (RESP3) or a flat array (RESP2) of bulk strings and others; '' where it has none. */
 function readField(bytes: Uint8Array, start: number, name: string): string {
+  const at = fieldAt(bytes, start, name);
+  return at < 0 ? '' : bulkText(bytes, at, skipValue(bytes, at));
+}
+
+/** Where the value of field `name` of such a map begins; -1 where it has none. */
+function fieldAt(bytes: Uint8Array, start: number, name: string): number {
   const end = skipValue(bytes, start);
   let at = lineEnd(bytes, start, end);
   while (at < end) {
     const valueAt = skipValue(bytes, at);
-    if (valueAt >= end) return '';
-    if (bulkText(bytes, at, valueAt) === name) return bulkText(bytes, valueAt, skipValue(bytes, valueAt));
+    if (valueAt >= end) return -1;
+    if (bulkText(bytes, at, valueAt) === name) return valueAt;
     at = skipValue(bytes, valueAt);
   }
-  return '';
+  return -1;
+}
+
+/** The integer of field `name` of such a map; 0 where it has none. */
+function readInteger(bytes: Uint8Array, start: number, name: string): number {
+  const at = fieldAt(bytes, start, name);
+  return at < 0 || bytes[at] !== TYPE.integer ? 0 : parseInteger(bytes, at, skipValue(bytes, at));
 }
 
 function bulkText(bytes: Uint8Array, start: number, end: number): string {

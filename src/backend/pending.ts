@@ -14,6 +14,15 @@ export interface Carrier {
   heldFor(pending: Pending): number;
 }
 
+/** A way to a node. */
+export interface Sender {
+  /**
+   * Sends arena bytes [start, end), the frame of `pending`. Returns null when it is taken; otherwise the error reply, and `pending`
+   * stays the caller's.
+   */
+  send(pending: Pending, start: number, end: number): Uint8Array | null;
+}
+
 /** Who is told of a reply: a session, a merge of several shards, or the connection itself (greeting, PING). */
 export interface ReplyOwner {
   /** The reply is arena bytes [start, end), valid during the call. The owner releases `pending`. */

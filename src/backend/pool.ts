@@ -1,7 +1,10 @@
-/** All channels of one worker: one for each node and protocol. RESP3 ones open with the first session that needs them. */
+/** All channels of one worker, by lane and node, and the private connections. */
 import type { NodeSnapshot, TopologySnapshot } from '../messages.js';
-import { Channel, type ChannelContext } from './channel.js';
+import type { Channel, ChannelContext } from './channel.js';
+import { Lane } from './lane.js';
+import { NodeChannels } from './node-channels.js';
 import { PacedQueue } from './paced-queue.js';
+import type { Holder, PrivateConnection } from './private-connection.js';
 
 /** Milliseconds between looks at the clock while commands are in flight, and otherwise. */
 const SWEEP_BUSY_MS = 50;
@@ -9,14 +12,19 @@ const SWEEP_IDLE_MS = 500;
 /** Nodes that are opened, told of a change, or given up in one turn, and connections that are opened. */
 const NODES_PER_TURN = 8;
 const DIALS_PER_TURN = 4;
+/** How many databases a node has that does not say: Redis's default. */
+const DATABASES_DEFAULT = 16;
 
 export class BackendPool {
-  /** By node index. The hot path reads these arrays. */
-  resp2: readonly Channel[] = [];
-  resp3: readonly Channel[] = [];
+  /** The lane that is always open. */
+  readonly common = new Lane(2, 0);
   private readonly context: ChannelContext;
+  /** Those that were asked for. */
+  private readonly lanes: Lane[] = [this.common];
   /** The nodes of the topology: most are the very objects that they were in the one before. */
   private nodes = new Map<NodeSnapshot, NodeChannels>();
+  /** The same by index. */
+  private indexed: readonly NodeChannels[] = [];
   /** The same by pool and name: a node is the same while these are. */
   private readonly named = new Map<string, NodeChannels>();
   /** Nodes that are to come, made before the topology that has them. */
@@ -44,7 +52,7 @@ export class BackendPool {
   /** Makes ready what takes time, for nodes that the next topology may have. */
   prepare(nodes: readonly NodeSnapshot[]): void {
     for (const node of nodes) {
-      if (!this.named.has(nodeKey(node))) this.prepared.set(node, new NodeChannels(this.context, node));
+      if (!this.named.has(nodeKey(node))) this.prepared.set(node, new NodeChannels(this.context, node, this.common));
     }
   }
 
@@ -52,21 +60,19 @@ export class BackendPool {
   update({ nodes }: TopologySnapshot): void {
     const before = this.nodes;
     const after = new Map<NodeSnapshot, NodeChannels>();
-    const resp2: Channel[] = [];
-    const resp3: Channel[] = [];
+    const indexed: NodeChannels[] = [];
     const kept = new Set<NodeChannels>();
     for (const node of nodes) {
       const channels = before.get(node) ?? this.named.get(nodeKey(node)) ?? this.add(node);
       kept.add(channels);
       after.set(node, channels);
-      resp2.push(channels.resp2);
-      resp3.push(channels.resp3);
+      indexed.push(channels);
       channels.wanted = node;
       this.settleLater(channels);
     }
     this.nodes = after;
-    this.resp2 = resp2;
-    this.resp3 = resp3;
+    this.indexed = indexed;
+    for (const lane of this.lanes) lane.channels = indexed.map((channels) => channels.of(lane));
     this.prepared.clear();
     for (const channels of before.values()) {
       if (kept.has(channels)) continue;
@@ -75,15 +81,23 @@ export class BackendPool {
     }
   }
 
-  /**
-   * Another way to that node, for what must not wait behind a script: a node reads nothing more from the connection that a
-   * long script came by.
-   */
+  /** The lane of that protocol and database. */
+  lane(protocol: 2 | 3, database: number): Lane {
+    for (const lane of this.lanes) if (lane.protocol === protocol && lane.database === database) return lane;
+    const lane = new Lane(protocol, database);
+    lane.channels = this.indexed.map((channels) => channels.of(lane));
+    this.lanes.push(lane);
+    return lane;
+  }
+
+  /** A connection to node `index` of the lane's kind, for `holder` alone; or the error reply why there is none. */
+  lend(index: number, lane: Lane, holder: Holder): PrivateConnection | Uint8Array {
+    return this.at(index).privates.lend(lane, holder);
+  }
+
+  /** See NodeChannels.urgent. */
   urgent(node: NodeSnapshot): Channel {
-    const channels = this.named.get(nodeKey(node));
-    if (channels === undefined) throw new Error(`there is no node ${node.label}`);
-    channels.urgent ??= new Channel(this.context, channels.wanted, 2);
-    return channels.urgent;
+    return this.at(node.index).urgent;
   }
 
   /** Connects to every node. */
@@ -107,19 +121,32 @@ export class BackendPool {
   /** The version of the first of `nodes` that said one, or ''. */
   version(nodes: readonly NodeSnapshot[]): string {
     for (const { index } of nodes) {
-      const version = this.resp2[index]?.version || this.resp3[index]?.version || '';
+      const { version } = this.at(index);
       if (version !== '') return version;
     }
     return '';
   }
 
+  /** How many databases all of `nodes` have. */
+  databases(nodes: readonly NodeSnapshot[]): number {
+    let least = Number.POSITIVE_INFINITY;
+    for (const { index } of nodes) least = Math.min(least, this.at(index).databases || Number.POSITIVE_INFINITY);
+    return least === Number.POSITIVE_INFINITY ? DATABASES_DEFAULT : least;
+  }
+
   /** Commands that wait for each node, by its index: for a reply, or to be sent. */
   queued(): number[] {
-    return this.resp2.map((channel, index) => channel.queued + (this.resp3[index]?.queued ?? 0));
+    return this.indexed.map((channels) => channels.queued);
+  }
+
+  private at(index: number): NodeChannels {
+    const channels = this.indexed[index];
+    if (channels === undefined) throw new Error(`there is no node ${index}`);
+    return channels;
   }
 
   private add(node: NodeSnapshot): NodeChannels {
-    const channels = this.prepared.get(node) ?? new NodeChannels(this.context, node);
+    const channels = this.prepared.get(node) ?? new NodeChannels(this.context, node, this.common);
     this.named.set(nodeKey(node), channels);
     return channels;
   }
@@ -157,66 +184,6 @@ export class BackendPool {
     }
     this.leaving.delete(channels);
     this.chores.request(() => channels.close('the node is no longer in the configuration'));
-  }
-}
-
-/** The ways to one node. */
-class NodeChannels {
-  readonly resp2: Channel;
-  readonly resp3: Channel;
-  urgent: Channel | null = null;
-  /** The node as it is to be. */
-  wanted: NodeSnapshot;
-  /** For its turn to be settled. */
-  isWaiting = false;
-
-  constructor(context: ChannelContext, node: NodeSnapshot) {
-    this.wanted = node;
-    this.resp2 = new Channel(context, node, 2);
-    this.resp3 = new Channel(context, node, 3);
-  }
-
-  /** Tells the channels what is wanted; opens the one that is always open. */
-  settle(isOpen: boolean): void {
-    this.resp2.reconfigure(this.wanted);
-    this.resp3.reconfigure(this.wanted);
-    this.urgent?.reconfigure(this.wanted);
-    if (isOpen) this.resp2.open();
-  }
-
-  /** Whether the channels know what is wanted, and the one that is always open was opened. */
-  get isSettled(): boolean {
-    return this.resp2.node === this.wanted && this.resp2.state !== 'idle';
-  }
-
-  /** Whether anything is in flight or waits. */
-  get isBusy(): boolean {
-    return this.resp2.isBusy || this.resp3.isBusy || this.urgent?.isBusy === true;
-  }
-
-  get isReached(): boolean {
-    return this.resp2.isReady || this.resp3.isReady || this.urgent?.isReady === true;
-  }
-
-  get isConnecting(): boolean {
-    return [this.resp2, this.resp3, this.urgent].some((channel) => channel?.state === 'connecting');
-  }
-
-  sweep(): void {
-    this.resp2.sweep();
-    this.resp3.sweep();
-    this.urgent?.sweep();
-  }
-
-  dropAbandoned(): void {
-    this.resp2.dropAbandoned();
-    this.resp3.dropAbandoned();
-  }
-
-  close(reason: string): void {
-    this.resp2.close(reason);
-    this.resp3.close(reason);
-    this.urgent?.close(reason);
   }
 }
 

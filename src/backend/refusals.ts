@@ -31,6 +31,16 @@ export class Refusals {
     return errorBytes('OVERLOADED', `${show(node)}: too much waits for it (${limits}); the command was not sent`);
   }
 
+  /** Every private connection that it may have is in use. */
+  noPrivateConnection(node: NodeSnapshot): Uint8Array {
+    this.counts.privateConnectionsRefused++;
+    const limit = `privateConnectionsMax ${node.limits.privateConnectionsMax}`;
+    return errorBytes(
+      'OVERLOADED',
+      `${show(node)}: all its private connections are in use (${limit}); nothing was sent`,
+    );
+  }
+
   /** An argument has more bytes than the node takes. */
   tooLarge(node: NodeSnapshot, bulkBytesMax: number): Uint8Array {
     this.counts.commandsOverloaded++;

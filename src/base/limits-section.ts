@@ -69,6 +69,16 @@ const NODE_KEYS = {
     'Connections of one worker to one node that may finish values above largeValueBytes at the same time. Beyond, such values share the common connection with all other commands.',
     stated('largeConnectionsMax'),
   ),
+  privateConnectionsMax: about(
+    wholeNumber(1, COUNT_MAX),
+    'Connections of one worker to one node that serve one client alone: for clients that watch keys, wait for data, or subscribe. Beyond, such commands get `-OVERLOADED`. With all workers they must be fewer than the maxclients of the node.',
+    stated('privateConnectionsMax'),
+  ),
+  privateConnectionsSpareMax: about(
+    wholeNumber(0, COUNT_MAX),
+    'How many of them are kept when nobody needs them, for those who come next.',
+    stated('privateConnectionsSpareMax'),
+  ),
 } satisfies Record<keyof NodeLimits, z.ZodType<number>>;
 
 const KEYS = {
@@ -167,6 +177,7 @@ const ORDERED = [
   ['sessionOutputSoftBytes', 'sessionOutputHardBytes'],
   ['requestTimeoutMs', 'stallTimeoutMs'],
   ['reconnectMinMs', 'reconnectMaxMs'],
+  ['privateConnectionsSpareMax', 'privateConnectionsMax'],
 ] as const satisfies readonly [keyof Limits, keyof Limits][];
 
 export function checkLimits(section: LimitsSection | undefined, complain: Complain): void {

@@ -32,6 +32,8 @@ export interface NodeLimits {
   reconnectMinMs: number;
   reconnectMaxMs: number;
   largeConnectionsMax: number;
+  privateConnectionsMax: number;
+  privateConnectionsSpareMax: number;
 }
 
 export const DEFAULT_NODE_LIMITS: NodeLimits = {
@@ -45,6 +47,8 @@ export const DEFAULT_NODE_LIMITS: NodeLimits = {
   reconnectMinMs: 50,
   reconnectMaxMs: 2_000,
   largeConnectionsMax: 16,
+  privateConnectionsMax: 4_000,
+  privateConnectionsSpareMax: 16,
 };
 
 export const DEFAULT_LIMITS: Limits = {

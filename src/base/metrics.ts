@@ -19,6 +19,9 @@ export const COUNTERS = {
   nodeConnectionsLost: 'ready connections to nodes that were lost',
   nodeConnectionsRetired: 'connections to nodes taken out of common use for a large value',
   largeValuesShared: 'large values that stayed on the common connection to their node',
+  privateConnectionsOpen: 'connections to nodes that serve one client alone, open now: in use and spare',
+  privateConnectionsLent: 'times a client got a connection to a node for itself',
+  privateConnectionsRefused: 'times it did not, at privateConnectionsMax',
   readsRetried: 'reads sent again after their connection was lost',
   writesUnknown: 'writes answered -UNKNOWN',
   commandsNodeDown: 'commands answered -NODEDOWN',
@@ -30,7 +33,7 @@ export const COUNTERS = {
 export type Counter = keyof typeof COUNTERS;
 
 const NAMES = Object.keys(COUNTERS) as Counter[];
-const GAUGES: ReadonlySet<Counter> = new Set<Counter>(['sessionsOpen', 'memoryBytes']);
+const GAUGES: ReadonlySet<Counter> = new Set<Counter>(['sessionsOpen', 'privateConnectionsOpen', 'memoryBytes']);
 
 /** Shared memory for the counters of `workers` workers. */
 export function metricsMemory(workers: number): SharedArrayBuffer {

@@ -46,7 +46,7 @@ export class AllShards {
   private readonly context: AllShardsContext;
   private readonly merges: MergePool;
   private readonly randomKey: RandomKeyPolicy;
-  /** INFO requests whose merge may be shared, by service, protocol and arguments. */
+  /** INFO requests whose merge may be shared, by service, protocol, database and arguments. */
   private readonly shared = new Map<string, Merge>();
 
   constructor(context: AllShardsContext, merges: MergePool) {
@@ -121,7 +121,7 @@ export class AllShards {
       session.reply(ownInfo(facts(), session.protocol));
       return;
     }
-    const key = `${service.number} ${session.protocol} ${Buffer.from(arena.bytes.subarray(start, end)).toString('latin1')}`;
+    const key = `${service.number} ${session.protocol} ${session.database} ${Buffer.from(arena.bytes.subarray(start, end)).toString('latin1')}`;
     const open = this.shared.get(key);
     // Not for who awaits replies: the round may go out before what that session asked earlier.
     if (open?.isUnsent === true && session.isIdle) {
@@ -199,14 +199,14 @@ export class AllShards {
     const { pool, now } = this.context;
     const parts = nodes.map((node) => merge.addPart(node.label, now(), isWrite));
     for (const [place, node] of nodes.entries()) {
+      if (isWrite) session.noteWrite(node.index);
       const channel = isUrgent ? pool.urgent(node) : this.channel(session, node.index);
       merge.sendPart(channel, parts[place] as Pending, start, end);
     }
   }
 
   private channel(session: Session, node: number): Channel {
-    const { pool } = this.context;
-    return (session.protocol === 3 ? pool.resp3 : pool.resp2)[node] as Channel;
+    return session.lane.channels[node] as Channel;
   }
 
   /** Argument `index` of the command last read, one character a byte. */

@@ -20,7 +20,7 @@ export function clientLine(session: Session, nowMs: number): string {
     ['age', Math.floor((nowMs - session.createdMs) / 1000)],
     ['idle', Math.floor((nowMs - session.lastBytesMs) / 1000)],
     ['flags', flags(session)],
-    ['db', 0],
+    ['db', session.database],
     ['sub', 0],
     ['psub', 0],
     ['ssub', 0],

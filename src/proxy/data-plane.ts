@@ -80,6 +80,7 @@ export class DataPlane {
       pendings,
       reader,
       authentication,
+      lane: (protocol, database) => this.pool.lane(protocol, database),
       dispatch: (session, start, end) => this.dispatcher.dispatch(session, start, end),
       clients: context.clients,
       dropAbandoned: () => this.pool.dropAbandoned(),
@@ -115,7 +116,7 @@ export class DataPlane {
     this.pool.update(topology);
     this.authentication.configure(rules.auth);
     this.dispatcher.configure(topology);
-    this.listener.onServicesChanged();
+    this.listener.onTopologyChanged();
   }
 
   private facts({ clients, process, totals }: DataPlaneContext, { nodes, port }: Service): ProxyFacts {
@@ -128,7 +129,7 @@ export class DataPlane {
       topologyVersion: this.dispatcher.topologyVersion,
       counts: totals(),
       nodes: nodes
-        .map(({ index }) => this.pool.resp2[index] as Channel)
+        .map(({ index }) => this.pool.common.channels[index] as Channel)
         .map((channel) => ({
           name: channel.node.label,
           address: formatEndpoint(channel.node.address),

@@ -4,17 +4,17 @@
  *   one    the shard of its keys            split  one command a shard, replies merged
  *   all    every node, replies merged       any    the first node that is up
  *   scan   one node after the other         local  answered here
+ *   block  the shard of its keys, by a connection of the session's own; wait: so to several shards
  *   reject an error that says why
  */
 
 import type { Channel } from '../backend/channel.js';
 import type { PendingPool } from '../backend/pending.js';
-import type { BackendPool } from '../backend/pool.js';
 import type { Limits } from '../base/limits.js';
 import type { LogLevel } from '../base/log-event.js';
 import type { Counts } from '../base/metrics.js';
 import type { TopologySnapshot } from '../messages.js';
-import { refusedForm } from '../resp/command-forms.js';
+import { isBlockingForm, refusedForm } from '../resp/command-forms.js';
 import { COMMAND_FLAG } from '../resp/command-spec.js';
 import {
   arityFits,
@@ -29,6 +29,7 @@ import { errorReply } from '../resp/reply.js';
 import type { RequestReader } from '../resp/request.js';
 import { AllShards, type AllShardsContext } from './all-shards.js';
 import { type Authentication, REPLY_NOAUTH } from './authentication.js';
+import { Blocking } from './blocking.js';
 import { KeyLocator } from './key-locator.js';
 import { answerLocally, type LocalContext, NO_REPLY } from './local.js';
 import { MergePool } from './merge.js';
@@ -54,7 +55,6 @@ export class Dispatcher {
   private readonly bytes: Uint8Array;
   private readonly reader: RequestReader;
   private readonly pendings: PendingPool;
-  private readonly pool: BackendPool;
   private topology: TopologySnapshot;
   /** By the number that sessions carry. */
   private services: readonly (Service | null)[];
@@ -63,6 +63,7 @@ export class Dispatcher {
   private readonly merges: MergePool;
   private readonly locator: KeyLocator;
   private readonly transactions: Transactions;
+  private readonly blocking: Blocking;
   private readonly localContext: LocalContext;
 
   constructor(context: DispatchContext) {
@@ -70,7 +71,6 @@ export class Dispatcher {
     this.bytes = context.arena.bytes;
     this.reader = context.reader;
     this.pendings = context.pendings;
-    this.pool = context.pool;
     this.topology = context.topology;
     this.services = openServices(context.topology, []);
     this.merges = new MergePool(context.arena, context.pendings);
@@ -86,10 +86,12 @@ export class Dispatcher {
       anyNode: (session) => this.anyNode(session),
       answer: (session, spec) => answerLocally(spec.name, session, this.localContext),
     });
+    this.blocking = new Blocking({ ...context, locator: this.locator, merges: this.merges });
     this.localContext = {
       reader: context.reader,
       bytes: context.arena.bytes,
       version: (session) => context.pool.version(this.serviceOf(session).nodes) || TABLE_VERSION,
+      databases: (session) => context.pool.databases(this.serviceOf(session).nodes),
       nowMs: context.now,
       authentication: context.authentication,
       onAuthFailure: (session) => this.onAuthFailure(session),
@@ -164,9 +166,14 @@ export class Dispatcher {
       case 'any':
         this.forward(session, this.anyNode(session), spec.write, start, end);
         return true;
-      case 'transaction':
-        this.transactions.control(session, spec);
+      case 'block':
+        return this.sendBlocking(session, spec, start, end);
+      case 'wait':
+        if (!session.isIdle) return this.putOff();
+        this.blocking.wait(session, this.serviceOf(session), start, end);
         return true;
+      case 'transaction':
+        return this.transactions.control(session, spec, start, end) || this.putOff();
       case 'local':
         return this.answer(session, spec);
       case 'reject':
@@ -207,12 +214,9 @@ export class Dispatcher {
   private forward(session: Session, node: number, isWrite: boolean, start: number, end: number): void {
     const pending = this.pendings.take(session, this.context.now(), isWrite);
     session.track(pending, end - start);
-    const refusal = this.channel(session, node).send(pending, start, end);
+    if (isWrite) session.noteWrite(node);
+    const refusal = (session.lane.channels[node] as Channel).send(pending, start, end);
     if (refusal !== null) session.onFailure(pending, refusal);
-  }
-
-  private channel(session: Session, node: number): Channel {
-    return (session.protocol === 3 ? this.pool.resp3 : this.pool.resp2)[node] as Channel;
   }
 
   private serviceOf(session: Session): Service {
@@ -228,17 +232,48 @@ export class Dispatcher {
     return null;
   }
 
-  /** All keys must lie on one shard. A command without keys (EVAL … 0) goes to the owner of the empty key. */
   private sendToOne(session: Session, spec: CommandSpec, start: number, end: number): void {
+    const node = this.oneNode(session, spec);
+    if (node >= 0) this.forward(session, node, spec.write, start, end);
+  }
+
+  /**
+   * The node of the keys of the command last read, which must all lie there; -1 after it was answered why they do not. A command
+   * without keys (EVAL … 0) goes to the owner of the empty key.
+   */
+  private oneNode(session: Session, spec: CommandSpec): number {
     const service = this.serviceOf(session);
     const { locator } = this;
     const count = this.locateKeys(session, service, spec);
-    if (count === null) return;
-    // Arguments that make no sense: the node has the right words for it, and changes nothing.
-    const owner = count <= 0 ? service.homeNode : (locator.owners[0] as number);
+    if (count === null) return -1;
     const elsewhere = locator.firstElsewhere(count);
-    if (elsewhere < count) session.reply(locator.crossSlot(0, elsewhere));
-    else this.forward(session, owner, spec.write, start, end);
+    if (elsewhere < count) {
+      session.reply(locator.crossSlot(0, elsewhere));
+      return -1;
+    }
+    // Arguments that make no sense: the node has the right words for it, and changes nothing.
+    return count <= 0 ? service.homeNode : (locator.owners[0] as number);
+  }
+
+  /** As `sendToOne`, where it may wait for data. False: not now, see SessionContext.dispatch. */
+  private sendBlocking(session: Session, spec: CommandSpec, start: number, end: number): boolean {
+    const { reader } = this;
+    if (!isBlockingForm(spec, this.bytes, reader.argumentStart, reader.argumentEnd, reader.argumentCount)) {
+      this.sendToOne(session, spec, start, end);
+      return true;
+    }
+    if (!session.isIdle) return this.putOff();
+    const node = this.oneNode(session, spec);
+    if (node < 0) return true;
+    if (spec.write) session.noteWrite(node);
+    this.blocking.send(session, spec, node, start, end);
+    return true;
+  }
+
+  /** It will come again, and is counted then. */
+  private putOff(): false {
+    this.context.counts.commands--;
+    return false;
   }
 
   private sendSplit(session: Session, spec: CommandSpec, start: number, end: number): void {
@@ -269,7 +304,8 @@ export class Dispatcher {
     }
     const wasBuilt = splitter.build(start, keys.positions, count, owners, step, (node, partStart, partEnd) => {
       const part = merge.partPending(splitter.partOfNode[node] as number);
-      merge.sendPart(this.channel(session, node), part, partStart, partEnd);
+      if (spec.write) session.noteWrite(node);
+      merge.sendPart(session.lane.channels[node] as Channel, part, partStart, partEnd);
     });
     if (!wasBuilt) merge.failUnsent();
   }
@@ -282,9 +318,7 @@ export class Dispatcher {
   private answer(session: Session, spec: CommandSpec): boolean {
     const reply = answerLocally(spec.name, session, this.localContext);
     if (reply === null) {
-      // It will come again, and is counted then.
-      this.context.counts.commands--;
-      return false;
+      return this.putOff();
     }
     if (reply !== NO_REPLY) session.reply(reply);
     if (spec.name === 'quit') session.finish();
@@ -292,7 +326,7 @@ export class Dispatcher {
   }
 
   private anyNode(session: Session): number {
-    const channels = session.protocol === 3 ? this.pool.resp3 : this.pool.resp2;
+    const { channels } = session.lane;
     const { nodes, homeNode } = this.serviceOf(session);
     const node =
       nodes.find(({ index }) => channels[index]?.isReady) ??
@@ -303,7 +337,7 @@ export class Dispatcher {
 
 /** What is carried out at once also after MULTI. */
 function isAtOnce(spec: CommandSpec): boolean {
-  return spec.route === 'transaction' || spec.name === 'watch' || spec.name === 'quit' || spec.name === 'reset';
+  return spec.route === 'transaction' || spec.name === 'quit' || spec.name === 'reset';
 }
 
 /** Opens the services of a topology; one that is as it was in `before` stays. */

@@ -97,8 +97,9 @@ export class Listener implements Acceptor {
   }
 
   /** Services may have gone: their sessions are cut off. */
-  onServicesChanged(): void {
+  onTopologyChanged(): void {
     for (const session of [...this.sessions]) {
+      session.onTopologyChanged();
       if (!this.context.isOpen(session.service))
         session.cutOff(new SessionError('its service is no longer configured'));
     }

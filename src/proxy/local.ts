@@ -21,6 +21,8 @@ export interface LocalContext {
   /** The version that HELLO shows: that of the session's nodes. */
   version: (session: Session) => string;
   nowMs: () => number;
+  /** How many databases it has: as many as all its nodes have. */
+  databases: (session: Session) => number;
   authentication: Authentication;
   /** Told of a wrong password. */
   onAuthFailure: (session: Session) => void;
@@ -68,23 +70,26 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   },
   echo: (_session, words) => bulkReply(words.raw(1)),
   quit: () => REPLY_OK,
-  select: (_session, words) => {
+  select: (session, words, context) => {
     const database = parseInteger(words.text(1));
     if (database === null) return errorReply('ERR value is not an integer or out of range');
     if (database < INT_MIN || database > INT_MAX) {
       return errorReply(`ERR value is out of range, value must between ${INT_MIN} and ${INT_MAX}`);
     }
-    return database === 0n ? REPLY_OK : errorReply('ERR DB index is out of range');
+    if (database < 0n || database >= context.databases(session)) return errorReply('ERR DB index is out of range');
+    return enter(session, session.protocol, Number(database)) ? REPLY_OK : null;
   },
   auth: (session, words, context) => {
     if (words.count > 3) return SYNTAX_ERROR;
     return authenticate(session, words.count === 3 ? words.text(1) : null, words.raw(words.count - 1), context);
   },
   hello,
-  // Nothing can be watched yet.
-  unwatch: () => REPLY_OK,
+  unwatch: (session) => {
+    session.endWatch();
+    return REPLY_OK;
+  },
   reset: (session) => {
-    if (session.protocol !== 2 && !session.isIdle) return null;
+    if ((session.protocol !== 2 || session.database !== 0) && !session.isIdle) return null;
     session.reset();
     return REPLY_RESET;
   },
@@ -162,9 +167,7 @@ function hello(session: Session, words: Words, context: LocalContext): Uint8Arra
     }
   }
   if (!session.isAuthenticated) return REPLY_HELLO_NOAUTH;
-  // The other protocol uses other connections to the nodes: its commands must not overtake those before it.
-  if (protocol !== session.protocol && !session.isIdle) return null;
-  session.protocol = protocol;
+  if (!enter(session, protocol, session.database)) return null;
   if (name !== null) session.name = name;
   const fields: [string, string | number | string[]][] = [
     ['server', 'redis'],
@@ -176,6 +179,17 @@ function hello(session: Session, words: Words, context: LocalContext): Uint8Arra
     ['modules', []],
   ];
   return encodeMap(fields, protocol);
+}
+
+/**
+ * Has the session speak that protocol and work in that database. False: not now. Another lane has other connections to the nodes: its
+ * commands must not overtake those before it.
+ */
+function enter(session: Session, protocol: 2 | 3, database: number): boolean {
+  if (protocol === session.protocol && database === session.database) return true;
+  if (!session.isIdle) return false;
+  session.enter(protocol, database);
+  return true;
 }
 
 /** Redis's string2ll: a 64-bit integer without plus sign, blanks or leading zeros; null when it is none. */

@@ -5,8 +5,7 @@
  * A part that failed makes the whole an error that names its shard. Of a write that was carried out on another shard
  * nobody says that it had no effect: it is -UNKNOWN. Several sessions may wait for one merge (INFO).
  */
-import type { Channel } from '../backend/channel.js';
-import type { Carrier, Pending, PendingPool, ReplyOwner, ReplySource } from '../backend/pending.js';
+import type { Carrier, Pending, PendingPool, ReplyOwner, ReplySource, Sender } from '../backend/pending.js';
 import { errorBytes } from '../base/errors.js';
 import { errorReply, isError } from '../resp/reply.js';
 import type { Arena } from '../transport/arena.js';
@@ -86,8 +85,8 @@ export class Merge implements ReplyOwner, ReplySource, Parts {
     return pending;
   }
 
-  /** Hands the part that `pending` is to a channel, its frame being arena bytes [start, end). */
-  sendPart(channel: Channel, pending: Pending, start: number, end: number): void {
+  /** Hands the part that `pending` is to a channel or a private connection, its frame being arena bytes [start, end). */
+  sendPart(channel: Sender, pending: Pending, start: number, end: number): void {
     const refusal = channel.send(pending, start, end);
     if (refusal !== null) this.onFailure(pending, refusal);
   }

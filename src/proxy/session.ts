@@ -7,10 +7,11 @@
  * Reply order is the client's contract, whatever order shards answer in. A reply that comes before its turn is parked in
  * an own block of the arena.
  *
- * It is not read (held) while too much is in flight, while its output is too full, or while a command that changes the
- * session itself (HELLO) waits for the replies before it.
+ * It is not read (held) while too much is in flight, while its output is too full, while a command that changes the session
+ * itself (HELLO) waits for the replies before it, or while one is carried out by a connection of its own (WATCH, BLPOP).
  */
 
+import type { Lane } from '../backend/lane.js';
 import type { Carrier, Pending, PendingPool, ReplyOwner } from '../backend/pending.js';
 import { Fifo } from '../base/fifo.js';
 import type { Limits } from '../base/limits.js';
@@ -27,6 +28,7 @@ import {
 import type { Connection, ConnectionOwner, Transport } from '../transport/transport.js';
 import { type Authentication, DEFAULT_USER } from './authentication.js';
 import type { Transaction } from './transaction.js';
+import type { Watch } from './watch.js';
 
 /** What a session needs of its worker. */
 export interface SessionContext {
@@ -36,12 +38,22 @@ export interface SessionContext {
   pendings: PendingPool;
   reader: RequestReader;
   authentication: Authentication;
+  /** The connections that sessions of that protocol and database share. */
+  lane: (protocol: 2 | 3, database: number) => Lane;
   /**
    * Carries out the command last read by `reader`, whose frame is arena bytes [start, end). False: not now, the replies
    * before it must have gone out; nothing was done.
    */
   dispatch: (session: Session, start: number, end: number) => boolean;
   onSessionClosed: (session: Session, error: Error | null) => void;
+}
+
+/** What a session waits for by connections of its own. */
+export interface BlockedBy {
+  /** It has been answered. */
+  end(): void;
+  /** Nobody waits for the answer any more. */
+  cancel(): void;
 }
 
 /** Why the proxy closed a client's connection. */
@@ -52,14 +64,16 @@ export class SessionError extends Error {
 const UNFINISHED_STEP_BYTES = 1024 * 1024;
 /** As sessionOutputSoftBytes, for one that owes its password: whom nobody knows may not have us hold much for him. */
 const UNAUTHENTICATED_OUTPUT_BYTES_MAX = 16 * 1024;
+/** Of what comes while its command blocks. Beyond, it is not read, and that the client has gone is seen late. */
+const BLOCKED_BYTES_MAX = 64 * 1024;
 
 export class Session implements ConnectionOwner, ReplyOwner {
   readonly id: number;
   readonly connection: Connection;
   /** The number of the service that it came in for. */
   readonly service: number;
-  /** The protocol the client speaks, set by HELLO. */
-  protocol: 2 | 3 = 2;
+  /** The connections that its commands go by, which speak its protocol and work in its database. */
+  lane: Lane;
   name = '';
   /** False while it owes a password: then next to nothing is carried out. */
   isAuthenticated = true;
@@ -86,6 +100,10 @@ export class Session implements ConnectionOwner, ReplyOwner {
   requestBytes = 0;
   /** Between MULTI and EXEC. */
   transaction: Transaction | null = null;
+  /** Between WATCH and EXEC. */
+  watch: Watch | null = null;
+  /** While its command may wait at the node. */
+  blocked: BlockedBy | null = null;
   isClosed = false;
 
   private readonly context: SessionContext;
@@ -95,8 +113,10 @@ export class Session implements ConnectionOwner, ReplyOwner {
   /** Bytes of the replies parked in the queue. */
   private parkedBytes = 0;
   private isHeld = false;
-  /** Held until the queue is empty. */
+  /** Reads no further command until the queue is empty. */
   private waitsForReplies = false;
+  /** A bit for each 32nd node: those whose bit is not set it has not written to. */
+  private writtenNodes = 0;
   /** Reads no more, and closes when the last reply has been sent. */
   private isEnding = false;
   /** What still comes for it is dropped. */
@@ -110,7 +130,18 @@ export class Session implements ConnectionOwner, ReplyOwner {
     this.id = id;
     this.createdMs = context.transport.now;
     this.lastBytesMs = context.transport.now;
+    this.lane = context.lane(2, 0);
     this.reset();
+  }
+
+  /** The protocol the client speaks, set by HELLO. */
+  get protocol(): 2 | 3 {
+    return this.lane.protocol;
+  }
+
+  /** The database it works in, set by SELECT. */
+  get database(): number {
+    return this.lane.database;
   }
 
   /** Bytes of the arena that this session causes to be held, for choosing whom to close when memory runs out. */
@@ -136,7 +167,8 @@ export class Session implements ConnectionOwner, ReplyOwner {
     while (at < end) {
       if (this.isEnding) return end;
       if (this.mustHold()) {
-        this.hold();
+        if (this.blocked !== null && end - at <= BLOCKED_BYTES_MAX) this.isHeld = true;
+        else this.hold();
         break;
       }
       const frameEnd = reader.read(bytes, at, end, progress);
@@ -153,7 +185,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
       if (reader.inlineArguments !== null) {
         if (reader.inlineArguments.length > 0 && !this.dispatchInline(reader.inlineArguments)) break;
       } else if (reader.argumentCount > 0 && !context.dispatch(this, at, frameEnd)) {
-        this.waitForReplies();
+        this.holdForReplies();
         break;
       }
       at = frameEnd;
@@ -172,6 +204,9 @@ export class Session implements ConnectionOwner, ReplyOwner {
   onClose(error: Error | null): void {
     this.isClosed = true;
     this.dropTransaction();
+    this.endWatch();
+    this.blocked?.cancel();
+    this.blocked = null;
     for (let pending = this.queue.shift(); pending !== undefined; pending = this.queue.shift()) {
       if (pending.source !== null) pending.source.abandon();
       // What is in flight stands in its connection's queue still, which gives it back with the reply.
@@ -228,6 +263,43 @@ export class Session implements ConnectionOwner, ReplyOwner {
     this.transaction = null;
   }
 
+  endWatch(): void {
+    this.watch?.end();
+    this.watch = null;
+  }
+
+  /** Speaks that protocol and works in that database from now on. All before has been answered. */
+  enter(protocol: 2 | 3, database: number): void {
+    const connection = this.watch?.connection;
+    if (connection && connection.protocol !== protocol) connection.speak(protocol);
+    if (connection && connection.database !== database) connection.select(database);
+    this.lane = this.context.lane(protocol, database);
+  }
+
+  /** The command just tracked waits by connections of its own: nothing is read until it has been answered. */
+  block(blocked: BlockedBy): void {
+    this.blocked = blocked;
+    this.waitsForReplies = true;
+  }
+
+  /** Reads no further command before those that were read have been answered. */
+  waitForReplies(): void {
+    this.waitsForReplies = true;
+  }
+
+  noteWrite(node: number): void {
+    this.writtenNodes |= 1 << (node & 31);
+  }
+
+  /** Nodes may have other numbers now: it may have written to any. */
+  onTopologyChanged(): void {
+    if (this.writtenNodes !== 0) this.writtenNodes = -1;
+  }
+
+  mayHaveWritten(node: number): boolean {
+    return (this.writtenNodes & (1 << (node & 31))) !== 0;
+  }
+
   /** It has shown that it is `user`. */
   authenticate(user: string): void {
     this.isAuthenticated = true;
@@ -237,13 +309,14 @@ export class Session implements ConnectionOwner, ReplyOwner {
     this.progress.bulkBytesMax = Number.MAX_SAFE_INTEGER;
   }
 
-  /** As a new connection begins: RESP2, without a name, and owing a password where one is asked for. */
+  /** As a new connection begins: RESP2, in database 0, without a name, and owing a password where one is asked for. */
   reset(): void {
-    this.protocol = 2;
     this.name = '';
     // The one reply that SKIP is about may be RESET's own.
     if (!this.isMutedOnce) this.isMuted = false;
     this.dropTransaction();
+    this.endWatch();
+    this.enter(2, 0);
     this.authenticate(DEFAULT_USER);
     if (!this.context.authentication.isRequired) return;
     this.isAuthenticated = false;
@@ -258,6 +331,8 @@ export class Session implements ConnectionOwner, ReplyOwner {
     this.isEnding = true;
     this.endingSinceMs = this.context.transport.now;
     this.isHeld = true;
+    // What it waits for may never come.
+    if (this.blocked !== null) this.connection.destroy(null);
     this.connection.pause();
     if (this.queue.length === 0) this.connection.close();
   }
@@ -399,6 +474,11 @@ export class Session implements ConnectionOwner, ReplyOwner {
       this.cutOff(new SessionError(`its unread replies exceed what may wait (${limit})`));
       return;
     }
+    if (this.waitsForReplies && this.queue.length === 0) {
+      this.waitsForReplies = false;
+      this.blocked?.end();
+      this.blocked = null;
+    }
     if (this.isEnding) {
       if (this.queue.length === 0) this.connection.close();
     } else if (this.isHeld) this.release();
@@ -412,6 +492,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
   private mustHold(): boolean {
     const { sessionCommandsMax, sessionRequestBytesMax } = this.limits;
     return (
+      (this.waitsForReplies && this.queue.length > 0) ||
       this.queue.length >= sessionCommandsMax ||
       this.requestBytes >= sessionRequestBytesMax ||
       this.connection.output.unsentBytes >= this.outputSoftBytes
@@ -428,13 +509,12 @@ export class Session implements ConnectionOwner, ReplyOwner {
   private hold(): void {
     // What is not read for our sake is not late.
     this.unfinishedSinceMs = -1;
-    if (this.isHeld) return;
+    if (!this.isHeld) this.context.counts.sessionPauses++;
     this.isHeld = true;
-    this.context.counts.sessionPauses++;
     this.connection.pause();
   }
 
-  private waitForReplies(): void {
+  private holdForReplies(): void {
     this.waitsForReplies = true;
     this.hold();
   }
@@ -446,8 +526,9 @@ export class Session implements ConnectionOwner, ReplyOwner {
     if (this.waitsForReplies && this.queue.length > 0) return;
     if (this.queue.length > sessionCommandsMax >> 1 || this.requestBytes > sessionRequestBytesMax >> 1) return;
     if (this.connection.output.unsentBytes > this.outputSoftBytes >> 1) return;
-    this.waitsForReplies = false;
     this.isHeld = false;
+    // One that blocked was held without a pause, to hear of its client's going: what came meanwhile is to be shown as well.
+    this.connection.pause();
     this.connection.resume();
   }
 
@@ -466,7 +547,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
     const isDone = dispatch(this, block, block + frame.length);
     arena.settle();
     arena.release(block, frame.length);
-    if (!isDone) this.waitForReplies();
+    if (!isDone) this.holdForReplies();
     return isDone;
   }
 

@@ -65,8 +65,12 @@ export class Transaction {
     this.commandCount++;
   }
 
-  /** Ends the block with EXEC, and returns where it lies in the arena until `release`. */
-  finish(): { start: number; end: number } {
+  /** Ends the block with EXEC, and returns where it lies in the arena until `release`. Null when there is no room. */
+  finish(): { start: number; end: number } | null {
+    if (this.length === 0) {
+      if (!this.reserve(MULTI.length + EXEC.length)) return null;
+      this.append(MULTI);
+    }
     this.append(EXEC);
     return { start: this.block, end: this.block + this.length };
   }

@@ -1,17 +1,26 @@
 /**
- * MULTI, EXEC and DISCARD: what Redis checks when a command is queued is checked here, so that the client hears of it then.
+ * MULTI, EXEC, DISCARD and WATCH: what Redis checks when a command is queued is checked here, so that the client hears of it then.
  *
- * All keys must lie on one shard. Commands that concern all shards are refused while there are several.
+ * All keys must lie on one shard, those that are watched too. Commands that concern all shards are refused while there are several.
  */
-import type { PendingPool } from '../backend/pending.js';
+import type { PendingPool, Sender } from '../backend/pending.js';
 import type { BackendPool } from '../backend/pool.js';
+import type { PrivateConnection } from '../backend/private-connection.js';
 import { errorBytes } from '../base/errors.js';
 import type { Limits } from '../base/limits.js';
 import type { Counts } from '../base/metrics.js';
 import { COMMAND_FLAG } from '../resp/command-spec.js';
 import { type CommandSpec, findCommand, findSubcommand } from '../resp/commands.js';
 import { skipValue, TYPE } from '../resp/frame.js';
-import { arrayHeader, errorReply, isError, parseInteger, REPLY_OK } from '../resp/reply.js';
+import {
+  arrayHeader,
+  errorReply,
+  isError,
+  parseInteger,
+  REPLY_NULL,
+  REPLY_NULL_ARRAY,
+  REPLY_OK,
+} from '../resp/reply.js';
 import { RequestProgress, type RequestReader } from '../resp/request.js';
 import type { Arena } from '../transport/arena.js';
 import type { Output } from '../transport/output.js';
@@ -21,6 +30,7 @@ import type { Part, Parts, ResponsePolicy } from './response-policy.js';
 import type { Service } from './service.js';
 import type { Session } from './session.js';
 import { Transaction } from './transaction.js';
+import { Watch } from './watch.js';
 
 export interface TransactionsContext {
   arena: Arena;
@@ -46,10 +56,11 @@ const EXEC_WITHOUT_MULTI = errorReply('ERR EXEC without MULTI');
 const DISCARD_WITHOUT_MULTI = errorReply('ERR DISCARD without MULTI');
 const EXECABORT = errorReply('EXECABORT Transaction discarded because of previous errors.');
 const NOT_IN_MULTI = errorReply('ERR Command not allowed inside a transaction');
+const WATCH_IN_MULTI = errorReply('ERR WATCH inside MULTI is not allowed');
 const EMPTY = arrayHeader(0);
 
 /** What changes how the session speaks, or with whom: Redis lets it happen inside of a transaction, where no client wants it. */
-const NOT_QUEUED: ReadonlySet<string> = new Set(['hello', 'auth', 'client|reply']);
+const NOT_QUEUED: ReadonlySet<string> = new Set(['hello', 'auth', 'select', 'client|reply']);
 
 export class Transactions {
   private readonly context: TransactionsContext;
@@ -58,26 +69,82 @@ export class Transactions {
     this.context = context;
   }
 
-  /** MULTI, EXEC or DISCARD was read. */
-  control(session: Session, spec: CommandSpec): void {
+  /**
+   * MULTI, EXEC, DISCARD or WATCH was read, arena bytes [start, end). False: not now, the replies before it must have gone out
+   * first; nothing was done.
+   */
+  control(session: Session, spec: CommandSpec, start: number, end: number): boolean {
     const { transaction } = session;
     switch (spec.name) {
       case 'multi':
         session.reply(transaction === null ? REPLY_OK : NESTED);
         session.transaction ??= new Transaction(this.context.arena);
-        return;
+        return true;
       case 'discard':
         session.reply(transaction === null ? DISCARD_WITHOUT_MULTI : REPLY_OK);
+        if (transaction !== null) session.endWatch();
         session.dropTransaction();
-        return;
+        return true;
       case 'exec':
+        // What it watches, and what it sent before, goes by two connections.
+        if (transaction !== null && session.watch !== null && !session.isIdle) return false;
         if (transaction === null) session.reply(EXEC_WITHOUT_MULTI);
         else this.execute(session, transaction);
         session.dropTransaction();
-        return;
+        return true;
+      case 'watch':
+        if (transaction !== null) {
+          session.reply(WATCH_IN_MULTI);
+          return true;
+        }
+        if (!session.isIdle) return false;
+        this.watch(session, spec, start, end);
+        return true;
       default:
         throw new Error(`${spec.name} does not control transactions`);
     }
+  }
+
+  /** WATCH was read, and all before it has been answered. */
+  private watch(session: Session, spec: CommandSpec, start: number, end: number): void {
+    const { locator, pendings, pool, now, topologyVersion } = this.context;
+    const service = this.context.serviceOf(session);
+    const count = locator.locate(service, spec);
+    const stray = locator.stray(service, count);
+    const elsewhere = locator.firstElsewhere(count);
+    const node = locator.owners[0] as number;
+    if (stray !== null || elsewhere < count) {
+      session.reply(stray ?? locator.crossSlot(0, elsewhere));
+      return;
+    }
+    // What is broken stays so until EXEC: the reply to this WATCH changes nothing of that.
+    let { watch } = session;
+    if (watch !== null && watch.topologyVersion !== topologyVersion()) watch.isBroken = true;
+    if (watch?.isBroken === true) {
+      session.reply(REPLY_OK);
+      return;
+    }
+    if (watch !== null && watch.node !== node) {
+      session.reply(crossSlotError(watch.firstKey, locator.show(0), 'transaction'));
+      return;
+    }
+    if (watch === null) {
+      watch = new Watch(node, locator.show(0), topologyVersion(), () => {
+        session.watch = null;
+      });
+      const connection = pool.lend(node, session.lane, watch);
+      if (connection instanceof Uint8Array) {
+        session.reply(connection);
+        return;
+      }
+      watch.connection = connection;
+      session.watch = watch;
+    }
+    const pending = pendings.take(session, now(), false);
+    session.track(pending, end - start);
+    session.waitForReplies();
+    const refusal = (watch.connection as PrivateConnection).send(pending, start, end);
+    if (refusal !== null) session.onFailure(pending, refusal);
   }
 
   /** The command last read, arena bytes [start, end), came inside of `transaction`. */
@@ -120,18 +187,20 @@ export class Transactions {
         }
         break;
       case 'one':
+      case 'block':
       case 'split': {
         const misplaced = this.place(session, transaction, spec);
         if (misplaced !== null) return misplaced;
         break;
       }
       case 'any':
+      case 'wait':
       case 'transaction':
         break;
     }
     if (!transaction.queue(start, end)) {
       counts.commandsOverloaded++;
-      return errorBytes('OVERLOADED', 'no buffer memory is left for the commands after MULTI');
+      return noMemory();
     }
     transaction.isWrite ||= spec.write;
     return null;
@@ -148,6 +217,9 @@ export class Transactions {
     const elsewhere = locator.firstElsewhere(count);
     if (elsewhere < count) return locator.crossSlot(0, elsewhere);
     const node = locator.owners[0] as number;
+    const { watch } = session;
+    if (watch !== null && !watch.isBroken && watch.topologyVersion === topologyVersion() && watch.node !== node)
+      return crossSlotError(watch.firstKey, locator.show(0), 'transaction');
     if (transaction.node < 0) {
       transaction.node = node;
       transaction.firstKey = locator.show(0);
@@ -157,11 +229,18 @@ export class Transactions {
   }
 
   private execute(session: Session, transaction: Transaction): void {
+    const { watch } = session;
     if (transaction.isDirty) {
       session.reply(EXECABORT);
+      session.endWatch();
       return;
     }
-    if (transaction.commandCount === 0) {
+    if (watch !== null && (watch.isBroken || watch.topologyVersion !== this.context.topologyVersion())) {
+      session.reply(session.protocol === 3 ? REPLY_NULL : REPLY_NULL_ARRAY);
+      session.endWatch();
+      return;
+    }
+    if (transaction.commandCount === 0 && watch === null) {
       session.reply(EMPTY);
       return;
     }
@@ -169,22 +248,37 @@ export class Transactions {
     if (moved !== null) {
       const text = new TextDecoder().decode(moved.subarray(1, moved.length - 2));
       session.reply(errorReply(`EXECABORT Transaction discarded because of: ${text}`));
+      session.endWatch();
       return;
     }
     const policy = new ExecPolicy(transaction.commandCount, this.answerLocal(session, transaction));
-    if (transaction.nodeCommandCount === 0) {
+    if (transaction.nodeCommandCount === 0 && watch === null) {
       session.reply(policy.localOnly());
       return;
     }
-    const { arena, pool, merges, locator, now, anyNode } = this.context;
-    const node = transaction.node < 0 ? anyNode(session) : transaction.node;
-    const { start, end } = transaction.finish();
+    this.send(session, transaction, policy);
+  }
+
+  /** Sends the block to its node: where keys are watched by the connection that watches them, and nothing overtakes it then. */
+  private send(session: Session, transaction: Transaction, policy: ExecPolicy): void {
+    const { arena, merges, locator, now, anyNode } = this.context;
+    const { watch } = session;
+    const block = transaction.finish();
+    if (block === null) {
+      session.reply(noMemory());
+      session.endWatch();
+      return;
+    }
+    const { start, end } = block;
+    const node = watch !== null ? watch.node : transaction.node < 0 ? anyNode(session) : transaction.node;
     const merge = merges.begin(session, policy, false, end - start, now());
     const part = merge.addPart(locator.nodeName(node), now(), transaction.isWrite);
     part.preludes = 1 + transaction.nodeCommandCount;
-    const channel = (session.protocol === 3 ? pool.resp3 : pool.resp2)[node];
-    if (channel === undefined) throw new Error(`there is no node ${node}`);
-    merge.sendPart(channel, part, start, end);
+    if (transaction.isWrite) session.noteWrite(node);
+    if (watch !== null) session.waitForReplies();
+    const sender = watch !== null ? watch.connection : session.lane.channels[node];
+    merge.sendPart(sender as Sender, part, start, end);
+    session.endWatch();
     arena.settle();
   }
 
@@ -234,6 +328,10 @@ export class Transactions {
     if (frameEnd < 0 || spec === null) throw new Error('a queued command cannot be read again');
     return spec;
   }
+}
+
+function noMemory(): Uint8Array {
+  return errorBytes('OVERLOADED', 'no buffer memory is left for the commands after MULTI');
 }
 
 /** Makes EXEC's reply of the node's, and of what the proxy answers itself. */

@@ -1,4 +1,4 @@
-/** Forms of commands that the proxy refuses although it serves the command: they block, or read what lies elsewhere. */
+/** Forms of commands that the proxy carries out in another way than their other forms, or refuses. */
 
 import type { CommandSpec } from './command-spec.js';
 import { argumentIs } from './command-words.js';
@@ -15,15 +15,9 @@ export function refusedForm(
   argumentCount: number,
 ): string | null {
   const name = spec.name.toUpperCase();
-  if (isBlockingForm(spec, bytes, argumentStart, argumentEnd, argumentCount)) {
-    return `ERR ${name} with BLOCK is not supported by this proxy: commands that block are still to come`;
-  }
   if (spec.name === 'sort' || spec.name === 'sort_ro') {
     if (!sortReadsOtherKeys(bytes, argumentStart, argumentEnd, argumentCount)) return null;
     return `ERR ${name} with patterns of BY or GET is not supported by this proxy: they read keys of other shards`;
-  }
-  if (spec.name === 'copy' && copiesElsewhere(bytes, argumentStart, argumentEnd, argumentCount)) {
-    return 'ERR COPY to another database is not supported by this proxy: only database 0 is served';
   }
   return null;
 }
@@ -68,29 +62,4 @@ function sortReadsOtherKeys(
     }
   }
   return false;
-}
-
-/** `COPY source destination [DB n] [REPLACE]`: any number above 0. What Redis takes for no number, it refuses itself. */
-function copiesElsewhere(
-  bytes: Uint8Array,
-  argumentStart: Int32Array,
-  argumentEnd: Int32Array,
-  argumentCount: number,
-): boolean {
-  for (let i = 3; i + 1 < argumentCount; i += 1) {
-    if (!argumentIs(bytes, argumentStart[i] as number, argumentEnd[i] as number, 'db')) continue;
-    i += 1;
-    if (isPositiveNumber(bytes, argumentStart[i] as number, argumentEnd[i] as number)) return true;
-  }
-  return false;
-}
-
-/** Digits without a leading zero. */
-function isPositiveNumber(bytes: Uint8Array, start: number, end: number): boolean {
-  if (start === end || bytes[start] === 0x30) return false;
-  for (let at = start; at < end; at += 1) {
-    const byte = bytes[at] as number;
-    if (byte < 0x30 || byte > 0x39) return false;
-  }
-  return true;
 }

@@ -14,7 +14,11 @@ export type Route =
   | 'any'
   /** To one shard after the other: the cursor says to which. */
   | 'scan'
-  /** MULTI, EXEC, DISCARD. */
+  /** To the shard of its keys, as `one`, by a connection of the session's own: it may wait there for data. */
+  | 'block'
+  /** WAIT: to all shards that the session has written to. */
+  | 'wait'
+  /** MULTI, EXEC, DISCARD, WATCH. */
   | 'transaction'
   /** Answered by the proxy itself. */
   | 'local'
@@ -40,15 +44,13 @@ export function ruledNames(): Iterable<string> {
 const MULTI_SHARD = 'not atomic when the keys lie on several shards, and refused there with `multiKeyWrites: reject`';
 const SCRIPT = 'a script that touches keys it does not name sees only those of its own shard';
 
-const BLOCKING = 'commands that block are still to come';
 const MERGED = 'one answer from several nodes is still to come';
 const EVERYWHERE = 'it would have to hold on every node, which is still to come';
 const PUBSUB = 'Pub/Sub is still to come';
-const TRANSACTION = 'transactions that depend on keys are still to come';
 const USERS = 'users other than the one of the configuration are still to come';
 const CONNECTION = 'this state of a connection is still to come';
 const ONE_NODE = 'it is about one node; connect to the node itself';
-const DATABASE = 'only database 0 is served';
+const DATABASE = 'it would have to happen on every node at the same moment';
 /** What a Redis that is not part of a cluster says; clients know it. */
 const NO_CLUSTER = 'ERR This instance has cluster support disabled';
 
@@ -61,6 +63,8 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
     'with a section `Ringleader` about the proxy; without the nodes that are down, which it names',
     'info',
   ),
+  ...rules('all', 'on the nodes of now; one that starts anew, or is added later, has its own', 'config|set'),
+  ...rules('all', '', 'config|resetstat config|rewrite'),
   ...rules('all', 'any key of any shard is as likely as on one Redis', 'randomkey'),
   ...rules('all', 'killed wherever one runs', 'script|kill'),
   ...rules('scan', 'a cursor from before nodes were added or taken out is refused as invalid', 'scan'),
@@ -81,20 +85,19 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ),
   ...rules('local', 'not inside MULTI', 'client|reply'),
   ...rules('local', 'a client is closed for memory last of all, not never', 'client|no-evict'),
-  ...rules('local', DATABASE, 'select'),
+  ...rules('local', 'all databases that every node has; not inside MULTI', 'select'),
 
   ...rules('one', SCRIPT, 'eval evalsha eval_ro evalsha_ro fcall fcall_ro'),
-  ...rules('one', 'not with BLOCK', 'xread xreadgroup'),
   ...rules('one', 'not with patterns of BY and GET that read other keys', 'sort sort_ro'),
-  ...rules('one', `not with another database: ${DATABASE}`, 'copy'),
 
-  ...rejects(BLOCKING, 'blpop brpop blmove brpoplpush blmpop bzmpop bzpopmin bzpopmax wait'),
+  ...rules('block', '', 'blpop brpop blmove brpoplpush blmpop bzmpop bzpopmin bzpopmax xread xreadgroup'),
+  ...rules('wait', 'the smallest number of replicas of those shards', 'wait'),
   ...rules('transaction', 'all keys on one shard; without commands that concern all shards', 'multi exec discard'),
-  ...rejects(TRANSACTION, 'watch'),
+  ...rules('transaction', 'all keys on one shard, which is that of the transaction too', 'watch'),
   ...rejects(PUBSUB, 'subscribe unsubscribe psubscribe punsubscribe ssubscribe sunsubscribe publish spublish'),
   ...rejects(PUBSUB, 'pubsub|channels pubsub|numpat pubsub|numsub pubsub|shardchannels pubsub|shardnumsub'),
   ...rejects(EVERYWHERE, 'function|delete function|dump function|flush function|kill function|list function|load'),
-  ...rejects(EVERYWHERE, 'function|restore function|stats config|set config|resetstat config|rewrite'),
+  ...rejects(EVERYWHERE, 'function|restore function|stats'),
   ...rejects(CONNECTION, 'client|caching client|getredir client|kill client|list client|pause'),
   ...rejects(CONNECTION, 'client|tracking client|trackinginfo client|unblock client|unpause'),
   ...rejects(USERS, 'acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|list acl|load acl|log acl|save'),
@@ -108,7 +111,7 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
     'script|debug module|list module|load module|loadex module|unload pfdebug pfselftest restore-asking',
   ),
   ...rejects('it would take keys away from where the proxy looks for them', 'migrate'),
-  ...rejects(DATABASE, 'move swapdb'),
+  ...rejects(DATABASE, 'swapdb'),
 
   ...rules('reject', NO_CLUSTER, 'readonly readwrite asking cluster|addslots cluster|addslotsrange cluster|bumpepoch'),
   ...rules(

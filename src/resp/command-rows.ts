@@ -7,7 +7,10 @@ import { COMMAND_FLAG, type CommandSpec, type KeyBegin, type KeyFind, type KeySp
 const LATER_DATA = 'client|setinfo; 4; loading noscript stale; connection slow;;;; connection; 7.2.0';
 
 /** Not writes to Redis, but they change what a node holds or does: if one is lost, nobody may say that it had no effect. */
-const SCRIPT_WRITES: ReadonlySet<string> = new Set(['script|flush', 'script|kill', 'script|load']);
+const OTHER_WRITES: ReadonlySet<string> = new Set([
+  ...['script|flush', 'script|kill', 'script|load'],
+  ...['config|set', 'config|resetstat', 'config|rewrite'],
+]);
 
 /** All commands and subcommands, sorted by name, each at its `index`. */
 export function makeCommands(): readonly CommandSpec[] {
@@ -18,6 +21,9 @@ export function makeCommands(): readonly CommandSpec[] {
   }
   return commands;
 }
+
+/** What every node answers with OK, of which Redis's description does not say so. */
+const UNTOLD_OK: ReadonlySet<string> = new Set(['config|resetstat', 'config|rewrite']);
 
 function parseCommands(data: string): readonly CommandSpec[] {
   const rows = data
@@ -64,7 +70,7 @@ function parseCommand(
     write:
       (flags & COMMAND_FLAG.write) !== 0 ||
       (group === 'scripting' && keys !== 'none' && !readonly) ||
-      SCRIPT_WRITES.has(name),
+      OTHER_WRITES.has(name),
     readonly,
     blocking: (flags & COMMAND_FLAG.blocking) !== 0,
     firstKey: keys === 'single' ? rangeFirst : 0,
@@ -76,9 +82,9 @@ function parseCommand(
     route,
     reason: route === 'reject' ? (rule?.text ?? `ERR wrong number of arguments for '${name}' command`) : '',
     remark: route === 'reject' ? '' : (rule?.text ?? ''),
-    refusable: name === 'xread' || name === 'xreadgroup' || name === 'sort' || name === 'sort_ro' || name === 'copy',
+    refusable: name === 'sort' || name === 'sort_ro',
     requestPolicy: /request_policy:(\S+)/.exec(tips)?.[1] ?? null,
-    responsePolicy: /response_policy:(\S+)/.exec(tips)?.[1] ?? null,
+    responsePolicy: /response_policy:(\S+)/.exec(tips)?.[1] ?? (UNTOLD_OK.has(name) ? 'all_succeeded' : null),
     categories: words(categories),
     group,
     since,

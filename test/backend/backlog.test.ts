@@ -26,8 +26,8 @@ t.test('a session that speaks RESP3 has connections of its own, made when it fir
   client.take();
   const link = world.link(0, 3) as NodeLink;
   link.open();
-  t.same(link.commands(), ['HELLO 3', 'CONFIG GET proto-max-bulk-len']);
-  link.answer('%1\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n-NOPERM no\r\n');
+  t.same(link.commands(), ['HELLO 3', 'CONFIG GET proto-max-bulk-len', 'CONFIG GET databases']);
+  link.answer('%1\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n-NOPERM no\r\n-NOPERM no\r\n');
   t.same(link.commands(), ['GET a']);
   link.answer('_\r\n');
   t.equal(client.take(), '_\r\n');

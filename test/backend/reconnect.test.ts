@@ -69,7 +69,7 @@ t.test('while the next attempt of such a node waits, commands wait for it', asyn
   t.equal(world.links(0).length, 0);
   world.pass(50);
   t.same(world.only(0).greet().commands(), ['GET a']);
-  t.equal(world.data.pool.resp2[0]?.state, 'ready');
+  t.equal(world.data.pool.common.channels[0]?.state, 'ready');
 });
 
 t.test('while a node is down its commands fail at once, with the reason, and others go on', async (t) => {
@@ -143,7 +143,7 @@ t.test('a resolver that answers too late is not listened to', async (t) => {
   t.equal(world.transport.connections.length, 0, 'the answer to the first came too late');
   world.resolving[1]?.done('10.1.1.1', null);
   world.only(0).greet();
-  t.equal(world.data.pool.resp2[0]?.state, 'ready');
+  t.equal(world.data.pool.common.channels[0]?.state, 'ready');
 });
 
 t.test('a resolver that answers after the plane was closed', async (t) => {

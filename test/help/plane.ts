@@ -52,10 +52,10 @@ export const HELLO_REPLY = {
   3: '%1\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n',
 };
 
-/** What it says to CONFIG GET proto-max-bulk-len, which follows. */
-export const LIMIT_REPLY = {
-  2: '*2\r\n$18\r\nproto-max-bulk-len\r\n$9\r\n536870912\r\n',
-  3: '%1\r\n$18\r\nproto-max-bulk-len\r\n$9\r\n536870912\r\n',
+/** What it says to the questions that follow: CONFIG GET proto-max-bulk-len, CONFIG GET databases. */
+export const ANSWERS = {
+  2: '*2\r\n$18\r\nproto-max-bulk-len\r\n$9\r\n536870912\r\n*2\r\n$9\r\ndatabases\r\n$2\r\n16\r\n',
+  3: '%1\r\n$18\r\nproto-max-bulk-len\r\n$9\r\n536870912\r\n%1\r\n$9\r\ndatabases\r\n$2\r\n16\r\n',
 };
 
 export class Plane {
@@ -214,7 +214,7 @@ export class NodeLink {
     const text = this.connection.take();
     if (!text.startsWith('*2\r\n$5\r\nHELLO\r\n')) throw new Error(`greeted with ${JSON.stringify(text)}`);
     this.protocol = text.includes('\r\n3\r\n') ? 3 : 2;
-    this.connection.receive(HELLO_REPLY[this.protocol] + LIMIT_REPLY[this.protocol]);
+    this.connection.receive(HELLO_REPLY[this.protocol] + ANSWERS[this.protocol]);
     return this;
   }
 
@@ -241,6 +241,14 @@ export class NodeLink {
 
   get isClosed(): boolean {
     return this.connection.isClosed;
+  }
+}
+
+/** Answers what the shared connections of a plane are tried with while nobody uses them. */
+export function answerPings(plane: Plane): void {
+  for (const node of plane.topology.nodes) {
+    const [shared] = plane.links(node.index);
+    if (shared !== undefined && shared.take() !== '') shared.answer('+PONG\r\n');
   }
 }
 

@@ -34,7 +34,7 @@ t.test('a node with a new password finishes what is in flight, and the session s
   if (fresh === undefined) throw new Error('there is no new connection');
   fresh.open();
   t.ok(fresh.take().startsWith(command('HELLO', '2', 'AUTH', 'default', 'new')));
-  fresh.answer('*2\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n-NOPERM no\r\n');
+  fresh.answer('*2\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n-NOPERM no\r\n-NOPERM no\r\n');
   plane.turn();
   t.equal(fresh.take(), command('GET', key));
   old.answer(bulk('1'), ':2\r\n');

@@ -113,7 +113,7 @@ t.test('HELLO shows the version of the nodes', async (t) => {
   t.match(ask(client, 'HELLO'), bulk('7.0.15'), 'until one has said its own: that of the command table');
   const link = world.only(1).open();
   link.take();
-  link.answer(`*2\r\n${bulk('version')}${bulk('6.2.14')}`, '*0\r\n');
+  link.answer(`*2\r\n${bulk('version')}${bulk('6.2.14')}`, '*0\r\n*0\r\n');
   t.match(ask(client, 'HELLO'), bulk('6.2.14'));
 });
 

@@ -41,8 +41,6 @@ t.test('reading streams blocks only with BLOCK as an option', async (t) => {
   ]) {
     t.notOk(blocks(line), line);
   }
-  t.match(refused('xread block 0 streams a 0'), /^ERR XREAD with BLOCK is not supported/);
-  t.equal(refused('xread streams a 0'), null);
 });
 
 t.test('sorting by patterns that read other keys is refused, and nothing else of it', async (t) => {
@@ -70,24 +68,9 @@ t.test('sorting by patterns that read other keys is refused, and nothing else of
   }
 });
 
-t.test('a copy to another database is refused', async (t) => {
-  t.match(refused('copy a b db 1'), /^ERR COPY to another database/);
-  t.match(refused('copy a b replace DB 15'), /^ERR COPY to another database/);
-  t.match(refused('copy a b db 10'), /^ERR COPY to another database/);
-  for (const line of ['copy a b', 'copy a b db 0', 'copy a b db 0 replace', 'copy db db replace', 'copy a b db']) {
-    t.equal(refused(line), null, line);
-  }
-});
-
-t.test('what is no number of a database is for the node to refuse', async (t) => {
-  for (const word of ["''", 'notanumber', '-1', '+1', '01', '1x', '1.5']) {
-    t.equal(refused(`copy a b db ${word}`), null, word);
-  }
-});
-
 t.test('only commands that say so have forms that are refused', async (t) => {
   t.strictSame(
     COMMANDS.filter((spec) => spec.refusable).map((spec) => spec.name),
-    ['copy', 'sort', 'sort_ro', 'xread', 'xreadgroup'],
+    ['sort', 'sort_ro'],
   );
 });

@@ -8,7 +8,7 @@
  * out then, and nobody hears of it.
  */
 import type { FakeConnection } from '../../help/fake-transport.js';
-import { HELLO_REPLY, LIMIT_REPLY, readCommand } from '../../help/plane.js';
+import { ANSWERS, HELLO_REPLY, readCommand } from '../../help/plane.js';
 import type { Random } from '../../help/random.js';
 import { ModelRedis } from '../model-redis.js';
 import { type History, idIn } from './history.js';
@@ -132,7 +132,8 @@ export class SimNode {
         link.protocol = words[1] === '3' ? 3 : 2;
         link.outbound += HELLO_REPLY[link.protocol];
       } else if (name === 'CONFIG') {
-        link.outbound += LIMIT_REPLY[link.protocol];
+        // One answer for both questions, to the first.
+        if (words[2] !== 'databases') link.outbound += ANSWERS[link.protocol];
       } else {
         link.outbound += this.carryOut(name, words, link);
       }

@@ -1,0 +1,235 @@
+/**
+ * A connection to a node that serves one session alone, for what must not be shared: WATCH, and commands that block.
+ *
+ *   connecting --greeted--> lent --giveBack()--> spare --lend()--> lent ...
+ *        any of them --destroy(), error, silence--> lost
+ *
+ * While it connects, commands wait. It is never made anew: what it knew (watched keys, a place in a list's queue) went with
+ * it, and its holder is told.
+ */
+import type { NodeSnapshot } from '../messages.js';
+import { encodeCommand } from '../resp/reply.js';
+import { largestArgument } from '../resp/request.js';
+import { Backlog } from './backlog.js';
+import type { ChannelContext } from './channel.js';
+import { BackendConnection, BackendError, type ConnectionEvents, type Greeting } from './connection.js';
+import { findEndpoint } from './find-endpoint.js';
+import { type Lane, selectCommand } from './lane.js';
+import type { Pending, ReplyOwner } from './pending.js';
+import type { Refusals } from './refusals.js';
+
+/** Who has it. */
+export interface Holder {
+  /** It is gone, and what was in flight has been told. */
+  onLost(connection: PrivateConnection): void;
+}
+
+/** Whom it belongs to. */
+export interface PrivateOwner {
+  onGivenBack(connection: PrivateConnection): void;
+  onLost(connection: PrivateConnection): void;
+}
+
+export class PrivateConnection implements ConnectionEvents {
+  readonly node: NodeSnapshot;
+  protocol: 2 | 3;
+  database: number;
+  /** The node's number for it; 0 before it was greeted. */
+  clientId = 0;
+  /** What it carries may take as long as it likes, while the node is well otherwise. */
+  mayBlock = false;
+  /** Since when it has been spare, or in use. */
+  sinceMs: number;
+  /** It was greeted. */
+  isReady = false;
+  isLost = false;
+  /** It is closed by us, in order: nobody may have it any more. */
+  isGivenUp = false;
+  private readonly context: ChannelContext;
+  private readonly owner: PrivateOwner;
+  private readonly refusals: Refusals;
+  private readonly backlog: Backlog;
+  private holder: Holder | null;
+  private connection: BackendConnection | null = null;
+  private bulkBytesMax = Number.POSITIVE_INFINITY;
+
+  constructor(
+    context: ChannelContext,
+    refusals: Refusals,
+    node: NodeSnapshot,
+    lane: Lane,
+    owner: PrivateOwner,
+    holder: Holder,
+  ) {
+    const { transport, limits, pendings } = context;
+    this.context = context;
+    this.refusals = refusals;
+    this.node = node;
+    this.protocol = lane.protocol;
+    this.database = lane.database;
+    this.owner = owner;
+    this.holder = holder;
+    this.sinceMs = transport.now;
+    this.backlog = new Backlog(transport.arena);
+    context.dials.request(() => {
+      if (this.isLost) return;
+      this.sinceMs = transport.now;
+      findEndpoint(context.resolve, node.address, (endpoint, error) => {
+        if (this.isLost) return;
+        if (endpoint === null) this.fail(new BackendError(error));
+        else this.connection = new BackendConnection(transport, endpoint, lane, node, limits, pendings, this);
+      });
+    });
+  }
+
+  /** As Channel.send. */
+  send(pending: Pending, start: number, end: number): Uint8Array | null {
+    if (this.isLost) return this.refusals.nodeDown(this.node, 'the connection was lost');
+    const { bulkBytesMax } = this;
+    if (end - start > bulkBytesMax && largestArgument(this.context.transport.arena.bytes, start, end) > bulkBytesMax)
+      return this.refusals.tooLarge(this.node, bulkBytesMax);
+    if (this.isReady && this.connection !== null) {
+      this.connection.enqueue(pending, start, end);
+      return null;
+    }
+    return this.backlog.add(pending, start, end, this.node.limits) ? null : this.refusals.overloaded(this.node);
+  }
+
+  /** Works in another database from now on. */
+  select(database: number): void {
+    this.database = database;
+    this.tell(selectCommand(database));
+  }
+
+  /** Speaks the other protocol from now on. */
+  speak(protocol: 2 | 3): void {
+    this.protocol = protocol;
+    this.tell(encodeCommand(['HELLO', String(protocol)]));
+  }
+
+  /** Another may have it, once the node has carried out what is in flight, and `cleanUp` after it. */
+  giveBack(cleanUp: Uint8Array | null): void {
+    if (this.isLost) return;
+    if (!this.isReady) {
+      this.destroy('nobody needs it');
+      return;
+    }
+    if (cleanUp !== null) this.tell(cleanUp);
+    this.holder = null;
+    this.mayBlock = false;
+    this.sinceMs = this.context.transport.now;
+    this.owner.onGivenBack(this);
+  }
+
+  /** It is lent anew. */
+  lendTo(holder: Holder): void {
+    this.holder = holder;
+    this.sinceMs = this.context.transport.now;
+  }
+
+  /** Closes it; its holder hears nothing more. */
+  destroy(reason: string): void {
+    this.holder = null;
+    this.isGivenUp = true;
+    this.breakOff(new BackendError(reason));
+  }
+
+  /** Looks at the clock. `nodeTrouble`: why its node is not well, or null. */
+  sweep(nodeTrouble: string | null): void {
+    const { limits } = this.node;
+    const { now } = this.context.transport;
+    const { connection } = this;
+    if (!this.isReady || connection === null) {
+      if (now - this.sinceMs > limits.connectTimeoutMs)
+        this.breakOff(new BackendError(`no answer to connecting and greeting within ${limits.connectTimeoutMs} ms`));
+      return;
+    }
+    const oldest = connection.queue.peek();
+    if (oldest === undefined) return;
+    if (this.mayBlock) {
+      if (nodeTrouble !== null) this.breakOff(new BackendError(nodeTrouble));
+      return;
+    }
+    connection.noteProgress();
+    if (now - Math.max(connection.lastBytesMs, oldest.arrivedMs) > limits.requestTimeoutMs)
+      this.breakOff(new BackendError(`it did not answer within ${limits.requestTimeoutMs} ms`));
+  }
+
+  /** Whether anything is in flight. */
+  get isBusy(): boolean {
+    return this.backlog.length > 0 || (this.connection?.queue.length ?? 0) > 0;
+  }
+
+  get isConnecting(): boolean {
+    return !this.isReady && !this.isLost;
+  }
+
+  onReady(connection: BackendConnection, greeting: Greeting): void {
+    const { backlog, context } = this;
+    context.counts.nodeConnects++;
+    this.isReady = true;
+    this.clientId = greeting.clientId;
+    this.bulkBytesMax = greeting.bulkBytesMax;
+    for (let pending = backlog.take(); pending !== undefined; pending = backlog.take()) {
+      const { frameStart, frameBytes } = pending;
+      connection.enqueue(pending, frameStart, frameStart + frameBytes);
+      context.transport.arena.settle();
+      backlog.release(frameStart, frameBytes);
+    }
+  }
+
+  /** It is alone anyway. */
+  onLarge(): void {}
+
+  onPush(): void {}
+
+  /** It is never retired. */
+  onDrained(): void {}
+
+  onLost(_connection: BackendConnection, error: Error): void {
+    this.fail(error);
+  }
+
+  private tell(frame: Uint8Array): void {
+    this.connection?.tell(frame);
+  }
+
+  /** Closes it, and tells its holder. */
+  breakOff(error: Error): void {
+    if (this.connection === null) this.fail(error);
+    else this.connection.destroy(error);
+  }
+
+  private fail(error: Error): void {
+    if (this.isLost) return;
+    this.isLost = true;
+    const { connection, backlog, context } = this;
+    if (connection?.wasReady !== true) context.counts.nodeConnectFailures += this.isGivenUp ? 0 : 1;
+    else if (!this.isGivenUp) context.counts.nodeConnectionsLost++;
+    this.owner.onLost(this);
+    if (connection !== null) this.failSent(connection, error);
+    for (let pending = backlog.take(); pending !== undefined; pending = backlog.take()) {
+      backlog.release(pending.frameStart, pending.frameBytes);
+      this.tellFailure(pending, this.refusals.nodeDown(this.node, error.message));
+    }
+    const { holder } = this;
+    this.holder = null;
+    holder?.onLost(this);
+  }
+
+  private failSent(connection: BackendConnection, error: Error): void {
+    const { queue } = connection;
+    const reason = `the connection was lost: ${error.message}`;
+    for (let pending = queue.shift(); pending !== undefined; pending = queue.shift()) {
+      const isUnknown = pending.isWrite && connection.wasSent(pending);
+      pending.connection = null;
+      if (pending.owner === connection) connection.onFailure(pending);
+      else if (isUnknown) this.tellFailure(pending, this.refusals.unknown(this.node, reason));
+      else this.tellFailure(pending, this.refusals.nodeDown(this.node, reason));
+    }
+  }
+
+  private tellFailure(pending: Pending, error: Uint8Array): void {
+    (pending.owner as ReplyOwner).onFailure(pending, error);
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * The private connections to one node: a bounded pool. A connection is lent, comes back in a clean state or not at all, and is
+ * kept for the next one who needs one.
+ */
+import type { NodeSnapshot } from '../messages.js';
+
+import { type ChannelContext, isSameServer } from './channel.js';
+import { BackendError } from './connection.js';
+import type { Lane } from './lane.js';
+import { type Holder, PrivateConnection, type PrivateOwner } from './private-connection.js';
+import { Refusals } from './refusals.js';
+
+/** A spare connection that nobody has needed for so long is closed, milliseconds. */
+const SPARE_MS_MAX = 60_000;
+
+export class PrivateConnections implements PrivateOwner {
+  private readonly context: ChannelContext;
+  private readonly refusals: Refusals;
+  private node: NodeSnapshot;
+  private readonly lent = new Set<PrivateConnection>();
+  /** Oldest first. */
+  private spare: PrivateConnection[] = [];
+  /** Places taken by what makes its connections itself. */
+  private reserved = 0;
+
+  constructor(context: ChannelContext, node: NodeSnapshot) {
+    this.context = context;
+    this.refusals = new Refusals(context.counts);
+    this.node = node;
+  }
+
+  /** A connection of that lane's protocol and database for `holder` alone, or the error reply why there is none. */
+  lend(lane: Lane, holder: Holder): PrivateConnection | Uint8Array {
+    const { context, node } = this;
+    const kept = this.takeSpare(lane);
+    if (kept === null && !this.hasRoom()) return this.refusals.noPrivateConnection(node);
+    context.counts.privateConnectionsLent++;
+    if (kept !== null) {
+      this.lent.add(kept);
+      kept.lendTo(holder);
+      return kept;
+    }
+    context.counts.privateConnectionsOpen++;
+    const connection = new PrivateConnection(context, this.refusals, node, lane, this, holder);
+    this.lent.add(connection);
+    return connection;
+  }
+
+  /** Takes a place for a connection that its holder makes. Returns null, or the error reply why there is none. */
+  reserve(): Uint8Array | null {
+    if (!this.hasRoom()) return this.refusals.noPrivateConnection(this.node);
+    this.reserved++;
+    this.context.counts.privateConnectionsLent++;
+    this.context.counts.privateConnectionsOpen++;
+    return null;
+  }
+
+  /** Gives such a place back. */
+  free(): void {
+    this.reserved--;
+    this.context.counts.privateConnectionsOpen--;
+  }
+
+  /** The same node by another description: what is lent stays where it is, what is spare goes if it is elsewhere. */
+  reconfigure(node: NodeSnapshot): void {
+    const isSame = isSameServer(this.node, node);
+    this.node = node;
+    if (!isSame) this.closeSpare('the node has another address or other credentials now');
+  }
+
+  /** Looks at the clock. `nodeTrouble`: why the node is not well, or null. */
+  sweep(nodeTrouble: string | null): void {
+    const now = this.context.transport.now;
+    for (const connection of [...this.lent]) connection.sweep(nodeTrouble);
+    for (const connection of [...this.spare]) {
+      if (now - connection.sinceMs > SPARE_MS_MAX) connection.destroy('nobody needs it');
+      else connection.sweep(nodeTrouble);
+    }
+  }
+
+  close(reason: string): void {
+    for (const connection of [...this.lent]) connection.breakOff(new BackendError(reason));
+    this.closeSpare(reason);
+  }
+
+  /** Whether anything is in flight that does not wait for data. */
+  get isBusy(): boolean {
+    for (const connection of this.lent) if (connection.isBusy && !connection.mayBlock) return true;
+    return this.spare.some((connection) => connection.isBusy);
+  }
+
+  get isConnecting(): boolean {
+    for (const connection of this.lent) if (connection.isConnecting) return true;
+    return false;
+  }
+
+  onGivenBack(connection: PrivateConnection): void {
+    this.lent.delete(connection);
+    this.spare.push(connection);
+    const isElsewhere = !isSameServer(connection.node, this.node);
+    if (isElsewhere) connection.destroy('the node has another address or other credentials now');
+    else if (this.spare.length > this.node.limits.privateConnectionsSpareMax) this.spare[0]?.destroy('nobody needs it');
+  }
+
+  onLost(connection: PrivateConnection): void {
+    this.context.counts.privateConnectionsOpen--;
+    this.lent.delete(connection);
+    this.spare = this.spare.filter((other) => other !== connection);
+  }
+
+  /** The spare connection of that kind that came back last. */
+  private takeSpare({ protocol, database }: Lane): PrivateConnection | null {
+    const fits = (connection: PrivateConnection) =>
+      connection.protocol === protocol &&
+      connection.database === database &&
+      !connection.isGivenUp &&
+      !connection.isBusy;
+    const index = this.spare.findLastIndex(fits);
+    return index < 0 ? null : (this.spare.splice(index, 1)[0] as PrivateConnection);
+  }
+
+  /** Whether one more may be opened, after the oldest spare one was closed if need be. */
+  private hasRoom(): boolean {
+    const open = this.lent.size + this.spare.length + this.reserved;
+    if (open < this.node.limits.privateConnectionsMax) return true;
+    const [oldest] = this.spare;
+    if (oldest === undefined) return false;
+    this.spare.shift();
+    oldest.destroy('another kind of connection is needed');
+    return true;
+  }
+
+  private closeSpare(reason: string): void {
+    for (const connection of [...this.spare]) connection.destroy(reason);
+  }
+}

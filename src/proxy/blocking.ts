@@ -1,0 +1,117 @@
+/**
+ * Commands that may wait at the node: BLPOP and its like, XREAD with BLOCK, WAIT. Each goes by connections that the session has for
+ * itself while it waits, and alone: after the replies to all before it, and nothing after it is read until it has been answered.
+ *
+ * The node keeps the time. What ends the wait besides: the client goes, the node is lost or no longer well, CLIENT UNBLOCK.
+ */
+import type { PendingPool } from '../backend/pending.js';
+import type { BackendPool } from '../backend/pool.js';
+import type { Holder, PrivateConnection } from '../backend/private-connection.js';
+import { errorBytes } from '../base/errors.js';
+import type { CommandSpec } from '../resp/commands.js';
+import { encodeCommand } from '../resp/reply.js';
+import type { Arena } from '../transport/arena.js';
+import type { KeyLocator } from './key-locator.js';
+import type { MergePool } from './merge.js';
+import { responsePolicy } from './response-policy.js';
+import type { Service } from './service.js';
+import type { Session } from './session.js';
+
+export interface BlockingContext {
+  arena: Arena;
+  pendings: PendingPool;
+  pool: BackendPool;
+  now: () => number;
+  locator: KeyLocator;
+  merges: MergePool;
+}
+
+const PING = encodeCommand(['PING']);
+
+export class Blocking {
+  private readonly context: BlockingContext;
+
+  constructor(context: BlockingContext) {
+    this.context = context;
+  }
+
+  /** Sends the command last read, arena bytes [start, end), whose `keyCount` keys the locator has found, to their node. */
+  send(session: Session, spec: CommandSpec, node: number, start: number, end: number): void {
+    const { pendings, pool, now } = this.context;
+    const wait = new BlockedSession();
+    const connection = pool.lend(node, session.lane, wait);
+    if (connection instanceof Uint8Array) {
+      session.reply(connection);
+      return;
+    }
+    wait.add(connection);
+    const pending = pendings.take(session, now(), spec.write);
+    session.track(pending, end - start);
+    session.block(wait);
+    const refusal = connection.send(pending, start, end);
+    if (refusal !== null) session.onFailure(pending, refusal);
+  }
+
+  /**
+   * WAIT goes to every node that the session may have written to, after a PING: a node counts the replicas that have what it had
+   * when the connection's last command came, and a fresh connection has had none.
+   */
+  wait(session: Session, { nodes }: Service, start: number, end: number): void {
+    const { arena, pool, now, merges } = this.context;
+    const wait = new BlockedSession();
+    const written = nodes.filter(({ index }) => session.mayHaveWritten(index));
+    const asked = written.length > 0 ? written : nodes.slice(0, 1);
+    const connections: PrivateConnection[] = [];
+    for (const { index } of asked) {
+      const connection = pool.lend(index, session.lane, wait);
+      if (connection instanceof Uint8Array) {
+        wait.cancel();
+        session.reply(connection);
+        return;
+      }
+      wait.add(connection);
+      connections.push(connection);
+    }
+    const frameBytes = PING.length + end - start;
+    const block = arena.allocate(frameBytes);
+    if (block < 0) {
+      wait.cancel();
+      session.reply(errorBytes('OVERLOADED', 'no buffer memory is left for this command; it was not sent'));
+      return;
+    }
+    arena.bytes.set(PING, block);
+    arena.bytes.copyWithin(block + PING.length, start, end);
+    const merge = merges.begin(session, responsePolicy('agg_min', false), false, end - start, now());
+    session.block(wait);
+    const parts = asked.map(({ label }) => merge.addPart(label, now(), false));
+    for (const [place, part] of parts.entries()) {
+      part.preludes = 1;
+      merge.sendPart(connections[place] as PrivateConnection, part, block, block + frameBytes);
+    }
+    arena.settle();
+    arena.release(block, frameBytes);
+  }
+}
+
+/** The connections by which a session waits. */
+class BlockedSession implements Holder {
+  private readonly connections: PrivateConnection[] = [];
+
+  add(connection: PrivateConnection): void {
+    connection.mayBlock = true;
+    this.connections.push(connection);
+  }
+
+  /** The command has been told so. */
+  onLost(): void {}
+
+  /** All have answered. */
+  end(): void {
+    for (const connection of this.connections) connection.giveBack(null);
+  }
+
+  /** Nobody waits any more. */
+  cancel(): void {
+    for (const connection of this.connections) connection.destroy('its client has gone');
+  }
+}

@@ -1,0 +1,216 @@
+/** Commands that wait at the node: alone, by connections of the session's own, and what ends the wait. */
+import t from 'tap';
+import { pendingsInUse } from '../help/pending-watch.js';
+import { answerPings, bulk, type Client, command, type NodeLink, Plane } from '../help/plane.js';
+
+interface Blocked {
+  plane: Plane;
+  client: Client;
+  /** The private connection. */
+  own: NodeLink;
+}
+
+/** A client that waits for data of node 0. */
+function blocked(words = ['BLPOP', 'k', '0'], limits = {}): Blocked {
+  const plane = new Plane({ nodes: 1, limits }).greetAll();
+  const client = plane.client().send(words);
+  const own = lastLink(plane).greet();
+  plane.turn();
+  if (own.take() !== command(...words)) throw new Error('it does not wait');
+  return { plane, client, own };
+}
+
+function lastLink(plane: Plane, node = 0): NodeLink {
+  plane.turn();
+  return plane.links(node).at(-1) as NodeLink;
+}
+
+t.test('it comes after the replies to all before it, and what comes behind it waits', async (t) => {
+  const plane = new Plane({ nodes: 1 }).greetAll();
+  const shared = plane.only(0);
+  const client = plane.client().send(['LPUSH', 'k', '1'], ['BLPOP', 'k', '0'], ['GET', 'a']);
+  const other = plane.client();
+  plane.turn();
+  t.equal(shared.take(), command('LPUSH', 'k', '1'));
+  shared.answer(':1\r\n');
+  plane.turn();
+  plane.turn();
+  const own = lastLink(plane).greet();
+  plane.turn();
+  t.equal(own.take(), command('BLPOP', 'k', '0'));
+  other.send(['GET', 'b']);
+  plane.turn();
+  t.equal(shared.take(), command('GET', 'b'), 'others go on');
+  own.answer(`*2\r\n${bulk('k')}${bulk('1')}`);
+  plane.turn();
+  plane.turn();
+  t.equal(shared.take(), command('GET', 'a'));
+  t.equal(client.take(), `:1\r\n*2\r\n${bulk('k')}${bulk('1')}`);
+  client.send(['BRPOP', 'k', '1']);
+  shared.answer('$-1\r\n$-1\r\n');
+  plane.turn();
+  plane.turn();
+  t.equal(own.take(), command('BRPOP', 'k', '1'), 'the connection serves again');
+});
+
+t.test('a client that goes is seen to go, and its place in the queue at the node with it', async (t) => {
+  const before = pendingsInUse();
+  for (const goes of [
+    ({ connection }: Client) => connection.end(),
+    ({ connection }: Client) => connection.break(new Error('reset')),
+    (client: Client) => {
+      client.send(['GET', 'a']);
+      client.connection.end();
+    },
+  ]) {
+    const { plane, client, own } = blocked();
+    goes(client);
+    plane.turn();
+    plane.turn();
+    t.ok(own.isClosed);
+    t.equal(pendingsInUse(), before);
+    t.equal(plane.usedBytes, 0);
+    t.equal(plane.counts.privateConnectionsOpen, 0);
+    t.equal(plane.counts.sessionsOpen, 0);
+  }
+});
+
+t.test('what comes meanwhile is kept, up to a bound', async (t) => {
+  const { plane, client, own } = blocked();
+  client.send(['SET', 'a', 'x'.repeat(30_000)]);
+  plane.turn();
+  t.notOk(client.connection.isPaused);
+  client.send(['SET', 'b', 'x'.repeat(60_000)]);
+  plane.turn();
+  t.ok(client.connection.isPaused, 'more is not read');
+  own.answer('*-1\r\n');
+  plane.turn();
+  plane.turn();
+  t.equal(client.take(), '*-1\r\n');
+  t.match(plane.links(0)[0]?.take(), /^\*3\r\n\$3\r\nSET\r\n\$1\r\na\r\n.*SET\r\n\$1\r\nb\r\n/s);
+});
+
+t.test('the wait has no time-out of ours, but ends where the node is lost', async (t) => {
+  const { plane, client, own } = blocked();
+  // The shared connection is tried now and then.
+  for (let step = 0; step < 100; step++) {
+    plane.pass(600, 300);
+    answerPings(plane);
+  }
+  t.equal(client.take(), '');
+  own.connection.break(new Error('reset'));
+  plane.turn();
+  t.match(
+    client.take(),
+    /^-UNKNOWN node node-0 .*the connection was lost: reset; the write may or may not have been done/,
+  );
+  const reader = blocked(['XREAD', 'BLOCK', '0', 'STREAMS', 's', '$']);
+  reader.own.connection.break(new Error('reset'));
+  reader.plane.turn();
+  t.match(reader.client.take(), /^-NODEDOWN node node-0 .*the connection was lost: reset; the command had no effect/);
+});
+
+t.test('it ends where the node falls silent, which others notice', async (t) => {
+  const { plane, client, own } = blocked();
+  plane.pass(plane.limits.idlePingMs + plane.limits.requestTimeoutMs + plane.limits.connectTimeoutMs + 2_000, 500);
+  t.match(client.take(), /^-UNKNOWN node node-0 .*the connection was lost: /);
+  t.ok(own.isClosed);
+  client.send(['PING']);
+  t.equal(client.take(), '+PONG\r\n');
+});
+
+t.test('reading streams blocks only with BLOCK', async (t) => {
+  const plane = new Plane({ nodes: 1 }).greetAll();
+  plane.client().send(['XREAD', 'STREAMS', 's', '0'], ['XREADGROUP', 'GROUP', 'g', 'c', 'STREAMS', 's', '>']);
+  plane.turn();
+  t.equal(
+    plane.only(0).take(),
+    command('XREAD', 'STREAMS', 's', '0') + command('XREADGROUP', 'GROUP', 'g', 'c', 'STREAMS', 's', '>'),
+  );
+});
+
+t.test('inside MULTI nothing blocks', async (t) => {
+  const plane = new Plane({ nodes: 1 }).greetAll();
+  plane.client().send(['MULTI'], ['BLPOP', 'k', '0'], ['EXEC']);
+  plane.turn();
+  t.equal(plane.only(0).take(), command('MULTI') + command('BLPOP', 'k', '0') + command('EXEC'));
+});
+
+t.test('keys of several shards are refused', async (t) => {
+  const plane = new Plane({ nodes: 2 }).greetAll();
+  const [a, b] = [plane.key(0), plane.key(1)];
+  const client = plane.client().send(['BLPOP', a, b, '0'], ['BLMOVE', a, b, 'LEFT', 'LEFT', '0']);
+  plane.turn();
+  t.match(client.take(), new RegExp(`^(-CROSSSLOT Keys in request .*'${a}'.*'${b}'.*\r\n){2}$`));
+});
+
+t.test('at the limit a client is told so', async (t) => {
+  const { plane } = blocked(['BLPOP', 'k', '0'], { privateConnectionsMax: 1, privateConnectionsSpareMax: 0 });
+  const client = plane.client().send(['BLPOP', 'k', '0'], ['PING']);
+  t.match(client.take(), /^-OVERLOADED node node-0 .*privateConnectionsMax 1.*\r\n\+PONG\r\n$/);
+});
+
+t.test('a node that is taken out of the configuration', async (t) => {
+  const plane = new Plane({ nodes: 2 }).greetAll();
+  const client = plane.client().send(['BLPOP', plane.key(1), '0']);
+  const own = lastLink(plane, 1).greet();
+  plane.turn();
+  own.take();
+  const [first] = plane.topology.nodes;
+  if (first === undefined) throw new Error('there is no node');
+  const { plainTopology } = await import('../help/topology.js');
+  plane.data.configure(plainTopology(2, [first], new Uint16Array(16_384)), plane.limits, plane.rules);
+  plane.pass(2_000, 500);
+  t.match(client.take(), /^-UNKNOWN node node-1 .*the node is no longer in the configuration/);
+  t.ok(own.isClosed);
+});
+
+t.test('the proxy ends: who waits is not waited for', async (t) => {
+  const { plane, client } = blocked();
+  let isDrained = false;
+  plane.data.drain(plane.transport.now + 10_000, () => {
+    isDrained = true;
+  });
+  plane.turn();
+  plane.turn();
+  t.ok(isDrained);
+  t.ok(client.isClosed);
+});
+
+t.test('WAIT asks the shards that were written to, each after a PING, and says the least', async (t) => {
+  const plane = new Plane({ nodes: 3 }).greetAll();
+  const client = plane.client().send(['SET', plane.key(0), '1'], ['SET', plane.key(2), '1'], ['GET', plane.key(1)]);
+  plane.turn();
+  for (const [node, reply] of ['+OK\r\n', '$-1\r\n', '+OK\r\n'].entries()) {
+    plane.only(node).take();
+    plane.only(node).answer(reply);
+  }
+  plane.turn();
+  client.take();
+  client.send(['WAIT', '2', '100'], ['PING']);
+  plane.turn();
+  plane.turn();
+  t.equal(plane.links(1).length, 1);
+  const [first, third] = [lastLink(plane, 0).greet(), lastLink(plane, 2).greet()];
+  plane.turn();
+  for (const own of [first, third]) t.equal(own.take(), command('PING') + command('WAIT', '2', '100'));
+  first.answer('+PONG\r\n', ':2\r\n');
+  plane.turn();
+  t.equal(client.take(), '');
+  third.answer('+PONG\r\n', ':1\r\n');
+  plane.turn();
+  plane.turn();
+  t.equal(client.take(), ':1\r\n+PONG\r\n');
+  t.equal(plane.usedBytes, 0);
+});
+
+t.test('WAIT of a client that has written nothing asks one node', async (t) => {
+  const plane = new Plane({ nodes: 3 }).greetAll();
+  const client = plane.client().send(['WAIT', '0', '0']);
+  plane.turn();
+  const own = lastLink(plane, 0).greet();
+  own.take();
+  own.answer('+PONG\r\n', ':0\r\n');
+  plane.turn();
+  t.equal(client.take(), ':0\r\n');
+});
