@@ -161,6 +161,7 @@ function docsWords(spec) {
     case 'any':
       return `goes to any one node: all answer alike${remark}`;
     case 'local':
+    case 'clients':
       return `answered by the proxy${remark}`;
     default:
       return `refused: ${spec.reason.replace(/^ERR .* is not supported by this proxy: /, '').replace(/^ERR /, '')}`;

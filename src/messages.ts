@@ -124,6 +124,34 @@ export interface WorkerStart {
   clientIds: SharedArrayBuffer;
 }
 
+/** The kinds of clients that Redis tells apart. The proxy serves no replicas and has no master. */
+export type ClientType = 'normal' | 'master' | 'replica' | 'pubsub';
+
+/** Which clients of a service are meant: those of whom all that is not null holds. Addresses as CLIENT LIST shows them. */
+export interface ClientFilter {
+  ids: readonly number[] | null;
+  type: ClientType | null;
+  address: string | null;
+  ownAddress: string | null;
+  user: string | null;
+  /** This one is not meant, whatever else holds. */
+  exceptId: number | null;
+}
+
+/** What a worker asks all workers, itself among them, on behalf of a session: each answers for its own sessions. */
+export type Question =
+  /** How CLIENT LIST shows them. */
+  | { kind: 'list-clients'; service: number; filter: ClientFilter }
+  /** Close them. */
+  | { kind: 'kill-clients'; service: number; filter: ClientFilter };
+
+/** What one worker answers, by the question's kind. */
+export type Answer =
+  | { kind: 'list-clients'; clients: readonly { id: number; line: string }[] }
+  | { kind: 'kill-clients'; killed: number };
+
+export type AnswerTo<Q extends Question> = Extract<Answer, { kind: Q['kind'] }>;
+
 export type ToWorker =
   /** Parts of the topology to come. Answered by `learned`. */
   | { kind: 'learn'; parts: readonly { number: number; part: NodeSnapshot | ServiceSnapshot }[] }
@@ -136,6 +164,10 @@ export type ToWorker =
       listeners: readonly ListenerSnapshot[];
     }
   | { kind: 'resolved'; id: number; endpoint: Endpoint | null; error: string | null }
+  /** Somebody's question, see control/roll-call.ts. Answered by `answer`. */
+  | { kind: 'question'; call: number; question: Question }
+  /** To `ask`. `silent`: the workers that did not answer in time. */
+  | { kind: 'answers'; id: number; answers: readonly Answer[]; silent: readonly number[] }
   /** Take no more connections, let sessions finish what is in flight for so many milliseconds, then end the task. */
   | { kind: 'drain'; deadlineMs: number }
   /** Test hooks for the death of a worker: an error that nothing catches, and a turn that never ends. */
@@ -151,6 +183,9 @@ export type ToControl =
   /** Goes by the topology of that version, and no longer accepts from listeners that went; nothing else was done for `tookMs`. */
   | { kind: 'configured'; version: number; tookMs: number }
   | { kind: 'resolve'; id: number; host: string; port: number }
+  /** For all workers. Answered by `answers`. */
+  | { kind: 'ask'; id: number; question: Question }
+  | { kind: 'answer'; call: number; answer: Answer }
   | { kind: 'log'; level: LogLevel; event: string; fields: Record<string, string | number | boolean | null> }
   /** `reason`: the node's version when it is up, what went wrong when it is down. */
   | { kind: 'node-state'; pool: string; node: string; isUp: boolean; reason: string }

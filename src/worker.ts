@@ -7,7 +7,7 @@ import { ClientCount } from './base/client-count.js';
 import { beat } from './base/heartbeat.js';
 import type { LogLevel } from './base/log-event.js';
 import { Metrics, nextClientId, readMetrics } from './base/metrics.js';
-import type { ToControl, ToWorker, WorkerStart } from './messages.js';
+import type { Answer, ToControl, ToWorker, WorkerStart } from './messages.js';
 import { DataPlane } from './proxy/data-plane.js';
 import { KnownParts } from './routing/known-parts.js';
 import { createTransport } from './transport/create.js';
@@ -28,6 +28,8 @@ function run(start: WorkerStart, onEnded: () => void): void {
 
   let lastResolve = 0;
   const resolving = new Map<number, (host: string | null, error: string | null) => void>();
+  let lastAsked = 0;
+  const asked = new Map<number, (answers: readonly Answer[], silent: readonly number[]) => void>();
   const known = new KnownParts(topology, start.parts);
   const plane = new DataPlane({
     transport,
@@ -44,6 +46,10 @@ function run(start: WorkerStart, onEnded: () => void): void {
     resolve: (host, hostPort, done) => {
       resolving.set(++lastResolve, done);
       tell({ kind: 'resolve', id: lastResolve, host, port: hostPort });
+    },
+    ask: (question, done) => {
+      asked.set(++lastAsked, done);
+      tell({ kind: 'ask', id: lastAsked, question });
     },
     onNodeState: ({ pool, name }, isUp, reason) => tell({ kind: 'node-state', pool, node: name, isUp, reason }),
     clients: new ClientCount(start.clients, index),
@@ -77,6 +83,15 @@ function run(start: WorkerStart, onEnded: () => void): void {
         const done = resolving.get(message.id);
         resolving.delete(message.id);
         done?.(message.endpoint?.kind === 'tcp' ? message.endpoint.host : null, message.error);
+        return;
+      }
+      case 'question':
+        tell({ kind: 'answer', call: message.call, answer: plane.answer(message.question) });
+        return;
+      case 'answers': {
+        const done = asked.get(message.id);
+        asked.delete(message.id);
+        done?.(message.answers, message.silent);
         return;
       }
       case 'learn':

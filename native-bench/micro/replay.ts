@@ -117,6 +117,7 @@ class World {
       counts,
       totals: () => counts,
       random: Math.random,
+      ask: () => {},
       resolve: () => {},
       onNodeState: () => {},
       clients: new ClientCount(clientCountMemory(1), 0),

@@ -12,6 +12,7 @@ export const COUNTERS = {
   sessionOutputCloses: 'sessions closed at sessionOutputHardBytes',
   sessionMemoryCloses: 'sessions closed at workerMemoryMax',
   sessionDeadlineCloses: 'sessions closed at idleTimeoutMs, requestDeadlineMs or authDeadlineMs',
+  sessionsKilled: 'sessions closed by CLIENT KILL',
   authFailures: 'wrong passwords given',
   acceptPauses: 'times accepting paused for lack of descriptors',
   nodeConnects: 'connections to nodes that became ready',

@@ -47,6 +47,7 @@ import { layoutOf } from './layout.js';
 import { LogRelay } from './log-relay.js';
 import { workerMemoryShare } from './memory.js';
 import { NameLookup } from './name-lookup.js';
+import { type Member, RollCall } from './roll-call.js';
 import { PartNumbers, TopologyFeed } from './topology-feed.js';
 import { Watchdog } from './watchdog.js';
 
@@ -62,6 +63,7 @@ const DRAIN_GRACE_MS = 2_000;
 interface RunningWorker {
   index: number;
   port: MessagePort;
+  member: Member;
   thread: Worker | null;
   /** Resolves when `thread` is known; to be called when it is. */
   born: Promise<void>;
@@ -176,6 +178,7 @@ class Supervisor implements Ringleader {
   private readonly heartbeats: SharedArrayBuffer;
   private readonly watchdog = new Watchdog();
   private readonly names = new NameLookup();
+  private readonly rollCall = new RollCall();
   private watching: NodeJS.Timeout | null = null;
   private readonly wakes: number[] = [];
   private readonly descriptors: Descriptors;
@@ -446,6 +449,7 @@ class Supervisor implements Ringleader {
     const worker: RunningWorker = {
       index,
       port: port1,
+      member: this.rollCall.join(index, (message) => port1.postMessage(message)),
       thread: null,
       born,
       onBorn,
@@ -463,6 +467,7 @@ class Supervisor implements Ringleader {
     });
     // The worker closes its side last, so that nothing it said before is lost.
     const fellSilent = once(port1, 'close');
+    port1.once('close', () => this.rollCall.leave(worker.member));
     worker.ended = task.then(
       async () => {
         await fellSilent;
@@ -500,6 +505,12 @@ class Supervisor implements Ringleader {
         return;
       case 'resolve':
         void this.resolve(worker, message.id, message.host, message.port);
+        return;
+      case 'ask':
+        this.rollCall.ask(worker.member, message.id, message.question);
+        return;
+      case 'answer':
+        this.rollCall.answer(worker.member, message.call, message.answer);
         return;
       case 'log':
         this.relay.write(message.level, message.event, message.fields);

@@ -37,6 +37,11 @@ export class Authentication {
     return this.auth.mode === 'password';
   }
 
+  /** Whether somebody may be that user. */
+  hasUser(name: string): boolean {
+    return name === DEFAULT_USER || (this.auth.mode === 'password' && name === this.auth.user);
+  }
+
   /** The reply to AUTH: REPLY_OK, or why not. `user` is null where only a password was given. */
   answer(user: string | null, password: Uint8Array): Uint8Array {
     const { auth } = this;

@@ -2,10 +2,8 @@
  * A session as CLIENT LIST and CLIENT INFO show it: the fields of Redis 7.0 in their order. What the proxy does not have reads as on
  * a Redis where it is not used: `fd=-1`, `rbs=0` (no reply buffer of fixed size).
  */
+import type { ClientType } from '../messages.js';
 import type { Session } from './session.js';
-
-/** The kinds of clients that Redis tells apart. The proxy serves no replicas and has no master. */
-export type ClientType = 'normal' | 'master' | 'replica' | 'pubsub';
 
 /** The line of `session`, without its end. `nowMs` is the transport's clock. */
 export function clientLine(session: Session, nowMs: number): string {
@@ -70,6 +68,8 @@ function isUnix(address: string): boolean {
 function flags(session: Session): string {
   let letters = '';
   if (session.transaction !== null) letters += 'x';
+  if (session.blocked !== null) letters += 'b';
+  if (session.watch?.isBroken === true) letters += 'd';
   if (session.endingSinceMs >= 0) letters += 'c';
   if (isUnix(session.connection.remoteAddress())) letters += 'U';
   if (session.isProtected) letters += 'e';

@@ -11,7 +11,7 @@ import { formatEndpoint } from '../base/endpoint.js';
 import type { Limits } from '../base/limits.js';
 import type { LogLevel } from '../base/log-event.js';
 import type { Counts } from '../base/metrics.js';
-import type { NodeSnapshot, ProcessFacts, TopologySnapshot } from '../messages.js';
+import type { Answer, NodeSnapshot, ProcessFacts, Question, TopologySnapshot } from '../messages.js';
 import { RequestReader } from '../resp/request.js';
 import type { Arena } from '../transport/arena.js';
 import type { Transport } from '../transport/transport.js';
@@ -19,6 +19,7 @@ import { Authentication } from './authentication.js';
 import { Dispatcher } from './dispatch.js';
 import type { ProxyFacts } from './introspection.js';
 import { Listener } from './listener.js';
+import type { QuestionsContext } from './questions.js';
 import type { Service } from './service.js';
 
 export interface DataPlaneContext {
@@ -32,6 +33,7 @@ export interface DataPlaneContext {
   totals: () => Counts;
   random: () => number;
   resolve: ChannelContext['resolve'];
+  ask: QuestionsContext['ask'];
   onNodeState: (node: NodeSnapshot, isUp: boolean, reason: string) => void;
   clients: ClientCount;
   nextClientId: () => number;
@@ -69,6 +71,7 @@ export class DataPlane {
       limits,
       counts,
       log,
+      ask: context.ask,
       random,
       now: () => transport.now,
       facts: (service) => this.facts(context, service),
@@ -117,6 +120,11 @@ export class DataPlane {
     this.authentication.configure(rules.auth);
     this.dispatcher.configure(topology);
     this.listener.onTopologyChanged();
+  }
+
+  /** Answers for this worker what is asked of all of them. */
+  answer(question: Question): Answer {
+    return this.listener.answer(question);
   }
 
   private facts({ clients, process, totals }: DataPlaneContext, { nodes, port }: Service): ProxyFacts {

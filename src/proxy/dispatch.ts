@@ -5,6 +5,7 @@
  *   all    every node, replies merged       any    the first node that is up
  *   scan   one node after the other         local  answered here
  *   block  the shard of its keys, by a connection of the session's own; wait: so to several shards
+ *   clients  asked of all workers
  *   reject an error that says why
  */
 
@@ -12,7 +13,6 @@ import type { Channel } from '../backend/channel.js';
 import type { PendingPool } from '../backend/pending.js';
 import type { Limits } from '../base/limits.js';
 import type { LogLevel } from '../base/log-event.js';
-import type { Counts } from '../base/metrics.js';
 import type { TopologySnapshot } from '../messages.js';
 import { isBlockingForm, refusedForm } from '../resp/command-forms.js';
 import { COMMAND_FLAG } from '../resp/command-spec.js';
@@ -28,8 +28,9 @@ import {
 import { errorReply } from '../resp/reply.js';
 import type { RequestReader } from '../resp/request.js';
 import { AllShards, type AllShardsContext } from './all-shards.js';
-import { type Authentication, REPLY_NOAUTH } from './authentication.js';
+import { REPLY_NOAUTH } from './authentication.js';
 import { Blocking } from './blocking.js';
+import { Clients, type ClientsContext } from './clients.js';
 import { KeyLocator } from './key-locator.js';
 import { answerLocally, type LocalContext, NO_REPLY } from './local.js';
 import { MergePool } from './merge.js';
@@ -42,11 +43,9 @@ import { Transactions } from './transactions.js';
 /** The version that HELLO shows until a node has said its own: the one that the command table was made from. */
 const TABLE_VERSION = '7.0.15';
 
-export interface DispatchContext extends AllShardsContext {
+export interface DispatchContext extends AllShardsContext, ClientsContext {
   topology: TopologySnapshot;
-  authentication: Authentication;
   limits: Limits;
-  counts: Counts;
   log: (level: LogLevel, event: string, fields: Record<string, string>) => void;
 }
 
@@ -64,6 +63,7 @@ export class Dispatcher {
   private readonly locator: KeyLocator;
   private readonly transactions: Transactions;
   private readonly blocking: Blocking;
+  private readonly clients: Clients;
   private readonly localContext: LocalContext;
 
   constructor(context: DispatchContext) {
@@ -77,6 +77,7 @@ export class Dispatcher {
     this.splitter = new Splitter(context.arena, context.reader, context.topology.nodes.length);
     this.allShards = new AllShards(context, this.merges);
     this.locator = new KeyLocator(context.arena.bytes, context.reader, context.topology);
+    this.clients = new Clients(context);
     this.transactions = new Transactions({
       ...context,
       locator: this.locator,
@@ -174,6 +175,9 @@ export class Dispatcher {
         return true;
       case 'transaction':
         return this.transactions.control(session, spec, start, end) || this.putOff();
+      case 'clients':
+        this.clients.carryOut(session, spec, end - start);
+        return true;
       case 'local':
         return this.answer(session, spec);
       case 'reject':

@@ -3,8 +3,10 @@
  */
 import type { ClientCount } from '../base/client-count.js';
 import type { LogLevel } from '../base/log-event.js';
+import type { Answer, Question } from '../messages.js';
 import { errorReply } from '../resp/reply.js';
 import type { Acceptor, Connection, ConnectionOwner, TransportError } from '../transport/transport.js';
+import { answer } from './answers.js';
 import { Session, type SessionContext, SessionError } from './session.js';
 
 export interface ListenerContext extends Omit<SessionContext, 'onSessionClosed'> {
@@ -50,6 +52,12 @@ export class Listener implements Acceptor {
 
   get sessionCount(): number {
     return this.sessions.size;
+  }
+
+  /** What this worker answers to what is asked of all of them. */
+  answer(question: Question): Answer {
+    const { transport, counts } = this.context;
+    return answer(question, { sessions: this.sessions, nowMs: transport.now, counts });
   }
 
   onConnection(connection: Connection, door: number): ConnectionOwner {

@@ -1,5 +1,6 @@
 /** Commands that the proxy answers itself, in Redis's words: what concerns the session and not the data. */
 
+import { parseInt64 } from '../resp/int64.js';
 import {
   bulkReply,
   encodeMap,
@@ -71,7 +72,7 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   echo: (_session, words) => bulkReply(words.raw(1)),
   quit: () => REPLY_OK,
   select: (session, words, context) => {
-    const database = parseInteger(words.text(1));
+    const database = parseInt64(words.text(1));
     if (database === null) return errorReply('ERR value is not an integer or out of range');
     if (database < INT_MIN || database > INT_MAX) {
       return errorReply(`ERR value is out of range, value must between ${INT_MIN} and ${INT_MAX}`);
@@ -146,7 +147,7 @@ function hello(session: Session, words: Words, context: LocalContext): Uint8Arra
   let protocol: 2 | 3 = session.protocol;
   let name: string | null = null;
   if (words.count > 1) {
-    const asked = parseInteger(words.text(1));
+    const asked = parseInt64(words.text(1));
     if (asked === null) return errorReply('ERR Protocol version is not an integer or out of range');
     if (asked !== 2n && asked !== 3n) return errorReply('NOPROTO unsupported protocol version');
     protocol = asked === 3n ? 3 : 2;
@@ -190,13 +191,6 @@ function enter(session: Session, protocol: 2 | 3, database: number): boolean {
   if (!session.isIdle) return false;
   session.enter(protocol, database);
   return true;
-}
-
-/** Redis's string2ll: a 64-bit integer without plus sign, blanks or leading zeros; null when it is none. */
-function parseInteger(text: string): bigint | null {
-  if (!/^(0|-?[1-9]\d{0,18})$/.test(text)) return null;
-  const value = BigInt(text);
-  return BigInt.asIntN(64, value) === value ? value : null;
 }
 
 function authenticate(session: Session, user: string | null, password: Uint8Array, context: LocalContext): Uint8Array {

@@ -105,6 +105,8 @@ export class Session implements ConnectionOwner, ReplyOwner {
   /** While its command may wait at the node. */
   blocked: BlockedBy | null = null;
   isClosed = false;
+  /** What still comes for it is dropped; soon it is closed. */
+  isCutOff = false;
 
   private readonly context: SessionContext;
   private readonly limits: Limits;
@@ -119,8 +121,6 @@ export class Session implements ConnectionOwner, ReplyOwner {
   private writtenNodes = 0;
   /** Reads no more, and closes when the last reply has been sent. */
   private isEnding = false;
-  /** What still comes for it is dropped. */
-  private isCutOff = false;
 
   constructor(context: SessionContext, connection: Connection, service: number, id: number) {
     this.context = context;

@@ -164,9 +164,9 @@ export class Transactions {
   ): Uint8Array | null {
     const { arena, limits, counts } = this.context;
     if ((spec.flags & COMMAND_FLAG.no_multi) !== 0) return NOT_IN_MULTI;
+    const shown = spec.name.toUpperCase().replace('|', ' ');
     if (NOT_QUEUED.has(spec.name)) {
-      const name = spec.name.toUpperCase().replace('|', ' ');
-      return errorReply(`ERR ${name} inside MULTI is not supported by this proxy`);
+      return errorReply(`ERR ${shown} inside MULTI is not supported by this proxy`);
     }
     if (transaction.heldBytes + (end - start) > limits.sessionTransactionBytesMax) {
       counts.commandsOverloaded++;
@@ -179,6 +179,8 @@ export class Transactions {
         return null;
       case 'reject':
         return errorReply(spec.reason);
+      case 'clients':
+        return errorReply(`ERR ${shown} inside MULTI is not supported by this proxy`);
       case 'all':
       case 'scan':
         if (this.context.serviceOf(session).nodes.length > 1) {

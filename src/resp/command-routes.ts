@@ -22,6 +22,8 @@ export type Route =
   | 'transaction'
   /** Answered by the proxy itself. */
   | 'local'
+  /** Answered by the proxy, from what all its workers know of their clients. */
+  | 'clients'
   /** Answered with an error that gives the reason. */
   | 'reject';
 
@@ -86,6 +88,11 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ...rules('local', 'not inside MULTI', 'client|reply'),
   ...rules('local', 'a client is closed for memory last of all, not never', 'client|no-evict'),
   ...rules('local', 'all databases that every node has; not inside MULTI', 'select'),
+  ...rules(
+    'clients',
+    'the clients of this service that this process serves, of all its workers',
+    'client|list client|kill',
+  ),
 
   ...rules('one', SCRIPT, 'eval evalsha eval_ro evalsha_ro fcall fcall_ro'),
   ...rules('one', 'not with patterns of BY and GET that read other keys', 'sort sort_ro'),
@@ -98,7 +105,7 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ...rejects(PUBSUB, 'pubsub|channels pubsub|numpat pubsub|numsub pubsub|shardchannels pubsub|shardnumsub'),
   ...rejects(EVERYWHERE, 'function|delete function|dump function|flush function|kill function|list function|load'),
   ...rejects(EVERYWHERE, 'function|restore function|stats'),
-  ...rejects(CONNECTION, 'client|caching client|getredir client|kill client|list client|pause'),
+  ...rejects(CONNECTION, 'client|caching client|getredir client|pause'),
   ...rejects(CONNECTION, 'client|tracking client|trackinginfo client|unblock client|unpause'),
   ...rejects(USERS, 'acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|list acl|load acl|log acl|save'),
   ...rejects(USERS, 'acl|setuser acl|users acl|whoami'),

@@ -25,6 +25,8 @@ export interface PlaneOptions {
   /** Instead of one service that has all keys by slots; its nodes are those of `nodes` and `node`. */
   services?: TopologySnapshot['services'];
   arenaBytes?: number;
+  /** The next client has the number after it. */
+  lastClientId?: number;
   random?: () => number;
   /** By node: what differs from the defaults. */
   node?: (index: number) => Partial<NodeSnapshot>;
@@ -70,10 +72,14 @@ export class Plane {
   readonly nodeStates: string[] = [];
   /** Names that wait to be resolved. */
   readonly resolving: { host: string; done: (host: string | null, error: string | null) => void }[] = [];
-  private lastClientId = 0;
+  /** The planes of other workers, which are asked as well; and workers that do not answer. */
+  readonly others: Plane[] = [];
+  readonly silent: number[] = [];
+  private lastClientId: number;
 
   constructor(options: PlaneOptions = {}) {
     const count = options.nodes ?? 3;
+    this.lastClientId = options.lastClientId ?? 0;
     this.transport = new FakeTransport(options.arenaBytes);
     this.limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.rules = { ...DEFAULT_RULES, ...options.rules };
@@ -104,6 +110,13 @@ export class Plane {
       counts: this.counts,
       totals: () => this.counts,
       random: options.random ?? (() => 0.5),
+      ask: (question, done) =>
+        this.transport.later(() =>
+          done(
+            [this, ...this.others].map(({ data }) => data.answer(question)),
+            this.silent,
+          ),
+        ),
       resolve: (host, _port, done) => this.resolving.push({ host, done }),
       onNodeState: (state, isUp, reason) =>
         this.nodeStates.push(`${state.name} ${isUp ? 'up' : 'down'}${reason === '' ? '' : ` ${reason}`}`),
