@@ -30,6 +30,9 @@ export interface PrivateOwner {
   onLost(connection: PrivateConnection): void;
 }
 
+/** The reply to whom is not there to read it. */
+const NOBODY = new Uint8Array();
+
 export class PrivateConnection implements ConnectionEvents {
   readonly node: NodeSnapshot;
   protocol: 2 | 3;
@@ -210,7 +213,7 @@ export class PrivateConnection implements ConnectionEvents {
     if (connection !== null) this.failSent(connection, error);
     for (let pending = backlog.take(); pending !== undefined; pending = backlog.take()) {
       backlog.release(pending.frameStart, pending.frameBytes);
-      this.tellFailure(pending, this.refusals.nodeDown(this.node, error.message));
+      this.tellFailure(pending, this.isGivenUp ? NOBODY : this.refusals.nodeDown(this.node, error.message));
     }
     const { holder } = this;
     this.holder = null;
@@ -224,6 +227,7 @@ export class PrivateConnection implements ConnectionEvents {
       const isUnknown = pending.isWrite && connection.wasSent(pending);
       pending.connection = null;
       if (pending.owner === connection) connection.onFailure(pending);
+      else if (this.isGivenUp) this.tellFailure(pending, NOBODY);
       else if (isUnknown) this.tellFailure(pending, this.refusals.unknown(this.node, reason));
       else this.tellFailure(pending, this.refusals.nodeDown(this.node, reason));
     }

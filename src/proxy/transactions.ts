@@ -165,7 +165,7 @@ export class Transactions {
     const { arena, limits, counts } = this.context;
     if ((spec.flags & COMMAND_FLAG.no_multi) !== 0) return NOT_IN_MULTI;
     const shown = spec.name.toUpperCase().replace('|', ' ');
-    if (NOT_QUEUED.has(spec.name)) {
+    if (NOT_QUEUED.has(spec.name) && !(spec.name === 'select' && this.selectsAgain(session))) {
       return errorReply(`ERR ${shown} inside MULTI is not supported by this proxy`);
     }
     if (transaction.heldBytes + (end - start) > limits.sessionTransactionBytesMax) {
@@ -206,6 +206,13 @@ export class Transactions {
     }
     transaction.isWrite ||= spec.write;
     return null;
+  }
+
+  /** Whether the database of the SELECT last read is the one that the session works in. */
+  private selectsAgain(session: Session): boolean {
+    const { arena, reader } = this.context;
+    const argument = arena.bytes.subarray(reader.argumentStart[1], reader.argumentEnd[1]);
+    return Buffer.from(argument).toString('latin1') === String(session.database);
   }
 
   /** Sees that the keys of the command last read lie where those before it do. Returns the error when they do not. */

@@ -87,7 +87,7 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ),
   ...rules('local', 'not inside MULTI', 'client|reply'),
   ...rules('local', 'a client is closed for memory last of all, not never', 'client|no-evict'),
-  ...rules('local', 'all databases that every node has; not inside MULTI', 'select'),
+  ...rules('local', 'all databases that every node has; inside MULTI only the one that is selected already', 'select'),
   ...rules(
     'clients',
     'the clients of this service that this process serves, of all its workers',

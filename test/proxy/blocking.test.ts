@@ -71,6 +71,7 @@ t.test('a client that goes is seen to go, and its place in the queue at the node
     t.equal(pendingsInUse(), before);
     t.equal(plane.usedBytes, 0);
     t.equal(plane.counts.privateConnectionsOpen, 0);
+    t.equal(plane.counts.writesUnknown, 0, 'nobody was told so');
     t.equal(plane.counts.sessionsOpen, 0);
   }
 });
