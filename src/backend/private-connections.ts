@@ -12,6 +12,7 @@ import { Refusals } from './refusals.js';
 
 /** A spare connection that nobody has needed for so long is closed, milliseconds. */
 const SPARE_MS_MAX = 60_000;
+const MOVED = 'the node has another address or other credentials now';
 
 export class PrivateConnections implements PrivateOwner {
   private readonly context: ChannelContext;
@@ -20,6 +21,8 @@ export class PrivateConnections implements PrivateOwner {
   private readonly lent = new Set<PrivateConnection>();
   /** Oldest first. */
   private spare: PrivateConnection[] = [];
+  /** Given up, and not yet gone. */
+  private readonly closing = new Set<PrivateConnection>();
   /** Places taken by what makes its connections itself. */
   private reserved = 0;
 
@@ -65,7 +68,7 @@ export class PrivateConnections implements PrivateOwner {
   reconfigure(node: NodeSnapshot): void {
     const isSame = isSameServer(this.node, node);
     this.node = node;
-    if (!isSame) this.closeSpare('the node has another address or other credentials now');
+    if (!isSame) this.closeSpare(MOVED);
   }
 
   /** Looks at the clock. `nodeTrouble`: why the node is not well, or null. */
@@ -73,7 +76,7 @@ export class PrivateConnections implements PrivateOwner {
     const now = this.context.transport.now;
     for (const connection of [...this.lent]) connection.sweep(nodeTrouble);
     for (const connection of [...this.spare]) {
-      if (now - connection.sinceMs > SPARE_MS_MAX) connection.destroy('nobody needs it');
+      if (now - connection.sinceMs > SPARE_MS_MAX) this.giveUp(connection, 'nobody needs it');
       else connection.sweep(nodeTrouble);
     }
   }
@@ -97,40 +100,48 @@ export class PrivateConnections implements PrivateOwner {
   onGivenBack(connection: PrivateConnection): void {
     this.lent.delete(connection);
     this.spare.push(connection);
-    const isElsewhere = !isSameServer(connection.node, this.node);
-    if (isElsewhere) connection.destroy('the node has another address or other credentials now');
-    else if (this.spare.length > this.node.limits.privateConnectionsSpareMax) this.spare[0]?.destroy('nobody needs it');
+    if (!isSameServer(connection.node, this.node)) this.giveUp(connection, MOVED);
+    const [oldest] = this.spare;
+    const isOneTooMany = this.spare.length > this.node.limits.privateConnectionsSpareMax;
+    if (oldest !== undefined && isOneTooMany) this.giveUp(oldest, 'nobody needs it');
   }
 
   onLost(connection: PrivateConnection): void {
     this.context.counts.privateConnectionsOpen--;
-    this.lent.delete(connection);
-    this.spare = this.spare.filter((other) => other !== connection);
+    this.forget(connection);
+    this.closing.delete(connection);
   }
 
   /** The spare connection of that kind that came back last. */
   private takeSpare({ protocol, database }: Lane): PrivateConnection | null {
     const fits = (connection: PrivateConnection) =>
-      connection.protocol === protocol &&
-      connection.database === database &&
-      !connection.isGivenUp &&
-      !connection.isBusy;
+      connection.protocol === protocol && connection.database === database && !connection.isBusy;
     const index = this.spare.findLastIndex(fits);
     return index < 0 ? null : (this.spare.splice(index, 1)[0] as PrivateConnection);
   }
 
   /** Whether one more may be opened, after the oldest spare one was closed if need be. */
   private hasRoom(): boolean {
-    const open = this.lent.size + this.spare.length + this.reserved;
+    const open = this.lent.size + this.spare.length + this.closing.size + this.reserved;
     if (open < this.node.limits.privateConnectionsMax) return true;
     const [oldest] = this.spare;
     if (oldest === undefined) return false;
-    this.spare.shift();
-    oldest.destroy('another kind of connection is needed');
+    this.giveUp(oldest, 'another kind of connection is needed');
     return true;
   }
 
   private closeSpare(reason: string): void {
-    for (const connection of [...this.spare]) connection.destroy(reason);
+    for (const connection of [...this.spare]) this.giveUp(connection, reason);
+  }
+
+  private giveUp(connection: PrivateConnection, reason: string): void {
+    this.forget(connection);
+    this.closing.add(connection);
+    connection.destroy(reason);
+  }
+
+  private forget(connection: PrivateConnection): void {
+    this.lent.delete(connection);
+    this.spare = this.spare.filter((other) => other !== connection);
   }
 }

@@ -161,10 +161,10 @@ for (const transport of ['epoll', 'node'] as const) {
     const lists = [0, 1, 2].map((node) => deployment.key(node, 'list'));
     const buffers = await bufferBytes(deployment);
     const descriptors = openDescriptors(deployment.proxy.pid);
-    await crowd(deployment, other, lists, wave);
+    for (let count = 0; count < waves / 2; count++) await crowd(deployment, other, lists, wave);
     await idle(deployment, other);
     const memory = residentBytes(deployment.proxy.pid);
-    for (let count = 1; count < waves; count++) await crowd(deployment, other, lists, wave);
+    for (let count = 0; count < waves / 2; count++) await crowd(deployment, other, lists, wave);
     await idle(deployment, other);
     // Of each worker to each node stays the shared one, which may have been opened meanwhile, and what is spare.
     const kept = 2 * 3 * (1 + spare);

@@ -239,6 +239,23 @@ t.test('at the limit, a client is told which', async (t) => {
   t.equal(plane.counts.privateConnectionsRefused, 1, 'one has come back');
 });
 
+t.test('no more than may be are kept spare, however many come back at once', async (t) => {
+  const plane = new Plane({ nodes: 1, limits: { privateConnectionsSpareMax: 2 } }).greetAll();
+  const clients = Array.from({ length: 10 }, () => plane.client().send(['WATCH', 'k']));
+  for (let turn = 0; turn < 10; turn++) plane.pass(1);
+  for (const link of plane.links(0).slice(1)) {
+    link.greet().take();
+    link.answer('+OK\r\n');
+  }
+  plane.turn();
+  for (const client of clients) client.send(['UNWATCH']);
+  plane.turn();
+  for (const link of plane.links(0).slice(1)) if (link.take() !== '') link.answer('+OK\r\n');
+  plane.turn();
+  t.equal(plane.counts.privateConnectionsOpen, 2);
+  t.equal(plane.links(0).length, 3);
+});
+
 t.test('a client that goes leaves nothing behind', async (t) => {
   const before = pendingsInUse();
   const { plane, client, key, own } = watching();
