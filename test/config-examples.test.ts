@@ -10,6 +10,7 @@ import { type Config, FILE, parseConfig } from '../src/config.js';
 
 const MINIMAL = readFileSync('conf/minimal.yaml', 'utf8');
 const FULL = readFileSync('conf/full.yaml', 'utf8');
+const BULLMQ = readFileSync('conf/bullmq.yaml', 'utf8');
 
 function configOf(text: string): Config {
   const result = parseConfig(text, { workers: 3, environment: {} });
@@ -50,7 +51,7 @@ t.test('the least and the fullest configuration are good, in both its halves', a
 });
 
 t.test('no example is warned of', async (t) => {
-  for (const text of [MINIMAL, FULL, otherHalf()]) {
+  for (const text of [MINIMAL, FULL, BULLMQ, otherHalf()]) {
     t.match(parseConfig(text, { workers: 3, environment: {} }), { warnings: [] });
   }
 });
@@ -96,6 +97,7 @@ t.test('an editor takes what the proxy takes', async (t) => {
   const good = [
     MINIMAL,
     FULL,
+    BULLMQ,
     otherHalf(),
     'pools: { main: { nodes: [{ url: "unix:/run/redis.sock", weight: "3" }] } }\nlisten: ["[::1]:1", "unix:/x"]',
     'pools: { main: { nodes: ["${URL}"] } }\nworkers: ${WORKERS:-2}\nlimits: { idleTimeoutMs: "1.5 h", bulkBytesMax: 64MB }',

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
 import { deploy } from '../help/deployment.js';
 import { type NodeRedisClient, nodeRedis } from '../help/node-redis.js';
-import { RespClient } from '../help/resp-client.js';
+import { connect } from '../help/resp-client.js';
 import { testClient } from '../help/test-clients.js';
 
 interface Session {
@@ -75,8 +75,7 @@ t.test(`connect-redis ${connectRedis.version}`, { skip: obstacle ?? false }, asy
     return { store, url };
   };
   const apps = await Promise.all([start(), start()]);
-  const client = await RespClient.connect(deployment.port);
-  t.teardown(() => client.close());
+  const client = await connect(t, deployment.port);
   const { store } = apps[0];
 
   /** A browser: it keeps its cookie, and is served by one instance or the other. */

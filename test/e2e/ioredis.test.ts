@@ -2,6 +2,7 @@
 import { type CommonRedisOptions, Redis } from 'ioredis';
 import t, { type Test } from 'tap';
 import { deploy } from '../help/deployment.js';
+import { waitFor, within } from '../help/wait-for.js';
 import { DEATH_HOOKS, outlivesWorkers } from '../help/worker-deaths.js';
 
 /** What `defineCommand` adds. */
@@ -112,6 +113,66 @@ for (const [transport, protocol] of WAYS) {
         previousErrors: [{ message: /CROSSSLOT/ }],
       });
       t.same(await redis.mget('foo', other), ['new', null]);
+    });
+
+    t.test('WATCH: a transaction is not done when what it has read is changed meanwhile', async (t) => {
+      const other = open(t);
+      await redis.set('balance', '10');
+      for (const isChanged of [true, false]) {
+        await redis.watch('balance');
+        const balance = Number(await redis.get('balance'));
+        if (isChanged) await other.incrby('balance', 5);
+        const results = await redis
+          .multi()
+          .set('balance', balance - 1)
+          .get('balance')
+          .exec();
+        if (isChanged) t.equal(results, null);
+        else t.same(results?.[1], [null, '14']);
+      }
+    });
+
+    t.test('a database of its own', async (t) => {
+      const apart = open(t, { db: 3 });
+      await apart.set('apart', 'here');
+      t.equal(await redis.get('apart'), null);
+      t.equal(await redis.select(3), 'OK');
+      t.equal(await redis.get('apart'), 'here');
+      t.equal(await redis.select(0), 'OK');
+    });
+
+    t.test('streams: a reader waits for what is written', async (t) => {
+      const reader = open(t);
+      let lastId = '$';
+      const read = async () => {
+        const results = await reader.xread('BLOCK', 0, 'STREAMS', 'mystream', lastId);
+        const [key, messages] = (results as [string, [string, string[]][]][])[0] as [string, [string, string[]][]];
+        t.equal(key, 'mystream');
+        return messages.map(([id, fields]) => {
+          lastId = id;
+          return fields[1] as string;
+        });
+      };
+      const expected = Array.from({ length: 20 }, (_, number) => `${number}`);
+      const found: string[] = [];
+      for (const value of expected) {
+        const reading = read();
+        await waitFor('the reader', async () => /blocked_clients:1\r/.test(await redis.info('clients')));
+        await redis.xadd('mystream', '*', 'value', value);
+        found.push(...(await within('a message', reading)));
+      }
+      t.same(found, expected);
+    });
+
+    t.test('blocking commands', async (t) => {
+      const consumers = [0, 1, 2].map((node) => ({ key: deployment.key(node, 'list'), redis: open(t) }));
+      const taken = consumers.map(({ key, redis }) => redis.brpop(key, 0));
+      for (const { key } of consumers) await redis.lpush(key, `for ${key}`);
+      t.same(
+        await within('all', Promise.all(taken)),
+        consumers.map(({ key }) => [key, `for ${key}`]),
+      );
+      t.equal(await consumers[0]?.redis.blpop('{none}1', '{none}2', 0.01), null);
     });
 
     t.test('commands of its user, made of scripts', async (t) => {

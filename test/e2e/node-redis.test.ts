@@ -2,6 +2,7 @@
 import t, { type Test } from 'tap';
 import { deploy } from '../help/deployment.js';
 import { type NodeRedisClient, type NodeRedisOptions, nodeRedis } from '../help/node-redis.js';
+import { within } from '../help/wait-for.js';
 import { DEATH_HOOKS, outlivesWorkers } from '../help/worker-deaths.js';
 
 /** What `defineScript` adds. */
@@ -80,6 +81,45 @@ for (const name of ['redis-5', 'redis-6']) {
         const [one, other] = [deployment.key(0), deployment.key(1)];
         await t.rejects(redis.multi().set(one, '1').set(other, '1').exec(), /EXECABORT|CROSSSLOT/);
         t.same(await redis.mGet([one, other]), [null, null]);
+      });
+
+      t.test('WATCH: a transaction is not done when what it has read is changed meanwhile', async (t) => {
+        const other = await open(t);
+        await redis.set('balance', '10');
+        await redis.watch('balance');
+        await other.set('balance', '15');
+        await t.rejects(redis.multi().set('balance', '9').exec(), {
+          name: 'Error',
+          message: /watched keys has been changed/,
+        });
+        await redis.watch('balance');
+        t.same(await redis.multi().set('balance', '14').exec(), ['OK']);
+        t.equal(await redis.get('balance'), '14');
+      });
+
+      t.test('a database of its own', async (t) => {
+        const apart = await open(t, { database: 3 });
+        await apart.set('apart', 'here');
+        t.equal(await redis.get('apart'), null);
+        await redis.select(3);
+        t.equal(await redis.get('apart'), 'here');
+        await redis.select(0);
+      });
+
+      t.test('blocking commands, on connections of a pool', async (t) => {
+        const pool = await createClientPool(basis)
+          .on('error', () => {})
+          .connect();
+        t.teardown(() => pool.destroy());
+        const keysOfAll = [0, 1, 2].map((node) => deployment.key(node, 'list'));
+        const taken = keysOfAll.map((key) => pool.blPop(key, 0));
+        for (const key of keysOfAll) await redis.lPush(key, `for ${key}`);
+        const found = await within('all', Promise.all(taken));
+        t.same(
+          found.map((item) => ({ ...item })),
+          keysOfAll.map((key) => ({ key, element: `for ${key}` })),
+        );
+        t.equal(await pool.blPop(['{none}1', '{none}2'], 0.01), null);
       });
 
       t.test('scripts', async (t) => {

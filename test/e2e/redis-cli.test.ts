@@ -2,9 +2,10 @@
 import t from 'tap';
 import { deploy } from '../help/deployment.js';
 import { redisPrograms } from '../help/redis-programs.js';
-import { encodeWords, RespClient } from '../help/resp-client.js';
+import { connect, encodeWords } from '../help/resp-client.js';
 import { runProgram } from '../help/run-program.js';
 import { Terminal, terminalObstacle } from '../help/terminal.js';
+import { waitFor } from '../help/wait-for.js';
 
 const { cli, env } = await redisPrograms();
 
@@ -14,8 +15,7 @@ for (const transport of ['epoll', 'node'] as const) {
     const deployment = await deploy(t, { transport, redis: { args: ['--maxmemory-policy', 'allkeys-lfu'] } });
     const run = (words: readonly string[], input = '') =>
       runProgram(cli, ['-p', `${deployment.port}`, ...words], input);
-    const client = await RespClient.connect(deployment.port);
-    t.teardown(() => client.close());
+    const client = await connect(t, deployment.port);
     t.beforeEach(async () => {
       await client.command('FLUSHALL');
     });
@@ -34,6 +34,14 @@ for (const transport of ['epoll', 'node'] as const) {
       t.match(await run(['-e', 'INCR', 'key']), { code: 1, output: /^ERR value is not an integer/ });
       t.same(await run(['--quoted-input', 'SET', '"\\x00\\xff"', '1']), { code: 0, output: 'OK\n' });
       t.equal(await client.command('GET', '\x00\xff'), '1');
+    });
+
+    t.test('-n works in another database', async (t) => {
+      t.same(await run(['-n', '3', 'SET', 'key', 'there']), { code: 0, output: 'OK\n' });
+      t.same(await run(['-n', '3', 'GET', 'key']), { code: 0, output: 'there\n' });
+      t.same(await run(['GET', 'key']), { code: 0, output: '\n' });
+      await client.command('FLUSHALL');
+      t.same(await run(['-n', '3', 'DBSIZE']), { code: 0, output: '0\n' });
     });
 
     t.test('the last argument, or one in the middle, comes from standard input', async (t) => {
@@ -126,6 +134,7 @@ t.test('redis-cli in a terminal', { skip: terminalObstacle() ?? false }, async (
 
   t.test('interactively', async (t) => {
     const terminal = open();
+    const client = await connect(t, deployment.port);
     await terminal.until(new RegExp(`^${address}> $`));
     /** What it shows for a line, between that line and the next prompt. */
     const shows = async (line: string, mode = '') => {
@@ -146,6 +155,21 @@ t.test('redis-cli in a terminal', { skip: terminalObstacle() ?? false }, async (
     t.equal(await shows('GET key', '\\(TX\\)'), 'QUEUED');
     t.equal(await shows('EXEC'), '1) (integer) 3\n2) "a value"');
 
+    t.equal(await shows('WATCH key'), 'OK');
+    await client.command('SET', 'key', 'changed');
+    t.equal(await shows('MULTI', '\\(TX\\)'), 'OK');
+    t.equal(await shows('GET key', '\\(TX\\)'), 'QUEUED');
+    t.equal(await shows('EXEC'), '(nil)');
+
+    t.equal(await shows('SELECT 3', '\\[3\\]'), 'OK');
+    t.equal(await shows('GET key', '\\[3\\]'), '(nil)');
+    t.equal(await shows('SELECT 0'), 'OK');
+
+    const waits = shows('BLPOP list 0');
+    await waitFor('the wait', async () => /blocked_clients:1\r/.test(`${await client.command('INFO', 'clients')}`));
+    await client.command('RPUSH', 'list', 'item');
+    t.match(await waits, /^1\) "list"\n2\) "item"(?:\n\([\d.]+s\))?$/);
+
     await shows('HSET hash field 1.5');
     t.match(await shows('HELLO 3'), /1# "server" => "redis"/);
     t.equal(await shows('HGETALL hash'), '1# "field" => "1.5"');
@@ -163,8 +187,7 @@ t.test('redis-cli in a terminal', { skip: terminalObstacle() ?? false }, async (
     const stat = open('--stat', '-i', '0.05');
     const header = await stat.until(/^keys +mem +clients +blocked +requests +connections *$/m);
     t.match(header, /data/);
-    const client = await RespClient.connect(deployment.port);
-    t.teardown(() => client.close());
+    const client = await connect(t, deployment.port);
     const count = (await client.command('DBSIZE')) as number;
     await stat.until(new RegExp(`^${count} `, 'm'));
     for (let node = 0; node < 3; node++) await client.command('SET', deployment.key(node, 'new'), 'value');

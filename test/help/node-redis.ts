@@ -29,7 +29,19 @@ export interface NodeRedisClient {
   scanIterator(options?: object): AsyncIterable<string[]>;
   hScanIterator(key: string): AsyncIterable<{ field: string; value: string }[]>;
   multi(): NodeRedisMulti;
+  watch(key: string): Promise<unknown>;
+  select(database: number): Promise<unknown>;
+  lPush(key: string, value: string): Promise<unknown>;
+  publish(channel: string, message: string): Promise<unknown>;
+  sPublish(channel: string, message: string): Promise<unknown>;
+  subscribe(channels: string | string[], listener: NodeRedisListener): Promise<void>;
+  pSubscribe(patterns: string | string[], listener: NodeRedisListener): Promise<void>;
+  sSubscribe(channels: string | string[], listener: NodeRedisListener): Promise<void>;
+  unsubscribe(channel: string): Promise<void>;
+  pubSubNumSub(channels: string[]): Promise<Record<string, number>>;
 }
+
+type NodeRedisListener = (message: string, channel: string) => void;
 
 export interface NodeRedisMulti {
   set(key: string, value: string): NodeRedisMulti;
@@ -43,6 +55,8 @@ export interface NodeRedisOptions {
   RESP?: 2 | 3;
   /** By name: what `defineScript` has made, which is called as a method of that name. */
   scripts?: Record<string, unknown>;
+  database?: number;
+  clientSideCache?: { ttl: number; maxEntries: number; evictPolicy: string };
 }
 
 export interface NodeRedis {
@@ -64,6 +78,7 @@ export interface NodeRedisPool {
   destroy(): void;
   get(key: string): Promise<unknown>;
   set(key: string, value: string): Promise<unknown>;
+  blPop(key: string | string[], timeoutSeconds: number): Promise<{ key: string; element: string } | null>;
   execute<T>(work: (client: NodeRedisClient) => Promise<T>): Promise<T>;
 }
 

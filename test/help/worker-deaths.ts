@@ -13,13 +13,13 @@ export async function outlivesWorkers(
   setAndGet: (value: string) => Promise<unknown>,
 ): Promise<void> {
   const { proxy } = deployment;
-  const deaths = () => proxy.logLines.filter(({ msg }) => msg === 'worker-died').length;
-  const restarts = () => proxy.logLines.filter(({ msg }) => msg === 'worker-restarted').length;
+  const counted = (event: string) => proxy.logLines.filter(({ msg }) => msg === event).length;
+  const [deathsBefore, restartsBefore] = [counted('worker-died'), counted('worker-restarted')];
   // As many deaths as workers: its own is among them.
   for (let death = 1; death <= 2; death++) {
     proxy.signal('SIGUSR2');
-    await waitFor('a death', () => deaths() === death);
-    await waitFor('a successor', () => restarts() === death);
+    await waitFor('a death', () => counted('worker-died') === deathsBefore + death);
+    await waitFor('a successor', () => counted('worker-restarted') === restartsBefore + death);
     // What was under way at that moment may fail; what comes later does not.
     t.equal(await waitFor('an answer', () => setAndGet(`${death}`).catch(() => null)), `${death}`);
   }
