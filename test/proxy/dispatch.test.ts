@@ -24,10 +24,6 @@ t.test("what no node can carry out is refused here, in Redis's words, and no nod
     [['CONFIG', 'NONSENSE'], "-ERR unknown subcommand 'NONSENSE'. Try CONFIG HELP.\r\n"],
     [['OBJECT', 'FREQ'], "-ERR wrong number of arguments for 'object|freq' command\r\n"],
     [['SUBSCRIBE', 'a'], '-ERR SUBSCRIBE is not supported by this proxy: Pub/Sub is still to come\r\n'],
-    [
-      ['CLIENT', 'KILL', 'x'],
-      '-ERR CLIENT KILL is not supported by this proxy: this state of a connection is still to come\r\n',
-    ],
     [['CLUSTER', 'INFO'], '-ERR This instance has cluster support disabled\r\n'],
     [
       ['SHUTDOWN'],
