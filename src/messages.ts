@@ -7,6 +7,7 @@ import type { ClientRules } from './base/client-rules.js';
 import type { Endpoint } from './base/endpoint.js';
 import type { Limits, NodeLimits } from './base/limits.js';
 import type { LogLevel } from './base/log-event.js';
+import type { PauseSnapshot } from './base/pause-table.js';
 import type { HashName } from './base/placement.js';
 
 /** One Redis server as workers see it. */
@@ -122,6 +123,8 @@ export interface WorkerStart {
   /** Counters of all workers, and the number of the last client: see base/metrics.ts. */
   metrics: SharedArrayBuffer;
   clientIds: SharedArrayBuffer;
+  /** Those that last. */
+  pauses: readonly PauseSnapshot[];
 }
 
 /** The kinds of clients that Redis tells apart. The proxy serves no replicas and has no master. */
@@ -143,12 +146,17 @@ export type Question =
   /** How CLIENT LIST shows them. */
   | { kind: 'list-clients'; service: number; filter: ClientFilter }
   /** Close them. */
-  | { kind: 'kill-clients'; service: number; filter: ClientFilter };
+  | { kind: 'kill-clients'; service: number; filter: ClientFilter }
+  /** Hold back their commands, or let go of them. */
+  | ({ kind: 'pause-clients' } & PauseSnapshot)
+  | { kind: 'unpause-clients'; service: number };
 
 /** What one worker answers, by the question's kind. */
 export type Answer =
   | { kind: 'list-clients'; clients: readonly { id: number; line: string }[] }
-  | { kind: 'kill-clients'; killed: number };
+  | { kind: 'kill-clients'; killed: number }
+  | { kind: 'pause-clients' }
+  | { kind: 'unpause-clients' };
 
 export type AnswerTo<Q extends Question> = Extract<Answer, { kind: Q['kind'] }>;
 

@@ -37,6 +37,7 @@ function run(start: WorkerStart, onEnded: () => void): void {
     limits,
     rules,
     process: start.process,
+    pauses: start.pauses,
     counts: metrics.counts,
     totals: () => {
       metrics.publish();

@@ -114,6 +114,7 @@ class World {
       limits: DEFAULT_LIMITS,
       rules: DEFAULT_RULES,
       process: { version: '', id: 0, runId: '', startedAtMs: 0, workers: 1, transport: 'epoll' },
+      pauses: [],
       counts,
       totals: () => counts,
       random: Math.random,

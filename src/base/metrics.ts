@@ -13,6 +13,7 @@ export const COUNTERS = {
   sessionMemoryCloses: 'sessions closed at workerMemoryMax',
   sessionDeadlineCloses: 'sessions closed at idleTimeoutMs, requestDeadlineMs or authDeadlineMs',
   sessionsKilled: 'sessions closed by CLIENT KILL',
+  sessionsPaused: 'client connections whose command waits now for the end of CLIENT PAUSE',
   authFailures: 'wrong passwords given',
   acceptPauses: 'times accepting paused for lack of descriptors',
   nodeConnects: 'connections to nodes that became ready',
@@ -34,7 +35,9 @@ export const COUNTERS = {
 export type Counter = keyof typeof COUNTERS;
 
 const NAMES = Object.keys(COUNTERS) as Counter[];
-const GAUGES: ReadonlySet<Counter> = new Set<Counter>(['sessionsOpen', 'privateConnectionsOpen', 'memoryBytes']);
+const GAUGES: ReadonlySet<Counter> = new Set<Counter>([
+  ...(['sessionsOpen', 'sessionsPaused', 'privateConnectionsOpen', 'memoryBytes'] as const),
+]);
 
 /** Shared memory for the counters of `workers` workers. */
 export function metricsMemory(workers: number): SharedArrayBuffer {

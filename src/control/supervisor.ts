@@ -21,11 +21,13 @@ import { type Endpoint, formatEndpoint } from '../base/endpoint.js';
 import { beatsOf, heartbeatMemory } from '../base/heartbeat.js';
 import type { Limits } from '../base/limits.js';
 import { clientIdMemory, metricsMemory } from '../base/metrics.js';
+import { PauseTable } from '../base/pause-table.js';
 import { packageVersion } from '../base/version.js';
 import type { Config } from '../config.js';
 import type {
   ListenerSnapshot,
   ProcessFacts,
+  Question,
   ToControl,
   TopologySnapshot,
   ToWorker,
@@ -179,6 +181,8 @@ class Supervisor implements Ringleader {
   private readonly watchdog = new Watchdog();
   private readonly names = new NameLookup();
   private readonly rollCall = new RollCall();
+  /** For workers that are yet to start. */
+  private readonly pauses = new PauseTable();
   private watching: NodeJS.Timeout | null = null;
   private readonly wakes: number[] = [];
   private readonly descriptors: Descriptors;
@@ -337,6 +341,10 @@ class Supervisor implements Ringleader {
     this.limits = this.boundedLimits(config);
     this.health.setTopology(topology);
     this.doors.adopt(doors, topology.version);
+    for (const service of this.pauses.services()) {
+      // Another may have its number one day.
+      if ((topology.services[service] ?? null) === null) this.pauses.end(service);
+    }
     this.listeners = this.doors.snapshots(doors, (asked) => {
       const service = config.services.find(({ listen }) => listen.some((own) => formatEndpoint(own) === asked));
       return topology.services.findIndex((snapshot) => snapshot?.name === service?.name);
@@ -441,6 +449,7 @@ class Supervisor implements Ringleader {
       heartbeats: this.heartbeats,
       metrics: this.metrics,
       clientIds: this.clientIds,
+      pauses: this.pauses.snapshots(performance.now()),
     };
     let onBorn = () => {};
     const born = new Promise<void>((resolve) => {
@@ -507,6 +516,7 @@ class Supervisor implements Ringleader {
         void this.resolve(worker, message.id, message.host, message.port);
         return;
       case 'ask':
+        this.note(message.question);
         this.rollCall.ask(worker.member, message.id, message.question);
         return;
       case 'answer':
@@ -522,6 +532,12 @@ class Supervisor implements Ringleader {
         this.health.report(worker.index, message.pool, message.node, message.isUp, message.reason);
         return;
     }
+  }
+
+  /** What all workers are about to be asked, workers to come are to know as well. */
+  private note(question: Question): void {
+    if (question.kind === 'pause-clients') this.pauses.start(question, performance.now());
+    else if (question.kind === 'unpause-clients') this.pauses.end(question.service);
   }
 
   private async resolve(worker: RunningWorker, id: number, host: string, port: number): Promise<void> {

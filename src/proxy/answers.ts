@@ -3,6 +3,7 @@ import type { Counts } from '../base/metrics.js';
 import type { Answer, ClientFilter, Question } from '../messages.js';
 import { matcher } from './client-filter.js';
 import { clientLine } from './client-line.js';
+import type { Pauses } from './pauses.js';
 import { type Session, SessionError } from './session.js';
 
 export interface AnswerContext {
@@ -11,6 +12,7 @@ export interface AnswerContext {
   /** By the transport's clock. */
   nowMs: number;
   counts: Counts;
+  pauses: Pauses;
 }
 
 export function answer(question: Question, context: AnswerContext): Answer {
@@ -29,6 +31,12 @@ export function answer(question: Question, context: AnswerContext): Answer {
       context.counts.sessionsKilled += sessions.length;
       return { kind, killed: sessions.length };
     }
+    case 'pause-clients':
+      context.pauses.start(question);
+      return { kind };
+    case 'unpause-clients':
+      context.pauses.end(question.service);
+      return { kind };
   }
 }
 

@@ -1,11 +1,12 @@
 /**
- * CLIENT LIST and CLIENT KILL: what a session asks of the clients of all workers (each answers for its own: answers.ts). The clients
- * are those of the session's service, which is one Redis.
+ * CLIENT LIST, KILL, PAUSE and UNPAUSE: what a session asks of the clients of all workers (each answers for its own: answers.ts). The
+ * clients are those of the session's service, which is one Redis.
  */
-import type { PendingPool } from '../backend/pending.js';
+import type { Pending, PendingPool } from '../backend/pending.js';
 import { errorBytes } from '../base/errors.js';
 import type { Counts } from '../base/metrics.js';
 import type { CommandSpec } from '../resp/commands.js';
+import { parseInt64 } from '../resp/int64.js';
 import { errorReply, integerReply, REPLY_OK, verbatimReply } from '../resp/reply.js';
 import type { RequestReader } from '../resp/request.js';
 import type { Arena } from '../transport/arena.js';
@@ -13,7 +14,7 @@ import type { Authentication } from './authentication.js';
 import { matcher, parseKill, parseList } from './client-filter.js';
 import { clientLine } from './client-line.js';
 import { Words } from './local.js';
-import { Questions, type QuestionsContext } from './questions.js';
+import { type Inquiry, inquiry, Questions, type QuestionsContext } from './questions.js';
 import type { Session } from './session.js';
 
 export interface ClientsContext extends QuestionsContext {
@@ -25,7 +26,15 @@ export interface ClientsContext extends QuestionsContext {
   now: () => number;
 }
 
+/** With what becomes of the session: it gets this reply, and is closed; or reads nothing more before it has the reply. */
+export interface ClientInquiry extends Inquiry {
+  sequel: 'go-on' | 'close' | 'wait';
+}
+
 const NO_SUCH_CLIENT = errorReply('ERR No such client');
+const WRONG_PAUSE = errorReply('ERR CLIENT PAUSE mode must be WRITE or ALL');
+const TIMEOUT_NOT_INTEGER = errorReply('ERR timeout is not an integer or out of range');
+const TIMEOUT_NEGATIVE = errorReply('ERR timeout is negative');
 /** A text must fit into what the engine takes for one. */
 const LIST_BYTES_MAX = 256 * 1024 * 1024;
 
@@ -42,29 +51,52 @@ export class Clients {
 
   /** Carries out the command last read, of so many bytes. */
   carryOut(session: Session, spec: CommandSpec, requestBytes: number): void {
-    switch (spec.name) {
+    const inquiry = this.inquire(session, spec);
+    if (inquiry instanceof Uint8Array) {
+      session.reply(inquiry);
+      return;
+    }
+    const pending = this.context.pendings.take(session, this.context.now(), false);
+    session.track(pending, requestBytes);
+    this.ask(session, pending, inquiry);
+  }
+
+  /** What the command last read asks of all workers; or what is wrong with it. */
+  inquire(session: Session, { name }: CommandSpec): ClientInquiry | Uint8Array {
+    switch (name) {
       case 'client|list':
-        this.list(session, requestBytes);
-        return;
+        return this.list(session);
       case 'client|kill':
-        this.kill(session, requestBytes);
-        return;
+        return this.kill(session);
+      case 'client|pause':
+        return this.pause(session);
+      case 'client|unpause':
+        return {
+          ...inquiry({ kind: 'unpause-clients', service: session.service }, (_answers, silent) =>
+            silent === '' ? REPLY_OK : errorBytes('UNKNOWN', `${silent}: its clients may still be paused`),
+          ),
+          sequel: 'wait',
+        };
       default:
-        throw new Error(`the command table says that ${spec.name} is about clients; it is not`);
+        throw new Error(`the command table says that ${name} is about clients; it is not`);
     }
   }
 
-  private list(session: Session, requestBytes: number): void {
+  /** Asks it, for `pending` of that session. */
+  ask(session: Session, pending: Pending, inquiry: ClientInquiry): void {
+    this.questions.ask(pending, inquiry);
+    if (inquiry.sequel === 'close') session.finish();
+    else if (inquiry.sequel === 'wait') session.waitForReplies();
+  }
+
+  private list(session: Session): ClientInquiry | Uint8Array {
     const filter = parseList(this.words);
-    if (filter instanceof Uint8Array) {
-      session.reply(filter);
-      return;
-    }
+    if (filter instanceof Uint8Array) return filter;
     const { id, service, protocol } = session;
     // As it is now: it may ask more before the answers are there.
     const own = matcher(filter)(session) ? [{ id, line: clientLine(session, this.context.now()) }] : [];
     const question = { kind: 'list-clients', service, filter: { ...filter, exceptId: id } } as const;
-    this.questions.ask(session, requestBytes, question, (answers, silent) => {
+    const { question: asked, makeReply } = inquiry(question, (answers, silent) => {
       if (silent !== '') return errorBytes('ERR', `${silent}: its clients are not known`);
       const lines = new Map([...own, ...answers.flatMap(({ clients }) => clients)].map((one) => [one.id, one.line]));
       // Redis shows the clients in the order in which they came, or in which they were asked for.
@@ -80,28 +112,40 @@ export class Clients {
       }
       return verbatimReply(text.join(''), protocol);
     });
+    return { question: asked, makeReply, sequel: 'go-on' };
   }
 
-  private kill(session: Session, requestBytes: number): void {
+  private kill(session: Session): ClientInquiry | Uint8Array {
     const order = parseKill(this.words, (name) => this.context.authentication.hasUser(name));
-    if (order instanceof Uint8Array) {
-      session.reply(order);
-      return;
-    }
+    if (order instanceof Uint8Array) return order;
     const { filter, skipsMe, isOldForm } = order;
     const killsMe = !skipsMe && matcher(filter)(session);
-    const question = {
-      kind: 'kill-clients',
-      service: session.service,
-      filter: { ...filter, exceptId: session.id },
-    } as const;
-    this.questions.ask(session, requestBytes, question, (answers, silent) => {
+    const { id, service } = session;
+    const asked = inquiry({ kind: 'kill-clients', service, filter: { ...filter, exceptId: id } }, (answers, silent) => {
       const killed = answers.reduce((sum, answer) => sum + answer.killed, killsMe ? 1 : 0);
       if (silent !== '') return errorBytes('UNKNOWN', `${silent}: of the other clients ${killed} are killed`);
       if (!isOldForm) return integerReply(killed);
       return killed > 0 ? REPLY_OK : NO_SUCH_CLIENT;
     });
-    // It gets this reply, and nothing that it sent after it is carried out.
-    if (killsMe) session.finish();
+    return { ...asked, sequel: killsMe ? 'close' : 'go-on' };
+  }
+
+  /** CLIENT PAUSE milliseconds [WRITE|ALL] */
+  private pause({ service }: Session): ClientInquiry | Uint8Array {
+    const { words } = this;
+    if (words.count > 4) {
+      const text = `unknown subcommand or wrong number of arguments for '${words.text(1).slice(0, 128)}'`;
+      return errorReply(`ERR ${text}. Try CLIENT HELP.`);
+    }
+    const kind = words.count === 4 ? words.text(3).toLowerCase() : 'all';
+    if (kind !== 'all' && kind !== 'write') return WRONG_PAUSE;
+    const forMs = parseInt64(words.text(2));
+    if (forMs === null) return TIMEOUT_NOT_INTEGER;
+    if (forMs < 0n) return TIMEOUT_NEGATIVE;
+    const question = { kind: 'pause-clients', service, isAll: kind === 'all', forMs: Number(forMs) } as const;
+    const asked = inquiry(question, (_answers, silent) =>
+      silent === '' ? REPLY_OK : errorBytes('UNKNOWN', `${silent}: its clients may not be paused`),
+    );
+    return { ...asked, sequel: 'wait' };
   }
 }

@@ -11,6 +11,7 @@ import { formatEndpoint } from '../base/endpoint.js';
 import type { Limits } from '../base/limits.js';
 import type { LogLevel } from '../base/log-event.js';
 import type { Counts } from '../base/metrics.js';
+import type { PauseSnapshot } from '../base/pause-table.js';
 import type { Answer, NodeSnapshot, ProcessFacts, Question, TopologySnapshot } from '../messages.js';
 import { RequestReader } from '../resp/request.js';
 import type { Arena } from '../transport/arena.js';
@@ -19,6 +20,7 @@ import { Authentication } from './authentication.js';
 import { Dispatcher } from './dispatch.js';
 import type { ProxyFacts } from './introspection.js';
 import { Listener } from './listener.js';
+import { Pauses } from './pauses.js';
 import type { QuestionsContext } from './questions.js';
 import type { Service } from './service.js';
 
@@ -28,6 +30,7 @@ export interface DataPlaneContext {
   limits: Limits;
   rules: ClientRules;
   process: ProcessFacts;
+  pauses: readonly PauseSnapshot[];
   counts: Counts;
   /** The counts of all workers. */
   totals: () => Counts;
@@ -56,6 +59,7 @@ export class DataPlane {
     const pendings = new PendingPool();
     const reader = new RequestReader(limits);
     const authentication = new Authentication(rules.auth);
+    const pauses = new Pauses({ transport, reader, counts }, context.pauses);
     this.transport = transport;
     this.limits = limits;
     this.reader = reader;
@@ -68,6 +72,7 @@ export class DataPlane {
       pool: this.pool,
       topology,
       authentication,
+      pauses,
       limits,
       counts,
       log,
@@ -85,6 +90,7 @@ export class DataPlane {
       authentication,
       lane: (protocol, database) => this.pool.lane(protocol, database),
       dispatch: (session, start, end) => this.dispatcher.dispatch(session, start, end),
+      pauses,
       clients: context.clients,
       dropAbandoned: () => this.pool.dropAbandoned(),
       nextClientId: context.nextClientId,

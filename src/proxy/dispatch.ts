@@ -34,6 +34,7 @@ import { Clients, type ClientsContext } from './clients.js';
 import { KeyLocator } from './key-locator.js';
 import { answerLocally, type LocalContext, NO_REPLY } from './local.js';
 import { MergePool } from './merge.js';
+import type { Pauses } from './pauses.js';
 import { responsePolicy } from './response-policy.js';
 import { Service } from './service.js';
 import { type Session, SessionError } from './session.js';
@@ -44,6 +45,7 @@ import { Transactions } from './transactions.js';
 const TABLE_VERSION = '7.0.15';
 
 export interface DispatchContext extends AllShardsContext, ClientsContext {
+  pauses: Pauses;
   topology: TopologySnapshot;
   limits: Limits;
   log: (level: LogLevel, event: string, fields: Record<string, string>) => void;
@@ -54,6 +56,7 @@ export class Dispatcher {
   private readonly bytes: Uint8Array;
   private readonly reader: RequestReader;
   private readonly pendings: PendingPool;
+  private readonly pauses: Pauses;
   private topology: TopologySnapshot;
   /** By the number that sessions carry. */
   private services: readonly (Service | null)[];
@@ -71,6 +74,7 @@ export class Dispatcher {
     this.bytes = context.arena.bytes;
     this.reader = context.reader;
     this.pendings = context.pendings;
+    this.pauses = context.pauses;
     this.topology = context.topology;
     this.services = openServices(context.topology, []);
     this.merges = new MergePool(context.arena, context.pendings);
@@ -82,6 +86,7 @@ export class Dispatcher {
       ...context,
       locator: this.locator,
       merges: this.merges,
+      clients: this.clients,
       serviceOf: (session) => this.serviceOf(session),
       topologyVersion: () => this.topology.version,
       anyNode: (session) => this.anyNode(session),
@@ -141,6 +146,10 @@ export class Dispatcher {
         return true;
       }
     }
+    if (this.pauses.isActive && this.pauses.holds(session, spec)) {
+      if (session.isIdle) this.pauses.hold(session);
+      return this.putOff();
+    }
     if (session.transaction !== null && !isAtOnce(spec)) {
       this.transactions.queue(session, session.transaction, spec, start, end);
       return true;
@@ -193,6 +202,7 @@ export class Dispatcher {
     this.services = openServices(topology, this.services);
     this.splitter = new Splitter(this.context.arena, this.reader, topology.nodes.length);
     this.allShards.forgetShared();
+    this.pauses.onServicesChanged((service) => this.hasService(service));
   }
 
   hasService(number: number): boolean {

@@ -5,7 +5,7 @@
  */
 import { infoRule } from './info-rules.js';
 
-/** The fields that the proxy knows better than the nodes, by name. */
+/** The fields that the proxy knows better than the nodes, by name; and what it adds to those that are sums. */
 export type OwnFields = Readonly<Record<string, string | number>>;
 
 /** The texts of INFO of several servers as one text. */
@@ -150,6 +150,8 @@ function mergeField(
   const rule = infoRule(name);
   const first = texts[0] as string;
   if (rule.kind === 'own') return String(own[name] ?? first);
+  // Clients that the proxy itself keeps waiting come on top of the nodes'.
+  if (rule.kind === 'sum' && own[name] !== undefined) return mergeNumbers('sum', [...texts, String(own[name])]);
   if (texts.length === 1) return first;
   const list = LISTS.find(({ pattern }) => pattern.test(name));
   if (list !== undefined) return formatEntry(list.merge(texts.map(readEntry)));

@@ -112,6 +112,7 @@ function ownFields({ process, port, connectedClients, clientsMax, counts }: Prox
     tcp_port: port,
     connected_clients: connectedClients,
     maxclients: clientsMax,
+    blocked_clients: counts.sessionsPaused,
     total_connections_received: counts.sessionsAccepted,
     rejected_connections: counts.sessionsRefused,
     cluster_enabled: 0,

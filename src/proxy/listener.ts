@@ -7,6 +7,7 @@ import type { Answer, Question } from '../messages.js';
 import { errorReply } from '../resp/reply.js';
 import type { Acceptor, Connection, ConnectionOwner, TransportError } from '../transport/transport.js';
 import { answer } from './answers.js';
+import type { Pauses } from './pauses.js';
 import { Session, type SessionContext, SessionError } from './session.js';
 
 export interface ListenerContext extends Omit<SessionContext, 'onSessionClosed'> {
@@ -16,6 +17,7 @@ export interface ListenerContext extends Omit<SessionContext, 'onSessionClosed'>
   nextClientId: () => number;
   /** Gives up what nodes send for clients that are gone. */
   dropAbandoned: () => void;
+  pauses: Pauses;
   /** Whether there is a service of that number. */
   isOpen: (service: number) => boolean;
   log: (level: LogLevel, event: string, fields: Record<string, string | number | boolean | null>) => void;
@@ -56,8 +58,8 @@ export class Listener implements Acceptor {
 
   /** What this worker answers to what is asked of all of them. */
   answer(question: Question): Answer {
-    const { transport, counts } = this.context;
-    return answer(question, { sessions: this.sessions, nowMs: transport.now, counts });
+    const { transport, counts, pauses } = this.context;
+    return answer(question, { sessions: this.sessions, nowMs: transport.now, counts, pauses });
   }
 
   onConnection(connection: Connection, door: number): ConnectionOwner {
@@ -197,7 +199,12 @@ export class Listener implements Acceptor {
         const sinceMs = now - session.unfinishedSinceMs;
         if (sinceMs > limits.requestDeadlineMs)
           reason = `a command stayed unfinished (requestDeadlineMs ${limits.requestDeadlineMs})`;
-      } else if (limits.idleTimeoutMs > 0 && session.isIdle && now - session.lastBytesMs > limits.idleTimeoutMs) {
+      } else if (
+        limits.idleTimeoutMs > 0 &&
+        session.isIdle &&
+        session.blocked === null &&
+        now - session.lastBytesMs > limits.idleTimeoutMs
+      ) {
         reason = `idle (idleTimeoutMs ${limits.idleTimeoutMs})`;
       }
       if (reason === null) continue;

@@ -4,30 +4,39 @@
  *   session's queue   [done] [waits for answers] [done] ...
  *   questions         waiting (bounded) -> asked, a few at a time -> control/roll-call.ts -> answers -> reply
  */
-import type { Pending, PendingPool } from '../backend/pending.js';
+import type { Pending, ReplyOwner } from '../backend/pending.js';
 import { errorBytes } from '../base/errors.js';
 import { Fifo } from '../base/fifo.js';
 import type { Counts } from '../base/metrics.js';
 import type { Answer, AnswerTo, Question } from '../messages.js';
 import type { Arena } from '../transport/arena.js';
-import type { Session } from './session.js';
 
 export interface QuestionsContext {
   arena: Arena;
-  pendings: PendingPool;
   counts: Counts;
-  now: () => number;
   /** Asks all workers. `done` is called once, in a bounded time; `silent` are the workers that did not answer. */
   ask: (question: Question, done: (answers: readonly Answer[], silent: readonly number[]) => void) => void;
 }
 
-/** Makes the reply of the answers. `silent` says which workers gave none, or is empty: `worker 1 did not answer in time`. */
-export type MakeReply<Q extends Question> = (answers: readonly AnswerTo<Q>[], silent: string) => Uint8Array;
+/** A question, and how the answers become a reply. */
+export interface Inquiry {
+  question: Question;
+  /** `silent` says which workers gave no answer, or is empty: `worker 1 did not answer in time`. */
+  makeReply: (answers: readonly Answer[], silent: string) => Uint8Array;
+}
+
+/** An inquiry of one kind of question. */
+export function inquiry<Q extends Question>(
+  question: Q,
+  makeReply: (answers: readonly AnswerTo<Q>[], silent: string) => Uint8Array,
+): Inquiry {
+  // Answers are of the question's kind.
+  return { question, makeReply: makeReply as Inquiry['makeReply'] };
+}
 
 interface Waiting {
   pending: Pending;
-  question: Question;
-  makeReply: (answers: readonly Answer[], silent: string) => Uint8Array;
+  inquiry: Inquiry;
 }
 
 /** Asked at the same time: their answers may be large. */
@@ -43,19 +52,15 @@ export class Questions {
     this.context = context;
   }
 
-  /** Answers the command that `session` has just sent, of so many bytes. */
-  ask<Q extends Question>(session: Session, requestBytes: number, question: Q, makeReply: MakeReply<Q>): void {
-    const { pendings, counts, now } = this.context;
+  /** `pending`, which is not sent anywhere, gets the reply. */
+  ask(pending: Pending, inquiry: Inquiry): void {
     if (this.waiting.length >= WAITING_MAX) {
-      counts.commandsOverloaded++;
+      this.context.counts.commandsOverloaded++;
       const text = `${WAITING_MAX} commands wait for what other workers answer; this one had no effect`;
-      session.reply(errorBytes('OVERLOADED', text));
+      (pending.owner as ReplyOwner).onFailure(pending, errorBytes('OVERLOADED', text));
       return;
     }
-    const pending = pendings.take(session, now(), false);
-    session.track(pending, requestBytes);
-    // Answers are of the question's kind.
-    this.waiting.push({ pending, question, makeReply: makeReply as Waiting['makeReply'] });
+    this.waiting.push({ pending, inquiry });
     this.askNext();
   }
 
@@ -63,11 +68,11 @@ export class Questions {
     while (this.askedCount < ASKED_MAX) {
       const next = this.waiting.shift();
       if (next === undefined) return;
-      const { pending, question, makeReply } = next;
+      const { question, makeReply } = next.inquiry;
       this.askedCount++;
       this.context.ask(question, (answers, silent) => {
         this.askedCount--;
-        this.reply(pending, makeReply(answers, silenceOf(silent)));
+        this.reply(next.pending, makeReply(answers, silenceOf(silent)));
         this.askNext();
       });
     }
@@ -75,8 +80,7 @@ export class Questions {
 
   private reply(pending: Pending, bytes: Uint8Array): void {
     const { arena, counts } = this.context;
-    const { owner } = pending;
-    if (owner === null) throw new Error('nobody asked this question');
+    const owner = pending.owner as ReplyOwner;
     const block = arena.allocate(bytes.length);
     if (block < 0) {
       counts.commandsOverloaded++;

@@ -8,7 +8,8 @@
  * an own block of the arena.
  *
  * It is not read (held) while too much is in flight, while its output is too full, while a command that changes the session
- * itself (HELLO) waits for the replies before it, or while one is carried out by a connection of its own (WATCH, BLPOP).
+ * itself (HELLO) waits for the replies before it, while one is carried out by a connection of its own (WATCH, BLPOP), or while
+ * one is put off (CLIENT PAUSE).
  */
 
 import type { Lane } from '../backend/lane.js';
@@ -117,6 +118,8 @@ export class Session implements ConnectionOwner, ReplyOwner {
   private isHeld = false;
   /** Reads no further command until the queue is empty. */
   private waitsForReplies = false;
+  /** The command that comes next may not be carried out now. */
+  private isPutOff = false;
   /** A bit for each 32nd node: those whose bit is not set it has not written to. */
   private writtenNodes = 0;
   /** Reads no more, and closes when the last reply has been sent. */
@@ -167,8 +170,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
     while (at < end) {
       if (this.isEnding) return end;
       if (this.mustHold()) {
-        if (this.blocked !== null && end - at <= BLOCKED_BYTES_MAX) this.isHeld = true;
-        else this.hold();
+        this.holdBack(end - at);
         break;
       }
       const frameEnd = reader.read(bytes, at, end, progress);
@@ -183,9 +185,9 @@ export class Session implements ConnectionOwner, ReplyOwner {
       }
       this.unfinishedSinceMs = -1;
       if (reader.inlineArguments !== null) {
-        if (reader.inlineArguments.length > 0 && !this.dispatchInline(reader.inlineArguments)) break;
+        if (reader.inlineArguments.length > 0 && !this.dispatchInline(reader.inlineArguments, end - at)) break;
       } else if (reader.argumentCount > 0 && !context.dispatch(this, at, frameEnd)) {
-        this.holdForReplies();
+        this.holdForReplies(end - at);
         break;
       }
       at = frameEnd;
@@ -280,6 +282,25 @@ export class Session implements ConnectionOwner, ReplyOwner {
   block(blocked: BlockedBy): void {
     this.blocked = blocked;
     this.waitsForReplies = true;
+  }
+
+  /**
+   * The command just read is not carried out now, and all before it has been answered: it is read again after `goOn`. `dispatch` is
+   * about to say so.
+   */
+  putOff(blocked: BlockedBy): void {
+    this.blocked = blocked;
+    this.isPutOff = true;
+    this.waitsForReplies = true;
+  }
+
+  /** Ends `putOff`. */
+  goOn(): void {
+    this.blocked?.end();
+    this.blocked = null;
+    this.isPutOff = false;
+    this.waitsForReplies = false;
+    this.release();
   }
 
   /** Reads no further command before those that were read have been answered. */
@@ -474,7 +495,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
       this.cutOff(new SessionError(`its unread replies exceed what may wait (${limit})`));
       return;
     }
-    if (this.waitsForReplies && this.queue.length === 0) {
+    if (this.waitsForReplies && !this.mustWait()) {
       this.waitsForReplies = false;
       this.blocked?.end();
       this.blocked = null;
@@ -492,11 +513,15 @@ export class Session implements ConnectionOwner, ReplyOwner {
   private mustHold(): boolean {
     const { sessionCommandsMax, sessionRequestBytesMax } = this.limits;
     return (
-      (this.waitsForReplies && this.queue.length > 0) ||
+      (this.waitsForReplies && this.mustWait()) ||
       this.queue.length >= sessionCommandsMax ||
       this.requestBytes >= sessionRequestBytesMax ||
       this.connection.output.unsentBytes >= this.outputSoftBytes
     );
+  }
+
+  private mustWait(): boolean {
+    return this.queue.length > 0 || this.isPutOff;
   }
 
   private get outputSoftBytes(): number {
@@ -514,16 +539,22 @@ export class Session implements ConnectionOwner, ReplyOwner {
     this.connection.pause();
   }
 
-  private holdForReplies(): void {
+  /** As `hold`, with so many bytes unread; but that the client goes is noticed while its command blocks. */
+  private holdBack(unreadBytes: number): void {
+    if (this.blocked !== null && unreadBytes <= BLOCKED_BYTES_MAX) this.isHeld = true;
+    else this.hold();
+  }
+
+  private holdForReplies(unreadBytes: number): void {
     this.waitsForReplies = true;
-    this.hold();
+    this.holdBack(unreadBytes);
   }
 
   /** Reads on once half of every limit is free again: not one command at a time. */
   private release(): void {
     if (!this.isHeld || this.isEnding || this.isClosed) return;
     const { sessionCommandsMax, sessionRequestBytesMax } = this.limits;
-    if (this.waitsForReplies && this.queue.length > 0) return;
+    if (this.waitsForReplies && this.mustWait()) return;
     if (this.queue.length > sessionCommandsMax >> 1 || this.requestBytes > sessionRequestBytesMax >> 1) return;
     if (this.connection.output.unsentBytes > this.outputSoftBytes >> 1) return;
     this.isHeld = false;
@@ -533,7 +564,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
   }
 
   /** An inline command goes on as the same command in RESP. */
-  private dispatchInline(words: Uint8Array[]): boolean {
+  private dispatchInline(words: Uint8Array[], unreadBytes: number): boolean {
     const { reader, transport, dispatch } = this.context;
     const { arena } = transport;
     const frame = encodeCommand(words);
@@ -547,7 +578,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
     const isDone = dispatch(this, block, block + frame.length);
     arena.settle();
     arena.release(block, frame.length);
-    if (!isDone) this.holdForReplies();
+    if (!isDone) this.holdForReplies(unreadBytes);
     return isDone;
   }
 

@@ -23,6 +23,8 @@ export class Transaction {
   commandCount = 0;
   nodeCommandCount = 0;
   isWrite = false;
+  /** Whether CLIENT PAUSE WRITE holds its EXEC. */
+  mayReplicate = false;
   /** The first key, as an error shows it, and where it is: -1 while there is none. */
   node = -1;
   firstKey = '';

@@ -11,22 +11,14 @@ import type { Limits } from '../base/limits.js';
 import type { Counts } from '../base/metrics.js';
 import { COMMAND_FLAG } from '../resp/command-spec.js';
 import { type CommandSpec, findCommand, findSubcommand } from '../resp/commands.js';
-import { skipValue, TYPE } from '../resp/frame.js';
-import {
-  arrayHeader,
-  errorReply,
-  isError,
-  parseInteger,
-  REPLY_NULL,
-  REPLY_NULL_ARRAY,
-  REPLY_OK,
-} from '../resp/reply.js';
+import { mayReplicate } from '../resp/may-replicate.js';
+import { arrayHeader, errorReply, REPLY_NULL, REPLY_NULL_ARRAY, REPLY_OK } from '../resp/reply.js';
 import { RequestProgress, type RequestReader } from '../resp/request.js';
 import type { Arena } from '../transport/arena.js';
-import type { Output } from '../transport/output.js';
+import type { ClientInquiry, Clients } from './clients.js';
+import { ExecPolicy } from './exec-policy.js';
 import { crossSlotError, type KeyLocator } from './key-locator.js';
-import type { MergePool } from './merge.js';
-import type { Part, Parts, ResponsePolicy } from './response-policy.js';
+import type { Merge, MergePool } from './merge.js';
 import type { Service } from './service.js';
 import type { Session } from './session.js';
 import { Transaction } from './transaction.js';
@@ -42,6 +34,7 @@ export interface TransactionsContext {
   now: () => number;
   locator: KeyLocator;
   merges: MergePool;
+  clients: Clients;
   serviceOf: (session: Session) => Service;
   topologyVersion: () => number;
   /** The node for a command without keys. */
@@ -162,7 +155,7 @@ export class Transactions {
     start: number,
     end: number,
   ): Uint8Array | null {
-    const { arena, limits, counts } = this.context;
+    const { arena, reader, limits, counts } = this.context;
     if ((spec.flags & COMMAND_FLAG.no_multi) !== 0) return NOT_IN_MULTI;
     const shown = spec.name.toUpperCase().replace('|', ' ');
     if (NOT_QUEUED.has(spec.name) && !(spec.name === 'select' && this.selectsAgain(session))) {
@@ -175,12 +168,11 @@ export class Transactions {
     }
     switch (spec.route) {
       case 'local':
+      case 'clients':
         transaction.queueLocal(arena.bytes.slice(start, end));
         return null;
       case 'reject':
         return errorReply(spec.reason);
-      case 'clients':
-        return errorReply(`ERR ${shown} inside MULTI is not supported by this proxy`);
       case 'all':
       case 'scan':
         if (this.context.serviceOf(session).nodes.length > 1) {
@@ -205,6 +197,7 @@ export class Transactions {
       return noMemory();
     }
     transaction.isWrite ||= spec.write;
+    transaction.mayReplicate ||= mayReplicate(spec, arena.bytes, reader.argumentStart, reader.argumentEnd);
     return null;
   }
 
@@ -260,16 +253,32 @@ export class Transactions {
       session.endWatch();
       return;
     }
-    const policy = new ExecPolicy(transaction.commandCount, this.answerLocal(session, transaction));
-    if (transaction.nodeCommandCount === 0 && watch === null) {
-      session.reply(policy.localOnly());
-      return;
-    }
-    this.send(session, transaction, policy);
+    const asked = new Map<number, ClientInquiry>();
+    const local = this.answerLocal(session, transaction, asked);
+    const hasNode = transaction.nodeCommandCount > 0 || watch !== null;
+    const policy = new ExecPolicy(transaction.commandCount, local, hasNode, [...asked.keys()]);
+    if (hasNode) this.send(session, transaction, policy, asked);
+    else if (asked.size === 0) session.reply(policy.localOnly());
+    else this.askAll(session, this.context.merges.begin(session, policy, false, 0, this.context.now()), asked, false);
+  }
+
+  /** Asks all workers what commands of the transaction are about; each answer is a part of EXEC's reply. */
+  private askAll(session: Session, merge: Merge, asked: ReadonlyMap<number, ClientInquiry>, isWrite: boolean): void {
+    const { clients, now } = this.context;
+    const parts = [...asked.values()].map((inquiry) => ({
+      inquiry,
+      part: merge.addPart('ringleader', now(), isWrite),
+    }));
+    for (const { inquiry, part } of parts) clients.ask(session, part, inquiry);
   }
 
   /** Sends the block to its node: where keys are watched by the connection that watches them, and nothing overtakes it then. */
-  private send(session: Session, transaction: Transaction, policy: ExecPolicy): void {
+  private send(
+    session: Session,
+    transaction: Transaction,
+    policy: ExecPolicy,
+    asked: ReadonlyMap<number, ClientInquiry>,
+  ): void {
     const { arena, merges, locator, now, anyNode } = this.context;
     const { watch } = session;
     const block = transaction.finish();
@@ -286,6 +295,7 @@ export class Transactions {
     if (transaction.isWrite) session.noteWrite(node);
     if (watch !== null) session.waitForReplies();
     const sender = watch !== null ? watch.connection : session.lane.channels[node];
+    this.askAll(session, merge, asked, transaction.isWrite);
     merge.sendPart(sender as Sender, part, start, end);
     session.endWatch();
     arena.settle();
@@ -306,9 +316,13 @@ export class Transactions {
     return null;
   }
 
-  /** The replies of what the proxy answers itself, by their place. */
-  private answerLocal(session: Session, { local }: Transaction): Map<number, Uint8Array> {
-    const { arena, reader, answer } = this.context;
+  /** The replies of what the proxy answers itself, by their place; what it has to ask all workers first goes into `asked`. */
+  private answerLocal(
+    session: Session,
+    { local }: Transaction,
+    asked: Map<number, ClientInquiry>,
+  ): Map<number, Uint8Array> {
+    const { arena, reader, clients, answer } = this.context;
     const replies = new Map<number, Uint8Array>();
     for (const { place, frame } of local) {
       const block = arena.allocate(frame.length);
@@ -318,8 +332,10 @@ export class Transactions {
       }
       arena.bytes.set(frame, block);
       const spec = this.specOf(reader.read(arena.bytes, block, block + frame.length, new RequestProgress()));
-      const reply = answer(session, spec);
-      replies.set(place, reply ?? errorReply(`ERR ${spec.name.toUpperCase()} cannot be carried out inside MULTI`));
+      const reply = spec.route === 'clients' ? clients.inquire(session, spec) : answer(session, spec);
+      if (reply instanceof Uint8Array) replies.set(place, reply);
+      else if (reply !== null) asked.set(place, reply);
+      else replies.set(place, errorReply(`ERR ${spec.name.toUpperCase()} cannot be carried out inside MULTI`));
       arena.release(block, frame.length);
     }
     return replies;
@@ -341,73 +357,4 @@ export class Transactions {
 
 function noMemory(): Uint8Array {
   return errorBytes('OVERLOADED', 'no buffer memory is left for the commands after MULTI');
-}
-
-/** Makes EXEC's reply of the node's, and of what the proxy answers itself. */
-class ExecPolicy implements ResponsePolicy {
-  readonly needsOne = false;
-  private readonly commandCount: number;
-  private readonly local: ReadonlyMap<number, Uint8Array>;
-  /** How the node refused MULTI, and the first of the commands after it. */
-  private multiError = '';
-  private queueError = '';
-
-  constructor(commandCount: number, local: ReadonlyMap<number, Uint8Array>) {
-    this.commandCount = commandCount;
-    this.local = local;
-  }
-
-  /** The node's replies to MULTI and to each command that it queued. */
-  onPrelude(place: number, bytes: Uint8Array, start: number, end: number): void {
-    if (!isError(bytes, start)) return;
-    const text = new TextDecoder().decode(bytes.subarray(start + 1, end - 2));
-    if (place === 0) this.multiError = text;
-    else if (this.queueError === '') this.queueError = text;
-  }
-
-  fits(): boolean {
-    // Whatever EXEC answers is told as it is.
-    return true;
-  }
-
-  write(parts: Parts, output: Output): void {
-    const { bytes } = parts;
-    const part: Part = parts.part(0);
-    if (this.multiError !== '') {
-      const text = `node ${part.nodeName} refused MULTI: ${this.multiError}; the commands may have been carried out one by one`;
-      output.appendBytes(errorBytes('UNKNOWN', text));
-      return;
-    }
-    if (isError(bytes, part.start) && this.queueError !== '') {
-      output.appendBytes(errorReply(`EXECABORT Transaction discarded because of: ${this.queueError}`));
-      return;
-    }
-    if (this.local.size === 0 || bytes[part.start] !== TYPE.array) {
-      output.appendNow(part.start, part.start + part.bytes);
-      return;
-    }
-    let at = bytes.indexOf(0x0a, part.start) + 1;
-    const isNull = parseInteger(bytes, part.start, at) < 0;
-    if (isNull) {
-      output.appendNow(part.start, part.start + part.bytes);
-      return;
-    }
-    output.appendBytes(arrayHeader(this.commandCount));
-    for (let place = 0; place < this.commandCount; place++) {
-      const own = this.local.get(place);
-      if (own !== undefined) {
-        output.appendBytes(own);
-        continue;
-      }
-      const end = skipValue(bytes, at);
-      output.appendNow(at, end);
-      at = end;
-    }
-  }
-
-  /** The whole reply, where the node had nothing to do. */
-  localOnly(): Uint8Array {
-    const replies = Array.from({ length: this.commandCount }, (_, place) => this.local.get(place) as Uint8Array);
-    return Buffer.concat([arrayHeader(this.commandCount), ...replies]);
-  }
 }

@@ -93,6 +93,11 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
     'the clients of this service that this process serves, of all its workers',
     'client|list client|kill',
   ),
+  ...rules(
+    'clients',
+    'commands of the clients of this service that this process serves; the nodes go on, and so do other proxies',
+    'client|pause client|unpause',
+  ),
 
   ...rules('one', SCRIPT, 'eval evalsha eval_ro evalsha_ro fcall fcall_ro'),
   ...rules('one', 'not with patterns of BY and GET that read other keys', 'sort sort_ro'),
@@ -105,8 +110,8 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ...rejects(PUBSUB, 'pubsub|channels pubsub|numpat pubsub|numsub pubsub|shardchannels pubsub|shardnumsub'),
   ...rejects(EVERYWHERE, 'function|delete function|dump function|flush function|kill function|list function|load'),
   ...rejects(EVERYWHERE, 'function|restore function|stats'),
-  ...rejects(CONNECTION, 'client|caching client|getredir client|pause'),
-  ...rejects(CONNECTION, 'client|tracking client|trackinginfo client|unblock client|unpause'),
+  ...rejects(CONNECTION, 'client|caching client|getredir client|tracking'),
+  ...rejects(CONNECTION, 'client|trackinginfo client|unblock'),
   ...rejects(USERS, 'acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|list acl|load acl|log acl|save'),
   ...rejects(USERS, 'acl|setuser acl|users acl|whoami'),
   ...rejects(MERGED, 'time role lastsave monitor slowlog|get slowlog|len slowlog|reset memory|doctor'),

@@ -10,6 +10,7 @@ import { ClientCount, clientCountMemory } from '../../src/base/client-count.js';
 import { type ClientRules, DEFAULT_RULES } from '../../src/base/client-rules.js';
 import { DEFAULT_LIMITS, type Limits, nodeLimitsOf } from '../../src/base/limits.js';
 import { type Counts, Metrics, metricsMemory } from '../../src/base/metrics.js';
+import type { PauseSnapshot } from '../../src/base/pause-table.js';
 import type { NodeSnapshot, TopologySnapshot } from '../../src/messages.js';
 import { DataPlane } from '../../src/proxy/data-plane.js';
 import { slotOf } from '../../src/routing/slot.js';
@@ -25,6 +26,8 @@ export interface PlaneOptions {
   /** Instead of one service that has all keys by slots; its nodes are those of `nodes` and `node`. */
   services?: TopologySnapshot['services'];
   arenaBytes?: number;
+  /** CLIENT PAUSE as it stands when the worker starts. */
+  pauses?: readonly PauseSnapshot[];
   /** The next client has the number after it. */
   lastClientId?: number;
   random?: () => number;
@@ -107,6 +110,7 @@ export class Plane {
       limits: this.limits,
       rules: this.rules,
       process: { ...PROCESS },
+      pauses: options.pauses ?? [],
       counts: this.counts,
       totals: () => this.counts,
       random: options.random ?? (() => 0.5),

@@ -183,7 +183,7 @@ t.test('the commands of the first release are routed as promised', async (t) => 
     block: 'blpop bzmpop xread xreadgroup',
     wait: 'wait',
     any: 'command command|count command|docs command|info command|getkeys config|get',
-    clients: 'client|list client|kill',
+    clients: 'client|list client|kill client|pause client|unpause',
     local: 'ping echo quit hello client|id client|setname client|getname client|setinfo client|info select auth',
     one: 'get set hset lpush zadd sadd xadd eval evalsha sort move object|encoding xinfo|stream rename copy',
     reject: 'subscribe monitor script|debug shutdown acl|whoami cluster|slots',
