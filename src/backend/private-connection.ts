@@ -54,6 +54,8 @@ export class PrivateConnection implements ConnectionEvents {
   private readonly backlog: Backlog;
   private holder: Holder | null;
   private connection: BackendConnection | null = null;
+  /** Its turn to be opened has come. */
+  private isDialed = false;
   private bulkBytesMax = Number.POSITIVE_INFINITY;
 
   constructor(
@@ -76,6 +78,7 @@ export class PrivateConnection implements ConnectionEvents {
     this.backlog = new Backlog(transport.arena);
     context.dials.request(() => {
       if (this.isLost) return;
+      this.isDialed = true;
       this.sinceMs = transport.now;
       findEndpoint(context.resolve, node.address, (endpoint, error) => {
         if (this.isLost) return;
@@ -143,7 +146,7 @@ export class PrivateConnection implements ConnectionEvents {
     const { now } = this.context.transport;
     const { connection } = this;
     if (!this.isReady || connection === null) {
-      if (now - this.sinceMs > limits.connectTimeoutMs)
+      if (this.isDialed && now - this.sinceMs > limits.connectTimeoutMs)
         this.breakOff(new BackendError(`no answer to connecting and greeting within ${limits.connectTimeoutMs} ms`));
       return;
     }

@@ -64,11 +64,16 @@ export class PrivateConnections implements PrivateOwner {
     this.context.counts.privateConnectionsOpen--;
   }
 
-  /** The same node by another description: what is lent stays where it is, what is spare goes if it is elsewhere. */
+  /**
+   * The same node by another description. Where it is elsewhere, what waits for data would wait in vain, and what is spare goes; what
+   * else is in flight is finished where it is.
+   */
   reconfigure(node: NodeSnapshot): void {
     const isSame = isSameServer(this.node, node);
     this.node = node;
-    if (!isSame) this.closeSpare(MOVED);
+    if (isSame) return;
+    this.closeSpare(MOVED);
+    for (const connection of [...this.lent]) if (connection.mayBlock) connection.breakOff(new BackendError(MOVED));
   }
 
   /** Looks at the clock. `nodeTrouble`: why the node is not well, or null. */

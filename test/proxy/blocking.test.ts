@@ -2,6 +2,7 @@
 import t from 'tap';
 import { pendingsInUse } from '../help/pending-watch.js';
 import { answerPings, bulk, type Client, command, type NodeLink, Plane } from '../help/plane.js';
+import { plainTopology, slotOwnersOf } from '../help/topology.js';
 
 interface Blocked {
   plane: Plane;
@@ -159,11 +160,39 @@ t.test('a node that is taken out of the configuration', async (t) => {
   own.take();
   const [first] = plane.topology.nodes;
   if (first === undefined) throw new Error('there is no node');
-  const { plainTopology } = await import('../help/topology.js');
   plane.data.configure(plainTopology(2, [first], new Uint16Array(16_384)), plane.limits, plane.rules);
   plane.pass(2_000, 500);
   t.match(client.take(), /^-UNKNOWN node node-1 .*the node is no longer in the configuration/);
   t.ok(own.isClosed);
+});
+
+t.test('a node that has moved to another address: who waits there is told, and waits at the new one', async (t) => {
+  const { plane, client, own } = blocked();
+  const [node] = plane.topology.nodes;
+  if (node === undefined) throw new Error('there is no node');
+  const moved = { ...node, address: { kind: 'tcp', host: '10.0.0.2', port: 7000 } } as const;
+  plane.data.configure(plainTopology(2, [moved], slotOwnersOf(plane.topology)), plane.limits, plane.rules);
+  plane.pass(100);
+  t.match(client.take(), /^-UNKNOWN .*the connection was lost: the node has another address or other credentials now/);
+  t.ok(own.isClosed);
+  client.send(['BLPOP', 'k', '0']);
+  plane.turn();
+  plane.turn();
+  const { endpoint } = plane.transport.connections.at(-1) ?? {};
+  t.match(endpoint, { host: '10.0.0.2' });
+});
+
+t.test('so many at once that their connections take longer to open than one may', async (t) => {
+  const plane = new Plane({ nodes: 1, limits: { connectTimeoutMs: 100 } }).greetAll();
+  const clients = Array.from({ length: 1_000 }, () => plane.client().send(['BLPOP', 'k', '0']));
+  for (let step = 0; step < 300; step++) {
+    plane.pass(2);
+    for (const link of plane.links(0).slice(1)) if (link.protocol === null) link.greet();
+  }
+  plane.turn();
+  for (const link of plane.links(0).slice(1)) if (link.take() !== '') link.answer('*-1\r\n');
+  plane.turn();
+  t.same(new Set(clients.map((client) => client.take())), new Set(['*-1\r\n']));
 });
 
 t.test('the proxy ends: who waits is not waited for', async (t) => {
