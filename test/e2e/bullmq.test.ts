@@ -196,7 +196,7 @@ for (const { client, obstacle: own, connectionFor } of CLIENTS) {
       await openWorker(t, 'Tough', async (job) => job.data['value']);
       await outlivesWorkers(t, deployment, async (value) => {
         const job = await queue.add('one', { value });
-        return job.waitUntilFinished(events, 2_000);
+        return job.waitUntilFinished(events, 500);
       });
     });
   });

@@ -1,7 +1,8 @@
-/** ioredis, as its README has it used: each of its ways goes over three shards, in RESP3 (its default) and RESP2. */
-import { type CommonRedisOptions, Redis } from 'ioredis';
+/** ioredis, as its README has it used: each of its ways goes over three shards, in RESP2 and RESP3 (its default since 6). */
+import type { CommonRedisOptions, Redis } from 'ioredis';
 import t, { type Test } from 'tap';
 import { deploy } from '../help/deployment.js';
+import { testClient } from '../help/test-clients.js';
 import { waitFor, within } from '../help/wait-for.js';
 import { DEATH_HOOKS, outlivesWorkers } from '../help/worker-deaths.js';
 
@@ -11,14 +12,18 @@ interface OwnCommands {
   echoKeys(count: number, ...words: string[]): Promise<string[]>;
 }
 
-/** On both transports, and in both protocols. */
+/** In the versions that people have, which are alike in what is used here, on both transports, and in both protocols. */
 const WAYS = [
-  ['epoll', 3],
-  ['node', 2],
+  { name: 'ioredis', protocol: 3, transport: 'epoll' },
+  { name: 'ioredis', protocol: 2, transport: 'node' },
+  { name: 'ioredis-5', protocol: 2, transport: 'epoll' },
 ] as const;
 
-for (const [transport, protocol] of WAYS) {
-  t.test(`ioredis in RESP${protocol} on ${transport}`, async (t) => {
+for (const { name, protocol, transport } of WAYS) {
+  const { version, obstacle, load } = await testClient(name);
+  const what = `ioredis ${version} in RESP${protocol} on ${transport}`;
+  t.test(what, { skip: obstacle ?? false }, async (t) => {
+    const { Redis } = load() as typeof import('ioredis');
     const deployment = await deploy(t, { transport, env: DEATH_HOOKS });
     const open = (t: Test, options: Omit<CommonRedisOptions, 'replyMapping'> = {}) => {
       const redis = new Redis({ port: deployment.port, protocol, ...options });
