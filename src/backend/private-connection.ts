@@ -26,6 +26,7 @@ export interface Holder {
 
 /** Whom it belongs to. */
 export interface PrivateOwner {
+  onReady(connection: PrivateConnection): void;
   onGivenBack(connection: PrivateConnection): void;
   onLost(connection: PrivateConnection): void;
 }
@@ -35,6 +36,8 @@ const NOBODY = new Uint8Array();
 
 export class PrivateConnection implements ConnectionEvents {
   readonly node: NodeSnapshot;
+  /** What it was greeted as. */
+  readonly lane: Lane;
   protocol: 2 | 3;
   database: number;
   /** The node's number for it; 0 before it was greeted. */
@@ -52,28 +55,21 @@ export class PrivateConnection implements ConnectionEvents {
   private readonly owner: PrivateOwner;
   private readonly refusals: Refusals;
   private readonly backlog: Backlog;
-  private holder: Holder | null;
+  private holder: Holder | null = null;
   private connection: BackendConnection | null = null;
   /** Its turn to be opened has come. */
   private isDialed = false;
   private bulkBytesMax = Number.POSITIVE_INFINITY;
 
-  constructor(
-    context: ChannelContext,
-    refusals: Refusals,
-    node: NodeSnapshot,
-    lane: Lane,
-    owner: PrivateOwner,
-    holder: Holder,
-  ) {
+  constructor(context: ChannelContext, refusals: Refusals, node: NodeSnapshot, lane: Lane, owner: PrivateOwner) {
     const { transport, limits, pendings } = context;
     this.context = context;
     this.refusals = refusals;
     this.node = node;
+    this.lane = lane;
     this.protocol = lane.protocol;
     this.database = lane.database;
     this.owner = owner;
-    this.holder = holder;
     this.sinceMs = transport.now;
     this.backlog = new Backlog(transport.arena);
     context.dials.request(() => {
@@ -127,10 +123,10 @@ export class PrivateConnection implements ConnectionEvents {
     this.owner.onGivenBack(this);
   }
 
-  /** It is lent anew. */
+  /** It is lent. */
   lendTo(holder: Holder): void {
     this.holder = holder;
-    this.sinceMs = this.context.transport.now;
+    if (this.isReady) this.sinceMs = this.context.transport.now;
   }
 
   /** Closes it; its holder hears nothing more. */
@@ -182,6 +178,7 @@ export class PrivateConnection implements ConnectionEvents {
       context.transport.arena.settle();
       backlog.release(frameStart, frameBytes);
     }
+    this.owner.onReady(this);
   }
 
   /** It is alone anyway. */

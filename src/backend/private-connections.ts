@@ -1,6 +1,7 @@
 /**
  * The private connections to one node: a bounded pool. A connection is lent, comes back in a clean state or not at all, and is
- * kept for the next one who needs one.
+ * kept for the next one who needs one. Whenever one is lent and none is left, another is opened, so that the next one need not wait
+ * for it: who waits for data wants to do so before the data come.
  */
 import type { NodeSnapshot } from '../messages.js';
 
@@ -38,14 +39,10 @@ export class PrivateConnections implements PrivateOwner {
     const kept = this.takeSpare(lane);
     if (kept === null && !this.hasRoom()) return this.refusals.noPrivateConnection(node);
     context.counts.privateConnectionsLent++;
-    if (kept !== null) {
-      this.lent.add(kept);
-      kept.lendTo(holder);
-      return kept;
-    }
-    context.counts.privateConnectionsOpen++;
-    const connection = new PrivateConnection(context, this.refusals, node, lane, this, holder);
+    const connection = kept ?? this.open(lane);
+    connection.lendTo(holder);
     this.lent.add(connection);
+    if (connection.isReady) this.openSpare(lane);
     return connection;
   }
 
@@ -102,6 +99,10 @@ export class PrivateConnections implements PrivateOwner {
     return false;
   }
 
+  onReady(connection: PrivateConnection): void {
+    if (this.lent.has(connection)) this.openSpare(connection.lane);
+  }
+
   onGivenBack(connection: PrivateConnection): void {
     this.lent.delete(connection);
     this.spare.push(connection);
@@ -125,10 +126,25 @@ export class PrivateConnections implements PrivateOwner {
     return index < 0 ? null : (this.spare.splice(index, 1)[0] as PrivateConnection);
   }
 
+  private open(lane: Lane): PrivateConnection {
+    this.context.counts.privateConnectionsOpen++;
+    return new PrivateConnection(this.context, this.refusals, this.node, lane, this);
+  }
+
+  /** Opens one for the next who needs one of that lane, where none is left. */
+  private openSpare(lane: Lane): void {
+    const { privateConnectionsMax, privateConnectionsSpareMax } = this.node.limits;
+    if (this.spare.length > 0 || privateConnectionsSpareMax === 0 || this.openCount >= privateConnectionsMax) return;
+    this.spare.push(this.open(lane));
+  }
+
+  private get openCount(): number {
+    return this.lent.size + this.spare.length + this.closing.size + this.reserved;
+  }
+
   /** Whether one more may be opened, after the oldest spare one was closed if need be. */
   private hasRoom(): boolean {
-    const open = this.lent.size + this.spare.length + this.closing.size + this.reserved;
-    if (open < this.node.limits.privateConnectionsMax) return true;
+    if (this.openCount < this.node.limits.privateConnectionsMax) return true;
     const [oldest] = this.spare;
     if (oldest === undefined) return false;
     this.giveUp(oldest, 'another kind of connection is needed');

@@ -64,7 +64,7 @@ t.test('a client that goes is seen to go, and its place in the queue at the node
       client.connection.end();
     },
   ]) {
-    const { plane, client, own } = blocked();
+    const { plane, client, own } = blocked(['BLPOP', 'k', '0'], { privateConnectionsSpareMax: 0 });
     goes(client);
     plane.turn();
     plane.turn();
@@ -119,6 +119,26 @@ t.test('it ends where the node falls silent, which others notice', async (t) => 
   t.ok(own.isClosed);
   client.send(['PING']);
   t.equal(client.take(), '+PONG\r\n');
+});
+
+t.test('the next one who waits finds a connection', async (t) => {
+  const { plane } = blocked();
+  const spare = lastLink(plane).greet();
+  plane.turn();
+  t.same(spare.commands(), []);
+  const second = plane.client().send(['BLPOP', 'l', '0']);
+  plane.turn();
+  t.same(spare.commands(), ['BLPOP l 0']);
+  t.equal(plane.links(0).length, 4, 'and so will the one after it');
+  spare.answer('*-1\r\n');
+  plane.turn();
+  t.equal(second.take(), '*-1\r\n');
+  const refused = lastLink(plane).open();
+  refused.take();
+  refused.answer('-ERR max number of clients reached\r\n');
+  plane.turn();
+  plane.pass(1_000);
+  t.equal(plane.links(0).length, 3, 'one that cannot be had is not tried for again and again');
 });
 
 t.test('reading streams blocks only with BLOCK', async (t) => {

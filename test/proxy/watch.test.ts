@@ -104,7 +104,6 @@ t.test('the connection serves the next one who watches; each gets it clean', asy
   client.send(['WATCH', key]);
   plane.turn();
   t.equal(own.take(), command('WATCH', key));
-  t.equal(plane.counts.privateConnectionsOpen, 2);
   t.equal(plane.counts.privateConnectionsLent, 3);
 });
 
@@ -148,7 +147,7 @@ t.test('where the connection is lost, EXEC is not carried out', async (t) => {
     plane.turn();
     t.equal(client.take(), `+OK\r\n+QUEUED\r\n${nothing}`);
     t.equal(shared.take(), command('GET', key), 'and afterwards all is as before');
-    t.equal(plane.counts.privateConnectionsOpen, 0);
+    t.equal(plane.counts.privateConnectionsOpen, 1, 'the spare one');
   }
 });
 
