@@ -4,6 +4,7 @@ import t, { type Test } from 'tap';
 import { parse } from 'yaml';
 import { type Deployment, deploy } from '../help/deployment.js';
 import { nodeRedis } from '../help/node-redis.js';
+import type { RedisServer } from '../help/redis-server.js';
 import { connect } from '../help/resp-client.js';
 import { testClient } from '../help/test-clients.js';
 import { waitFor, within } from '../help/wait-for.js';
@@ -80,6 +81,9 @@ const CLIENTS = [
     },
   },
 ];
+
+// Most of their time BullMQ waits before it tries again what has failed.
+t.jobs = 3;
 
 for (const { client, obstacle: own, connectionFor } of CLIENTS) {
   t.test(`BullMQ ${version} with ${client}`, { skip: obstacle ?? own ?? false }, async (t) => {
@@ -188,6 +192,21 @@ for (const { client, obstacle: own, connectionFor } of CLIENTS) {
       await queue.obliterate();
       const redis = await connect(t, deployment.port);
       t.same(await redis.command('KEYS', 'bull:Calm:*'), []);
+    });
+
+    t.test('workers and events go on when their node was killed and is back', async (t) => {
+      const queue = await openQueue(t, 'Tough');
+      const events = await openEvents(t, 'Tough');
+      await openWorker(t, 'Tough', async (job) => job.data['value']);
+      const server = deployment.servers[deployment.nodeOf('Tough')] as RedisServer;
+      await server.kill9();
+      await t.rejects(queue.add('one', { value: 'lost' }), /NODEDOWN|UNKNOWN/);
+      await server.restart();
+      const value = await waitFor('a job', async () => {
+        const job = await queue.add('one', { value: 'new' });
+        return job.waitUntilFinished(events, 500);
+      });
+      t.equal(value, 'new');
     });
 
     t.test('workers and events go on after the death of a worker of the proxy', async (t) => {
