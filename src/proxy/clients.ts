@@ -34,7 +34,9 @@ export interface ClientInquiry extends Inquiry {
 const NO_SUCH_CLIENT = errorReply('ERR No such client');
 const WRONG_PAUSE = errorReply('ERR CLIENT PAUSE mode must be WRITE or ALL');
 const TIMEOUT_NOT_INTEGER = errorReply('ERR timeout is not an integer or out of range');
+const TIMEOUT_OUT_OF_RANGE = errorReply('ERR timeout is out of range');
 const TIMEOUT_NEGATIVE = errorReply('ERR timeout is negative');
+const INT64_MAX = 2n ** 63n - 1n;
 /** A text must fit into what the engine takes for one. */
 const LIST_BYTES_MAX = 256 * 1024 * 1024;
 
@@ -84,7 +86,7 @@ export class Clients {
 
   /** Asks it, for `pending` of that session. */
   ask(session: Session, pending: Pending, inquiry: ClientInquiry): void {
-    this.questions.ask(pending, inquiry);
+    if (!this.questions.ask(pending, inquiry)) return;
     if (inquiry.sequel === 'close') session.finish();
     else if (inquiry.sequel === 'wait') session.waitForReplies();
   }
@@ -142,6 +144,8 @@ export class Clients {
     const forMs = parseInt64(words.text(2));
     if (forMs === null) return TIMEOUT_NOT_INTEGER;
     if (forMs < 0n) return TIMEOUT_NEGATIVE;
+    // Redis adds it to the time of day, and from 7.2 on says so where that is too much; before, it did not pause at all.
+    if (forMs > INT64_MAX - BigInt(Date.now())) return TIMEOUT_OUT_OF_RANGE;
     const question = { kind: 'pause-clients', service, isAll: kind === 'all', forMs: Number(forMs) } as const;
     const asked = inquiry(question, (_answers, silent) =>
       silent === '' ? REPLY_OK : errorBytes('UNKNOWN', `${silent}: its clients may not be paused`),

@@ -52,16 +52,17 @@ export class Questions {
     this.context = context;
   }
 
-  /** `pending`, which is not sent anywhere, gets the reply. */
-  ask(pending: Pending, inquiry: Inquiry): void {
+  /** `pending`, which is not sent anywhere, gets the reply. False: too many wait, and it got an error. */
+  ask(pending: Pending, inquiry: Inquiry): boolean {
     if (this.waiting.length >= WAITING_MAX) {
       this.context.counts.commandsOverloaded++;
       const text = `${WAITING_MAX} commands wait for what other workers answer; this one had no effect`;
       (pending.owner as ReplyOwner).onFailure(pending, errorBytes('OVERLOADED', text));
-      return;
+      return false;
     }
     this.waiting.push({ pending, inquiry });
     this.askNext();
+    return true;
   }
 
   private askNext(): void {

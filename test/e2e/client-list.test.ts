@@ -1,4 +1,4 @@
-/** CLIENT LIST and CLIENT KILL over the clients of several workers, held against one Redis. */
+/** CLIENT LIST, CLIENT KILL and the like over the clients of several workers, held against one Redis. */
 import t, { type Test } from 'tap';
 import { deploy } from '../help/deployment.js';
 import { type Random, randomFromSeed } from '../help/random.js';
@@ -26,7 +26,15 @@ const WORDS = [
 ];
 const OPTIONS = ['ID', 'TYPE', 'ADDR', 'LADDR', 'USER', 'SKIPME'];
 
+/** No pause that would last. */
+const PAUSES = ['0', '1', '20', '-1', '-0', '01', 'x', '1.5', '', 'WRITE', 'all', 'never', '9223372036854775808'];
+
 function randomArguments(random: Random): string[] {
+  if (random.chance(20)) {
+    const words = ['CLIENT', random.pick(['PAUSE', 'pause', 'Unpause', 'UNPAUSE', 'NO-EVICT'])];
+    for (let left = random.below(4); left > 0; left--) words.push(random.pick([...PAUSES, 'on', 'OFF']));
+    return words;
+  }
   const words = ['CLIENT', random.pick(['LIST', 'KILL', 'list', 'kill'])];
   for (let left = random.below(5); left > 0; left--) {
     if (random.chance(60)) words.push(random.pick(OPTIONS));

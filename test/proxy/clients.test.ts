@@ -160,6 +160,16 @@ t.test('what waits for the answers of workers is bounded', async (t) => {
   t.match(replies, '-OVERLOADED 4096 commands wait for what other workers answer; this one had no effect\r\n');
 });
 
+t.test('a client that may not even ask is not killed by what it asks', async (t) => {
+  const world = new Plane({ nodes: 1, limits: { sessionCommandsMax: 10_000 } }).greetAll();
+  const client = world.client();
+  client.send(...Array.from({ length: 4_096 + 8 }, () => ['CLIENT', 'LIST', 'ID', '9']));
+  client.send(['CLIENT', 'KILL', 'SKIPME', 'no']);
+  for (let turn = 0; turn < 1_000; turn++) world.turn();
+  t.match(client.take(), /-OVERLOADED [^\r]*\r\n$/);
+  t.notOk(client.isClosed);
+});
+
 t.test('other services have other clients', async (t) => {
   const plain = new Plane({ nodes: 1 });
   const service = plain.topology.services[0] ?? null;

@@ -129,7 +129,7 @@ t.test('the later end and the stricter kind of two pauses count; after the end b
   t.equal(say(admin, 'CLIENT', 'UNPAUSE'), OK, 'also when there is none');
   t.equal(say(admin, 'CLIENT', 'PAUSE', '0', 'ALL'), OK);
   t.equal(say(admin, 'PING'), '+PONG\r\n');
-  t.equal(say(admin, 'CLIENT', 'PAUSE', '9223372036854775807', 'WRITE'), OK);
+  t.equal(say(admin, 'CLIENT', 'PAUSE', '9007199254740993000', 'WRITE'), OK);
   t.equal(say(admin, 'CLIENT', 'UNPAUSE'), OK);
 });
 
@@ -283,6 +283,7 @@ t.test('arguments that make no sense get the errors of Redis', async (t) => {
     ['PAUSE x', 'timeout is not an integer or out of range'],
     ['PAUSE 1.5', 'timeout is not an integer or out of range'],
     ['PAUSE 9223372036854775808', 'timeout is not an integer or out of range'],
+    ['PAUSE 9223372036854775807', 'timeout is out of range'],
     ['PAUSE -1', 'timeout is negative'],
     ['PAUSE x never', 'CLIENT PAUSE mode must be WRITE or ALL'],
     ['Pause 1 ALL WRITE', "unknown subcommand or wrong number of arguments for 'Pause'. Try CLIENT HELP."],
