@@ -149,14 +149,17 @@ export type Question =
   | { kind: 'kill-clients'; service: number; filter: ClientFilter }
   /** Hold back their commands, or let go of them. */
   | ({ kind: 'pause-clients' } & PauseSnapshot)
-  | { kind: 'unpause-clients'; service: number };
+  | { kind: 'unpause-clients'; service: number }
+  /** End the wait of a command that blocks: as at its time-out, or with an error. */
+  | { kind: 'unblock-client'; service: number; id: number; isError: boolean };
 
 /** What one worker answers, by the question's kind. */
 export type Answer =
   | { kind: 'list-clients'; clients: readonly { id: number; line: string }[] }
   | { kind: 'kill-clients'; killed: number }
   | { kind: 'pause-clients' }
-  | { kind: 'unpause-clients' };
+  | { kind: 'unpause-clients' }
+  | { kind: 'unblock-client'; isUnblocked: boolean };
 
 export type AnswerTo<Q extends Question> = Extract<Answer, { kind: Q['kind'] }>;
 

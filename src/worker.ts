@@ -86,13 +86,13 @@ function run(start: WorkerStart, onEnded: () => void): void {
         done?.(message.endpoint?.kind === 'tcp' ? message.endpoint.host : null, message.error);
         return;
       }
-      case 'question': {
-        const answer = plane.answer(message.question);
-        // Who has the answer is to find the counts as they are by it.
-        metrics.publish();
-        tell({ kind: 'answer', call: message.call, answer });
+      case 'question':
+        plane.answer(message.question, (answer) => {
+          // Who has the answer is to find the counts as they are by it.
+          metrics.publish();
+          tell({ kind: 'answer', call: message.call, answer });
+        });
         return;
-      }
       case 'answers': {
         const done = asked.get(message.id);
         asked.delete(message.id);

@@ -95,6 +95,11 @@ export class BackendPool {
     return this.at(index).privates.lend(lane, holder);
   }
 
+  /** The shared channel to that node, as it is now; null when it is no more. */
+  commonOf(node: NodeSnapshot): Channel | null {
+    return this.named.get(nodeKey(node))?.common ?? null;
+  }
+
   /** See NodeChannels.urgent. */
   urgent(node: NodeSnapshot): Channel {
     return this.at(node.index).urgent;

@@ -1,7 +1,7 @@
-/** What a worker answers, for its own sessions, to what is asked of all workers. */
+/** What a worker answers, for its own sessions, to what is asked of all workers: at once, or when a node has answered. */
 import type { Counts } from '../base/metrics.js';
 import type { Answer, ClientFilter, Question } from '../messages.js';
-import { matcher } from './client-filter.js';
+import { ANY_CLIENT, matcher } from './client-filter.js';
 import { clientLine } from './client-line.js';
 import type { Pauses } from './pauses.js';
 import { type Session, SessionError } from './session.js';
@@ -15,28 +15,41 @@ export interface AnswerContext {
   pauses: Pauses;
 }
 
-export function answer(question: Question, context: AnswerContext): Answer {
+/** Calls `done` once. */
+export function answer(question: Question, context: AnswerContext, done: (answer: Answer) => void): void {
   const { kind } = question;
   switch (kind) {
     case 'list-clients': {
       const sessions = meant(question, context);
-      return {
+      done({
         kind,
         clients: sessions.map((session) => ({ id: session.id, line: clientLine(session, context.nowMs) })),
-      };
+      });
+      return;
     }
     case 'kill-clients': {
       const sessions = meant(question, context);
       for (const session of sessions) session.cutOff(new SessionError('CLIENT KILL'));
       context.counts.sessionsKilled += sessions.length;
-      return { kind, killed: sessions.length };
+      done({ kind, killed: sessions.length });
+      return;
     }
     case 'pause-clients':
       context.pauses.start(question);
-      return { kind };
+      done({ kind });
+      return;
     case 'unpause-clients':
       context.pauses.end(question.service);
-      return { kind };
+      done({ kind });
+      return;
+    case 'unblock-client': {
+      const { service, id, isError } = question;
+      const [session] = meant({ service, filter: { ...ANY_CLIENT, ids: [id] } }, context);
+      const blocked = session?.blocked ?? null;
+      if (blocked === null) done({ kind, isUnblocked: false });
+      else blocked.unblock(isError, (isUnblocked) => done({ kind, isUnblocked }));
+      return;
+    }
   }
 }
 

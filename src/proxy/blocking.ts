@@ -4,18 +4,19 @@
  *
  * The node keeps the time. What ends the wait besides: the client goes, the node is lost or no longer well, CLIENT UNBLOCK.
  */
-import type { PendingPool } from '../backend/pending.js';
+import type { Pending, PendingPool, ReplyOwner } from '../backend/pending.js';
 import type { BackendPool } from '../backend/pool.js';
 import type { Holder, PrivateConnection } from '../backend/private-connection.js';
 import { errorBytes } from '../base/errors.js';
+import type { NodeSnapshot } from '../messages.js';
 import type { CommandSpec } from '../resp/commands.js';
-import { encodeCommand } from '../resp/reply.js';
+import { encodeCommand, integerReply } from '../resp/reply.js';
 import type { Arena } from '../transport/arena.js';
 import type { KeyLocator } from './key-locator.js';
 import type { MergePool } from './merge.js';
 import { responsePolicy } from './response-policy.js';
 import type { Service } from './service.js';
-import type { Session } from './session.js';
+import type { BlockedBy, Session } from './session.js';
 
 export interface BlockingContext {
   arena: Arena;
@@ -27,6 +28,7 @@ export interface BlockingContext {
 }
 
 const PING = encodeCommand(['PING']);
+const ONE = integerReply(1);
 
 export class Blocking {
   private readonly context: BlockingContext;
@@ -38,7 +40,7 @@ export class Blocking {
   /** Sends the command last read, arena bytes [start, end), whose `keyCount` keys the locator has found, to their node. */
   send(session: Session, spec: CommandSpec, node: number, start: number, end: number): void {
     const { pendings, pool, now } = this.context;
-    const wait = new BlockedSession();
+    const wait = new BlockedSession(this.context);
     const connection = pool.lend(node, session.lane, wait);
     if (connection instanceof Uint8Array) {
       session.reply(connection);
@@ -58,7 +60,7 @@ export class Blocking {
    */
   wait(session: Session, { nodes }: Service, start: number, end: number): void {
     const { arena, pool, now, merges } = this.context;
-    const wait = new BlockedSession();
+    const wait = new BlockedSession(this.context);
     const written = nodes.filter(({ index }) => session.mayHaveWritten(index));
     const asked = written.length > 0 ? written : nodes.slice(0, 1);
     const connections: PrivateConnection[] = [];
@@ -94,8 +96,13 @@ export class Blocking {
 }
 
 /** The connections by which a session waits. */
-class BlockedSession implements Holder {
+class BlockedSession implements Holder, BlockedBy {
+  private readonly context: BlockingContext;
   private readonly connections: PrivateConnection[] = [];
+
+  constructor(context: BlockingContext) {
+    this.context = context;
+  }
 
   add(connection: PrivateConnection): void {
     connection.mayBlock = true;
@@ -113,5 +120,72 @@ class BlockedSession implements Holder {
   /** Nobody waits any more. */
   cancel(): void {
     for (const connection of this.connections) connection.destroy('its client has gone');
+  }
+
+  unblock(isError: boolean, done: (isUnblocked: boolean) => void): void {
+    // What the node has not been told yet does not wait there.
+    const waiting = this.connections.filter(({ clientId }) => clientId > 0);
+    const { pendings, now } = this.context;
+    const unblocking = new Unblocking(this.context, waiting.length, done);
+    for (const { node, clientId } of waiting) {
+      const pending = pendings.take(unblocking, now(), true);
+      unblocking.send(
+        pending,
+        node,
+        encodeCommand(['CLIENT', 'UNBLOCK', `${clientId}`, isError ? 'ERROR' : 'TIMEOUT']),
+      );
+    }
+    if (waiting.length === 0) done(false);
+  }
+}
+
+/** CLIENT UNBLOCK, as the proxy says it to the nodes where a session waits. */
+class Unblocking implements ReplyOwner {
+  readonly isGone = false;
+  private readonly context: BlockingContext;
+  private awaited: number;
+  private isUnblocked = false;
+  private readonly done: (isUnblocked: boolean) => void;
+
+  constructor(context: BlockingContext, awaited: number, done: (isUnblocked: boolean) => void) {
+    this.context = context;
+    this.awaited = awaited;
+    this.done = done;
+  }
+
+  send(pending: Pending, node: NodeSnapshot, frame: Uint8Array): void {
+    const { arena, pool } = this.context;
+    const channel = pool.commonOf(node);
+    const block = channel === null ? -1 : arena.allocate(frame.length);
+    if (channel === null || block < 0) {
+      this.onFailure(pending);
+      return;
+    }
+    arena.bytes.set(frame, block);
+    const refusal = channel.send(pending, block, block + frame.length);
+    if (refusal !== null) this.onFailure(pending);
+    arena.settle();
+    arena.release(block, frame.length);
+  }
+
+  onReply(pending: Pending, start: number, end: number): void {
+    this.isUnblocked ||= Buffer.from(this.context.arena.bytes.subarray(start, end)).equals(ONE);
+    this.onFailure(pending);
+  }
+
+  onPrelude(): void {}
+
+  /** It was not unblocked there; if the node is lost, its wait ends by that. */
+  onFailure(pending: Pending): void {
+    this.context.pendings.release(pending);
+    if (--this.awaited === 0) this.done(this.isUnblocked);
+  }
+
+  awaits(): boolean {
+    return false;
+  }
+
+  askers(): readonly object[] {
+    return [];
   }
 }

@@ -1,5 +1,5 @@
 /**
- * CLIENT LIST, KILL, PAUSE and UNPAUSE: what a session asks of the clients of all workers (each answers for its own: answers.ts). The
+ * CLIENT LIST, KILL, PAUSE, UNPAUSE and UNBLOCK: what a session asks of the clients of all workers (each answers for its own: answers.ts). The
  * clients are those of the session's service, which is one Redis.
  */
 import type { Pending, PendingPool } from '../backend/pending.js';
@@ -33,6 +33,8 @@ export interface ClientInquiry extends Inquiry {
 
 const NO_SUCH_CLIENT = errorReply('ERR No such client');
 const WRONG_PAUSE = errorReply('ERR CLIENT PAUSE mode must be WRITE or ALL');
+const WRONG_UNBLOCK = errorReply('ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR');
+const NOT_INTEGER = errorReply('ERR value is not an integer or out of range');
 const TIMEOUT_NOT_INTEGER = errorReply('ERR timeout is not an integer or out of range');
 const TIMEOUT_OUT_OF_RANGE = errorReply('ERR timeout is out of range');
 const TIMEOUT_NEGATIVE = errorReply('ERR timeout is negative');
@@ -79,6 +81,8 @@ export class Clients {
           ),
           sequel: 'wait',
         };
+      case 'client|unblock':
+        return this.unblock(session);
       default:
         throw new Error(`the command table says that ${name} is about clients; it is not`);
     }
@@ -132,13 +136,27 @@ export class Clients {
     return { ...asked, sequel: killsMe ? 'close' : 'go-on' };
   }
 
+  /** CLIENT UNBLOCK id [TIMEOUT|ERROR] */
+  private unblock({ service }: Session): ClientInquiry | Uint8Array {
+    const { words } = this;
+    if (words.count > 4) return wrongForm(words);
+    const how = words.count === 4 ? words.text(3).toLowerCase() : 'timeout';
+    if (how !== 'timeout' && how !== 'error') return WRONG_UNBLOCK;
+    const id = parseInt64(words.text(2));
+    if (id === null) return NOT_INTEGER;
+    const question = { kind: 'unblock-client', service, id: Number(id), isError: how === 'error' } as const;
+    const asked = inquiry(question, (answers, silent) => {
+      const count = answers.filter(({ isUnblocked }) => isUnblocked).length;
+      if (count === 0 && silent !== '') return errorBytes('UNKNOWN', `${silent}: the client may wait there`);
+      return integerReply(count);
+    });
+    return { ...asked, sequel: 'go-on' };
+  }
+
   /** CLIENT PAUSE milliseconds [WRITE|ALL] */
   private pause({ service }: Session): ClientInquiry | Uint8Array {
     const { words } = this;
-    if (words.count > 4) {
-      const text = `unknown subcommand or wrong number of arguments for '${words.text(1).slice(0, 128)}'`;
-      return errorReply(`ERR ${text}. Try CLIENT HELP.`);
-    }
+    if (words.count > 4) return wrongForm(words);
     const kind = words.count === 4 ? words.text(3).toLowerCase() : 'all';
     if (kind !== 'all' && kind !== 'write') return WRONG_PAUSE;
     const forMs = parseInt64(words.text(2));
@@ -152,4 +170,10 @@ export class Clients {
     );
     return { ...asked, sequel: 'wait' };
   }
+}
+
+/** How Redis refuses a subcommand with more arguments than it has. */
+function wrongForm(words: Words): Uint8Array {
+  const text = `unknown subcommand or wrong number of arguments for '${words.text(1).slice(0, 128)}'`;
+  return errorReply(`ERR ${text}. Try CLIENT HELP.`);
 }

@@ -129,8 +129,8 @@ export class DataPlane {
   }
 
   /** Answers for this worker what is asked of all of them. */
-  answer(question: Question): Answer {
-    return this.listener.answer(question);
+  answer(question: Question, done: (answer: Answer) => void): void {
+    this.listener.answer(question, done);
   }
 
   private facts({ clients, process, totals }: DataPlaneContext, { nodes, port }: Service): ProxyFacts {

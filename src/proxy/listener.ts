@@ -57,9 +57,9 @@ export class Listener implements Acceptor {
   }
 
   /** What this worker answers to what is asked of all of them. */
-  answer(question: Question): Answer {
+  answer(question: Question, done: (answer: Answer) => void): void {
     const { transport, counts, pauses } = this.context;
-    return answer(question, { sessions: this.sessions, nowMs: transport.now, counts, pauses });
+    answer(question, { sessions: this.sessions, nowMs: transport.now, counts, pauses }, done);
   }
 
   onConnection(connection: Connection, door: number): ConnectionOwner {

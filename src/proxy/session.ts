@@ -55,6 +55,8 @@ export interface BlockedBy {
   end(): void;
   /** Nobody waits for the answer any more. */
   cancel(): void;
+  /** Ends the wait at the nodes, as at its time-out or with an error. `done` is told once whether it did wait. */
+  unblock(isError: boolean, done: (isUnblocked: boolean) => void): void;
 }
 
 /** Why the proxy closed a client's connection. */

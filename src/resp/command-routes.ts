@@ -98,6 +98,7 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
     'commands of the clients of this service that this process serves; the nodes go on, and so do other proxies',
     'client|pause client|unpause',
   ),
+  ...rules('clients', 'a client of this service that this process serves, of any of its workers', 'client|unblock'),
 
   ...rules('one', SCRIPT, 'eval evalsha eval_ro evalsha_ro fcall fcall_ro'),
   ...rules('one', 'not with patterns of BY and GET that read other keys', 'sort sort_ro'),
@@ -111,7 +112,7 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ...rejects(EVERYWHERE, 'function|delete function|dump function|flush function|kill function|list function|load'),
   ...rejects(EVERYWHERE, 'function|restore function|stats'),
   ...rejects(CONNECTION, 'client|caching client|getredir client|tracking'),
-  ...rejects(CONNECTION, 'client|trackinginfo client|unblock'),
+  ...rejects(CONNECTION, 'client|trackinginfo'),
   ...rejects(USERS, 'acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|list acl|load acl|log acl|save'),
   ...rejects(USERS, 'acl|setuser acl|users acl|whoami'),
   ...rejects(MERGED, 'time role lastsave monitor slowlog|get slowlog|len slowlog|reset memory|doctor'),

@@ -106,6 +106,30 @@ for (const transport of ['epoll', 'node'] as const) {
     }
   });
 
+  t.test(`on ${transport}, CLIENT UNBLOCK ends the wait of a client of any worker`, async (t) => {
+    const deployment = await deploy(t, { transport });
+    const other = await connect(t, deployment.port);
+    // One of each worker, most likely.
+    for (const words of [
+      ['BLPOP', 'k', '0'],
+      ['XREAD', 'BLOCK', '0', 'STREAMS', 's', '$'],
+      ['BLPOP', 'l', '0'],
+      ['WAIT', '3', '0'],
+    ]) {
+      for (const how of ['TIMEOUT', 'ERROR']) {
+        const client = await connect(t, deployment.port);
+        const id = await client.command('CLIENT', 'ID');
+        t.equal(await other.command('CLIENT', 'UNBLOCK', `${id}`), 0, 'it does not wait yet');
+        const reply = client.raw(...words);
+        await blockedAre(other, 1);
+        t.equal(await other.command('CLIENT', 'UNBLOCK', `${id}`, how), 1, `${words[0]} ${how}`);
+        const text = (await reply).toString();
+        if (how === 'ERROR') t.match(text, /UNBLOCKED client unblocked via CLIENT UNBLOCK/);
+        else t.equal(text, words[0] === 'WAIT' ? ':0\r\n' : '*-1\r\n');
+      }
+    }
+  });
+
   t.test(`on ${transport}, those who wait are served in the order in which they came`, async (t) => {
     const deployment = await deploy(t, { transport });
     const pusher = await connect(t, deployment.port);

@@ -11,7 +11,7 @@ import { type ClientRules, DEFAULT_RULES } from '../../src/base/client-rules.js'
 import { DEFAULT_LIMITS, type Limits, nodeLimitsOf } from '../../src/base/limits.js';
 import { type Counts, Metrics, metricsMemory } from '../../src/base/metrics.js';
 import type { PauseSnapshot } from '../../src/base/pause-table.js';
-import type { NodeSnapshot, TopologySnapshot } from '../../src/messages.js';
+import type { Answer, NodeSnapshot, TopologySnapshot } from '../../src/messages.js';
 import { DataPlane } from '../../src/proxy/data-plane.js';
 import { slotOf } from '../../src/routing/slot.js';
 import { type FakeConnection, FakeTransport } from './fake-transport.js';
@@ -53,8 +53,8 @@ export const PROCESS = {
 
 /** What a Redis 7.0 says to HELLO, as far as the proxy reads it. */
 export const HELLO_REPLY = {
-  2: '*2\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n',
-  3: '%1\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n',
+  2: '*4\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n$2\r\nid\r\n:77\r\n',
+  3: '%2\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n$2\r\nid\r\n:77\r\n',
 };
 
 /** What it says to the questions that follow: CONFIG GET proto-max-bulk-len, CONFIG GET databases. */
@@ -115,12 +115,16 @@ export class Plane {
       totals: () => this.counts,
       random: options.random ?? (() => 0.5),
       ask: (question, done) =>
-        this.transport.later(() =>
-          done(
-            [this, ...this.others].map(({ data }) => data.answer(question)),
-            this.silent,
-          ),
-        ),
+        this.transport.later(() => {
+          const workers = [this, ...this.others];
+          const answers: Answer[] = [];
+          for (const { data } of workers) {
+            data.answer(question, (answer) => {
+              answers.push(answer);
+              if (answers.length === workers.length) done(answers, this.silent);
+            });
+          }
+        }),
       resolve: (host, _port, done) => this.resolving.push({ host, done }),
       onNodeState: (state, isUp, reason) =>
         this.nodeStates.push(`${state.name} ${isUp ? 'up' : 'down'}${reason === '' ? '' : ` ${reason}`}`),

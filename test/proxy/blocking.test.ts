@@ -26,6 +26,14 @@ function lastLink(plane: Plane, node = 0): NodeLink {
   return plane.links(node).at(-1) as NodeLink;
 }
 
+/** What another client is answered. */
+function ask(plane: Plane, words: string[]): string {
+  const client = plane.client().send(words);
+  plane.turn();
+  plane.turn();
+  return client.take();
+}
+
 t.test('it comes after the replies to all before it, and what comes behind it waits', async (t) => {
   const plane = new Plane({ nodes: 1 }).greetAll();
   const shared = plane.only(0);
@@ -213,6 +221,64 @@ t.test('so many at once that their connections take longer to open than one may'
   for (const link of plane.links(0).slice(1)) if (link.take() !== '') link.answer('*-1\r\n');
   plane.turn();
   t.same(new Set(clients.map((client) => client.take())), new Set(['*-1\r\n']));
+});
+
+t.test('CLIENT UNBLOCK asks the node whether the client waits', async (t) => {
+  for (const [words, sent, reply] of [
+    [[], 'CLIENT UNBLOCK 77 TIMEOUT', ':1\r\n'],
+    [['TIMEOUT'], 'CLIENT UNBLOCK 77 TIMEOUT', ':0\r\n'],
+    [['error'], 'CLIENT UNBLOCK 77 ERROR', ':1\r\n'],
+  ] as const) {
+    const { plane, client, own } = blocked();
+    const id = /id=(\d+) [^\n]* flags=b /.exec(ask(plane, ['CLIENT', 'LIST']))?.[1] ?? 'none';
+    const other = plane.client().send(['CLIENT', 'UNBLOCK', id, ...words]);
+    plane.turn();
+    const shared = plane.links(0)[0] as NodeLink;
+    t.same(shared.commands(), [sent]);
+    t.equal(other.take(), '', 'the node knows');
+    shared.answer(reply);
+    plane.turn();
+    t.equal(other.take(), reply);
+    own.answer('*-1\r\n');
+    plane.turn();
+    t.equal(client.take(), '*-1\r\n');
+    t.equal(ask(plane, ['CLIENT', 'UNBLOCK', id]), ':0\r\n', 'it waits no more');
+  }
+});
+
+t.test('CLIENT UNBLOCK of a client whose node is lost, or is not yet connected to', async (t) => {
+  const before = pendingsInUse();
+  const { plane, client } = blocked(['BLPOP', 'k', '0'], { privateConnectionsSpareMax: 0 });
+  const other = plane.client().send(['CLIENT', 'UNBLOCK', '1']);
+  plane.turn();
+  for (const link of plane.links(0)) {
+    link.take();
+    link.connection.break(new Error('reset'));
+  }
+  plane.turn();
+  plane.turn();
+  t.equal(other.take(), ':0\r\n');
+  t.match(client.take(), /^-UNKNOWN /);
+  client.send(['BLPOP', 'k', '0']);
+  plane.turn();
+  t.equal(ask(plane, ['CLIENT', 'UNBLOCK', '1']), ':0\r\n');
+  client.connection.break(null);
+  plane.turn();
+  plane.turn();
+  t.equal(pendingsInUse(), before);
+});
+
+t.test("CLIENT UNBLOCK's mistakes are told in Redis's words", async (t) => {
+  const plane = new Plane({ nodes: 1 }).greetAll();
+  for (const [words, reply] of [
+    [['x'], '-ERR value is not an integer or out of range\r\n'],
+    [['1', 'x'], '-ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR\r\n'],
+    [['1', 'error', 'x'], "-ERR unknown subcommand or wrong number of arguments for 'UNBLOCK'. Try CLIENT HELP.\r\n"],
+    [['-1'], ':0\r\n'],
+    [['99'], ':0\r\n'],
+  ] as const) {
+    t.equal(ask(plane, ['CLIENT', 'UNBLOCK', ...words]), reply, words.join(' '));
+  }
 });
 
 t.test('the proxy ends: who waits is not waited for', async (t) => {

@@ -226,6 +226,8 @@ t.test('sessions that wait for the nodes to be connected to share one INFO', asy
 t.test('every command of the table with as few arguments as it takes is answered or sent', async (t) => {
   const world = new Plane({ nodes: 2 }).greetAll();
   for (const spec of COMMANDS) {
+    // So long CLIENT PAUSE 1 lasts.
+    world.pass(2);
     const client = world.client();
     const words = spec.name.split('|');
     while (words.length < Math.abs(spec.arity)) words.push('1');
