@@ -21,10 +21,8 @@ export function answer(question: Question, context: AnswerContext, done: (answer
   switch (kind) {
     case 'list-clients': {
       const sessions = meant(question, context);
-      done({
-        kind,
-        clients: sessions.map((session) => ({ id: session.id, line: clientLine(session, context.nowMs) })),
-      });
+      const ids = Float64Array.from(sessions, ({ id }) => id);
+      done({ kind, ids, lines: sessions.map((session) => clientLine(session, context.nowMs)) });
       return;
     }
     case 'kill-clients': {

@@ -5,41 +5,21 @@
 import type { ClientType } from '../messages.js';
 import type { Session } from './session.js';
 
-/** The line of `session`, without its end. `nowMs` is the transport's clock. */
+/** The line of `session`, without its end. `nowMs` is the transport's clock. In one piece: there may be thousands of them in a turn. */
 export function clientLine(session: Session, nowMs: number): string {
-  const { connection, transaction } = session;
-  const { output } = connection;
-  const fields: readonly (readonly [name: string, value: string | number])[] = [
-    ['id', session.id],
-    ['addr', peerAddress(session)],
-    ['laddr', ownAddress(session)],
-    ['fd', -1],
-    ['name', session.name],
-    ['age', Math.floor((nowMs - session.createdMs) / 1000)],
-    ['idle', Math.floor((nowMs - session.lastBytesMs) / 1000)],
-    ['flags', flags(session)],
-    ['db', session.database],
-    ['sub', 0],
-    ['psub', 0],
-    ['ssub', 0],
-    ['multi', transaction?.commandCount ?? -1],
-    ['qbuf', connection.unreadBytes],
-    ['qbuf-free', Math.max(0, connection.unreadHeldBytes - connection.unreadBytes)],
-    ['argv-mem', session.requestBytes],
-    ['multi-mem', transaction?.heldBytes ?? 0],
-    ['rbs', 0],
-    ['rbp', 0],
-    ['obl', output.unsentBytes],
-    ['oll', 0],
-    ['omem', output.heldBytes],
-    ['tot-mem', session.bufferedBytes],
-    ['events', output.unsentBytes > 0 ? 'rw' : 'r'],
-    ['cmd', session.lastCommand === '' ? 'NULL' : session.lastCommand],
-    ['user', session.user],
-    ['redir', -1],
-    ['resp', session.protocol],
-  ];
-  return fields.map(([name, value]) => `${name}=${value}`).join(' ');
+  const { id, name, connection, transaction, database, requestBytes, bufferedBytes, lastCommand, user } = session;
+  const { output, unreadBytes, unreadHeldBytes } = connection;
+  const age = Math.floor((nowMs - session.createdMs) / 1000);
+  const idle = Math.floor((nowMs - session.lastBytesMs) / 1000);
+  const multi = transaction?.commandCount ?? -1;
+  const [unsent, free] = [output.unsentBytes, Math.max(0, unreadHeldBytes - unreadBytes)];
+  return (
+    `id=${id} addr=${peerAddress(session)} laddr=${ownAddress(session)} fd=-1 name=${name} age=${age} idle=${idle} ` +
+    `flags=${flags(session)} db=${database} sub=0 psub=0 ssub=0 multi=${multi} qbuf=${unreadBytes} qbuf-free=${free} ` +
+    `argv-mem=${requestBytes} multi-mem=${transaction?.heldBytes ?? 0} rbs=0 rbp=0 ` +
+    `obl=${unsent} oll=0 omem=${output.heldBytes} tot-mem=${bufferedBytes} events=${unsent > 0 ? 'rw' : 'r'} ` +
+    `cmd=${lastCommand === '' ? 'NULL' : lastCommand} user=${user} redir=-1 resp=${session.protocol}`
+  );
 }
 
 export function clientType(_session: Session): ClientType {

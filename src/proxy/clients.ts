@@ -100,11 +100,15 @@ export class Clients {
     if (filter instanceof Uint8Array) return filter;
     const { id, service, protocol } = session;
     // As it is now: it may ask more before the answers are there.
-    const own = matcher(filter)(session) ? [{ id, line: clientLine(session, this.context.now()) }] : [];
+    const own = matcher(filter)(session) ? clientLine(session, this.context.now()) : null;
     const question = { kind: 'list-clients', service, filter: { ...filter, exceptId: id } } as const;
     const { question: asked, makeReply } = inquiry(question, (answers, silent) => {
       if (silent !== '') return errorBytes('ERR', `${silent}: its clients are not known`);
-      const lines = new Map([...own, ...answers.flatMap(({ clients }) => clients)].map((one) => [one.id, one.line]));
+      const lines = new Map<number, string>();
+      if (own !== null) lines.set(id, own);
+      for (const { ids, lines: theirs } of answers) {
+        for (const [index, each] of ids.entries()) lines.set(each, theirs[index] as string);
+      }
       // Redis shows the clients in the order in which they came, or in which they were asked for.
       const ids = filter.ids ?? [...lines.keys()].sort((a, b) => a - b);
       let length = 0;

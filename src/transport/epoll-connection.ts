@@ -104,6 +104,7 @@ export class EpollConnection implements Connection {
   /** Of connecting, of lingering. */
   private timer: Timer | null = null;
   private addressText: string | null = null;
+  private localText: string | null = null;
 
   private constructor(
     host: EpollHost,
@@ -160,8 +161,11 @@ export class EpollConnection implements Connection {
   }
 
   localAddress(): string {
-    const endpoint = this.descriptor < 0 ? null : socketAddress(this.descriptor, 'local');
-    return endpoint === null ? 'unknown' : formatEndpoint(endpoint);
+    if (this.localText === null && this.descriptor >= 0) {
+      const endpoint = socketAddress(this.descriptor, 'local');
+      if (endpoint !== null) this.localText = formatEndpoint(endpoint);
+    }
+    return this.localText ?? 'unknown';
   }
 
   flush(): void {
