@@ -156,6 +156,10 @@ function docsWords(spec) {
       return `goes to the shard of its keys, by a connection of the client's own where it may wait for data${remark}`;
     case 'wait':
       return `goes to all shards that the client has written to${remark}`;
+    case 'publish':
+      return `goes to the shard of its channel${remark}`;
+    case 'subscribe':
+      return `goes to the shards of its channels, patterns to all${remark}`;
     case 'transaction':
       return `transactions of one shard${remark}`;
     case 'any':

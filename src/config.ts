@@ -63,6 +63,8 @@ export interface Config {
   workers: number;
   transport: 'auto' | 'epoll' | 'node';
   auth: ClientAuth;
+  /** Whether each subscriber has connections of its own, or shares them with others. */
+  pubsub: 'exact' | 'shared';
   /** Whether other machines are kept from connecting while no password is asked for. */
   protectedMode: boolean;
   pools: readonly PoolConfig[];
@@ -225,6 +227,13 @@ export const FILE = z.strictObject(
       LIMITS.optional(),
       'Time-outs, and bounds of what may wait. Times and sizes are numbers (ms, bytes) or have a unit.',
     ),
+    pubsub: about(
+      oneOf('exact', 'shared').default('exact'),
+      '`exact` gives each client with subscriptions connections of its own to the nodes of its channels, so that PUBLISH and PUBSUB ' +
+        'NUMSUB count clients, as one Redis does. `shared` has one connection for each worker and node, for very many subscribers; ' +
+        'then they count workers. A change holds for who subscribes from then on. See docs/PUBSUB.md.',
+      { stated: 'exact' },
+    ),
     log: about(LOG.optional(), 'What is written to standard output.'),
     drainTimeout: about(
       milliseconds(0, DAY_MS, ', 0 for at once').default(DRAIN_TIMEOUT_MS),
@@ -267,6 +276,7 @@ function complete(file: File, defaults: ConfigDefaults): Config {
     workers: file.workers ?? defaults.workers,
     transport: file.transport,
     auth: completeAuth(file.auth),
+    pubsub: file.pubsub,
     protectedMode: file.protectedMode,
     pools,
     keyspaces: services.flatMap(({ keyspaces }) => keyspaces),

@@ -51,6 +51,7 @@ keyspaces:
     transport: 'auto',
     auth: { mode: 'none' },
     protectedMode: true,
+    pubsub: 'exact',
     pools: [
       {
         name: 'main',

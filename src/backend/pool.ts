@@ -5,6 +5,7 @@ import { Lane } from './lane.js';
 import { NodeChannels } from './node-channels.js';
 import { PacedQueue } from './paced-queue.js';
 import type { Holder, PrivateConnection } from './private-connection.js';
+import type { PrivateConnections } from './private-connections.js';
 
 /** Milliseconds between looks at the clock while commands are in flight, and otherwise. */
 const SWEEP_BUSY_MS = 50;
@@ -98,6 +99,11 @@ export class BackendPool {
   /** The shared channel to that node, as it is now; null when it is no more. */
   commonOf(node: NodeSnapshot): Channel | null {
     return this.named.get(nodeKey(node))?.common ?? null;
+  }
+
+  /** The private connections to node `index`. */
+  privates(index: number): PrivateConnections {
+    return this.at(index).privates;
   }
 
   /** See NodeChannels.urgent. */

@@ -1,5 +1,5 @@
 /**
- * A connection to a node that serves one session alone, for what must not be shared: WATCH, and commands that block.
+ * A connection to a node that serves one session alone, for what must not be shared: WATCH, commands that block, subscriptions.
  *
  *   connecting --greeted--> lent --giveBack()--> spare --lend()--> lent ...
  *        any of them --destroy(), error, silence--> lost
@@ -21,7 +21,11 @@ import type { Refusals } from './refusals.js';
 /** Who has it. */
 export interface Holder {
   /** It is gone, and what was in flight has been told. */
-  onLost(connection: PrivateConnection): void;
+  onLost(connection: PrivateConnection, error: Error): void;
+  /** It was greeted. What is sent now goes before what waits. */
+  onReady?(): void;
+  /** What the node sent unasked: arena bytes [start, end), to be kept until the arena is settled. */
+  onPush?(start: number, end: number): void;
 }
 
 /** Whom it belongs to. */
@@ -44,6 +48,8 @@ export class PrivateConnection implements ConnectionEvents {
   clientId = 0;
   /** What it carries may take as long as it likes, while the node is well otherwise. */
   mayBlock = false;
+  /** Its holder waits for what the node sends unasked: while nothing comes it is tried, and the node has time to answer. */
+  listens = false;
   /** Since when it has been spare, or in use. */
   sinceMs: number;
   /** It was greeted. */
@@ -119,6 +125,7 @@ export class PrivateConnection implements ConnectionEvents {
     if (cleanUp !== null) this.tell(cleanUp);
     this.holder = null;
     this.mayBlock = false;
+    this.listens = false;
     this.sinceMs = this.context.transport.now;
     this.owner.onGivenBack(this);
   }
@@ -147,14 +154,20 @@ export class PrivateConnection implements ConnectionEvents {
       return;
     }
     const oldest = connection.queue.peek();
-    if (oldest === undefined) return;
+    if (oldest === undefined) {
+      const quietSinceMs = Math.max(connection.lastSendMs, connection.lastBytesMs);
+      if (this.listens && now - quietSinceMs > limits.idlePingMs) connection.ping();
+      return;
+    }
     if (this.mayBlock) {
       if (nodeTrouble !== null) this.breakOff(new BackendError(nodeTrouble));
       return;
     }
     connection.noteProgress();
-    if (now - Math.max(connection.lastBytesMs, oldest.arrivedMs) > limits.requestTimeoutMs)
-      this.breakOff(new BackendError(`it did not answer within ${limits.requestTimeoutMs} ms`));
+    // Nobody waits for the answer to a PING; and what a paused node has for a subscriber comes when it goes on.
+    const timeoutMs = oldest.owner === connection ? limits.stallTimeoutMs : limits.requestTimeoutMs;
+    if (now - Math.max(connection.lastBytesMs, oldest.arrivedMs) > timeoutMs)
+      this.breakOff(new BackendError(`it did not answer within ${timeoutMs} ms`));
   }
 
   /** Whether anything is in flight. */
@@ -172,6 +185,7 @@ export class PrivateConnection implements ConnectionEvents {
     this.isReady = true;
     this.clientId = greeting.clientId;
     this.bulkBytesMax = greeting.bulkBytesMax;
+    this.holder?.onReady?.();
     for (let pending = backlog.take(); pending !== undefined; pending = backlog.take()) {
       const { frameStart, frameBytes } = pending;
       connection.enqueue(pending, frameStart, frameStart + frameBytes);
@@ -184,7 +198,9 @@ export class PrivateConnection implements ConnectionEvents {
   /** It is alone anyway. */
   onLarge(): void {}
 
-  onPush(): void {}
+  onPush(_connection: BackendConnection, start: number, end: number): void {
+    this.holder?.onPush?.(start, end);
+  }
 
   /** It is never retired. */
   onDrained(): void {}
@@ -217,7 +233,7 @@ export class PrivateConnection implements ConnectionEvents {
     }
     const { holder } = this;
     this.holder = null;
-    holder?.onLost(this);
+    holder?.onLost(this, error);
   }
 
   private failSent(connection: BackendConnection, error: Error): void {

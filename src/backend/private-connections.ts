@@ -18,7 +18,9 @@ const MOVED = 'the node has another address or other credentials now';
 export class PrivateConnections implements PrivateOwner {
   private readonly context: ChannelContext;
   private readonly refusals: Refusals;
-  private node: NodeSnapshot;
+  node: NodeSnapshot;
+  /** Why the node is not well, or null: as the last look at the clock found it. */
+  trouble: string | null = null;
   private readonly lent = new Set<PrivateConnection>();
   /** Oldest first. */
   private spare: PrivateConnection[] = [];
@@ -62,20 +64,28 @@ export class PrivateConnections implements PrivateOwner {
   }
 
   /**
-   * The same node by another description. Where it is elsewhere, what waits for data would wait in vain, and what is spare goes; what
-   * else is in flight is finished where it is.
+   * The same node by another description. Where it is elsewhere, what waits for data or for messages would wait in vain, and what is
+   * spare goes; what else is in flight is finished where it is.
    */
   reconfigure(node: NodeSnapshot): void {
     const isSame = isSameServer(this.node, node);
     this.node = node;
     if (isSame) return;
     this.closeSpare(MOVED);
-    for (const connection of [...this.lent]) if (connection.mayBlock) connection.breakOff(new BackendError(MOVED));
+    for (const connection of [...this.lent]) {
+      if (connection.mayBlock || connection.listens) connection.breakOff(new BackendError(MOVED));
+    }
+  }
+
+  /** The error reply to a command that cannot be sent, and why. */
+  nodeDown(reason: string): Uint8Array {
+    return this.refusals.nodeDown(this.node, reason);
   }
 
   /** Looks at the clock. `nodeTrouble`: why the node is not well, or null. */
   sweep(nodeTrouble: string | null): void {
     const now = this.context.transport.now;
+    this.trouble = nodeTrouble;
     for (const connection of [...this.lent]) connection.sweep(nodeTrouble);
     for (const connection of [...this.spare]) {
       if (now - connection.sinceMs > SPARE_MS_MAX) this.giveUp(connection, 'nobody needs it');

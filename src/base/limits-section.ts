@@ -123,6 +123,26 @@ const KEYS = {
     "Replies that may wait for a client to read them, before it is closed, as by Redis's client-output-buffer-limit. Above the largest reply that clients ask for.",
     stated('sessionOutputHardBytes'),
   ),
+  sessionSubscriptionsMax: about(
+    wholeNumber(1, COUNT_MAX),
+    'Channels and patterns that one client may be subscribed to. Beyond, SUBSCRIBE gets `-OVERLOADED`.',
+    stated('sessionSubscriptionsMax'),
+  ),
+  subscriberOutputSoftBytes: about(
+    bytes(1, GIBI),
+    'Messages and replies that may wait for a client with subscriptions to read them, for longer than subscriberOutputSoftMs. Then it is closed.',
+    stated('subscriberOutputSoftBytes'),
+  ),
+  subscriberOutputSoftMs: about(
+    milliseconds(1_000, DAY_MS),
+    "How long more than subscriberOutputSoftBytes may wait, as the last number of Redis's `client-output-buffer-limit pubsub`.",
+    stated('subscriberOutputSoftMs'),
+  ),
+  subscriberOutputHardBytes: about(
+    bytes(1, 2 * GIBI),
+    "As sessionOutputHardBytes, for a client with subscriptions: nobody slows down who publishes. As Redis's `client-output-buffer-limit pubsub`.",
+    stated('subscriberOutputHardBytes'),
+  ),
   requestDeadlineMs: about(
     milliseconds(0, DAY_MS, NEVER),
     'How long a client may leave a command half sent, counted anew with each MiB of it that comes. Then it is closed: what is half sent holds memory.',
@@ -175,6 +195,7 @@ export function completeNodeLimits(own: NodeLimitsSection | undefined, limits: L
 /** Of each pair the first must not be above the second. */
 const ORDERED = [
   ['sessionOutputSoftBytes', 'sessionOutputHardBytes'],
+  ['subscriberOutputSoftBytes', 'subscriberOutputHardBytes'],
   ['requestTimeoutMs', 'stallTimeoutMs'],
   ['reconnectMinMs', 'reconnectMaxMs'],
   ['privateConnectionsSpareMax', 'privateConnectionsMax'],

@@ -12,6 +12,10 @@ export interface Limits extends NodeLimits {
   sessionTransactionBytesMax: number;
   sessionOutputSoftBytes: number;
   sessionOutputHardBytes: number;
+  sessionSubscriptionsMax: number;
+  subscriberOutputSoftBytes: number;
+  subscriberOutputSoftMs: number;
+  subscriberOutputHardBytes: number;
   requestDeadlineMs: number;
   idleTimeoutMs: number;
   authDeadlineMs: number;
@@ -60,6 +64,10 @@ export const DEFAULT_LIMITS: Limits = {
   sessionTransactionBytesMax: 64 * 1024 * 1024,
   sessionOutputSoftBytes: 1024 * 1024,
   sessionOutputHardBytes: 1024 * 1024 * 1024,
+  sessionSubscriptionsMax: 100_000,
+  subscriberOutputSoftBytes: 8 * 1024 * 1024,
+  subscriberOutputSoftMs: 60_000,
+  subscriberOutputHardBytes: 32 * 1024 * 1024,
   requestDeadlineMs: 60_000,
   idleTimeoutMs: 0,
   authDeadlineMs: 60_000,

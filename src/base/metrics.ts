@@ -10,6 +10,7 @@ export const COUNTERS = {
   protocolErrors: 'client connections closed for a protocol error',
   sessionPauses: 'times a session was not read for a while: in-flight or output limit',
   sessionOutputCloses: 'sessions closed at sessionOutputHardBytes',
+  subscriberOutputCloses: 'clients with subscriptions closed at subscriberOutputSoftBytes or subscriberOutputHardBytes',
   sessionMemoryCloses: 'sessions closed at workerMemoryMax',
   sessionDeadlineCloses: 'sessions closed at idleTimeoutMs, requestDeadlineMs or authDeadlineMs',
   sessionsKilled: 'sessions closed by CLIENT KILL',

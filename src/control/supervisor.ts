@@ -310,7 +310,7 @@ class Supervisor implements Ringleader {
     if (remaps.length > 0) this.log.warn({ remaps }, 'reload-remaps');
     this.adopt(config, doors, topology);
     const { limits, listeners } = this;
-    const rules: ClientRules = { auth: config.auth };
+    const rules = rulesOf(config);
     for (const worker of this.workers) {
       // One that dies meanwhile never gets there; its successor starts with the new topology.
       void worker?.feed.prepare(topology).then((parts) => {
@@ -439,7 +439,7 @@ class Supervisor implements Ringleader {
       topology: this.topology,
       parts: this.partNumbers.partsOf(this.topology),
       limits: this.limits,
-      rules: { auth: this.config.auth },
+      rules: rulesOf(this.config),
       process: this.processFacts(),
       listeners: this.listeners,
       descriptors: this.descriptorMemory,
@@ -617,4 +617,8 @@ class Supervisor implements Ringleader {
     this.relay.stop();
     this.dataDir?.close();
   }
+}
+
+function rulesOf({ auth, pubsub }: Config): ClientRules {
+  return { auth, pubsub };
 }

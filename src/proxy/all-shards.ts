@@ -18,6 +18,7 @@ import type { Arena } from '../transport/arena.js';
 import { asksForOurs, InfoPolicy, ownInfo, type ProxyFacts } from './introspection.js';
 import type { Merge, MergePool } from './merge.js';
 import { OwnKeysPolicy } from './own-keys.js';
+import { pubsubPolicy } from './pubsub-policy.js';
 import { DBSIZE, RandomKeyPolicy } from './random-key.js';
 import { type ResponsePolicy, responsePolicy } from './response-policy.js';
 import type { Service } from './service.js';
@@ -88,8 +89,10 @@ export class AllShards {
       case 'keys':
         this.sendToAll(session, service, spec, this.keysPolicy(service, spec), start, end);
         return;
-      default:
-        this.sendToAll(session, service, spec, responsePolicy(spec.responsePolicy, false), start, end);
+      default: {
+        const policy = pubsubPolicy(spec.name) ?? responsePolicy(spec.responsePolicy, false);
+        this.sendToAll(session, service, spec, policy, start, end);
+      }
     }
   }
 

@@ -3,6 +3,7 @@
  * a Redis where it is not used: `fd=-1`, `rbs=0` (no reply buffer of fixed size).
  */
 import type { ClientType } from '../messages.js';
+import { SUBSCRIPTION_KINDS } from '../resp/message-frame.js';
 import type { Session } from './session.js';
 
 /** The line of `session`, without its end. `nowMs` is the transport's clock. In one piece: there may be thousands of them in a turn. */
@@ -11,19 +12,20 @@ export function clientLine(session: Session, nowMs: number): string {
   const { output, unreadBytes, unreadHeldBytes } = connection;
   const age = Math.floor((nowMs - session.createdMs) / 1000);
   const idle = Math.floor((nowMs - session.lastBytesMs) / 1000);
+  const [sub, psub, ssub] = SUBSCRIPTION_KINDS.map((kind) => session.subscriptions?.count(kind) ?? 0);
   const multi = transaction?.commandCount ?? -1;
   const [unsent, free] = [output.unsentBytes, Math.max(0, unreadHeldBytes - unreadBytes)];
   return (
     `id=${id} addr=${peerAddress(session)} laddr=${ownAddress(session)} fd=-1 name=${name} age=${age} idle=${idle} ` +
-    `flags=${flags(session)} db=${database} sub=0 psub=0 ssub=0 multi=${multi} qbuf=${unreadBytes} qbuf-free=${free} ` +
+    `flags=${flags(session)} db=${database} sub=${sub} psub=${psub} ssub=${ssub} multi=${multi} qbuf=${unreadBytes} qbuf-free=${free} ` +
     `argv-mem=${requestBytes} multi-mem=${transaction?.heldBytes ?? 0} rbs=0 rbp=0 ` +
     `obl=${unsent} oll=0 omem=${output.heldBytes} tot-mem=${bufferedBytes} events=${unsent > 0 ? 'rw' : 'r'} ` +
     `cmd=${lastCommand === '' ? 'NULL' : lastCommand} user=${user} redir=-1 resp=${session.protocol}`
   );
 }
 
-export function clientType(_session: Session): ClientType {
-  return 'normal';
+export function clientType(session: Session): ClientType {
+  return session.isSubscribed ? 'pubsub' : 'normal';
 }
 
 /** Where the client comes from, as Redis shows it (networking.c: genClientAddrString): that of a unix socket is its path, with port 0. */
@@ -46,7 +48,7 @@ function isUnix(address: string): boolean {
 
 /** One letter a state, in Redis's order; N where there is none. */
 function flags(session: Session): string {
-  let letters = '';
+  let letters = session.isSubscribed ? 'P' : '';
   if (session.transaction !== null) letters += 'x';
   if (session.blocked !== null) letters += 'b';
   if (session.watch?.isBroken === true) letters += 'd';

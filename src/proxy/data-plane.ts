@@ -67,6 +67,8 @@ export class DataPlane {
     this.pool = new BackendPool({ transport, limits, pendings, counts, random, resolve, onNodeState }, topology);
     this.dispatcher = new Dispatcher({
       arena: transport.arena,
+      transport,
+      rules,
       reader,
       pendings,
       pool: this.pool,
@@ -124,7 +126,7 @@ export class DataPlane {
     this.reader.configure(limits);
     this.pool.update(topology);
     this.authentication.configure(rules.auth);
-    this.dispatcher.configure(topology);
+    this.dispatcher.configure(topology, rules);
     this.listener.onTopologyChanged();
   }
 

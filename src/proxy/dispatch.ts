@@ -4,6 +4,7 @@
  *   one    the shard of its keys            split  one command a shard, replies merged
  *   all    every node, replies merged       any    the first node that is up
  *   scan   one node after the other         local  answered here
+ *   publish  the shard of its channel      subscribe  by connections of its own (pubsub.ts)
  *   block  the shard of its keys, by a connection of the session's own; wait: so to several shards
  *   clients  asked of all workers
  *   reject an error that says why
@@ -11,6 +12,7 @@
 
 import type { Channel } from '../backend/channel.js';
 import type { PendingPool } from '../backend/pending.js';
+import type { ClientRules } from '../base/client-rules.js';
 import type { Limits } from '../base/limits.js';
 import type { LogLevel } from '../base/log-event.js';
 import type { TopologySnapshot } from '../messages.js';
@@ -27,6 +29,7 @@ import {
 } from '../resp/commands.js';
 import { errorReply } from '../resp/reply.js';
 import type { RequestReader } from '../resp/request.js';
+import type { Transport } from '../transport/transport.js';
 import { AllShards, type AllShardsContext } from './all-shards.js';
 import { REPLY_NOAUTH } from './authentication.js';
 import { Blocking } from './blocking.js';
@@ -35,6 +38,7 @@ import { KeyLocator } from './key-locator.js';
 import { answerLocally, type LocalContext, NO_REPLY } from './local.js';
 import { MergePool } from './merge.js';
 import type { Pauses } from './pauses.js';
+import { PubSub } from './pubsub.js';
 import { responsePolicy } from './response-policy.js';
 import { Service } from './service.js';
 import { type Session, SessionError } from './session.js';
@@ -46,7 +50,9 @@ const TABLE_VERSION = '7.0.15';
 
 export interface DispatchContext extends AllShardsContext, ClientsContext {
   pauses: Pauses;
+  transport: Transport;
   topology: TopologySnapshot;
+  rules: Pick<ClientRules, 'pubsub'>;
   limits: Limits;
   log: (level: LogLevel, event: string, fields: Record<string, string>) => void;
 }
@@ -67,6 +73,7 @@ export class Dispatcher {
   private readonly transactions: Transactions;
   private readonly blocking: Blocking;
   private readonly clients: Clients;
+  private readonly pubsub: PubSub;
   private readonly localContext: LocalContext;
 
   constructor(context: DispatchContext) {
@@ -93,6 +100,7 @@ export class Dispatcher {
       answer: (session, spec) => answerLocally(spec.name, session, this.localContext),
     });
     this.blocking = new Blocking({ ...context, locator: this.locator, merges: this.merges });
+    this.pubsub = new PubSub({ ...context, serviceOf: (session) => this.serviceOf(session) });
     this.localContext = {
       reader: context.reader,
       bytes: context.arena.bytes,
@@ -146,6 +154,11 @@ export class Dispatcher {
         return true;
       }
     }
+    if (session.subscriptions !== null && !session.mayCarryOut(spec.name)) {
+      const allowed = '(P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET';
+      session.refuse(errorReply(`ERR Can't execute '${spec.name}': only ${allowed} are allowed in this context`));
+      return true;
+    }
     if (this.pauses.isActive && this.pauses.holds(session, spec)) {
       if (session.isIdle) this.pauses.hold(session);
       return this.putOff();
@@ -164,6 +177,7 @@ export class Dispatcher {
     }
     switch (spec.route) {
       case 'one':
+      case 'publish':
         this.sendToOne(session, spec, start, end);
         return true;
       case 'split':
@@ -182,6 +196,10 @@ export class Dispatcher {
         if (!session.isIdle) return this.putOff();
         this.blocking.wait(session, this.serviceOf(session), start, end);
         return true;
+      case 'subscribe':
+        if (!session.isIdle) return this.putOff();
+        this.pubsub.send(session, spec, start, end);
+        return true;
       case 'transaction':
         return this.transactions.control(session, spec, start, end) || this.putOff();
       case 'clients':
@@ -195,9 +213,10 @@ export class Dispatcher {
     }
   }
 
-  /** Commands read from now on go by this; those in flight finish under the topology they started with. */
-  configure(topology: TopologySnapshot): void {
+  /** Commands read from now on go by these; those in flight finish under the topology they started with. */
+  configure(topology: TopologySnapshot, rules: ClientRules): void {
     this.topology = topology;
+    this.pubsub.mode = rules.pubsub;
     this.locator.setTopology(topology);
     this.services = openServices(topology, this.services);
     this.splitter = new Splitter(this.context.arena, this.reader, topology.nodes.length);

@@ -25,10 +25,15 @@ export class KeyLocator {
     this.topology = topology;
   }
 
-  /** Returns how many keys there are, or -1 when the arguments are malformed. */
+  /** Returns how many keys there are, or -1 when the arguments are malformed. The channel of PUBLISH counts as one. */
   locate(service: Service, spec: CommandSpec): number {
     const { bytes, reader, keys } = this;
     const { argumentStart, argumentEnd } = reader;
+    if (spec.route === 'publish') {
+      keys.reserve(1)[0] = 1;
+      this.owners[0] = service.nodeOfChannel(bytes, argumentStart[1] as number, argumentEnd[1] as number);
+      return 1;
+    }
     const count = findKeys(spec, bytes, argumentStart, argumentEnd, reader.argumentCount, keys);
     if (count > this.owners.length) this.owners = new Int32Array(count * 2);
     for (let index = 0; index < count; index++) {

@@ -203,6 +203,7 @@ export class Listener implements Acceptor {
         limits.idleTimeoutMs > 0 &&
         session.isIdle &&
         session.blocked === null &&
+        !session.isSubscribed &&
         now - session.lastBytesMs > limits.idleTimeoutMs
       ) {
         reason = `idle (idleTimeoutMs ${limits.idleTimeoutMs})`;

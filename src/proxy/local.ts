@@ -3,6 +3,7 @@
 import { parseInt64 } from '../resp/int64.js';
 import {
   bulkReply,
+  encodeCommand,
   encodeMap,
   errorReply,
   integerReply,
@@ -65,8 +66,10 @@ const SYNTAX_ERROR = errorReply('ERR syntax error');
 const REPLY_RESET = Buffer.from('+RESET\r\n');
 
 const HANDLERS: Readonly<Record<string, Handler>> = {
-  ping: (_session, words) => {
+  ping: (session, words) => {
     if (words.count > 2) return errorReply("ERR wrong number of arguments for 'ping' command");
+    if (session.isSubscribed && session.protocol === 2)
+      return encodeCommand(['pong', words.count === 2 ? words.raw(1) : '']);
     return words.count === 2 ? bulkReply(words.raw(1)) : REPLY_PONG;
   },
   echo: (_session, words) => bulkReply(words.raw(1)),

@@ -70,6 +70,12 @@ export class Service {
     return this.router.nodeOf(bytes, start, end);
   }
 
+  /** The index of the node where the channel bytes[start, end) lives. One that no keyspace would have is not refused. */
+  nodeOfChannel(bytes: Uint8Array, start: number, end: number): number {
+    const node = this.nodeOf(bytes, start, end);
+    return node >= 0 ? node : this.homeNode;
+  }
+
   /** Whether the key bytes[start, end), which `node` has, is one that this service sees. */
   readonly isOwn: KeyTest = (bytes, start, end, node) => this.nodeOf(bytes, start, end) === node;
 

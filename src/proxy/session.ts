@@ -28,6 +28,7 @@ import {
 } from '../resp/request.js';
 import type { Connection, ConnectionOwner, Transport } from '../transport/transport.js';
 import { type Authentication, DEFAULT_USER } from './authentication.js';
+import type { Subscriptions } from './subscriptions.js';
 import type { Transaction } from './transaction.js';
 import type { Watch } from './watch.js';
 
@@ -64,6 +65,8 @@ export class SessionError extends Error {
   override name = 'SessionError';
 }
 
+/** What a push begins with in RESP2. */
+const ARRAY = Buffer.from('*');
 const UNFINISHED_STEP_BYTES = 1024 * 1024;
 /** As sessionOutputSoftBytes, for one that owes its password: whom nobody knows may not have us hold much for him. */
 const UNAUTHENTICATED_OUTPUT_BYTES_MAX = 16 * 1024;
@@ -105,6 +108,8 @@ export class Session implements ConnectionOwner, ReplyOwner {
   transaction: Transaction | null = null;
   /** Between WATCH and EXEC. */
   watch: Watch | null = null;
+  /** From its first SUBSCRIBE until nothing is left of it. */
+  subscriptions: Subscriptions | null = null;
   /** While its command may wait at the node. */
   blocked: BlockedBy | null = null;
   isClosed = false;
@@ -209,6 +214,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
     this.isClosed = true;
     this.dropTransaction();
     this.endWatch();
+    this.endSubscriptions();
     this.blocked?.cancel();
     this.blocked = null;
     for (let pending = this.queue.shift(); pending !== undefined; pending = this.queue.shift()) {
@@ -272,6 +278,32 @@ export class Session implements ConnectionOwner, ReplyOwner {
     this.watch = null;
   }
 
+  endSubscriptions(): void {
+    this.subscriptions?.close();
+    this.subscriptions = null;
+  }
+
+  get isSubscribed(): boolean {
+    return this.subscriptions !== null && this.subscriptions.total > 0;
+  }
+
+  /** Whether the command of that name may be carried out now: in RESP2 a client with subscriptions can do little else. */
+  mayCarryOut(name: string): boolean {
+    return this.protocol === 3 || !this.isSubscribed || /^(ping|quit|reset|[ps]?(un)?subscribe)$/.test(name);
+  }
+
+  /** Arena bytes [start, end) are a push for the client: no reply, so that CLIENT REPLY says nothing of it. */
+  push(start: number, end: number): void {
+    if (this.isEnding) return;
+    const { output } = this.connection;
+    if (this.protocol === 3) output.append(start, end);
+    else {
+      output.appendBytes(ARRAY);
+      output.append(start + 1, end);
+    }
+    this.watchOutput();
+  }
+
   /** Speaks that protocol and works in that database from now on. All before has been answered. */
   enter(protocol: 2 | 3, database: number): void {
     const connection = this.watch?.connection;
@@ -317,6 +349,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
   /** Nodes may have other numbers now: it may have written to any. */
   onTopologyChanged(): void {
     if (this.writtenNodes !== 0) this.writtenNodes = -1;
+    this.subscriptions?.onTopologyChanged();
   }
 
   mayHaveWritten(node: number): boolean {
@@ -339,6 +372,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
     if (!this.isMutedOnce) this.isMuted = false;
     this.dropTransaction();
     this.endWatch();
+    this.endSubscriptions();
     this.enter(2, 0);
     this.authenticate(DEFAULT_USER);
     if (!this.context.authentication.isRequired) return;
@@ -435,6 +469,18 @@ export class Session implements ConnectionOwner, ReplyOwner {
     this.seenUnreadBytes = unreadBytes;
     this.seenSent = output.sent;
     if (this.unfinishedSinceMs >= 0) this.markUnfinished(unreadBytes);
+    this.noteSlowness();
+  }
+
+  /** A client with subscriptions may be behind by more than the soft bound for so long, and no longer. */
+  private noteSlowness(): void {
+    const { subscriptions, limits } = this;
+    if (subscriptions === null) return;
+    const { now } = this.context.transport;
+    if (this.connection.output.unsentBytes <= limits.subscriberOutputSoftBytes) subscriptions.slowSinceMs = -1;
+    else if (subscriptions.slowSinceMs < 0) subscriptions.slowSinceMs = now;
+    else if (now - subscriptions.slowSinceMs > limits.subscriberOutputSoftMs)
+      this.cutOffSubscriber(`subscriberOutputSoftBytes ${limits.subscriberOutputSoftBytes}`);
   }
 
   /** A command is half there with `bytes` of it. Each MiB gives it new time: who sends a byte a minute has his end, too. */
@@ -491,12 +537,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
       this.cutOffForMemory();
       return;
     }
-    if (output.unsentBytes + this.parkedBytes > this.limits.sessionOutputHardBytes) {
-      this.context.counts.sessionOutputCloses++;
-      const limit = `sessionOutputHardBytes ${this.limits.sessionOutputHardBytes}`;
-      this.cutOff(new SessionError(`its unread replies exceed what may wait (${limit})`));
-      return;
-    }
+    if (this.isOverfull()) return;
     if (this.waitsForReplies && !this.mustWait()) {
       this.waitsForReplies = false;
       this.blocked?.end();
@@ -507,7 +548,39 @@ export class Session implements ConnectionOwner, ReplyOwner {
     } else if (this.isHeld) this.release();
   }
 
-  private cutOffForMemory(): void {
+  /** After a message was appended to the output, or was parked. */
+  watchOutput(): void {
+    if (this.isCutOff) return;
+    const { output } = this.connection;
+    this.connection.flush();
+    if (output.overflowed) this.cutOffForMemory();
+    else this.isOverfull();
+  }
+
+  /** Closes it if more waits for its client than may. */
+  private isOverfull(): boolean {
+    const { limits, subscriptions } = this;
+    const { unsentBytes } = this.connection.output;
+    if (
+      subscriptions !== null &&
+      unsentBytes + this.parkedBytes + subscriptions.parkedBytes > limits.subscriberOutputHardBytes
+    ) {
+      this.cutOffSubscriber(`subscriberOutputHardBytes ${limits.subscriberOutputHardBytes}`);
+      return true;
+    }
+    if (unsentBytes + this.parkedBytes <= limits.sessionOutputHardBytes) return false;
+    this.context.counts.sessionOutputCloses++;
+    const limit = `sessionOutputHardBytes ${limits.sessionOutputHardBytes}`;
+    this.cutOff(new SessionError(`its unread replies exceed what may wait (${limit})`));
+    return true;
+  }
+
+  private cutOffSubscriber(limit: string): void {
+    this.context.counts.subscriberOutputCloses++;
+    this.cutOff(new SessionError(`its unread messages exceed what may wait (${limit})`));
+  }
+
+  cutOffForMemory(): void {
     this.context.counts.sessionMemoryCloses++;
     this.cutOff(new SessionError('no buffer memory is left for its replies'));
   }

@@ -180,7 +180,10 @@ export class Transactions {
           return errorReply(`ERR ${name} inside MULTI is not supported by this proxy over several shards`);
         }
         break;
+      case 'subscribe':
+        return errorReply(`ERR ${spec.name.toUpperCase()} inside MULTI is not supported by this proxy`);
       case 'one':
+      case 'publish':
       case 'block':
       case 'split': {
         const misplaced = this.place(session, transaction, spec);

@@ -18,6 +18,10 @@ export type Route =
   | 'block'
   /** WAIT: to all shards that the session has written to. */
   | 'wait'
+  /** To the shard of its channel. */
+  | 'publish'
+  /** To the shards of its channels, by connections that messages come by. */
+  | 'subscribe'
   /** MULTI, EXEC, DISCARD, WATCH. */
   | 'transaction'
   /** Answered by the proxy itself. */
@@ -44,11 +48,11 @@ export function ruledNames(): Iterable<string> {
 }
 
 const MULTI_SHARD = 'not atomic when the keys lie on several shards, and refused there with `multiKeyWrites: reject`';
+const SUBSCRIBE = 'not inside MULTI; see docs/PUBSUB.md';
 const SCRIPT = 'a script that touches keys it does not name sees only those of its own shard';
 
 const MERGED = 'one answer from several nodes is still to come';
 const EVERYWHERE = 'it would have to hold on every node, which is still to come';
-const PUBSUB = 'Pub/Sub is still to come';
 const USERS = 'users other than the one of the configuration are still to come';
 const CONNECTION = 'this state of a connection is still to come';
 const ONE_NODE = 'it is about one node; connect to the node itself';
@@ -107,8 +111,10 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ...rules('wait', 'the smallest number of replicas of those shards', 'wait'),
   ...rules('transaction', 'all keys on one shard; without commands that concern all shards', 'multi exec discard'),
   ...rules('transaction', 'all keys on one shard, which is that of the transaction too', 'watch'),
-  ...rejects(PUBSUB, 'subscribe unsubscribe psubscribe punsubscribe ssubscribe sunsubscribe publish spublish'),
-  ...rejects(PUBSUB, 'pubsub|channels pubsub|numpat pubsub|numsub pubsub|shardchannels pubsub|shardnumsub'),
+  ...rules('publish', 'in a transaction the channel counts as a key', 'publish spublish'),
+  ...rules('subscribe', SUBSCRIBE, 'subscribe psubscribe ssubscribe unsubscribe punsubscribe sunsubscribe'),
+  ...rules('all', '', 'pubsub|channels pubsub|shardchannels pubsub|numpat'),
+  ...rules('all', 'with `pubsub: shared` workers count, not clients', 'pubsub|numsub pubsub|shardnumsub'),
   ...rejects(EVERYWHERE, 'function|delete function|dump function|flush function|kill function|list function|load'),
   ...rejects(EVERYWHERE, 'function|restore function|stats'),
   ...rejects(CONNECTION, 'client|caching client|getredir client|tracking'),

@@ -35,6 +35,7 @@ export interface ProxyOptions {
   admin?: string;
   auth?: unknown;
   protectedMode?: string;
+  pubsub?: 'exact' | 'shared';
   dataDir?: string;
   /** In place of the one of all keys. */
   keyspaces?: readonly unknown[];

@@ -23,7 +23,7 @@ t.test("what no node can carry out is refused here, in Redis's words, and no nod
     [['CONFIG'], "-ERR wrong number of arguments for 'config' command\r\n"],
     [['CONFIG', 'NONSENSE'], "-ERR unknown subcommand 'NONSENSE'. Try CONFIG HELP.\r\n"],
     [['OBJECT', 'FREQ'], "-ERR wrong number of arguments for 'object|freq' command\r\n"],
-    [['SUBSCRIBE', 'a'], '-ERR SUBSCRIBE is not supported by this proxy: Pub/Sub is still to come\r\n'],
+    [['MONITOR'], '-ERR MONITOR is not supported by this proxy: one answer from several nodes is still to come\r\n'],
     [['CLUSTER', 'INFO'], '-ERR This instance has cluster support disabled\r\n'],
     [
       ['SHUTDOWN'],
@@ -232,11 +232,13 @@ t.test('every command of the table with as few arguments as it takes is answered
     const words = spec.name.split('|');
     while (words.length < Math.abs(spec.arity)) words.push('1');
     client.send(words);
+    // CLIENT PAUSE holds up the next ones no longer.
+    world.pass(2);
+    // SCRIPT KILL goes by a connection of its own, and SUBSCRIBE by one that speaks RESP3.
+    const links = (node: number) => new Set([...world.links(node), ...world.links(node, 3)]);
+    for (const link of [0, 1].flatMap((node) => [...links(node)])) if (link.protocol === null) link.greet();
     world.turn();
-    // SCRIPT KILL goes by a connection of its own.
-    for (const link of [0, 1].flatMap((node) => world.links(node))) if (link.protocol === null) link.greet();
-    world.turn();
-    const sent = [0, 1].map((node) => world.links(node).flatMap((link) => link.commands()).length);
+    const sent = [0, 1].map((node) => [...links(node)].flatMap((link) => link.commands()).length);
     const replies = repliesIn(client.take()).length;
     const isSent = (sent[0] as number) + (sent[1] as number) > 0;
     if (replies + (isSent ? 1 : 0) !== 1) t.fail(`${words.join(' ')}: ${replies} replies, sent ${sent}`);

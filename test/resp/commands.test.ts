@@ -177,16 +177,18 @@ t.test('a wrong number of arguments is seen, and answered in the words of a real
 t.test('the commands of the first release are routed as promised', async (t) => {
   const promised = {
     split: 'mget mset del unlink exists touch',
-    all: 'dbsize flushall flushdb info keys randomkey script|load script|exists script|flush script|kill config|set',
+    all: 'dbsize flushall flushdb info keys randomkey script|load script|exists script|flush script|kill config|set pubsub|channels pubsub|numsub',
     scan: 'scan',
     transaction: 'multi exec discard watch',
     block: 'blpop bzmpop xread xreadgroup',
     wait: 'wait',
+    publish: 'publish spublish',
+    subscribe: 'subscribe psubscribe ssubscribe unsubscribe punsubscribe sunsubscribe',
     any: 'command command|count command|docs command|info command|getkeys config|get',
     clients: 'client|list client|kill client|pause client|unpause',
     local: 'ping echo quit hello client|id client|setname client|getname client|setinfo client|info select auth',
     one: 'get set hset lpush zadd sadd xadd eval evalsha sort move object|encoding xinfo|stream rename copy',
-    reject: 'subscribe monitor script|debug shutdown acl|whoami cluster|slots',
+    reject: 'monitor script|debug shutdown acl|whoami cluster|slots',
   };
   for (const [route, names] of Object.entries(promised)) {
     for (const name of names.split(' ')) t.equal(spec(name).route, route, name);
