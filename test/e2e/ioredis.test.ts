@@ -1,4 +1,5 @@
 /** ioredis, as its README has it used: each of its ways goes over three shards, in RESP2 and RESP3 (its default since 6). */
+import { once } from 'node:events';
 import type { CommonRedisOptions, Redis } from 'ioredis';
 import t, { type Test } from 'tap';
 import { deploy } from '../help/deployment.js';
@@ -146,6 +147,43 @@ for (const { name, protocol, transport } of WAYS) {
       t.equal(await redis.select(0), 'OK');
     });
 
+    t.test('Pub/Sub: channels and patterns, text and bytes', async (t) => {
+      const [sub, pub] = [open(t), open(t)];
+      t.equal(await sub.subscribe('my-channel-1', 'my-channel-2'), 2);
+      t.equal(await sub.psubscribe('pat?ern'), 3);
+      const heard: string[][] = [];
+      sub.on('message', (channel, message) => heard.push([channel, message]));
+      sub.on('pmessage', (pattern, channel, message) => heard.push([pattern, channel, message]));
+      const bytes = once(sub, 'messageBuffer');
+      t.equal(await pub.publish('my-channel-2', Buffer.from([0, 255])), 1);
+      t.same(await within('bytes', bytes), [Buffer.from('my-channel-2'), Buffer.from([0, 255])]);
+      heard.splice(0);
+      const numbers = Array.from({ length: 300 }, (_, number) => `${number}`);
+      for (const number of numbers) pub.publish(`my-channel-${1 + (Number(number) % 2)}`, number);
+      t.equal(await pub.publish('pattern', 'the last'), 1);
+      await waitFor('all messages', () => heard.length > numbers.length);
+      // Channels have an order each.
+      for (const [name, rest] of [
+        ['my-channel-1', 0],
+        ['my-channel-2', 1],
+      ] as const) {
+        const ofChannel = heard.filter(([channel]) => channel === name).map(([, message]) => message);
+        t.same(
+          ofChannel,
+          numbers.filter((number) => Number(number) % 2 === rest),
+        );
+      }
+      t.same(
+        heard.filter(([pattern]) => pattern === 'pat?ern'),
+        [['pat?ern', 'pattern', 'the last']],
+      );
+      t.equal(await sub.unsubscribe('my-channel-1'), 2);
+      t.equal(await pub.publish('my-channel-1', 'nobody'), 0);
+      t.equal(await sub.unsubscribe('my-channel-2'), 1);
+      t.equal(await sub.punsubscribe('pat?ern'), 0);
+      t.equal(await sub.get('none'), null, 'a connection as any other');
+    });
+
     t.test('streams: a reader waits for what is written', async (t) => {
       const reader = open(t);
       let lastId = '$';
@@ -242,10 +280,15 @@ for (const { name, protocol, transport } of WAYS) {
       t.equal((await all(redis.zscanStream('zset'))).length, 2 * keys.length);
     });
 
-    t.test('a new connection after the death of a worker', async (t) => {
+    t.test('after the death of a worker there is a new connection, with its subscriptions', async (t) => {
+      const sub = open(t);
+      const heard = new Set<string>();
+      sub.on('message', (_, message) => heard.add(message));
+      await sub.subscribe('news');
       await outlivesWorkers(t, deployment, async (value) => {
         await redis.set('after', value);
-        return redis.get('after');
+        await redis.publish('news', value);
+        return heard.has(value) ? redis.get('after') : null;
       });
     });
   });

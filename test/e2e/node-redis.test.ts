@@ -2,7 +2,7 @@
 import t, { type Test } from 'tap';
 import { deploy } from '../help/deployment.js';
 import { type NodeRedisClient, type NodeRedisOptions, nodeRedis } from '../help/node-redis.js';
-import { within } from '../help/wait-for.js';
+import { waitFor, within } from '../help/wait-for.js';
 import { DEATH_HOOKS, outlivesWorkers } from '../help/worker-deaths.js';
 
 /** What `defineScript` adds. */
@@ -104,6 +104,28 @@ for (const name of ['redis-5', 'redis-6']) {
         await redis.select(3);
         t.equal(await redis.get('apart'), 'here');
         await redis.select(0);
+      });
+
+      t.test('Pub/Sub: channels, patterns and sharded channels', async (t) => {
+        const sub = redis.duplicate().on('error', () => {});
+        await sub.connect();
+        t.teardown(() => sub.destroy());
+        const heard: string[] = [];
+        const listener = (message: string, channel: string) => heard.push(`${channel} ${message}`);
+        await sub.subscribe(['one', 'two'], listener);
+        await sub.pSubscribe('pat*', listener);
+        await sub.sSubscribe('shard', listener);
+        t.equal(await redis.publish('one', '1'), 1);
+        t.equal(await redis.publish('pattern', '2'), 1);
+        t.equal(await redis.sPublish('shard', '3'), 1);
+        await waitFor('all messages', () => heard.length >= 3);
+        t.same(heard.sort(), ['one 1', 'pattern 2', 'shard 3']);
+        t.same(await redis.pubSubNumSub(['one', 'none']), { one: 1, none: 0 });
+        await sub.unsubscribe('one');
+        t.equal(await redis.publish('one', '4'), 0);
+        t.equal(await redis.publish('two', '5'), 1);
+        await waitFor('the message', () => heard.includes('two 5'));
+        t.notOk(heard.includes('one 4'));
       });
 
       t.test('blocking commands, on connections of a pool', async (t) => {

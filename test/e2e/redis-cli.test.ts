@@ -178,6 +178,25 @@ t.test('redis-cli in a terminal', { skip: terminalObstacle() ?? false }, async (
     t.equal(await terminal.ended(), 0);
   });
 
+  t.test('SUBSCRIBE shows messages until Ctrl-C', async (t) => {
+    const client = await connect(t, deployment.port);
+    for (const protocol of ['-2', '-3']) {
+      const terminal = open(protocol);
+      await terminal.until(new RegExp(`^${address}> $`));
+      terminal.enter('SUBSCRIBE news sport');
+      await terminal.until(/1\) "subscribe"\n2\) "sport"\n3\) \(integer\) 2\n/);
+      for (const channel of ['sport', 'news']) {
+        t.equal(await client.command('PUBLISH', channel, `all about ${channel}`), 1);
+        await terminal.until(new RegExp(`1\\) "message"\\n2\\) "${channel}"\\n3\\) "all about ${channel}"\\n`));
+      }
+      terminal.press('\x03');
+      await terminal.until(new RegExp(`${address}> $`));
+      await waitFor('the end of the subscription', async () => (await client.command('PUBLISH', 'news', '')) === 0);
+      terminal.enter('PING');
+      await terminal.until(new RegExp(`PONG\n${address}> $`));
+    }
+  });
+
   t.test('--latency and --stat go on until Ctrl-C', async (t) => {
     const latency = open('--latency');
     await latency.until(/min: \d+, max: \d+, avg: [\d.]+ \(\d\d samples\)/);
