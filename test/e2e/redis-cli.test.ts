@@ -194,6 +194,8 @@ t.test('redis-cli in a terminal', { skip: terminalObstacle() ?? false }, async (
       await waitFor('the end of the subscription', async () => (await client.command('PUBLISH', 'news', '')) === 0);
       terminal.enter('PING');
       await terminal.until(new RegExp(`PONG\n${address}> $`));
+      terminal.enter('quit');
+      t.equal(await terminal.ended(), 0);
     }
   });
 
