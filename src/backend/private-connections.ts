@@ -26,6 +26,8 @@ export class PrivateConnections implements PrivateOwner {
   private spare: PrivateConnection[] = [];
   /** Given up, and not yet gone. */
   private readonly closing = new Set<PrivateConnection>();
+  /** Why there are no more of them, ever; null while there may be. */
+  private closedReason: string | null = null;
   /** Places taken by what makes its connections itself. */
   private reserved = 0;
 
@@ -38,6 +40,7 @@ export class PrivateConnections implements PrivateOwner {
   /** A connection of that lane's protocol and database for `holder` alone, or the error reply why there is none. */
   lend(lane: Lane, holder: Holder): PrivateConnection | Uint8Array {
     const { context, node } = this;
+    if (this.closedReason !== null) return this.nodeDown(this.closedReason);
     const kept = this.takeSpare(lane);
     if (kept === null && !this.hasRoom()) return this.refusals.noPrivateConnection(node);
     context.counts.privateConnectionsLent++;
@@ -94,6 +97,7 @@ export class PrivateConnections implements PrivateOwner {
   }
 
   close(reason: string): void {
+    this.closedReason = reason;
     for (const connection of [...this.lent]) connection.breakOff(new BackendError(reason));
     this.closeSpare(reason);
   }

@@ -109,9 +109,8 @@ export class Listener implements Acceptor {
   /** Services may have gone: their sessions are cut off. */
   onTopologyChanged(): void {
     for (const session of [...this.sessions]) {
-      session.onTopologyChanged();
-      if (!this.context.isOpen(session.service))
-        session.cutOff(new SessionError('its service is no longer configured'));
+      if (this.context.isOpen(session.service)) session.onTopologyChanged();
+      else session.cutOff(new SessionError('its service is no longer configured'));
     }
   }
 

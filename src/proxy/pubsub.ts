@@ -82,6 +82,7 @@ export class PubSub {
     return {
       transport,
       pendings,
+      service: () => this.context.serviceOf(session),
       placesOf: (kind, name) => this.placesOf(session, kind, name),
       open: this.mode === 'exact' ? this.openExact : this.shared.open,
     };

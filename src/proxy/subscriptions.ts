@@ -42,6 +42,8 @@ export interface SubscribedClient extends ReplyOwner {
 export interface SubscriptionsContext {
   transport: Transport;
   pendings: PendingPool;
+  /** What `placesOf` goes by: the same object while nothing of it changes. */
+  service: () => object;
   /** Where `name` is to be subscribed to. */
   placesOf: (kind: SubscriptionKind, name: string) => readonly PrivateConnections[];
   /** A source at that node for who hears messages by `events`. */
@@ -64,9 +66,11 @@ export class Subscriptions implements SubscriberEvents {
   private rollbacks = 0;
   private moveTimer: Timer | null = null;
   private isClosed = false;
+  private placedBy: object;
 
   constructor(context: SubscriptionsContext, client: SubscribedClient) {
     this.context = context;
+    this.placedBy = context.service();
     this.client = client;
   }
 
@@ -135,6 +139,9 @@ export class Subscriptions implements SubscriberEvents {
 
   /** Channels may live elsewhere now: they are subscribed to there at once, and a little later no more where they were. */
   onTopologyChanged(): void {
+    const service = this.context.service();
+    if (service === this.placedBy) return;
+    this.placedBy = service;
     const wanted = this.wantedNow();
     let hasLeft = false;
     for (const [place, names] of wanted) {

@@ -1,5 +1,6 @@
 /** SUBSCRIBE and its like: by connections of their own to the nodes of the channels, whose fates clients do not notice. */
 import t from 'tap';
+import type { NodeSnapshot } from '../../src/messages.js';
 import { pendingsInUse } from '../help/pending-watch.js';
 import { bulk, type Client, command, type NodeLink, Plane, type PlaneOptions } from '../help/plane.js';
 import { plainTopology, slotOwnersOf } from '../help/topology.js';
@@ -515,4 +516,157 @@ t.test('a node by another address: its subscribers follow', async (t) => {
   t.same(again.connection.endpoint, { kind: 'tcp', host: '10.0.0.9', port: 7000 });
   t.equal(again.take(), command('SUBSCRIBE', channel) + PING);
   t.notOk(client.isClosed);
+});
+
+t.test(
+  'a node that is taken out: its channels are subscribed to elsewhere, and nobody goes to it any more',
+  async (t) => {
+    const { plane, client, channel, link } = subscribed();
+    const nodes = [{ ...(plane.topology.nodes[1] as NodeSnapshot), index: 0 }];
+    plane.data.configure(
+      plainTopology(2, nodes, slotOwnersOf(plane.topology).fill(0), true),
+      plane.limits,
+      plane.rules,
+    );
+    const now = listener(plane, 1);
+    confirm(now, 'SUBSCRIBE', channel);
+    plane.pass(1_000);
+    t.ok(link.isClosed);
+    plane.pass(2_000);
+    t.equal(plane.links(0, 3).length, 0);
+    t.equal(plane.counts.privateConnectionsOpen, 1);
+    now.answer(told(3, 'message', channel, 'text'));
+    plane.turn();
+    t.equal(client.take(), told(2, 'message', channel, 'text'));
+  },
+);
+
+t.test('a client whose service goes away goes with it, and its subscriptions too', async (t) => {
+  const { plane, client, link } = subscribed();
+  plane.data.configure({ ...plane.topology, version: 2, services: [null] }, plane.limits, plane.rules);
+  plane.turn();
+  t.ok(client.isClosed);
+  t.ok(link.isClosed);
+});
+
+const SHARED = { rules: { pubsub: 'shared' } } as const;
+
+t.test('shared: one subscription for all, and each hears of it from its confirmation to its end', async (t) => {
+  const { plane, client, channel, link } = subscribed(SHARED);
+  const second = subscriber(plane, 3).send(['SUBSCRIBE', channel]);
+  plane.turn();
+  t.equal(link.take(), PING, 'the node has it already');
+  link.answer(told(3, 'message', channel, 'early'));
+  plane.turn();
+  t.equal(client.take(), told(2, 'message', channel, 'early'));
+  t.equal(second.take(), '');
+  link.answer(PONG);
+  plane.turn();
+  t.equal(second.take(), told(3, 'subscribe', channel, 1) + told(3, 'message', channel, 'early'));
+  t.equal(plane.links(0, 3).length, 1);
+  client.send(['UNSUBSCRIBE', channel]);
+  plane.turn();
+  t.equal(link.take(), PING, 'another wants it still');
+  link.answer(PONG, told(3, 'message', channel, 'late'));
+  plane.turn();
+  t.equal(client.take(), told(2, 'unsubscribe', channel, 0));
+  t.equal(second.take(), told(3, 'message', channel, 'late'));
+  second.connection.break(null);
+  plane.turn();
+  confirm(link, 'UNSUBSCRIBE', channel);
+  plane.turn();
+  t.equal(plane.counts.privateConnectionsOpen, 0);
+  t.equal(plane.usedBytes, 0);
+});
+
+t.test(
+  'shared: a message goes to those of its channel, of its pattern, or of its shard channel, and one who goes is left out',
+  async (t) => {
+    const { plane, client, channel, link } = subscribed({ ...SHARED, nodes: 1 });
+    const [byPattern, byShard] = [subscriber(plane, 3), subscriber(plane, 2)];
+    byPattern.send(['PSUBSCRIBE', channel]);
+    byShard.send(['SSUBSCRIBE', channel]);
+    plane.turn();
+    t.equal(link.take(), command('PSUBSCRIBE', channel) + PING + command('SSUBSCRIBE', channel) + PING);
+    link.answer(told(3, 'psubscribe', channel, 2), PONG, told(3, 'ssubscribe', channel, 1), PONG);
+    const messages = [
+      told(3, 'message', channel, 'a'),
+      told(3, 'pmessage', channel, channel, 'b'),
+      told(3, 'smessage', channel, 'c'),
+    ];
+    link.answer(...messages);
+    plane.turn();
+    t.equal(client.take(), told(2, 'message', channel, 'a'));
+    t.equal(byPattern.take(), told(3, 'psubscribe', channel, 1) + told(3, 'pmessage', channel, channel, 'b'));
+    t.equal(byShard.take(), told(2, 'ssubscribe', channel, 1) + told(2, 'smessage', channel, 'c'));
+    byPattern.connection.break(null);
+    link.answer(...messages);
+    plane.turn();
+    t.equal(client.take(), told(2, 'message', channel, 'a'));
+    t.equal(byShard.take(), told(2, 'smessage', channel, 'c'));
+  },
+);
+
+t.test(
+  'shared: a lost connection is made anew for all; who subscribes meanwhile is told whether that went well',
+  async (t) => {
+    const { plane, client, channel, link } = subscribed(SHARED);
+    link.connection.break(new Error('reset'));
+    const more = plane.key(0, 'more');
+    const [second, third] = [plane.client().send(['SUBSCRIBE', more]), plane.client().send(['SUBSCRIBE', channel])];
+    plane.turn();
+    plane.links(0, 3).at(-1)?.connection.break(new Error('refused'));
+    plane.turn();
+    for (const refused of [second, third]) t.match(refused.take(), /^-NODEDOWN /);
+    second.send(['SUBSCRIBE', more]);
+    const again = listener(plane, 0);
+    t.equal(again.take(), command('SUBSCRIBE', channel, more) + PING, 'of those who were refused nothing is left');
+    again.answer(
+      told(3, 'subscribe', channel, 1),
+      told(3, 'subscribe', more, 2),
+      PONG,
+      told(3, 'message', channel, 'x'),
+    );
+    plane.turn();
+    t.equal(second.take(), told(2, 'subscribe', more, 1));
+    t.equal(client.take(), told(2, 'message', channel, 'x'));
+    t.equal(third.take(), '');
+  },
+);
+
+t.test('shared: one who does not read is closed, and the others hear each message', async (t) => {
+  const { plane, client, channel, link } = subscribed({ ...SHARED, limits: { subscriberOutputHardBytes: 50_000 } });
+  const second = plane.client().send(['SUBSCRIBE', channel]);
+  plane.turn();
+  link.take();
+  link.answer(PONG);
+  plane.turn();
+  second.take();
+  const message = ['message', channel, 'x'.repeat(20_000)];
+  for (let count = 0; count < 5; count++) {
+    link.answer(told(3, ...message));
+    plane.turn();
+    t.equal(second.take(), told(2, ...message));
+  }
+  t.ok(client.isClosed);
+  t.notOk(second.isClosed);
+});
+
+t.test('a reload that shares connections holds for who subscribes then', async (t) => {
+  const { plane, client, channel, link } = subscribed();
+  plane.data.configure(plane.topology, plane.limits, { ...plane.rules, pubsub: 'shared' });
+  const others = [plane.client(), plane.client()].map((other) => other.send(['SUBSCRIBE', channel]));
+  const shared = listener(plane, 0);
+  t.not(shared, link);
+  t.equal(plane.links(0, 3).length, 2);
+  confirm(shared, 'SUBSCRIBE', channel);
+  plane.turn();
+  for (const other of others) t.equal(other.take(), told(2, 'subscribe', channel, 1));
+  client.send(['UNSUBSCRIBE']);
+  plane.turn();
+  confirm(link, 'UNSUBSCRIBE', channel);
+  client.send(['SUBSCRIBE', channel]);
+  plane.turn();
+  t.equal(client.take(), told(2, 'unsubscribe', channel, 0));
+  t.equal(shared.take(), PING);
 });
