@@ -19,8 +19,21 @@ export function refusedForm(
     if (!sortReadsOtherKeys(bytes, argumentStart, argumentEnd, argumentCount)) return null;
     return `ERR ${name} with patterns of BY or GET is not supported by this proxy: they read keys of other shards`;
   }
+  if (spec.name === 'config|set') {
+    // CONFIG SET name value [name value …]
+    for (let index = 2; index < argumentCount; index += 2) {
+      const argument = bytes.subarray(argumentStart[index], argumentEnd[index]);
+      const parameter = Buffer.from(argument).toString('latin1').toLowerCase();
+      if (OF_ONE_NODE.test(parameter))
+        return `ERR CONFIG SET ${parameter} is not supported by this proxy: it is about one node; connect to the node itself`;
+    }
+  }
   return null;
 }
+
+/** What two nodes cannot share, and by what the proxy reaches them. */
+const OF_ONE_NODE =
+  /^(port|tls-port|bind|bind-source-addr|dir|dbfilename|requirepass|master(auth|user)|(replica|slave|cluster)-announce-.*)$/;
 
 /** Whether the command may block: all of BLPOP and its like, XREAD and XREADGROUP only with BLOCK. */
 export function isBlockingForm(

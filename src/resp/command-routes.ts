@@ -69,7 +69,11 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
     'with a section `Ringleader` about the proxy; without the nodes that are down, which it names',
     'info',
   ),
-  ...rules('all', 'on the nodes of now; one that starts anew, or is added later, has its own', 'config|set'),
+  ...rules(
+    'all',
+    'on the nodes of now; one that starts anew, or is added later, has its own. Not what two nodes cannot share: port, bind, dir …',
+    'config|set',
+  ),
   ...rules('all', '', 'config|resetstat config|rewrite'),
   ...rules('all', 'any key of any shard is as likely as on one Redis', 'randomkey'),
   ...rules('all', 'killed wherever one runs', 'script|kill'),

@@ -68,9 +68,26 @@ t.test('sorting by patterns that read other keys is refused, and nothing else of
   }
 });
 
+t.test('what two nodes cannot share is not set on all of them', async (t) => {
+  const set = (...words: string[]) => {
+    const { bytes, start, end, count } = layOut(['CONFIG', 'SET', ...words]);
+    return refusedForm(COMMANDS.find(({ name }) => name === 'config|set') as CommandSpec, bytes, start, end, count);
+  };
+  for (const name of ['port', 'PORT', 'tls-port', 'bind', 'dir', 'dbfilename', 'requirepass', 'replica-announce-ip']) {
+    t.match(
+      set('maxmemory', '1', name, 'x'),
+      new RegExp(`^ERR CONFIG SET ${name.toLowerCase()} is not supported`),
+      name,
+    );
+  }
+  for (const words of [['maxmemory', 'port'], ['timeout', '0', 'hz', '10'], ['maxmemory'], ['ports', '1']]) {
+    t.equal(set(...words), null, words.join(' '));
+  }
+});
+
 t.test('only commands that say so have forms that are refused', async (t) => {
   t.strictSame(
     COMMANDS.filter((spec) => spec.refusable).map((spec) => spec.name),
-    ['sort', 'sort_ro'],
+    ['config|set', 'sort', 'sort_ro'],
   );
 });
