@@ -57,6 +57,32 @@ for (const transport of ['epoll', 'node'] as const) {
     for (const client of [...clients, ...more, admin]) client.close();
   });
 
+  t.test(`on ${transport}, a held client with subscriptions gets messages, and stays held`, async (t) => {
+    const deployment = await deploy(t, { transport, nodes: 1 });
+    const [admin, client] = [await RespClient.connect(deployment.port), await RespClient.connect(deployment.port)];
+    const node = await RespClient.connect(deployment.servers[0]?.port as number);
+    await client.command('HELLO', '3');
+    client.send('SUBSCRIBE news\r\n');
+    t.match((await client.next()).toString(), 'subscribe');
+    const [line = ''] = String(await admin.command('CLIENT', 'LIST', 'TYPE', 'pubsub')).split('\n');
+    t.match(line, / flags=P db=0 sub=1 psub=0 ssub=0 .* cmd=subscribe .* resp=3$/);
+    t.equal(await admin.command('CLIENT', 'PAUSE', '600000', 'WRITE'), 'OK');
+    client.send('PUBLISH news own\r\n');
+    await waitFor('it to be held', async () => (await blocked(admin)) === 1);
+    for (const text of ['one', 'two']) {
+      t.equal(await node.command('PUBLISH', 'news', text), 1);
+      t.match((await client.next()).toString(), text);
+    }
+    t.equal(await blocked(admin), 1);
+    t.equal(await admin.command('CLIENT', 'UNPAUSE'), 'OK');
+    const last = (await client.next()).toString() + (await client.next()).toString();
+    t.match(last, 'own');
+    t.match(last, ':1\r\n');
+    t.equal(await admin.command('CLIENT', 'KILL', 'TYPE', 'pubsub'), 1);
+    await within('its end', client.closed);
+    for (const each of [admin, node]) each.close();
+  });
+
   t.test(`on ${transport}, a held client that goes is noticed`, async (t) => {
     const deployment = await deploy(t, { transport, nodes: 1 });
     const admin = await RespClient.connect(deployment.port);
