@@ -52,7 +52,7 @@ const SUBSCRIBE = 'not inside MULTI; see docs/PUBSUB.md';
 const SCRIPT = 'a script that touches keys it does not name sees only those of its own shard';
 
 const MERGED = 'one answer from several nodes is still to come';
-const EVERYWHERE = 'it would have to hold on every node, which is still to come';
+const NODES_OF_NOW = 'on the nodes of now; one that is added later, or comes back empty, has none';
 const USERS = 'users other than the one of the configuration are still to come';
 const CONNECTION = 'this state of a connection is still to come';
 const ONE_NODE = 'it is about one node; connect to the node itself';
@@ -74,13 +74,15 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
     'on the nodes of now; one that starts anew, or is added later, has its own. Not what two nodes cannot share: port, bind, dir …',
     'config|set',
   ),
-  ...rules('all', '', 'config|resetstat config|rewrite'),
+  ...rules('all', NODES_OF_NOW, 'function|delete function|flush function|load function|restore'),
+  ...rules('all', '', 'config|resetstat config|rewrite memory|purge slowlog|len slowlog|reset'),
   ...rules('all', 'any key of any shard is as likely as on one Redis', 'randomkey'),
-  ...rules('all', 'killed wherever one runs', 'script|kill'),
+  ...rules('all', 'killed wherever one runs', 'script|kill function|kill'),
+  ...rules('any', 'all nodes have the same', 'function|dump function|list'),
   ...rules('scan', 'a cursor from before nodes were added or taken out is refused as invalid', 'scan'),
 
   ...rules('any', '', 'command command|count command|docs command|getkeys command|getkeysandflags command|info'),
-  ...rules('any', '', 'command|list command|help config|get config|help lolwut'),
+  ...rules('any', '', 'command|list command|help config|get config|help lolwut time'),
   ...rules(
     'any',
     '',
@@ -119,14 +121,13 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ...rules('subscribe', SUBSCRIBE, 'subscribe psubscribe ssubscribe unsubscribe punsubscribe sunsubscribe'),
   ...rules('all', '', 'pubsub|channels pubsub|shardchannels pubsub|numpat'),
   ...rules('all', 'with `pubsub: shared` workers count, not clients', 'pubsub|numsub pubsub|shardnumsub'),
-  ...rejects(EVERYWHERE, 'function|delete function|dump function|flush function|kill function|list function|load'),
-  ...rejects(EVERYWHERE, 'function|restore function|stats'),
+  ...rejects(MERGED, 'function|stats'),
   ...rejects(CONNECTION, 'client|caching client|getredir client|tracking'),
   ...rejects(CONNECTION, 'client|trackinginfo'),
   ...rejects(USERS, 'acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|list acl|load acl|log acl|save'),
   ...rejects(USERS, 'acl|setuser acl|users acl|whoami'),
-  ...rejects(MERGED, 'time role lastsave monitor slowlog|get slowlog|len slowlog|reset memory|doctor'),
-  ...rejects(MERGED, 'memory|malloc-stats memory|purge memory|stats latency|doctor latency|graph latency|histogram'),
+  ...rejects(MERGED, 'role lastsave monitor slowlog|get memory|doctor'),
+  ...rejects(MERGED, 'memory|malloc-stats memory|stats latency|doctor latency|graph latency|histogram'),
   ...rejects(MERGED, 'latency|history latency|latest latency|reset'),
   ...rejects(ONE_NODE, 'shutdown replicaof slaveof failover debug save bgsave bgrewriteaof sync psync replconf'),
   ...rejects(

@@ -8,7 +8,7 @@ const LATER_DATA = 'client|setinfo; 4; loading noscript stale; connection slow;;
 
 /** Not writes to Redis, but they change what a node holds or does: if one is lost, nobody may say that it had no effect. */
 const OTHER_WRITES: ReadonlySet<string> = new Set([
-  ...['script|flush', 'script|kill', 'script|load'],
+  ...['script|flush', 'script|kill', 'script|load', 'function|kill', 'slowlog|reset'],
   ...['publish', 'spublish'],
   ...['config|set', 'config|resetstat', 'config|rewrite'],
 ]);

@@ -1,4 +1,4 @@
-/** KEYS, RANDOMKEY, SCAN and SCRIPT over three real servers, next to one Redis that has the same keys. */
+/** KEYS, RANDOMKEY, SCAN, SCRIPT and FUNCTION over three real servers, next to one Redis that has the same keys. */
 import t, { type Test } from 'tap';
 import { type Deployment, deploy } from '../help/deployment.js';
 import { RedisServer } from '../help/redis-server.js';
@@ -18,6 +18,8 @@ async function keys(client: RespClient, pattern: string): Promise<string[]> {
 
 /** A cursor, and keys. */
 type Page = readonly [string, readonly string[]];
+
+const LIBRARY = "#!lua name=l\nredis.register_function('f', function(keys, args) return {keys[1], args[1]} end)";
 
 /** All keys that a whole SCAN finds, each as often as it came. */
 async function scan(client: RespClient, ...options: string[]): Promise<string[]> {
@@ -122,6 +124,22 @@ t.test('errors are those of one Redis, byte for byte', async (t) => {
     ['SCRIPT', 'KILL'],
     ['SCRIPT', 'KILL', 'x'],
     ['SCRIPT', 'NONSENSE'],
+    ['FUNCTION', 'LOAD', LIBRARY],
+    ['FUNCTION', 'LOAD', LIBRARY],
+    ['FUNCTION', 'LOAD', 'REPLACE', LIBRARY],
+    ['FUNCTION', 'LOAD', '#!lua name=broken\nreturn ('],
+    ['FUNCTION', 'LIST'],
+    ['FUNCTION', 'DUMP'],
+    ...['a', 'b', 'c', 'd', 'e', 'f'].map((key) => ['FCALL', 'f', '1', key, 'x']),
+    ['FCALL', 'nosuch', '0'],
+    ['FUNCTION', 'KILL'],
+    ['FUNCTION', 'DELETE', 'l'],
+    ['FUNCTION', 'DELETE', 'l'],
+    ['FUNCTION', 'RESTORE', 'garbage'],
+    ['FUNCTION', 'FLUSH'],
+    ['FUNCTION', 'LIST'],
+    ['SLOWLOG', 'RESET'],
+    ['MEMORY', 'PURGE'],
     ['FLUSHALL', 'NONSENSE'],
   ]) {
     t.equal(await say(ours, ...words), await say(theirs, ...words), words.join(' '));

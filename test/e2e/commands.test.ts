@@ -134,7 +134,7 @@ t.test('keys of different shards, and what is not supported, are refused with th
   for (const words of [
     ['SHUTDOWN', 'NOSAVE'],
     ['REPLICAOF', 'NO', 'ONE'],
-    ['MOVE', one, '1'],
+    ['SWAPDB', '0', '1'],
     ['MIGRATE', '', '', '', '0', '1'],
   ]) {
     const reply = (await client.command(...words)) as ReplyError;
