@@ -1,6 +1,7 @@
 /** Pub/Sub over three real nodes: as on one Redis, in order, and when nodes and clients go. */
 import t, { type Test } from 'tap';
 import { type Deployment, deploy } from '../help/deployment.js';
+import { residentBytes } from '../help/process-facts.js';
 import { type Random, randomFromSeed } from '../help/random.js';
 import { startRedisServers } from '../help/redis-server.js';
 import { connect, encodeWords, RespClient, say } from '../help/resp-client.js';
@@ -226,6 +227,7 @@ for (const pubsub of ['exact', 'shared'] as const) {
     const resting = await subscriber(t, port, 2, 'SUBSCRIBE', 'resting');
     const waves = 50;
     let before: Gauges | null = null;
+    let residentBefore = 0;
     for (let wave = 0; wave < waves; wave++) {
       const clients = await Promise.all(Array.from({ length: 200 }, () => RespClient.connect(port)));
       for (const [place, client] of clients.entries()) {
@@ -244,7 +246,9 @@ for (const pubsub of ['exact', 'shared'] as const) {
           else client.close();
         }),
       );
-      if (wave === 4) before = await settled(t, deployment);
+      if (wave !== 20) continue;
+      before = await settled(t, deployment);
+      residentBefore = residentBytes(deployment.proxy.pid);
     }
     const after = await settled(t, deployment);
     t.equal(after.sessionsOpen, 1);
@@ -253,6 +257,9 @@ for (const pubsub of ['exact', 'shared'] as const) {
       after.memoryBytes <= (before as Gauges).memoryBytes + 64 * 1024,
       `${JSON.stringify(before)} ${JSON.stringify(after)}`,
     );
+    // The collector takes its time; 10 KB for each client that has gone would show.
+    const grownBytes = residentBytes(deployment.proxy.pid) - residentBefore;
+    t.ok(grownBytes < 60 * 1024 * 1024, `${grownBytes} bytes more are resident`);
     const publisher = await connect(t, port);
     t.equal(await say(publisher, 'PUBLISH', 'resting', 'still here'), ':1\r\n');
     t.equal(await next(resting), told(2, 'message', 'resting', 'still here'));

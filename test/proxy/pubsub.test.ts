@@ -398,6 +398,40 @@ t.test('a node that does not confirm in time: an error, and what was subscribed 
   t.equal(listener(plane, 0).take(), command('SUBSCRIBE', channel) + PING);
 });
 
+t.test(
+  'a node that refuses a subscription: the client hears why, and what it was subscribed to before goes on',
+  async (t) => {
+    const { plane, client, channel, link } = subscribed();
+    const more = plane.key(0, 'more');
+    client.send(['SUBSCRIBE', more], ['PING']);
+    plane.turn();
+    t.equal(link.take(), command('SUBSCRIBE', more) + PING);
+    link.answer('-NOPERM no permissions to access the channel\r\n', PONG);
+    plane.turn();
+    const pong = `*2\r\n${bulk('pong')}${bulk('')}`;
+    t.equal(client.take(), `-NOPERM no permissions to access the channel\r\n${pong}`);
+    plane.pass(200);
+    t.ok(link.isClosed);
+    t.equal(listener(plane, 0).take(), command('SUBSCRIBE', channel) + PING);
+  },
+);
+
+t.test('no memory for what is to be sent: an error, and what it was subscribed to before goes on', async (t) => {
+  const { plane, client, channel, link } = subscribed({ arenaBytes: 4 * 1024 * 1024 });
+  const { arena } = plane.transport;
+  const names = Array.from({ length: 300 }, (_, place) => `${'x'.repeat(1_000)}{${channel}}${place}`);
+  client.sendText(command('SUBSCRIBE', ...names).slice(0, -2));
+  const blocks: number[] = [];
+  for (let block = arena.allocate(64 * 1024); block >= 0; block = arena.allocate(64 * 1024)) blocks.push(block);
+  client.sendText('\r\n');
+  plane.turn();
+  t.match(client.take(), /no buffer memory is left/);
+  for (const block of blocks) arena.release(block, 64 * 1024);
+  plane.pass(200);
+  t.ok(link.isClosed);
+  t.equal(listener(plane, 0).take(), command('SUBSCRIBE', channel) + PING);
+});
+
 t.test('at privateConnectionsMax: an error, and a place that comes free serves', async (t) => {
   const { plane, client, channel } = subscribed({
     limits: { privateConnectionsMax: 1, privateConnectionsSpareMax: 0 },
