@@ -136,6 +136,15 @@ export class PrivateConnection implements ConnectionEvents {
     if (this.isReady) this.sinceMs = this.context.transport.now;
   }
 
+  /**
+   * It was given back, and nobody may have it any more: closes it, but first what is in flight is finished. Who gave it back with EXEC
+   * still waits for the answer.
+   */
+  close(reason: string): void {
+    if (this.isReady && this.isBusy) this.connection?.retire(false);
+    else this.destroy(reason);
+  }
+
   /** Closes it; its holder hears nothing more. */
   destroy(reason: string): void {
     this.holder = null;
@@ -202,8 +211,11 @@ export class PrivateConnection implements ConnectionEvents {
     this.holder?.onPush?.(start, end);
   }
 
-  /** It is never retired. */
-  onDrained(): void {}
+  /** It has answered all before its end. */
+  onDrained(): void {
+    this.isLost = true;
+    this.owner.onLost(this);
+  }
 
   onLost(_connection: BackendConnection, error: Error): void {
     this.fail(error);

@@ -24,7 +24,7 @@ export class PrivateConnections implements PrivateOwner {
   private readonly lent = new Set<PrivateConnection>();
   /** Oldest first. */
   private spare: PrivateConnection[] = [];
-  /** Given up, and not yet gone. */
+  /** Given up, and not yet gone: some have something to finish. */
   private readonly closing = new Set<PrivateConnection>();
   /** Why there are no more of them, ever; null while there may be. */
   private closedReason: string | null = null;
@@ -94,17 +94,21 @@ export class PrivateConnections implements PrivateOwner {
       if (now - connection.sinceMs > SPARE_MS_MAX) this.giveUp(connection, 'nobody needs it');
       else connection.sweep(nodeTrouble);
     }
+    for (const connection of [...this.closing]) if (!connection.isGivenUp) connection.sweep(nodeTrouble);
   }
 
   close(reason: string): void {
     this.closedReason = reason;
-    for (const connection of [...this.lent]) connection.breakOff(new BackendError(reason));
     this.closeSpare(reason);
+    for (const connection of [...this.lent, ...this.closing]) {
+      if (!connection.isGivenUp) connection.breakOff(new BackendError(reason));
+    }
   }
 
   /** Whether anything is in flight that does not wait for data. */
   get isBusy(): boolean {
     for (const connection of this.lent) if (connection.isBusy && !connection.mayBlock) return true;
+    for (const connection of this.closing) if (connection.isBusy && !connection.isGivenUp) return true;
     return this.spare.some((connection) => connection.isBusy);
   }
 
@@ -172,7 +176,7 @@ export class PrivateConnections implements PrivateOwner {
   private giveUp(connection: PrivateConnection, reason: string): void {
     this.forget(connection);
     this.closing.add(connection);
-    connection.destroy(reason);
+    connection.close(reason);
   }
 
   private forget(connection: PrivateConnection): void {

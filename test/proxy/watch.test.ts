@@ -1,5 +1,6 @@
 /** WATCH: by a connection of the session's own, whose fate decides what becomes of EXEC. */
 import t from 'tap';
+import type { Limits } from '../../src/base/limits.js';
 import { pendingsInUse } from '../help/pending-watch.js';
 import { answerPings, bulk, type Client, command, type NodeLink, Plane } from '../help/plane.js';
 import { plainTopology, slotOwnersOf } from '../help/topology.js';
@@ -17,8 +18,8 @@ interface Watching {
 }
 
 /** A client that watches a key of node 0. */
-function watching(protocol: 2 | 3 = 2): Watching {
-  const plane = new Plane({ nodes: 2 }).greetAll();
+function watching(protocol: 2 | 3 = 2, limits: Partial<Limits> = {}): Watching {
+  const plane = new Plane({ nodes: 2, limits }).greetAll();
   const key = plane.key(0);
   const client = plane.client();
   if (protocol === 3) {
@@ -254,6 +255,60 @@ t.test('no more than may be are kept spare, however many come back at once', asy
   t.equal(plane.counts.privateConnectionsOpen, 2);
   t.equal(plane.links(0).length, 3);
 });
+
+/** What happens to the connection that EXEC has gone by, and is given back. */
+const ENDS: [name: string, limits: Partial<Limits>, end: (plane: Plane) => void][] = [
+  ['none is kept spare', { privateConnectionsSpareMax: 0 }, () => {}],
+  [
+    'the node has other credentials now',
+    {},
+    ({ data, topology, limits, rules }) => {
+      const nodes = topology.nodes.map((node) => ({ ...node, password: 'another' }));
+      data.configure({ ...topology, nodes }, limits, rules);
+    },
+  ],
+];
+for (const [name, limits, end] of ENDS) {
+  t.test(`EXEC in flight is answered though its connection is given up: ${name}`, async (t) => {
+    const { plane, client, key, own } = watching(2, limits);
+    client.send(['MULTI'], ['SET', key, '2'], ['EXEC'], ['PING']);
+    plane.turn();
+    t.equal(own.take(), BLOCK(['SET', key, '2']) + command('UNWATCH'));
+    end(plane);
+    plane.turn();
+    plane.turn();
+    t.equal(client.take(), '+OK\r\n+QUEUED\r\n', 'nothing overtakes EXEC');
+    own.answer('+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n', '+OK\r\n');
+    plane.turn();
+    plane.turn();
+    t.equal(client.take(), '*1\r\n+OK\r\n+PONG\r\n');
+    t.ok(own.isClosed, 'then it goes');
+    t.equal(plane.counts.privateConnectionsOpen, 0);
+    t.equal(plane.counts.nodeConnectionsLost, 0);
+  });
+
+  t.test(`EXEC in flight by a connection that is given up, and silent, or lost, is unknown: ${name}`, async (t) => {
+    for (const lose of [
+      (plane: Plane) => plane.pass(plane.limits.requestTimeoutMs + 1_000),
+      (plane: Plane, own: NodeLink) => {
+        own.connection.break(new Error('reset'));
+        plane.turn();
+      },
+    ]) {
+      const { plane, client, key, own } = watching(2, limits);
+      client.send(['MULTI'], ['SET', key, '2'], ['EXEC']);
+      plane.turn();
+      own.take();
+      end(plane);
+      client.take();
+      lose(plane, own);
+      plane.turn();
+      t.match(client.take(), /^-UNKNOWN node node-0 /);
+      t.ok(own.isClosed);
+      t.equal(plane.counts.privateConnectionsOpen, 0);
+    }
+  });
+}
 
 t.test('a client that goes leaves nothing behind', async (t) => {
   const before = pendingsInUse();
