@@ -151,7 +151,9 @@ export type Question =
   | ({ kind: 'pause-clients' } & PauseSnapshot)
   | { kind: 'unpause-clients'; service: number }
   /** End the wait of a command that blocks: as at its time-out, or with an error. */
-  | { kind: 'unblock-client'; service: number; id: number; isError: boolean };
+  | { kind: 'unblock-client'; service: number; id: number; isError: boolean }
+  /** Tell that client of keys that are not what they were (CLIENT TRACKING … REDIRECT): arrays as in RESP; null: all. */
+  | { kind: 'invalidate'; service: number; id: number; messages: readonly (Uint8Array | null)[] };
 
 /** What one worker answers, by the question's kind. */
 export type Answer =
@@ -160,7 +162,8 @@ export type Answer =
   | { kind: 'kill-clients'; killed: number }
   | { kind: 'pause-clients' }
   | { kind: 'unpause-clients' }
-  | { kind: 'unblock-client'; isUnblocked: boolean };
+  | { kind: 'unblock-client'; isUnblocked: boolean }
+  | { kind: 'invalidate'; isThere: boolean };
 
 export type AnswerTo<Q extends Question> = Extract<Answer, { kind: Q['kind'] }>;
 

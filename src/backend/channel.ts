@@ -153,6 +153,10 @@ export class Channel implements ConnectionEvents {
     return this.state === 'ready' && this.current !== null && this.current.expired === 0;
   }
 
+  get isDown(): boolean {
+    return this.state === 'down';
+  }
+
   /** Why the node is not well, as far as its connection here shows; null while it is, or is not known to be otherwise. */
   get trouble(): string | null {
     if (this.state === 'down') return this.downReason;

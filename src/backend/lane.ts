@@ -1,13 +1,29 @@
-/** Connections of one kind to all nodes: of one protocol, working in one database. Sessions of that kind share them. */
+/** Ways to all nodes, of one protocol and one database: those that sessions of that kind share, or that one session has for itself. */
 import { encodeCommand } from '../resp/reply.js';
 import type { Channel } from './channel.js';
 import type { ConnectionKind } from './connection.js';
+import type { Sender } from './pending.js';
 
-export class Lane implements ConnectionKind {
+/** The way to one node. */
+export interface LaneChannel extends Sender {
+  /** Whether commands are taken now, other than to wait for a connection. */
+  readonly isReady: boolean;
+  /** Whether commands fail at once. */
+  readonly isDown: boolean;
+}
+
+export interface Lane {
+  readonly protocol: 2 | 3;
+  readonly database: number;
+  /** By node index. The hot path reads it. */
+  readonly channels: readonly LaneChannel[];
+}
+
+/** Connections that sessions share. */
+export class SharedLane implements Lane, ConnectionKind {
   readonly protocol: 2 | 3;
   readonly database: number;
   readonly setUp: readonly Uint8Array[];
-  /** By node index. The hot path reads it. */
   channels: readonly Channel[] = [];
 
   constructor(protocol: 2 | 3, database: number) {

@@ -1,7 +1,7 @@
 /** The ways to one node: a channel of each lane, one for what is urgent, and the private connections. */
 import type { NodeSnapshot } from '../messages.js';
 import { Channel, type ChannelContext } from './channel.js';
-import type { Lane } from './lane.js';
+import type { SharedLane } from './lane.js';
 import { PrivateConnections } from './private-connections.js';
 
 export class NodeChannels {
@@ -13,13 +13,13 @@ export class NodeChannels {
   /** For its turn to be settled. */
   isWaiting = false;
   private readonly context: ChannelContext;
-  private readonly byLane = new Map<Lane, Channel>();
-  private readonly commonLane: Lane;
+  private readonly byLane = new Map<SharedLane, Channel>();
+  private readonly commonLane: SharedLane;
   /** All of them. */
   private readonly channels: Channel[] = [];
   private urgentChannel: Channel | null = null;
 
-  constructor(context: ChannelContext, node: NodeSnapshot, commonLane: Lane) {
+  constructor(context: ChannelContext, node: NodeSnapshot, commonLane: SharedLane) {
     this.context = context;
     this.wanted = node;
     this.commonLane = commonLane;
@@ -28,7 +28,7 @@ export class NodeChannels {
   }
 
   /** The channel of that lane, which opens with the first command. */
-  of(lane: Lane): Channel {
+  of(lane: SharedLane): Channel {
     let channel = this.byLane.get(lane);
     if (channel === undefined) {
       channel = new Channel(this.context, this.wanted, lane);

@@ -1,7 +1,7 @@
 /** All channels of one worker, by lane and node, and the private connections. */
 import type { NodeSnapshot, TopologySnapshot } from '../messages.js';
 import type { Channel, ChannelContext } from './channel.js';
-import { Lane } from './lane.js';
+import { type Lane, SharedLane } from './lane.js';
 import { NodeChannels } from './node-channels.js';
 import { PacedQueue } from './paced-queue.js';
 import type { Holder, PrivateConnection } from './private-connection.js';
@@ -18,14 +18,14 @@ const DATABASES_DEFAULT = 16;
 
 export class BackendPool {
   /** The lane that is always open. */
-  readonly common = new Lane(2, 0);
+  readonly common = new SharedLane(2, 0);
   private readonly context: ChannelContext;
   /** Those that were asked for. */
-  private readonly lanes: Lane[] = [this.common];
+  private readonly lanes: SharedLane[] = [this.common];
   /** The nodes of the topology: most are the very objects that they were in the one before. */
   private nodes = new Map<NodeSnapshot, NodeChannels>();
-  /** The same by index. */
-  private indexed: readonly NodeChannels[] = [];
+  /** The same by index: the ways to each. */
+  indexed: readonly NodeChannels[] = [];
   /** The same by pool and name: a node is the same while these are. */
   private readonly named = new Map<string, NodeChannels>();
   /** Nodes that are to come, made before the topology that has them. */
@@ -83,17 +83,17 @@ export class BackendPool {
   }
 
   /** The lane of that protocol and database. */
-  lane(protocol: 2 | 3, database: number): Lane {
+  lane(protocol: 2 | 3, database: number): SharedLane {
     for (const lane of this.lanes) if (lane.protocol === protocol && lane.database === database) return lane;
-    const lane = new Lane(protocol, database);
+    const lane = new SharedLane(protocol, database);
     lane.channels = this.indexed.map((channels) => channels.of(lane));
     this.lanes.push(lane);
     return lane;
   }
 
   /** A connection to node `index` of the lane's kind, for `holder` alone; or the error reply why there is none. */
-  lend(index: number, lane: Lane, holder: Holder): PrivateConnection | Uint8Array {
-    return this.at(index).privates.lend(lane, holder);
+  lend(index: number, { protocol, database }: Lane, holder: Holder): PrivateConnection | Uint8Array {
+    return this.at(index).privates.lend(this.lane(protocol, database), holder);
   }
 
   /** The shared channel to that node, as it is now; null when it is no more. */

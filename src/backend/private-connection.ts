@@ -12,9 +12,15 @@ import { encodeCommand } from '../resp/reply.js';
 import { largestArgument } from '../resp/request.js';
 import { Backlog } from './backlog.js';
 import type { ChannelContext } from './channel.js';
-import { BackendConnection, BackendError, type ConnectionEvents, type Greeting } from './connection.js';
+import {
+  BackendConnection,
+  BackendError,
+  type ConnectionEvents,
+  type ConnectionKind,
+  type Greeting,
+} from './connection.js';
 import { findEndpoint } from './find-endpoint.js';
-import { type Lane, selectCommand } from './lane.js';
+import { selectCommand } from './lane.js';
 import type { Pending, ReplyOwner } from './pending.js';
 import type { Refusals } from './refusals.js';
 
@@ -28,11 +34,21 @@ export interface Holder {
   onPush?(start: number, end: number): void;
 }
 
+export interface PrivateKind extends ConnectionKind {
+  database: number;
+}
+
 /** Whom it belongs to. */
 export interface PrivateOwner {
+  /** It was greeted, and has sent what waited for that. */
   onReady(connection: PrivateConnection): void;
   onGivenBack(connection: PrivateConnection): void;
-  onLost(connection: PrivateConnection): void;
+  /** Its node has another address or other credentials now, as `error` says. */
+  onMoved(connection: PrivateConnection, error: Error): void;
+  /** It is gone; what is in flight has not been told yet. */
+  onLost(connection: PrivateConnection, error: Error): void;
+  /** What the node sent unasked (RESP3): arena bytes [start, end), valid during the call. */
+  onPush(connection: PrivateConnection, start: number, end: number): void;
 }
 
 /** The reply to whom is not there to read it. */
@@ -40,16 +56,17 @@ const NOBODY = new Uint8Array();
 
 export class PrivateConnection implements ConnectionEvents {
   readonly node: NodeSnapshot;
-  /** What it was greeted as. */
-  readonly lane: Lane;
-  protocol: 2 | 3;
-  database: number;
+  /** What it is greeted as; null before `connect`. */
+  kind: PrivateKind | null = null;
+  protocol: 2 | 3 = 2;
+  database = 0;
   /** The node's number for it; 0 before it was greeted. */
   clientId = 0;
   /** What it carries may take as long as it likes, while the node is well otherwise. */
   mayBlock = false;
   /** Its holder waits for what the node sends unasked: while nothing comes it is tried, and the node has time to answer. */
   listens = false;
+  holder: Holder | null = null;
   /** Since when it has been spare, or in use. */
   sinceMs: number;
   /** It was greeted. */
@@ -61,31 +78,36 @@ export class PrivateConnection implements ConnectionEvents {
   private readonly owner: PrivateOwner;
   private readonly refusals: Refusals;
   private readonly backlog: Backlog;
-  private holder: Holder | null = null;
   private connection: BackendConnection | null = null;
   /** Its turn to be opened has come. */
   private isDialed = false;
   private bulkBytesMax = Number.POSITIVE_INFINITY;
 
-  constructor(context: ChannelContext, refusals: Refusals, node: NodeSnapshot, lane: Lane, owner: PrivateOwner) {
-    const { transport, limits, pendings } = context;
+  constructor(context: ChannelContext, refusals: Refusals, node: NodeSnapshot, owner: PrivateOwner) {
+    const { transport } = context;
     this.context = context;
     this.refusals = refusals;
     this.node = node;
-    this.lane = lane;
-    this.protocol = lane.protocol;
-    this.database = lane.database;
     this.owner = owner;
     this.sinceMs = transport.now;
     this.backlog = new Backlog(transport.arena);
-    context.dials.request(() => {
+  }
+
+  /** Connects, and greets with what makes it of that kind. */
+  connect(kind: PrivateKind): void {
+    this.kind = kind;
+    this.protocol = kind.protocol;
+    this.database = kind.database;
+    const { transport, limits, pendings, resolve, dials } = this.context;
+    const { node } = this;
+    dials.request(() => {
       if (this.isLost) return;
       this.isDialed = true;
       this.sinceMs = transport.now;
-      findEndpoint(context.resolve, node.address, (endpoint, error) => {
+      findEndpoint(resolve, node.address, (endpoint, error) => {
         if (this.isLost) return;
         if (endpoint === null) this.fail(new BackendError(error));
-        else this.connection = new BackendConnection(transport, endpoint, lane, node, limits, pendings, this);
+        else this.connection = new BackendConnection(transport, endpoint, kind, node, limits, pendings, this);
       });
     });
   }
@@ -143,6 +165,11 @@ export class PrivateConnection implements ConnectionEvents {
   close(reason: string): void {
     if (this.isReady && this.isBusy) this.connection?.retire(false);
     else this.destroy(reason);
+  }
+
+  /** Where the node is, as it was asked for, is elsewhere now. */
+  tellMoved(error: Error): void {
+    this.owner.onMoved(this, error);
   }
 
   /** Closes it; its holder hears nothing more. */
@@ -208,13 +235,13 @@ export class PrivateConnection implements ConnectionEvents {
   onLarge(): void {}
 
   onPush(_connection: BackendConnection, start: number, end: number): void {
-    this.holder?.onPush?.(start, end);
+    this.owner.onPush(this, start, end);
   }
 
   /** It has answered all before its end. */
   onDrained(): void {
     this.isLost = true;
-    this.owner.onLost(this);
+    this.owner.onLost(this, new BackendError('nobody needs it'));
   }
 
   onLost(_connection: BackendConnection, error: Error): void {
@@ -237,7 +264,7 @@ export class PrivateConnection implements ConnectionEvents {
     const { connection, backlog, context } = this;
     if (connection?.wasReady !== true) context.counts.nodeConnectFailures += this.isGivenUp ? 0 : 1;
     else if (!this.isGivenUp) context.counts.nodeConnectionsLost++;
-    this.owner.onLost(this);
+    this.owner.onLost(this, error);
     if (connection !== null) this.failSent(connection, error);
     for (let pending = backlog.take(); pending !== undefined; pending = backlog.take()) {
       backlog.release(pending.frameStart, pending.frameBytes);

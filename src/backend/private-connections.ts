@@ -7,8 +7,8 @@ import type { NodeSnapshot } from '../messages.js';
 
 import { type ChannelContext, isSameServer } from './channel.js';
 import { BackendError } from './connection.js';
-import type { Lane } from './lane.js';
-import { type Holder, PrivateConnection, type PrivateOwner } from './private-connection.js';
+import type { SharedLane } from './lane.js';
+import { type Holder, PrivateConnection, type PrivateKind, type PrivateOwner } from './private-connection.js';
 import { Refusals } from './refusals.js';
 
 /** A spare connection that nobody has needed for so long is closed, milliseconds. */
@@ -38,7 +38,7 @@ export class PrivateConnections implements PrivateOwner {
   }
 
   /** A connection of that lane's protocol and database for `holder` alone, or the error reply why there is none. */
-  lend(lane: Lane, holder: Holder): PrivateConnection | Uint8Array {
+  lend(lane: SharedLane, holder: Holder): PrivateConnection | Uint8Array {
     const { context, node } = this;
     if (this.closedReason !== null) return this.nodeDown(this.closedReason);
     const kept = this.takeSpare(lane);
@@ -48,6 +48,19 @@ export class PrivateConnections implements PrivateOwner {
     connection.lendTo(holder);
     this.lent.add(connection);
     if (connection.isReady) this.openSpare(lane);
+    return connection;
+  }
+
+  /**
+   * A connection to `node`, which this is the pool of, that `owner` keeps for good and tells when to connect; or the error reply why
+   * there is none. What it hears of the loss it hands on to `onLost`.
+   */
+  keep(node: NodeSnapshot, owner: PrivateOwner): PrivateConnection | Uint8Array {
+    if (this.closedReason !== null) return this.nodeDown(this.closedReason);
+    if (!this.hasRoom()) return this.refusals.noPrivateConnection(node);
+    this.context.counts.privateConnectionsLent++;
+    const connection = this.make(node, owner);
+    this.lent.add(connection);
     return connection;
   }
 
@@ -75,9 +88,7 @@ export class PrivateConnections implements PrivateOwner {
     this.node = node;
     if (isSame) return;
     this.closeSpare(MOVED);
-    for (const connection of [...this.lent]) {
-      if (connection.mayBlock || connection.listens) connection.breakOff(new BackendError(MOVED));
-    }
+    for (const connection of [...this.lent]) connection.tellMoved(new BackendError(MOVED));
   }
 
   /** The error reply to a command that cannot be sent, and why. */
@@ -118,7 +129,15 @@ export class PrivateConnections implements PrivateOwner {
   }
 
   onReady(connection: PrivateConnection): void {
-    if (this.lent.has(connection)) this.openSpare(connection.lane);
+    if (this.lent.has(connection)) this.openSpare(connection.kind as PrivateKind);
+  }
+
+  onMoved(connection: PrivateConnection, error: Error): void {
+    if (connection.mayBlock || connection.listens) connection.breakOff(error);
+  }
+
+  onPush({ holder }: PrivateConnection, start: number, end: number): void {
+    holder?.onPush?.(start, end);
   }
 
   onGivenBack(connection: PrivateConnection): void {
@@ -137,23 +156,29 @@ export class PrivateConnections implements PrivateOwner {
   }
 
   /** The spare connection of that kind that came back last. */
-  private takeSpare({ protocol, database }: Lane): PrivateConnection | null {
+  private takeSpare({ protocol, database }: SharedLane): PrivateConnection | null {
     const fits = (connection: PrivateConnection) =>
       connection.protocol === protocol && connection.database === database && !connection.isBusy;
     const index = this.spare.findLastIndex(fits);
     return index < 0 ? null : (this.spare.splice(index, 1)[0] as PrivateConnection);
   }
 
-  private open(lane: Lane): PrivateConnection {
-    this.context.counts.privateConnectionsOpen++;
-    return new PrivateConnection(this.context, this.refusals, this.node, lane, this);
+  private open(kind: PrivateKind): PrivateConnection {
+    const connection = this.make(this.node, this);
+    connection.connect(kind);
+    return connection;
   }
 
-  /** Opens one for the next who needs one of that lane, where none is left. */
-  private openSpare(lane: Lane): void {
+  private make(node: NodeSnapshot, owner: PrivateOwner): PrivateConnection {
+    this.context.counts.privateConnectionsOpen++;
+    return new PrivateConnection(this.context, this.refusals, node, owner);
+  }
+
+  /** Opens one for the next who needs one of that kind, where none is left. */
+  private openSpare(kind: PrivateKind): void {
     const { privateConnectionsMax, privateConnectionsSpareMax } = this.node.limits;
     if (this.spare.length > 0 || privateConnectionsSpareMax === 0 || this.openCount >= privateConnectionsMax) return;
-    this.spare.push(this.open(lane));
+    this.spare.push(this.open(kind));
   }
 
   private get openCount(): number {

@@ -21,7 +21,7 @@ import {
 import { encodeCommand, isError } from '../resp/reply.js';
 import type { ChannelContext } from './channel.js';
 import { BackendError } from './connection.js';
-import { Lane } from './lane.js';
+import { SharedLane } from './lane.js';
 import type { Pending, ReplyOwner } from './pending.js';
 import type { Holder, PrivateConnection } from './private-connection.js';
 import type { PrivateConnections } from './private-connections.js';
@@ -41,7 +41,7 @@ export interface ChangeWaiter {
   onRefused(error: Uint8Array): void;
 }
 
-const LANE = new Lane(3, 0);
+const LANE = new SharedLane(3, 0);
 const PING = encodeCommand(['PING']);
 
 export class Subscriber implements Holder, ReplyOwner {

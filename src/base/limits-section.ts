@@ -71,7 +71,7 @@ const NODE_KEYS = {
   ),
   privateConnectionsMax: about(
     wholeNumber(1, COUNT_MAX),
-    'Connections of one worker to one node that serve one client alone: for clients that watch keys, wait for data, or subscribe. Beyond, such commands get `-OVERLOADED`. With all workers they must be fewer than the maxclients of the node.',
+    'Connections of one worker to one node that serve one client alone: for clients that watch keys, wait for data, track keys, or subscribe. Beyond, such commands get `-OVERLOADED`. With all workers they must be fewer than the maxclients of the node.',
     stated('privateConnectionsMax'),
   ),
   privateConnectionsSpareMax: about(

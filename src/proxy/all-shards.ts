@@ -8,7 +8,7 @@
  * "All" are the nodes of the session's service. Where they hold keys that it does not see, KEYS and SCAN leave those out, and
  * what would count, draw or delete them is refused.
  */
-import type { Channel } from '../backend/channel.js';
+import type { LaneChannel } from '../backend/lane.js';
 import type { Pending, PendingPool } from '../backend/pending.js';
 import type { BackendPool } from '../backend/pool.js';
 import type { CommandSpec } from '../resp/commands.js';
@@ -208,8 +208,8 @@ export class AllShards {
     }
   }
 
-  private channel(session: Session, node: number): Channel {
-    return session.lane.channels[node] as Channel;
+  private channel(session: Session, node: number): LaneChannel {
+    return session.lane.channels[node] as LaneChannel;
   }
 
   /** Argument `index` of the command last read, one character a byte. */

@@ -3,12 +3,13 @@ import type { Counts } from '../base/metrics.js';
 import type { Answer, ClientFilter, Question } from '../messages.js';
 import { ANY_CLIENT, matcher } from './client-filter.js';
 import { clientLine } from './client-line.js';
+import { tellRedirected } from './invalidation.js';
 import type { Pauses } from './pauses.js';
 import { type Session, SessionError } from './session.js';
 
 export interface AnswerContext {
-  /** All of this worker. */
-  sessions: Iterable<Session>;
+  /** All of this worker, by number. */
+  sessions: ReadonlyMap<number, Session>;
   /** By the transport's clock. */
   nowMs: number;
   counts: Counts;
@@ -48,10 +49,19 @@ export function answer(question: Question, context: AnswerContext, done: (answer
       else blocked.unblock(isError, (isUnblocked) => done({ kind, isUnblocked }));
       return;
     }
+    case 'invalidate': {
+      const session = context.sessions.get(question.id);
+      const isThere = session?.service === question.service && !session.isLeaving;
+      if (isThere) for (const keys of question.messages) tellRedirected(session, keys);
+      done({ kind, isThere });
+      return;
+    }
   }
 }
 
 function meant({ service, filter }: { service: number; filter: ClientFilter }, { sessions }: AnswerContext): Session[] {
   const isMeant = matcher(filter);
-  return [...sessions].filter((session) => session.service === service && !session.isCutOff && isMeant(session));
+  return [...sessions.values()].filter(
+    (session) => session.service === service && !session.isCutOff && isMeant(session),
+  );
 }

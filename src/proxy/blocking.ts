@@ -22,6 +22,8 @@ export interface BlockingContext {
   arena: Arena;
   pendings: PendingPool;
   pool: BackendPool;
+  /** A connection to that node for `holder` alone, or the error reply why there is none. */
+  lend: (session: Session, node: number, holder: Holder) => PrivateConnection | Uint8Array;
   now: () => number;
   locator: KeyLocator;
   merges: MergePool;
@@ -39,9 +41,9 @@ export class Blocking {
 
   /** Sends the command last read, arena bytes [start, end), whose `keyCount` keys the locator has found, to their node. */
   send(session: Session, spec: CommandSpec, node: number, start: number, end: number): void {
-    const { pendings, pool, now } = this.context;
+    const { pendings, lend, now } = this.context;
     const wait = new BlockedSession(this.context);
-    const connection = pool.lend(node, session.lane, wait);
+    const connection = lend(session, node, wait);
     if (connection instanceof Uint8Array) {
       session.reply(connection);
       return;
@@ -59,13 +61,13 @@ export class Blocking {
    * when the connection's last command came, and a fresh connection has had none.
    */
   wait(session: Session, { nodes }: Service, start: number, end: number): void {
-    const { arena, pool, now, merges } = this.context;
+    const { arena, lend, now, merges } = this.context;
     const wait = new BlockedSession(this.context);
     const written = nodes.filter(({ index }) => session.mayHaveWritten(index));
     const asked = written.length > 0 ? written : nodes.slice(0, 1);
     const connections: PrivateConnection[] = [];
     for (const { index } of asked) {
-      const connection = pool.lend(index, session.lane, wait);
+      const connection = lend(session, index, wait);
       if (connection instanceof Uint8Array) {
         wait.cancel();
         session.reply(connection);

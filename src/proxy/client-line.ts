@@ -5,6 +5,7 @@
 import type { ClientType } from '../messages.js';
 import { SUBSCRIPTION_KINDS } from '../resp/message-frame.js';
 import type { Session } from './session.js';
+import { shownRedirect } from './tracking-info.js';
 
 /** The line of `session`, without its end. `nowMs` is the transport's clock. In one piece: there may be thousands of them in a turn. */
 export function clientLine(session: Session, nowMs: number): string {
@@ -20,7 +21,7 @@ export function clientLine(session: Session, nowMs: number): string {
     `flags=${flags(session)} db=${database} sub=${sub} psub=${psub} ssub=${ssub} multi=${multi} qbuf=${unreadBytes} qbuf-free=${free} ` +
     `argv-mem=${requestBytes} multi-mem=${transaction?.heldBytes ?? 0} rbs=0 rbp=0 ` +
     `obl=${unsent} oll=0 omem=${output.heldBytes} tot-mem=${bufferedBytes} events=${unsent > 0 ? 'rw' : 'r'} ` +
-    `cmd=${lastCommand === '' ? 'NULL' : lastCommand} user=${user} redir=-1 resp=${session.protocol}`
+    `cmd=${lastCommand === '' ? 'NULL' : lastCommand} user=${user} redir=${shownRedirect(session)} resp=${session.protocol}`
   );
 }
 
@@ -51,6 +52,9 @@ function flags(session: Session): string {
   let letters = session.isSubscribed ? 'P' : '';
   if (session.transaction !== null) letters += 'x';
   if (session.blocked !== null) letters += 'b';
+  if (session.tracking !== null) letters += 't';
+  if (session.tracking?.isBroken === true) letters += 'R';
+  if (session.tracking?.mode.isBroadcast === true) letters += 'B';
   if (session.watch?.isBroken === true) letters += 'd';
   if (session.endingSinceMs >= 0) letters += 'c';
   if (isUnix(session.connection.remoteAddress())) letters += 'U';

@@ -66,8 +66,8 @@ export class DataPlane {
     this.authentication = authentication;
     this.pool = new BackendPool({ transport, limits, pendings, counts, random, resolve, onNodeState }, topology);
     this.dispatcher = new Dispatcher({
-      arena: transport.arena,
       transport,
+      arena: transport.arena,
       rules,
       reader,
       pendings,
@@ -79,6 +79,8 @@ export class DataPlane {
       counts,
       log,
       ask: context.ask,
+      sessionOf: (id) => this.listener.session(id),
+      workerCount: context.process.workers,
       random,
       now: () => transport.now,
       facts: (service) => this.facts(context, service),

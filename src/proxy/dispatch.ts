@@ -6,12 +6,13 @@
  *   scan   one node after the other         local  answered here
  *   publish  the shard of its channel      subscribe  by connections of its own (pubsub.ts)
  *   block  the shard of its keys, by a connection of the session's own; wait: so to several shards
- *   clients  asked of all workers
+ *   clients  asked of all workers     tracking  by ways of the session's own to all nodes
  *   reject an error that says why
  */
 
-import type { Channel } from '../backend/channel.js';
+import type { LaneChannel } from '../backend/lane.js';
 import type { PendingPool } from '../backend/pending.js';
+import type { Holder, PrivateConnection } from '../backend/private-connection.js';
 import type { ClientRules } from '../base/client-rules.js';
 import type { Limits } from '../base/limits.js';
 import type { LogLevel } from '../base/log-event.js';
@@ -43,12 +44,13 @@ import { responsePolicy } from './response-policy.js';
 import { Service } from './service.js';
 import { type Session, SessionError } from './session.js';
 import { Splitter } from './split.js';
+import { TrackingCommands, type TrackingCommandsContext } from './tracking-commands.js';
 import { Transactions } from './transactions.js';
 
 /** The version that HELLO shows until a node has said its own: the one that the command table was made from. */
 const TABLE_VERSION = '7.0.15';
 
-export interface DispatchContext extends AllShardsContext, ClientsContext {
+export interface DispatchContext extends AllShardsContext, ClientsContext, Omit<TrackingCommandsContext, 'serviceOf'> {
   pauses: Pauses;
   transport: Transport;
   topology: TopologySnapshot;
@@ -74,6 +76,7 @@ export class Dispatcher {
   private readonly blocking: Blocking;
   private readonly clients: Clients;
   private readonly pubsub: PubSub;
+  private readonly tracking: TrackingCommands;
   private readonly localContext: LocalContext;
 
   constructor(context: DispatchContext) {
@@ -89,17 +92,23 @@ export class Dispatcher {
     this.allShards = new AllShards(context, this.merges);
     this.locator = new KeyLocator(context.arena.bytes, context.reader, context.topology);
     this.clients = new Clients(context);
+    this.tracking = new TrackingCommands({
+      ...context,
+      serviceOf: ({ service }) => this.services[service] ?? null,
+    });
+    const lend = (session: Session, node: number, holder: Holder) => this.lend(session, node, holder);
     this.transactions = new Transactions({
       ...context,
       locator: this.locator,
       merges: this.merges,
       clients: this.clients,
+      lend,
       serviceOf: (session) => this.serviceOf(session),
       topologyVersion: () => this.topology.version,
       anyNode: (session) => this.anyNode(session),
       answer: (session, spec) => answerLocally(spec.name, session, this.localContext),
     });
-    this.blocking = new Blocking({ ...context, locator: this.locator, merges: this.merges });
+    this.blocking = new Blocking({ ...context, lend, locator: this.locator, merges: this.merges });
     this.pubsub = new PubSub({ ...context, serviceOf: (session) => this.serviceOf(session) });
     this.localContext = {
       reader: context.reader,
@@ -159,6 +168,7 @@ export class Dispatcher {
       session.refuse(errorReply(`ERR Can't execute '${spec.name}': only ${allowed} are allowed in this context`));
       return true;
     }
+    if (session.tracking !== null) session.tracking.onCommand(spec.name);
     if (this.pauses.isActive && this.pauses.holds(session, spec)) {
       if (session.isIdle) this.pauses.hold(session);
       return this.putOff();
@@ -205,6 +215,8 @@ export class Dispatcher {
       case 'clients':
         this.clients.carryOut(session, spec, end - start);
         return true;
+      case 'tracking':
+        return this.tracking.carryOut(session, spec, end - start) || this.putOff();
       case 'local':
         return this.answer(session, spec);
       case 'reject':
@@ -248,8 +260,13 @@ export class Dispatcher {
     const pending = this.pendings.take(session, this.context.now(), isWrite);
     session.track(pending, end - start);
     if (isWrite) session.noteWrite(node);
-    const refusal = (session.lane.channels[node] as Channel).send(pending, start, end);
+    const refusal = (session.lane.channels[node] as LaneChannel).send(pending, start, end);
     if (refusal !== null) session.onFailure(pending, refusal);
+  }
+
+  /** See BackendPool.lend. What tracks has its own. */
+  private lend(session: Session, node: number, holder: Holder): PrivateConnection | Uint8Array {
+    return session.tracking?.lane.lend(node, holder) ?? this.context.pool.lend(node, session.lane, holder);
   }
 
   private serviceOf(session: Session): Service {
@@ -338,7 +355,7 @@ export class Dispatcher {
     const wasBuilt = splitter.build(start, keys.positions, count, owners, step, (node, partStart, partEnd) => {
       const part = merge.partPending(splitter.partOfNode[node] as number);
       if (spec.write) session.noteWrite(node);
-      merge.sendPart(session.lane.channels[node] as Channel, part, partStart, partEnd);
+      merge.sendPart(session.lane.channels[node] as LaneChannel, part, partStart, partEnd);
     });
     if (!wasBuilt) merge.failUnsent();
   }
@@ -363,7 +380,7 @@ export class Dispatcher {
     const { nodes, homeNode } = this.serviceOf(session);
     const node =
       nodes.find(({ index }) => channels[index]?.isReady) ??
-      nodes.find(({ index }) => channels[index]?.state !== 'down');
+      nodes.find(({ index }) => channels[index]?.isDown === false);
     return node?.index ?? homeNode;
   }
 }

@@ -40,7 +40,8 @@ const TOO_MANY_CLIENTS = errorReply('ERR max number of clients reached');
 export class Listener implements Acceptor {
   private readonly context: ListenerContext;
   private readonly sessionContext: SessionContext;
-  private readonly sessions = new Set<Session>();
+  /** By number. */
+  private readonly sessions = new Map<number, Session>();
   private onDrained: (() => void) | null = null;
   /** Since when buffers hold more than they may, or -1. */
   private aboveMemorySinceMs = -1;
@@ -54,6 +55,11 @@ export class Listener implements Acceptor {
 
   get sessionCount(): number {
     return this.sessions.size;
+  }
+
+  /** The session of that number, or null. */
+  session(id: number): Session | null {
+    return this.sessions.get(id) ?? null;
   }
 
   /** What this worker answers to what is asked of all of them. */
@@ -78,7 +84,7 @@ export class Listener implements Acceptor {
     context.counts.sessionsAccepted++;
     context.counts.sessionsOpen++;
     const session = new Session(this.sessionContext, connection, door, context.nextClientId());
-    this.sessions.add(session);
+    this.sessions.set(session.id, session);
     return session;
   }
 
@@ -95,20 +101,20 @@ export class Listener implements Acceptor {
     const { transport, log } = this.context;
     transport.stopAccepting();
     this.onDrained = done;
-    for (const session of [...this.sessions]) session.finish();
+    for (const session of [...this.sessions.values()]) session.finish();
     if (this.sessions.size === 0) {
       this.finishDrain();
       return;
     }
     transport.timers.set(deadlineMs, () => {
       if (this.sessions.size > 0) log('warn', 'drain-cut-off', { sessions: this.sessions.size });
-      for (const session of [...this.sessions]) session.cutOff(new SessionError('the proxy is stopping'));
+      for (const session of [...this.sessions.values()]) session.cutOff(new SessionError('the proxy is stopping'));
     });
   }
 
   /** Services may have gone: their sessions are cut off. */
   onTopologyChanged(): void {
-    for (const session of [...this.sessions]) {
+    for (const session of [...this.sessions.values()]) {
       if (this.context.isOpen(session.service)) session.onTopologyChanged();
       else session.cutOff(new SessionError('its service is no longer configured'));
     }
@@ -147,7 +153,7 @@ export class Listener implements Acceptor {
   private largest(isProtected: boolean): Session | null {
     let largest: Session | null = null;
     let bytesMax = WORTH_CLOSING_BYTES - 1;
-    for (const session of this.sessions) {
+    for (const session of this.sessions.values()) {
       if (session.isProtected !== isProtected || session.bufferedBytes <= bytesMax) continue;
       largest = session;
       bytesMax = session.bufferedBytes;
@@ -158,7 +164,7 @@ export class Listener implements Acceptor {
   private onSessionClosed(session: Session, error: Error | null): void {
     this.context.counts.sessionsOpen--;
     this.context.clients.leave();
-    this.sessions.delete(session);
+    this.sessions.delete(session.id);
     if (error instanceof SessionError) {
       this.context.log('warn', 'session-closed', { client: session.connection.remoteAddress(), reason: error.message });
     }
@@ -187,7 +193,7 @@ export class Listener implements Acceptor {
 
   private sweep(now: number): void {
     const { limits, counts } = this.context;
-    for (const session of this.sessions) {
+    for (const session of this.sessions.values()) {
       session.noteProgress();
       let reason: string | null = null;
       if (session.endingSinceMs >= 0) {

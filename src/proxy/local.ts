@@ -16,6 +16,7 @@ import type { RequestReader } from '../resp/request.js';
 import { type Authentication, DEFAULT_USER, REPLY_HELLO_NOAUTH } from './authentication.js';
 import { clientLine } from './client-line.js';
 import type { Session } from './session.js';
+import { redirectReply, trackingInfo } from './tracking-info.js';
 
 export interface LocalContext {
   reader: RequestReader;
@@ -93,7 +94,8 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
     return REPLY_OK;
   },
   reset: (session) => {
-    if ((session.protocol !== 2 || session.database !== 0) && !session.isIdle) return null;
+    const isPlain = session.protocol === 2 && session.database === 0 && session.tracking === null;
+    if (!isPlain && !session.isIdle) return null;
     session.reset();
     return REPLY_RESET;
   },
@@ -109,6 +111,8 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   },
   'client|info': (session, _words, context) =>
     verbatimReply(`${clientLine(session, context.nowMs())}\n`, session.protocol),
+  'client|getredir': (session) => redirectReply(session),
+  'client|trackinginfo': (session) => trackingInfo(session),
   'client|reply': (session, words) => {
     switch (words.text(2).toLowerCase()) {
       case 'on':

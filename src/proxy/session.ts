@@ -29,6 +29,7 @@ import {
 import type { Connection, ConnectionOwner, Transport } from '../transport/transport.js';
 import { type Authentication, DEFAULT_USER } from './authentication.js';
 import type { Subscriptions } from './subscriptions.js';
+import type { TrackingState } from './tracking-state.js';
 import type { Transaction } from './transaction.js';
 import type { Watch } from './watch.js';
 
@@ -110,6 +111,8 @@ export class Session implements ConnectionOwner, ReplyOwner {
   watch: Watch | null = null;
   /** From its first SUBSCRIBE until nothing is left of it. */
   subscriptions: Subscriptions | null = null;
+  /** While it tracks keys (CLIENT TRACKING): `lane` is that of the tracking then. */
+  tracking: TrackingState | null = null;
   /** While its command may wait at the node. */
   blocked: BlockedBy | null = null;
   isClosed = false;
@@ -122,6 +125,9 @@ export class Session implements ConnectionOwner, ReplyOwner {
   private readonly progress = new RequestProgress();
   /** Bytes of the replies parked in the queue. */
   private parkedBytes = 0;
+  /** What `pushOnce` sent last, and where in the output that ended. */
+  private lastPush: Uint8Array | null = null;
+  private lastPushPosition = 0;
   private isHeld = false;
   /** Reads no further command until the queue is empty. */
   private waitsForReplies = false;
@@ -215,6 +221,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
     this.dropTransaction();
     this.endWatch();
     this.endSubscriptions();
+    this.endTracking();
     this.blocked?.cancel();
     this.blocked = null;
     for (let pending = this.queue.shift(); pending !== undefined; pending = this.queue.shift()) {
@@ -304,12 +311,75 @@ export class Session implements ConnectionOwner, ReplyOwner {
     this.watchOutput();
   }
 
+  /** Tracks no more. All before has been answered, or is of no interest. */
+  endTracking(): void {
+    if (this.tracking === null) return;
+    // What it watches is known to a connection that goes with it.
+    if (this.watch !== null) this.watch.isBroken = true;
+    this.tracking.close();
+    this.tracking = null;
+    this.lane = this.context.lane(this.protocol, this.database);
+  }
+
+  /**
+   * Sends what the client did not ask for: not before replies that have come and wait for their turn. That which waits counts as
+   * a parked reply. CLIENT REPLY says nothing of it.
+   */
+  pushInOrder(frame: Uint8Array): void {
+    if (this.isLeaving) return;
+    if (!this.hasReplies()) this.connection.output.appendBytes(frame);
+    else {
+      const { arena } = this.context.transport;
+      const block = arena.allocate(frame.length);
+      if (block < 0) {
+        this.cutOffForMemory();
+        return;
+      }
+      arena.bytes.set(frame, block);
+      const pending = this.trackReady();
+      pending.replyStart = block;
+      pending.replyBytes = frame.length;
+      this.parkedBytes += frame.length;
+    }
+    this.afterReplies();
+  }
+
+  /** As `pushInOrder`, of a constant that says nothing new where it was the last that was sent. */
+  pushOnce(frame: Uint8Array): void {
+    if (this.isLeaving) return;
+    const { queue } = this;
+    const { output } = this.connection;
+    if (this.hasReplies()) {
+      if (queue.at(queue.length - 1).replyConstant === frame) return;
+      this.trackReady().replyConstant = frame;
+      this.lastPush = frame;
+      return;
+    }
+    if (this.lastPush === frame && this.lastPushPosition === output.appended) return;
+    output.appendBytes(frame);
+    this.lastPush = frame;
+    this.lastPushPosition = output.appended;
+    this.afterReplies();
+  }
+
+  /** Where its output ends; null while replies wait for those before them. */
+  get quietPosition(): number | null {
+    return this.hasReplies() ? null : this.connection.output.appended;
+  }
+
+  /** Calls `then` when all that was read has been answered, unless the session is closed before. */
+  whenAnswered(then: () => void): void {
+    if (this.queue.length === 0) then();
+    else this.trackReady().source = { writeReply: then, abandon: () => {}, awaitsPart: () => false, heldBytes: 0 };
+  }
+
   /** Speaks that protocol and works in that database from now on. All before has been answered. */
   enter(protocol: 2 | 3, database: number): void {
+    this.tracking?.lane.enter(protocol, database);
     const connection = this.watch?.connection;
     if (connection && connection.protocol !== protocol) connection.speak(protocol);
     if (connection && connection.database !== database) connection.select(database);
-    this.lane = this.context.lane(protocol, database);
+    if (this.tracking === null) this.lane = this.context.lane(protocol, database);
   }
 
   /** The command just tracked waits by connections of its own: nothing is read until it has been answered. */
@@ -350,6 +420,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
   onTopologyChanged(): void {
     if (this.writtenNodes !== 0) this.writtenNodes = -1;
     this.subscriptions?.onTopologyChanged();
+    this.tracking?.onTopologyChanged();
   }
 
   mayHaveWritten(node: number): boolean {
@@ -373,6 +444,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
     this.dropTransaction();
     this.endWatch();
     this.endSubscriptions();
+    this.endTracking();
     this.enter(2, 0);
     this.authenticate(DEFAULT_USER);
     if (!this.context.authentication.isRequired) return;
@@ -453,6 +525,11 @@ export class Session implements ConnectionOwner, ReplyOwner {
     return this.isClosed;
   }
 
+  /** Whether it takes no more commands: it is closed, or soon will be. */
+  get isLeaving(): boolean {
+    return this.isClosed || this.isEnding;
+  }
+
   /** Whether all that was read has been answered. */
   get isIdle(): boolean {
     return this.queue.length === 0;
@@ -496,6 +573,25 @@ export class Session implements ConnectionOwner, ReplyOwner {
     return true;
   }
 
+  /** Whether there are replies, or parts of some, that wait for those before them. */
+  private hasReplies(): boolean {
+    if (this.parkedBytes > 0) return true;
+    for (let index = 0; index < this.queue.length; index++) {
+      const { isDone, source } = this.queue.at(index);
+      if (isDone || (source !== null && source.heldBytes > 0)) return true;
+    }
+    return false;
+  }
+
+  /** Puts into the queue what goes out in its turn, and is no reply. */
+  private trackReady(): Pending {
+    const pending = this.context.pendings.take(this, this.context.transport.now, false);
+    pending.isDone = true;
+    pending.isMuted = false;
+    this.queue.push(pending);
+    return pending;
+  }
+
   private park(pending: Pending, start: number, end: number): void {
     const { arena } = this.context.transport;
     pending.connection = null;
@@ -522,6 +618,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
         head.source?.abandon();
       } else if (head.replyConstant !== null) {
         output.appendBytes(head.replyConstant);
+        if (head.replyConstant === this.lastPush) this.lastPushPosition = output.appended;
       } else if (head.source !== null) head.source.writeReply(output);
       else output.appendNow(head.replyStart, head.replyStart + head.replyBytes);
       this.discard(head);
@@ -621,6 +718,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
   }
 
   private holdForReplies(unreadBytes: number): void {
+    this.tracking?.onPutOff();
     this.waitsForReplies = true;
     this.holdBack(unreadBytes);
   }

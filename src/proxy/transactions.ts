@@ -4,8 +4,7 @@
  * All keys must lie on one shard, those that are watched too. Commands that concern all shards are refused while there are several.
  */
 import type { PendingPool, Sender } from '../backend/pending.js';
-import type { BackendPool } from '../backend/pool.js';
-import type { PrivateConnection } from '../backend/private-connection.js';
+import type { Holder, PrivateConnection } from '../backend/private-connection.js';
 import { errorBytes } from '../base/errors.js';
 import type { Limits } from '../base/limits.js';
 import type { Counts } from '../base/metrics.js';
@@ -28,7 +27,8 @@ export interface TransactionsContext {
   arena: Arena;
   reader: RequestReader;
   pendings: PendingPool;
-  pool: BackendPool;
+  /** A connection to that node for `holder` alone, or the error reply why there is none. */
+  lend: (session: Session, node: number, holder: Holder) => PrivateConnection | Uint8Array;
   limits: Limits;
   counts: Counts;
   now: () => number;
@@ -53,7 +53,7 @@ const WATCH_IN_MULTI = errorReply('ERR WATCH inside MULTI is not allowed');
 const EMPTY = arrayHeader(0);
 
 /** What changes how the session speaks, or with whom: Redis lets it happen inside of a transaction, where no client wants it. */
-const NOT_QUEUED: ReadonlySet<string> = new Set(['hello', 'auth', 'select', 'client|reply']);
+const NOT_QUEUED: ReadonlySet<string> = new Set(['hello', 'auth', 'select', 'client|reply', 'client|tracking']);
 
 export class Transactions {
   private readonly context: TransactionsContext;
@@ -100,7 +100,7 @@ export class Transactions {
 
   /** WATCH was read, and all before it has been answered. */
   private watch(session: Session, spec: CommandSpec, start: number, end: number): void {
-    const { locator, pendings, pool, now, topologyVersion } = this.context;
+    const { locator, pendings, lend, now, topologyVersion } = this.context;
     const service = this.context.serviceOf(session);
     const count = locator.locate(service, spec);
     const stray = locator.stray(service, count);
@@ -125,7 +125,7 @@ export class Transactions {
       watch = new Watch(node, locator.show(0), topologyVersion(), () => {
         session.watch = null;
       });
-      const connection = pool.lend(node, session.lane, watch);
+      const connection = lend(session, node, watch);
       if (connection instanceof Uint8Array) {
         session.reply(connection);
         return;
@@ -193,6 +193,8 @@ export class Transactions {
       case 'any':
       case 'wait':
       case 'transaction':
+      // The node knows what is tracked, as the proxy does.
+      case 'tracking':
         break;
     }
     if (!transaction.queue(start, end)) {
@@ -297,7 +299,8 @@ export class Transactions {
     part.preludes = 1 + transaction.nodeCommandCount;
     if (transaction.isWrite) session.noteWrite(node);
     if (watch !== null) session.waitForReplies();
-    const sender = watch !== null ? watch.connection : session.lane.channels[node];
+    // What tracks is also what watches.
+    const sender = watch !== null && session.tracking === null ? watch.connection : session.lane.channels[node];
     this.askAll(session, merge, asked, transaction.isWrite);
     merge.sendPart(sender as Sender, part, start, end);
     session.endWatch();

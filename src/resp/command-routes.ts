@@ -28,6 +28,8 @@ export type Route =
   | 'local'
   /** Answered by the proxy, from what all its workers know of their clients. */
   | 'clients'
+  /** CLIENT TRACKING, CLIENT CACHING: what the session's nodes are to remember for it. */
+  | 'tracking'
   /** Answered with an error that gives the reason. */
   | 'reject';
 
@@ -54,7 +56,6 @@ const SCRIPT = 'a script that touches keys it does not name sees only those of i
 const MERGED = 'one answer from several nodes is still to come';
 const NODES_OF_NOW = 'on the nodes of now; one that is added later, or comes back empty, has none';
 const USERS = 'users other than the one of the configuration are still to come';
-const CONNECTION = 'this state of a connection is still to come';
 const ONE_NODE = 'it is about one node; connect to the node itself';
 const DATABASE = 'it would have to happen on every node at the same moment';
 /** What a Redis that is not part of a cluster says; clients know it. */
@@ -95,6 +96,9 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
     '',
     'ping echo quit hello auth reset unwatch client|id client|setname client|getname client|setinfo client|info',
   ),
+  ...rules('local', '', 'client|getredir client|trackinginfo'),
+  ...rules('tracking', 'by connections of its own to the nodes; not inside MULTI', 'client|tracking'),
+  ...rules('tracking', '', 'client|caching'),
   ...rules('local', 'not inside MULTI', 'client|reply'),
   ...rules('local', 'a client is closed for memory last of all, not never', 'client|no-evict'),
   ...rules('local', 'all databases that every node has; inside MULTI only the one that is selected already', 'select'),
@@ -122,8 +126,6 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ...rules('all', '', 'pubsub|channels pubsub|shardchannels pubsub|numpat'),
   ...rules('all', 'with `pubsub: shared` workers count, not clients', 'pubsub|numsub pubsub|shardnumsub'),
   ...rejects(MERGED, 'function|stats'),
-  ...rejects(CONNECTION, 'client|caching client|getredir client|tracking'),
-  ...rejects(CONNECTION, 'client|trackinginfo'),
   ...rejects(USERS, 'acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|list acl|load acl|log acl|save'),
   ...rejects(USERS, 'acl|setuser acl|users acl|whoami'),
   ...rejects(MERGED, 'role lastsave monitor slowlog|get memory|doctor'),

@@ -63,6 +63,11 @@ export function mapHeader(count: number, protocol: Protocol): Uint8Array {
   return protocol === 3 ? header(TYPE.map, count) : header(TYPE.array, count * 2);
 }
 
+/** What stands before the `count` elements of a set: in RESP2 an array. */
+export function setHeader(count: number, protocol: Protocol): Uint8Array {
+  return header(protocol === 3 ? TYPE.set : TYPE.array, count);
+}
+
 /** A map from names to bulk strings, integers and arrays of bulk strings. */
 export function encodeMap(
   fields: readonly (readonly [name: string, value: string | number | readonly string[]])[],
