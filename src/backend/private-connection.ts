@@ -249,7 +249,7 @@ export class PrivateConnection implements ConnectionEvents {
   }
 
   private tell(frame: Uint8Array): void {
-    this.connection?.tell(frame);
+    if (!this.isLost) this.connection?.tell(frame);
   }
 
   /** Closes it, and tells its holder. */

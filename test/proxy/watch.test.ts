@@ -152,6 +152,18 @@ t.test('where the connection is lost, EXEC is not carried out', async (t) => {
   }
 });
 
+t.test('another database, or protocol, after the connection was lost leaves nothing behind', async (t) => {
+  const before = pendingsInUse();
+  const { plane, client, own } = watching();
+  own.connection.break(new Error('reset'));
+  plane.turn();
+  client.send(['SELECT', '1'], ['HELLO', '3'], ['MULTI'], ['EXEC']);
+  plane.turn();
+  t.match(client.take(), /^\+OK\r\n%7\r\n[^]*\+OK\r\n_\r\n$/);
+  t.equal(pendingsInUse(), before);
+  t.equal(plane.usedBytes, 0);
+});
+
 t.test('so it is where keys may lie elsewhere now', async (t) => {
   const { plane, client, key, own } = watching();
   const topology = plainTopology(2, plane.topology.nodes, slotOwnersOf(plane.topology));
