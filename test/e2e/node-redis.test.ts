@@ -144,6 +144,22 @@ for (const name of ['redis-5', 'redis-6']) {
         t.equal(await pool.blPop(['{none}1', '{none}2'], 0.01), null);
       });
 
+      // node-redis offers it in RESP3 only.
+      t.test('a cache in the client, which is told of changes', { skip: protocol === 2 }, async (t) => {
+        const cached = await open(t, { clientSideCache: { ttl: 0, maxEntries: 0, evictPolicy: 'LRU' } });
+        const read = [0, 1, 2].map((node) => deployment.key(node, 'cached'));
+        for (const key of read) await redis.set(key, 'old');
+        t.same(await Promise.all(read.map((key) => cached.get(key))), ['old', 'old', 'old']);
+        const commands = async () => Number(/total_commands_processed:(\d+)/.exec(await redis.info('stats'))?.[1]);
+        const before = await commands();
+        for (let round = 0; round < 100; round++) t.equal(await cached.get(read[round % 3] as string), 'old');
+        t.ok((await commands()) - before < 50, 'answered from the cache');
+        for (const key of read) {
+          await redis.set(key, 'new');
+          await waitFor(`the new value of ${key}`, async () => (await cached.get(key)) === 'new');
+        }
+      });
+
       t.test('scripts', async (t) => {
         t.equal(await redis.eval('return redis.call("get", KEYS[1])', { keys: ['key'], arguments: [] }), 'value');
         const swap = defineScript({

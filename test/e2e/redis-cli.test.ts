@@ -199,6 +199,24 @@ t.test('redis-cli in a terminal', { skip: terminalObstacle() ?? false }, async (
     }
   });
 
+  t.test('CLIENT TRACKING shows what is no longer true', async (t) => {
+    const client = await connect(t, deployment.port);
+    await client.command('SET', 'tracked', 'old');
+    const terminal = open('-3');
+    await terminal.until(new RegExp(`^${address}> $`));
+    terminal.enter('CLIENT TRACKING ON');
+    await terminal.until(/OK\n/);
+    terminal.enter('GET tracked');
+    await terminal.until(/"old"\n/);
+    await client.command('SET', 'tracked', 'new');
+    terminal.enter('PING');
+    await terminal.until(/-> invalidate: 'tracked'\n/);
+    terminal.enter('GET tracked');
+    await terminal.until(/"new"\n/);
+    terminal.enter('quit');
+    t.equal(await terminal.ended(), 0);
+  });
+
   t.test('--latency and --stat go on until Ctrl-C', async (t) => {
     const latency = open('--latency');
     await latency.until(/min: \d+, max: \d+, avg: [\d.]+ \(\d\d samples\)/);
