@@ -24,7 +24,7 @@ export class NodeChannels {
     this.wanted = node;
     this.commonLane = commonLane;
     this.common = this.of(commonLane);
-    this.privates = new PrivateConnections(context, node);
+    this.privates = new PrivateConnections(context, node, this.common);
   }
 
   /** The channel of that lane, which opens with the first command. */

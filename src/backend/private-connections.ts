@@ -18,21 +18,24 @@ const MOVED = 'the node has another address or other credentials now';
 export class PrivateConnections implements PrivateOwner {
   private readonly context: ChannelContext;
   private readonly refusals: Refusals;
+  private readonly common: { readonly isReady: boolean };
   node: NodeSnapshot;
-  /** Why the node is not well, or null: as the last look at the clock found it. */
-  trouble: string | null = null;
   private readonly lent = new Set<PrivateConnection>();
   /** Oldest first. */
   private spare: PrivateConnection[] = [];
   /** Given up, and not yet gone: some have something to finish. */
   private readonly closing = new Set<PrivateConnection>();
+  /** When one could not be made last. */
+  private failedMs = Number.NEGATIVE_INFINITY;
   /** Why there are no more of them, ever; null while there may be. */
   private closedReason: string | null = null;
-  /** Places taken by what makes its connections itself. */
+  /** Places kept for connections that will be lent anew. */
   private reserved = 0;
 
-  constructor(context: ChannelContext, node: NodeSnapshot) {
+  /** `common`: the shared connection to the node. */
+  constructor(context: ChannelContext, node: NodeSnapshot, common: { readonly isReady: boolean }) {
     this.context = context;
+    this.common = common;
     this.refusals = new Refusals(context.counts);
     this.node = node;
   }
@@ -64,11 +67,10 @@ export class PrivateConnections implements PrivateOwner {
     return connection;
   }
 
-  /** Takes a place for a connection that its holder makes. Returns null, or the error reply why there is none. */
+  /** Takes a place for a connection that is to be lent later. Returns null, or the error reply why there is none. */
   reserve(): Uint8Array | null {
     if (!this.hasRoom()) return this.refusals.noPrivateConnection(this.node);
     this.reserved++;
-    this.context.counts.privateConnectionsLent++;
     this.context.counts.privateConnectionsOpen++;
     return null;
   }
@@ -91,6 +93,16 @@ export class PrivateConnections implements PrivateOwner {
     for (const connection of [...this.lent]) connection.tellMoved(new BackendError(MOVED));
   }
 
+  /** Calls `action` when it is its turn to open a connection. */
+  inTurn(action: () => void): void {
+    this.context.dials.request(action);
+  }
+
+  /** Whether the node seems to be there: many may want to connect again at the same time, and one is enough to find that it is not. */
+  get isReached(): boolean {
+    return this.common.isReady && this.context.transport.now - this.failedMs > this.node.limits.reconnectMinMs;
+  }
+
   /** The error reply to a command that cannot be sent, and why. */
   nodeDown(reason: string): Uint8Array {
     return this.refusals.nodeDown(this.node, reason);
@@ -99,7 +111,6 @@ export class PrivateConnections implements PrivateOwner {
   /** Looks at the clock. `nodeTrouble`: why the node is not well, or null. */
   sweep(nodeTrouble: string | null): void {
     const now = this.context.transport.now;
-    this.trouble = nodeTrouble;
     for (const connection of [...this.lent]) connection.sweep(nodeTrouble);
     for (const connection of [...this.spare]) {
       if (now - connection.sinceMs > SPARE_MS_MAX) this.giveUp(connection, 'nobody needs it');
@@ -150,6 +161,7 @@ export class PrivateConnections implements PrivateOwner {
   }
 
   onLost(connection: PrivateConnection): void {
+    if (!connection.isReady && !connection.isGivenUp) this.failedMs = this.context.transport.now;
     this.context.counts.privateConnectionsOpen--;
     this.forget(connection);
     this.closing.delete(connection);

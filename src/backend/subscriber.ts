@@ -189,10 +189,14 @@ export class Subscriber implements Holder, ReplyOwner {
     const { reconnectMinMs, reconnectMaxMs } = this.place.node.limits;
     this.reconnectMs = Math.min(Math.max(this.reconnectMs * 2, reconnectMinMs), reconnectMaxMs);
     const waitMs = Math.round(this.reconnectMs * (0.5 + random() / 2));
-    this.reconnectTimer = transport.timers.set(transport.now + waitMs, () => {
-      if (this.place.trouble === null) this.connect();
-      else this.connectLater();
+    const timer = transport.timers.set(transport.now + waitMs, () => {
+      this.place.inTurn(() => {
+        if (this.reconnectTimer !== timer) return;
+        if (this.place.isReached) this.connect();
+        else this.connectLater();
+      });
     });
+    this.reconnectTimer = timer;
   }
 
   /** Waits no more to connect again. */

@@ -32,6 +32,7 @@ interface Gauges {
   privateConnectionsOpen: number;
   memoryBytes: number;
   sessionsOpen: number;
+  nodeConnectFailures: number;
 }
 
 async function gauges({ proxy }: Deployment): Promise<Gauges> {
@@ -219,6 +220,33 @@ for (const transport of ['epoll', 'node'] as const) {
     });
   });
 }
+
+t.test(
+  'when a node with 1,000 subscribers is restarted, all hear again, and the node is not stormed meanwhile',
+  async (t) => {
+    const deployment = await deploy(t, { workers: 1, limits: { reconnectMaxMs: '500ms' } });
+    const { port, servers } = deployment;
+    const channel = deployment.key(0, 'many');
+    const clients: RespClient[] = [];
+    for (let count = 0; count < 1_000; count += 50)
+      clients.push(
+        ...(await Promise.all(Array.from({ length: 50 }, () => subscriber(t, port, 2, 'SUBSCRIBE', channel)))),
+      );
+    const publisher = await connect(t, port);
+    await servers[0]?.kill9();
+    await waitFor('the loss', async () => (await say(publisher, 'PUBLISH', channel, 'x')).startsWith('-'));
+    const nodeConnectFailures = await waitFor('some attempts to connect', async () => {
+      const { nodeConnectFailures: count } = await gauges(deployment);
+      return count > 3 && count;
+    });
+    t.ok(nodeConnectFailures < 100, `${nodeConnectFailures} attempts while it was down`);
+    await servers[0]?.restart();
+    await waitFor('all of them', async () => (await say(publisher, 'PUBSUB', 'NUMSUB', channel)).endsWith(':1000\r\n'));
+    t.equal(await say(publisher, 'PUBLISH', channel, 'again'), ':1000\r\n');
+    for (const client of clients) t.equal(await next(client), told(2, 'message', channel, 'again'));
+    for (const client of clients) client.close();
+  },
+);
 
 for (const pubsub of ['exact', 'shared'] as const) {
   t.test(`${pubsub}: 10,000 clients that subscribe and go, each in its way, leave nothing`, async (t) => {

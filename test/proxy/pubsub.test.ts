@@ -496,6 +496,9 @@ t.test('who does not read is closed at the limits for subscribers, and others go
   t.equal(other.plane.counts.subscriberOutputCloses, 1);
   t.match(other.plane.logs.at(-1)?.fields['reason'], /subscriberOutputHardBytes 100000/);
   other.plane.turn();
+  t.equal(other.link.take(), command('UNSUBSCRIBE') + PING);
+  other.link.answer(PONG);
+  other.plane.turn();
   t.equal(other.plane.counts.privateConnectionsOpen, 0);
   t.equal(other.plane.usedBytes, 0);
 });
@@ -546,6 +549,9 @@ t.test('a node by another address: its subscribers follow', async (t) => {
   plane.data.configure(plainTopology(2, nodes, slotOwnersOf(plane.topology), true), plane.limits, plane.rules);
   plane.pass(500);
   t.ok(link.isClosed);
+  t.equal(plane.links(0, 3).length, 1, 'its shared connection goes first');
+  plane.link(0)?.greet();
+  plane.pass(2_000);
   const again = listener(plane, 0);
   t.same(again.connection.endpoint, { kind: 'tcp', host: '10.0.0.9', port: 7000 });
   t.equal(again.take(), command('SUBSCRIBE', channel) + PING);
@@ -580,7 +586,7 @@ t.test('a client whose service goes away goes with it, and its subscriptions too
   plane.data.configure({ ...plane.topology, version: 2, services: [null] }, plane.limits, plane.rules);
   plane.turn();
   t.ok(client.isClosed);
-  t.ok(link.isClosed);
+  t.equal(link.take(), command('UNSUBSCRIBE') + PING);
 });
 
 const SHARED = { rules: { pubsub: 'shared' } } as const;
