@@ -15,6 +15,7 @@ export const COUNTERS = {
   sessionDeadlineCloses: 'sessions closed at idleTimeoutMs, requestDeadlineMs or authDeadlineMs',
   sessionsKilled: 'sessions closed by CLIENT KILL',
   sessionsPaused: 'client connections whose command waits now for the end of CLIENT PAUSE',
+  sessionsTracking: 'client connections that track keys now (CLIENT TRACKING)',
   authFailures: 'wrong passwords given',
   acceptPauses: 'times accepting paused for lack of descriptors',
   nodeConnects: 'connections to nodes that became ready',
@@ -37,7 +38,7 @@ export type Counter = keyof typeof COUNTERS;
 
 const NAMES = Object.keys(COUNTERS) as Counter[];
 const GAUGES: ReadonlySet<Counter> = new Set<Counter>([
-  ...(['sessionsOpen', 'sessionsPaused', 'privateConnectionsOpen', 'memoryBytes'] as const),
+  ...(['sessionsOpen', 'sessionsPaused', 'sessionsTracking', 'privateConnectionsOpen', 'memoryBytes'] as const),
 ]);
 
 /** Shared memory for the counters of `workers` workers. */

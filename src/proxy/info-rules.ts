@@ -53,8 +53,8 @@ const RULES: ReadonlyMap<string, InfoRule> = new Map([
   ...rule(LARGEST, 'server_time_usec lru_clock io_threads_active'),
 
   // Clients: the nodes' are the proxy's own connections.
-  ...rule(OWN, 'connected_clients maxclients'),
-  ...rule(SUM, 'cluster_connections blocked_clients tracking_clients clients_in_timeout_table pubsub_clients'),
+  ...rule(OWN, 'connected_clients maxclients tracking_clients'),
+  ...rule(SUM, 'cluster_connections blocked_clients clients_in_timeout_table pubsub_clients'),
   ...rule(SUM, 'watching_clients total_watched_keys total_blocking_keys total_blocking_keys_on_nokey'),
   ...rule(LARGEST, 'client_recent_max_input_buffer client_recent_max_output_buffer'),
 
@@ -108,7 +108,9 @@ const RULES: ReadonlyMap<string, InfoRule> = new Map([
   ...rule(SUM, 'total_eviction_exceeded_time keyspace_hits keyspace_misses pubsub_channels pubsubshard_channels'),
   ...rule(SUM, 'total_forks migrate_cached_sockets slave_expires_tracked_keys active_defrag_hits active_defrag_misses'),
   ...rule(SUM, 'active_defrag_key_hits active_defrag_key_misses total_active_defrag_time tracking_total_keys'),
-  ...rule(SUM, 'tracking_total_items tracking_total_prefixes unexpected_error_replies total_error_replies'),
+  // Who tracks a prefix does so on every node.
+  ...rule(LARGEST, 'tracking_total_prefixes'),
+  ...rule(SUM, 'tracking_total_items unexpected_error_replies total_error_replies'),
   ...rule(SUM, 'dump_payload_sanitizations total_reads_processed total_writes_processed io_threaded_reads_processed'),
   ...rule(SUM, 'io_threaded_writes_processed reply_buffer_shrinks reply_buffer_expands'),
   ...rule(SUM, 'client_query_buffer_limit_disconnections client_output_buffer_limit_disconnections'),

@@ -113,6 +113,7 @@ function ownFields({ process, port, connectedClients, clientsMax, counts }: Prox
     connected_clients: connectedClients,
     maxclients: clientsMax,
     blocked_clients: counts.sessionsPaused,
+    tracking_clients: counts.sessionsTracking,
     total_connections_received: counts.sessionsAccepted,
     rejected_connections: counts.sessionsRefused,
     cluster_enabled: 0,

@@ -5,7 +5,6 @@
  */
 import type { TrackingMode } from '../backend/tracking-lane.js';
 import { errorBytes } from '../base/errors.js';
-import type { Counts } from '../base/metrics.js';
 import type { CommandSpec } from '../resp/commands.js';
 import { parseInt64 } from '../resp/int64.js';
 import { errorReply, REPLY_OK } from '../resp/reply.js';
@@ -19,7 +18,6 @@ import type { TrackingState } from './tracking-state.js';
 
 export interface TrackingCommandsContext extends TrackingContext {
   reader: RequestReader;
-  counts: Counts;
   /** The session of that number, where it is of this worker. */
   sessionOf: (id: number) => Session | null;
   /** How many workers there are. */

@@ -8,6 +8,7 @@
 import type { Pending, PendingPool } from '../backend/pending.js';
 import type { BackendPool } from '../backend/pool.js';
 import { TrackingLane, type TrackingMode } from '../backend/tracking-lane.js';
+import type { Counts } from '../base/metrics.js';
 import { skipValue } from '../resp/frame.js';
 import { arrayHeader, encodeCommand, REPLY_OK } from '../resp/reply.js';
 import type { Transport } from '../transport/transport.js';
@@ -22,6 +23,7 @@ export interface TrackingContext {
   transport: Transport;
   pendings: PendingPool;
   pool: BackendPool;
+  counts: Counts;
   /** Null where it is no more. */
   serviceOf: (session: Session) => Service | null;
   ask: QuestionsContext['ask'];
@@ -48,6 +50,7 @@ export class Tracking implements TrackingState {
 
   constructor(context: TrackingContext, session: Session, mode: TrackingMode, target: Target | null) {
     this.context = context;
+    context.counts.sessionsTracking++;
     this.session = session;
     this.mode = mode;
     this.placedBy = context.serviceOf(session);
@@ -117,6 +120,7 @@ export class Tracking implements TrackingState {
   }
 
   close(): void {
+    this.context.counts.sessionsTracking--;
     this.lane.close();
     this.onSettled();
   }

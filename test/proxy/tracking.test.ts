@@ -479,6 +479,7 @@ t.test('a client that goes leaves nothing behind, whatever it was about', async 
     t.equal(plane.counts.privateConnectionsOpen, 0, `connections of case ${number}`);
     t.equal(plane.usedBytes, 0, `memory of case ${number}`);
     t.equal(plane.counts.sessionsOpen, 0);
+    t.equal(plane.counts.sessionsTracking, 0);
   }
   t.equal(pendingsInUse(), before);
 });
