@@ -10,7 +10,6 @@
  * be reached, commands fail at once, and it is tried again after a wait that doubles.
  */
 import type { Timer } from '../base/timers.js';
-import type { NodeSnapshot } from '../messages.js';
 import type { Transport } from '../transport/transport.js';
 import { BackendError } from './connection.js';
 import { type LaneChannel, selectCommand } from './lane.js';
@@ -184,7 +183,7 @@ export class TrackedNode implements LaneChannel, PrivateOwner, ReplyOwner {
     }
     if (connection.isReady) this.context.onForgotten();
     if (wasRetired) return;
-    if (!connection.isReady) this.onUnreachable(connection.node, error);
+    if (!connection.isReady) this.onUnreachable(error);
     if (this.isAlwaysOpen) this.openLater();
     this.context.onSettled(this);
   }
@@ -312,10 +311,15 @@ export class TrackedNode implements LaneChannel, PrivateOwner, ReplyOwner {
     receiver?.destroy(NOT_NEEDED);
   }
 
-  private onUnreachable({ limits }: NodeSnapshot, error: Error): void {
-    this.waitMs = Math.min(Math.max(this.waitMs * 2, limits.reconnectMinMs), limits.reconnectMaxMs);
+  private onUnreachable(error: Error): void {
+    this.waitLonger();
     this.downUntilMs = this.context.transport.now + this.waitMs;
     this.downReason = error.message;
+  }
+
+  private waitLonger(): void {
+    const { reconnectMinMs, reconnectMaxMs } = this.channels.wanted.limits;
+    this.waitMs = Math.min(Math.max(this.waitMs * 2, reconnectMinMs), reconnectMaxMs);
   }
 
   /** Opens it again, until it is open: it is to be open without any command. */
@@ -323,9 +327,12 @@ export class TrackedNode implements LaneChannel, PrivateOwner, ReplyOwner {
     const { transport } = this.context;
     this.hasMissed = true;
     transport.timers.cancel(this.retry);
-    const dueMs = Math.max(this.downUntilMs, transport.now + this.channels.wanted.limits.reconnectMinMs);
+    const { privates, wanted } = this.channels;
+    const dueMs = transport.now + Math.max(this.waitMs, wanted.limits.reconnectMinMs);
     this.retry = transport.timers.set(dueMs, () => {
-      if (this.isAlwaysOpen && this.open() !== null) this.openLater();
+      if (!this.isAlwaysOpen || (privates.isReached && this.open() === null)) return;
+      this.waitLonger();
+      this.openLater();
     });
   }
 }
