@@ -120,18 +120,23 @@ for (const transport of ['epoll', 'node'] as const) {
   t.test(`on ${transport}, messages for a client of another worker`, async (t) => {
     const deployment = await deploy(t, { transport, workers: 3 });
     const writer = await connect(t, deployment.port);
-    const targets = await Promise.all(Array.from({ length: 4 }, () => connect(t, deployment.port)));
+    const targets = await Promise.all(Array.from({ length: 6 }, () => connect(t, deployment.port)));
     for (const [number, target] of targets.entries()) {
-      await target.raw('HELLO', '3');
       const id = `${await target.command('CLIENT', 'ID')}`;
+      const isPushed = number % 2 === 0;
+      if (isPushed) await target.raw('HELLO', '3');
+      else await target.raw('SUBSCRIBE', '__redis__:invalidate');
+      const head = isPushed ? '>2\r\n$10\r\ninvalidate\r\n' : '*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n';
       const reader = await connect(t, deployment.port);
       t.equal((await reader.raw('CLIENT', 'TRACKING', 'ON', 'REDIRECT', id)).toString(), '+OK\r\n');
       const keys = [0, 1, 2].map((node) => deployment.key(node, `k${number}`));
       for (const key of keys) await reader.raw('GET', key);
       for (const key of keys) {
         await writer.raw('SET', key, '1');
-        t.equal((await target.next()).toString(), `>2\r\n$10\r\ninvalidate\r\n*1\r\n$${key.length}\r\n${key}\r\n`);
+        t.equal((await target.next()).toString(), `${head}*1\r\n$${key.length}\r\n${key}\r\n`);
       }
+      await writer.raw('FLUSHALL');
+      t.equal((await target.next()).toString(), `${head}${isPushed ? '_' : '$-1'}\r\n`);
       await reader.raw('HELLO', '3');
       await reader.raw('GET', keys[0] as string);
       target.close();

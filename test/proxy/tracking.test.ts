@@ -242,6 +242,20 @@ t.test('broadcasts with a node that is down: OK, and it is tried until it is the
   t.equal(told(plane, client), ALL);
 });
 
+t.test('broadcasts of keys that the service does not see are kept from it', async (t) => {
+  const [plain] = new Plane({ nodes: 1 }).topology.services;
+  const [keyspace] = plain?.keyspaces ?? [];
+  if (!plain || !keyspace) throw new Error('there is no service');
+  const services = [{ ...plain, keyspaces: [{ ...keyspace, prefix: 'app:' }] }];
+  const { plane, client } = tracking(['BCAST'], new Plane({ nodes: 1, services }).greetAll());
+  const { link } = greet(plane, 0);
+  t.equal(told(plane, client), '+OK\r\n');
+  answer(link, invalidate('app:1', 'other:1', 'app:', 'app'), invalidate('other:2'));
+  t.equal(told(plane, client), invalidate('app:1', 'app:'));
+  answer(link, ALL);
+  t.equal(told(plane, client), ALL);
+});
+
 t.test('CLIENT CACHING is for the next command, wherever that goes', async (t) => {
   const { plane, client } = tracking(['OPTIN']);
   const [a, b] = [plane.key(0), plane.key(1)];
