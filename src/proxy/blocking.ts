@@ -101,6 +101,10 @@ export class Blocking {
 class BlockedSession implements Holder, BlockedBy {
   private readonly context: BlockingContext;
   private readonly connections: PrivateConnection[] = [];
+  /** How often a node is being told to end the wait. Until it has answered, it may end that of the next who has the connection. */
+  private unblockings = 0;
+  private isOver = false;
+  private mayUnblockLater = false;
 
   constructor(context: BlockingContext) {
     this.context = context;
@@ -116,7 +120,8 @@ class BlockedSession implements Holder, BlockedBy {
 
   /** All have answered. */
   end(): void {
-    for (const connection of this.connections) connection.giveBack(null);
+    this.isOver = true;
+    if (this.unblockings === 0) this.giveBack();
   }
 
   /** Nobody waits any more. */
@@ -128,7 +133,13 @@ class BlockedSession implements Holder, BlockedBy {
     // What the node has not been told yet does not wait there.
     const waiting = this.connections.filter(({ clientId }) => clientId > 0);
     const { pendings, now } = this.context;
-    const unblocking = new Unblocking(this.context, waiting.length, done);
+    this.unblockings++;
+    const unblocking = new Unblocking(this.context, waiting.length, (isUnblocked, isCertain) => {
+      this.unblockings--;
+      this.mayUnblockLater ||= !isCertain;
+      if (this.isOver && this.unblockings === 0) this.giveBack();
+      done(isUnblocked);
+    });
     for (const { node, clientId } of waiting) {
       const pending = pendings.take(unblocking, now(), true);
       unblocking.send(
@@ -137,7 +148,14 @@ class BlockedSession implements Holder, BlockedBy {
         encodeCommand(['CLIENT', 'UNBLOCK', `${clientId}`, isError ? 'ERROR' : 'TIMEOUT']),
       );
     }
-    if (waiting.length === 0) done(false);
+    if (waiting.length === 0) unblocking.finish();
+  }
+
+  private giveBack(): void {
+    for (const connection of this.connections) {
+      if (this.mayUnblockLater) connection.destroy('it may be unblocked yet');
+      else connection.giveBack(null);
+    }
   }
 }
 
@@ -147,9 +165,11 @@ class Unblocking implements ReplyOwner {
   private readonly context: BlockingContext;
   private awaited: number;
   private isUnblocked = false;
-  private readonly done: (isUnblocked: boolean) => void;
+  private isCertain = true;
+  private readonly done: (isUnblocked: boolean, isCertain: boolean) => void;
 
-  constructor(context: BlockingContext, awaited: number, done: (isUnblocked: boolean) => void) {
+  /** `isCertain`: all nodes have answered, so that none unblocks anybody for it any more. */
+  constructor(context: BlockingContext, awaited: number, done: (isUnblocked: boolean, isCertain: boolean) => void) {
     this.context = context;
     this.awaited = awaited;
     this.done = done;
@@ -172,15 +192,24 @@ class Unblocking implements ReplyOwner {
 
   onReply(pending: Pending, start: number, end: number): void {
     this.isUnblocked ||= Buffer.from(this.context.arena.bytes.subarray(start, end)).equals(ONE);
-    this.onFailure(pending);
+    this.onAnswered(pending);
   }
 
   onPrelude(): void {}
 
   /** It was not unblocked there; if the node is lost, its wait ends by that. */
   onFailure(pending: Pending): void {
+    this.isCertain = false;
+    this.onAnswered(pending);
+  }
+
+  finish(): void {
+    this.done(this.isUnblocked, this.isCertain);
+  }
+
+  private onAnswered(pending: Pending): void {
     this.context.pendings.release(pending);
-    if (--this.awaited === 0) this.done(this.isUnblocked);
+    if (--this.awaited === 0) this.finish();
   }
 
   awaits(): boolean {

@@ -246,6 +246,33 @@ t.test('CLIENT UNBLOCK asks the node whether the client waits', async (t) => {
   }
 });
 
+t.test('CLIENT UNBLOCK that comes late to the node unblocks nobody else', async (t) => {
+  const before = pendingsInUse();
+  for (const isAnswered of [true, false]) {
+    const { plane, client, own } = blocked();
+    const shared = plane.links(0)[0] as NodeLink;
+    const other = plane.client().send(['CLIENT', 'UNBLOCK', '1', 'ERROR']);
+    plane.turn();
+    t.same(shared.commands(), ['CLIENT UNBLOCK 77 ERROR']);
+    own.answer(`*2\r\n${bulk('k')}${bulk('1')}`);
+    plane.turn();
+    t.equal(client.take(), `*2\r\n${bulk('k')}${bulk('1')}`);
+    const next = plane.client().send(['BLPOP', 'k', '0']);
+    plane.turn();
+    t.equal(own.take(), '', 'its connection is lent to nobody while the node may unblock it');
+    if (isAnswered) shared.answer(':0\r\n');
+    else plane.pass(plane.limits.requestTimeoutMs + 1_000);
+    plane.turn();
+    t.equal(other.take(), ':0\r\n');
+    t.equal(own.isClosed, !isAnswered, 'nor when nobody knows whether it will');
+    for (const { connection } of [client, other, next]) connection.break(null);
+    plane.data.drain(plane.transport.now, () => {});
+    plane.turn();
+    plane.turn();
+  }
+  t.equal(pendingsInUse(), before);
+});
+
 t.test('CLIENT UNBLOCK of a client whose node is lost, or is not yet connected to', async (t) => {
   const before = pendingsInUse();
   const { plane, client } = blocked(['BLPOP', 'k', '0'], { privateConnectionsSpareMax: 0 });
