@@ -15,6 +15,7 @@ const SMALL = {
   sessionRequestBytesMax: 4_000,
   sessionOutputSoftBytes: 3_000,
   largeValueBytes: 1_000,
+  privateConnectionsSpareMax: 2,
 };
 const QUICK = {
   connectTimeoutMs: 200,
@@ -66,6 +67,10 @@ const WEATHERS: readonly [name: string, weather: Weather][] = [
     },
   ],
   [
+    'private connections run short',
+    { ...CALM, clients: 20, breaks: 4, overloads: true, limits: { ...SMALL, ...QUICK, privateConnectionsMax: 3 } },
+  ],
+  [
     'buffer memory runs out',
     {
       ...CALM,
@@ -83,17 +88,23 @@ for (const [name, weather] of WEATHERS) {
   t.test(name, async (t) => {
     const random = randomFromSeed((text) => t.comment(text));
     const before = pendingsInUse();
+    let [transactions, waits] = [0, 0];
     for (let run = 0; run < RUNS; run++) {
       const simulation = new Simulation(new Random(random.below(2 ** 31)), weather);
       simulation.run(STEPS);
       const { answered, failed, cutOff, plane } = simulation;
+      const { tally } = simulation.history;
+      transactions += Math.min(tally.transactions, tally.transactionsRefused);
+      waits += tally.waitsServed;
       t.comment(`${answered} replies, ${failed} of them errors, ${cutOff} clients cut off, ${counts(plane.counts)}`);
+      t.comment(`of sessions with state: ${JSON.stringify(tally)}`);
       t.ok(answered - failed > STEPS / (weather.scarcity === null ? 3 : 10), 'there was something to judge');
       if (weather.limits.queueTimeoutMs === PATIENT.queueTimeoutMs) t.equal(failed, 0);
       t.equal(plane.usedBytes, 0, 'all memory is given back');
       t.equal(pendingsInUse(), before, 'no pending is left');
       t.equal(plane.counts.sessionsOpen, 0);
     }
+    t.ok(transactions > 0 && waits > 0, 'transactions were done, and refused, and there was waiting');
   });
 }
 
@@ -112,7 +123,14 @@ t.test('the plane is stopped while everything goes on', async (t) => {
 /** Which of the faults the run has really met. */
 function counts(all: Readonly<Record<string, number>>): string {
   const names = ['nodeConnectionsLost', 'nodeConnectionsRetired', 'readsRetried', 'writesUnknown', 'commandsNodeDown'];
-  return [...names, 'commandsOverloaded', 'commandsTimedOut', 'sessionPauses']
+  return [
+    ...names,
+    'privateConnectionsLent',
+    'privateConnectionsRefused',
+    'commandsOverloaded',
+    'commandsTimedOut',
+    'sessionPauses',
+  ]
     .map((name) => `${name} ${all[name]}`)
     .join(', ');
 }

@@ -8,56 +8,41 @@
  * out then, and nobody hears of it.
  */
 import type { FakeConnection } from '../../help/fake-transport.js';
-import { ANSWERS, HELLO_REPLY, readCommand } from '../../help/plane.js';
+import { readCommand } from '../../help/plane.js';
 import type { Random } from '../../help/random.js';
-import { ModelRedis } from '../model-redis.js';
 import { type History, idIn } from './history.js';
+import { Link } from './link.js';
+import { SimRedis } from './redis.js';
 
 /** Bytes that the kernel takes for a process that does not read. */
 const SOCKET_BYTES = 1_500;
 
-class Link {
-  readonly connection: FakeConnection;
-  isOpen = false;
-  protocol: 2 | 3 = 2;
-  inbound = '';
-  queue: string[][] = [];
-  outbound = '';
-
-  constructor(connection: FakeConnection) {
-    this.connection = connection;
-  }
-
-  /** Whether the proxy still counts on it. */
-  get isLive(): boolean {
-    return !this.connection.isClosed && !this.connection.isFinished;
-  }
-}
-
 export class SimNode {
   readonly index: number;
-  readonly redis = new ModelRedis();
   /** Takes connections. */
   isUp = true;
   /** Stopped, as by SIGSTOP: the kernel goes on for it. */
   isFrozen = false;
   private readonly random: Random;
   private readonly history: History;
+  private readonly redis: SimRedis;
   private links: Link[] = [];
+  private linkCount = 0;
 
   constructor(index: number, random: Random, history: History) {
     this.index = index;
     this.random = random;
     this.history = history;
+    this.redis = new SimRedis(index, history, () => this.links);
   }
 
   attach(connection: FakeConnection): void {
-    this.links.push(new Link(connection));
+    this.links.push(new Link(connection, ++this.linkCount));
   }
 
   /** Connections that the proxy counts on. */
-  get liveLinks(): number {
-    return this.links.filter((link) => link.isLive).length;
+  get liveLinks(): readonly Link[] {
+    return this.links.filter((link) => link.isLive);
   }
 
   /** A while passes: each connection gets on by some bytes, or by all that it can. */
@@ -68,6 +53,7 @@ export class SimNode {
       else if (all || this.random.chance(80)) {
         this.take(link, all);
         if (!this.isFrozen) this.execute(link, all ? link.queue.length : this.random.below(link.queue.length + 1));
+        if (link.wait?.hasTimeout === true && !this.isFrozen && !all && this.random.chance(3)) this.redis.timeOut(link);
         this.deliver(link, all ? link.outbound.length : this.random.size(2_000));
       }
     }
@@ -82,7 +68,7 @@ export class SimNode {
 
   /** One of its connections breaks, in whatever state it is. */
   breakOne(): void {
-    const live = this.links.filter((link) => link.isLive);
+    const live = this.liveLinks;
     if (live.length > 0) this.cut(this.random.pick(live));
   }
 
@@ -118,6 +104,8 @@ export class SimNode {
       for (const word of next.words) this.note(word);
     }
     link.inbound = link.inbound.slice(at);
+    if (link.wait === null || link.queue.length === 0) return;
+    throw new Error(`node ${this.index} got ${link.queue[0]} by a connection that waits`);
   }
 
   private note(word: string): void {
@@ -126,46 +114,11 @@ export class SimNode {
   }
 
   private execute(link: Link, count: number): void {
-    for (const words of link.queue.splice(0, count)) {
-      const name = (words[0] as string).toUpperCase();
-      if (name === 'HELLO') {
-        link.protocol = words[1] === '3' ? 3 : 2;
-        link.outbound += HELLO_REPLY[link.protocol];
-      } else if (name === 'CONFIG') {
-        // One answer for both questions, to the first.
-        if (words[2] !== 'databases') link.outbound += ANSWERS[link.protocol];
-      } else {
-        link.outbound += this.carryOut(name, words, link);
-      }
+    for (let left = count; left > 0 && link.wait === null; left--) {
+      const words = link.queue.shift();
+      if (words === undefined) return;
+      this.redis.execute(link, words);
     }
-  }
-
-  /** Carries out one command, and tells the judge of each key that it wrote. */
-  private carryOut(name: string, words: string[], link: Link): string {
-    const size = this.redis.data.size;
-    const [, ...args] = words as [string, ...string[]];
-    const existed = args.map((key) => this.redis.data.has(key));
-    const reply = this.redis.execute(words, link.protocol);
-    const tell = (key: string, text: string, value: string | null, result: number) => {
-      const id = idIn(text);
-      if (id === null) throw new Error(`node ${this.index} got a write without an id: ${words.join(' ')}`);
-      this.history.onExecuted(this.index, id, key, value, result, link.isLive);
-    };
-    if (name === 'SET' || name === 'MSET') {
-      for (let at = 0; at < args.length; at += 2) {
-        tell(args[at] as string, args[at + 1] as string, args[at + 1] as string, 0);
-      }
-    } else if (name === 'APPEND') {
-      const value = this.redis.data.get(args[0] as string) as string;
-      tell(args[0] as string, args[1] as string, value, value.length);
-    } else if (name === 'DEL' || name === 'UNLINK') {
-      // Keys and the keys of their ids take turns.
-      for (let at = 0; at < args.length; at += 2) {
-        tell(args[at] as string, args[at + 1] as string, null, existed[at] === true ? 1 : 0);
-      }
-    }
-    if (this.redis.data.size !== size) this.history.onSize(this.index, this.redis.data.size);
-    return reply;
   }
 
   private deliver(link: Link, count: number): void {

@@ -8,8 +8,10 @@ import type { FakeConnection } from '../../help/fake-transport.js';
 import { Plane } from '../../help/plane.js';
 import type { Random } from '../../help/random.js';
 import { SimClient } from './client.js';
+import { Conversation } from './conversation.js';
 import { History } from './history.js';
 import { SimNode } from './node.js';
+import { DATABASES } from './redis.js';
 
 export interface Weather {
   /** Per step and node, in a thousand: it dies, stops for a while, loses a connection, says nonsense. */
@@ -32,6 +34,7 @@ export interface Weather {
 const NODES = 3;
 const CLIENTS = 8;
 const SHARED_KEYS = 6;
+const LISTS = 3;
 const OWN_KEYS = 5;
 /** Commands that a client may have asked before it is answered. */
 const PIPELINE = 25;
@@ -41,6 +44,10 @@ const VALUE_BYTES_MAX = 3_000;
 const RECOVERY_MS = 600;
 /** Milliseconds that a drain may take. */
 const DRAIN_MS = 400;
+/** Clients that ask nothing which may wait for others: one of so many. */
+const BUSY_SHARE = 4;
+/** Steps until those who wait get another element, when nothing else happens. */
+const FEED_STEPS = 20;
 /** Steps of all that is left to do, after which it must have been done. */
 const SETTLE_STEPS = 3_000;
 
@@ -56,6 +63,7 @@ export class Simulation {
   private readonly weather: Weather;
   private readonly nodes: SimNode[];
   private readonly shared: string[];
+  private readonly lists: string[][];
   private clients: SimClient[] = [];
   private clientCount = 0;
   /** By node: when something was last wrong with it, in the transport's milliseconds. */
@@ -63,6 +71,8 @@ export class Simulation {
   /** By node: when it goes on or returns. */
   private readonly backMs: number[] = [];
   private connectionCount = 0;
+  /** When keys came to lie elsewhere, as far as anybody knows. */
+  private movedMs = Number.NEGATIVE_INFINITY;
   private isSettling = false;
   private isDraining = false;
 
@@ -79,6 +89,7 @@ export class Simulation {
     // At first the nodes are not connected to.
     for (const node of this.nodes) this.trouble(node);
     this.shared = Array.from({ length: SHARED_KEYS }, (_, n) => `{shared:${n}}`);
+    this.lists = Array.from({ length: LISTS }, (_, n) => [`{list:${n}}:a`, `{list:${n}}:b`]);
     for (let count = 0; count < CLIENTS; count++) this.admit();
   }
 
@@ -105,8 +116,8 @@ export class Simulation {
     }
     for (let count = 0; count < 50; count++) this.calmStep();
     if (this.clients.length > 0) throw new Error(`${this.clients.length} clients are left`);
-    const links = this.nodes.reduce((sum, node) => sum + node.liveLinks, 0);
-    if (links > 0) throw new Error(`${links} connections to nodes are left`);
+    const links = this.nodes.flatMap((node) => node.liveLinks);
+    if (links.length > 0) throw new Error(`${links.length} connections to nodes are left`);
   }
 
   private step(): void {
@@ -120,6 +131,7 @@ export class Simulation {
     }
     this.pass(this.random.below(5));
     this.dropClosed();
+    this.checkWaits();
   }
 
   /** What goes wrong in this step. */
@@ -158,17 +170,18 @@ export class Simulation {
   }
 
   private changePassword(index: number): void {
-    const { topology, limits, rules, data } = this.plane;
+    const { topology, limits, rules, data, transport } = this.plane;
     const password = `secret ${this.steps}`;
     const nodes = topology.nodes.map((node) => (node.index === index ? { ...node, password } : node));
-    data.configure({ ...topology, nodes }, limits, rules);
+    data.configure({ ...topology, version: topology.version + this.steps, nodes }, limits, rules);
+    this.movedMs = transport.now;
     // What waits for the new connection may wait too long.
     this.trouble(this.nodes[index] as SimNode);
   }
 
   private disturb(client: SimClient): void {
     if (this.random.chance(40)) {
-      client.client.connection.break(this.random.chance(50) ? null : new Error('reset'));
+      client.conversation.client.connection.break(this.random.chance(50) ? null : new Error('reset'));
       this.clients = this.clients.filter((other) => other !== client);
     } else client.leave();
     if (this.clients.length < 2 * CLIENTS) this.admit();
@@ -176,25 +189,31 @@ export class Simulation {
 
   private move(client: SimClient): void {
     const { random } = this;
-    if (!this.isSettling && client.pending < PIPELINE && random.chance(60)) {
+    const { conversation } = client;
+    if (!this.isSettling && conversation.pending < PIPELINE && random.chance(60)) {
       for (let count = random.size(6); count > 0; count--) client.issue();
     }
-    if (random.chance(70)) client.send(random.chance(50) ? Number.POSITIVE_INFINITY : random.size(300));
+    if (random.chance(70)) conversation.send(random.chance(50) ? Number.POSITIVE_INFINITY : random.size(300));
     // A third of the clients read slowly.
     const isSlow = client.number % 3 === 0;
-    if (random.chance(isSlow ? 30 : 90)) client.receive(isSlow ? random.size(400) : Number.POSITIVE_INFINITY);
+    if (random.chance(isSlow ? 30 : 90)) conversation.receive(isSlow ? random.size(400) : Number.POSITIVE_INFINITY);
   }
 
-  private admit(): void {
+  private admit(): SimClient {
     const number = ++this.clientCount;
-    const keys = { own: Array.from({ length: OWN_KEYS }, (_, n) => `{own:${number}:${n}}`), shared: this.shared };
+    const own = Array.from({ length: OWN_KEYS }, (_, n) => `{own:${number}:${n}}`);
+    const keys = { own, shared: this.shared, lists: this.lists };
     const excuses = {
       mayFail: (node: number, sinceMs: number) => (this.troubledMs[node] as number) >= sinceMs - RECOVERY_MS,
+      mayMove: (sinceMs: number) => this.movedMs >= sinceMs,
       mayOverload: this.weather.overloads,
       mayRunOut: this.weather.scarcity !== null,
     };
     const valueBytesMax = this.weather.scarcity?.valueBytes ?? VALUE_BYTES_MAX;
-    this.clients.push(new SimClient(number, this.plane, keys, valueBytesMax, this.random, this.history, excuses));
+    const conversation = new Conversation(number, this.plane, this.random, this.history, excuses);
+    const client = new SimClient(conversation, keys, valueBytesMax, number % BUSY_SHARE > 0);
+    this.clients.push(client);
+    return client;
   }
 
   /** Something is wrong with `node`, for `lastsMs` from now. */
@@ -218,26 +237,38 @@ export class Simulation {
     this.attachNew();
   }
 
-  /** Clients that are gone: those that took their leave have got all their replies. */
+  /** Clients that are gone: those that took their leave have got all their replies, unless they went while one might wait. */
   private dropClosed(): void {
     for (const client of this.clients) {
-      if (!client.client.isClosed) continue;
+      const { conversation } = client;
+      if (!conversation.client.isClosed) continue;
       this.clients = this.clients.filter((other) => other !== client);
       this.tally(client);
-      const error = client.client.connection.closeError;
+      const error = conversation.client.connection.closeError;
       if (error?.name === 'SessionError') this.cutOff++;
       else if (this.weather.scarcity !== null && (error as TransportError | null)?.code === NO_MEMORY) this.cutOff++;
       else if (this.isDraining && error === null) continue;
       else if (!client.isLeaving) throw new Error(`client ${client.number} was closed: ${error?.message}`);
-      else if (client.pending > 0)
-        throw new Error(`client ${client.number} left with ${client.pending} replies to come`);
+      else if (conversation.pending > 0 && !client.hasGivenUp)
+        throw new Error(`client ${client.number} left with ${conversation.pending} replies to come`);
       if (!this.isSettling && this.clients.length < CLIENTS) this.admit();
     }
   }
 
-  private tally(client: SimClient): void {
-    this.answered += client.answered;
-    this.failed += client.failed;
+  /** Nobody waits at a node for a client that is gone. */
+  private checkWaits(): void {
+    const present = new Set(this.clients.map(({ number }) => number));
+    for (const { index, liveLinks } of this.nodes) {
+      for (const { wait } of liveLinks) {
+        if (wait === null || present.has(Number(wait.id.split('.')[0]))) continue;
+        throw new Error(`${wait.id} still waits at node ${index}, and its client is gone`);
+      }
+    }
+  }
+
+  private tally({ conversation }: SimClient): void {
+    this.answered += conversation.answered;
+    this.failed += conversation.failed;
   }
 
   /** All nodes are well again. What was asked is answered, then everything can be read, then nothing is left. */
@@ -253,42 +284,68 @@ export class Simulation {
       this.calmStep();
       this.pass(20);
     }
-    const failed = new Map(this.clients.map((client) => [client, client.failed]));
+    const failed = new Map(this.clients.map(({ conversation }) => [conversation, conversation.failed]));
     for (const client of this.clients) client.askEverything();
     this.calm('the last reads are not answered');
-    for (const client of this.clients) {
-      if (client.failed !== failed.get(client) && this.weather.scarcity === null)
-        throw new Error(`all is well again: ${client.lastError}`);
+    for (const { conversation } of this.clients) {
+      if (conversation.failed > (failed.get(conversation) ?? 0) && this.weather.scarcity === null)
+        throw new Error(`all is well again: ${conversation.lastError}`);
     }
     for (const client of this.clients) {
       this.tally(client);
-      client.client.connection.break(null);
+      client.conversation.client.connection.break(null);
     }
     this.clients = [];
     for (let count = 0; count < 50; count++) this.calmStep();
-    for (const { index, liveLinks } of this.nodes) {
-      if (liveLinks > 2) throw new Error(`node ${index} has ${liveLinks} connections, more than one of each protocol`);
+    this.checkLinks();
+  }
+
+  /** What is left, when no clients are: a connection of each protocol and database, and clean spare ones. */
+  private checkLinks(): void {
+    const { counts, limits } = this.plane;
+    const open = counts.privateConnectionsOpen;
+    const links = this.nodes.flatMap((node) => node.liveLinks);
+    const most = NODES * 2 * DATABASES + open;
+    if (links.length > most) throw new Error(`${links.length} connections to nodes are left, and ${most} may be`);
+    if (open > NODES * limits.privateConnectionsSpareMax) throw new Error(`${open} private connections are left`);
+    for (const { id, wait, block, watched } of links) {
+      if (wait !== null || block !== null || watched.size > 0) throw new Error(`connection ${id} is not clean`);
     }
   }
 
+  /** Lets all that was asked be answered. Who waits for an element gets one; who does not take it will get no other answer. */
   private calm(complaint: string): void {
+    let feeder = this.admit();
     for (let count = 0; count < SETTLE_STEPS; count++) {
-      if (this.clients.every((client) => client.pending === 0 && client.isSilent)) return;
+      if (this.clients.every(({ conversation }) => conversation.pending === 0 && conversation.isSilent)) return;
+      // It may have been cut off itself.
+      if (!this.clients.includes(feeder)) feeder = this.admit();
+      if (count % FEED_STEPS === 0) this.feed(feeder);
       this.calmStep();
     }
-    const late = this.clients.find((client) => client.pending > 0);
-    throw new Error(`${complaint}: client ${late?.number} has ${late?.pending} replies to come`);
+    const late = this.clients.find(({ conversation }) => conversation.pending > 0);
+    const oldest = late?.conversation.oldest?.words.join(' ');
+    throw new Error(`${complaint}: client ${late?.number} has ${late?.conversation.pending} to come, after ${oldest}`);
+  }
+
+  private feed(feeder: SimClient): void {
+    for (const { liveLinks } of this.nodes) {
+      for (const { wait, database } of liveLinks) {
+        if (wait !== null) feeder.feed(database, wait.keys[0] as string);
+      }
+    }
   }
 
   private calmStep(): void {
     this.history.step = ++this.steps;
-    for (const client of this.clients) {
-      client.send(Number.POSITIVE_INFINITY);
-      client.receive(Number.POSITIVE_INFINITY);
+    for (const { conversation } of this.clients) {
+      conversation.send(Number.POSITIVE_INFINITY);
+      conversation.receive(Number.POSITIVE_INFINITY);
     }
     this.attachNew();
     for (const node of this.nodes) node.step(true);
     this.pass(2);
     this.dropClosed();
+    this.checkWaits();
   }
 }
