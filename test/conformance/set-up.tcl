@@ -2,7 +2,7 @@
 # difference. What the server refuses in it (FUNCTION FLUSH, CONFIG SET of an override), and of CONFIG SET between tests, is
 # told as `set-up`, and the block is run without it; in the original it ends the unit. A block that ends in the middle,
 # outside of a test, is told as `block`, and the unit goes on with the next one. And a test that failed leaves nothing on the
-# connection to the one after it.
+# connection to the one after it, and no script that runs.
 
 source [file join $::env(SUITE_ROOT) tests support server.tcl]
 
@@ -47,6 +47,14 @@ proc replace_procedures {} {
             dict unset srv "client"
             lset ::servers end $srv
             reconnect
+            # A test that fails before it kills its endless script would have all others fail.
+            catch {r_of_the_suite script kill}
+            catch {r_of_the_suite function kill}
+            # As long as it is busy, a node takes no other command.
+            for {set tries 0} {$tries < 50} {incr tries} {
+                if {![catch {r_of_the_suite dbsize}]} break
+                after 100
+            }
         }
     }
 }
