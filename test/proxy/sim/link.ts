@@ -38,8 +38,9 @@ export class Link {
     return !this.connection.isClosed && !this.connection.isFinished;
   }
 
-  get null(): string {
-    return this.protocol === 3 ? '_\r\n' : '$-1\r\n';
+  /** Whether nothing is on its way. */
+  get isQuiet(): boolean {
+    return this.isOpen && this.connection.output.unsentBytes === 0 && this.queue.length === 0 && this.outbound === '';
   }
 
   get nullArray(): string {

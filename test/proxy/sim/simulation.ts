@@ -296,8 +296,16 @@ export class Simulation {
       client.conversation.client.connection.break(null);
     }
     this.clients = [];
-    for (let count = 0; count < 50; count++) this.calmStep();
+    for (let count = 0; count < 50 || !this.isQuiet; count++) {
+      if (count > SETTLE_STEPS) throw new Error('the connections to nodes do not come to rest');
+      this.calmStep();
+    }
     this.checkLinks();
+  }
+
+  /** Whether nothing is on its way to or from a node: no greeting, no PING. */
+  private get isQuiet(): boolean {
+    return this.nodes.every(({ liveLinks }) => liveLinks.every((link) => link.isQuiet));
   }
 
   /** What is left, when no clients are: a connection of each protocol and database, and clean spare ones. */
