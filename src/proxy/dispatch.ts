@@ -36,7 +36,7 @@ import { REPLY_NOAUTH } from './authentication.js';
 import { Blocking } from './blocking.js';
 import { Clients, type ClientsContext } from './clients.js';
 import { KeyLocator } from './key-locator.js';
-import { answerLocally, type LocalContext, NO_REPLY } from './local.js';
+import { answerLocally, type LocalContext, NO_REPLY, Words } from './local.js';
 import { MergePool } from './merge.js';
 import type { Pauses } from './pauses.js';
 import { PubSub } from './pubsub.js';
@@ -106,13 +106,12 @@ export class Dispatcher {
       serviceOf: (session) => this.serviceOf(session),
       topologyVersion: () => this.topology.version,
       anyNode: (session) => this.anyNode(session),
-      answer: (session, spec) => answerLocally(spec.name, session, this.localContext),
+      answer: (session, spec) => answerLocally(spec, session, this.localContext),
     });
     this.blocking = new Blocking({ ...context, lend, locator: this.locator, merges: this.merges });
     this.pubsub = new PubSub({ ...context, serviceOf: (session) => this.serviceOf(session) });
     this.localContext = {
-      reader: context.reader,
-      bytes: context.arena.bytes,
+      words: new Words(context.reader, context.arena.bytes),
       version: (session) => context.pool.version(this.serviceOf(session).nodes) || TABLE_VERSION,
       databases: (session) => context.pool.databases(this.serviceOf(session).nodes),
       nowMs: context.now,
@@ -185,7 +184,10 @@ export class Dispatcher {
       else session.reply(this.locator.noKeyspace(service, key));
       return true;
     }
+    // The routes are compared one after the other: the frequent ones come first.
     switch (spec.route) {
+      case 'local':
+        return this.answer(session, spec);
       case 'one':
       case 'publish':
         this.sendToOne(session, spec, start, end);
@@ -217,8 +219,6 @@ export class Dispatcher {
         return true;
       case 'tracking':
         return this.tracking.carryOut(session, spec, end - start) || this.putOff();
-      case 'local':
-        return this.answer(session, spec);
       case 'reject':
         session.reply(errorReply(spec.reason));
         return true;
@@ -366,7 +366,7 @@ export class Dispatcher {
   }
 
   private answer(session: Session, spec: CommandSpec): boolean {
-    const reply = answerLocally(spec.name, session, this.localContext);
+    const reply = answerLocally(spec, session, this.localContext);
     if (reply === null) {
       return this.putOff();
     }

@@ -1,5 +1,6 @@
 /** Commands that the proxy answers itself, in Redis's words: what concerns the session and not the data. */
 
+import { COMMANDS, type CommandSpec } from '../resp/commands.js';
 import { parseInt64 } from '../resp/int64.js';
 import {
   bulkReply,
@@ -19,8 +20,8 @@ import type { Session } from './session.js';
 import { redirectReply, trackingInfo } from './tracking-info.js';
 
 export interface LocalContext {
-  reader: RequestReader;
-  bytes: Uint8Array;
+  /** The arguments of the command last read. */
+  words: Words;
   /** The version that HELLO shows: that of the session's nodes. */
   version: (session: Session) => string;
   nowMs: () => number;
@@ -136,17 +137,15 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   },
 };
 
-/** Whether the proxy answers the command of that name (`client|id`) itself. */
-export function isLocal(name: string): boolean {
-  return Object.hasOwn(HANDLERS, name);
-}
+/** By the index of their commands. */
+const BY_INDEX: readonly (Handler | null)[] = COMMANDS.map(({ name }) => HANDLERS[name] ?? null);
 
-/** Answers the command of that name, whose arity was checked. Null: not now (see Handler). */
-export function answerLocally(name: string, session: Session, context: LocalContext): Uint8Array | null {
-  const handler = HANDLERS[name];
-  if (handler === undefined)
-    throw new Error(`the command table says that the proxy answers ${name} itself; it does not`);
-  return handler(session, new Words(context.reader, context.bytes), context);
+/** Answers the command last read, whose arity was checked. Null: not now (see Handler). */
+export function answerLocally(spec: CommandSpec, session: Session, context: LocalContext): Uint8Array | null {
+  const handler = BY_INDEX[spec.index] as Handler | null;
+  if (handler === null)
+    throw new Error(`the command table says that the proxy answers ${spec.name} itself; it does not`);
+  return handler(session, context.words, context);
 }
 
 /** HELLO [version [AUTH user password] [SETNAME name]]: checked whole before anything but AUTH changes, as Redis does. */
