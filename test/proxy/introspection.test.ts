@@ -1,6 +1,6 @@
 /** INFO through the proxy: what is asked of nodes, and the section about the proxy itself. */
 import t from 'tap';
-import { bulk, type Client, Plane, PROCESS, PROCESS } from '../help/plane.js';
+import { bulk, type Client, Plane, PROCESS } from '../help/plane.js';
 
 const SERVER = '# Server\r\nredis_version:7.0.15\r\nprocess_id:1\r\nrun_id:abc\r\ntcp_port:7000\r\n';
 
