@@ -43,6 +43,8 @@ const STORM = { kills: 3, freezes: 3, breaks: 8, babbles: 3, clients: 20, leaps:
 
 const WEATHERS: readonly [name: string, weather: Weather][] = [
   ['nothing goes wrong: no reply is an error', { ...CALM, limits: { ...SMALL, ...PATIENT, idlePingMs: 1e9 } }],
+  // Only who waits for data waits for long.
+  ['nobody has patience', { ...CALM, limits: { ...SMALL, ...PATIENT, requestTimeoutMs: 150 } }],
   ['clients come and go', { ...CALM, clients: 60, limits: { ...SMALL, ...PATIENT, idlePingMs: 50 } }],
   ['connections break', { ...CALM, clients: 10, breaks: 12, limits: { ...SMALL, ...QUICK } }],
   ['nodes die and return', { ...CALM, clients: 10, kills: 8, limits: { ...SMALL, ...QUICK } }],

@@ -21,8 +21,8 @@ export class SimClient {
   readonly conversation: Conversation;
   /** It said QUIT, or garbage, or that it sends no more. */
   isLeaving = false;
-  /** It said that it sends no more while a command might wait, which then nobody waits for any more. */
-  hasGivenUp = false;
+  /** The step in which it said that it sends no more while a command might wait: nobody waits for that any more. */
+  givenUpStep = Number.POSITIVE_INFINITY;
   private readonly keys: SimKeys;
   /** Whether it asks what may wait for others. */
   private readonly mayWait: boolean;
@@ -79,7 +79,7 @@ export class SimClient {
       conversation.askRaw('*x\r\n', { words: ['*x'], ids: [], places: [], check });
     } else {
       conversation.end();
-      this.hasGivenUp = conversation.mayBlock;
+      if (conversation.mayBlock) this.givenUpStep = conversation.history.step;
     }
     this.isLeaving = true;
   }

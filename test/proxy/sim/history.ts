@@ -181,8 +181,10 @@ export class History {
     return before?.value ?? null;
   }
 
-  hasChangedSince(place: string, step: number): boolean {
-    return (this.changes.get(place)?.at(-1)?.step ?? -1) >= step;
+  /** Whether anybody has written there since `step`, but for what `client` had asked before its `sequence`th command. */
+  hasChangedSince(place: string, step: number, client: number, sequence: number): boolean {
+    const changes = this.changes.get(place) ?? [];
+    return changes.some((one) => one.step >= step && (one.client !== client || one.sequence > sequence));
   }
 
   /** These writes, all done, must have been done in this order, and nothing between them. */

@@ -8,6 +8,8 @@ export interface Wait {
   readonly hasTimeout: boolean;
   /** Who has waited longest is served first. */
   readonly order: number;
+  /** Since when. */
+  readonly step: number;
 }
 
 export class Link {

@@ -23,6 +23,8 @@ export class SimNode {
   isUp = true;
   /** Stopped, as by SIGSTOP: the kernel goes on for it. */
   isFrozen = false;
+  /** For how long, but for leaps of time. */
+  frozenMs = 0;
   private readonly random: Random;
   private readonly history: History;
   private readonly redis: SimRedis;

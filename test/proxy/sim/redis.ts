@@ -135,7 +135,7 @@ export class SimRedis {
     if (popped !== null || isQueued) return popped ?? link.nullArray;
     if (link.queue.length > 0 && link.isLive) this.complain(link, 'a wait by a connection that others share');
     this.history.tally.waits++;
-    link.wait = { id, keys, hasTimeout: words.at(-1) !== '0', order: ++this.waits };
+    link.wait = { id, keys, hasTimeout: words.at(-1) !== '0', order: ++this.waits, step: this.history.step };
     return '';
   }
 

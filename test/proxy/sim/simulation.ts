@@ -46,6 +46,14 @@ const RECOVERY_MS = 600;
 const DRAIN_MS = 400;
 /** Clients that ask nothing which may wait for others: one of so many. */
 const BUSY_SHARE = 4;
+/** Steps until a client's end is noticed, when nothing stands before it. */
+const GOODBYE_STEPS = 10;
+/** Bytes that are read of one whose command waits, so that its end is seen. */
+const UNREAD_BYTES_MAX = 64 * 1024;
+/** Milliseconds that a step takes are fewer. */
+const STEP_MS = 5;
+/** Milliseconds over all time-outs until it must be known that a node does not answer. */
+const NOTICE_MS = 200;
 /** Steps until those who wait get another element, when nothing else happens. */
 const FEED_STEPS = 20;
 /** Steps of all that is left to do, after which it must have been done. */
@@ -129,7 +137,7 @@ export class Simulation {
       if (node.isFrozen || !node.isUp) this.trouble(node);
       if (this.random.chance(85)) node.step();
     }
-    this.pass(this.random.below(5));
+    this.pass(this.random.below(STEP_MS));
     this.dropClosed();
     this.checkWaits();
   }
@@ -234,6 +242,7 @@ export class Simulation {
 
   private pass(ms: number): void {
     this.plane.transport.pass(ms);
+    for (const node of this.nodes) node.frozenMs = node.isFrozen ? node.frozenMs + Math.min(ms, STEP_MS) : 0;
     this.attachNew();
   }
 
@@ -249,19 +258,26 @@ export class Simulation {
       else if (this.weather.scarcity !== null && (error as TransportError | null)?.code === NO_MEMORY) this.cutOff++;
       else if (this.isDraining && error === null) continue;
       else if (!client.isLeaving) throw new Error(`client ${client.number} was closed: ${error?.message}`);
-      else if (conversation.pending > 0 && !client.hasGivenUp)
+      else if (conversation.pending > 0 && client.givenUpStep === Number.POSITIVE_INFINITY)
         throw new Error(`client ${client.number} left with ${conversation.pending} replies to come`);
       if (!this.isSettling && this.clients.length < CLIENTS) this.admit();
     }
   }
 
-  /** Nobody waits at a node for a client that is gone. */
+  /** Nobody waits at a node for a client that is gone, nor for long at one that does not answer. */
   private checkWaits(): void {
-    const present = new Set(this.clients.map(({ number }) => number));
-    for (const { index, liveLinks } of this.nodes) {
+    const { idlePingMs, requestTimeoutMs, connectTimeoutMs } = this.plane.limits;
+    const noticedMs = idlePingMs + requestTimeoutMs + connectTimeoutMs + NOTICE_MS;
+    const present = new Map(this.clients.map((client) => [client.number, client]));
+    for (const { index, liveLinks, frozenMs } of this.nodes) {
       for (const { wait } of liveLinks) {
-        if (wait === null || present.has(Number(wait.id.split('.')[0]))) continue;
-        throw new Error(`${wait.id} still waits at node ${index}, and its client is gone`);
+        if (wait === null) continue;
+        if (frozenMs > noticedMs) throw new Error(`${wait.id} waits at node ${index}, which does not answer`);
+        const client = present.get(Number(wait.id.split('.')[0]));
+        const leftStep = client === undefined ? 0 : Math.max(client.givenUpStep, wait.step) + GOODBYE_STEPS;
+        // What it sent behind the command may be too much to be read, and its end comes after that.
+        if ((client?.conversation.client.connection.unreadBytes ?? 0) > UNREAD_BYTES_MAX) continue;
+        if (this.steps > leftStep) throw new Error(`${wait.id} still waits at node ${index}, and its client is gone`);
       }
     }
   }

@@ -11,6 +11,7 @@ interface Watched {
   readonly place: string;
   readonly node: number;
   readonly step: number;
+  readonly sequence: number;
   readonly ms: number;
   /** The client was told that it watches it. */
   isMade: boolean;
@@ -50,6 +51,7 @@ export class SimTransactions {
       place: placeOf(conversation.database, key),
       node,
       step: history.step,
+      sequence: conversation.sequence,
       ms: plane.transport.now,
       isMade: false,
       seen: undefined,
@@ -162,10 +164,9 @@ export class SimTransactions {
     }
   }
 
-  private mayHaveChanged({ place, node, step, ms }: Watched): boolean {
-    const { history, excuses } = this.conversation;
-    return (
-      history.hasChangedSince(place, step) || excuses.mayFail(node, ms) || excuses.mayMove(ms) || excuses.mayRunOut
-    );
+  private mayHaveChanged({ place, node, step, sequence, ms }: Watched): boolean {
+    const { history, excuses, number } = this.conversation;
+    if (history.hasChangedSince(place, step, number, sequence)) return true;
+    return excuses.mayFail(node, ms) || excuses.mayMove(ms) || excuses.mayRunOut;
   }
 }
