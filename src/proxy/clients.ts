@@ -95,6 +95,11 @@ export class Clients {
     else if (inquiry.sequel === 'wait') session.waitForReplies();
   }
 
+  /** Answers `pending`, for which nobody need be asked. */
+  reply(pending: Pending, bytes: Uint8Array): void {
+    this.questions.reply(pending, bytes);
+  }
+
   private list(session: Session): ClientInquiry | Uint8Array {
     const filter = parseList(this.words);
     if (filter instanceof Uint8Array) return filter;

@@ -148,7 +148,7 @@ export class Dispatcher {
     }
     session.lastCommand = spec.name;
     if (!arityFits(spec, argumentCount)) {
-      session.refuse(errorReply(wrongArityText(spec)));
+      this.reject(session, spec, wrongArityText(spec));
       return true;
     }
     if (!session.isAuthenticated && (spec.flags & COMMAND_FLAG.no_auth) === 0) {
@@ -164,7 +164,7 @@ export class Dispatcher {
     }
     if (session.subscriptions !== null && !session.mayCarryOut(spec.name)) {
       const allowed = '(P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET';
-      session.refuse(errorReply(`ERR Can't execute '${spec.name}': only ${allowed} are allowed in this context`));
+      this.reject(session, spec, `ERR Can't execute '${spec.name}': only ${allowed} are allowed in this context`);
       return true;
     }
     if (session.tracking !== null) session.tracking.onCommand(spec.name);
@@ -318,6 +318,18 @@ export class Dispatcher {
     if (spec.write) session.noteWrite(node);
     this.blocking.send(session, spec, node, start, end);
     return true;
+  }
+
+  /** `text` says why the command is not carried out. EXEC then ends the transaction, as it does whatever becomes of it. */
+  private reject(session: Session, spec: CommandSpec, text: string): void {
+    if (spec.name !== 'exec') {
+      session.refuse(errorReply(text));
+      return;
+    }
+    session.dropTransaction();
+    session.endWatch();
+    const reason = text.replace(/^ERR /, 'EXECABORT Transaction discarded because of: ');
+    session.reply(errorReply(reason));
   }
 
   /** It will come again, and is counted then. */

@@ -1,14 +1,17 @@
 /** EXEC's reply: made of the node's, of what the proxy answers itself, and of what all its workers were asked. */
+import type { Carrier, Pending, ReplyOwner } from '../backend/pending.js';
 import { errorBytes } from '../base/errors.js';
 import { skipValue, TYPE } from '../resp/frame.js';
 import { arrayHeader, errorReply, isError, parseInteger } from '../resp/reply.js';
 import type { Output } from '../transport/output.js';
+import type { Merge } from './merge.js';
 import type { Part, Parts, ResponsePolicy } from './response-policy.js';
 
 export class ExecPolicy implements ResponsePolicy {
   readonly needsOne = false;
   private readonly commandCount: number;
-  private readonly local: ReadonlyMap<number, Uint8Array>;
+  /** What the proxy has answered itself, by its place. */
+  private readonly own = new Map<number, Uint8Array>();
   private readonly hasNode: boolean;
   /** Of what all workers were asked, the places: their answers are the parts behind the node's. */
   private readonly asked: readonly number[];
@@ -16,16 +19,27 @@ export class ExecPolicy implements ResponsePolicy {
   private multiError = '';
   private queueError = '';
 
-  constructor(
-    commandCount: number,
-    local: ReadonlyMap<number, Uint8Array>,
-    hasNode: boolean,
-    asked: readonly number[],
-  ) {
+  constructor(commandCount: number, asked: readonly number[], hasNode: boolean) {
     this.commandCount = commandCount;
-    this.local = local;
-    this.hasNode = hasNode;
     this.asked = asked;
+    this.hasNode = hasNode;
+  }
+
+  /** The proxy's own reply to the command at that place. */
+  answer(place: number, reply: Uint8Array): void {
+    this.own.set(place, reply);
+  }
+
+  /** Which of the questions stands at that place; -1: none. */
+  questionAt(place: number): number {
+    return this.asked.indexOf(place);
+  }
+
+  /** Whether the node's reply to EXEC, which begins at `start`, says that it was carried out. */
+  wasCarriedOut(bytes: Uint8Array, start: number): boolean {
+    if (this.multiError !== '') return false;
+    const end = bytes.indexOf(0x0a, start) + 1;
+    return bytes[start] === TYPE.array && parseInteger(bytes, start, end) >= 0;
   }
 
   /** The node's replies to MULTI and to each command that it queued. */
@@ -48,8 +62,8 @@ export class ExecPolicy implements ResponsePolicy {
     output.appendBytes(arrayHeader(this.commandCount));
     let at = node === null ? 0 : lineEnd(bytes, node);
     for (let place = 0; place < this.commandCount; place++) {
-      const own = this.local.get(place);
-      const asked = this.asked.indexOf(place);
+      const own = this.own.get(place);
+      const asked = this.questionAt(place);
       if (own !== undefined) {
         output.appendBytes(own);
       } else if (asked >= 0) {
@@ -74,17 +88,56 @@ export class ExecPolicy implements ResponsePolicy {
       output.appendBytes(errorReply(`EXECABORT Transaction discarded because of: ${this.queueError}`));
       return true;
     }
-    const isMixed = this.local.size > 0 || this.asked.length > 0;
-    const hasReplies = bytes[node.start] === TYPE.array && parseInteger(bytes, node.start, lineEnd(bytes, node)) >= 0;
-    if (isMixed && hasReplies) return false;
+    const isMixed = this.own.size > 0 || this.asked.length > 0;
+    if (isMixed && this.wasCarriedOut(bytes, node.start)) return false;
     output.appendNow(node.start, node.start + node.bytes);
     return true;
   }
 
   /** The whole reply, where the node had nothing to do. */
   localOnly(): Uint8Array {
-    const replies = Array.from({ length: this.commandCount }, (_, place) => this.local.get(place) as Uint8Array);
+    const replies = Array.from({ length: this.commandCount }, (_, place) => this.own.get(place) as Uint8Array);
     return Buffer.concat([arrayHeader(this.commandCount), ...replies]);
+  }
+}
+
+/** Stands between the node and the merge: what the proxy is to do itself it does when it is known whether EXEC was carried out. */
+export class ExecReply implements ReplyOwner {
+  private readonly merge: Merge;
+  private readonly policy: ExecPolicy;
+  private readonly onKnown: (isDone: boolean, error: Uint8Array | null) => void;
+
+  /** `onKnown` is told whether EXEC was carried out, and the error where the node did not answer. */
+  constructor(merge: Merge, policy: ExecPolicy, onKnown: (isDone: boolean, error: Uint8Array | null) => void) {
+    this.merge = merge;
+    this.policy = policy;
+    this.onKnown = onKnown;
+  }
+
+  onReply(pending: Pending, start: number, end: number): void {
+    this.onKnown(this.policy.wasCarriedOut(this.merge.bytes, start), null);
+    this.merge.onReply(pending, start, end);
+  }
+
+  onPrelude(pending: Pending, place: number, start: number, end: number): void {
+    this.merge.onPrelude(pending, place, start, end);
+  }
+
+  onFailure(pending: Pending, error: Uint8Array): void {
+    this.onKnown(false, error);
+    this.merge.onFailure(pending, error);
+  }
+
+  awaits(connection: Carrier): boolean {
+    return this.merge.awaits(connection);
+  }
+
+  askers(): readonly object[] {
+    return this.merge.askers();
+  }
+
+  get isGone(): boolean {
+    return this.merge.isGone;
   }
 }
 

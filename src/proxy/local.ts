@@ -91,7 +91,8 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   },
   hello,
   unwatch: (session) => {
-    session.endWatch();
+    // Inside of MULTI it comes when EXEC has looked at the keys: it changes nothing.
+    if (session.transaction === null) session.endWatch();
     return REPLY_OK;
   },
   reset: (session) => {

@@ -79,7 +79,8 @@ export class Questions {
     }
   }
 
-  private reply(pending: Pending, bytes: Uint8Array): void {
+  /** Tells the owner of `pending` that these bytes are its reply. */
+  reply(pending: Pending, bytes: Uint8Array): void {
     const { arena, counts } = this.context;
     const owner = pending.owner as ReplyOwner;
     const block = arena.allocate(bytes.length);

@@ -16,6 +16,12 @@ const MULTI = encodeCommand(['MULTI']);
 const EXEC = encodeCommand(['EXEC']);
 const BLOCK_BYTES_MIN = 1024;
 
+/** A command that the proxy answers itself: its frame, and its place among all. */
+export interface OwnCommand {
+  readonly place: number;
+  readonly frame: Uint8Array;
+}
+
 export class Transaction {
   /** A command was refused when it came: EXEC will refuse all. */
   isDirty = false;
@@ -30,13 +36,14 @@ export class Transaction {
   firstKey = '';
   /** The version of the topology by which `node` was found. */
   topologyVersion = -1;
-  /** The frames that the proxy answers itself, by their place among all. */
-  readonly local: { place: number; frame: Uint8Array }[] = [];
+  /** What the proxy answers itself; and the places of those of them that all workers are asked for. */
+  readonly own: OwnCommand[] = [];
+  readonly askedPlaces: number[] = [];
   private readonly arena: Arena;
   private block = -1;
   private capacity = 0;
   private length = 0;
-  private localBytes = 0;
+  private ownBytes = 0;
 
   constructor(arena: Arena) {
     this.arena = arena;
@@ -44,7 +51,7 @@ export class Transaction {
 
   /** Bytes that it holds. */
   get heldBytes(): number {
-    return this.capacity + this.localBytes;
+    return this.capacity + this.ownBytes;
   }
 
   /** Queues arena bytes [start, end), the frame of a command for the node. False when there is no room. */
@@ -60,10 +67,11 @@ export class Transaction {
     return true;
   }
 
-  /** Queues a command that the proxy answers itself. */
-  queueLocal(frame: Uint8Array): void {
-    this.local.push({ place: this.commandCount, frame });
-    this.localBytes += frame.length;
+  /** Queues a command that the proxy answers itself, or all its workers do (`isAsked`). */
+  queueOwn(frame: Uint8Array, isAsked: boolean): void {
+    if (isAsked) this.askedPlaces.push(this.commandCount);
+    this.own.push({ place: this.commandCount, frame });
+    this.ownBytes += frame.length;
     this.commandCount++;
   }
 
@@ -86,7 +94,7 @@ export class Transaction {
     if (this.capacity > 0) this.arena.release(this.block, this.capacity);
     this.capacity = 0;
     this.length = 0;
-    this.localBytes = 0;
+    this.ownBytes = 0;
   }
 
   private append(bytes: Uint8Array): void {

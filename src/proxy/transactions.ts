@@ -3,7 +3,7 @@
  *
  * All keys must lie on one shard, those that are watched too. Commands that concern all shards are refused while there are several.
  */
-import type { PendingPool, Sender } from '../backend/pending.js';
+import type { Pending, PendingPool, ReplyOwner, Sender } from '../backend/pending.js';
 import type { Holder, PrivateConnection } from '../backend/private-connection.js';
 import { errorBytes } from '../base/errors.js';
 import type { Limits } from '../base/limits.js';
@@ -15,12 +15,12 @@ import { arrayHeader, errorReply, REPLY_NULL, REPLY_NULL_ARRAY, REPLY_OK } from 
 import { RequestProgress, type RequestReader } from '../resp/request.js';
 import type { Arena } from '../transport/arena.js';
 import type { ClientInquiry, Clients } from './clients.js';
-import { ExecPolicy } from './exec-policy.js';
+import { ExecPolicy, ExecReply } from './exec-policy.js';
 import { crossSlotError, type KeyLocator } from './key-locator.js';
 import type { Merge, MergePool } from './merge.js';
 import type { Service } from './service.js';
 import type { Session } from './session.js';
-import { Transaction } from './transaction.js';
+import { type OwnCommand, Transaction } from './transaction.js';
 import { Watch } from './watch.js';
 
 export interface TransactionsContext {
@@ -169,7 +169,7 @@ export class Transactions {
     switch (spec.route) {
       case 'local':
       case 'clients':
-        transaction.queueLocal(arena.bytes.slice(start, end));
+        transaction.queueOwn(arena.bytes.slice(start, end), spec.route === 'clients');
         return null;
       case 'reject':
         return errorReply(spec.reason);
@@ -258,33 +258,29 @@ export class Transactions {
       session.endWatch();
       return;
     }
-    const asked = new Map<number, ClientInquiry>();
-    const local = this.answerLocal(session, transaction, asked);
-    const hasNode = transaction.nodeCommandCount > 0 || watch !== null;
-    const policy = new ExecPolicy(transaction.commandCount, local, hasNode, [...asked.keys()]);
-    if (hasNode) this.send(session, transaction, policy, asked);
-    else if (asked.size === 0) session.reply(policy.localOnly());
-    else this.askAll(session, this.context.merges.begin(session, policy, false, 0, this.context.now()), asked, false);
+    if (transaction.nodeCommandCount > 0 || watch !== null) {
+      this.send(session, transaction);
+      return;
+    }
+    const policy = new ExecPolicy(transaction.commandCount, transaction.askedPlaces, false);
+    const { own } = transaction;
+    if (transaction.askedPlaces.length === 0) {
+      this.answerOwn(session, policy, own, []);
+      session.reply(policy.localOnly());
+      return;
+    }
+    const merge = this.context.merges.begin(session, policy, false, 0, this.context.now());
+    this.answerOwn(session, policy, own, this.addQuestions(merge, transaction));
   }
 
-  /** Asks all workers what commands of the transaction are about; each answer is a part of EXEC's reply. */
-  private askAll(session: Session, merge: Merge, asked: ReadonlyMap<number, ClientInquiry>, isWrite: boolean): void {
-    const { clients, now } = this.context;
-    const parts = [...asked.values()].map((inquiry) => ({
-      inquiry,
-      part: merge.addPart('ringleader', now(), isWrite),
-    }));
-    for (const { inquiry, part } of parts) clients.ask(session, part, inquiry);
+  /** The parts of EXEC's reply that all workers are asked for. */
+  private addQuestions(merge: Merge, { askedPlaces, isWrite }: Transaction): Pending[] {
+    return askedPlaces.map(() => merge.addPart('ringleader', this.context.now(), isWrite));
   }
 
   /** Sends the block to its node: where keys are watched by the connection that watches them, and nothing overtakes it then. */
-  private send(
-    session: Session,
-    transaction: Transaction,
-    policy: ExecPolicy,
-    asked: ReadonlyMap<number, ClientInquiry>,
-  ): void {
-    const { arena, merges, locator, now, anyNode } = this.context;
+  private send(session: Session, transaction: Transaction): void {
+    const { arena, merges, locator, now, anyNode, clients } = this.context;
     const { watch } = session;
     const block = transaction.finish();
     if (block === null) {
@@ -294,15 +290,27 @@ export class Transactions {
     }
     const { start, end } = block;
     const node = watch !== null ? watch.node : transaction.node < 0 ? anyNode(session) : transaction.node;
+    const policy = new ExecPolicy(transaction.commandCount, transaction.askedPlaces, true);
     const merge = merges.begin(session, policy, false, end - start, now());
     const part = merge.addPart(locator.nodeName(node), now(), transaction.isWrite);
+    const { own } = transaction;
+    if (own.length > 0) {
+      // What the proxy does itself is done when the node has said that EXEC was carried out, and before what comes after it.
+      const questions = this.addQuestions(merge, transaction);
+      part.owner = new ExecReply(merge, policy, (isDone, error) => {
+        if (isDone && !session.isClosed) this.answerOwn(session, policy, own, questions);
+        else if (error === null) for (const question of questions) clients.reply(question, REPLY_OK);
+        else for (const question of questions) merge.onFailure(question, error);
+      });
+      session.waitForReplies();
+    }
     part.preludes = 1 + transaction.nodeCommandCount;
     if (transaction.isWrite) session.noteWrite(node);
     if (watch !== null) session.waitForReplies();
     // What tracks is also what watches.
     const sender = watch !== null && session.tracking === null ? watch.connection : session.lane.channels[node];
-    this.askAll(session, merge, asked, transaction.isWrite);
-    merge.sendPart(sender as Sender, part, start, end);
+    const refusal = (sender as Sender).send(part, start, end);
+    if (refusal !== null) (part.owner as ReplyOwner).onFailure(part, refusal);
     session.endWatch();
     arena.settle();
   }
@@ -322,29 +330,39 @@ export class Transactions {
     return null;
   }
 
-  /** The replies of what the proxy answers itself, by their place; what it has to ask all workers first goes into `asked`. */
-  private answerLocal(
+  /** Carries out what the proxy answers itself: tells `policy` the replies; `questions` are the parts for what all workers are asked. */
+  private answerOwn(
     session: Session,
-    { local }: Transaction,
-    asked: Map<number, ClientInquiry>,
-  ): Map<number, Uint8Array> {
-    const { arena, reader, clients, answer } = this.context;
-    const replies = new Map<number, Uint8Array>();
-    for (const { place, frame } of local) {
-      const block = arena.allocate(frame.length);
-      if (block < 0) {
-        replies.set(place, errorBytes('OVERLOADED', 'no buffer memory is left for this command'));
-        continue;
-      }
-      arena.bytes.set(frame, block);
-      const spec = this.specOf(reader.read(arena.bytes, block, block + frame.length, new RequestProgress()));
-      const reply = spec.route === 'clients' ? clients.inquire(session, spec) : answer(session, spec);
-      if (reply instanceof Uint8Array) replies.set(place, reply);
-      else if (reply !== null) asked.set(place, reply);
-      else replies.set(place, errorReply(`ERR ${spec.name.toUpperCase()} cannot be carried out inside MULTI`));
-      arena.release(block, frame.length);
+    policy: ExecPolicy,
+    own: readonly OwnCommand[],
+    questions: readonly Pending[],
+  ): void {
+    const { clients } = this.context;
+    const inquiries: { part: Pending; inquiry: ClientInquiry | Uint8Array }[] = [];
+    for (const { place, frame } of own) {
+      const part = questions[policy.questionAt(place)];
+      const reply = this.carryOut(session, frame);
+      if (part !== undefined) inquiries.push({ part, inquiry: reply });
+      else if (reply instanceof Uint8Array) policy.answer(place, reply);
+      else throw new Error('an inquiry has no part of its own');
     }
-    return replies;
+    for (const { part, inquiry } of inquiries) {
+      if (inquiry instanceof Uint8Array) clients.reply(part, inquiry);
+      else clients.ask(session, part, inquiry);
+    }
+  }
+
+  /** Carries out a command that the proxy answers itself; or says what all workers are to be asked. */
+  private carryOut(session: Session, frame: Uint8Array): ClientInquiry | Uint8Array {
+    const { arena, reader, clients, answer } = this.context;
+    const block = arena.allocate(frame.length);
+    if (block < 0) return errorBytes('OVERLOADED', 'no buffer memory is left for this command');
+    arena.bytes.set(frame, block);
+    const spec = this.specOf(reader.read(arena.bytes, block, block + frame.length, new RequestProgress()));
+    const reply = spec.route === 'clients' ? clients.inquire(session, spec) : answer(session, spec);
+    arena.release(block, frame.length);
+    if (reply !== null) return reply;
+    return errorReply(`ERR ${spec.name.toUpperCase().replace('|', ' ')} cannot be carried out inside MULTI`);
   }
 
   /** What the command last read is; it was found before, when it was queued. `frameEnd`: what the reader returned. */

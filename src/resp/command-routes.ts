@@ -54,6 +54,7 @@ const SUBSCRIBE = 'not inside MULTI; see docs/PUBSUB.md';
 const SCRIPT = 'a script that touches keys it does not name sees only those of its own shard';
 
 const MERGED = 'one answer from several nodes is still to come';
+const BLOCKED = 'keys of one shard: what two shards hand out at once could not be given back unseen';
 const NODES_OF_NOW = 'on the nodes of now; one that is added later, or comes back empty, has none';
 const USERS = 'users other than the one of the configuration are still to come';
 const ONE_NODE = 'it is about one node; connect to the node itself';
@@ -94,8 +95,9 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ...rules(
     'local',
     '',
-    'ping echo quit hello auth reset unwatch client|id client|setname client|getname client|setinfo client|info',
+    'ping echo quit reset unwatch client|id client|setname client|getname client|setinfo client|info',
   ),
+  ...rules('local', 'not inside MULTI', 'hello auth'),
   ...rules('local', '', 'client|getredir client|trackinginfo'),
   ...rules('tracking', 'by connections of its own to the nodes; not inside MULTI', 'client|tracking'),
   ...rules('tracking', '', 'client|caching'),
@@ -117,10 +119,15 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ...rules('one', SCRIPT, 'eval evalsha eval_ro evalsha_ro fcall fcall_ro'),
   ...rules('one', 'not with patterns of BY and GET that read other keys', 'sort sort_ro'),
 
-  ...rules('block', '', 'blpop brpop blmove brpoplpush blmpop bzmpop bzpopmin bzpopmax xread xreadgroup'),
+  ...rules('block', BLOCKED, 'blpop brpop blmove brpoplpush blmpop bzmpop bzpopmin bzpopmax xreadgroup'),
+  ...rules('block', 'streams of one shard', 'xread'),
   ...rules('wait', 'the smallest number of replicas of those shards', 'wait'),
   ...rules('transaction', 'all keys on one shard; without commands that concern all shards', 'multi exec discard'),
-  ...rules('transaction', 'all keys on one shard, which is that of the transaction too', 'watch'),
+  ...rules(
+    'transaction',
+    'all keys on one shard, which is that of the transaction too; CLIENT TRACKING in between has EXEC answer nil',
+    'watch',
+  ),
   ...rules('publish', 'in a transaction the channel counts as a key', 'publish spublish'),
   ...rules('subscribe', SUBSCRIBE, 'subscribe psubscribe ssubscribe unsubscribe punsubscribe sunsubscribe'),
   ...rules('all', '', 'pubsub|channels pubsub|shardchannels pubsub|numpat'),

@@ -252,8 +252,8 @@ t.test('inside of MULTI what asks all workers is carried out by EXEC, and its an
   world.turn();
   t.same(link.commands(), ['MULTI', 'SET a 1', 'SET b 2', 'EXEC']);
   link.answer(OK, '+QUEUED\r\n', '+QUEUED\r\n', `*2\r\n${OK}${OK}`);
-  t.equal(admin.take(), `*3\r\n${OK}${OK}${OK}`);
   world.turn();
+  t.equal(admin.take(), `*3\r\n${OK}${OK}${OK}`);
   t.same(link.commands(), [], 'the pause starts at the end of the transaction');
   t.equal(say(client, 'CLIENT', 'UNPAUSE'), OK);
   world.turn();

@@ -356,3 +356,58 @@ t.test('a node that does not answer WATCH', async (t) => {
   client.send(['MULTI'], ['SET', 'k', bulk('x')], ['EXEC']);
   t.match(client.take(), /\*-1\r\n$/);
 });
+
+t.test('what the proxy does itself is done when EXEC was carried out, and before what comes after it', async (t) => {
+  for (const [reply, name, shown] of [
+    ['*1\r\n:1\r\n', '$2\r\nme\r\n', '*3\r\n+OK\r\n:1\r\n+OK\r\n'],
+    ['*-1\r\n', '$-1\r\n', '*-1\r\n'],
+    ['-EXECABORT no\r\n', '$-1\r\n', '-EXECABORT no\r\n'],
+  ] as const) {
+    const before = pendingsInUse();
+    const { plane, client, key, own } = watching();
+    client.send(['MULTI'], ['CLIENT', 'SETNAME', 'me'], ['INCR', key], ['CLIENT', 'UNPAUSE'], ['EXEC']);
+    client.send(['CLIENT', 'GETNAME']);
+    plane.turn();
+    t.equal(client.take(), `+OK\r\n${'+QUEUED\r\n'.repeat(3)}`);
+    t.equal(own.take(), BLOCK(['INCR', key]) + command('UNWATCH'));
+    own.answer('+OK\r\n+QUEUED\r\n', reply, '+OK\r\n');
+    for (let turn = 0; turn < 4; turn++) plane.turn();
+    t.equal(client.take(), `${shown}${name}`);
+    client.connection.break(null);
+    plane.turn();
+    t.equal(pendingsInUse(), before);
+    t.equal(plane.usedBytes, 0);
+  }
+});
+
+t.test('it is not done where EXEC could not be sent, or its node is lost', async (t) => {
+  const plane = new Plane({ nodes: 1, limits: { nodeQueueCommandsMax: 1 } }).greetAll();
+  const [other, client] = [plane.client().send(['GET', 'k']), plane.client()];
+  client.send(
+    ['MULTI'],
+    ['CLIENT', 'SETNAME', 'me'],
+    ['INCR', 'k'],
+    ['CLIENT', 'UNPAUSE'],
+    ['EXEC'],
+    ['CLIENT', 'GETNAME'],
+  );
+  for (let turn = 0; turn < 4; turn++) plane.turn();
+  t.match(client.take(), /\+QUEUED\r\n-OVERLOADED node node-0 .*\r\n\$-1\r\n$/);
+  plane.only(0).take();
+  plane.only(0).answer('$-1\r\n');
+  plane.turn();
+  t.equal(other.take(), '$-1\r\n');
+  client.send(
+    ['MULTI'],
+    ['CLIENT', 'SETNAME', 'me'],
+    ['INCR', 'k'],
+    ['CLIENT', 'UNPAUSE'],
+    ['EXEC'],
+    ['CLIENT', 'GETNAME'],
+  );
+  plane.turn();
+  plane.only(0).take();
+  plane.only(0).connection.break(new Error('reset'));
+  for (let turn = 0; turn < 4; turn++) plane.turn();
+  t.match(client.take(), /\+QUEUED\r\n-UNKNOWN node node-0 .*\r\n\$-1\r\n$/);
+});
