@@ -15,7 +15,6 @@ const UNITS = [
   'unit/quit',
   'unit/pubsub',
   'unit/bitfield',
-  'unit/tracking',
 ];
 
 await checkRun(t, runKind('cluster', 3), UNITS);
