@@ -183,7 +183,7 @@ for (const transport of ['epoll', 'node'] as const) {
     async (t) => {
       const { url } = await impostor(t, (socket) => {
         socket.on('data', (bytes) => {
-          if (bytes.includes('HELLO')) socket.write('*2\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n-ERR no\r\n');
+          if (bytes.includes('HELLO')) socket.write('*2\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n-ERR no\r\n-ERR no\r\n');
           else socket.write('?what\r\n');
         });
       });

@@ -135,8 +135,10 @@ t.test('so is one of nutcracker', async (t) => {
       parseConfig(result.yaml, { workers: 1, environment: {} });
       continue;
     }
+    // What is not said to be a password is not known to be one.
+    const slip = /redis_auth: *"?s3cret/.test(text) ? /s3cret|undefined|\[object/ : /undefined|\[object/;
     for (const { line, text: says } of result.problems) {
-      if (line < 1 || /s3cret|undefined|\[object/.test(says)) t.fail(says, { text });
+      if (line < 1 || slip.test(says)) t.fail(says, { text });
     }
     if (result.problems.length === 0) t.fail('no problem is said', { text });
   }
