@@ -728,11 +728,12 @@ export class Session implements ConnectionOwner, ReplyOwner {
     if (!this.isHeld || this.isEnding || this.isClosed) return;
     const { sessionCommandsMax, sessionRequestBytesMax } = this.limits;
     if (this.waitsForReplies && this.mustWait()) return;
+    // One that blocked was held without a pause, to hear of its client's going. While it is not read for another reason it must be
+    // paused, or nobody tells it of a drain.
+    this.connection.pause();
     if (this.queue.length > sessionCommandsMax >> 1 || this.requestBytes > sessionRequestBytesMax >> 1) return;
     if (this.connection.output.unsentBytes > this.outputSoftBytes >> 1) return;
     this.isHeld = false;
-    // One that blocked was held without a pause, to hear of its client's going: what came meanwhile is to be shown as well.
-    this.connection.pause();
     this.connection.resume();
   }
 

@@ -100,6 +100,19 @@ t.test('what comes meanwhile is kept, up to a bound', async (t) => {
   t.match(plane.links(0)[0]?.take(), /^\*3\r\n\$3\r\nSET\r\n\$1\r\na\r\n.*SET\r\n\$1\r\nb\r\n/s);
 });
 
+t.test('what comes meanwhile goes on, too, when the reply fills the output', async (t) => {
+  const { plane, client, own } = blocked(['BLPOP', 'k', '0'], { sessionOutputSoftBytes: 1_000 });
+  client.send(['GET', 'a']);
+  plane.turn();
+  own.answer(`*2\r\n${bulk('k')}${bulk('x'.repeat(900))}`);
+  plane.turn();
+  plane.turn();
+  t.match(client.take(), /x{900}/);
+  plane.turn();
+  plane.turn();
+  t.equal(plane.links(0)[0]?.take(), command('GET', 'a'));
+});
+
 t.test('the wait has no time-out of ours, but ends where the node is lost', async (t) => {
   const { plane, client, own } = blocked();
   // The shared connection is tried now and then.
