@@ -1,0 +1,41 @@
+/**
+ * What a client wants of one replicated key, in the form that makes equal states on all nodes (REPLICATION.md, W4 and the
+ * table of deterministic forms). `forms` makes it of a client's command, and a round carries it out.
+ */
+
+/** What is known of the state that an operation starts from. */
+export interface BaseFacts {
+  /** Whether there is a value. A base whose expiry has passed has none. */
+  live: boolean;
+  /** Milliseconds since 1970; 0 for none. */
+  expireAt: number;
+  /** The proposer's clock, in milliseconds since 1970: expiries are counted from it. */
+  nowMs: number;
+  /** A node's clock has passed the expiry that the operation sets (rule X2): it is to delete instead, if its flags allow it. */
+  isOwnExpired: boolean;
+}
+
+export type Plan<C, R> =
+  /** All nodes carry out the commands. The reply to the client is made of theirs. */
+  | {
+      kind: 'all';
+      commands: C;
+      /** The latest expiry that they set, in milliseconds since 1970; 0 for none. */
+      setsExpiry: number;
+      /** Of replies to the commands, the one to the client. */
+      reply: (replies: R) => R;
+    }
+  /** These are read first, on the base, at any node; then `plan` is asked again with their replies. */
+  | { kind: 'read'; commands: C }
+  /** They may make another state on each node: one node carries them out, the others get its state. */
+  | { kind: 'one'; commands: C; reply: (replies: R) => R };
+
+/** One command, or a transaction, on one key. */
+export interface Operation<C, R> {
+  /** The commands, if all of them only read: then no ballot is needed where the nodes agree. Null for a write. */
+  readonly reads: C | null;
+  /** What makes the client's reply of those of `reads`. */
+  readonly readReply: (replies: R) => R;
+  /** How it is carried out on that base. `found`: the replies to what was to be read there; null the first time. */
+  plan(base: BaseFacts, found: R | null): Plan<C, R>;
+}

@@ -1,0 +1,96 @@
+/**
+ * The steps of the protocol of replicated keys (REPLICATION.md), as a proposer asks them of one node, and what it answers.
+ * Each is carried out atomically there, and asking it again changes nothing. Types alone: `scripts` has them carried out on a
+ * Redis server, the tests have a model of them.
+ *
+ * C are commands, R their replies, and V is a value, whole: how these look is the business of who carries them out.
+ */
+import type { Ballot } from './ballot.js';
+
+/** A key after a ballot, as far as it is known without its value. */
+export interface KeyFacts {
+  /** The ballot of its state; NEVER for a key that nothing was written to. */
+  accepted: Ballot;
+  /** Whether that state has a value. */
+  live: boolean;
+  /** Milliseconds since 1970; 0 for none. */
+  expireAt: number;
+}
+
+/** A whole state. `value` is null where there is none, and where the expiry of a live one has passed (rule X2). */
+export interface KeyState<V> extends KeyFacts {
+  value: V | null;
+}
+
+export type Step<C, V> =
+  | { kind: 'prepare'; ballot: Ballot }
+  | {
+      kind: 'accept';
+      ballot: Ballot;
+      base: Ballot;
+      /** The base has expired: its value is deleted first. */
+      expired: boolean;
+      /** What makes the state of `ballot` from that of `base`; no commands for an identity. */
+      commands: C;
+      /** The latest expiry that the commands set, in milliseconds since 1970; 0 for none. */
+      setsExpiry: number;
+      /** The same proposer's next ballot, promised with this one. */
+      next: Ballot;
+    }
+  /** `state.accepted` is its ballot. */
+  | { kind: 'install'; state: KeyState<V>; next: Ballot }
+  | { kind: 'snapshot' }
+  | { kind: 'peek' }
+  | { kind: 'read'; commands: C }
+  | { kind: 'collect'; ballot: Ballot };
+
+/** What refuses a ballot: the node's effective promise for the key, and its floors. */
+export interface Refusal {
+  kind: 'refused';
+  promised: Ballot;
+  epochFloor: number;
+  collectFloor: Ballot;
+}
+
+/** No vote and no fact: the node is not the member that the caller knew. */
+export interface NotMember {
+  kind: 'not-member';
+}
+
+/** The node could not do it, for a reason that is not the key's (rule W8): -OOM, -READONLY, -LOADING … It has accepted nothing. */
+export interface Unable {
+  kind: 'unable';
+  /** Its error as a reply: `-OOM command not allowed …\r\n`. */
+  error: Uint8Array;
+}
+
+export type PrepareAnswer =
+  | (KeyFacts & { kind: 'ok' /** The largest that was collected. */; collected: Ballot; epochFloor: number })
+  | Refusal
+  | NotMember
+  | Unable;
+
+/** To accept and install. */
+export type AcceptAnswer<R> =
+  /** It has the state of the ballot now. `replies`: to the commands; null for an install. */
+  | { kind: 'ok'; promised: Ballot; live: boolean; expireAt: number; replies: R | null }
+  /** It had it before. */
+  | { kind: 'already'; promised: Ballot; live: boolean; expireAt: number }
+  /** It has another state than the base. */
+  | { kind: 'stale' }
+  /** The base's expiry, or the one that the commands set, has passed by its clock. */
+  | { kind: 'expired'; what: 'base' | 'own' }
+  | Refusal
+  | NotMember
+  | Unable;
+
+/** To snapshot (`value`), peek and read (`replies`). `isExpired`: live, and the value is gone. */
+export type ViewAnswer<R, V> =
+  | (KeyFacts & { kind: 'view'; isExpired: boolean; value: V | null; replies: R | null })
+  | NotMember
+  | Unable;
+
+/** To collect. `isCollected`: the key has no meta now; else it has another state, or one with a value. */
+export type CollectAnswer = { kind: 'collected'; isCollected: boolean } | NotMember | Unable;
+
+export type Answer<R, V> = PrepareAnswer | AcceptAnswer<R> | ViewAnswer<R, V> | CollectAnswer;
