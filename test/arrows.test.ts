@@ -14,18 +14,21 @@ const RULES: Rules = {
     // Knows what can be placed, and by which patterns.
     'config.ts': 4,
     backend: 4,
-    proxy: 5,
-    control: 5,
-    admin: 6,
-    'worker.ts': 7,
-    cli: 7,
-    'main.ts': 8,
+    replica: 5,
+    proxy: 6,
+    control: 6,
+    admin: 7,
+    'worker.ts': 8,
+    cli: 8,
+    'main.ts': 9,
   },
   planes: {
     base: 'shared',
     'messages.ts': 'shared',
     // Pure placement: the control plane makes topologies, the data plane routes by them.
     routing: 'shared',
+    // The protocol: workers write and read by it, the control plane repairs by it.
+    replica: 'shared',
 
     transport: 'data',
     resp: 'data',
