@@ -28,7 +28,8 @@ export class Terminal {
   static open(t: Test, command: readonly string[], env: Readonly<Record<string, string>>): Terminal {
     // A terminal that cannot move its cursor is shown lines, rather than the same line again with every key.
     const environment = { ...process.env, ...env, TERM: 'dumb' };
-    const child = spawn('script', ['-qefc', command.join(' '), '/dev/null'], {
+    // `script` runs a shell, whichever SHELL names. A shell that waits for the program gets its Ctrl-C, too, and may die of it.
+    const child = spawn('script', ['-qefc', `exec ${command.join(' ')}`, '/dev/null'], {
       env: environment,
       stdio: ['pipe', 'pipe', 'inherit'],
     });
