@@ -3,7 +3,8 @@
  * node, and what it answers. Types alone, as in `step`. Beside them `peek` and `snapshot` are asked of members, and of the
  * node under repair.
  *
- * A record is the text of `~rl:node`, '' where there is none; `node-record` makes and reads it. All but `look` and `admit`
+ * A record is the text of `~rl:node`, '' where there is none; `node-record` makes it (formatNodeRecord), reads it (parseNodeRecord: null for
+ * what is no record) and orders admissions (compareAdmissions, as for sorting). All but `look` and `admit`
  * are carried out only by a node whose record is byte for byte the one that the caller expects; else NotMember. So what
  * carries the record `repairing e` carries e.
  *
@@ -26,6 +27,8 @@ export interface Admission {
 /** What a record says. */
 export interface NodeRecord {
   clusterId: string;
+  /** The node's name in its pool: a full resync brings another node's record along. */
+  name: string;
   admission: Admission;
   /** That was admitted. Of a node under repair: that is to be. */
   process: ProcessId;
