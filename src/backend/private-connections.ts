@@ -4,7 +4,6 @@
  * for it: who waits for data wants to do so before the data come.
  */
 import type { NodeSnapshot } from '../messages.js';
-
 import { type ChannelContext, isSameServer } from './channel.js';
 import { BackendError } from './connection.js';
 import type { SharedLane } from './lane.js';

@@ -12,7 +12,6 @@ import type { NodeSnapshot } from '../messages.js';
 import type { CommandSpec } from '../resp/commands.js';
 import { encodeCommand, integerReply } from '../resp/reply.js';
 import type { Arena } from '../transport/arena.js';
-import type { KeyLocator } from './key-locator.js';
 import type { MergePool } from './merge.js';
 import { responsePolicy } from './response-policy.js';
 import type { Service } from './service.js';
@@ -25,7 +24,6 @@ export interface BlockingContext {
   /** A connection to that node for `holder` alone, or the error reply why there is none. */
   lend: (session: Session, node: number, holder: Holder) => PrivateConnection | Uint8Array;
   now: () => number;
-  locator: KeyLocator;
   merges: MergePool;
 }
 
@@ -39,7 +37,7 @@ export class Blocking {
     this.context = context;
   }
 
-  /** Sends the command last read, arena bytes [start, end), whose `keyCount` keys the locator has found, to their node. */
+  /** Sends the command last read, arena bytes [start, end), to the node of its keys. */
   send(session: Session, spec: CommandSpec, node: number, start: number, end: number): void {
     const { pendings, lend, now } = this.context;
     const wait = new BlockedSession(this.context);
@@ -69,7 +67,7 @@ export class Blocking {
     for (const { index } of asked) {
       const connection = lend(session, index, wait);
       if (connection instanceof Uint8Array) {
-        wait.cancel();
+        wait.end();
         session.reply(connection);
         return;
       }
@@ -79,7 +77,7 @@ export class Blocking {
     const frameBytes = PING.length + end - start;
     const block = arena.allocate(frameBytes);
     if (block < 0) {
-      wait.cancel();
+      wait.end();
       session.reply(errorBytes('OVERLOADED', 'no buffer memory is left for this command; it was not sent'));
       return;
     }

@@ -108,7 +108,7 @@ export class Dispatcher {
       anyNode: (session) => this.anyNode(session),
       answer: (session, spec) => answerLocally(spec, session, this.localContext),
     });
-    this.blocking = new Blocking({ ...context, lend, locator: this.locator, merges: this.merges });
+    this.blocking = new Blocking({ ...context, lend, merges: this.merges });
     this.pubsub = new PubSub({ ...context, serviceOf: (session) => this.serviceOf(session) });
     this.localContext = {
       words: new Words(context.reader, context.arena.bytes),
@@ -273,15 +273,6 @@ export class Dispatcher {
     return this.services[session.service] as Service;
   }
 
-  /** How many keys there are, as `KeyLocator.locate`; null where no keyspace has one of them, which the client was told. */
-  private locateKeys(session: Session, service: Service, spec: CommandSpec): number | null {
-    const count = this.locator.locate(service, spec);
-    const stray = this.locator.stray(service, count);
-    if (stray === null) return count;
-    session.reply(stray);
-    return null;
-  }
-
   private sendToOne(session: Session, spec: CommandSpec, start: number, end: number): void {
     const node = this.oneNode(session, spec);
     if (node >= 0) this.forward(session, node, spec.write, start, end);
@@ -294,11 +285,10 @@ export class Dispatcher {
   private oneNode(session: Session, spec: CommandSpec): number {
     const service = this.serviceOf(session);
     const { locator } = this;
-    const count = this.locateKeys(session, service, spec);
-    if (count === null) return -1;
-    const elsewhere = locator.firstElsewhere(count);
-    if (elsewhere < count) {
-      session.reply(locator.crossSlot(0, elsewhere));
+    const count = locator.locate(service, spec);
+    const misplaced = locator.misplaced(service, count);
+    if (misplaced !== null) {
+      session.reply(misplaced);
       return -1;
     }
     // Arguments that make no sense: the node has the right words for it, and changes nothing.
@@ -341,8 +331,12 @@ export class Dispatcher {
   private sendSplit(session: Session, spec: CommandSpec, start: number, end: number): void {
     const service = this.serviceOf(session);
     const { locator } = this;
-    const count = this.locateKeys(session, service, spec);
-    if (count === null) return;
+    const count = locator.locate(service, spec);
+    const stray = locator.stray(service, count);
+    if (stray !== null) {
+      session.reply(stray);
+      return;
+    }
     const { keys, owners } = locator;
     const elsewhere = locator.firstElsewhere(count);
     if (elsewhere >= count) {

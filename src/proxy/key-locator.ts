@@ -60,6 +60,12 @@ export class KeyLocator {
     return index;
   }
 
+  /** The error for a command whose `count` keys do not lie together in keyspaces of the service, or null. */
+  misplaced(service: Service, count: number): Uint8Array | null {
+    const elsewhere = this.firstElsewhere(count);
+    return this.stray(service, count) ?? (elsewhere < count ? this.crossSlot(0, elsewhere) : null);
+  }
+
   /** Whether the keyspaces of all `count` keys let a write be split. */
   splitsWrite(service: Service, count: number): boolean {
     const { argumentStart, argumentEnd } = this.reader;

@@ -103,13 +103,12 @@ export class Transactions {
     const { locator, pendings, lend, now, topologyVersion } = this.context;
     const service = this.context.serviceOf(session);
     const count = locator.locate(service, spec);
-    const stray = locator.stray(service, count);
-    const elsewhere = locator.firstElsewhere(count);
-    const node = locator.owners[0] as number;
-    if (stray !== null || elsewhere < count) {
-      session.reply(stray ?? locator.crossSlot(0, elsewhere));
+    const misplaced = locator.misplaced(service, count);
+    if (misplaced !== null) {
+      session.reply(misplaced);
       return;
     }
+    const node = locator.owners[0] as number;
     // What is broken stays so until EXEC: the reply to this WATCH changes nothing of that.
     let { watch } = session;
     if (watch !== null && watch.topologyVersion !== topologyVersion()) watch.isBroken = true;
@@ -219,10 +218,8 @@ export class Transactions {
     const service = this.context.serviceOf(session);
     const count = locator.locate(service, spec);
     if (count <= 0) return null;
-    const stray = locator.stray(service, count);
-    if (stray !== null) return stray;
-    const elsewhere = locator.firstElsewhere(count);
-    if (elsewhere < count) return locator.crossSlot(0, elsewhere);
+    const misplaced = locator.misplaced(service, count);
+    if (misplaced !== null) return misplaced;
     const node = locator.owners[0] as number;
     const { watch } = session;
     if (watch !== null && !watch.isBroken && watch.topologyVersion === topologyVersion() && watch.node !== node)

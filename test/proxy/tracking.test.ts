@@ -322,6 +322,22 @@ t.test('what it watches, and what it waits for, goes by the connection that trac
   t.equal(told(plane, client), '+OK\r\n+OK\r\n+OK\r\n_\r\n', 'nobody knows whether it was changed');
 });
 
+t.test('WAIT that cannot ask every node leaves the connections that track as they are', async (t) => {
+  const { plane, client, key, link } = reading();
+  client.send(['SET', key, '1'], ['SET', plane.key(1), '1']);
+  plane.turn();
+  answer(link, '+OK\r\n');
+  const other = plane.links(1).find(({ protocol }) => protocol === null) as NodeLink;
+  answer(other.open(), '-ERR max number of clients reached\r\n');
+  t.match(told(plane, client), /^\+OK\r\n-NODEDOWN .*it refused the greeting/);
+  client.send(['WAIT', '0', '0'], ['GET', key]);
+  t.match(told(plane, client), /^-NODEDOWN .*it refused the greeting/);
+  t.notOk(link.isClosed);
+  t.same(link.commands(), [`GET ${key}`], 'and no WAIT was sent');
+  answer(link, '_\r\n', invalidate(key));
+  t.equal(told(plane, client), `_\r\n${invalidate(key)}`);
+});
+
 t.test('another protocol, or another database: what was read is still remembered', async (t) => {
   const { plane, client, key, link } = reading();
   client.send(['SELECT', '2'], ['HELLO', '2'], ['GET', key]);
