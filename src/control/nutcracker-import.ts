@@ -33,7 +33,9 @@ export function importNutcracker(text: string): { yaml: string } | { problems: P
       return [];
     }
     for (const key of Object.keys(options).filter((key) => !Object.hasOwn(OPTIONS, key))) {
-      const words = `nutcracker has no option ${show(key)}${meant(key, Object.keys(OPTIONS))}`;
+      const words = /\s/.test(key)
+        ? 'nutcracker has no option with a blank in its name'
+        : `nutcracker has no option ${show(key)}${meant(key, Object.keys(OPTIONS))}`;
       problems.push(source.problemWithKey([name], key, `${formatPath([name])}: ${words}`));
     }
     return readPool(name, options, complain);
@@ -119,12 +121,12 @@ function readPool(name: string, options: Record<string, unknown>, complain: Comp
   };
   for (const key of NUMBERS) {
     const value = textOf(key);
-    if (value !== null && !/^\d{1,9}$/.test(value)) refuse(key, `expected a number, found ${show(value)}`);
+    if (value !== null && !/^\d{1,9}$/.test(value)) refuse(key, `expected a number, found ${firstWord(value)}`);
   }
   for (const key of BOOLEANS) {
     const value = textOf(key);
     if (value !== null && value !== 'true' && value !== 'false')
-      refuse(key, `expected true or false, found ${show(value)}`);
+      refuse(key, `expected true or false, found ${firstWord(value)}`);
   }
   if (options['redis'] === undefined || options['redis'] === 'false') {
     refuse(
@@ -140,17 +142,17 @@ function readPool(name: string, options: Record<string, unknown>, complain: Comp
   else if (distribution !== 'ketama' && distribution !== 'modula') {
     refuse(
       'distribution',
-      `expected ketama | modula, found ${show(distribution)}${meant(distribution, ['ketama', 'modula'])}`,
+      `expected ketama | modula, found ${firstWord(distribution)}${meant(distribution, ['ketama', 'modula'])}`,
     );
   }
   const hashName = textOf('hash') ?? HASH_DEFAULT;
   const hash = HASH_NAMES.find((known) => known === hashName);
   if (hash === undefined) {
-    refuse('hash', `expected ${HASH_NAMES.join(' | ')}, found ${show(hashName)}${meant(hashName, HASH_NAMES)}`);
+    refuse('hash', `expected ${HASH_NAMES.join(' | ')}, found ${firstWord(hashName)}${meant(hashName, HASH_NAMES)}`);
   }
   const hashTag = textOf('hash_tag');
   if (hashTag !== null && !/^[ -~]{2}$/.test(hashTag))
-    refuse('hash_tag', `expected two ASCII characters, found ${show(hashTag)}`);
+    refuse('hash_tag', `expected two ASCII characters, found ${firstWord(hashTag)}`);
 
   const notes = Object.entries(OPTIONS).flatMap(([key, reason]) => {
     return reason === null || options[key] === undefined ? [] : [`${key}: ${options[key]} is dropped: ${reason}.`];
@@ -194,7 +196,8 @@ function readPool(name: string, options: Record<string, unknown>, complain: Comp
 
 function readServers(pool: string, lines: unknown, complain: Complain): NutcrackerServer[] {
   if (!Array.isArray(lines) || lines.length === 0) {
-    complain([pool, 'servers'], `expected a list of servers, found ${Array.isArray(lines) ? 'none' : show(lines)}`);
+    const found = typeof lines === 'string' ? firstWord(lines) : Array.isArray(lines) ? 'none' : show(lines);
+    complain([pool, 'servers'], `expected a list of servers, found ${found}`);
     return [];
   }
   const names = new Set<string>();
@@ -298,4 +301,13 @@ function quoted(text: string): string {
 
 function isMap(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/**
+ * An option's value as a message shows it. No good one has blanks: one that has goes on over the lines that follow, and one of these
+ * may have been to say the password.
+ */
+function firstWord(value: string): string {
+  const [first = '', ...others] = value.split(/\s+/);
+  return others.length === 0 ? show(value) : `${show(first)} and more behind it`;
 }

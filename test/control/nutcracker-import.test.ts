@@ -333,3 +333,22 @@ t.test('keys lie where the imported configuration of a running nutcracker says',
     t.equal(wrong.length, 0, `${rule.kind}: ${b} by its socket`);
   }
 });
+
+t.test('a value or a name that has swallowed another line does not give away what that said', async (t) => {
+  const pool = (lines: string) => `alpha:\n  listen: 127.0.0.1:22121\n${lines}`;
+  const servers = '  servers:\n  - 127.0.0.1:6379:1\n';
+  const texts: [string, RegExp][] = [
+    [`  redis: true\n   redis_as3cret\n${servers}`, /redis: expected true or false, found "true" and more behind it/],
+    [
+      `  redis: true\n  servers: none\n   redis_as3cret\n`,
+      /servers: expected a list of servers, found "none" and more/,
+    ],
+    [`  redis: true\n  redis_as3cret hash: md5\n${servers}`, /nutcracker has no option with a blank in its name/],
+  ];
+  for (const [lines, words] of texts) {
+    const result = importNutcracker(pool(lines));
+    const problems = 'problems' in result ? result.problems.map((problem) => problem.text) : [];
+    t.match(problems[0], words);
+    t.notMatch(problems.join(), /s3cret/);
+  }
+});
