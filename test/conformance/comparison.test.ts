@@ -2,7 +2,7 @@
 import t from 'tap';
 import { formatBaseline, numberNames, parseBaseline } from './baseline.js';
 import { compare, correct, correctionsOf } from './comparison.js';
-import { formatExpectations, parseExpectations, UNEXPLAINED, withoutUnexplained } from './expectations.js';
+import { formatExpectations, hangingIn, parseExpectations, UNEXPLAINED, withoutUnexplained } from './expectations.js';
 import { expectedTable, reasonTable, totalLine, unitLine } from './report.js';
 import { RUN_KINDS, runKind } from './run-kind.js';
 import type { Outcome } from './suite-output.js';
@@ -180,6 +180,30 @@ p1 | three
     t.equal(formatExpectations(expectations), EXPECTATIONS, 'what was given is not changed');
   },
 );
+
+t.test('what hangs is not run, and keeps its mark, its reason and its runs', async (t) => {
+  const text = EXPECTATIONS.replace('c3 p3 | two', '! c3 p3 | two');
+  const expectations = parseExpectations(text);
+  t.same(hangingIn(expectations, 'c3', 'unit/a'), ['two']);
+  t.same(hangingIn(expectations, 'c1', 'unit/a'), [], 'in another run');
+  t.same(hangingIn(expectations, 'p3', 'unit/b'), [], 'in another unit');
+  const without = unitRun('unit/a', [
+    ['one', 'passed'],
+    ['four', 'passed'],
+  ]);
+  const comparison = compare(C3, without, parseBaseline('== unit/a\ncp one\ncp two\nc four\n'), expectations);
+  t.same(correctionsOf(comparison), []);
+  t.same(comparison.notRun, ['two']);
+  t.equal(formatExpectations(correct(expectations, [comparison])), text);
+  const inAnother = unitRun('unit/a', [
+    ['one', 'passed'],
+    ['two', 'failed', 'odd'],
+    ['two', 'passed'],
+    ['three', 'passed'],
+  ]);
+  const corrected = correct(expectations, [compare(runKind('plain', 1), inAnother, BASELINE, expectations)]);
+  t.match(formatExpectations(corrected), '! c3 p3 | two\n~ c3 c1 | four\np1 | two\n', 'where it fails, it is run on');
+});
 
 t.test('what has no reason yet is looked at again where it was run, and only there', async (t) => {
   const head = EXPECTATIONS.slice(0, EXPECTATIONS.indexOf('## Somebody'));

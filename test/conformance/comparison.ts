@@ -73,7 +73,8 @@ function detailOf(result: { outcome: string; detail: string } | undefined, unitR
 
 /** For people: which lines of expected-failures.txt are to be added, and which to be taken out. */
 export function correctionsOf({ run, unit, newlyFailing, newlyPassing, unknown }: UnitComparison): string[] {
-  const line = (name: string) => `${unit}: ${formatExpectation({ name, runs: new Set([run.name]), mayPass: false })}`;
+  const line = (name: string) =>
+    `${unit}: ${formatExpectation({ name, runs: new Set([run.name]), mayPass: false, hangs: false })}`;
   return [
     ...newlyFailing.map(
       ({ name, detail }) =>
@@ -122,7 +123,7 @@ function add(reasons: Reason[], { unit, name, detail, run }: Addition): void {
     reason = { text: UNEXPLAINED, error: null, expectations: [] };
     reasons.push(reason);
   }
-  const known = reason.expectations.find(isIt);
+  const known = reason.expectations.find((one) => isIt(one) && !one.hangs);
   if (known !== undefined) known.runs.add(run);
-  else reason.expectations.push({ unit, name, runs: new Set([run]), mayPass: false });
+  else reason.expectations.push({ unit, name, runs: new Set([run]), mayPass: false, hangs: false });
 }

@@ -8,6 +8,7 @@
  *   unit/multi
  *   c3 p3 c1 p1 | MULTI / EXEC basics                         does not pass in these runs
  *   ~ c3 p3 | SLOWLOG - …                                     may pass or not
+ *   ! c3 p3 | Server is able to …                             hangs, and is not run: each would cost two minutes
  */
 import { ListError } from './baseline.js';
 import { RUN_KINDS } from './run-kind.js';
@@ -19,6 +20,8 @@ export interface Expectation {
   runs: Set<string>;
   /** Whether it may pass, too. */
   mayPass: boolean;
+  /** Whether it hangs: then it is not run. */
+  hangs: boolean;
 }
 
 export interface Reason {
@@ -61,7 +64,7 @@ export function parseExpectations(text: string): Expectations {
     } else if (/^(unit|integration)\/\S+$/.test(line)) {
       unit = line;
     } else {
-      const [, tilde, runs, name] = /^(~ )?((?:\w\d )+)\| (.+)$/.exec(line) ?? [];
+      const [, mark, runs, name] = /^([~!] )?((?:\w\d )+)\| (.+)$/.exec(line) ?? [];
       if (runs === undefined || name === undefined || unit === '') throw fail('it is no expectation');
       const names = runs.trim().split(' ');
       for (const run of names) {
@@ -70,7 +73,7 @@ export function parseExpectations(text: string): Expectations {
         if (seen.has(key)) throw fail(`it is there twice for ${run}`);
         seen.add(key);
       }
-      reason.expectations.push({ unit, name, runs: new Set(names), mayPass: tilde !== undefined });
+      reason.expectations.push({ unit, name, runs: new Set(names), mayPass: mark === '~ ', hangs: mark === '! ' });
     }
   }
   return { preface, reasons };
@@ -93,9 +96,15 @@ export function withoutUnexplained({ preface, reasons }: Expectations): Expectat
 }
 
 /** The line of the file, without its unit. */
-export function formatExpectation({ name, runs, mayPass }: Omit<Expectation, 'unit'>): string {
+export function formatExpectation({ name, runs, mayPass, hangs }: Omit<Expectation, 'unit'>): string {
   const kinds = RUN_KINDS.filter((kind) => runs.has(kind.name)).map((kind) => kind.name);
-  return `${mayPass ? '~ ' : ''}${kinds.join(' ')} | ${name}`;
+  return `${mayPass ? '~ ' : hangs ? '! ' : ''}${kinds.join(' ')} | ${name}`;
+}
+
+/** The tests of `unit` that are not run, since they hang. */
+export function hangingIn(expectations: Expectations, run: string, unit: string): string[] {
+  const all = expectations.reasons.flatMap((reason) => reason.expectations);
+  return all.filter((one) => one.hangs && one.unit === unit && one.runs.has(run)).map(({ name }) => name);
 }
 
 /** What is expected of one run of one unit: which tests do not pass (`fails`), and which may do either. */

@@ -18,6 +18,11 @@ t.test('every expected failure is of a test that one Redis passes in that mode',
   }
 });
 
+t.test('what hangs stands there by the name that the suite knows it by', async (t) => {
+  const hanging = expectations.reasons.flatMap(({ expectations: list }) => list.filter(({ hangs }) => hangs));
+  for (const { unit, name } of hanging) t.notMatch(name, / #\d+$/, `${unit}: the suite leaves out all of a name`);
+});
+
 t.test('every expected failure has a reason', async (t) => {
   for (const { text, expectations: list } of expectations.reasons) {
     t.not(text, UNEXPLAINED);

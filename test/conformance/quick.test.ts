@@ -15,6 +15,7 @@ const UNITS = [
   'unit/quit',
   'unit/pubsub',
   'unit/bitfield',
+  'unit/tracking',
 ];
 
 await checkRun(t, runKind('cluster', 3), UNITS);

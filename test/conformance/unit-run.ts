@@ -35,13 +35,15 @@ export interface Target {
 
 /**
  * Runs `unit` and resolves with what became of it. When a test hangs, the unit is run again without it, against another
- * target that `serve` makes. Where the target has one database, tests that need more are not run (`--singledb`).
+ * target that `serve` makes. Tests of the names `leftOut` are not run; nor, where the target has one database, those that need more
+ * (`--singledb`).
  */
 export async function runUnit(
   folder: SuiteFolder,
   unit: string,
   mode: Mode,
   serve: () => Promise<Target>,
+  leftOut: readonly string[] = [],
 ): Promise<UnitRun> {
   const startMs = performance.now();
   /** Names of tests that are left out since they hung, and what came of tests of these names until then. */
@@ -51,7 +53,7 @@ export async function runUnit(
     const target = await serve();
     let ended: { text: string; isLate: boolean };
     try {
-      ended = await runSuite(folder, await argumentsOf(unit, mode, target, hung));
+      ended = await runSuite(folder, await argumentsOf(unit, mode, target, [...leftOut, ...hung]));
     } finally {
       await target.stop();
     }
@@ -77,13 +79,13 @@ export async function runUnit(
   }
 }
 
-async function argumentsOf(unit: string, mode: Mode, target: Target, hung: Iterable<string>): Promise<string[]> {
+async function argumentsOf(unit: string, mode: Mode, target: Target, leftOut: Iterable<string>): Promise<string[]> {
   const args = ['tests/test_helper.tcl', '--host', '127.0.0.1', '--port', `${target.port}`, '--single', unit];
   args.push('--tags', TAGS, '--durable', '--dont-clean', '--timeout', `${SILENCE_S}`);
   args.push('--baseport', `${(await freePort()) + SUITE_PORTS}`);
   if (mode === 'cluster') args.push('--cluster-mode');
   else if (!target.hasDatabases) args.push('--singledb');
-  for (const name of hung) args.push('--skiptest', name);
+  for (const name of leftOut) args.push('--skiptest', name);
   return args;
 }
 
