@@ -1,0 +1,254 @@
+/**
+ * All operations of one worker on the keys of one replicated keyspace: in what order they are carried out, and what is
+ * remembered of each key between them.
+ *
+ *   submit ──> line of the key ──> Round, one at a time     (writes, and reads that the nodes did not agree on)
+ *          └─> ReadRound, any number, where nothing is written
+ *
+ * It decides; whoever runs it sends the steps, tells the answers, and calls `onTime` now and then. A key's line is forgotten,
+ * the oldest first, when there are too many and nothing happens in it: its next write takes a PREPARE more.
+ */
+import { Fifo } from '../base/fifo.js';
+import { epochOf } from './ballot.js';
+import { Mend } from './mend.js';
+import type { Operation } from './operation.js';
+import { type ReadContext, ReadRound } from './read-round.js';
+import { type ProposerNumbers, Register } from './register.js';
+import { type Asker, type Client, type Outcome, Round, type RoundContext, type RoundTimes } from './round.js';
+
+export interface ProposerContext<C, R, V> extends Omit<RoundContext<C, R, V>, 'finish' | 'count'> {
+  /** See `proposerNumber`. */
+  readonly proposer: string;
+  /** Milliseconds from an operation's submission until its client is told that it is not known. */
+  readonly timeoutMs: number;
+  /** Milliseconds for which the slowest nodes are waited for where there is another way. */
+  readonly patienceMs: number;
+  /** Keys of which something is remembered. */
+  readonly linesMax: number;
+  /** Whether the node can be asked now, as far as is known. */
+  isReachable(node: number): boolean;
+  count(event: ProposerEvent): void;
+}
+
+/**
+ * For counters: what happens in rounds, what they come to, and `fast-read`, a read in one round trip; `mend`: copies that are behind
+ * are given a chosen state.
+ */
+export type ProposerEvent =
+  | Parameters<RoundContext<never, never, never>['count']>[0]
+  | Exclude<Outcome<never>['kind'], 'done'>
+  | 'fast-read'
+  | 'slow-read'
+  | 'write'
+  | 'mend';
+
+interface Job<C, R> {
+  readonly operation: Operation<C, R>;
+  readonly client: Client<R>;
+  readonly times: RoundTimes;
+  /** It is to be read, and the nodes did not agree. */
+  readonly hasDisagreed: boolean;
+}
+
+/** One key's operations, in the order in which they came. */
+interface Line<C, R, V> {
+  readonly register: Register;
+  /** What is being done; `job` is null for what nobody waits for. */
+  running: Round<C, R, V> | Mend<C, R, V> | null;
+  job: Job<C, R> | null;
+  readonly waiting: Fifo<Job<C, R>>;
+  /** Copies that are behind are not mended before. */
+  mendFromMs: number;
+  /** Since it was last looked at to be forgotten. */
+  wasUsed: boolean;
+}
+
+/** Between two attempts to mend the copies of one key. */
+const MEND_PAUSE_MS = 100;
+/** Lines looked at for one to be forgotten: their number may exceed the maximum by those that are busy. */
+const LOOKED_AT_MAX = 8;
+
+export class Proposer<C, R, V> {
+  private readonly context: ProposerContext<C, R, V>;
+  private readonly numbers: ProposerNumbers;
+  private readonly roundContext: RoundContext<C, R, V>;
+  private readonly readContext: ReadContext<C, R, V>;
+  private readonly lines = new Map<string, Line<C, R, V>>();
+  /** All that wait for answers. */
+  private readonly active = new Set<Asker<R, V>>();
+  private readsBegun = 0;
+
+  constructor(context: ProposerContext<C, R, V>) {
+    this.context = context;
+    this.numbers = { proposer: context.proposer, epoch: 0, counterFloor: 0 };
+    this.roundContext = { ...context, finish: (round, outcome) => this.onFinished(round, outcome) };
+    this.readContext = {
+      ...context,
+      onAgreement: (round, reply) => this.onAgreement(round, reply),
+      onDisagreement: (round, expired) => this.onDisagreement(round, expired),
+    };
+  }
+
+  /** `key`: its bytes, a character each. `nodes`: those of its copies, always the same for a key. */
+  submit(key: string, nodes: readonly number[], operation: Operation<C, R>, client: Client<R>): void {
+    const { context } = this;
+    const times = { deadlineMs: context.now() + context.timeoutMs, patienceMs: context.patienceMs };
+    const line = this.lines.get(key);
+    const isIdle = line === undefined || line.running === null;
+    if (operation.reads !== null && isIdle) this.read(key, nodes, operation, client, times);
+    else this.enqueue(line ?? this.openLine(key, nodes), { operation, client, times, hasDisagreed: false });
+  }
+
+  /** To be called every few milliseconds while anything is active. */
+  onTime(): void {
+    const now = this.context.now();
+    for (const asker of this.active) {
+      if (asker.dueMs <= now) asker.onTime();
+    }
+  }
+
+  get isActive(): boolean {
+    return this.active.size > 0;
+  }
+
+  private read(
+    key: string,
+    nodes: readonly number[],
+    operation: Operation<C, R>,
+    client: Client<R>,
+    times: RoundTimes,
+  ): void {
+    const { context } = this;
+    const first = this.readsBegun++;
+    const copies: number[] = [];
+    for (let place = 0; place < nodes.length; place++) {
+      const copy = (first + place) % nodes.length;
+      if (context.isReachable(nodes[copy] as number)) copies.push(copy);
+    }
+    if (copies.length < context.quorum) {
+      this.tell(client, { kind: 'no-quorum' });
+      return;
+    }
+    const round = new ReadRound(key, nodes, operation, client, times, this.readContext);
+    this.active.add(round);
+    round.begin(copies);
+  }
+
+  private onAgreement(round: ReadRound<C, R, V>, reply: R): void {
+    this.active.delete(round);
+    this.context.count('fast-read');
+    round.client.onOutcome({ kind: 'done', reply });
+  }
+
+  private onDisagreement(round: ReadRound<C, R, V>, expired: string): void {
+    const { key, nodes, operation, client, times } = round;
+    this.active.delete(round);
+    const line = this.lines.get(key) ?? this.openLine(key, nodes);
+    if (expired !== '') line.register.knownExpired = expired;
+    this.enqueue(line, { operation, client, times, hasDisagreed: true });
+  }
+
+  private openLine(key: string, nodes: readonly number[]): Line<C, R, V> {
+    if (this.lines.size >= this.context.linesMax) this.forgetOne();
+    const register = new Register(key, nodes, this.numbers);
+    const line = { register, running: null, job: null, waiting: new Fifo<Job<C, R>>(), mendFromMs: 0, wasUsed: true };
+    this.lines.set(key, line);
+    return line;
+  }
+
+  /** One of the oldest, in which nothing happens and has not for long. */
+  private forgetOne(): void {
+    let rest = LOOKED_AT_MAX;
+    for (const [key, line] of this.lines) {
+      if (rest-- === 0) return;
+      this.lines.delete(key);
+      if (line.running === null && !line.wasUsed) {
+        line.register.forget();
+        return;
+      }
+      line.wasUsed = false;
+      this.lines.set(key, line);
+    }
+  }
+
+  private enqueue(line: Line<C, R, V>, job: Job<C, R>): void {
+    line.wasUsed = true;
+    line.waiting.push(job);
+    if (line.running === null) this.next(line);
+  }
+
+  private next(line: Line<C, R, V>): void {
+    const { register } = line;
+    line.job = null;
+    if (register.behind !== 0 && this.context.now() >= line.mendFromMs) {
+      this.mend(line);
+      return;
+    }
+    line.running = null;
+    for (;;) {
+      const job = line.waiting.shift();
+      if (job === undefined) return;
+      const { operation, client, times } = job;
+      if (operation.reads === null || job.hasDisagreed) {
+        line.job = job;
+        this.run(line, new Round(register, operation, times, this.roundContext));
+        return;
+      }
+      // What is written after it goes by the same connections, behind it.
+      this.read(register.key, register.nodes, operation, client, times);
+      if (line.running !== null) return;
+    }
+  }
+
+  private run(line: Line<C, R, V>, asker: Round<C, R, V> | Mend<C, R, V>): void {
+    line.running = asker;
+    this.active.add(asker);
+    asker.begin();
+  }
+
+  private mend(line: Line<C, R, V>): void {
+    const { context, numbers, roundContext } = this;
+    const { register } = line;
+    context.count('mend');
+    line.mendFromMs = context.now() + MEND_PAUSE_MS;
+    const deadlineMs = context.now() + context.patienceMs;
+    if (epochOf(register.chosen) === numbers.epoch) {
+      this.run(line, new Mend(register, deadlineMs, roundContext, (mend) => this.onMended(mend)));
+    } else {
+      // A node may have promised to take no ballots of that epoch any more.
+      const times = { deadlineMs, patienceMs: context.patienceMs };
+      this.run(line, new Round(register, identity(context.none), times, roundContext));
+    }
+  }
+
+  private onMended(mend: Mend<C, R, V>): void {
+    this.active.delete(mend);
+    this.next(this.lines.get(mend.key) as Line<C, R, V>);
+  }
+
+  private onFinished(round: Round<C, R, V>, outcome: Outcome<R>): void {
+    this.active.delete(round);
+    const line = this.lines.get(round.key) as Line<C, R, V>;
+    const { job } = line;
+    // The next is on its way before the client is told, who may submit more.
+    this.next(line);
+    if (job === null) return;
+    if (outcome.kind === 'done') this.context.count(job.operation.reads === null ? 'write' : 'slow-read');
+    this.tell(job.client, outcome);
+  }
+
+  private tell(client: Client<R>, outcome: Outcome<R>): void {
+    if (outcome.kind !== 'done') this.context.count(outcome.kind);
+    client.onOutcome(outcome);
+  }
+}
+
+/** Nothing changes, but that the state is chosen under a new ballot. */
+function identity<C, R>(none: C): Operation<C, R> {
+  const same = (replies: R) => replies;
+  return {
+    reads: none,
+    readReply: same,
+    plan: () => ({ kind: 'all', commands: none, setsExpiry: 0, reply: same }),
+  };
+}

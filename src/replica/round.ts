@@ -1,0 +1,597 @@
+/**
+ * One operation on one key, under a ballot: the protocol of REPLICATION.md, W1 to W8, R2 and X1, X2. It decides; whoever
+ * runs it sends the steps, and tells it the answers and the time.
+ *
+ *             ride                          found
+ *   begin ───────────────┐            ┌── reading <──┐ what is there decides what to do
+ *     │                  v            v              │
+ *     └─> preparing ─> plan ─────> accepting ─q OK─> finished
+ *            ^    q promises          │  ^ │
+ *            │                        │  └─┘ install on those that were behind (W3)
+ *            └──────── backoff <──────┘ q cannot be had: settle what was sent (W6), or try again
+ *
+ * Invariant: `sent` holds every ballot under which this operation, or an identity that finishes it, was sent and may have been
+ * accepted anywhere. It holds at most one ballot of the operation itself.
+ */
+import { type Ballot, floorOf, largest, NEVER } from './ballot.js';
+import type { BaseFacts, Operation, Plan } from './operation.js';
+import type { Register, Ride } from './register.js';
+import type { AcceptAnswer, Answer, KeyFacts, KeyState, PrepareAnswer, Step, ViewAnswer } from './step.js';
+
+/** What became of an operation. */
+export type Outcome<R> =
+  | { kind: 'done'; reply: R }
+  /** It was carried out, or will be, or neither. */
+  | { kind: 'unknown'; why: string }
+  /** Not carried out: fewer nodes can be reached than have to agree, */
+  | { kind: 'no-quorum' }
+  /** others kept overtaking it, */
+  | { kind: 'overtaken' }
+  /** or nodes refused to, with that error reply. */
+  | { kind: 'unable'; error: Uint8Array };
+
+/** What a round has done, by its number of round trips and the like: for counters. */
+export type RoundEvent = 'prepare' | 'refused' | 'settle' | 'install' | 'expired';
+
+export interface RoundContext<C, R, V> {
+  /** Of `Register.nodes`, how many have to agree. */
+  readonly quorum: number;
+  /** Commands of an identity. */
+  readonly none: C;
+  /** Milliseconds that never go back. */
+  now(): number;
+  /** The proposer's clock: milliseconds since 1970. */
+  clock(): number;
+  /** From [0, 1). */
+  random(): number;
+  /**
+   * Has copy number `copy` of the key carry out a step. What comes of it is told once, later, with the same tag: an answer, or null
+   * when none will come.
+   */
+  send(round: Asker<R, V>, copy: number, tag: number, step: Step<C, V>): void;
+  /** Once. The round takes no more part, but answers may still be told. */
+  finish(round: Round<C, R, V>, outcome: Outcome<R>): void;
+  count(event: RoundEvent): void;
+}
+
+/** Who wants an operation carried out. */
+export interface Client<R> {
+  onOutcome(outcome: Outcome<R>): void;
+}
+
+/** Who has steps on a key carried out, and is told what comes of them. */
+export interface Asker<R, V> {
+  /** The key's bytes, a character each (latin1), and the nodes of its copies. */
+  readonly key: string;
+  readonly nodes: readonly number[];
+  /** When `onTime` is to be called, in milliseconds of `now`. */
+  readonly dueMs: number;
+  onAnswer(copy: number, tag: number, answer: Answer<R, V> | null): void;
+  onTime(): void;
+}
+
+export interface RoundTimes {
+  /** After that the client is told that it is not known, in milliseconds of `now`. */
+  readonly deadlineMs: number;
+  /** For how long the slowest copies are waited for before another way is tried. */
+  readonly patienceMs: number;
+}
+
+const BACKOFF_MIN_MS = 1;
+const BACKOFF_MAX_MS = 64;
+const BACKOFFS_MAX = 6;
+
+/** A step that changes the key, under one ballot. */
+interface Attempt<R> {
+  readonly ballot: Ballot;
+  /** `operation`: what the client wants to be done. `identity`: it finishes one. `read`, `cleaning` (of what has expired): nobody can tell. */
+  readonly role: 'operation' | 'identity' | 'read' | 'cleaning';
+  readonly base: Ballot;
+  /** The same proposer's next ballot, which is asked for with it. */
+  readonly next: Ballot;
+  /** Copies (bit i: copy i) that it was sent to, and those of them that have said that they did not take it and never will. */
+  sentTo: number;
+  denied: number;
+  /** Of these, those that could not (rule W8). */
+  unable: number;
+  /** Of the first that carried out its commands. */
+  replies: R | null;
+  /** What makes the client's reply of these. */
+  readonly reply: (replies: R) => R;
+}
+
+interface Tag<R> {
+  readonly kind: 'prepare' | 'read' | 'accept' | 'snapshot';
+  readonly attempt: Attempt<R> | null;
+}
+
+type Phase = 'new' | 'preparing' | 'reading' | 'accepting' | 'backoff' | 'finished';
+
+const NOTHING: KeyFacts = { accepted: NEVER, live: false, expireAt: 0 };
+
+export class Round<C, R, V> implements Asker<R, V> {
+  readonly key: string;
+  readonly nodes: readonly number[];
+  dueMs: number;
+  readonly register: Register;
+  private readonly context: RoundContext<C, R, V>;
+  private readonly operation: Operation<C, R>;
+  private readonly times: RoundTimes;
+  private readonly all: number;
+  private phase: Phase = 'new';
+  private readonly tags: Tag<R>[] = [];
+  /** What the current phase waits for: answers with another tag come too late. */
+  private tag = -1;
+  private ballot: Ballot = NEVER;
+  private sent: Attempt<R>[] = [];
+  private backoffs = 0;
+  /** The error of a node that could not do what it was asked to (rule W8). */
+  private error: Uint8Array | null = null;
+
+  /** What the operation starts from, the copies that have it, and whether its value is there no more. */
+  private base: KeyFacts = NOTHING;
+  private holders = 0;
+  private isExpired = false;
+  /** A node's clock has passed the expiry that the operation sets. */
+  private isOwnExpired = false;
+
+  // Of the phase; copies are bits, bit i for copy i:
+  /** those that have not answered, */
+  private out = 0;
+  /** whether one has promised more to another proposer; */
+  private wasRefused = false;
+  /** preparing: those that could not (rule W8), the promises, and who made them; */
+  private unable = 0;
+  private promises: Extract<PrepareAnswer, { kind: 'ok' }>[] = [];
+  private promisers: number[] = [];
+  /** reading: what, and who else can be asked; */
+  private toRead: C;
+  private others = 0;
+  /** accepting: what, and the state that it made; */
+  private attempt: Attempt<R> | null = null;
+  private made: KeyFacts = NOTHING;
+  /** those that have it, and of these those that have promised the next ballot, */
+  private yes = 0;
+  private rides = 0;
+  /** those that had another state than the base: they can be given the new one, */
+  private behind = 0;
+  /** and, of those that have it, those that were asked for it. */
+  private asked = 0;
+  private isAsking = false;
+
+  constructor(register: Register, operation: Operation<C, R>, times: RoundTimes, context: RoundContext<C, R, V>) {
+    this.key = register.key;
+    this.nodes = register.nodes;
+    this.register = register;
+    this.operation = operation;
+    this.times = times;
+    this.context = context;
+    this.toRead = context.none;
+    this.all = (1 << register.nodes.length) - 1;
+    this.dueMs = times.deadlineMs;
+  }
+
+  begin(): void {
+    if (this.register.ride === null) this.prepare();
+    else this.takeRide(this.register.ride);
+  }
+
+  onAnswer(copy: number, tag: number, answer: Answer<R, V> | null): void {
+    const { kind, attempt } = this.tags[tag] as Tag<R>;
+    const bit = 1 << copy;
+    if (kind === 'accept') {
+      const accepted = answer as AcceptAnswer<R> | null;
+      this.note(attempt as Attempt<R>, bit, accepted);
+      if (this.phase === 'accepting' && attempt === this.attempt) this.onAccepted(bit, accepted);
+    } else if (tag !== this.tag || this.phase === 'finished') {
+      if (answer?.kind === 'refused') this.register.onSeen(answer.promised, answer.epochFloor);
+    } else if (kind === 'prepare') {
+      this.onPrepared(copy, answer as PrepareAnswer | null);
+    } else if (kind === 'read') {
+      this.onRead(answer as ViewAnswer<R, V> | null);
+    } else {
+      this.onState(answer as ViewAnswer<R, V> | null);
+    }
+  }
+
+  onTime(): void {
+    const { deadlineMs } = this.times;
+    if (this.context.now() >= deadlineMs) {
+      this.giveUp();
+      return;
+    }
+    this.dueMs = deadlineMs;
+    if (this.phase === 'backoff') {
+      this.prepare();
+    } else if (this.phase === 'reading') {
+      this.read();
+    } else if (this.phase === 'accepting') {
+      // The slow may still answer; the new state may do for those that are behind; else what was sent is to be settled.
+      this.isAsking = false;
+      if (!this.askForState()) this.again();
+    }
+    // Preparing: all were asked, and there is nobody else.
+  }
+
+  // Preparing
+
+  private prepare(): void {
+    const { register, context } = this;
+    register.ride = null;
+    this.phase = 'preparing';
+    this.ballot = register.freshBallot();
+    this.promises = [];
+    this.promisers = [];
+    context.count('prepare');
+    this.open('prepare', null, this.all);
+    const step: Step<C, V> = { kind: 'prepare', ballot: this.ballot };
+    for (let copy = 0; copy < this.nodes.length; copy++) context.send(this, copy, this.tag, step);
+  }
+
+  private onPrepared(copy: number, answer: PrepareAnswer | null): void {
+    const bit = 1 << copy;
+    this.out &= ~bit;
+    if (answer?.kind === 'ok') {
+      this.promises.push(answer);
+      this.promisers.push(copy);
+      this.register.onSeen(answer.accepted, answer.epochFloor);
+    } else if (answer?.kind === 'refused') {
+      this.register.onSeen(answer.promised, answer.epochFloor);
+      this.onRefused();
+    } else if (answer?.kind === 'unable') {
+      this.unable |= bit;
+      this.error = answer.error;
+    }
+    const { quorum } = this.context;
+    if (this.promises.length >= quorum) this.onPromised();
+    else if (this.promises.length + bits(this.out) < quorum) this.again();
+  }
+
+  /** q copies take no older ballot any more: the largest that one of them accepted is the base. */
+  private onPromised(): void {
+    let largest: KeyFacts = this.promises[0] as KeyFacts;
+    for (const promise of this.promises) if (promise.accepted > largest.accepted) largest = promise;
+    const { accepted, live, expireAt } = largest;
+    this.holders = 0;
+    for (const [at, promise] of this.promises.entries()) {
+      if (promise.accepted === accepted) this.holders |= 1 << (this.promisers[at] as number);
+    }
+    this.base = { accepted, live, expireAt };
+    this.isExpired = this.hasExpired();
+    this.dropNowhere();
+    if (this.sent.length === 0) this.proceed(null);
+    else this.settle();
+  }
+
+  /** Rule W6, with q promises and the largest accepted ballot among them. */
+  private settle(): void {
+    const { context, sent } = this;
+    const { accepted } = this.base;
+    context.count('settle');
+    if (sent.some(({ ballot }) => ballot === accepted)) {
+      // What is there is ours: it is made chosen, under this ballot.
+      this.accept(context.none, 0, 'identity', this.all, same);
+      return;
+    }
+    const least = sent.reduce((least, { ballot }) => (ballot < least ? ballot : least), this.ballot);
+    const neverHappened =
+      accepted < least &&
+      this.promises.every((promise) => {
+        return promise.accepted !== NEVER || largest(promise.collected, floorOf(promise.epochFloor)) < least;
+      });
+    if (!neverHappened) {
+      this.finish({
+        kind: 'unknown',
+        why: 'another write followed, and whether it was on top of this one cannot be told',
+      });
+      return;
+    }
+    // And never will, as these q have promised.
+    const wereUnable = sent.reduce((mask, { unable }) => mask | unable, 0);
+    this.sent = [];
+    if (this.preventsQuorum(wereUnable)) this.finish({ kind: 'unable', error: this.error as Uint8Array });
+    else this.proceed(null);
+  }
+
+  // Planning
+
+  private takeRide({ ballot, base }: Ride): void {
+    this.register.ride = null;
+    this.ballot = ballot;
+    this.base = base;
+    this.holders = this.register.holders;
+    this.isExpired = this.hasExpired();
+    this.proceed(null);
+  }
+
+  private hasExpired(): boolean {
+    const { base, register, context } = this;
+    if (!base.live) return false;
+    return register.knownExpired === base.accepted || (base.expireAt > 0 && base.expireAt <= context.clock());
+  }
+
+  private proceed(found: R | null): void {
+    const { base, operation, all, context } = this;
+    const hasValue = base.live && !this.isExpired;
+    const facts: BaseFacts = {
+      live: hasValue,
+      expireAt: hasValue ? base.expireAt : 0,
+      nowMs: context.clock(),
+      isOwnExpired: this.isOwnExpired,
+    };
+    const plan: Plan<C, R> = operation.plan(facts, found);
+    const role = operation.reads === null ? 'operation' : 'read';
+    if (plan.kind === 'all') {
+      this.accept(plan.commands, plan.setsExpiry, role, all, plan.reply);
+    } else if (plan.kind === 'one') {
+      this.accept(plan.commands, 0, role, this.holders & -this.holders, plan.reply);
+    } else if (this.isExpired) {
+      // A node by whose clock it has not would show what is there no more.
+      this.accept(context.none, 0, 'cleaning', all, same);
+    } else {
+      this.phase = 'reading';
+      this.toRead = plan.commands;
+      this.others = this.holders;
+      this.read();
+    }
+  }
+
+  /** Has one of the copies that have the base read what the plan depends on. */
+  private read(): void {
+    const bit = this.others & -this.others;
+    if (bit === 0) {
+      this.again();
+      return;
+    }
+    this.others &= ~bit;
+    this.open('read', null, bit);
+    this.dueMs = this.untilImpatient();
+    this.context.send(this, 31 - Math.clz32(bit), this.tag, { kind: 'read', commands: this.toRead });
+  }
+
+  private onRead(answer: ViewAnswer<R, V> | null): void {
+    if (answer?.kind !== 'view' || answer.accepted !== this.base.accepted) {
+      this.read();
+      return;
+    }
+    if (answer.isExpired) this.onExpired(this.base.accepted);
+    this.proceed(answer.replies);
+  }
+
+  // Accepting
+
+  private accept(
+    commands: C,
+    setsExpiry: number,
+    role: Attempt<R>['role'],
+    copies: number,
+    reply: (replies: R) => R,
+  ): void {
+    const { ballot, isExpired: expired, context } = this;
+    const base = this.base.accepted;
+    const next = this.register.freshBallot();
+    const attempt: Attempt<R> = {
+      ballot,
+      role,
+      base,
+      next,
+      sentTo: copies,
+      denied: 0,
+      unable: 0,
+      replies: null,
+      reply,
+    };
+    if (role === 'operation' || role === 'identity') this.sent.push(attempt);
+    this.attempt = attempt;
+    this.phase = 'accepting';
+    this.yes = 0;
+    this.rides = 0;
+    // Who is not asked to carry it out is given what it makes.
+    this.behind = this.all & ~copies;
+    this.asked = 0;
+    this.isAsking = false;
+    this.dueMs = this.untilImpatient();
+    this.open('accept', attempt, copies);
+    const step: Step<C, V> = { kind: 'accept', ballot, base, expired, commands, setsExpiry, next };
+    for (let copy = 0; copy < this.nodes.length; copy++) {
+      if ((copies & (1 << copy)) !== 0) context.send(this, copy, this.tag, step);
+    }
+  }
+
+  /** What an answer says of its attempt, whenever it comes. */
+  private note(attempt: Attempt<R>, bit: number, answer: AcceptAnswer<R> | null): void {
+    const { register } = this;
+    const isChosen = register.chosen === attempt.ballot;
+    switch (answer?.kind) {
+      case 'ok':
+      case 'already':
+        if (answer.kind === 'ok') attempt.replies ??= answer.replies;
+        if (isChosen) register.holders |= bit;
+        return;
+      case 'refused':
+        register.onSeen(answer.promised, answer.epochFloor);
+        attempt.denied |= bit;
+        return;
+      case 'stale':
+      case 'expired':
+        if (isChosen) register.behind |= bit;
+        attempt.denied |= bit;
+        return;
+      case 'unable':
+        attempt.denied |= bit;
+        attempt.unable |= bit;
+        this.error = answer.error;
+    }
+  }
+
+  private onAccepted(bit: number, answer: AcceptAnswer<R> | null): void {
+    const attempt = this.attempt as Attempt<R>;
+    this.out &= ~bit;
+    switch (answer?.kind) {
+      case 'ok':
+      case 'already':
+        this.yes |= bit;
+        if (answer.promised === attempt.next) this.rides |= bit;
+        this.made = { accepted: attempt.ballot, live: answer.live, expireAt: answer.expireAt };
+        break;
+      case 'stale':
+        this.behind |= bit;
+        break;
+      case 'expired':
+        if (answer.what === 'own') this.isOwnExpired = true;
+        else this.onExpired(attempt.base);
+        this.behind |= bit;
+        break;
+      case 'refused':
+        this.onRefused();
+        break;
+    }
+    this.decide();
+  }
+
+  private decide(): void {
+    const { quorum } = this.context;
+    const possible = this.yes | this.out;
+    if (bits(this.yes) >= quorum) this.onChosen();
+    else if (bits(possible) >= quorum || this.isAsking) return;
+    else if (bits(possible | this.behind) < quorum || !this.askForState()) this.again();
+  }
+
+  /** Asks one of those that have the new state for it, to give it to those that were behind (rule W3). Returns whether there is one. */
+  private askForState(): boolean {
+    const others = this.yes & ~this.asked;
+    const bit = others & -others;
+    if (bit === 0 || this.behind === 0) return false;
+    this.asked |= bit;
+    this.isAsking = true;
+    this.dueMs = this.untilImpatient();
+    this.tag = this.tags.push({ kind: 'snapshot', attempt: null }) - 1;
+    this.context.send(this, 31 - Math.clz32(bit), this.tag, { kind: 'snapshot' });
+    return true;
+  }
+
+  private onState(answer: ViewAnswer<R, V> | null): void {
+    const { context, behind } = this;
+    const attempt = this.attempt as Attempt<R>;
+    this.isAsking = false;
+    if (answer?.kind !== 'view' || answer.accepted !== attempt.ballot) {
+      if (!this.askForState()) this.decide();
+      return;
+    }
+    const { accepted, live, expireAt, value } = answer;
+    const state: KeyState<V> = { accepted, live, expireAt, value };
+    attempt.sentTo |= behind;
+    attempt.denied &= ~behind;
+    this.out |= behind;
+    this.behind = 0;
+    this.tag = this.tags.push({ kind: 'accept', attempt }) - 1;
+    const step: Step<C, V> = { kind: 'install', state, next: attempt.next };
+    for (let copy = 0; copy < this.nodes.length; copy++) {
+      if ((behind & (1 << copy)) === 0) continue;
+      context.count('install');
+      context.send(this, copy, this.tag, step);
+    }
+  }
+
+  private onChosen(): void {
+    const { register, sent, made } = this;
+    const attempt = this.attempt as Attempt<R>;
+    register.onChosen(attempt.ballot, this.yes, this.behind);
+    const ride = bits(this.rides) >= this.context.quorum ? { ballot: attempt.next, base: made } : null;
+    register.ride = ride;
+    if (attempt.role === 'cleaning') {
+      if (ride === null) this.prepare();
+      else this.takeRide(ride);
+      return;
+    }
+    const carriedOut = attempt.role === 'identity' ? sent.find(({ role }) => role === 'operation') : attempt;
+    const replies = carriedOut?.replies ?? null;
+    if (carriedOut === undefined || replies === null) {
+      this.finish({ kind: 'unknown', why: 'it was carried out, but its reply was lost' });
+    } else {
+      this.finish({ kind: 'done', reply: carriedOut.reply(replies) });
+    }
+  }
+
+  // Failing
+
+  private onExpired(ballot: Ballot): void {
+    this.context.count('expired');
+    this.register.knownExpired = ballot;
+    if (ballot === this.base.accepted) this.isExpired = true;
+  }
+
+  private onRefused(): void {
+    this.wasRefused = true;
+    this.context.count('refused');
+  }
+
+  /** Of what was sent, that which no copy has accepted, nor will. */
+  private dropNowhere(): void {
+    if (this.sent.length > 0) this.sent = this.sent.filter((attempt) => attempt.denied !== attempt.sentTo);
+  }
+
+  /** The phase has failed: another ballot. */
+  private again(): void {
+    const wereUnable = this.phase === 'accepting' ? (this.attempt?.unable ?? 0) : this.unable;
+    this.dropNowhere();
+    if (this.sent.length === 0) {
+      if (this.preventsQuorum(wereUnable)) {
+        this.finish({ kind: 'unable', error: this.error as Uint8Array });
+        return;
+      }
+      if (this.phase === 'preparing' && !this.wasRefused) {
+        this.finish({ kind: 'no-quorum' });
+        return;
+      }
+    }
+    const isFirst = this.backoffs === 0;
+    const longestMs = Math.min(BACKOFF_MIN_MS << this.backoffs, BACKOFF_MAX_MS);
+    this.backoffs = Math.min(this.backoffs + 1, BACKOFFS_MAX);
+    if (isFirst && this.phase !== 'preparing' && !this.wasRefused) {
+      this.prepare();
+      return;
+    }
+    this.phase = 'backoff';
+    this.dueMs = Math.min(this.times.deadlineMs, this.context.now() + longestMs * this.context.random());
+  }
+
+  /** Whether, without these copies, too few are left. */
+  private preventsQuorum(copies: number): boolean {
+    return bits(this.all & ~copies) < this.context.quorum;
+  }
+
+  /** The time is up. */
+  private giveUp(): void {
+    this.dropNowhere();
+    if (this.sent.length > 0) this.finish({ kind: 'unknown', why: 'too few of its nodes answered in time' });
+    else this.finish({ kind: this.wasRefused ? 'overtaken' : 'no-quorum' });
+  }
+
+  private finish(outcome: Outcome<R>): void {
+    this.phase = 'finished';
+    this.dueMs = Number.POSITIVE_INFINITY;
+    this.context.finish(this, outcome);
+  }
+
+  private open(kind: Tag<R>['kind'], attempt: Attempt<R> | null, copies: number): void {
+    this.tag = this.tags.push({ kind, attempt }) - 1;
+    this.out = copies;
+    this.unable = 0;
+    this.wasRefused = false;
+  }
+
+  private untilImpatient(): number {
+    return Math.min(this.times.deadlineMs, this.context.now() + this.times.patienceMs);
+  }
+}
+
+function bits(mask: number): number {
+  let count = 0;
+  for (let rest = mask; rest !== 0; rest &= rest - 1) count++;
+  return count;
+}
+
+function same<R>(replies: R): R {
+  return replies;
+}
