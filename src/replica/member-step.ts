@@ -10,7 +10,7 @@
  *
  * K are keys and V is a value, whole.
  */
-import type { KeyState, NotMember, Unable } from './step.js';
+import type { KeyFacts, KeyState, NotMember, Unable } from './step.js';
 
 /** One life of a server and of its data, as INFO tells: both change where data may have changed behind everyone's back. */
 export interface ProcessId {
@@ -60,6 +60,8 @@ export type MemberStep<K, V> =
    * `values`: keys that have a value, ours (`~rl:…`) aside. It may say a key twice, and misses none that is there all the time.
    */
   | { kind: 'scan'; what: 'metas' | 'values'; cursor: string; count: number; idleSecondsMin: number }
+  /** What the metas of these keys say, all at one time, without a look at the values. */
+  | { kind: 'metas'; keys: readonly K[] /** Whether it is to say how large the values are, too. */; sizes: boolean }
   /** Replaces value, live, expireAt and accepted, whatever they are, unless accepted is `state.accepted`. */
   | { kind: 'replace'; key: K; state: KeyState<V> }
   /** Deletes value and meta. */
@@ -78,6 +80,12 @@ export type AdmitAnswer =
 export type RaiseAnswer = { kind: 'raised'; epochFloor: number } | NotMember | Unable;
 
 export type ScanAnswer<K> = { kind: 'page'; cursor: string; keys: readonly K[] } | NotMember | Unable;
+
+/** In the order of the keys. `sizes`: about so many bytes each value takes (MEMORY USAGE), 0 without one; null: not asked for. */
+export type MetasAnswer =
+  | { kind: 'metas'; facts: readonly KeyFacts[]; sizes: readonly number[] | null }
+  | NotMember
+  | Unable;
 
 /** To replace and drop. */
 export type MendAnswer = { kind: 'done' } | NotMember | Unable;
