@@ -90,4 +90,10 @@ export type MetasAnswer =
 /** To replace and drop. */
 export type MendAnswer = { kind: 'done' } | NotMember | Unable;
 
-export type MemberAnswer<K> = (NodeFacts & { kind: 'facts' }) | AdmitAnswer | RaiseAnswer | ScanAnswer<K> | MendAnswer;
+export type MemberAnswer<K> =
+  | (NodeFacts & { kind: 'facts' })
+  | AdmitAnswer
+  | RaiseAnswer
+  | ScanAnswer<K>
+  | MetasAnswer
+  | MendAnswer;

@@ -146,6 +146,13 @@ export class Acceptor<C, R, V> {
         const keys = step.what === 'metas' ? data.metas.keys() : this.liveKeys();
         return { kind: 'page', cursor: '0', keys: [...keys] };
       }
+      case 'metas': {
+        const facts = step.keys.map((key) => {
+          const { accepted, live, expireAt } = this.meta(key);
+          return { accepted, live, expireAt };
+        });
+        return { kind: 'metas', facts, sizes: step.sizes ? step.keys.map((key) => (this.stored(key) ? 1 : 0)) : null };
+      }
       case 'replace':
         if (this.meta(step.key).accepted !== step.state.accepted)
           this.replace(step.key, step.state, step.state.accepted);
