@@ -60,7 +60,7 @@ function fullExample() {
   const pool = pools.additionalProperties.properties;
   const node = pool.nodes.items.properties;
   const keyspace = keyspaces.items.properties;
-  const { hash, hashTag, ...bySlots } = keyspace;
+  const { hash, hashTag, copies, consistency, tombstoneTtl, ...bySlots } = keyspace;
   const values = { placement: 'ketama', hash, hashTag };
   return [
     '# yaml-language-server: $schema=./ringleader.schema.json',
@@ -86,6 +86,9 @@ function fullExample() {
     ...Object.entries(pool.limits.properties).map(([key, { stated }]) => `      ${key}: ${stated}`),
     '  legacy:',
     '    nodes: [{ name: legacy-1, url: "redis://127.0.0.1:7003" }]',
+    '  accounts:',
+    '    nodes: ["redis://127.0.0.1:7004", "redis://127.0.0.1:7005", "redis://127.0.0.1:7006"]',
+    ...entries({ restart: pool.restart }, '    '),
     '',
     ...comment(keyspaces.description),
     'keyspaces:',
@@ -93,12 +96,15 @@ function fullExample() {
     '  - prefix: "legacy:"',
     '    pool: legacy',
     ...entries({ placement: { stated: values.placement }, hash: values.hash, hashTag: values.hashTag }, '    '),
+    '  - prefix: "acct:"',
+    '    pool: accounts',
+    ...entries({ mode: { stated: 'replicated' }, copies, consistency, tombstoneTtl }, '    '),
     '',
     ...comment(services.description),
     '#services:',
     ...item(entries({ ...services.items.properties, keyspaces: null }, '    ')).map(disabled),
     ...comment(services.items.properties.keyspaces.description, '    ').map(disabled),
-    disabled('    keyspaces: [{ prefix: "", pool: main }, { prefix: "legacy:", pool: legacy }]'),
+    disabled('    keyspaces: [{ prefix: "", pool: main }, { prefix: "acct:", pool: accounts, mode: replicated }]'),
     '',
     ...comment(limits.description),
     'limits:',

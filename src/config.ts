@@ -42,8 +42,10 @@ import {
   type KeyspaceConfig,
   onlyKeyspace,
   type PlacedSection,
+  placedModes,
 } from './routing/keyspace-section.js';
 import { warnOfKeyspaces } from './routing/keyspace-warnings.js';
+import { checkReplicatedPools } from './routing/replication-section.js';
 
 /** One door: where clients come in, and which keyspaces they then see. */
 export interface ServiceConfig {
@@ -361,9 +363,10 @@ function crossCheck(source: YamlSource, { ownAddresses = [] }: ConfigDefaults): 
     for (const section of keyspaces) {
       // A pool that is wrong in itself may not have been meant to be one.
       const isUnclear = section.keyspaces === undefined && Object.keys(pools).length < poolNames.length;
-      if (!isUnclear) checkKeyspaces(section, poolNames, complain);
+      if (!isUnclear) checkKeyspaces(section, poolNames, pools, complain);
     }
     checkSharedPools(keyspaces, complain);
+    checkReplicatedPools(placedModes(keyspaces, poolNames), pools, complain);
     checkWeights(completePools(pools, DEFAULT_LIMITS), keyspaces, complain);
   }
   if (limits !== null) {

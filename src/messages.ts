@@ -63,6 +63,18 @@ export interface KeyspaceSnapshot {
   placement: PlacementSnapshot;
   /** Whether a write of several keys that lie on several shards is split; else it is refused. */
   splitsWrites: boolean;
+  /** Null where each key is on one node. The placement is that of slots, and then leads to the first copy. */
+  replication: ReplicationSnapshot | null;
+}
+
+/** Where the copies of the keys of a keyspace are. */
+export interface ReplicationSnapshot {
+  /** 3 or 5. */
+  copies: number;
+  /** Per slot the nodes of its copies, so many in a row, first the slot's owner: indices of `TopologySnapshot.nodes`, shared by all workers. */
+  owners: Uint16Array;
+  /** How long the ballot of a deleted key is kept at least. */
+  tombstoneTtlMs: number;
 }
 
 /**

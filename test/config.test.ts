@@ -61,6 +61,7 @@ keyspaces:
           { name: '127.0.0.1:7003', weight: 1, ...node(7003) },
         ],
         limits: { ...DEFAULT_NODE_LIMITS, requestTimeoutMs: 2_000 },
+        restart: 'loses-data',
       },
     ],
     keyspaces: [ALL_KEYS],
@@ -431,4 +432,28 @@ t.test('no message repeats a password, wherever it stands', async (t) => {
     t.not(problems.length, 0, file.replaceAll('s3cret', '…'));
     t.notMatch(problems.join('\n'), /s3c/);
   }
+});
+
+t.test('keys may be replicated, with three copies unless more are wanted', async (t) => {
+  const nodes = [1, 2, 3, 4, 5].map((host) => `redis://h${host}`).join(', ');
+  const config = (pool: string, rest: string) => {
+    return configOf(`pools: { main: { nodes: [${nodes}]${pool} } }
+keyspaces: [{ prefix: "acct:", pool: main, mode: replicated${rest} }]`);
+  };
+  t.same(config('', '').keyspaces, [
+    {
+      prefix: 'acct:',
+      pool: 'main',
+      placement: SLOTS,
+      multiKeyWrites: 'split',
+      mode: 'replicated',
+      copies: 3,
+      consistency: 'strong',
+      tombstoneTtlMs: 600_000,
+    },
+  ]);
+  t.equal(config('', '').pools[0]?.restart, 'loses-data');
+  const other = config(', restart: keeps-data', ', copies: 5, consistency: strong, tombstoneTtl: 0');
+  t.match(other.keyspaces[0], { copies: 5, consistency: 'strong', tombstoneTtlMs: 0 });
+  t.equal(other.pools[0]?.restart, 'keeps-data');
 });

@@ -15,7 +15,7 @@ import type { Limits, NodeLimits } from './limits.js';
 import { completeNodeLimits, NODE_LIMITS_SECTION } from './limits-section.js';
 import { NODES_MAX, TWEMPROXY_WEIGHT_MAX } from './placement.js';
 import type { ReadableLists } from './readable-lists.js';
-import { about, type Complain, duplicates, expecting, nameText, value, wholeNumber } from './schema.js';
+import { about, type Complain, duplicates, expecting, nameText, oneOf, value, wholeNumber } from './schema.js';
 
 export interface NodeConfig extends NodeAddress {
   /** What the ring hashes and what errors and logs show; `host:port` unless given. Unique in its pool. */
@@ -29,6 +29,8 @@ export interface PoolConfig {
   nodes: readonly NodeConfig[];
   /** Of each of its nodes. */
   limits: NodeLimits;
+  /** Whether a node that is started again has all that it had acknowledged: asked of pools with replicated keys. */
+  restart: 'keeps-data' | 'loses-data';
 }
 
 export const NODE_NAME = /^[!#-&(-?A-[\]-_a-~]{1,128}$/;
@@ -73,6 +75,13 @@ const POOL = z.strictObject(
       NODE_LIMITS_SECTION.optional(),
       "For the nodes of this pool, in place of the file's limits of the same names.",
     ),
+    restart: about(
+      oneOf('keeps-data', 'loses-data').optional(),
+      'For pools with replicated keys: what a node has when it was started again. `keeps-data`: all that it acknowledged, so that it goes ' +
+        'on at once; then its appendonly must be yes, its appendfsync always and its no-appendfsync-on-rewrite no, which is checked, and its ' +
+        'disk must never be put back to an old state. `loses-data`: maybe less, so that it takes no part before it was repaired.',
+      { stated: 'loses-data' },
+    ),
   },
   expecting('a pool: a map with the key nodes'),
 );
@@ -88,7 +97,13 @@ export type PoolsSection = z.infer<typeof POOLS>;
 /** `limits` are the file's. */
 export function completePools(pools: PoolsSection, limits: Limits): PoolConfig[] {
   return Object.entries(pools).map(([name, pool]) => {
-    return { name, nodes: pool.nodes.map(completeNode), limits: completeNodeLimits(pool.limits, limits) };
+    const { nodes, restart } = pool;
+    return {
+      name,
+      nodes: nodes.map(completeNode),
+      limits: completeNodeLimits(pool.limits, limits),
+      restart: restart ?? 'loses-data',
+    };
   });
 }
 
@@ -97,9 +112,15 @@ export function readablePools(section: unknown, lists: ReadableLists): { names: 
   const entries = isMap(section) ? Object.entries(section as Record<string, unknown>) : [];
   const pools = entries.flatMap(([name, pool]) => {
     if (!isMap(pool)) return [];
-    const { nodes: written, limits } = pool as Record<string, unknown>;
+    const { nodes: written, limits, restart } = pool as Record<string, unknown>;
     const nodes = lists.read(['pools', name, 'nodes'], written, NODE);
-    return nodes === null ? [] : [[name, { nodes, limits: NODE_LIMITS_SECTION.safeParse(limits).data }] as const];
+    if (nodes === null) return [];
+    const read = {
+      nodes,
+      limits: NODE_LIMITS_SECTION.safeParse(limits).data,
+      restart: POOL.shape.restart.safeParse(restart).data,
+    };
+    return [[name, read] as const];
   });
   return { names: entries.map(([name]) => name), pools: Object.fromEntries(pools) };
 }

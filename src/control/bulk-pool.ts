@@ -7,6 +7,7 @@ import { Piscina } from 'piscina';
 import type { PlacementRule } from '../base/placement.js';
 import type { PlacementSnapshot } from '../messages.js';
 import type { Circle } from '../routing/circle.js';
+import { planCopySets } from '../routing/copy-sets.js';
 import type { RingNode } from '../routing/ring.js';
 import { planPlacement } from '../routing/route.js';
 
@@ -36,6 +37,12 @@ export class BulkPool {
   placeKeys(nodes: readonly RingNode[], rule: PlacementRule): PlacementSnapshot | Promise<PlacementSnapshot> {
     if (nodes.length <= NODES_AT_ONCE) return planPlacement(nodes, rule);
     return this.pool.run({ nodes, rule }, { name: 'placeKeys' }) as Promise<PlacementSnapshot>;
+  }
+
+  /** Which of these nodes have copies of keys, as `planCopySets`; as `placeKeys` otherwise. */
+  placeCopies(nodes: readonly RingNode[], copies: number): Uint16Array | Promise<Uint16Array> {
+    if (nodes.length <= NODES_AT_ONCE) return planCopySets(nodes, copies);
+    return this.pool.run({ nodes, copies }, { name: 'placeCopies' }) as Promise<Uint16Array>;
   }
 
   /** Where the keys of these nodes are. Rejects with a RangeError as `planPlacement` throws it. */

@@ -93,6 +93,8 @@ function keyspaceRemaps(
     const name = `keyspace "${keyspace.prefix}"`;
     if (home.mode !== keyspace.mode)
       found.push(`${name}: its keys had mode ${home.mode}, and would have ${keyspace.mode}`);
+    else if (copiesOf(home) !== copiesOf(keyspace))
+      found.push(`${name}: its keys had ${copiesOf(home)} copies, and would have ${copiesOf(keyspace)}`);
     if (isElsewhere(home, keyspace))
       found.push(`${name}: its keys are in pool ${home.pool}, and would be looked for in ${keyspace.pool}`);
     if (!isSameRule(home.placement, keyspace.placement))
@@ -105,10 +107,15 @@ function keyspaceRemaps(
     if (home === null) found.push(`${name} is gone: its keys in pool ${keyspace.pool} would no longer be found`);
     else if (isElsewhere(keyspace, home))
       found.push(`${name} is gone: its keys are in pool ${keyspace.pool}, and would be looked for in ${home.pool}`);
-    else if (!isSameRule(home.placement, keyspace.placement) || home.mode !== keyspace.mode)
+    else if (!isSameRule(home.placement, keyspace.placement) || copiesOf(home) !== copiesOf(keyspace))
       found.push(`${name} is gone: its keys would be placed by the rules of keyspace "${home.prefix}"`);
   }
   return found;
+}
+
+/** Keys of mode sharded have one. */
+function copiesOf(keyspace: LayoutKeyspace): number {
+  return keyspace.mode === 'sharded' ? 1 : keyspace.copies;
 }
 
 /** Slots follow the names and weights of a pool's nodes; addresses and passwords may change. */

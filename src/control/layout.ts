@@ -9,7 +9,8 @@ import type { NodeConfig } from '../base/pools-section.js';
 import type { Config } from '../config.js';
 import type { KeyspaceConfig } from '../routing/keyspace-section.js';
 
-export type LayoutKeyspace = Pick<KeyspaceConfig, 'prefix' | 'pool' | 'mode' | 'placement'>;
+export type LayoutKeyspace = Pick<KeyspaceConfig, 'prefix' | 'pool' | 'placement'> &
+  ({ mode: 'sharded' } | { mode: 'replicated'; copies: number });
 
 export interface LayoutNode extends Pick<NodeConfig, 'name' | 'weight'> {
   /** As `formatEndpoint` writes it. */
@@ -33,6 +34,12 @@ export interface Layout {
   pools: readonly LayoutPool[];
 }
 
+const BASICS = { prefix: z.string(), pool: z.string() };
+const PLACEMENT = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('slots'), colocate: z.array(z.string()) }),
+  z.strictObject({ kind: z.enum(['ketama', 'modula']), hash: z.enum(HASH_NAMES), hashTag: z.string().nullable() }),
+]);
+
 /** A layout as it was written down. The order of keys is that of `layoutOf`: equal layouts are equal texts. */
 export const LAYOUT: z.ZodType<Layout> = z.strictObject({
   services: z.array(
@@ -40,19 +47,15 @@ export const LAYOUT: z.ZodType<Layout> = z.strictObject({
       name: z.string(),
       listen: z.array(z.string()),
       keyspaces: z.array(
-        z.strictObject({
-          prefix: z.string(),
-          pool: z.string(),
-          mode: z.enum(['sharded']),
-          placement: z.discriminatedUnion('kind', [
-            z.strictObject({ kind: z.literal('slots'), colocate: z.array(z.string()) }),
-            z.strictObject({
-              kind: z.enum(['ketama', 'modula']),
-              hash: z.enum(HASH_NAMES),
-              hashTag: z.string().nullable(),
-            }),
-          ]),
-        }),
+        z.discriminatedUnion('mode', [
+          z.strictObject({ ...BASICS, mode: z.literal('sharded'), placement: PLACEMENT }),
+          z.strictObject({
+            ...BASICS,
+            mode: z.literal('replicated'),
+            placement: PLACEMENT,
+            copies: z.int().positive(),
+          }),
+        ]),
       ),
     }),
   ),
@@ -69,11 +72,18 @@ export function layoutOf(config: Config): Layout {
     services: config.services.map(({ name, listen, keyspaces }) => ({
       name,
       listen: listen.map(formatEndpoint),
-      keyspaces: keyspaces.map(({ prefix, pool, mode, placement }) => ({ prefix, pool, mode, placement })),
+      keyspaces: keyspaces.map(keyspaceOf),
     })),
     pools: config.pools.map(({ name, nodes }) => ({
       name,
       nodes: nodes.map(({ name, weight, address }) => ({ name, weight, address: formatEndpoint(address) })),
     })),
   };
+}
+
+function keyspaceOf(config: KeyspaceConfig): LayoutKeyspace {
+  const { prefix, pool, mode, placement } = config;
+  return mode === 'sharded'
+    ? { prefix, pool, mode, placement }
+    : { prefix, pool, mode, placement, copies: config.copies };
 }

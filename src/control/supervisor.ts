@@ -331,7 +331,7 @@ class Supervisor implements Ringleader {
       return { name, port, keyspaces };
     });
     const before = this.topology === NO_TOPOLOGY ? null : this.topology;
-    return planTopology(before, config.pools, services, (nodes, rule) => this.bulk.placeKeys(nodes, rule));
+    return planTopology(before, config.pools, services, this.bulk);
   }
 
   /** Goes by these from now on; workers that run are still to be told. */

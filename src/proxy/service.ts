@@ -2,6 +2,7 @@
  * One service as a worker sees it: what a session that came in by its door sees as one Redis. Made anew with each topology.
  */
 import type { KeyspaceSnapshot, NodeSnapshot, ServiceSnapshot, TopologySnapshot } from '../messages.js';
+import type { CopySets } from '../routing/copy-sets.js';
 import { Router } from '../routing/router.js';
 import { slotOf } from '../routing/slot.js';
 import type { KeyTest } from './own-keys.js';
@@ -19,9 +20,11 @@ export class Service {
   readonly shared: ServiceSnapshot['shared'];
   /**
    * Whether its nodes may hold keys that it does not see: those of another service, or what lies where no route of this
-   * service leads. They are left out of KEYS and SCAN.
+   * service leads, or what the proxy keeps there for itself. They are left out of KEYS and SCAN.
    */
   readonly hidesKeys: boolean;
+  /** Whether some of its keys have copies. */
+  readonly isReplicated: boolean;
   private readonly snapshot: ServiceSnapshot;
   private readonly keyspaces: readonly KeyspaceSnapshot[];
   private openedScan: Scan | null = null;
@@ -42,10 +45,11 @@ export class Service {
     this.router = before?.snapshot === snapshot ? before.router : new Router(keyspaces);
     const [only, ...others] = keyspaces;
     const hasAll = only?.prefix === '' && others.length === 0;
-    this.hidesKeys = !hasAll;
+    this.isReplicated = keyspaces.some(({ replication }) => replication !== null);
+    this.hidesKeys = !hasAll || this.isReplicated;
     const placement = only?.placement;
-    const isPlain = hasAll && placement?.kind === 'slots' && placement.colocate.length === 0;
-    this.slotOwners = isPlain ? placement.owners : null;
+    const isPlain = placement?.kind === 'slots' && placement.colocate.length === 0;
+    this.slotOwners = isPlain && !this.hidesKeys ? placement.owners : null;
     const home = this.nodeOf(new Uint8Array(0), 0, 0);
     this.homeNode = home >= 0 ? home : (this.nodes[0]?.index ?? 0);
   }
@@ -68,6 +72,11 @@ export class Service {
     const { slotOwners } = this;
     if (slotOwners !== null) return slotOwners[slotOf(bytes, start, end)] as number;
     return this.router.nodeOf(bytes, start, end);
+  }
+
+  /** Where the copies of the key bytes[start, end) are, if it is replicated; else null. Allocates nothing. */
+  copySetsOf(bytes: Uint8Array, start: number, end: number): CopySets | null {
+    return this.isReplicated ? this.router.copySetsOf(bytes, start, end) : null;
   }
 
   /** The index of the node where the channel bytes[start, end) lives. One that no keyspace would have is not refused. */

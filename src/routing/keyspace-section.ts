@@ -5,18 +5,29 @@
 import { z } from 'zod';
 import { meant } from '../base/nearest.js';
 import { HASH_DEFAULT, HASH_NAMES, type PlacementRule, TWEMPROXY_WEIGHT_MAX } from '../base/placement.js';
+import type { PoolsSection } from '../base/pools-section.js';
 import { about, type Complain, expecting, type Fault, nameText, oneOf, show, text } from '../base/schema.js';
 import type { Path } from '../base/yaml-source.js';
 import { COLOCATE_RULES_MAX, parsePattern } from './colocate.js';
+import {
+  checkReplication,
+  completeReplication,
+  OWN_PREFIX,
+  type PlacedMode,
+  REPLICATION_KEYS,
+  type Replication,
+} from './replication-section.js';
 import { RING_NODES_MAX, RING_WEIGHT_MAX, type RingNode } from './ring.js';
 import { TWEMPROXY_NODES_MAX } from './twemproxy-order.js';
 
-export interface KeyspaceConfig {
+export type KeyspaceConfig = KeyspaceBasics & ({ mode: 'sharded' } | ({ mode: 'replicated' } & Replication));
+
+interface KeyspaceBasics {
   /** Keys whose bytes begin with those of this text (UTF-8); '' for all keys. */
   prefix: string;
   /** The name of a pool. */
   pool: string;
-  mode: 'sharded';
+  /** Of mode replicated: always slots. */
   placement: PlacementRule;
   /** A write of several keys that lie on several shards: one part a shard (not atomic), or -CROSSSLOT. */
   multiKeyWrites: 'split' | 'reject';
@@ -42,7 +53,13 @@ export const KEYSPACES = z
           'The pool that its keys are in.',
           { example: 'main' },
         ),
-        mode: about(oneOf('sharded').default('sharded'), '`sharded`: each key is on one node.', { stated: 'sharded' }),
+        mode: about(
+          oneOf('sharded', 'replicated').default('sharded'),
+          '`sharded`: each key is on one node; `replicated`: on several, and none of them alone is asked. A pool with replicated keys has ' +
+            'no others. See docs/CONSISTENCY.md.',
+          { stated: 'sharded' },
+        ),
+        ...REPLICATION_KEYS,
         placement: about(
           oneOf('slots', 'ketama', 'modula').default('slots'),
           '`slots` are those of Redis Cluster, on a ring that keeps nodes balanced; `ketama` and `modula` place each key where ' +
@@ -99,12 +116,14 @@ export interface PlacedSection {
 }
 
 export function completeKeyspaces(section: KeyspaceSection): KeyspaceConfig[] {
-  return section.map(({ prefix, pool, mode, placement: kind, hash, hashTag, colocate, multiKeyWrites }) => {
+  return section.map((keyspace) => {
+    const { prefix, pool, mode, placement: kind, hash, hashTag, colocate, multiKeyWrites } = keyspace;
     const placement: PlacementRule =
       kind === 'slots'
         ? { kind, colocate: colocate ?? [] }
         : { kind, hash: hash ?? HASH_DEFAULT, hashTag: hashTag ?? null };
-    return { prefix, pool, mode, placement, multiKeyWrites };
+    const basics = { prefix, pool, placement, multiKeyWrites };
+    return mode === 'sharded' ? { ...basics, mode } : { ...basics, mode, ...completeReplication(keyspace) };
   });
 }
 
@@ -114,15 +133,30 @@ export function onlyKeyspace(pool: string): KeyspaceConfig {
   return { prefix: '', pool, mode: 'sharded', placement, multiKeyWrites: 'split' };
 }
 
-/** What no single value of the keyspaces of one service shows. */
-export function checkKeyspaces({ path, keyspaces }: PlacedSection, pools: readonly string[], complain: Complain): void {
+/** Of all keyspaces of all sections, `path` being that of each. */
+export function placedModes(sections: readonly PlacedSection[], pools: readonly string[]): PlacedMode[] {
+  return sections.flatMap(({ path, keyspaces }): PlacedMode[] => {
+    if (keyspaces === undefined) return pools.map((pool) => ({ path, mode: onlyKeyspace(pool).mode, pool }));
+    return keyspaces.map(({ mode, pool }, index) => ({ path: [...path, index], mode, pool }));
+  });
+}
+
+/** What no single value of the keyspaces of one service shows. `readable`: of the pools those that are right in themselves. */
+export function checkKeyspaces(
+  { path, keyspaces }: PlacedSection,
+  pools: readonly string[],
+  readable: PoolsSection,
+  complain: Complain,
+): void {
   if (keyspaces === undefined && pools.length > 1) {
     const text = 'is missing, and there is more than one pool: say which has the keys';
     complain(path, ` ${text} (${pools.join(', ')})`);
   }
   if (keyspaces?.length === 0) complain(path, ': expected at least one keyspace, found none');
-  for (const [index, { prefix, pool, placement, hash, hashTag, colocate }] of (keyspaces ?? []).entries()) {
+  for (const [index, keyspace] of (keyspaces ?? []).entries()) {
+    const { prefix, pool, placement, hash, hashTag, colocate } = keyspace;
     const place = [...path, index];
+    checkReplication(place, keyspace, readable, complain);
     if (keyspaces?.findIndex((other) => other.prefix === prefix) !== index) {
       complain([...place, 'prefix'], `: another keyspace has the prefix ${show(prefix)} too`);
     }
@@ -145,7 +179,7 @@ export function checkSharedPools(sections: readonly PlacedSection[], complain: C
   for (const [at, one] of all.entries()) {
     const other = all.slice(0, at).find((other) => {
       const nests = one.prefix.startsWith(other.prefix) || other.prefix.startsWith(one.prefix);
-      return other.path !== one.path && other.pool === one.pool && nests && !isSameRule(one.placement, other.placement);
+      return other.path !== one.path && other.pool === one.pool && nests && !isPlacedAlike(one, other);
     });
     if (other === undefined) continue;
     const why = `another service has keys that begin with ${show(other.prefix)} in pool ${one.pool}, placed by other rules`;
@@ -154,6 +188,12 @@ export function checkSharedPools(sections: readonly PlacedSection[], complain: C
       `: ${why}: a key would be on one node for one service, and elsewhere for the other`,
     );
   }
+}
+
+/** Keys of one pool that are replicated and others are told apart elsewhere (`checkReplicatedPools`). */
+function isPlacedAlike(one: KeyspaceConfig, other: KeyspaceConfig): boolean {
+  const differs = one.mode === 'replicated' && other.mode === 'replicated' && one.copies !== other.copies;
+  return isSameRule(one.placement, other.placement) && !differs;
 }
 
 /** What a ring or twemproxy's placements can be made of depends on which of them a pool's nodes are for. */
@@ -196,6 +236,8 @@ export function narrowestKeyspace<K extends { prefix: string }>(keyspaces: reado
 }
 
 function parsePrefix(prefix: string): string | Fault {
+  const isOwn = prefix.startsWith(OWN_PREFIX);
+  if (isOwn) return { fault: `one that begins with ${OWN_PREFIX}`, advice: "such keys are the proxy's own" };
   if (prefix.endsWith('*')) return { fault: 'a pattern', advice: 'a prefix is written without the *' };
   const bytes = Buffer.byteLength(prefix);
   return bytes <= PREFIX_BYTES_MAX ? prefix : { fault: `${bytes} bytes, above ${PREFIX_BYTES_MAX}` };

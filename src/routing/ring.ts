@@ -45,7 +45,21 @@ const NODE_BITS = 14;
  * that are not above 0 or too large.
  */
 export function planRing(nodes: readonly RingNode[], owners: Uint16Array = new Uint16Array(SLOT_COUNT)): Uint16Array {
+  return planCopies(nodes, 1, owners);
+}
+
+/**
+ * As `planRing`, for keys of which `copies` nodes have one each: per slot so many different nodes in a row, first its owner,
+ * then the others as they come clockwise from where the slot begins. A node that had no room left for the slot is among
+ * these, so that a bound moves no copy that the ring itself would not. Throws a RangeError for fewer nodes than copies, too.
+ */
+export function planCopies(
+  nodes: readonly RingNode[],
+  copies: number,
+  owners: Uint16Array = new Uint16Array(SLOT_COUNT * copies),
+): Uint16Array {
   check(nodes);
+  if (nodes.length < copies) throw new RangeError(`${nodes.length} nodes have no room for ${copies} copies`);
   // By the bytes of their names: sums of weights and ties then depend on nothing else.
   const order = nodes
     .map(({ name, weight }, index) => ({ name, weight, index, bytes: Buffer.from(name, 'utf8') }))
@@ -67,9 +81,22 @@ export function planRing(nodes: readonly RingNode[], owners: Uint16Array = new U
       next += 1;
     } while (room[node] === 0);
     room[node] = (room[node] as number) - 1;
-    owners[slot] = (order[node] as { index: number }).index;
+    const at = slot * copies;
+    owners[at] = (order[node] as { index: number }).index;
+    for (let count = 1, from = first; count < copies; from += 1) {
+      if (from === points.length) from = 0;
+      const { index } = order[(points[from] as number) % 2 ** NODE_BITS] as { index: number };
+      if (isAmong(owners, at, at + count, index)) continue;
+      owners[at + count] = index;
+      count += 1;
+    }
   }
   return owners;
+}
+
+function isAmong(owners: Uint16Array, start: number, end: number, node: number): boolean {
+  for (let at = start; at < end; at += 1) if (owners[at] === node) return true;
+  return false;
 }
 
 function check(nodes: readonly RingNode[]): void {

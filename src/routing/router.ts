@@ -3,13 +3,20 @@
  * placement to its node.
  */
 import type { KeyspaceSnapshot } from '../messages.js';
+import { CopySets } from './copy-sets.js';
+import { OWN_PREFIX } from './replication-section.js';
 import { openPlacement, type Placement } from './route.js';
 
 interface Entry {
   prefix: Uint8Array;
   keyspace: number;
   placement: Placement;
+  /** Null where each key is on one node. */
+  copySets: CopySets | null;
 }
+
+/** What the proxy keeps on the nodes of replicated keys for itself: no keyspace has it. */
+const OWN: Omit<Entry, 'prefix'> = { keyspace: -1, placement: { nodeOf: () => -1 }, copySets: null };
 
 export class Router {
   /** The longest prefix first. */
@@ -21,9 +28,12 @@ export class Router {
 
   constructor(keyspaces: readonly KeyspaceSnapshot[]) {
     const encoder = new TextEncoder();
-    const entries = keyspaces.map(({ prefix, placement }, keyspace) => {
-      return { prefix: encoder.encode(prefix), keyspace, placement: openPlacement(placement) };
+    const entries = keyspaces.map((snapshot, keyspace): Entry => {
+      const { prefix, placement, replication } = snapshot;
+      const copySets = replication && new CopySets(snapshot, replication);
+      return { prefix: encoder.encode(prefix), keyspace, placement: openPlacement(placement), copySets };
     });
+    if (entries.some(({ copySets }) => copySets !== null)) entries.push({ prefix: encoder.encode(OWN_PREFIX), ...OWN });
     entries.sort((one, other) => other.prefix.length - one.prefix.length);
     this.entries = entries;
     const hasAll = entries.at(-1)?.prefix.length === 0;
@@ -43,6 +53,11 @@ export class Router {
   /** The place of the key's keyspace among those given, or -1. */
   keyspaceOf(bytes: Uint8Array, start: number, end: number): number {
     return this.entries[this.find(bytes, start, end)]?.keyspace ?? -1;
+  }
+
+  /** Where the copies of the key are, if it is replicated; else null. */
+  copySetsOf(bytes: Uint8Array, start: number, end: number): CopySets | null {
+    return this.entries[this.find(bytes, start, end)]?.copySets ?? null;
   }
 
   private find(bytes: Uint8Array, start: number, end: number): number {

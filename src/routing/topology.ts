@@ -9,10 +9,12 @@ import type {
   KeyspaceSnapshot,
   NodeSnapshot,
   PlacementSnapshot,
+  ReplicationSnapshot,
   ServiceSnapshot,
   TopologySnapshot,
 } from '../messages.js';
 import { isSameRule, type KeyspaceConfig, narrowestKeyspace } from './keyspace-section.js';
+import type { Replication } from './replication-section.js';
 import type { RingNode } from './ring.js';
 
 /** A pool as the configuration names it. */
@@ -29,22 +31,24 @@ export interface TopologyService {
   keyspaces: readonly KeyspaceConfig[];
 }
 
-/** Places keys on nodes, as `planPlacement`; maybe elsewhere, since 1,000 nodes take a third of a second. */
-export type Placer = (
-  nodes: readonly RingNode[],
-  rule: PlacementRule,
-) => PlacementSnapshot | Promise<PlacementSnapshot>;
+/** Places keys on nodes; maybe elsewhere, since 1,000 nodes take a third of a second. */
+export interface Placer {
+  /** As `planPlacement`. */
+  placeKeys(nodes: readonly RingNode[], rule: PlacementRule): PlacementSnapshot | Promise<PlacementSnapshot>;
+  /** As `planCopySets`. */
+  placeCopies(nodes: readonly RingNode[], copies: number): Uint16Array | Promise<Uint16Array>;
+}
 
 /**
  * The topology that follows `before` (null: the first). Nodes are in the order given, and only those of pools that a keyspace
  * lies on. A service keeps its number; what is placed by the same rule on the same nodes is not planned again. Rejects with a
- * RangeError for what keys cannot be placed on (`planPlacement`).
+ * RangeError for what keys cannot be placed on (`planPlacement`, `planCopySets`).
  */
 export async function planTopology(
   before: TopologySnapshot | null,
   pools: readonly TopologyPool[],
   services: readonly TopologyService[],
-  place: Placer,
+  placer: Placer,
 ): Promise<TopologySnapshot> {
   const used = new Set(services.flatMap(({ keyspaces }) => keyspaces.map(({ pool }) => pool)));
   const nodes = listNodes(
@@ -56,10 +60,13 @@ export async function planTopology(
     before === null ? [] : before.services.flatMap((service) => service?.keyspaces ?? []).filter(isAsIn(before, nodes));
   for (const service of services) {
     const keyspaces: KeyspaceSnapshot[] = [];
-    for (const { prefix, pool, placement: rule, multiKeyWrites } of service.keyspaces) {
+    for (const config of service.keyspaces) {
+      const { prefix, pool, placement: rule, multiKeyWrites } = config;
       const same = known.find((other) => other.pool === pool && isSameRule(ruleOf(other.placement), rule));
-      const placement = same?.placement ?? (await placeKeys(nodes, pool, rule, place));
-      const keyspace = Object.freeze({ prefix, pool, placement, splitsWrites: multiKeyWrites === 'split' });
+      const placement = same?.placement ?? (await placeKeys(nodes, pool, rule, placer));
+      const replication = config.mode === 'replicated' ? await replicate(nodes, pool, config, known, placer) : null;
+      const splitsWrites = multiKeyWrites === 'split';
+      const keyspace = Object.freeze({ prefix, pool, placement, splitsWrites, replication });
       keyspaces.push(keyspace);
       known.push(keyspace);
     }
@@ -91,14 +98,18 @@ function listNodes(before: readonly NodeSnapshot[], pools: readonly TopologyPool
 function sameService(before: ServiceSnapshot | null | undefined, service: ServiceSnapshot): ServiceSnapshot | null {
   if (before === null || before === undefined || before.keyspaces.length !== service.keyspaces.length) return null;
   // Placements are large, and the same object where they are the same.
-  const isSame = service.keyspaces.every(({ placement, ...own }, index) => {
-    const { placement: old, ...other } = before.keyspaces[index] as KeyspaceSnapshot;
-    return placement === old && isDeepStrictEqual(own, other);
+  const isSame = service.keyspaces.every(({ placement, replication, ...own }, index) => {
+    const { placement: old, replication: oldReplication, ...other } = before.keyspaces[index] as KeyspaceSnapshot;
+    return placement === old && isSameReplication(replication, oldReplication) && isDeepStrictEqual(own, other);
   });
   const { name, port, shared } = service;
   return isSame && before.name === name && before.port === port && isDeepStrictEqual(before.shared, shared)
     ? before
     : null;
+}
+
+function isSameReplication(one: ReplicationSnapshot | null, other: ReplicationSnapshot | null): boolean {
+  return one?.owners === other?.owners && one?.tombstoneTtlMs === other?.tombstoneTtlMs;
 }
 
 /** Whether a keyspace of `before` lies on the same nodes, with the same indices, among `nodes`. */
@@ -114,15 +125,37 @@ async function placeKeys(
   nodes: readonly NodeSnapshot[],
   pool: string,
   rule: PlacementRule,
-  place: Placer,
+  placer: Placer,
 ): Promise<PlacementSnapshot> {
   const own = nodes.filter((node) => node.pool === pool);
-  const ringNodes = own.map(({ name, weight }) => ({ name, weight }));
-  const placement = await place(ringNodes, rule);
-  const first = own[0]?.index ?? 0;
-  const { owners } = placement;
-  if (first > 0) for (let at = 0; at < owners.length; at++) owners[at] = (owners[at] as number) + first;
+  const placement = await placer.placeKeys(ringNodes(own), rule);
+  countFrom(own[0]?.index ?? 0, placement.owners);
   return placement;
+}
+
+/** `known`: keyspaces that were planned before. */
+async function replicate(
+  nodes: readonly NodeSnapshot[],
+  pool: string,
+  { copies, tombstoneTtlMs }: Replication,
+  known: readonly KeyspaceSnapshot[],
+  placer: Placer,
+): Promise<ReplicationSnapshot> {
+  const same = known.find((other) => other.pool === pool && other.replication?.copies === copies)?.replication;
+  if (same) return Object.freeze({ ...same, tombstoneTtlMs });
+  const own = nodes.filter((node) => node.pool === pool);
+  const owners = await placer.placeCopies(ringNodes(own), copies);
+  countFrom(own[0]?.index ?? 0, owners);
+  return Object.freeze({ copies, owners, tombstoneTtlMs });
+}
+
+function ringNodes(nodes: readonly NodeSnapshot[]): RingNode[] {
+  return nodes.map(({ name, weight }) => ({ name, weight }));
+}
+
+/** `owners` are counted from the first node of their pool, whose own index is `first`. */
+function countFrom(first: number, owners: Uint16Array): void {
+  if (first > 0) for (let at = 0; at < owners.length; at++) owners[at] = (owners[at] as number) + first;
 }
 
 /** What `placement` was planned by. */
@@ -154,9 +187,14 @@ function numberOf(
 }
 
 function hasSameKeyspaces(one: ServiceSnapshot, other: TopologyService): boolean {
-  const describe = (prefix: string, pool: string, rule: PlacementRule) => JSON.stringify([prefix, pool, rule]);
-  const own = one.keyspaces.map(({ prefix, pool, placement }) => describe(prefix, pool, ruleOf(placement)));
-  const others = other.keyspaces.map(({ prefix, pool, placement }) => describe(prefix, pool, placement));
+  const describe = (prefix: string, pool: string, rule: PlacementRule, copies: number) =>
+    JSON.stringify([prefix, pool, rule, copies]);
+  const own = one.keyspaces.map(({ prefix, pool, placement, replication }) =>
+    describe(prefix, pool, ruleOf(placement), replication?.copies ?? 1),
+  );
+  const others = other.keyspaces.map((config) =>
+    describe(config.prefix, config.pool, config.placement, config.mode === 'replicated' ? config.copies : 1),
+  );
   return own.sort().join() === others.sort().join();
 }
 

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { type Config, parseConfig } from '../../src/config.js';
 import { planRemaps, planRestarts } from '../../src/control/keeper.js';
-import { layoutOf } from '../../src/control/layout.js';
+import { LAYOUT, type Layout, layoutOf } from '../../src/control/layout.js';
 
 const BASE = `
 listen: 127.0.0.1:6380
@@ -187,4 +187,63 @@ services:
     '127.0.0.1:1 led to service first, and would lead to service second: keyspace "": its keys are in pool one, and would be looked for in two',
     '127.0.0.1:2 led to service second, and would lead to service first: keyspace "": its keys are in pool two, and would be looked for in one',
   ]);
+});
+
+const REPLICATED = `
+pools:
+  main: { nodes: ["redis://h1", "redis://h2", "redis://h3", "redis://h4", "redis://h5"] }
+keyspaces:
+  - { prefix: "", pool: main, mode: replicated, copies: 3 }
+`;
+
+const COPY_CASES: { name: string; from: string | RegExp; to: string; remaps: RegExp[] }[] = [
+  { name: 'nothing', from: '', to: '', remaps: [] },
+  { name: 'when deleted keys are forgotten', from: 'copies: 3', to: 'copies: 3, tombstoneTtl: 1h', remaps: [] },
+  { name: 'what a node has after a restart', from: '"] }', to: '"], restart: keeps-data }', remaps: [] },
+  {
+    name: 'the copies',
+    from: 'copies: 3',
+    to: 'copies: 5',
+    remaps: [/^keyspace "": its keys had 3 copies, and would have 5$/],
+  },
+  {
+    name: 'the copies of some keys',
+    from: /\n$/,
+    to: '\n  - { prefix: "a:", pool: main, mode: replicated, copies: 5 }\n',
+    remaps: [/^keyspace "a:": its keys had 3 copies, and would have 5$/],
+  },
+  {
+    name: 'the mode',
+    from: 'mode: replicated, copies: 3',
+    to: 'mode: sharded',
+    remaps: [/^keyspace "": its keys had mode replicated, and would have sharded$/],
+  },
+  {
+    name: 'the nodes',
+    from: ', "redis://h5"',
+    to: '',
+    remaps: [/^pool main: node h5:6379 is gone/],
+  },
+];
+
+for (const { name, from, to, remaps } of COPY_CASES) {
+  t.test(`a reload that changes ${name} of replicated keys`, async (t) => {
+    t.not(REPLICATED.replace(from, to), from === to ? '' : REPLICATED, 'the case changes something that is there');
+    const [before, after] = [config(REPLICATED), config(REPLICATED.replace(from, to))].map(layoutOf);
+    const found = planRemaps(before as Layout, after as Layout);
+    t.match(found, remaps);
+    t.equal(found.length, remaps.length);
+  });
+}
+
+t.test('the copies of a keyspace that another takes over count, too', async (t) => {
+  const both = REPLICATED.concat('  - { prefix: "a:", pool: main, mode: replicated, copies: 5 }\n');
+  const found = planRemaps(layoutOf(config(both)), layoutOf(config(REPLICATED)));
+  t.match(found, [/^keyspace "a:" is gone: its keys would be placed by the rules of keyspace ""$/]);
+  t.equal(found.length, 1);
+});
+
+t.test('a layout of replicated keys is the same when it was written down', async (t) => {
+  const layout = layoutOf(config(REPLICATED));
+  t.same(LAYOUT.parse(JSON.parse(JSON.stringify(layout))), layout);
 });

@@ -4,8 +4,8 @@ import { DEFAULT_NODE_LIMITS } from '../../src/base/limits.js';
 import { PartNumbers, TopologyFeed } from '../../src/control/topology-feed.js';
 import type { TopologySnapshot, ToWorker } from '../../src/messages.js';
 import { KnownParts } from '../../src/routing/known-parts.js';
-import { planPlacement } from '../../src/routing/route.js';
 import { planTopology } from '../../src/routing/topology.js';
+import { PLACER } from '../help/topology.js';
 
 /** `count` nodes in pool main, those from `changed` on with another address; two services, the second with that port. */
 async function plan(before: TopologySnapshot | null, count: number, changed: number, port: number) {
@@ -21,7 +21,7 @@ async function plan(before: TopologySnapshot | null, count: number, changed: num
   ];
   // New objects each time, as a file that was read again has them.
   const pools = structuredClone([{ name: 'main', nodes, limits: DEFAULT_NODE_LIMITS }]);
-  return planTopology(before, pools, services, planPlacement);
+  return planTopology(before, pools, services, PLACER);
 }
 
 /** A worker at the other end of a feed, and how many parts it was sent in each message. */

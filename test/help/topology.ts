@@ -1,5 +1,10 @@
 /** Topologies for tests of a data plane: nodes and slot owners as the test wants them, seen through one service. */
 import type { NodeSnapshot, TopologySnapshot } from '../../src/messages.js';
+import { planCopySets } from '../../src/routing/copy-sets.js';
+import { planPlacement } from '../../src/routing/route.js';
+
+/** Plans at once, in the thread of the test. */
+export const PLACER = { placeKeys: planPlacement, placeCopies: planCopySets };
 
 /** One service, `main` on port 6380, with one keyspace of all keys, whose slots have these owners. */
 export function plainTopology(
@@ -9,7 +14,7 @@ export function plainTopology(
   splitsWrites = true,
 ): TopologySnapshot {
   const placement = { kind: 'slots', owners, colocate: [] } as const;
-  const keyspaces = [{ prefix: '', pool: 'main', placement, splitsWrites }];
+  const keyspaces = [{ prefix: '', pool: 'main', placement, splitsWrites, replication: null }];
   return { version, nodes, services: [{ name: 'main', port: 6380, keyspaces, shared: null }] };
 }
 

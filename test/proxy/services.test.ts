@@ -3,13 +3,14 @@ import t from 'tap';
 import type { PlacementRule } from '../../src/base/placement.js';
 import type { ServiceSnapshot, TopologySnapshot } from '../../src/messages.js';
 import type { KeyspaceConfig } from '../../src/routing/keyspace-section.js';
-import { openPlacement, planPlacement } from '../../src/routing/route.js';
+import { openPlacement } from '../../src/routing/route.js';
 import { planTopology } from '../../src/routing/topology.js';
 import { bulk, Plane } from '../help/plane.js';
+import { PLACER } from '../help/topology.js';
 
 const SLOTS = { kind: 'slots', colocate: [] } as const;
 
-type Keyspace = Partial<KeyspaceConfig> & { prefix: string; pool: string };
+type Keyspace = Partial<Extract<KeyspaceConfig, { mode: 'sharded' }>> & { prefix: string; pool: string };
 
 /** Four nodes: a and b in pool one, c and d in pool two. Services by name, door 0 first. */
 async function planeOf(services: Record<string, Keyspace[]>): Promise<Plane> {
@@ -36,7 +37,7 @@ async function planned(topology: TopologySnapshot, services: Record<string, Keys
     });
     return { name, port: 6380 + index, keyspaces: full };
   });
-  return planTopology({ ...topology, services: [] }, pools, written, planPlacement);
+  return planTopology({ ...topology, services: [] }, pools, written, PLACER);
 }
 
 /** The commands that each node was sent, by its name; nodes that were sent none are left out. */

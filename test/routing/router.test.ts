@@ -1,12 +1,15 @@
 import t from 'tap';
 import type { KeyspaceSnapshot } from '../../src/messages.js';
+import { planCopySets } from '../../src/routing/copy-sets.js';
 import { Router } from '../../src/routing/router.js';
+import { slotOf } from '../../src/routing/slot.js';
 import { Seeded } from '../transport/seeded.js';
 
 /** All keys of the keyspace lie on the node of that number. */
 function keyspace(prefix: string, node: number): KeyspaceSnapshot {
   const owners = new Uint16Array(16_384).fill(node);
-  return { prefix, pool: 'main', placement: { kind: 'slots', owners, colocate: [] }, splitsWrites: true };
+  const placement = { kind: 'slots', owners, colocate: [] } as const;
+  return { prefix, pool: 'main', placement, splitsWrites: true, replication: null };
 }
 
 function router(...prefixes: string[]): (key: string) => string | null {
@@ -56,4 +59,43 @@ t.test('random prefixes and keys are routed as by a dumb twin', async (t) => {
       if (find(key) !== expected) t.fail(`${key} among ${prefixes.join(' ')}`);
     }
   }
+});
+
+t.test("a replicated key is found at the nodes of its copies, and the proxy's own keys belong to nobody", async (t) => {
+  const nodes = ['a', 'b', 'c', 'd', 'e'].map((name) => ({ name, weight: 1 }));
+  const owners = planCopySets(nodes, 3);
+  const first = new Uint16Array(16_384).map((_, slot) => owners[slot * 3] as number);
+  const replication = { copies: 3, owners, tombstoneTtlMs: 1 };
+  const placement = { kind: 'slots', owners: first, colocate: ['job:{id}:*'] } as const;
+  const basics = { pool: 'main', splitsWrites: true };
+  const router = new Router([
+    { ...basics, prefix: '', placement: { ...placement, colocate: [] }, replication },
+    { ...basics, prefix: 'job:', placement, replication },
+    { ...basics, prefix: '~', placement, replication: null },
+  ]);
+  const of = (key: string) => {
+    const bytes = Buffer.from(`..${key}..`);
+    const [start, end] = [2, bytes.length - 2];
+    const sets = router.copySetsOf(bytes, start, end);
+    const at = sets?.find(bytes, start, end) ?? -1;
+    const found = sets === null ? null : Array.from(sets.owners.subarray(at, at + sets.copies));
+    for (let node = 0; node < 5; node++) {
+      t.equal(sets?.placeOf(node, bytes, start, end) ?? -1, found?.indexOf(node) ?? -1);
+    }
+    return { found, node: router.nodeOf(bytes, start, end) };
+  };
+  const slotted = (text: string) => {
+    const slot = slotOf(Buffer.from(text), 0, text.length);
+    return Array.from(owners.subarray(3 * slot, 3 * slot + 3));
+  };
+  for (const key of ['', 'k', 'user:1', '{user}:1']) {
+    t.same(of(key), { found: slotted(key), node: slotted(key)[0] }, key);
+  }
+  t.same(of('job:7:log').found, slotted('7'), 'a colocate rule holds for all copies');
+  t.same(of('~x'), { found: null, node: first[slotOf(Buffer.from('~x'), 0, 2)] });
+  for (const key of ['~rl:', '~rl:m:k', '~rl:node']) t.same(of(key), { found: null, node: -1 }, key);
+});
+
+t.test('where nothing is replicated all keys are the clients', async (t) => {
+  t.equal(router('')('~rl:node'), '');
 });

@@ -3,9 +3,9 @@ import { DEFAULT_NODE_LIMITS } from '../../src/base/limits.js';
 import type { PlacementRule } from '../../src/base/placement.js';
 import type { KeyspaceSnapshot, TopologySnapshot } from '../../src/messages.js';
 import type { KeyspaceConfig } from '../../src/routing/keyspace-section.js';
-import { planRing } from '../../src/routing/ring.js';
-import { planPlacement } from '../../src/routing/route.js';
+import { planCopies, planRing } from '../../src/routing/ring.js';
 import { planTopology, type TopologyPool, type TopologyService } from '../../src/routing/topology.js';
+import { PLACER } from '../help/topology.js';
 
 const SLOTS = { kind: 'slots', colocate: [] } as const;
 
@@ -26,7 +26,7 @@ function service(name: string, ...keyspaces: KeyspaceConfig[]): TopologyService 
 }
 
 function plan(pools: TopologyPool[], services: TopologyService[], before: TopologySnapshot | null = null) {
-  return planTopology(before, pools, services, planPlacement);
+  return planTopology(before, pools, services, PLACER);
 }
 
 function keyspaceOf(topology: TopologySnapshot, service: number, keyspace = 0): KeyspaceSnapshot {
@@ -171,4 +171,54 @@ t.test('a service whose pool has keys that only another one sees knows of it', a
     [{ pool: 'one', service: 'b' }, null],
     'the keys of b that begin with x: lie where a does not look for them',
   );
+});
+
+function replicated(prefix: string, pool: string, copies: 3 | 5, tombstoneTtlMs = 1_000): KeyspaceConfig {
+  return {
+    prefix,
+    pool,
+    mode: 'replicated',
+    placement: SLOTS,
+    multiKeyWrites: 'split',
+    copies,
+    consistency: 'strong',
+    tombstoneTtlMs,
+  };
+}
+
+t.test('a replicated keyspace has the nodes of all copies, by their numbers in the topology', async (t) => {
+  const five = { a: 1, b: 1, c: 2, d: 1, e: 1 };
+  const pools = [pool('one', { z: 1 }), pool('two', five)];
+  const topology = await plan(pools, [service('main', keyspace('', 'one'), replicated('r:', 'two', 3, 5))]);
+  t.equal(keyspaceOf(topology, 0, 0).replication, null);
+  const { placement, replication } = keyspaceOf(topology, 0, 1);
+  const nodes = Object.entries(five).map(([name, weight]) => ({ name, weight }));
+  t.match(replication, { copies: 3, tombstoneTtlMs: 5 });
+  t.same(
+    replication?.owners,
+    planCopies(nodes, 3).map((owner) => owner + 1),
+  );
+  t.ok(placement.owners.every((owner, slot) => owner === replication?.owners[slot * 3]));
+  t.ok(replication?.owners.buffer instanceof SharedArrayBuffer, 'all workers share it');
+});
+
+t.test('copies are planned anew for other nodes and other numbers of them alone', async (t) => {
+  const weights = { a: 1, b: 1, c: 1, d: 1, e: 1 };
+  const planned = async (weights: Record<string, number>, before: TopologySnapshot | null, ttl = 1) => {
+    const keyspaces = [replicated('', 'main', 3, ttl), replicated('x:', 'main', 3), replicated('y:', 'main', 5)];
+    return plan([pool('main', weights)], [service('main', ...keyspaces)], before);
+  };
+  const first = await planned(weights, null);
+  const owners = (topology: TopologySnapshot, index: number) => keyspaceOf(topology, 0, index).replication?.owners;
+  t.equal(owners(first, 0), owners(first, 1));
+  t.equal(owners(first, 2)?.length, 5 * 16_384);
+  const again = await planned(weights, first);
+  t.equal(again.services[0], first.services[0], 'nothing is new');
+  const other = await planned(weights, first, 2);
+  t.not(other.services[0], first.services[0]);
+  t.equal(keyspaceOf(other, 0).replication?.tombstoneTtlMs, 2);
+  t.equal(owners(other, 0), owners(first, 0));
+  const heavy = await planned({ ...weights, a: 2 }, other);
+  t.not(owners(heavy, 0), owners(first, 0));
+  await t.rejects(plan([pool('main', { a: 1 })], [service('main', replicated('', 'main', 3))]), RangeError);
 });
