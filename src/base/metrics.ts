@@ -31,6 +31,20 @@ export const COUNTERS = {
   commandsNodeDown: 'commands answered -NODEDOWN',
   commandsOverloaded: 'commands answered -OVERLOADED',
   commandsTimedOut: 'commands given up at requestTimeoutMs or queueTimeoutMs',
+  replicatedReads: 'reads of replicated keys answered in one round trip: enough copies agreed',
+  replicatedReadRounds:
+    'reads of replicated keys answered by a round, two round trips or more: their copies did not agree, or were silent',
+  replicatedWrites: 'writes of replicated keys that were carried out',
+  replicatedPrepares: 'times promises had to be asked for first, a round trip more',
+  replicatedRefusals: 'ballots for replicated keys that were refused: somebody else came before',
+  replicatedSettles: 'times it had to be found out what became of a write of a replicated key',
+  replicatedInstalls: 'whole values sent to a copy that was behind',
+  replicatedMends: 'times copies that were seen to be behind were brought up to date',
+  replicatedExpiries: 'replicated keys that were found expired and written off',
+  replicatedUnknown: 'commands on replicated keys answered -UNKNOWN',
+  replicatedNoQuorum: 'commands on replicated keys answered -NOQUORUM: too few nodes count',
+  replicatedOvertaken: 'commands on replicated keys given up since others kept coming before them',
+  replicatedUnable: 'commands on replicated keys that too few nodes could carry out',
   memoryBytes: 'bytes of buffers in use now',
 } as const;
 
