@@ -16,7 +16,7 @@ import { type ReadContext, ReadRound } from './read-round.js';
 import { type ProposerNumbers, Register } from './register.js';
 import { type Asker, type Client, type Outcome, Round, type RoundContext, type RoundTimes } from './round.js';
 
-export interface ProposerContext<C, R, V> extends Omit<RoundContext<C, R, V>, 'finish' | 'count'> {
+export interface ProposerContext<C, R, V> extends Omit<RoundContext<C, R, V>, 'finish' | 'onBehind' | 'count'> {
   /** See `proposerNumber`. */
   readonly proposer: string;
   /** Milliseconds from an operation's submission until its client is told that it is not known. */
@@ -27,6 +27,8 @@ export interface ProposerContext<C, R, V> extends Omit<RoundContext<C, R, V>, 'f
   readonly linesMax: number;
   /** Whether the node can be asked now, as far as is known. */
   isReachable(node: number): boolean;
+  /** Whether others should rather be asked. */
+  isSlow(node: number): boolean;
   count(event: ProposerEvent): void;
 }
 
@@ -81,7 +83,11 @@ export class Proposer<C, R, V> {
   constructor(context: ProposerContext<C, R, V>) {
     this.context = context;
     this.numbers = { proposer: context.proposer, epoch: 0, counterFloor: 0 };
-    this.roundContext = { ...context, finish: (round, outcome) => this.onFinished(round, outcome) };
+    this.roundContext = {
+      ...context,
+      finish: (round, outcome) => this.onFinished(round, outcome),
+      onBehind: ({ key }) => this.onBehind(key),
+    };
     this.readContext = {
       ...context,
       onAgreement: (round, reply) => this.onAgreement(round, reply),
@@ -121,10 +127,13 @@ export class Proposer<C, R, V> {
     const { context } = this;
     const first = this.readsBegun++;
     const copies: number[] = [];
+    const slow: number[] = [];
     for (let place = 0; place < nodes.length; place++) {
       const copy = (first + place) % nodes.length;
-      if (context.isReachable(nodes[copy] as number)) copies.push(copy);
+      const node = nodes[copy] as number;
+      if (context.isReachable(node)) (context.isSlow(node) ? slow : copies).push(copy);
     }
+    copies.push(...slow);
     if (copies.length < context.quorum) {
       this.tell(client, { kind: 'no-quorum' });
       return;
@@ -219,6 +228,12 @@ export class Proposer<C, R, V> {
       const times = { deadlineMs, patienceMs: context.patienceMs };
       this.run(line, new Round(register, identity(context.none), times, roundContext));
     }
+  }
+
+  /** What is busy sees to it before it goes on. */
+  private onBehind(key: string): void {
+    const line = this.lines.get(key);
+    if (line !== undefined && line.running === null) this.next(line);
   }
 
   private onMended(mend: Mend<C, R, V>): void {

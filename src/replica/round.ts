@@ -51,6 +51,8 @@ export interface RoundContext<C, R, V> {
   send(round: Asker<R, V>, copy: number, tag: number, step: Step<C, V>): void;
   /** Once. The round takes no more part, but answers may still be told. */
   finish(round: Round<C, R, V>, outcome: Outcome<R>): void;
+  /** A late answer has shown that a copy does not have the state that was chosen last. */
+  onBehind(register: Register): void;
   count(event: RoundEvent): void;
 }
 
@@ -414,8 +416,10 @@ export class Round<C, R, V> implements Asker<R, V> {
         return;
       case 'stale':
       case 'expired':
-        if (isChosen) register.behind |= bit;
         attempt.denied |= bit;
+        if (!isChosen) return;
+        register.behind |= bit;
+        this.context.onBehind(register);
         return;
       case 'unable':
         attempt.denied |= bit;
@@ -454,6 +458,8 @@ export class Round<C, R, V> implements Asker<R, V> {
     const possible = this.yes | this.out;
     if (bits(this.yes) >= quorum) this.onChosen();
     else if (bits(possible) >= quorum || this.isAsking) return;
+    // Nobody has it yet: once all have said that they never will, there is nothing to settle.
+    else if (this.yes === 0 && this.out !== 0) return;
     else if (bits(possible | this.behind) < quorum || !this.askForState()) this.again();
   }
 

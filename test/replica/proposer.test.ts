@@ -1,0 +1,392 @@
+/** What a proposer asks of which copies, in how many round trips, and what it makes of what fails: one case after the other, by hand. */
+import t from 'tap';
+import { floorOf, proposerNumber } from '../../src/replica/ballot.js';
+import type { Operation } from '../../src/replica/operation.js';
+import { Proposer, type ProposerEvent } from '../../src/replica/proposer.js';
+import type { Asker, Outcome } from '../../src/replica/round.js';
+import type { AcceptAnswer, Answer, Step } from '../../src/replica/step.js';
+import { Acceptor, type Engine, type Stored } from '../help/acceptor.js';
+
+/** `set x`, `append x`, `del`, `get`. */
+type Commands = readonly string[];
+type Replies = readonly string[];
+
+const TEXTS: Engine<Commands, Replies, string> = {
+  apply(commands, before) {
+    let stored = before as Stored<string> | null;
+    const replies = commands.map((command) => {
+      const [name = '', argument = '', expireAt = '0'] = command.split(' ');
+      if (name === 'get') return stored?.value ?? 'nil';
+      if (name === 'del') stored = null;
+      else if (name === 'set') stored = { value: argument, expireAt: Number(expireAt) };
+      else stored = { value: (stored?.value ?? '') + argument, expireAt: stored?.expireAt ?? 0 };
+      return `${name} gave ${stored?.value ?? 'nothing'}`;
+    });
+    return { stored, replies };
+  },
+  read: (commands, stored, now) => {
+    const isThere = stored !== null && (stored.expireAt === 0 || stored.expireAt > now);
+    return commands.map(() => (isThere ? stored.value : 'nil'));
+  },
+};
+
+function write(command: string): Operation<Commands, Replies> {
+  const reply = (replies: Replies) => replies;
+  const setsExpiry = Number(command.split(' ')[2] ?? 0);
+  return { reads: null, readReply: reply, plan: () => ({ kind: 'all', commands: [command], setsExpiry, reply }) };
+}
+
+const GET: Operation<Commands, Replies> = {
+  reads: ['get'],
+  readReply: (replies) => replies,
+  plan: () => ({ kind: 'all', commands: ['get'], setsExpiry: 0, reply: (replies) => replies }),
+};
+
+/** Done by one copy alone. */
+function single(command: string): Operation<Commands, Replies> {
+  const reply = (replies: Replies) => replies;
+  return { reads: null, readReply: reply, plan: () => ({ kind: 'one', commands: [command], reply }) };
+}
+
+/** Reads before it writes what it has read twice. */
+const DOUBLE: Operation<Commands, Replies> = {
+  reads: null,
+  readReply: (replies) => replies,
+  plan: (base, found) => {
+    if (base.live && found === null) return { kind: 'read', commands: ['get'] };
+    const command = `append ${found?.[0] ?? ''}`;
+    return { kind: 'all', commands: [command], setsExpiry: 0, reply: (replies) => replies };
+  },
+};
+
+interface Sent {
+  asker: Asker<Replies, string>;
+  copy: number;
+  tag: number;
+  step: Step<Commands, string>;
+}
+
+/** Some proposers before the same copies; steps are carried out when `turn` is called, in the order in which they were sent. */
+class Bench {
+  readonly copies: Acceptor<Commands, Replies, string>[];
+  nowMs = 0;
+  clockMs = 1_000_000;
+  readonly events: ProposerEvent[] = [];
+  /** Copies that do not answer, and those that cannot be reached. */
+  readonly mute = new Set<number>();
+  readonly gone = new Set<number>();
+  private sent: Sent[] = [];
+  private proposers: Proposer<Commands, Replies, string>[] = [];
+
+  constructor(count: number) {
+    this.copies = Array.from({ length: count }, (_, place) => {
+      const process = { runId: `run${place}`, replId: `repl${place}` };
+      const copy = new Acceptor({ engine: TEXTS, clock: () => this.clockMs, process });
+      copy.data.record = 'member';
+      return copy;
+    });
+  }
+
+  proposer(
+    number: number,
+  ): (operation: Operation<Commands, Replies>, key?: string) => { outcome: Outcome<Replies> | null } {
+    const proposer = new Proposer<Commands, Replies, string>({
+      quorum: (this.copies.length >> 1) + 1,
+      none: [],
+      proposer: proposerNumber(0, number),
+      timeoutMs: 1000,
+      patienceMs: 100,
+      linesMax: 10,
+      now: () => this.nowMs,
+      clock: () => this.clockMs,
+      random: () => 0.5,
+      isReachable: (node) => !this.gone.has(node),
+      isSlow: () => false,
+      send: (asker, copy, tag, step) => this.sent.push({ asker, copy, tag, step }),
+      count: (event) => this.events.push(event),
+    });
+    this.proposers.push(proposer);
+    const nodes = this.copies.map((_, place) => place);
+    return (operation, key = 'key') => {
+      const asked: { outcome: Outcome<Replies> | null } = { outcome: null };
+      proposer.submit(key, nodes, operation, {
+        onOutcome: (outcome) => {
+          asked.outcome = outcome;
+        },
+      });
+      return asked;
+    };
+  }
+
+  /** Carries out what was sent, and tells the answers. Returns what it was: `0 prepare`. `change` may have an answer lost (null). */
+  turn(
+    change: (copy: number, kind: string, answer: Answer<Replies, string>) => Answer<Replies, string> | null = same,
+  ): string[] {
+    const { sent } = this;
+    this.sent = [];
+    const answers = sent.map(({ copy, step, asker }) => {
+      if (this.gone.has(copy)) return null;
+      if (this.mute.has(copy)) return undefined;
+      const answer = (this.copies[copy] as Acceptor<Commands, Replies, string>).perform(step, asker.key, 'member');
+      return change(copy, step.kind, answer);
+    });
+    for (const [index, { asker, copy, tag }] of sent.entries()) {
+      const answer = answers[index];
+      if (answer !== undefined) asker.onAnswer(copy, tag, answer);
+    }
+    return sent.map(({ copy, step }) => `${copy} ${step.kind}`);
+  }
+
+  /** Lets time pass. */
+  pass(ms: number): void {
+    this.nowMs += ms;
+    for (const proposer of this.proposers) proposer.onTime();
+  }
+
+  /** Until nothing is on its way any more. */
+  settle(): void {
+    for (let turns = 0; turns < 50; turns++) {
+      if (this.turn().length > 0) continue;
+      this.pass(1);
+      if (this.turn().length === 0) return;
+    }
+  }
+
+  values(key = 'key'): (string | null)[] {
+    return this.copies.map(({ data }) => data.values.get(key)?.value ?? null);
+  }
+}
+
+function same<A>(_copy: number, _kind: string, answer: A): A {
+  return answer;
+}
+
+function done(...reply: string[]): Outcome<Replies> {
+  return { kind: 'done', reply };
+}
+
+t.test('the first write takes two round trips, the next ones of the same proposer one', async (t) => {
+  const bench = new Bench(3);
+  const submit = bench.proposer(1);
+  const first = submit(write('set a'));
+  t.same(bench.turn(), ['0 prepare', '1 prepare', '2 prepare']);
+  t.same(bench.turn(), ['0 accept', '1 accept', '2 accept']);
+  t.same(first.outcome, done('set gave a'));
+  for (const letter of 'bc') {
+    const next = submit(write(`append ${letter}`));
+    t.same(bench.turn(), ['0 accept', '1 accept', '2 accept']);
+    t.match(next.outcome, { kind: 'done' });
+  }
+  t.same(bench.values(), ['abc', 'abc', 'abc']);
+});
+
+t.test('a read of what is the same everywhere takes one round trip to as many as have to agree', async (t) => {
+  const bench = new Bench(5);
+  const submit = bench.proposer(1);
+  submit(write('set a'));
+  bench.settle();
+  const read = submit(GET);
+  t.same(bench.turn().length, 3);
+  t.same(read.outcome, done('a'));
+  t.equal(bench.events.at(-1), 'fast-read');
+});
+
+t.test('operations on one key are carried out in their order, also reads behind writes', async (t) => {
+  const bench = new Bench(3);
+  const submit = bench.proposer(1);
+  const all = [submit(write('set a')), submit(GET), submit(write('append b')), submit(GET)];
+  bench.settle();
+  t.same(
+    all.map(({ outcome }) => outcome),
+    [done('set gave a'), done('a'), done('append gave ab'), done('ab')],
+  );
+});
+
+t.test('a copy that missed a write gets the value, and a read meanwhile finishes what is half done', async (t) => {
+  const bench = new Bench(3);
+  const submit = bench.proposer(1);
+  submit(write('set a'));
+  bench.settle();
+  bench.gone.add(2);
+  submit(write('append b'));
+  bench.settle();
+  t.same(bench.values(), ['ab', 'ab', 'a']);
+  bench.gone.clear();
+  const reads = [submit(GET), submit(GET), submit(GET)];
+  bench.settle();
+  for (const { outcome } of reads) t.same(outcome, done('ab'));
+  t.ok(bench.events.includes('slow-read'));
+  t.ok(bench.events.includes('mend'));
+  t.same(bench.values(), ['ab', 'ab', 'ab']);
+});
+
+t.test('without enough copies nothing is done, and it is said at once', async (t) => {
+  const bench = new Bench(3);
+  const submit = bench.proposer(1);
+  bench.gone.add(0).add(1);
+  const [wrote, read] = [submit(write('set a')), submit(GET)];
+  bench.settle();
+  t.same([wrote.outcome, read.outcome], [{ kind: 'no-quorum' }, { kind: 'no-quorum' }]);
+});
+
+t.test('what reached one copy alone is finished, and done once', async (t) => {
+  const bench = new Bench(3);
+  const submit = bench.proposer(1);
+  submit(write('set a'));
+  bench.settle();
+  const asked = submit(write('append b'));
+  // Copy 0 carries it out; the connections to the others are lost with it.
+  bench.gone.add(1).add(2);
+  bench.turn();
+  bench.gone.clear();
+  bench.settle();
+  t.same(asked.outcome, done('append gave ab'));
+  t.ok(bench.events.includes('settle'));
+  t.same(bench.values().filter((value) => value === 'ab').length >= 2, true);
+});
+
+t.test('what reached no copy is done again', async (t) => {
+  const bench = new Bench(3);
+  const submit = bench.proposer(1);
+  submit(write('set a'));
+  bench.settle();
+  const asked = submit(write('append b'));
+  bench.gone.add(0).add(1).add(2);
+  bench.turn();
+  bench.gone.clear();
+  bench.settle();
+  t.same(asked.outcome, done('append gave ab'));
+});
+
+t.test('what may be there, and cannot be found out about, is unknown when the time is up', async (t) => {
+  const bench = new Bench(3);
+  const submit = bench.proposer(1);
+  submit(write('set a'));
+  bench.settle();
+  const asked = submit(write('append b'));
+  bench.mute.add(1).add(2);
+  bench.turn();
+  for (let ms = 0; ms < 1000; ms += 50) {
+    t.equal(asked.outcome, null);
+    bench.pass(50);
+    bench.turn();
+  }
+  t.match(asked.outcome, { kind: 'unknown' });
+});
+
+t.test('a write whose base another has overtaken is done on what is there now', async (t) => {
+  const bench = new Bench(3);
+  const [one, other] = [bench.proposer(1), bench.proposer(2)];
+  one(write('set a'));
+  bench.settle();
+  other(write('append b'));
+  bench.settle();
+  const asked = one(write('append c'));
+  bench.settle();
+  bench.pass(100);
+  bench.settle();
+  t.same(asked.outcome, done('append gave abc'));
+  t.ok(bench.events.includes('refused'));
+});
+
+t.test('what is for one copy is carried out there, and installed on the others', async (t) => {
+  const bench = new Bench(3);
+  const submit = bench.proposer(1);
+  const asked = submit(single('set a'));
+  bench.turn();
+  t.same(bench.turn(), ['0 accept']);
+  t.same(bench.turn(), ['0 snapshot']);
+  t.same(bench.turn(), ['1 install', '2 install']);
+  t.same(asked.outcome, done('set gave a'));
+  const next = submit(write('append b'));
+  t.same(bench.turn(), ['0 accept', '1 accept', '2 accept'], 'the promise for the next came with the value');
+  t.same(next.outcome, done('append gave ab'));
+});
+
+t.test('what depends on the value reads it first, where the base is', async (t) => {
+  const bench = new Bench(3);
+  const submit = bench.proposer(1);
+  submit(write('set a'));
+  bench.settle();
+  const asked = submit(DOUBLE);
+  t.same(bench.turn(), ['0 read']);
+  t.same(bench.turn(), ['0 accept', '1 accept', '2 accept']);
+  t.same(asked.outcome, done('append gave aa'));
+});
+
+t.test('what has expired is written off before anybody is told that it is gone', async (t) => {
+  const bench = new Bench(3);
+  const submit = bench.proposer(1);
+  submit(write(`set a ${bench.clockMs + 10}`));
+  bench.settle();
+  bench.clockMs += 20;
+  for (const copy of bench.copies) copy.data.values.clear();
+  const read = submit(GET);
+  bench.settle();
+  t.same(read.outcome, done('nil'));
+  t.same(
+    bench.copies.map(({ data }) => data.metas.get('key')?.live),
+    [false, false, false],
+  );
+  const asked = submit(write('append b'));
+  bench.settle();
+  t.same(asked.outcome, done('append gave b'));
+});
+
+t.test('the error of nodes that cannot is the answer, where the others are too few', async (t) => {
+  const bench = new Bench(3);
+  const submit = bench.proposer(1);
+  const error = Buffer.from('-OOM no\r\n');
+  const asked = submit(write('set a'));
+  bench.turn();
+  bench.turn((_copy, kind, answer) => (kind === 'accept' ? { kind: 'unable', error } : answer));
+  bench.settle();
+  t.same(asked.outcome, { kind: 'unable', error });
+});
+
+t.test('a floor that was raised is known after it refused once', async (t) => {
+  const bench = new Bench(3);
+  const submit = bench.proposer(1);
+  submit(write('set a'));
+  bench.settle();
+  for (const copy of bench.copies) copy.performMember({ kind: 'raise', epoch: 3 }, 'member');
+  const asked = submit(write('append b'));
+  t.same(bench.turn(), ['0 accept', '1 accept', '2 accept']);
+  bench.pass(100);
+  bench.settle();
+  t.same(asked.outcome, done('append gave ab'));
+  const { accepted } = bench.copies[0]?.data.metas.get('key') ?? { accepted: '' };
+  t.ok(accepted > floorOf(3));
+});
+
+t.test('a key that was forgotten is written under ballots that were never used for it', async (t) => {
+  const bench = new Bench(3);
+  const submit = bench.proposer(1);
+  const ballots = new Set<string>();
+  for (let round = 0; round < 3; round++) {
+    for (let key = 0; key < 30; key++) {
+      submit(write('append x'), `key${key}`);
+      bench.settle();
+      ballots.add(`key${key} ${bench.copies[0]?.data.metas.get(`key${key}`)?.accepted}`);
+    }
+  }
+  t.equal(ballots.size, 90);
+  t.same(bench.values('key7'), ['xxx', 'xxx', 'xxx']);
+});
+
+t.test('an answer that comes after the end changes nothing', async (t) => {
+  const bench = new Bench(3);
+  const submit = bench.proposer(1);
+  submit(write('set a'));
+  bench.turn();
+  let late: AcceptAnswer<Replies> | null = null;
+  bench.turn((copy, kind, answer) => {
+    if (copy !== 2 || kind !== 'accept') return answer;
+    late = answer as AcceptAnswer<Replies>;
+    return answer;
+  });
+  t.match(late, { kind: 'ok' });
+  const read = submit(GET);
+  bench.settle();
+  t.same(read.outcome, done('a'));
+});
