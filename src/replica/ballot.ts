@@ -7,7 +7,7 @@
 /** 40 decimal digits. Compared as texts. */
 export type Ballot = string;
 
-const EPOCH_DIGITS = 8;
+export const EPOCH_DIGITS = 8;
 const COUNTER_DIGITS = 12;
 const PROPOSER_DIGITS = 20;
 export const BALLOT_DIGITS = EPOCH_DIGITS + COUNTER_DIGITS + PROPOSER_DIGITS;

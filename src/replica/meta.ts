@@ -1,0 +1,84 @@
+/**
+ * What a node keeps beside a replicated key, under names that no client sees, as packed text that scripts cut apart at fixed
+ * places and compare whole (REPLICATION.md, "On a node"):
+ *
+ *   ~rl:m:KEY   promised (40 digits) accepted (40) live (0 or 1) expireAt (decimal)
+ *   ~rl:floor   epochFloor (8 digits) collectFloor (40) collected (40)
+ *   ~rl:node    see node-record
+ *
+ * What is not there is all zeros, but for the promise of a key without meta: that is collectFloor.
+ */
+import { BALLOT_DIGITS, type Ballot, EPOCH_DIGITS, NEVER } from './ballot.js';
+import type { KeyFacts } from './step.js';
+
+/** All that is ours on a node begins so. */
+export const OWN_PREFIX = '~rl:';
+export const META_PREFIX = '~rl:m:';
+export const NODE_KEY = '~rl:node';
+export const FLOOR_KEY = '~rl:floor';
+/** Touched by a check that fails, while watched: the transaction behind it is then not carried out. */
+export const GUARD_KEY = '~rl:guard';
+/** Written by a check that holds, and looked for by what is carried out for it. */
+export const PASS_KEY = '~rl:pass';
+
+const META_PREFIX_BYTES = Buffer.from(META_PREFIX);
+
+export function metaKey(key: Uint8Array): Uint8Array {
+  const name = Buffer.allocUnsafe(META_PREFIX_BYTES.length + key.length);
+  name.set(META_PREFIX_BYTES);
+  name.set(key, META_PREFIX_BYTES.length);
+  return name;
+}
+
+/** `live` and `expireAt`, as the last part of a meta. */
+export function formatTail(live: boolean, expireAt: number): string {
+  return live ? `1${expireAt}` : `0${expireAt}`;
+}
+
+export const NO_TAIL = '00';
+
+/** Facts of a text that begins with a ballot: `accepted` and the tail. */
+export function parseFacts(text: string): KeyFacts {
+  return {
+    accepted: text.slice(0, BALLOT_DIGITS),
+    live: isLive(text, BALLOT_DIGITS),
+    expireAt: expiry(text, BALLOT_DIGITS),
+  };
+}
+
+/** Facts of a meta. */
+export function parseMetaFacts(meta: string): KeyFacts {
+  return parseFacts(meta.slice(BALLOT_DIGITS));
+}
+
+export const NO_FACTS: Readonly<KeyFacts> = { accepted: NEVER, live: false, expireAt: 0 };
+
+/** Whether the tail that begins at `at` says that there is a value. */
+export function isLive(text: string, at: number): boolean {
+  return text.charCodeAt(at) === 0x31;
+}
+
+/** When the value expires, by the tail that begins at `at`. */
+export function expiry(text: string, at: number): number {
+  return text.length === at + 2 ? text.charCodeAt(at + 1) - 0x30 : Number(text.slice(at + 1));
+}
+
+export interface Floors {
+  epochFloor: number;
+  collectFloor: Ballot;
+  collected: Ballot;
+}
+
+export const FLOOR_DIGITS = EPOCH_DIGITS + BALLOT_DIGITS * 2;
+export const NO_FLOOR = '0'.repeat(FLOOR_DIGITS);
+
+/** Of FLOOR_DIGITS digits that begin at `at`. */
+export function parseFloors(text: string, at: number): Floors {
+  const collectFloor = at + EPOCH_DIGITS;
+  const collected = collectFloor + BALLOT_DIGITS;
+  return {
+    epochFloor: Number(text.slice(at, collectFloor)),
+    collectFloor: text.slice(collectFloor, collected),
+    collected: text.slice(collected, collected + BALLOT_DIGITS),
+  };
+}

@@ -1,0 +1,153 @@
+/**
+ * Which commands may be carried out inside a script with replies that are exactly Redis's, and what is known of a key after
+ * them. A script sees replies in RESP2 and integers as doubles (REPLICATION.md, "What Redis makes hard"); all that is not in
+ * this table takes the watch form, which is exact for whatever there is.
+ */
+import { COMMAND_FLAG } from '../resp/command-spec.js';
+import { COMMANDS, type CommandSpec, findCommand } from '../resp/commands.js';
+import type { Command } from './commands.js';
+import { formatTail, NO_TAIL } from './meta.js';
+
+/**
+ * `same`: alike in RESP2 and RESP3 but for what null looks like, and no integer is wide that a script cannot read again.
+ * `wide`: the same, but integers may have more than 53 bits, which a script rounds.
+ * `differs`: another shape in RESP3, that of RESP2 is exact in a script.
+ */
+type Shape = 'same' | 'wide' | 'differs';
+
+interface Row {
+  readonly shape: Shape;
+  /** What is left after it, unless it fails: as ACCEPT_ONE's ARGV[6]. */
+  readonly after: string;
+}
+
+/** A value, whose expiry is kept; a new one has none. */
+const KEPT = 'k';
+const ASK = '';
+
+const TABLE: ReadonlyMap<string, Row> = new Map([
+  ...rows('same', KEPT, [
+    ...['append', 'decr', 'decrby', 'incr', 'incrby', 'setbit', 'setnx'],
+    ...['hincrby', 'hmset', 'hset', 'hsetnx', 'lpush', 'lset', 'pfadd', 'rpush', 'sadd'],
+  ]),
+  ...rows('same', NO_TAIL, ['del', 'getdel', 'unlink']),
+  ...rows('same', formatTail(true, 0), ['getset']),
+  ...rows('same', ASK, [
+    ...['expireat', 'getex', 'incrbyfloat', 'persist', 'pexpireat', 'set', 'setrange'],
+    ...['hdel', 'hincrbyfloat'],
+    ...['linsert', 'lmove', 'lmpop', 'lpop', 'lpushx', 'lrem', 'ltrim', 'rpop', 'rpoplpush', 'rpushx'],
+    ...['srem', 'zrem', 'zremrangebylex', 'zremrangebyrank', 'zremrangebyscore'],
+    ...['xack', 'xadd', 'xdel', 'xgroup', 'xsetid', 'xtrim'],
+    // Reads, in a transaction or where copies were found to differ.
+    ...['bitcount', 'bitpos', 'exists', 'get', 'getbit', 'getrange', 'strlen', 'substr', 'type'],
+    ...['hexists', 'hget', 'hkeys', 'hlen', 'hmget', 'hstrlen', 'hvals', 'lindex', 'llen', 'lpos', 'lrange'],
+    ...['scard', 'sismember', 'smismember', 'xlen', 'xrange', 'xrevrange'],
+    ...['zcard', 'zcount', 'zlexcount', 'zrangebylex', 'zrevrangebylex'],
+  ]),
+  ...rows('wide', ASK, ['bitfield', 'bitfield_ro', 'expiretime', 'pexpiretime', 'pttl', 'ttl']),
+  ...rows('differs', KEPT, ['zincrby']),
+  ...rows('differs', ASK, [
+    ...['hgetall', 'smembers', 'zadd', 'zmpop', 'zpopmax', 'zpopmin', 'zrange', 'zrangebyscore', 'zrevrange'],
+    ...['zrevrangebyscore', 'zscore'],
+  ]),
+]);
+
+/** Unpacking more into a call is more than Lua's stack holds. */
+const SCRIPT_WORDS_MAX = 7000;
+
+/** What the encoder and the decoder need to know of a command. */
+export interface CommandTraits {
+  /** Its replies are exact when it is carried out by a script for a client of RESP2; of RESP3. */
+  readonly inScript2: boolean;
+  readonly inScript3: boolean;
+  /** Its reply for a client of RESP2 is that in RESP3 with another null. */
+  readonly isAlike: boolean;
+  /** Its null is `*-1` in RESP2. */
+  readonly nullArray: boolean;
+  readonly readonly: boolean;
+  /** Redis refuses it when there is no memory left. */
+  readonly denyOom: boolean;
+  /** What is left after it: a tail, 'k' or ''. */
+  readonly after: string;
+}
+
+/** Of what is not in the table. */
+const OTHER: CommandTraits = {
+  inScript2: false,
+  inScript3: false,
+  isAlike: false,
+  nullArray: false,
+  readonly: false,
+  denyOom: true,
+  after: ASK,
+};
+
+/** By the command's index. */
+const TRAITS: readonly CommandTraits[] = makeTraits();
+/** ZADD without options: its reply is no score, and it leaves a value. */
+const ZADD_PLAIN: CommandTraits = { ...traitsOf('zadd'), inScript3: true, isAlike: true, after: KEPT };
+const LPOP_COUNT: CommandTraits = { ...traitsOf('lpop'), nullArray: true };
+const SET = traitsOf('set');
+const ZADD = traitsOf('zadd');
+const LPOP = traitsOf('lpop');
+const RPOP = traitsOf('rpop');
+
+export function commandTraits(command: Command): CommandTraits {
+  const name = command[0] as Uint8Array;
+  const spec = findCommand(name, 0, name.length);
+  if (spec === null || command.length > SCRIPT_WORDS_MAX) return OTHER;
+  const traits = TRAITS[spec.index] as CommandTraits;
+  if (traits === ZADD && command.length > 2 && isNumeral(command[2] as Uint8Array)) return ZADD_PLAIN;
+  if ((traits === LPOP || traits === RPOP) && command.length > 2) return LPOP_COUNT;
+  return traits;
+}
+
+/** What is left after a command that does not fail: a tail, 'k' or '' (see ACCEPT_ONE). */
+export function tailAfter(command: Command, traits: CommandTraits): string {
+  if (traits !== SET) return traits.after;
+  if (command.length === 3) return '10';
+  if (command.length !== 5 || textOfWord(command[3] as Uint8Array).toLowerCase() !== 'pxat') return ASK;
+  const time = textOfWord(command[4] as Uint8Array);
+  return /^[1-9]\d{0,14}$/.test(time) ? `1${time}` : ASK;
+}
+
+function textOfWord(word: Uint8Array): string {
+  return Buffer.from(word.buffer, word.byteOffset, word.length).toString('latin1');
+}
+
+function isNumeral(word: Uint8Array): boolean {
+  const first = word[0] as number;
+  return (first >= 0x30 && first <= 0x39) || first === 0x2d || first === 0x2b;
+}
+
+function makeTraits(): readonly CommandTraits[] {
+  const traits: CommandTraits[] = COMMANDS.map(() => OTHER);
+  for (const [name, { shape, after }] of TABLE) {
+    const { index, readonly, flags } = specOf(name);
+    traits[index] = {
+      inScript2: shape !== 'wide',
+      inScript3: shape === 'same',
+      isAlike: shape !== 'differs',
+      nullArray: name === 'lmpop' || name === 'zmpop',
+      readonly,
+      denyOom: (flags & COMMAND_FLAG.denyoom) !== 0,
+      after,
+    };
+  }
+  return traits;
+}
+
+function traitsOf(name: string): CommandTraits {
+  return TRAITS[specOf(name).index] as CommandTraits;
+}
+
+function specOf(name: string): CommandSpec {
+  const bytes = Buffer.from(name);
+  const spec = findCommand(bytes, 0, bytes.length);
+  if (spec === null) throw new Error(`the table of commands in scripts names ${name}, which is no command`);
+  return spec;
+}
+
+function rows(shape: Shape, after: string, names: readonly string[]): [string, Row][] {
+  return names.map((name) => [name, { shape, after }]);
+}

@@ -1,0 +1,375 @@
+/**
+ * The steps of the protocol in Lua, as a node carries them out (REPLICATION.md, "Steps on a node"): each is one script, so that
+ * it is atomic, and begins with one MGET of all that it depends on.
+ *
+ * KEYS[1] is the key, ARGV[1] the record that `~rl:node` must hold. Texts are those of `meta`; of ballots only digits are
+ * compared, since Lua orders texts by the server's locale. A verdict is a text whose first letter says which:
+ *
+ *   N                            not the member that was expected
+ *   R promised floor             refused for a larger ballot
+ *   A promised tail              accepted before
+ *   S, B, O                      stale; the base has expired; the commands' own expiry has passed
+ *   P floor accepted tail        promised
+ *   C0, C1                       not collected, collected
+ *
+ * A tail alone, which begins with a digit, says that it was accepted. An error is one that tells of the node (rule W8).
+ */
+import { createHash } from 'node:crypto';
+import { encodeCommand } from '../resp/reply.js';
+import { NEVER } from './ballot.js';
+import { FLOOR_KEY, GUARD_KEY, META_PREFIX, NO_FLOOR, NODE_KEY, OWN_PREFIX, PASS_KEY } from './meta.js';
+
+export interface Script {
+  readonly source: string;
+  /** 40 hexadecimal digits, for EVALSHA. */
+  readonly sha: string;
+}
+
+/** May be carried out while the node has no memory left: it makes little or nothing grow. */
+const ALLOW_OOM = '#!lua flags=allow-oom\n';
+
+const BEGIN = `
+local metaKey = '${META_PREFIX}' .. KEYS[1]
+local found = redis.call('MGET', '${NODE_KEY}', '${FLOOR_KEY}', metaKey)
+if found[1] ~= ARGV[1] then return 'N' end
+local floor, meta = found[2], found[3]
+`;
+
+/** The key's effective promise. */
+const PROMISED = `
+local promised = meta and string.sub(meta, 1, 40) or floor and string.sub(floor, 9, 48) or '${NEVER}'
+if floor then
+  local least = string.sub(floor, 1, 8) .. '${'0'.repeat(32)}'
+  if least > promised then promised = least end
+end
+`;
+
+/** The first two checks of ACCEPT and INSTALL. */
+const CHECK_BALLOT = `
+if meta and string.sub(meta, 41, 80) == ballot then
+  return 'A' .. string.sub(meta, 1, 40) .. string.sub(meta, 81)
+end
+${PROMISED}
+if promised > ballot then return 'R' .. promised .. (floor or '${NO_FLOOR}') end
+`;
+
+/**
+ * ACCEPT's checks. ARGV[2]: ballot and base; ARGV[4]: '1' if the base has expired; ARGV[5]: the expiry that the commands set, or ''.
+ * Who has promised this ballot, and has the base, finds both together at the head of the meta: then nothing else can refuse
+ * but the epoch's floor. A value without expiry cannot be gone: these nodes evict nothing.
+ */
+const CHECK_ACCEPT = `
+local tail
+if meta and string.sub(meta, 1, 80) == ARGV[2]
+  and (not floor or string.sub(floor, 1, 8) <= string.sub(meta, 1, 8)) then
+  tail = string.sub(meta, 81)
+else
+  local ballot = string.sub(ARGV[2], 1, 40)
+  ${CHECK_BALLOT}
+  local base = string.sub(ARGV[2], 41)
+  if meta then
+    if string.sub(meta, 41, 80) ~= base then return 'S' end
+    tail = string.sub(meta, 81)
+  else
+    if base ~= '${NEVER}' then return 'S' end
+    tail = '00'
+  end
+end
+if ARGV[4] ~= '1' and #tail > 2 and string.byte(tail) == 49 and redis.call('EXISTS', KEYS[1]) == 0 then
+  return 'B'
+end
+if ARGV[5] ~= '' then
+  local time = redis.call('TIME')
+  if time[1] * 1000 + math.floor(time[2] / 1000) >= tonumber(ARGV[5]) then return 'O' end
+end
+`;
+
+/** Redis answers errors of the data with these codes; with any other it has not carried out the command (rule W8). */
+const CHECK_RESULT = `
+if type(reply) == 'table' and reply.err then
+  local code = string.match(reply.err, '^%-?(%u+) ')
+  if code ~= 'WRONGTYPE' and code ~= 'NOGROUP' and code ~= 'BUSYGROUP' and code ~= 'BUSYKEY'
+    and code ~= 'INVALIDOBJ'
+    and (code ~= 'ERR' or string.find(reply.err, ' script', 1, true)) then
+    REFUSED
+    return reply
+  end
+elseif type(reply) == 'number' and (reply >= 9007199254740992 or reply <= -9007199254740992) then
+  -- Lua's numbers are doubles. Only these commands answer so large ones, and what they answer is there to be read.
+  if string.lower(ARGV[first]) == 'hincrby' then
+    reply = { big_number = redis.call('HGET', ARGV[first + 1], ARGV[first + 2]) }
+  else
+    reply = { big_number = redis.call('GET', ARGV[first + 1]) }
+  end
+end
+`;
+
+/** This node's state is nobody's: its record says so, and whoever takes care of the pool repairs it. */
+const GIVE_UP = `redis.call('SET', '${NODE_KEY}', (string.gsub(ARGV[1], '^1 %S+', '1 repairing:0', 1)))`;
+
+const ASK_TAIL = `
+  local expireAt = redis.call('PEXPIRETIME', KEYS[1])
+  if expireAt == -2 then
+    tail = '00'
+  elseif expireAt == -1 then
+    tail = '10'
+  else
+    tail = '1' .. string.format('%.0f', expireAt)
+  end
+`;
+
+export const PREPARE = script(`${ALLOW_OOM}
+${BEGIN}
+${PROMISED}
+if promised > ARGV[2] then return 'R' .. promised .. (floor or '${NO_FLOOR}') end
+local facts = meta and string.sub(meta, 41) or '${NEVER}00'
+redis.call('SET', metaKey, ARGV[2] .. facts)
+return 'P' .. (floor or '${NO_FLOOR}') .. facts
+`);
+
+/**
+ * One command on a base that has not expired. ARGV[3]: head of the new meta; ARGV[6]: what the command leaves, if it does not
+ * fail: a tail, 'k' (a value, whose expiry it keeps) or '' (to be looked up); then the command.
+ */
+export const ACCEPT_ONE = script(`
+${BEGIN}
+${CHECK_ACCEPT}
+local first = 7
+local reply = redis.pcall(unpack(ARGV, 7))
+${CHECK_RESULT.replace('REFUSED', '')}
+if type(reply) == 'table' and reply.err then
+  -- What fails changes nothing.
+elseif ARGV[6] == 'k' then
+  if string.byte(tail) ~= 49 then tail = '10' end
+elseif ARGV[6] ~= '' then
+  tail = ARGV[6]
+else
+${ASK_TAIL}
+end
+redis.call('SET', metaKey, ARGV[3] .. tail)
+return { tail, reply }
+`);
+
+/**
+ * Any number of commands, of none (an identity). ARGV[6…]: before each command the number of its words. If the node refuses
+ * one after another was carried out, which checks at start are to rule out, its state is nobody's: it says in its record that
+ * it needs to be repaired.
+ */
+const ACCEPT = `
+${BEGIN}
+${CHECK_ACCEPT}
+if ARGV[4] == '1' then
+  redis.call('DEL', KEYS[1])
+  tail = '00'
+end
+local replies = { '' }
+local at = 6
+while at <= #ARGV do
+  local first = at + 1
+  at = first + ARGV[at]
+  local reply = redis.pcall(unpack(ARGV, first, at - 1))
+  ${CHECK_RESULT.replace(
+    'REFUSED',
+    `if first > 7 or ARGV[4] == '1' then
+      ${GIVE_UP}
+    end`,
+  )}
+  replies[#replies + 1] = reply
+end
+if #replies > 1 then
+${ASK_TAIL}
+end
+redis.call('SET', metaKey, ARGV[3] .. tail)
+replies[1] = tail
+return replies
+`;
+export const ACCEPT_ALL = script(ACCEPT);
+/** For commands that make nothing grow: without memory, too, what was begun can be finished, and read. */
+export const ACCEPT_SMALL = script(`${ALLOW_OOM}${ACCEPT}`);
+
+/**
+ * The watch form's check, outside of the transaction; ARGV[2], [4] and [5] as in CHECK_ACCEPT, ARGV[3]: a text that no other
+ * attempt has. Where it refuses it touches what the connection watches, and EXEC does nothing.
+ */
+export const CHECK = script(`${ALLOW_OOM}
+local function check()
+${BEGIN}
+${CHECK_ACCEPT}
+end
+local verdict = check()
+if verdict then
+  redis.call('INCR', '${GUARD_KEY}')
+  return verdict
+end
+redis.call('SET', '${PASS_KEY}', ARGV[3])
+return ''
+`);
+
+/**
+ * The watch form's last command; ARGV[2]: head of the new meta, ARGV[3] and [4] as in CHECK. If the node refused to check and,
+ * a moment later, did not refuse the transaction (it was loading, or busy with another script), then that was carried out on
+ * whatever was there.
+ *
+ * A transaction has one time, and this script its own, a little later: what is gone now may have expired in between, and is
+ * then noted as live, for a ballot to delete (X2).
+ */
+export const FINISH = script(`${ALLOW_OOM}
+if redis.call('GET', '${PASS_KEY}') ~= ARGV[3] then
+  ${GIVE_UP}
+  return 'N'
+end
+redis.call('DEL', '${PASS_KEY}')
+local metaKey = '${META_PREFIX}' .. KEYS[1]
+local tail
+${ASK_TAIL}
+if tail == '00' and ARGV[4] ~= '1' then
+  local old = string.sub(redis.call('GET', metaKey) or '', 81)
+  if #old > 2 and string.byte(old) == 49 then
+    local time = redis.call('TIME')
+    if time[1] * 1000 + math.floor(time[2] / 1000) >= tonumber(string.sub(old, 2)) then tail = old end
+  end
+end
+redis.call('SET', metaKey, ARGV[2] .. tail)
+return tail
+`);
+
+/** Value, live and expireAt. ARGV[4]: tail; ARGV[5]: expireAt; ARGV[6]: the value, if there is one. */
+const REPLACE = `
+if ARGV[6] then
+  local reply = redis.pcall('RESTORE', KEYS[1], ARGV[5], ARGV[6], 'REPLACE', 'ABSTTL')
+  if reply.err then return reply end
+else
+  redis.call('DEL', KEYS[1])
+end
+`;
+
+/** ARGV[2]: the ballot; ARGV[3]: head of the new meta; then as in REPLACE. */
+export const INSTALL = script(`
+${BEGIN}
+local ballot = ARGV[2]
+${CHECK_BALLOT}
+${REPLACE}
+redis.call('SET', metaKey, ARGV[3] .. ARGV[4])
+return ARGV[4]
+`);
+
+export const COLLECT = script(`${ALLOW_OOM}
+${BEGIN}
+if not meta then return 'C1' end
+if string.sub(meta, 41, 80) ~= ARGV[2] or string.byte(meta, 81) == 49 then return 'C0' end
+floor = floor or '${NO_FLOOR}'
+local promised, accepted = string.sub(meta, 1, 40), string.sub(meta, 41, 80)
+local collectFloor, collected = string.sub(floor, 9, 48), string.sub(floor, 49)
+if promised > collectFloor then collectFloor = promised end
+if accepted > collected then collected = accepted end
+redis.call('SET', '${FLOOR_KEY}', string.sub(floor, 1, 8) .. collectFloor .. collected)
+redis.call('DEL', metaKey)
+return 'C1'
+`);
+
+/** What a connection for steps on keys needs. */
+export const KEY_SCRIPTS: readonly Script[] = [PREPARE, ACCEPT_ONE, ACCEPT_ALL, ACCEPT_SMALL, INSTALL, COLLECT];
+
+// The steps of members and repair. They have no KEYS but where a key is named.
+
+const MEMBER_BEGIN = `
+local found = redis.call('MGET', '${NODE_KEY}', '${FLOOR_KEY}')
+local record, floor = found[1] or '', found[2] or '${NO_FLOOR}'
+`;
+
+/**
+ * ARGV: the record that is expected, run_id, master_replid, the new record, and epochFloor's 8 digits or ''. A record that names
+ * its process is compared with the one that runs: a late message must not admit another (H7).
+ */
+export const ADMIT = script(`${ALLOW_OOM}
+${MEMBER_BEGIN}
+local info = redis.call('INFO', 'server', 'replication')
+local runId, replId = string.match(info, 'run_id:(%w+)'), string.match(info, 'master_replid:(%w+)')
+local epochFloor = string.sub(floor, 1, 8)
+if (record ~= ARGV[1] and record ~= ARGV[4]) or runId ~= ARGV[2] or replId ~= ARGV[3]
+  or (ARGV[5] ~= '' and epochFloor > ARGV[5]) then
+  return { record, runId, replId, epochFloor }
+end
+if ARGV[5] ~= '' and epochFloor ~= ARGV[5] then
+  redis.call('SET', '${FLOOR_KEY}', ARGV[5] .. string.sub(floor, 9))
+end
+if record ~= ARGV[4] then redis.call('SET', '${NODE_KEY}', ARGV[4]) end
+return {}
+`);
+
+/** ARGV: the record, the epoch's 8 digits. */
+export const RAISE = script(`${ALLOW_OOM}
+${MEMBER_BEGIN}
+if record ~= ARGV[1] then return 'N' end
+if ARGV[2] > string.sub(floor, 1, 8) then
+  floor = ARGV[2] .. string.sub(floor, 9)
+  redis.call('SET', '${FLOOR_KEY}', floor)
+end
+return string.sub(floor, 1, 8)
+`);
+
+/** ARGV: the record, 'metas' or 'values', the cursor, COUNT, and for how many seconds a meta must have been left alone. */
+export const SCAN = script(`${ALLOW_OOM}
+if (redis.call('GET', '${NODE_KEY}') or '') ~= ARGV[1] then return 'N' end
+local keys = {}
+local page
+if ARGV[2] == 'metas' then
+  page = redis.call('SCAN', ARGV[3], 'MATCH', '${META_PREFIX}*', 'COUNT', ARGV[4])
+  local idle = tonumber(ARGV[5])
+  for _, name in ipairs(page[2]) do
+    if idle == 0 or (redis.call('OBJECT', 'IDLETIME', name) or 0) >= idle then
+      keys[#keys + 1] = string.sub(name, ${META_PREFIX.length + 1})
+    end
+  end
+else
+  page = redis.call('SCAN', ARGV[3], 'COUNT', ARGV[4])
+  for _, name in ipairs(page[2]) do
+    if string.sub(name, 1, ${OWN_PREFIX.length}) ~= '${OWN_PREFIX}' then keys[#keys + 1] = name end
+  end
+end
+return { page[1], keys }
+`);
+
+/** What metas say of KEYS. ARGV: the record, and '1' for the values' sizes. Not more keys at once than Lua's stack holds. */
+export const METAS = script(`${ALLOW_OOM}
+if (redis.call('GET', '${NODE_KEY}') or '') ~= ARGV[1] then return 'N' end
+local facts, sizes = {}, {}
+for first = 1, #KEYS, 1000 do
+  local names = {}
+  for at = first, math.min(first + 999, #KEYS) do names[#names + 1] = '${META_PREFIX}' .. KEYS[at] end
+  for _, meta in ipairs(redis.call('MGET', unpack(names))) do
+    facts[#facts + 1] = meta and string.sub(meta, 41) or '${NEVER}00'
+  end
+end
+if ARGV[2] ~= '1' then return { facts } end
+for at, key in ipairs(KEYS) do sizes[at] = redis.call('MEMORY', 'USAGE', key) or 0 end
+return { facts, sizes }
+`);
+
+/** INSTALL of repair, which no promise refuses; ARGV as there. */
+export const REPLACE_STATE = script(`
+${BEGIN}
+if meta and string.sub(meta, 41, 80) == ARGV[2] then return 'D' end
+${REPLACE}
+redis.call('SET', metaKey, ARGV[3] .. ARGV[4])
+return 'D'
+`);
+
+export const DROP = script(`${ALLOW_OOM}
+${BEGIN}
+redis.call('DEL', KEYS[1], metaKey)
+return 'D'
+`);
+
+/** What a connection for steps of members and repair needs. */
+export const MEMBER_SCRIPTS: readonly Script[] = [ADMIT, RAISE, SCAN, METAS, REPLACE_STATE, DROP];
+
+/** SCRIPT LOAD for each, whose replies are the scripts' `sha`. */
+export function encodeLoads(scripts: readonly Script[]): Uint8Array {
+  return Buffer.concat(scripts.map(({ source }) => encodeCommand(['SCRIPT', 'LOAD', source])));
+}
+
+function script(text: string): Script {
+  const source = `${text.trim().replaceAll(/\n\s*\n/g, '\n')}\n`;
+  return { source, sha: createHash('sha1').update(source).digest('hex') };
+}

@@ -1,0 +1,72 @@
+/**
+ * ACCEPT in the watch form: the commands stand in a transaction, so that their replies are exactly Redis's, whatever they are
+ * (client scripts and functions, wide integers, RESP3's types, thousands of arguments).
+ *
+ *   WATCH meta node floor key guard; EVAL check; MULTI; the commands; EVAL finish; EXEC
+ *
+ * It is one piece on a connection that others use, too: a check that refuses touches the guard, so that EXEC answers null. The
+ * key is watched because it may expire between the check and EXEC (INCR then answered 1: seen). The scripts go out whole: after
+ * a NOSCRIPT for the check alone the transaction would be carried out unchecked.
+ */
+import { encodeCommand, isError } from '../resp/reply.js';
+import { largest } from './ballot.js';
+import type { Commands, Replies, Value } from './commands.js';
+import { FLOOR_KEY, GUARD_KEY, metaKey, NODE_KEY } from './meta.js';
+import { decodeAccept, executed, unable } from './node-answer.js';
+import type { NodeStep } from './node-step.js';
+import { elementsOf, isNull, textOf } from './reply-shape.js';
+import { CHECK, FINISH } from './scripts.js';
+import type { AcceptAnswer, Step } from './step.js';
+import { queueCommands } from './transaction-replies.js';
+
+const MULTI = encodeCommand(['MULTI']);
+const EXEC = encodeCommand(['EXEC']);
+
+/** What was watched has changed between check and EXEC, and nothing was carried out. */
+const TRY_AGAIN = Buffer.from('-TRYAGAIN the key changed while it was being written\r\n');
+
+/** Makes each check's pass one that no other finish takes for its own. */
+let attempts = 0;
+
+/**
+ * `step.setsExpiry` is 0: the transaction's time is later than the check's, so an expiry might pass in between at one node and
+ * not at another. Commands that set one, and are not exact in a script, are for one node to carry out (W4).
+ */
+export function encodeWatched(
+  step: Extract<Step<Commands, Value>, { kind: 'accept' }>,
+  key: Uint8Array,
+  record: Uint8Array,
+): NodeStep {
+  if (step.setsExpiry !== 0) throw new Error('commands in the watch form set an expiry on several nodes');
+  const { ballot, base, expired, commands, next } = step;
+  const promised = largest(ballot, next);
+  const pass = `${ballot}.${attempts++}`;
+  const flag = expired ? '1' : '0';
+  const queued = queueCommands(commands);
+  const deletion = expired ? [encodeCommand(['DEL', key])] : [];
+  const finish = ['EVAL', FINISH.source, '1', key, record, promised + ballot, pass, flag];
+  const inside = [...deletion, ...queued.frames, encodeCommand(finish)];
+  return {
+    frames: Buffer.concat([
+      encodeCommand(['WATCH', metaKey(key), NODE_KEY, FLOOR_KEY, key, GUARD_KEY]),
+      encodeCommand(['EVAL', CHECK.source, '1', key, record, ballot + base, pass, flag, '']),
+      MULTI,
+      ...inside,
+      EXEC,
+    ]),
+    replyCount: inside.length + 4,
+    decode(replies): AcceptAnswer<Replies> {
+      const exec = executed(replies);
+      if (isError(exec, 0)) return unable(exec);
+      if (isNull(exec)) {
+        const verdict = replies[1] as Uint8Array;
+        if (isError(verdict, 0)) return unable(verdict);
+        return textOf(verdict) === '' ? unable(TRY_AGAIN) : decodeAccept(verdict, promised);
+      }
+      const elements = elementsOf(exec);
+      const answer = decodeAccept(elements[elements.length - 1] as Uint8Array, promised);
+      if (answer.kind === 'ok') answer.replies = queued.decode(elements, deletion.length);
+      return answer;
+    },
+  };
+}

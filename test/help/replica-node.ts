@@ -1,0 +1,99 @@
+/** A real Redis server as a node of replicated keys: has steps carried out on a connection of its own, as a worker does. */
+import type { Test } from 'tap';
+import type { Commands, Replies, Value } from '../../src/replica/commands.js';
+import type { MemberAnswer, MemberStep, NodeRecord, ProcessId } from '../../src/replica/member-step.js';
+import { encodeMemberStep } from '../../src/replica/node-member-step.js';
+import { formatNodeRecord } from '../../src/replica/node-record.js';
+import { encodeStep } from '../../src/replica/node-step.js';
+import { encodeLoads, KEY_SCRIPTS, MEMBER_SCRIPTS } from '../../src/replica/scripts.js';
+import type { Answer, Step } from '../../src/replica/step.js';
+import { RedisServer, type RedisServerOptions } from './redis-server.js';
+import { Push, parseReply } from './reference-parser.js';
+import { RespClient } from './resp-client.js';
+
+const SCRIPTS = [...KEY_SCRIPTS, ...MEMBER_SCRIPTS];
+
+export class ReplicaNode {
+  readonly client: RespClient;
+  /** What came unasked, the names that invalidations tell aside. */
+  pushes = 0;
+
+  private constructor(client: RespClient) {
+    this.client = client;
+  }
+
+  /** A connection in RESP3 that hears of changes of `~rl:node`, with all scripts loaded. */
+  static async connect(port: number): Promise<ReplicaNode> {
+    const node = new ReplicaNode(await RespClient.connect(port));
+    await node.client.raw('HELLO', '3');
+    await node.client.raw('CLIENT', 'TRACKING', 'ON', 'BCAST', 'PREFIX', '~rl:node');
+    await node.loadScripts();
+    return node;
+  }
+
+  async loadScripts(): Promise<void> {
+    this.client.send(encodeLoads(SCRIPTS));
+    for (const { sha } of SCRIPTS) {
+      const reply = (await this.nextReply()).toString();
+      if (reply !== `$40\r\n${sha}\r\n`) throw new Error(`SCRIPT LOAD: ${reply}`);
+    }
+  }
+
+  async perform(step: Step<Commands, Value>, key: Uint8Array, record: string): Promise<Answer<Replies, Value>> {
+    const { frames, replyCount, decode } = encodeStep(step, key, Buffer.from(record));
+    return decode(await this.exchange(frames, replyCount));
+  }
+
+  async performMember(step: MemberStep<Uint8Array, Value>, record: string): Promise<MemberAnswer<Uint8Array>> {
+    const { frames, replyCount, decode } = encodeMemberStep(step, Buffer.from(record));
+    return decode(await this.exchange(frames, replyCount));
+  }
+
+  /** Sends the frames, and resolves with so many replies to them. */
+  async exchange(frames: Uint8Array, replyCount: number): Promise<Buffer[]> {
+    this.client.send(frames);
+    const replies: Buffer[] = [];
+    while (replies.length < replyCount) replies.push(await this.nextReply());
+    return replies;
+  }
+
+  /** The next reply that is no push. */
+  async nextReply(): Promise<Buffer> {
+    for (;;) {
+      const frame = await this.client.next();
+      if (!(parseReply(frame)?.value instanceof Push)) return frame;
+      this.pushes++;
+    }
+  }
+
+  /** Makes it a member at once, and says by which record. */
+  async admit(): Promise<string> {
+    const look = await this.performMember({ kind: 'look' }, '');
+    if (look.kind !== 'facts') throw new Error(`look: ${look.kind}`);
+    const record = memberRecord(look.process);
+    const { process } = look;
+    const answer = await this.performMember({ kind: 'admit', expected: look.record, process, record, epoch: null }, '');
+    if (answer.kind !== 'admitted') throw new Error(`admit: ${answer.kind}`);
+    return record;
+  }
+}
+
+/** A server of one's own, which ends with the test. */
+export async function startReplicaNode(t: Test, options: RedisServerOptions = {}): Promise<[RedisServer, ReplicaNode]> {
+  const server = await RedisServer.start(options);
+  t.teardown(() => server.stop());
+  const node = await ReplicaNode.connect(server.port);
+  t.teardown(() => node.client.close());
+  return [server, node];
+}
+
+export function memberRecord(process: ProcessId, change: Partial<NodeRecord> = {}): string {
+  return formatNodeRecord({
+    clusterId: 'c0ffee',
+    name: 'node 1',
+    admission: { epoch: 0, count: 1 },
+    process,
+    status: { kind: 'member' },
+    ...change,
+  });
+}
