@@ -2,9 +2,12 @@
  * What a client wants of one replicated key, in the form that makes equal states on all nodes (REPLICATION.md, W4 and the
  * table of deterministic forms). `forms` makes it of a client's command, and a round carries it out.
  */
+import type { Ballot } from './ballot.js';
 
 /** What is known of the state that an operation starts from. */
 export interface BaseFacts {
+  /** Its ballot: the same one means the same state. */
+  accepted: Ballot;
   /** Whether there is a value. A base whose expiry has passed has none. */
   live: boolean;
   /** Milliseconds since 1970; 0 for none. */

@@ -9,7 +9,7 @@
  * the oldest first, when there are too many and nothing happens in it: its next write takes a PREPARE more.
  */
 import { Fifo } from '../base/fifo.js';
-import { epochOf } from './ballot.js';
+import { type Ballot, epochOf } from './ballot.js';
 import { Mend } from './mend.js';
 import type { Operation } from './operation.js';
 import { type ReadContext, ReadRound } from './read-round.js';
@@ -90,7 +90,7 @@ export class Proposer<C, R, V> {
     };
     this.readContext = {
       ...context,
-      onAgreement: (round, reply) => this.onAgreement(round, reply),
+      onAgreement: (round, reply, ballot) => this.onAgreement(round, reply, ballot),
       onDisagreement: (round, expired) => this.onDisagreement(round, expired),
     };
   }
@@ -143,10 +143,10 @@ export class Proposer<C, R, V> {
     round.begin(copies);
   }
 
-  private onAgreement(round: ReadRound<C, R, V>, reply: R): void {
+  private onAgreement(round: ReadRound<C, R, V>, reply: R, ballot: Ballot): void {
     this.active.delete(round);
     this.context.count('fast-read');
-    round.client.onOutcome({ kind: 'done', reply });
+    round.client.onOutcome({ kind: 'done', reply, ballot });
   }
 
   private onDisagreement(round: ReadRound<C, R, V>, expired: string): void {

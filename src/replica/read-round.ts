@@ -2,12 +2,13 @@
  * A read in one round trip (REPLICATION.md, R1): one copy carries it out, others say which state they have. Where q agree, the
  * reader among them, its replies are the answer. Else there is a half-done write, and the read becomes a round (R2).
  */
+import type { Ballot } from './ballot.js';
 import type { Operation } from './operation.js';
 import type { Asker, Client, RoundContext, RoundTimes } from './round.js';
 import type { Answer, KeyFacts, Step } from './step.js';
 
 export interface ReadContext<C, R, V> extends Pick<RoundContext<C, R, V>, 'quorum' | 'now' | 'send'> {
-  onAgreement(round: ReadRound<C, R, V>, reply: R): void;
+  onAgreement(round: ReadRound<C, R, V>, reply: R, ballot: Ballot): void;
   /** The copies do not agree, or too few answer. `expired`: the ballot of a state whose value is gone, or ''. */
   onDisagreement(round: ReadRound<C, R, V>, expired: string): void;
 }
@@ -72,7 +73,7 @@ export class ReadRound<C, R, V> implements Asker<R, V> {
     if (this.agreeing < this.context.quorum) return;
     this.isFinished = true;
     this.dueMs = Number.POSITIVE_INFINITY;
-    this.context.onAgreement(this, this.operation.readReply(this.replies as R));
+    this.context.onAgreement(this, this.operation.readReply(this.replies as R), answer.accepted);
   }
 
   onTime(): void {

@@ -20,7 +20,8 @@ import type { AcceptAnswer, Answer, KeyFacts, KeyState, PrepareAnswer, Step, Vie
 
 /** What became of an operation. */
 export type Outcome<R> =
-  | { kind: 'done'; reply: R }
+  /** `ballot`: that of the state that it left, or read. */
+  | { kind: 'done'; reply: R; ballot: Ballot }
   /** It was carried out, or will be, or neither. */
   | { kind: 'unknown'; why: string }
   /** Not carried out: fewer nodes can be reached than have to agree, */
@@ -316,6 +317,7 @@ export class Round<C, R, V> implements Asker<R, V> {
     const { base, operation, all, context } = this;
     const hasValue = base.live && !this.isExpired;
     const facts: BaseFacts = {
+      accepted: base.accepted,
       live: hasValue,
       expireAt: hasValue ? base.expireAt : 0,
       nowMs: context.clock(),
@@ -515,7 +517,7 @@ export class Round<C, R, V> implements Asker<R, V> {
     if (carriedOut === undefined || replies === null) {
       this.finish({ kind: 'unknown', why: 'it was carried out, but its reply was lost' });
     } else {
-      this.finish({ kind: 'done', reply: carriedOut.reply(replies) });
+      this.finish({ kind: 'done', reply: carriedOut.reply(replies), ballot: attempt.ballot });
     }
   }
 
