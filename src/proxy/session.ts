@@ -218,10 +218,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
 
   onClose(error: Error | null): void {
     this.isClosed = true;
-    this.dropTransaction();
-    this.endWatch();
-    this.endSubscriptions();
-    this.endTracking();
+    this.letGo();
     this.blocked?.cancel();
     this.blocked = null;
     for (let pending = this.queue.shift(); pending !== undefined; pending = this.queue.shift()) {
@@ -441,10 +438,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
     this.name = '';
     // The one reply that SKIP is about may be RESET's own.
     if (!this.isMutedOnce) this.isMuted = false;
-    this.dropTransaction();
-    this.endWatch();
-    this.endSubscriptions();
-    this.endTracking();
+    this.letGo();
     this.enter(2, 0);
     this.authenticate(DEFAULT_USER);
     if (!this.context.authentication.isRequired) return;
@@ -463,7 +457,20 @@ export class Session implements ConnectionOwner, ReplyOwner {
     // What it waits for may never come.
     if (this.blocked !== null) this.connection.destroy(null);
     this.connection.pause();
-    if (this.queue.length === 0) this.connection.close();
+    if (this.queue.length === 0) this.leave();
+  }
+
+  /** All has been answered. What it had at the nodes ends now: that the client closes, too, may take a while. */
+  private leave(): void {
+    this.letGo();
+    this.connection.close();
+  }
+
+  private letGo(): void {
+    this.dropTransaction();
+    this.endWatch();
+    this.endSubscriptions();
+    this.endTracking();
   }
 
   /** Closes now: hears nothing more, answers nothing more. */
@@ -641,7 +648,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
       this.blocked = null;
     }
     if (this.isEnding) {
-      if (this.queue.length === 0) this.connection.close();
+      if (this.queue.length === 0) this.leave();
     } else if (this.isHeld) this.release();
   }
 

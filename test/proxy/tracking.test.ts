@@ -472,6 +472,20 @@ t.test('what comes for a client that does not read it is bounded', async (t) => 
   t.equal(plane.counts.sessionOutputCloses, 1);
 });
 
+t.test('a client that has said QUIT tracks no more once it is answered, though it does not close', async (t) => {
+  const { plane, client, key, link } = reading();
+  client.send(['GET', key], ['QUIT']);
+  plane.turn();
+  t.equal(plane.counts.sessionsTracking, 1, 'it waits for an answer');
+  answer(link, '_\r\n');
+  plane.turn();
+  t.notOk(client.isClosed);
+  t.equal(plane.counts.sessionsTracking, 0);
+  t.equal(plane.counts.privateConnectionsOpen, 0);
+  t.ok(link.isClosed);
+  t.equal(client.take(), '_\r\n+OK\r\n');
+});
+
 t.test('a client that goes leaves nothing behind, whatever it was about', async (t) => {
   const before = pendingsInUse();
   const cases: readonly ((plane: Plane, client: Client) => void)[] = [
