@@ -81,6 +81,8 @@ export class Simulation {
   private connectionCount = 0;
   /** When keys came to lie elsewhere, as far as anybody knows. */
   private movedMs = Number.NEGATIVE_INFINITY;
+  /** By node, where it has another than at the start. */
+  private readonly passwords: (string | undefined)[] = [];
   private isSettling = false;
   private isDraining = false;
 
@@ -179,8 +181,9 @@ export class Simulation {
 
   private changePassword(index: number): void {
     const { topology, limits, rules, data, transport } = this.plane;
-    const password = `secret ${this.steps}`;
-    const nodes = topology.nodes.map((node) => (node.index === index ? { ...node, password } : node));
+    this.passwords[index] = `secret ${this.steps}`;
+    // Those that the others were given before are theirs still.
+    const nodes = topology.nodes.map((node) => ({ ...node, password: this.passwords[node.index] ?? node.password }));
     data.configure({ ...topology, version: topology.version + this.steps, nodes }, limits, rules);
     this.movedMs = transport.now;
     // What waits for the new connection may wait too long.
