@@ -32,6 +32,14 @@ const RULES: Rules = {
 
     transport: 'data',
     resp: 'data',
+    // Frames and the command table: what is said to nodes for replicated keys, by whichever plane.
+    'resp/command-data.ts': 'shared',
+    'resp/command-routes.ts': 'shared',
+    'resp/command-rows.ts': 'shared',
+    'resp/command-spec.ts': 'shared',
+    'resp/commands.ts': 'shared',
+    'resp/frame.ts': 'shared',
+    'resp/reply.ts': 'shared',
     backend: 'data',
     proxy: 'data',
     'worker.ts': 'data',

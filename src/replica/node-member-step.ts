@@ -18,16 +18,12 @@ import type {
 } from './member-step.js';
 import { formatTail, NODE_KEY, parseFacts } from './meta.js';
 import { executed, isNotMember, NOT_MEMBER, unable } from './node-answer.js';
+import type { NodeRequest } from './node-request.js';
 import { bulkOf, elementsOf, isNull, textOf } from './reply-shape.js';
 import { ADMIT, DROP, METAS, RAISE, REPLACE_STATE, SCAN, type Script } from './scripts.js';
 import type { Unable } from './step.js';
 
-/** A step on its way to one node; as NodeStep. */
-export interface NodeMemberStep {
-  readonly frames: Uint8Array;
-  readonly replyCount: number;
-  decode(replies: readonly Uint8Array[]): MemberAnswer<Uint8Array>;
-}
+export type NodeMemberStep = NodeRequest<MemberAnswer<Uint8Array>>;
 
 /** `record`: the bytes of `~rl:node` that the node is to have, which `look` and `admit` do not ask for; empty for none. */
 export function encodeMemberStep(step: MemberStep<Uint8Array, Value>, record: Uint8Array): NodeMemberStep {

@@ -11,6 +11,7 @@ import { largest } from './ballot.js';
 import { type Command, type Commands, NO_COMMANDS, type Replies, type Value } from './commands.js';
 import { FLOOR_KEY, formatTail, metaKey, NODE_KEY } from './meta.js';
 import { decodeAccept, decodeCollect, decodePrepare, decodeView, executed, unable } from './node-answer.js';
+import type { NodeRequest } from './node-request.js';
 import { bulkOf, elementsOf, isNull, nullsToResp2, wideToInteger } from './reply-shape.js';
 import { type CommandTraits, commandTraits, tailAfter } from './script-commands.js';
 import { ACCEPT_ALL, ACCEPT_ONE, ACCEPT_SMALL, COLLECT, INSTALL, PREPARE, type Script } from './scripts.js';
@@ -25,14 +26,7 @@ const DIGIT_0 = 0x30;
 type Word = string | Uint8Array;
 
 /** A step on its way to one node. */
-export interface NodeStep {
-  /** What to send, in one piece: nothing else may come in between. */
-  readonly frames: Uint8Array;
-  /** How many replies come back, pushes aside. */
-  readonly replyCount: number;
-  /** Of its replies, whole frames in their order, the answer. What it holds are views of them. */
-  decode(replies: readonly Uint8Array[]): Answer<Replies, Value>;
-}
+export type NodeStep = NodeRequest<Answer<Replies, Value>>;
 
 /** `record`: the bytes of `~rl:node` that the node is to have. */
 export function encodeStep(step: Step<Commands, Value>, key: Uint8Array, record: Uint8Array): NodeStep {

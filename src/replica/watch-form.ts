@@ -13,7 +13,7 @@ import { largest } from './ballot.js';
 import type { Commands, Replies, Value } from './commands.js';
 import { FLOOR_KEY, GUARD_KEY, metaKey, NODE_KEY } from './meta.js';
 import { decodeAccept, executed, unable } from './node-answer.js';
-import type { NodeStep } from './node-step.js';
+import type { NodeRequest } from './node-request.js';
 import { elementsOf, isNull, textOf } from './reply-shape.js';
 import { CHECK, FINISH } from './scripts.js';
 import type { AcceptAnswer, Step } from './step.js';
@@ -36,7 +36,7 @@ export function encodeWatched(
   step: Extract<Step<Commands, Value>, { kind: 'accept' }>,
   key: Uint8Array,
   record: Uint8Array,
-): NodeStep {
+): NodeRequest<AcceptAnswer<Replies>> {
   if (step.setsExpiry !== 0) throw new Error('commands in the watch form set an expiry on several nodes');
   const { ballot, base, expired, commands, next } = step;
   const promised = largest(ballot, next);
@@ -55,7 +55,7 @@ export function encodeWatched(
       EXEC,
     ]),
     replyCount: inside.length + 4,
-    decode(replies): AcceptAnswer<Replies> {
+    decode(replies) {
       const exec = executed(replies);
       if (isError(exec, 0)) return unable(exec);
       if (isNull(exec)) {
