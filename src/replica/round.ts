@@ -11,7 +11,7 @@
  *            └──────── backoff <──────┘ q cannot be had: settle what was sent (W6), or try again
  *
  * Invariant: `sent` holds every ballot under which this operation, or an identity that finishes it, was sent and may have been
- * accepted anywhere. It holds at most one ballot of the operation itself.
+ * accepted anywhere.
  */
 import { type Ballot, floorOf, largest, NEVER } from './ballot.js';
 import type { BaseFacts, Operation, Plan } from './operation.js';
@@ -97,6 +97,8 @@ interface Attempt<R> {
   denied: number;
   /** Of these, those that could not (rule W8). */
   unable: number;
+  /** Of an identity: which attempt at the operation is there. */
+  finishes: Attempt<R> | null;
   /** Of the first that carried out its commands. */
   replies: R | null;
   /** What makes the client's reply of these. */
@@ -271,9 +273,11 @@ export class Round<C, R, V> implements Asker<R, V> {
     const { context, sent } = this;
     const { accepted } = this.base;
     context.count('settle');
-    if (sent.some(({ ballot }) => ballot === accepted)) {
+    const own = sent.find(({ ballot }) => ballot === accepted);
+    if (own !== undefined) {
       // What is there is ours: it is made chosen, under this ballot.
       this.accept(context.none, 0, 'identity', this.all, same);
+      (this.attempt as Attempt<R>).finishes = own.finishes ?? own;
       return;
     }
     const least = sent.reduce((least, { ballot }) => (ballot < least ? ballot : least), this.ballot);
@@ -289,11 +293,17 @@ export class Round<C, R, V> implements Asker<R, V> {
       });
       return;
     }
-    // And never will, as these q have promised.
+    // And never will, once this ballot is chosen. Until then a copy that these q do not know of may have it, and others may find
+    // it there: it stays among what was sent.
     const wereUnable = sent.reduce((mask, { unable }) => mask | unable, 0);
-    this.sent = [];
-    if (this.preventsQuorum(wereUnable)) this.finish({ kind: 'unable', error: this.error as Uint8Array });
-    else this.proceed(null);
+    if (this.preventsQuorum(wereUnable)) {
+      const error = Buffer.from(this.error as Uint8Array)
+        .toString()
+        .trimEnd();
+      this.finish({ kind: 'unknown', why: `some of its nodes could not: ${error}` });
+    } else {
+      this.proceed(null);
+    }
   }
 
   // Planning
@@ -382,6 +392,7 @@ export class Round<C, R, V> implements Asker<R, V> {
       sentTo: copies,
       denied: 0,
       unable: 0,
+      finishes: null,
       replies: null,
       reply,
     };
@@ -502,7 +513,7 @@ export class Round<C, R, V> implements Asker<R, V> {
   }
 
   private onChosen(): void {
-    const { register, sent, made } = this;
+    const { register, made } = this;
     const attempt = this.attempt as Attempt<R>;
     register.onChosen(attempt.ballot, this.yes, this.behind);
     const ride = bits(this.rides) >= this.context.quorum ? { ballot: attempt.next, base: made } : null;
@@ -512,13 +523,9 @@ export class Round<C, R, V> implements Asker<R, V> {
       else this.takeRide(ride);
       return;
     }
-    const carriedOut = attempt.role === 'identity' ? sent.find(({ role }) => role === 'operation') : attempt;
-    const replies = carriedOut?.replies ?? null;
-    if (carriedOut === undefined || replies === null) {
-      this.finish({ kind: 'unknown', why: 'it was carried out, but its reply was lost' });
-    } else {
-      this.finish({ kind: 'done', reply: carriedOut.reply(replies), ballot: attempt.ballot });
-    }
+    const { replies, reply } = attempt.finishes ?? attempt;
+    if (replies === null) this.finish({ kind: 'unknown', why: 'it was carried out, but its reply was lost' });
+    else this.finish({ kind: 'done', reply: reply(replies), ballot: attempt.ballot });
   }
 
   // Failing
