@@ -1,0 +1,92 @@
+/** Operations on one key as `forms` makes them, and the ways to make one. */
+import { isError } from '../resp/reply.js';
+import type { Command, Commands, Replies } from './commands.js';
+import type { BaseFacts, Operation, Plan } from './operation.js';
+
+export interface KeyOperation extends Operation<Commands, Replies> {
+  /** What one node alone is to carry out, in place of all, where each for itself would make another state. */
+  readonly plain: Commands;
+  /** Of its replies, the client's. */
+  readonly plainReply: (replies: Replies) => Replies;
+  /**
+   * Whether nodes with equal states give equal replies, so that they can be compared (rule W9). They do not where chance,
+   * a node's clock, or the order of its hash tables has a say: SRANDMEMBER, PTTL, SMEMBERS.
+   */
+  readonly repliesAgree: boolean;
+}
+
+type Protocol = Commands['protocol'];
+export type KeyPlan = Plan<Commands, Replies>;
+/** Of the replies to an operation's commands, the client's. */
+export type Shape = (replies: Replies) => Replies;
+
+const SAME: Shape = (replies) => replies;
+/** Where commands follow that only put the state right. */
+export const FIRST: Shape = (replies) => replies.slice(0, 1);
+
+/** Only reads. */
+export function reading(command: Command, protocol: Protocol, repliesAgree: boolean): KeyOperation {
+  const commands: Commands = { list: [command], protocol };
+  const plan: KeyPlan = all(commands);
+  return {
+    reads: commands,
+    readReply: SAME,
+    plain: commands,
+    plainReply: SAME,
+    repliesAgree,
+    plan: () => plan,
+  };
+}
+
+/** A write that makes the same state everywhere. `shape` makes the client's reply of the command's. */
+export function everywhere(command: Command, protocol: Protocol, shape: Shape = SAME): KeyOperation {
+  const commands: Commands = { list: [command], protocol };
+  const plan: KeyPlan = all(commands, shape);
+  return {
+    reads: null,
+    readReply: SAME,
+    plain: commands,
+    plainReply: shape,
+    repliesAgree: true,
+    plan: () => plan,
+  };
+}
+
+/** What no node can do as another does. */
+export function atOneNode(command: Command, protocol: Protocol): KeyOperation {
+  return planned(command, protocol, (_base, _found, plain) => oneNode(plain));
+}
+
+/** A write whose commands depend on the base or the clock. `plain` is what one node would carry out. */
+export function planned(
+  command: Command,
+  protocol: Protocol,
+  plan: (base: BaseFacts, found: Replies | null, plain: Commands) => KeyPlan,
+): KeyOperation {
+  const plain: Commands = { list: [command], protocol };
+  return {
+    reads: null,
+    readReply: SAME,
+    plain,
+    plainReply: SAME,
+    repliesAgree: true,
+    plan: (base, found) => plan(base, found, plain),
+  };
+}
+
+/** All nodes carry out `commands`, which set no expiry unless `setsExpiry` says the earliest that they may set. */
+export function all(commands: Commands, reply: Shape = SAME, setsExpiry = 0): KeyPlan {
+  return { kind: 'all', commands, setsExpiry, reply };
+}
+
+export function oneNode(plain: Commands): KeyPlan {
+  return { kind: 'one', commands: plain, reply: SAME };
+}
+
+/** `shape`, where the first reply is no error: an error is the client's as it is. */
+export function unlessError(shape: (reply: Uint8Array, replies: Replies) => Uint8Array): Shape {
+  return (replies) => {
+    const reply = replies[0] as Uint8Array;
+    return [isError(reply, 0) ? reply : shape(reply, replies)];
+  };
+}
