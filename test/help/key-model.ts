@@ -27,12 +27,13 @@ export interface KeyModelOptions {
 }
 
 /*
- * A state: '' for no value, 's' and the text, 'l' and the elements with a line feed after each. Before one that expires:
- * 'e', the earliest and the latest time of that, and a line feed.
+ * A state: '' for no value, 's' and the text, or 'l', the number of elements, and each after a line feed. Before one that
+ * expires: 'e', the earliest and the latest time of that, and a line feed.
  */
 const NONE = '';
 /** In the place of all values that no answer tells from each other: many orders of calls are one then. */
-const UNSEEN = '(one that no answer shows)\n';
+const UNSEEN = '(one that no answer shows)';
+const LIST_SHOWN_MAX = 30;
 const NOT_INTEGER = 'ERR value is not an integer or out of range';
 const WRONG_TYPE = 'WRONGTYPE Operation against a key holding the wrong kind of value';
 
@@ -41,63 +42,85 @@ interface Life {
   latest: number;
 }
 
+/** What counts of a call. */
+interface Told {
+  call: KeyCall;
+  input: Asked;
+  /** A list as a state; undefined for one that is not known. */
+  output: string | number | null | undefined;
+}
+
 /** A model of one key, for these calls and no others. */
 export function keyModel(calls: readonly KeyCall[], { skewMs = 0 }: KeyModelOptions = {}): Model<Asked, Answered> {
-  const seen = isOfValues(calls) ? valuesSeen(calls) : null;
-  const told = (input: Asked): Asked => {
-    if (seen === null || !('value' in input) || seen.has(input.value)) return input;
-    return { ...input, value: UNSEEN };
-  };
-  const inputs = new Map(calls.map(({ input }) => [input, told(input)]));
+  const longest = onlyGrows(calls) ? longestList(calls) : null;
+  const seen = longest !== null ? new Set<Answered>(longest) : isOfValues(calls) ? valuesSeen(calls) : null;
+  const known = new Map(calls.map((call) => [call, tell(call, seen)]));
+  const told = (call: KeyCall) => known.get(call) ?? tell(call, seen);
   const model: Model<Asked, Answered> = {
     initial: NONE,
-    step: (state, call) => step(state, call, inputs.get(call.input) ?? told(call.input), skewMs),
-    effect: ({ input, askedAt }) => JSON.stringify([told(input), 'lifeMs' in input ? askedAt : 0]),
+    step: (state, call, by) => step(state, told(call), by, skewMs),
+    effect: (call) => JSON.stringify([told(call).input, 'lifeMs' in call.input ? call.askedAt : 0]),
     changedNothing,
     describe,
     describeState,
   };
-  const longest = onlyGrows(calls) ? longestList(calls) : null;
-  // A list that only grows went through beginnings of what it became, and through nothing else.
-  if (longest !== null) model.isPossible = (state) => longest.startsWith(state) || state.startsWith(longest);
+  if (longest !== null) {
+    // A list that only grows went through beginnings of what it became, and through nothing else.
+    const all = elementsText(listState(longest));
+    model.isPossible = (state) => {
+      const own = elementsText(state);
+      return all.startsWith(own) || own.startsWith(all);
+    };
+  }
   return model;
 }
 
-function step(state: string, call: KeyCall, input: Asked, skewMs: number): readonly string[] {
-  if (!state.startsWith('e')) return apply(state, null, call, input, skewMs);
+function tell(call: KeyCall, seen: ReadonlySet<Answered> | null): Told {
+  const { input, outcome } = call;
+  const isSeen = seen === null || !('value' in input) || seen.has(input.value);
+  const output = outcome.kind === 'answered' ? outcome.output : undefined;
+  return {
+    call,
+    input: isSeen ? input : { ...input, value: UNSEEN },
+    output: isList(output) ? listState(output) : output,
+  };
+}
+
+function isList(output: Answered | undefined): output is readonly string[] {
+  return Array.isArray(output);
+}
+
+function step(state: string, told: Told, by: number, skewMs: number): readonly string[] {
+  if (!state.startsWith('e')) return apply(state, null, told, by, skewMs);
   const end = state.indexOf('\n');
   const [earliest, latest] = state.slice(1, end).split(' ').map(Number) as [number, number];
   const after: string[] = [];
-  if (call.askedAt <= latest) after.push(...apply(state.slice(end + 1), { earliest, latest }, call, input, skewMs));
-  if (lastMoment(call) >= earliest) after.push(...apply(NONE, null, call, input, skewMs));
+  if (told.call.askedAt <= latest) after.push(...apply(state.slice(end + 1), { earliest, latest }, told, by, skewMs));
+  if (by >= earliest) after.push(...apply(NONE, null, told, by, skewMs));
   return after;
 }
 
 /** `state` without its `life`. */
-function apply(state: string, life: Life | null, call: KeyCall, input: Asked, skewMs: number): string[] {
-  const { outcome } = call;
-  const { after, output } = effectOf(state, input);
-  if (outcome.kind === 'answered' && !equal(output, outcome.output)) return [];
+function apply(state: string, life: Life | null, { call, input, output }: Told, by: number, skewMs: number): string[] {
+  const effect = effectOf(state, input);
+  if (output !== undefined && effect.output !== output) return [];
+  const { after } = effect;
   if (after === NONE) return [NONE];
   const isSet = input.kind === 'set' || (input.kind === 'set-absent' && state === NONE);
   if (!isSet) return [life === null ? after : `e${life.earliest} ${life.latest}\n${after}`];
   if (input.lifeMs === undefined) return [after];
   const earliest = call.askedAt + input.lifeMs - skewMs;
-  const latest = lastMoment(call) + input.lifeMs + skewMs;
+  const latest = by + input.lifeMs + skewMs;
   return [`e${earliest} ${latest}\n${after}`];
 }
 
-/** When it may have taken effect at the latest. */
-function lastMoment({ outcome, endedAt }: KeyCall): number {
-  return outcome.kind === 'unknown' ? Number.POSITIVE_INFINITY : endedAt;
-}
-
-function effectOf(state: string, input: Asked): { after: string; output: Answered } {
-  const isList = state.startsWith('l');
+/** `output`: a list as a state. */
+function effectOf(state: string, input: Asked): { after: string; output: string | number | null } {
+  const holdsList = state.startsWith('l');
   const text = state === NONE ? null : state.slice(1);
   switch (input.kind) {
     case 'get':
-      return { after: state, output: isList ? WRONG_TYPE : text };
+      return { after: state, output: holdsList ? WRONG_TYPE : text };
     case 'set':
       return { after: `s${input.value}`, output: 'OK' };
     case 'set-absent':
@@ -105,36 +128,36 @@ function effectOf(state: string, input: Asked): { after: string; output: Answere
     case 'del':
       return { after: NONE, output: text === null ? 0 : 1 };
     case 'incr': {
-      if (isList) return { after: state, output: WRONG_TYPE };
+      if (holdsList) return { after: state, output: WRONG_TYPE };
       if (!/^-?\d+$/.test(text ?? '0')) return { after: state, output: NOT_INTEGER };
       const value = Number(text ?? '0') + 1;
       return { after: `s${value}`, output: value };
     }
     case 'append': {
-      if (isList) return { after: state, output: WRONG_TYPE };
+      if (holdsList) return { after: state, output: WRONG_TYPE };
       const value = (text ?? '') + input.value;
       return { after: `s${value}`, output: value.length };
     }
     case 'cas':
-      if (isList) return { after: state, output: WRONG_TYPE };
+      if (holdsList) return { after: state, output: WRONG_TYPE };
       return text === input.expected ? { after: `s${input.value}`, output: 1 } : { after: state, output: 0 };
     case 'push': {
-      if (text !== null && !isList) return { after: state, output: WRONG_TYPE };
-      const after = `l${text ?? ''}${input.value}\n`;
-      return { after, output: elements(after).length };
+      if (text !== null && !holdsList) return { after: state, output: WRONG_TYPE };
+      const count = Number.parseInt(text ?? '0', 10) + 1;
+      return { after: `l${count}${elementsText(state)}\n${input.value}`, output: count };
     }
     case 'range':
-      return { after: state, output: text !== null && !isList ? WRONG_TYPE : elements(state) };
+      return { after: state, output: text !== null && !holdsList ? WRONG_TYPE : state };
   }
 }
 
-function elements(state: string): string[] {
-  return state.slice(1).split('\n').slice(0, -1);
+function listState(list: readonly string[]): string {
+  return list.length === 0 ? NONE : `l${list.length}${list.map((element) => `\n${element}`).join('')}`;
 }
 
-function equal(one: Answered, other: Answered): boolean {
-  if (!Array.isArray(one) || !Array.isArray(other)) return one === other;
-  return one.length === other.length && one.every((element, index) => element === other[index]);
+/** Of a list, each element after a line feed. */
+function elementsText(state: string): string {
+  return state === NONE ? '' : state.slice(state.indexOf('\n'));
 }
 
 function changedNothing({ input, outcome }: KeyCall): boolean {
@@ -165,14 +188,15 @@ function valuesSeen(calls: readonly KeyCall[]): Set<Answered> {
   return seen;
 }
 
-/** The longest list that was seen, as a state. */
-function longestList(calls: readonly KeyCall[]): string {
+/** The longest one that was seen. */
+function longestList(calls: readonly KeyCall[]): readonly string[] {
   let longest: readonly string[] = [];
   for (const { outcome } of calls) {
-    if (outcome.kind !== 'answered' || !Array.isArray(outcome.output)) continue;
-    if (outcome.output.length > longest.length) longest = outcome.output;
+    if (outcome.kind === 'answered' && isList(outcome.output) && outcome.output.length > longest.length) {
+      longest = outcome.output;
+    }
   }
-  return longest.length === 0 ? NONE : `l${longest.map((element) => `${element}\n`).join('')}`;
+  return longest;
 }
 
 const NAMES: Record<Asked['kind'], string> = {
@@ -197,7 +221,12 @@ function describe({ input, outcome }: KeyCall): string {
 
 function describeOutput(output: Answered): string {
   if (output === null) return '(nil)';
-  return Array.isArray(output) ? `[${output.join(', ')}]` : `${output}`;
+  return isList(output) ? describeList(output) : `${output}`;
+}
+
+function describeList(list: readonly string[]): string {
+  if (list.length <= LIST_SHOWN_MAX) return `[${list.join(', ')}]`;
+  return `[(${list.length - LIST_SHOWN_MAX} more), ${list.slice(-LIST_SHOWN_MAX).join(', ')}]`;
 }
 
 function describeState(state: string): string {
@@ -207,6 +236,5 @@ function describeState(state: string): string {
     return `${describeState(state.slice(end + 1))}, expires from ${earliest} to ${latest}`;
   }
   if (state === NONE) return 'no value';
-  if (state.startsWith('l')) return `[${elements(state).join(', ')}]`;
-  return state.slice(1).trimEnd();
+  return state.startsWith('l') ? describeList(elementsText(state).slice(1).split('\n')) : state.slice(1);
 }

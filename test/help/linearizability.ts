@@ -33,8 +33,11 @@ export interface Call<I, O> {
 /** What one client alone would see. States are texts: equal ones are equal texts. */
 export interface Model<I, O> {
   readonly initial: string;
-  /** The states that may follow if `call` takes effect in `state` and answers what it did (anything, if that is unknown). */
-  step(state: string, call: Call<I, O>): readonly string[];
+  /**
+   * The states that may follow if `call` takes effect in `state`, at the time `by` at the latest, and answers what it did
+   * (anything, if that is unknown).
+   */
+  step(state: string, call: Call<I, O>, by: number): readonly string[];
   /** Calls of equal texts have the same effects on any state, whatever they answer. */
   effect(call: Call<I, O>): string;
   /** Whether a call that answered what it did left any state as it was. */
@@ -57,9 +60,12 @@ export const LIMITS: Limits = { configurationsMax: 200_000, stepsMax: 50_000_000
 /** Answered calls under way at one time: they are bits of a number. */
 const PENDING_MAX = 30;
 
-export type Verdict<I, O> =
+/** `steps`: calls tried on a state. */
+export type Verdict<I, O> = { steps: number } & Finding<I, O>;
+
+type Finding<I, O> =
   /** `states`: those that the key can be in after it all, and before any call of unknown outcome takes effect later. */
-  | { kind: 'linearizable'; states: readonly string[]; steps: number }
+  | { kind: 'linearizable'; states: readonly string[] }
   /** `culprit`: the first answer that nothing explains; one before it, if the model knows of later answers (`isPossible`). */
   | { kind: 'not-linearizable'; culprit: Call<I, O> }
   /** A limit was reached. To a test this is a failure. */
@@ -92,6 +98,11 @@ export function checkCalls<I, O>(
   limits: Limits = LIMITS,
 ): Verdict<I, O> {
   const search = new Search(model, limits);
+  const finding = find(search, calls);
+  return { ...finding, steps: search.steps };
+}
+
+function find<I, O>(search: Search<I, O>, calls: readonly Call<I, O>[]): Finding<I, O> {
   try {
     for (const { call, isEnd } of eventsOf(calls)) {
       if (!isEnd) search.ask(call);
@@ -101,7 +112,7 @@ export function checkCalls<I, O>(
     if (!(error instanceof LimitReached)) throw error;
     return { kind: 'undecided', why: error.message };
   }
-  return { kind: 'linearizable', states: search.states(), steps: search.steps };
+  return { kind: 'linearizable', states: search.states() };
 }
 
 /** By key, in the order of their first calls. */
@@ -141,6 +152,8 @@ class Search<I, O> {
   private readonly unknown: Unknown<I, O>[] = [];
   private readonly lastTwins = new Map<string, bigint>();
   private kept: Configuration[];
+  /** The time of the answer that is being explained: what is before it takes effect by then. */
+  private now = Number.NEGATIVE_INFINITY;
 
   constructor(model: Model<I, O>, limits: Limits) {
     this.model = model;
@@ -164,6 +177,7 @@ class Search<I, O> {
 
   /** False when nothing explains that answer. */
   answer(call: Call<I, O>): boolean {
+    this.now = call.endedAt;
     const place = this.pending.indexOf(call);
     const next = new Closure(this.limits);
     for (const { done, used, state } of this.kept) this.add(next, done, used, state);
@@ -210,7 +224,7 @@ class Search<I, O> {
 
   private step(state: string, call: Call<I, O>): readonly string[] {
     if (++this.steps > this.limits.stepsMax) throw new LimitReached(`more than ${this.limits.stepsMax} steps`);
-    return this.model.step(state, call);
+    return this.model.step(state, call, this.now);
   }
 }
 

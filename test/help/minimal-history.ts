@@ -8,11 +8,10 @@
  */
 import { byKey, type Call, checkCalls, LIMITS, type Limits, type Model } from './linearizability.js';
 
-/** Histories that are tried to make one smaller. */
-const ATTEMPTS_MAX = 3_000;
-const ATTEMPTS_MS_MAX = 15_000;
+/** Spent in all to make a history smaller: seconds. */
+const STEPS_MAX = 40_000_000;
 /** A candidate that takes longer to judge is not taken. */
-const ATTEMPT_LIMITS: Limits = { configurationsMax: 50_000, stepsMax: 2_000_000 };
+const ATTEMPT_LIMITS: Limits = { configurationsMax: 50_000, stepsMax: 500_000 };
 const STATES_SHOWN_MAX = 5;
 /** Beyond, calls whose end does not matter are told in one line. */
 const OPEN_ROWS_MAX = 12;
@@ -70,8 +69,7 @@ interface Bad<I, O> {
 class Shrinking<I, O> {
   private readonly modelOf: ModelOf<I, O>;
   private readonly size: number;
-  private readonly deadlineMs = performance.now() + ATTEMPTS_MS_MAX;
-  private attempts = 0;
+  private steps = 0;
   private items: Item<I, O>[];
   private culprit: Call<I, O>;
   /** Whether the culprit alone is to blame. */
@@ -116,10 +114,10 @@ class Shrinking<I, O> {
     return { ...fault, text: describeFault(fault, this.model(), this.size) };
   }
 
-  /** Changes what `may` be changed, in chunks of half of all, of a quarter, … of one, as long as the history stays bad. */
+  /** Changes what `may` be changed, in chunks of all, of half of that, … of one, as long as the history stays bad. */
   private reduce(may: (item: Item<I, O>) => boolean, change: (chunk: Set<Item<I, O>>) => Item<I, O>[]): void {
     const candidates = () => this.items.filter((item) => item.call !== this.culprit && may(item));
-    for (let size = Math.ceil(candidates().length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
+    for (let size = candidates().length; size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
       // From the end: what came before may be what is needed least, but what is needed is near the culprit.
       const all = candidates();
       for (let at = 0; at < all.length; at += size) {
@@ -130,7 +128,7 @@ class Shrinking<I, O> {
   }
 
   private attempt(items: Item<I, O>[]): void {
-    if (++this.attempts > ATTEMPTS_MAX || performance.now() > this.deadlineMs) return;
+    if (this.steps > STEPS_MAX) return;
     const bad = this.untilCulprit(items, ATTEMPT_LIMITS);
     if (bad === null || (this.isExcused && !this.excuses(bad))) return;
     this.items = bad.items;
@@ -166,7 +164,9 @@ class Shrinking<I, O> {
 
   private judge(items: readonly Item<I, O>[], limits: Limits) {
     const calls = items.map(({ call, isForgotten }) => (isForgotten ? unknown(call) : call));
-    return checkCalls(calls, this.modelOf(calls), limits);
+    const verdict = checkCalls(calls, this.modelOf(calls), limits);
+    this.steps += verdict.steps;
+    return verdict;
   }
 
   private model(): Model<I, O> {
