@@ -7,7 +7,7 @@ const CR = 0x0d;
 /** The frames of an aggregate's elements, which is whole and valid; views of it. */
 export function elementsOf(frame: Uint8Array): Uint8Array[] {
   let at = frame.indexOf(CR);
-  const count = parseInteger(frame, 0, at + 2);
+  const count = parseInteger(frame, 0, at + 2) * (frame[0] === TYPE.map ? 2 : 1);
   const elements: Uint8Array[] = new Array(count);
   at += 2;
   for (let index = 0; index < count; index++) {

@@ -1,0 +1,81 @@
+/**
+ * What the user that the proxy logs in with must be allowed on a node of replicated keys: every command that may be sent there, on every
+ * form of key. A refusal in the midst of a step would leave half of it done (rule W8), so a node is asked before:
+ * ACL DRYRUN, for each of these.
+ */
+import { COMMANDS, type CommandSpec } from '../resp/commands.js';
+
+/** Of the commands, what the steps and those who care for nodes need besides. */
+const WITHOUT_KEYS: readonly (readonly string[])[] = [
+  ['hello', '3'],
+  ['client', 'tracking', 'on'],
+  ['info'],
+  ['config', 'get', 'maxmemory-policy'],
+  ['ping'],
+  ['time'],
+  ['multi'],
+  ['exec'],
+  ['unwatch'],
+  ['script', 'load', 'return 1'],
+  ['scan', '0'],
+  ['publish', '~rl:x', 'x'],
+];
+
+/** On each key of the proxy's own. */
+const ON_OWN_KEYS: readonly (readonly [string, ...string[]])[] = [
+  ['get'],
+  ['set', 'x'],
+  ['del'],
+  ['watch'],
+  ['object', 'idletime'],
+  ['exists'],
+];
+
+/** Without a prefix of the clients'. */
+const OWN_KEYS = ['~rl:node', '~rl:floor', '~rl:guard', '~rl:pass'];
+/** A replicated key of the proxy's own: the epochs of repairs. */
+const EPOCH_KEY = '~rl:epoch';
+/** Prefixes of those that stand beside a client's key. */
+const OWN_PREFIXES = ['~rl:m:'];
+
+/** The commands that ACL DRYRUN is to be asked about, without the user's name; `prefixes`: of the keyspaces of its pool. */
+export function neededPermissions(prefixes: readonly string[]): string[][] {
+  const keys = prefixes.map((prefix) => `${prefix}x`);
+  const own = [...OWN_KEYS, ...OWN_PREFIXES.flatMap((before) => [...keys, EPOCH_KEY].map((key) => before + key))];
+  const commands = COMMANDS.filter(mayBeSent);
+  return [
+    ...WITHOUT_KEYS.map((words) => [...words]),
+    ...own.flatMap((key) => ON_OWN_KEYS.map((words) => onKey(words, key))),
+    ...[onKey(['get'], EPOCH_KEY), onKey(['set', 'x'], EPOCH_KEY)],
+    ...keys.flatMap((key) => [...commands.map((spec) => sample(spec, key)), ['watch', key]]),
+  ];
+}
+
+/** `object idletime KEY`, `set KEY x`: the key comes after the name, and after a container's subcommand. */
+function onKey([name, ...rest]: readonly [string, ...string[]], key: string): string[] {
+  return name === 'object' ? [name, ...rest, key] : [name, key, ...rest];
+}
+
+/** What the proxy refuses to clients is not among it. */
+function mayBeSent({ keys, route, subcommands }: CommandSpec): boolean {
+  return keys !== 'none' && subcommands === null && (route === 'one' || route === 'split' || route === 'block');
+}
+
+/** The shortest form of the command in which it has this key; nothing is carried out, so that any other word will do. */
+function sample(spec: CommandSpec, key: string): string[] {
+  const [name = '', sub] = spec.name.split('|');
+  const words = sub === undefined ? [name] : [name, sub];
+  const length = Math.abs(spec.arity);
+  if (name === 'xread' || name === 'xreadgroup') return streams(name, key);
+  for (const { begin, find } of spec.keySpecs) {
+    if (begin.kind !== 'index' || find.kind !== 'keynum') continue;
+    words[begin.index + find.numIndex] = '1';
+    words[begin.index + find.first] = key;
+  }
+  return Array.from({ length: Math.max(length, words.length) }, (_, index) => words[index] ?? key);
+}
+
+function streams(name: string, key: string): string[] {
+  const group = name === 'xreadgroup' ? ['group', 'x', 'x'] : [];
+  return [name, ...group, 'streams', key, '0'];
+}
