@@ -25,21 +25,16 @@ const RULES: Rules = {
   planes: {
     base: 'shared',
     'messages.ts': 'shared',
+    // Frames and the command table: pure, and what nodes are told is the same from either plane.
+    resp: 'shared',
     // Pure placement: the control plane makes topologies, the data plane routes by them.
     routing: 'shared',
     // The protocol: workers write and read by it, the control plane repairs by it.
     replica: 'shared',
+    'replica/replicas.ts': 'data',
+    'replica/voter.ts': 'data',
 
     transport: 'data',
-    resp: 'data',
-    // Frames and the command table: what is said to nodes for replicated keys, by whichever plane.
-    'resp/command-data.ts': 'shared',
-    'resp/command-routes.ts': 'shared',
-    'resp/command-rows.ts': 'shared',
-    'resp/command-spec.ts': 'shared',
-    'resp/commands.ts': 'shared',
-    'resp/frame.ts': 'shared',
-    'resp/reply.ts': 'shared',
     backend: 'data',
     proxy: 'data',
     'worker.ts': 'data',

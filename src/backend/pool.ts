@@ -150,7 +150,8 @@ export class BackendPool {
     return this.indexed.map((channels) => channels.queued);
   }
 
-  private at(index: number): NodeChannels {
+  /** The ways to node `index`. */
+  at(index: number): NodeChannels {
     const channels = this.indexed[index];
     if (channels === undefined) throw new Error(`there is no node ${index}`);
     return channels;

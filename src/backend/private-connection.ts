@@ -248,7 +248,8 @@ export class PrivateConnection implements ConnectionEvents {
     this.fail(error);
   }
 
-  private tell(frame: Uint8Array): void {
+  /** Sends a command of its owner's, whose reply nobody is told of. */
+  tell(frame: Uint8Array): void {
     if (!this.isLost) this.connection?.tell(frame);
   }
 

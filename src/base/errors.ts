@@ -9,6 +9,8 @@ export const ERROR_CODES = {
   UNKNOWN: 'UNKNOWN',
   /** A named limit was reached; the command was not sent. */
   OVERLOADED: 'OVERLOADED',
+  /** Too few of the nodes that have copies of a replicated key agreed to it; the command had no effect. */
+  NOQUORUM: 'NOQUORUM',
   /** The keys of one command lie on different shards. Names two of them. */
   CROSSSLOT: 'CROSSSLOT',
 } as const;

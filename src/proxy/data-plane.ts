@@ -2,6 +2,7 @@
  * One data plane: everything of a worker but its thread. Built on any transport, so that tests and the replay benchmark
  * run the very same deciders without a socket.
  */
+import { randomBytes } from 'node:crypto';
 import type { Channel, ChannelContext } from '../backend/channel.js';
 import { PendingPool } from '../backend/pending.js';
 import { BackendPool } from '../backend/pool.js';
@@ -13,6 +14,8 @@ import type { LogLevel } from '../base/log-event.js';
 import type { Counts } from '../base/metrics.js';
 import type { PauseSnapshot } from '../base/pause-table.js';
 import type { Answer, NodeSnapshot, ProcessFacts, Question, TopologySnapshot } from '../messages.js';
+import { proposerNumber } from '../replica/ballot.js';
+import { Replicas } from '../replica/replicas.js';
 import { RequestReader } from '../resp/request.js';
 import type { Arena } from '../transport/arena.js';
 import type { Transport } from '../transport/transport.js';
@@ -50,6 +53,8 @@ export class DataPlane {
   private readonly limits: Limits;
   private readonly reader: RequestReader;
   private readonly authentication: Authentication;
+  private topology: TopologySnapshot;
+  private readonly replicas: Replicas;
   private readonly dispatcher: Dispatcher;
 
   constructor(context: DataPlaneContext) {
@@ -61,12 +66,27 @@ export class DataPlane {
     const authentication = new Authentication(rules.auth);
     const pauses = new Pauses({ transport, reader, counts }, context.pauses);
     this.transport = transport;
+    this.topology = topology;
     this.limits = limits;
     this.reader = reader;
     this.authentication = authentication;
     this.pool = new BackendPool({ transport, limits, pendings, counts, random, resolve, onNodeState }, topology);
+    this.replicas = new Replicas({
+      transport,
+      pendings,
+      counts,
+      random,
+      pool: this.pool,
+      drawProposer: () => proposerNumber(...randomWords()),
+      clock: () => Date.now(),
+      onStanding: (node, isMember, reason) => {
+        const { pool, name } = node;
+        log(isMember ? 'info' : 'warn', isMember ? 'node-counts' : 'node-does-not-count', { pool, node: name, reason });
+      },
+    });
     this.dispatcher = new Dispatcher({
       transport,
+      replicas: this.replicas,
       arena: transport.arena,
       rules,
       reader,
@@ -110,6 +130,7 @@ export class DataPlane {
   /** Connects to the nodes and takes clients. */
   start(): void {
     this.pool.open();
+    this.replicas.configure(this.topology);
     this.transport.startAccepting(this.listener);
   }
 
@@ -127,6 +148,8 @@ export class DataPlane {
     Object.assign(this.limits, fitted(limits, this.transport.arena));
     this.reader.configure(limits);
     this.pool.update(topology);
+    this.replicas.configure(topology);
+    this.topology = topology;
     this.authentication.configure(rules.auth);
     this.dispatcher.configure(topology, rules);
     this.listener.onTopologyChanged();
@@ -178,4 +201,10 @@ const ARENA_SHARE = 0.75;
 /** `limits` for that arena: some systems give less of it than workerMemoryMax. */
 function fitted(limits: Limits, { bytes }: Arena): Limits {
   return { ...limits, workerMemoryMax: Math.min(limits.workerMemoryMax, Math.floor(bytes.length * ARENA_SHARE)) };
+}
+
+/** 64 random bits, that no two workers anywhere have alike. */
+function randomWords(): [number, number] {
+  const bytes = randomBytes(8);
+  return [bytes.readUInt32LE(0), bytes.readUInt32LE(4)];
 }

@@ -17,6 +17,7 @@ import type { ClientRules } from '../base/client-rules.js';
 import type { Limits } from '../base/limits.js';
 import type { LogLevel } from '../base/log-event.js';
 import type { TopologySnapshot } from '../messages.js';
+import type { Replicas } from '../replica/replicas.js';
 import { isBlockingForm, refusedForm } from '../resp/command-forms.js';
 import { COMMAND_FLAG } from '../resp/command-spec.js';
 import {
@@ -40,6 +41,7 @@ import { answerLocally, type LocalContext, NO_REPLY, Words } from './local.js';
 import { MergePool } from './merge.js';
 import type { Pauses } from './pauses.js';
 import { PubSub } from './pubsub.js';
+import { Replicated } from './replicated.js';
 import { responsePolicy } from './response-policy.js';
 import { Service } from './service.js';
 import { type Session, SessionError } from './session.js';
@@ -52,6 +54,7 @@ const TABLE_VERSION = '7.0.15';
 
 export interface DispatchContext extends AllShardsContext, ClientsContext, Omit<TrackingCommandsContext, 'serviceOf'> {
   pauses: Pauses;
+  replicas: Replicas;
   transport: Transport;
   topology: TopologySnapshot;
   rules: Pick<ClientRules, 'pubsub'>;
@@ -73,6 +76,7 @@ export class Dispatcher {
   private readonly merges: MergePool;
   private readonly locator: KeyLocator;
   private readonly transactions: Transactions;
+  private readonly replicated: Replicated;
   private readonly blocking: Blocking;
   private readonly clients: Clients;
   private readonly pubsub: PubSub;
@@ -91,6 +95,7 @@ export class Dispatcher {
     this.splitter = new Splitter(context.arena, context.reader, context.topology.nodes.length);
     this.allShards = new AllShards(context, this.merges);
     this.locator = new KeyLocator(context.arena.bytes, context.reader, context.topology);
+    this.replicated = new Replicated({ ...context, bytes: context.arena.bytes, locator: this.locator });
     this.clients = new Clients(context);
     this.tracking = new TrackingCommands({
       ...context,
@@ -176,9 +181,10 @@ export class Dispatcher {
       this.transactions.queue(session, session.transaction, spec, start, end);
       return true;
     }
+    const service = this.services[session.service] as Service;
+    if (service.isReplicated && this.replicated.carryOut(session, service, spec, end - start)) return true;
     if (spec.firstKey > 0 && spec.route === 'one') {
       const key = spec.firstKey;
-      const service = this.services[session.service] as Service;
       const node = service.nodeOf(bytes, argumentStart[key] as number, argumentEnd[key] as number);
       if (node >= 0) this.forward(session, node, spec.write, start, end);
       else session.reply(this.locator.noKeyspace(service, key));

@@ -500,11 +500,16 @@ export class Session implements ConnectionOwner, ReplyOwner {
   onPrelude(): void {}
 
   onFailure(pending: Pending, error: Uint8Array): void {
+    this.answer(pending, error);
+  }
+
+  /** The reply to `pending` is `bytes`, which are not in the arena. */
+  answer(pending: Pending, bytes: Uint8Array): void {
     if (this.isClosed) {
       this.context.pendings.release(pending);
       return;
     }
-    pending.replyConstant = error;
+    pending.replyConstant = bytes;
     this.complete(pending);
   }
 

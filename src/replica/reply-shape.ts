@@ -4,7 +4,7 @@ import { parseInteger, REPLY_NULL_ARRAY, REPLY_NULL_BULK } from '../resp/reply.j
 
 const CR = 0x0d;
 
-/** The frames of an aggregate's elements, which is whole and valid; views of it. */
+/** The frames of an aggregate's elements, which is whole and valid; of a map its keys and values in turn. Views of it. */
 export function elementsOf(frame: Uint8Array): Uint8Array[] {
   let at = frame.indexOf(CR);
   const count = parseInteger(frame, 0, at + 2) * (frame[0] === TYPE.map ? 2 : 1);

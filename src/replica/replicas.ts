@@ -1,0 +1,209 @@
+/**
+ * All replicated keys, as one worker has them: a voter for each node that has copies, and a proposer for each pool of them.
+ *
+ *   submit ──> Proposer ──steps──> Voter ──frames──> node
+ *                  ^                 │
+ *                  └──── answers ────┘     those that will not come are told when nothing else is going on
+ */
+import type { ChannelContext } from '../backend/channel.js';
+import type { BackendPool } from '../backend/pool.js';
+import type { Counts } from '../base/metrics.js';
+import type { NodeSnapshot, TopologySnapshot } from '../messages.js';
+import type { CopySets } from '../routing/copy-sets.js';
+import { type Commands, NO_COMMANDS, type Replies, type Value } from './commands.js';
+import type { Operation } from './operation.js';
+import { Proposer, type ProposerEvent } from './proposer.js';
+import type { Client } from './round.js';
+import { Voter } from './voter.js';
+
+export interface ReplicasContext extends Pick<ChannelContext, 'transport' | 'pendings' | 'random' | 'counts'> {
+  pool: BackendPool;
+  /** A number that no other proposer ever has: see `proposerNumber`. */
+  drawProposer: () => string;
+  /** Milliseconds since 1970. */
+  clock: () => number;
+  /** Votes of a node count, or do not any more, for that reason. */
+  onStanding: (node: NodeSnapshot, isMember: boolean, reason: string) => void;
+}
+
+type KeyProposer = Proposer<Commands, Replies, Value>;
+
+/** The keys of one keyspace. */
+interface Opened {
+  readonly proposer: KeyProposer;
+  /** Per slot the nodes of its copies, by the numbers that they have here. */
+  readonly nodes: (readonly number[] | undefined)[];
+}
+
+/** Between looks at the clock while anything is under way. */
+const TICK_MS = 5;
+/** Where there is another way, the slowest are waited for so long. */
+const PATIENCE_MS = 250;
+/** Keys that one proposer remembers something of. */
+const LINES_MAX = 100_000;
+/** Steps that wait for answers of one node, in bytes. */
+const STEP_BYTES_MAX = 64 * 1024 * 1024;
+
+const COUNTERS: Readonly<Record<ProposerEvent, keyof Counts>> = {
+  'fast-read': 'replicatedReads',
+  'slow-read': 'replicatedReadRounds',
+  write: 'replicatedWrites',
+  prepare: 'replicatedPrepares',
+  refused: 'replicatedRefusals',
+  settle: 'replicatedSettles',
+  install: 'replicatedInstalls',
+  mend: 'replicatedMends',
+  expired: 'replicatedExpiries',
+  unknown: 'replicatedUnknown',
+  'no-quorum': 'replicatedNoQuorum',
+  overtaken: 'replicatedOvertaken',
+  unable: 'replicatedUnable',
+};
+
+export class Replicas {
+  private readonly context: ReplicasContext;
+  private readonly voters: Voter[] = [];
+  /** Their numbers, by pool and name: a node keeps its number, wherever it stands in a topology, while it has copies. */
+  private readonly numbers = new Map<string, number>();
+  /** The same by the index in the topology; -1 for nodes without copies. */
+  private indexed: number[] = [];
+  /** By pool and number of copies: a key must have one proposer, by whatever service it is asked for. */
+  private readonly proposers = new Map<string, KeyProposer>();
+  private opened = new Map<CopySets, Opened>();
+  private topology: TopologySnapshot | null = null;
+  /** Those that have something to tell. */
+  private untold: Voter[] = [];
+  private isTicking = false;
+
+  constructor(context: ReplicasContext) {
+    this.context = context;
+  }
+
+  /** The nodes are those of `topology` from now on, which `context.pool` knows already. */
+  configure(topology: TopologySnapshot): void {
+    const pools = new Set<string>();
+    for (const service of topology.services) {
+      for (const { pool, replication } of service?.keyspaces ?? []) if (replication !== null) pools.add(pool);
+    }
+    this.topology = topology;
+    this.opened = new Map();
+    this.indexed = topology.nodes.map((node) => (pools.has(node.pool) ? this.numberOf(node) : -1));
+    const used = new Set(this.indexed);
+    for (const [id, number] of this.numbers) {
+      if (used.has(number)) continue;
+      this.voters[number]?.close();
+      this.numbers.delete(id);
+    }
+  }
+
+  /** What the key bytes[start, end) has copies by is `copySets`. Tells `client` the outcome, maybe within the call. */
+  submit(
+    copySets: CopySets,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    operation: Operation<Commands, Replies>,
+    client: Client<Replies>,
+  ): void {
+    const { proposer, nodes } = this.opened.get(copySets) ?? this.open(copySets);
+    const at = copySets.find(bytes, start, end);
+    const place = at / copySets.copies;
+    let own = nodes[place];
+    if (own === undefined) {
+      own = Array.from(copySets.owners.subarray(at, at + copySets.copies), (index) => this.indexed[index] as number);
+      nodes[place] = own;
+    }
+    const key = Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('latin1');
+    proposer.submit(key, own, operation, client);
+    this.tellUntold();
+    this.tickLater();
+  }
+
+  close(): void {
+    for (const voter of this.voters) voter.close();
+  }
+
+  private numberOf(node: NodeSnapshot): number {
+    const id = `${node.pool}/${node.name}`;
+    const known = this.numbers.get(id);
+    if (known !== undefined) return known;
+    const { context } = this;
+    const channels = context.pool.at(node.index);
+    const voter = new Voter(
+      {
+        ...context,
+        stepBytesMax: STEP_BYTES_MAX,
+        silentMs: PATIENCE_MS,
+        onUnanswered: (voter) => this.onUnanswered(voter),
+        onStanding: ({ channels }, isMember, reason) => context.onStanding(channels.wanted, isMember, reason),
+      },
+      channels,
+    );
+    this.numbers.set(id, this.voters.length);
+    this.voters.push(voter);
+    voter.open();
+    return this.voters.length - 1;
+  }
+
+  private open(copySets: CopySets): Opened {
+    const { nodes } = this.topology as TopologySnapshot;
+    const { pool, limits } = nodes[copySets.owners[0] as number] as NodeSnapshot;
+    const id = `${copySets.copies} ${pool}`;
+    let proposer = this.proposers.get(id);
+    if (proposer === undefined) {
+      const { context, voters } = this;
+      const { counts, transport } = context;
+      proposer = new Proposer<Commands, Replies, Value>({
+        quorum: (copySets.copies >> 1) + 1,
+        none: NO_COMMANDS,
+        proposer: context.drawProposer(),
+        timeoutMs: limits.requestTimeoutMs,
+        patienceMs: PATIENCE_MS,
+        linesMax: LINES_MAX,
+        now: () => transport.now,
+        clock: context.clock,
+        random: context.random,
+        send: (asker, copy, tag, step) => voters[asker.nodes[copy] as number]?.ask(asker, copy, tag, step),
+        isReachable: (node) => voters[node]?.isMember === true,
+        isSlow: (node) => voters[node]?.isSilent === true,
+        count: (event) => {
+          counts[COUNTERS[event]]++;
+        },
+      });
+      this.proposers.set(id, proposer);
+    }
+    const opened = { proposer, nodes: [] };
+    this.opened.set(copySets, opened);
+    return opened;
+  }
+
+  private onUnanswered(voter: Voter): void {
+    this.untold.push(voter);
+    // Within `submit` it is told at its end, and else when the node's answers have been seen to.
+    this.tickLater();
+  }
+
+  private tellUntold(): void {
+    while (this.untold.length > 0) {
+      const voters = this.untold;
+      this.untold = [];
+      for (const voter of voters) voter.tellUnanswered();
+    }
+  }
+
+  private tickLater(): void {
+    if (this.isTicking) return;
+    this.isTicking = true;
+    const { transport } = this.context;
+    transport.timers.set(transport.now + (this.untold.length > 0 ? 0 : TICK_MS), () => {
+      this.isTicking = false;
+      this.tellUntold();
+      let isActive = false;
+      for (const proposer of this.proposers.values()) {
+        proposer.onTime();
+        isActive ||= proposer.isActive;
+      }
+      if (isActive || this.untold.length > 0) this.tickLater();
+    });
+  }
+}

@@ -1,0 +1,336 @@
+/**
+ * One node that has copies of replicated keys, as a worker asks it: by a connection whose votes count (REPLICATION.md, M1).
+ *
+ *   idle --open()--> connecting --greeted--> looking --member--> votes --push--> looking ...
+ *                        ^                      └──stranger──> rests, until the node says that its record changed
+ *                        └────── lost, after a wait that doubles
+ *
+ * An answer counts only while the record that its step carried is the one that M1 held for. What cannot be asked, and what is not
+ * answered, is told as no answer (null), never within the call that asks.
+ */
+
+import type { ChannelContext } from '../backend/channel.js';
+import { BackendError } from '../backend/connection.js';
+import type { NodeChannels } from '../backend/node-channels.js';
+import type { Pending, ReplyOwner } from '../backend/pending.js';
+import type { PrivateConnection, PrivateOwner } from '../backend/private-connection.js';
+import { Fifo } from '../base/fifo.js';
+import type { Timer } from '../base/timers.js';
+import { encodeCommand } from '../resp/reply.js';
+import type { Commands, Replies, Value } from './commands.js';
+import { Membership } from './member.js';
+import { NODE_KEY } from './meta.js';
+import { encodeMemberStep } from './node-member-step.js';
+import { encodeStep, type NodeStep } from './node-step.js';
+import type { Asker } from './round.js';
+import { KEY_SCRIPTS } from './scripts.js';
+import type { Answer, Step } from './step.js';
+
+export interface VoterContext extends Pick<ChannelContext, 'transport' | 'pendings' | 'random'> {
+  /** Bytes of steps that may wait for their answers, for each node. */
+  readonly stepBytesMax: number;
+  /** A node that has not answered for so many milliseconds is asked only where no others will do. */
+  readonly silentMs: number;
+  /** There is something to `tellUnanswered`. */
+  onUnanswered(voter: Voter): void;
+  /** Its votes count, or do not any more, for that reason. */
+  onStanding(voter: Voter, isMember: boolean, reason: string): void;
+}
+
+type KeyAsker = Asker<Replies, Value>;
+type KeyStep = Step<Commands, Value>;
+
+const KIND = {
+  protocol: 3,
+  database: 0,
+  setUp: [encodeCommand(['CLIENT', 'TRACKING', 'ON', 'BCAST', 'PREFIX', NODE_KEY])],
+} as const;
+const LOADS = KEY_SCRIPTS.map(({ source }) => encodeCommand(['SCRIPT', 'LOAD', source]));
+const LOOK = encodeMemberStep({ kind: 'look' }, new Uint8Array());
+const NOT_NEEDED = 'no keys have copies there';
+const NOSCRIPT = Buffer.from('-NOSCRIPT');
+
+/** One step on its way. */
+class Ask implements ReplyOwner {
+  readonly isGone = false;
+  readonly voter: Voter;
+  readonly asker: KeyAsker;
+  readonly copy: number;
+  readonly tag: number;
+  readonly step: KeyStep;
+  /** The record that it carries. */
+  record = '';
+  frames: NodeStep | null = null;
+  replies: Uint8Array[] = [];
+  sentMs = 0;
+  /** The node did not know a script: it was told, and asked again. */
+  wasRepeated = false;
+
+  constructor(voter: Voter, asker: KeyAsker, copy: number, tag: number, step: KeyStep) {
+    this.voter = voter;
+    this.asker = asker;
+    this.copy = copy;
+    this.tag = tag;
+    this.step = step;
+  }
+
+  onPrelude(_pending: Pending, _place: number, start: number, end: number): void {
+    this.replies.push(this.voter.bytes.slice(start, end));
+  }
+
+  onReply(pending: Pending, start: number, end: number): void {
+    this.replies.push(this.voter.bytes.slice(start, end));
+    this.voter.onAnswered(this, pending);
+  }
+
+  onFailure(pending: Pending): void {
+    this.voter.onFailed(this, pending);
+  }
+
+  awaits(): boolean {
+    return false;
+  }
+
+  askers(): readonly object[] {
+    return [];
+  }
+}
+
+export class Voter implements PrivateOwner, ReplyOwner {
+  readonly isGone = false;
+  readonly channels: NodeChannels;
+  readonly bytes: Uint8Array;
+  private readonly context: VoterContext;
+  private connection: PrivateConnection | null = null;
+  private membership: Membership | null = null;
+  /** The record that counts, as steps carry it. */
+  private record: string | null = null;
+  private recordBytes: Uint8Array = new Uint8Array();
+  private readonly waiting = new Fifo<Ask>();
+  private waitingBytes = 0;
+  private unanswered: Ask[] = [];
+  /** The look under way: what it was begun with, and its replies. */
+  private look: { begun: number; replies: Uint8Array[] } | null = null;
+  private retry: Timer | null = null;
+  private retryMs = 0;
+  private isClosed = false;
+
+  constructor(context: VoterContext, channels: NodeChannels) {
+    this.context = context;
+    this.channels = channels;
+    this.bytes = context.transport.arena.bytes;
+  }
+
+  /** Whether its votes count now. */
+  get isMember(): boolean {
+    return this.record !== null;
+  }
+
+  /** Whether it has owed an answer for long. */
+  get isSilent(): boolean {
+    const oldest = this.waiting.peek();
+    return oldest !== undefined && this.context.transport.now - oldest.sentMs > this.context.silentMs;
+  }
+
+  /** Connects, and stays connected. */
+  open(): void {
+    const { privates, wanted } = this.channels;
+    if (this.isClosed || this.connection !== null) return;
+    const connection = privates.keep(wanted, this);
+    if (connection instanceof Uint8Array) {
+      this.openLater();
+      return;
+    }
+    // What it sends unasked must not be missed.
+    connection.listens = true;
+    this.connection = connection;
+    this.membership = new Membership(wanted.name);
+    connection.connect(KIND);
+  }
+
+  close(): void {
+    this.isClosed = true;
+    this.context.transport.timers.cancel(this.retry);
+    this.connection?.destroy(NOT_NEEDED);
+  }
+
+  /** Has a step carried out; `asker` is told, later, what comes of it. */
+  ask(asker: KeyAsker, copy: number, tag: number, step: KeyStep): void {
+    const ask = new Ask(this, asker, copy, tag, step);
+    if (!this.send(ask)) this.leaveUnanswered(ask);
+  }
+
+  /** Tells who asked what will have no answer. */
+  tellUnanswered(): void {
+    const { unanswered } = this;
+    this.unanswered = [];
+    for (const { asker, copy, tag } of unanswered) asker.onAnswer(copy, tag, null);
+  }
+
+  onAnswered(ask: Ask, pending: Pending): void {
+    this.leave(ask, pending);
+    const { asker, copy, tag, record } = ask;
+    // Since a push came nothing counts that was asked before.
+    const answer = record === this.record ? (ask.frames as NodeStep).decode(ask.replies) : null;
+    if (answer?.kind === 'unable' && startsWith(answer.error, NOSCRIPT) && !ask.wasRepeated) {
+      ask.wasRepeated = true;
+      this.teach();
+      if (this.send(ask)) return;
+    }
+    asker.onAnswer(copy, tag, answer as Answer<Replies, Value> | null);
+  }
+
+  onFailed(ask: Ask, pending: Pending): void {
+    this.leave(ask, pending);
+    this.leaveUnanswered(ask);
+  }
+
+  onReady(): void {
+    this.retryMs = 0;
+    this.teach();
+    this.beginLook();
+  }
+
+  onPush(): void {
+    // It listens to nothing but its record.
+    this.membership?.onPush();
+    this.settle('its record changed');
+    this.beginLook();
+  }
+
+  onMoved(connection: PrivateConnection, error: Error): void {
+    connection.breakOff(error);
+  }
+
+  onGivenBack(): void {}
+
+  onLost(connection: PrivateConnection, error: Error): void {
+    this.channels.privates.onLost(connection);
+    if (connection !== this.connection) return;
+    this.connection = null;
+    this.membership = null;
+    this.look = null;
+    this.settle(error.message);
+    this.openLater();
+  }
+
+  // Replies to what it asks for itself: looks, and scripts.
+
+  onPrelude(_pending: Pending, _place: number, start: number, end: number): void {
+    this.look?.replies.push(this.bytes.slice(start, end));
+  }
+
+  onReply(pending: Pending, start: number, end: number): void {
+    this.context.pendings.release(pending);
+    const { look, membership } = this;
+    this.look = null;
+    if (look === null || membership === null) return;
+    look.replies.push(this.bytes.slice(start, end));
+    const facts = LOOK.decode(look.replies);
+    if (facts.kind !== 'facts') {
+      this.connection?.breakOff(new BackendError('it refused to say whether it is a member'));
+      return;
+    }
+    if (!membership.onFacts(look.begun, facts)) {
+      this.beginLook();
+      return;
+    }
+    const { now } = membership;
+    this.settle(now?.kind === 'stranger' ? now.reason : '');
+    if (membership.isSpent)
+      this.connection?.breakOff(new BackendError('its data may have changed behind this connection'));
+  }
+
+  onFailure(pending: Pending): void {
+    this.context.pendings.release(pending);
+    this.look = null;
+  }
+
+  awaits(): boolean {
+    return false;
+  }
+
+  askers(): readonly object[] {
+    return [];
+  }
+
+  private send(ask: Ask): boolean {
+    const { connection, record, context } = this;
+    if (connection === null || record === null || this.waitingBytes > context.stepBytesMax) return false;
+    const encoded = encodeStep(ask.step, Buffer.from(ask.asker.key, 'latin1'), this.recordBytes);
+    ask.record = record;
+    ask.frames = encoded;
+    ask.replies = [];
+    ask.sentMs = context.transport.now;
+    if (!this.put(ask, encoded.frames, encoded.replyCount)) return false;
+    this.waiting.push(ask);
+    this.waitingBytes += encoded.frames.length;
+    return true;
+  }
+
+  /** Sends frames that have so many replies. */
+  private put(owner: ReplyOwner, frames: Uint8Array, replyCount: number): boolean {
+    const { transport, pendings } = this.context;
+    const { arena } = transport;
+    const block = arena.allocate(frames.length);
+    if (block < 0) return false;
+    arena.bytes.set(frames, block);
+    const pending = pendings.take(owner, transport.now, true);
+    pending.preludes = replyCount - 1;
+    const refusal = (this.connection as PrivateConnection).send(pending, block, block + frames.length);
+    if (refusal !== null) pendings.release(pending);
+    arena.settle();
+    arena.release(block, frames.length);
+    return refusal === null;
+  }
+
+  private leave(ask: Ask, pending: Pending): void {
+    this.context.pendings.release(pending);
+    this.waitingBytes -= ask.frames?.frames.length ?? 0;
+    // They are answered in order, and lost in order.
+    this.waiting.shift();
+  }
+
+  private leaveUnanswered(ask: Ask): void {
+    this.unanswered.push(ask);
+    if (this.unanswered.length === 1) this.context.onUnanswered(this);
+  }
+
+  /** Tells the node the scripts. */
+  private teach(): void {
+    for (const load of LOADS) this.connection?.tell(load);
+  }
+
+  private beginLook(): void {
+    const { membership, connection } = this;
+    if (membership === null || connection?.isReady !== true || this.look !== null) return;
+    this.look = { begun: membership.beginLook(), replies: [] };
+    if (!this.put(this, LOOK.frames, LOOK.replyCount)) {
+      connection.breakOff(new BackendError('no buffer memory is left to ask whether it is a member'));
+    }
+  }
+
+  /** Goes by what is known now. */
+  private settle(reason: string): void {
+    const record = this.membership?.record ?? null;
+    const wasMember = this.record !== null;
+    if (record !== this.record) {
+      this.record = record;
+      this.recordBytes = Buffer.from(record ?? '');
+    }
+    if (wasMember !== (record !== null) || reason !== '') this.context.onStanding(this, record !== null, reason);
+  }
+
+  private openLater(): void {
+    if (this.isClosed) return;
+    const { transport, random } = this.context;
+    const { reconnectMinMs, reconnectMaxMs } = this.channels.wanted.limits;
+    this.retryMs = Math.min(Math.max(this.retryMs * 2, reconnectMinMs), reconnectMaxMs);
+    const waitMs = Math.round(this.retryMs * (0.5 + random() / 2));
+    this.retry = transport.timers.set(transport.now + waitMs, () => this.open());
+  }
+}
+
+function startsWith(bytes: Uint8Array, beginning: Uint8Array): boolean {
+  return beginning.every((byte, index) => bytes[index] === byte);
+}
