@@ -13,7 +13,7 @@ import { FLOOR_KEY, formatTail, metaKey, NODE_KEY } from './meta.js';
 import { decodeAccept, decodeCollect, decodePrepare, decodeView, executed, unable } from './node-answer.js';
 import type { NodeRequest } from './node-request.js';
 import { bulkOf, elementsOf, isNull, nullsToResp2, wideToInteger } from './reply-shape.js';
-import { type CommandTraits, commandTraits, tailAfter } from './script-commands.js';
+import { areExactInScript, type CommandTraits, commandTraits, tailAfter } from './script-commands.js';
 import { ACCEPT_ALL, ACCEPT_ONE, ACCEPT_SMALL, COLLECT, INSTALL, PREPARE, type Script } from './scripts.js';
 import type { AcceptAnswer, Answer, Step } from './step.js';
 import { queueCommands } from './transaction-replies.js';
@@ -61,8 +61,7 @@ function encodeAccept(
 ): NodeStep {
   const { list, protocol } = step.commands;
   const traits = list.map(commandTraits);
-  if (!traits.every(({ inScript2, inScript3 }) => (protocol === 3 ? inScript3 : inScript2)))
-    return encodeWatched(step, key, record);
+  if (!areExactInScript(traits, protocol)) return encodeWatched(step, key, record);
   const promised = largest(step.ballot, step.next);
   const words: Word[] = [
     ...[key, record, step.ballot + step.base, promised + step.ballot],
