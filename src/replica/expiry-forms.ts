@@ -7,7 +7,18 @@
  */
 import { nullReply, type Protocol, REPLY_OK } from '../resp/reply.js';
 import type { Command } from './commands.js';
-import { all, everywhere, type KeyOperation, planned, reading, type Shape, unlessError } from './key-operation.js';
+import {
+  all,
+  allBefore,
+  everywhere,
+  type KeyOperation,
+  oneNode,
+  planned,
+  reading,
+  SAME,
+  type Shape,
+  unlessError,
+} from './key-operation.js';
 import { INT64_MAX, INT64_MIN, integerOf, isWord, replaced, word } from './words.js';
 
 const SET = word('SET');
@@ -110,12 +121,12 @@ function dated(
   form: (moment: Uint8Array) => Command,
   past: Form,
 ): KeyOperation {
-  return planned(words, protocol, ({ nowMs, isOwnExpired }) => {
+  return planned(words, protocol, ({ nowMs, isOwnExpired }, _found, plain) => {
     const now = BigInt(Math.floor(nowMs));
     const moment = expiry.isRelative ? now + expiry.amountMs : expiry.amountMs;
     if (moment > INT64_MAX) return all({ list: [replaced(words, expiry.at, BEYOND)], protocol });
     if (isOwnExpired || moment <= now) return all({ list: [past.command], protocol }, past.shape);
-    return all({ list: [form(word(`${moment}`))], protocol }, undefined, Number(moment));
+    return allBefore(Number(moment), { list: [form(word(`${moment}`))], protocol }, SAME, oneNode(plain));
   });
 }
 

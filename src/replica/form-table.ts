@@ -7,6 +7,8 @@ import type { Protocol } from '../resp/reply.js';
 import { blockingListPop, blockingMove, blockingPopMany, blockingPopPush, blockingZsetPop } from './blocking-forms.js';
 import type { Command } from './commands.js';
 import { expireForm, getexForm, restoreForm, setexForm, setForm } from './expiry-forms.js';
+import { hincrByFloatForm, incrByFloatForm } from './float-forms.js';
+import { xautoclaimForm, xclaimForm, xreadgroupForm } from './group-forms.js';
 import { atOneNode, everywhere, type KeyOperation, reading } from './key-operation.js';
 import { spopForm } from './pop-form.js';
 import {
@@ -18,6 +20,7 @@ import {
   scriptForm,
   sortForm,
 } from './rewritten-forms.js';
+import { xaddForm, xreadForm, xtrimForm } from './stream-forms.js';
 
 /** Makes the operation of a command's words; or the error reply to a command that is refused. */
 export type Form = (words: Command, protocol: Protocol) => KeyOperation | Uint8Array;
@@ -36,7 +39,7 @@ const AS_THEY_ARE = `
 `;
 
 /** What they do depends on anything. */
-const AT_ONE_NODE = 'evalsha fcall incrbyfloat hincrbyfloat xadd xtrim xreadgroup xclaim xautoclaim';
+const AT_ONE_NODE = 'evalsha fcall';
 
 const FORMS: Readonly<Record<string, Form>> = {
   set: setForm,
@@ -49,7 +52,17 @@ const FORMS: Readonly<Record<string, Form>> = {
   pexpireat: expireForm(1n, false),
   restore: restoreForm,
 
+  incrbyfloat: incrByFloatForm,
+  hincrbyfloat: hincrByFloatForm,
   spop: spopForm,
+
+  xadd: xaddForm,
+  xtrim: xtrimForm,
+  xread: xreadForm,
+  xreadgroup: xreadgroupForm,
+  xclaim: xclaimForm,
+  xautoclaim: xautoclaimForm,
+
   bitfield: bitfieldForm,
   copy: copyForm,
   move: moveForm,

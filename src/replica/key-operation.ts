@@ -2,6 +2,7 @@
 import { isError } from '../resp/reply.js';
 import type { Command, Commands, Replies } from './commands.js';
 import type { BaseFacts, Operation, Plan } from './operation.js';
+import { areExactInScript, commandTraits } from './script-commands.js';
 
 export interface KeyOperation extends Operation<Commands, Replies> {
   /** What one node alone is to carry out, in place of all, where each for itself would make another state. */
@@ -20,7 +21,7 @@ export type KeyPlan = Plan<Commands, Replies>;
 /** Of the replies to an operation's commands, the client's. */
 export type Shape = (replies: Replies) => Replies;
 
-const SAME: Shape = (replies) => replies;
+export const SAME: Shape = (replies) => replies;
 /** Where commands follow that only put the state right. */
 export const FIRST: Shape = (replies) => replies.slice(0, 1);
 
@@ -74,9 +75,19 @@ export function planned(
   };
 }
 
-/** All nodes carry out `commands`, which set no expiry unless `setsExpiry` says the earliest that they may set. */
-export function all(commands: Commands, reply: Shape = SAME, setsExpiry = 0): KeyPlan {
-  return { kind: 'all', commands, setsExpiry, reply };
+/** All nodes carry out `commands`, which set no expiry. */
+export function all(commands: Commands, reply: Shape = SAME): KeyPlan {
+  return { kind: 'all', commands, setsExpiry: 0, reply };
+}
+
+/**
+ * All nodes carry out `commands`, the earliest of whose expiries is `moment` (milliseconds since 1970). Where their replies are
+ * exact only in a transaction (watch-form), the moment may pass between its check and its end: then one node does `plain`.
+ */
+export function allBefore(moment: number, commands: Commands, reply: Shape, plain: KeyPlan): KeyPlan {
+  const { list, protocol } = commands;
+  if (!areExactInScript(list.map(commandTraits), protocol)) return plain;
+  return { kind: 'all', commands, setsExpiry: moment, reply };
 }
 
 export function oneNode(plain: Commands): KeyPlan {
@@ -89,4 +100,21 @@ export function unlessError(shape: (reply: Uint8Array, replies: Replies) => Uint
     const reply = replies[0] as Uint8Array;
     return [isError(reply, 0) ? reply : shape(reply, replies)];
   };
+}
+
+/** Whether a reply is the error of a command for another type than the key's. */
+export function isWrongType(reply: Uint8Array | undefined): boolean {
+  return beginsWith(reply, WRONGTYPE);
+}
+
+/** Whether a reply is the error of a command for a group of a stream that it does not have. */
+export function isNoGroup(reply: Uint8Array | undefined): boolean {
+  return beginsWith(reply, NOGROUP);
+}
+
+const WRONGTYPE = Buffer.from('-WRONGTYPE');
+const NOGROUP = Buffer.from('-NOGROUP');
+
+function beginsWith(reply: Uint8Array | undefined, start: Buffer): boolean {
+  return reply !== undefined && start.compare(reply, 0, Math.min(start.length, reply.length)) === 0;
 }

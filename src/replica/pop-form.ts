@@ -2,7 +2,7 @@
 import { type Protocol, setHeader } from '../resp/reply.js';
 import { bulkAt, bulksOf } from './bulk-array.js';
 import type { Command } from './commands.js';
-import { all, everywhere, type KeyOperation, oneNode, planned } from './key-operation.js';
+import { all, everywhere, isWrongType, type KeyOperation, oneNode, planned } from './key-operation.js';
 import { integerOf, word } from './words.js';
 
 const SRANDMEMBER = word('SRANDMEMBER');
@@ -17,7 +17,7 @@ export function spopForm(words: Command, protocol: Protocol): KeyOperation {
     if (!base.live) return all(plain);
     if (found === null) return { kind: 'read', commands: { list: [random], protocol } };
     const reply = found[0] as Uint8Array;
-    if (Buffer.from(reply.subarray(0, 10)).toString('latin1') === '-WRONGTYPE') return all(plain);
+    if (isWrongType(reply)) return all(plain);
     const single = bulkAt(reply);
     const members = single === null ? bulksOf(reply) : [single];
     if (members === null || members.length === 0) return oneNode(plain);

@@ -6,7 +6,7 @@
  */
 import { arrayHeader, type Protocol } from '../resp/reply.js';
 import type { Command, Commands, Replies } from './commands.js';
-import { all, type KeyOperation, type KeyPlan, type Shape } from './key-operation.js';
+import { all, allBefore, type KeyOperation, type KeyPlan, type Shape } from './key-operation.js';
 import type { BaseFacts } from './operation.js';
 
 /** `operations` is not empty, and all are on the same key. The reply is EXEC's array. */
@@ -24,17 +24,18 @@ export function transactionOf(operations: readonly KeyOperation[], protocol: Pro
     plain,
     plainReply,
     repliesAgree: operations.every((operation) => operation.repliesAgree),
-    plan: (base, found) => planAll(operations, protocol, base, found) ?? atOne,
+    plan: (base, found) => planAll(operations, protocol, base, found, atOne),
   };
 }
 
-/** Null: one node is to carry them out. */
+/** `atOne`: one node carries them out. */
 function planAll(
   operations: readonly KeyOperation[],
   protocol: Protocol,
   base: BaseFacts,
   found: Replies | null,
-): KeyPlan | null {
+  atOne: KeyPlan,
+): KeyPlan {
   const list: Command[] = [];
   const counts: number[] = [];
   const shapes: Shape[] = [];
@@ -46,12 +47,12 @@ function planAll(
     const facts = hasWritten ? { ...base, live: true } : base;
     let plan = operation.plan(facts, null);
     if (plan.kind === 'read') {
-      if (hasWritten) return null;
+      if (hasWritten) return atOne;
       if (found === null) return plan;
       plan = operation.plan(facts, found);
       if (plan.kind === 'read') return plan;
     }
-    if (plan.kind === 'one') return null;
+    if (plan.kind === 'one') return atOne;
     if (base.isOwnExpired && setsExpiryAt(operation, facts, found)) expiries++;
     list.push(...plan.commands.list);
     counts.push(plan.commands.list.length);
@@ -59,8 +60,10 @@ function planAll(
     if (plan.setsExpiry > 0 && (setsExpiry === 0 || plan.setsExpiry < setsExpiry)) setsExpiry = plan.setsExpiry;
     hasWritten ||= operation.reads === null;
   }
-  if (expiries > 1) return null;
-  return all({ list, protocol }, gathered(counts, shapes), setsExpiry);
+  if (expiries > 1) return atOne;
+  const commands: Commands = { list, protocol };
+  const reply = gathered(counts, shapes);
+  return setsExpiry === 0 ? all(commands, reply) : allBefore(setsExpiry, commands, reply, atOne);
 }
 
 /** Whether it would set one, were none over yet. */

@@ -13,7 +13,7 @@ import { parseReply, type Value } from '../help/reference-parser.js';
 import { encodeWords, RespClient } from '../help/resp-client.js';
 
 /** Invocations of each pattern in each protocol. */
-const ROUNDS = 12;
+const ROUNDS = Number(process.env['ROUNDS'] ?? 12);
 /** Databases of the same server: on one a key as any other, on the other the one that operations are carried out on. */
 const PLAIN = 0;
 const CARRIED = 1;
