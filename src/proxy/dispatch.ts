@@ -106,6 +106,7 @@ export class Dispatcher {
       ...context,
       locator: this.locator,
       merges: this.merges,
+      replicated: this.replicated,
       clients: this.clients,
       lend,
       serviceOf: (session) => this.serviceOf(session),

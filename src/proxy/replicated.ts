@@ -9,6 +9,7 @@ import type { Pending, PendingPool } from '../backend/pending.js';
 import { errorBytes } from '../base/errors.js';
 import type { Commands, Replies } from '../replica/commands.js';
 import { operationOf } from '../replica/forms.js';
+import type { KeyOperation } from '../replica/key-operation.js';
 import type { Operation } from '../replica/operation.js';
 import type { Replicas } from '../replica/replicas.js';
 import type { Client, Outcome } from '../replica/round.js';
@@ -19,6 +20,18 @@ import type { CopySets } from '../routing/copy-sets.js';
 import type { KeyLocator } from './key-locator.js';
 import type { Service } from './service.js';
 import type { Session } from './session.js';
+
+/** A key: bytes [start, end), and where its copies are. */
+export interface KeyPlace {
+  copySets: CopySets;
+  start: number;
+  end: number;
+}
+
+/** The first of `count` keys, in the arena. */
+export interface FoundKey extends KeyPlace {
+  count: number;
+}
 
 export interface ReplicatedContext {
   bytes: Uint8Array;
@@ -36,6 +49,9 @@ const MIXED = errorReply(
 );
 const SEVERAL = errorReply('CROSSSLOT Replicated keys are agreed upon one by one: a command may have one of them');
 
+/** Routes of commands whose arguments may be replicated keys: WATCH is the one of `transaction`. */
+const WITH_KEYS: ReadonlySet<CommandSpec['route']> = new Set(['one', 'split', 'block', 'transaction']);
+
 export class Replicated {
   private readonly context: ReplicatedContext;
 
@@ -45,11 +61,33 @@ export class Replicated {
 
   /** Carries out the command last read, of that many bytes, if its keys are replicated. False: they are not, or it has none. */
   carryOut(session: Session, service: Service, spec: CommandSpec, requestBytes: number): boolean {
-    if (spec.keys === 'none') return false;
-    const { bytes, reader, locator, pendings, now } = this.context;
+    const found = spec.route === 'transaction' ? null : this.find(session, service, spec);
+    if (found === null) return false;
+    if (found instanceof Uint8Array) {
+      session.reply(found);
+      return true;
+    }
+    const { count } = found;
+    if (spec.route === 'split' && count > 1) {
+      this.split(session, service, spec, count, requestBytes);
+      return true;
+    }
+    const operation = this.operation(session, spec, count);
+    if (operation instanceof Uint8Array) {
+      session.reply(operation);
+      return true;
+    }
+    this.submit(session, found, operation, spec.write, requestBytes);
+    return true;
+  }
+
+  /** Where the keys of the command last read are: null where they are not replicated, or there are none; an error for some of each kind. */
+  find(session: Session, service: Service, spec: CommandSpec): FoundKey | Uint8Array | null {
+    if (spec.keys === 'none' || !WITH_KEYS.has(spec.route)) return null;
+    const { bytes, reader, locator } = this.context;
     const { argumentStart, argumentEnd } = reader;
     const count = locator.locate(service, spec);
-    if (count <= 0) return false;
+    if (count <= 0) return null;
     const { positions } = locator.keys;
     let copySets: CopySets | null = null;
     let replicated = 0;
@@ -60,43 +98,44 @@ export class Replicated {
       copySets = found;
       replicated++;
     }
-    if (copySets === null) return false;
-    const refusal = replicated < count ? MIXED : this.refusal(session);
-    if (refusal !== null) {
-      session.reply(refusal);
-      return true;
-    }
-    if (spec.route === 'split' && count > 1) {
-      this.split(session, service, spec, count, requestBytes);
-      return true;
-    }
-    if (!this.isOneKey(count)) {
-      session.reply(SEVERAL);
-      return true;
-    }
+    if (copySets === null) return null;
+    if (replicated < count) return MIXED;
+    if (session.database !== 0) return OTHER_DATABASE;
+    if (session.tracking !== null) return TRACKING;
+    const first = positions[0] as number;
+    return { copySets, count, start: argumentStart[first] as number, end: argumentEnd[first] as number };
+  }
+
+  /** What the command last read does with its `count` keys, which `find` has found, or the error why that cannot be. */
+  operation(session: Session, spec: CommandSpec, count: number): KeyOperation | Uint8Array {
+    const { bytes, reader } = this.context;
+    const { argumentStart, argumentEnd } = reader;
+    if (!this.isOneKey(count)) return SEVERAL;
     const words: Uint8Array[] = [];
     for (let index = 0; index < reader.argumentCount; index++) {
       words.push(bytes.slice(argumentStart[index], argumentEnd[index]));
     }
-    const operation = operationOf(spec, words, session.protocol);
-    if (operation instanceof Uint8Array) {
-      session.reply(operation);
-      return true;
-    }
-    const pending = pendings.take(session, now(), spec.write);
-    session.track(pending, requestBytes);
-    const at = positions[0] as number;
-    this.submit(copySets, at, operation, new Asked(session, pending));
-    return true;
+    return operationOf(spec, words, session.protocol);
   }
 
-  private refusal(session: Session): Uint8Array | null {
-    if (session.database !== 0) return OTHER_DATABASE;
-    return session.tracking === null ? null : TRACKING;
+  /** Has an operation on the key, of `bytes`, carried out; `reply` makes the session's next reply of the outcome. */
+  submit(
+    session: Session,
+    { copySets, start, end }: KeyPlace,
+    operation: Operation<Commands, Replies>,
+    isWrite: boolean,
+    requestBytes: number,
+    bytes = this.context.bytes,
+    reply = replyOf,
+  ): void {
+    const { pendings, now, replicas } = this.context;
+    const pending = pendings.take(session, now(), isWrite);
+    session.track(pending, requestBytes);
+    replicas.submit(copySets, bytes, start, end, operation, new Asked(session, pending, reply));
   }
 
   /** Whether the keys that the locator found are all the same. */
-  private isOneKey(count: number): boolean {
+  isOneKey(count: number): boolean {
     const { bytes, reader, locator } = this.context;
     const { argumentStart, argumentEnd } = reader;
     const { positions } = locator.keys;
@@ -141,31 +180,22 @@ export class Replicated {
       this.context.replicas.submit(copySets, bytes, start, end, operation, asked.part(index));
     }
   }
-
-  private submit(
-    copySets: CopySets,
-    argument: number,
-    operation: Operation<Commands, Replies>,
-    client: Client<Replies>,
-  ): void {
-    const { bytes, reader, replicas } = this.context;
-    const start = reader.argumentStart[argument] as number;
-    replicas.submit(copySets, bytes, start, reader.argumentEnd[argument] as number, operation, client);
-  }
 }
 
 /** A session that waits for the outcome of one operation. */
 class Asked implements Client<Replies> {
   private readonly session: Session;
   private readonly pending: Pending;
+  private readonly reply: (outcome: Outcome<Replies>) => Uint8Array;
 
-  constructor(session: Session, pending: Pending) {
+  constructor(session: Session, pending: Pending, reply: (outcome: Outcome<Replies>) => Uint8Array) {
     this.session = session;
     this.pending = pending;
+    this.reply = reply;
   }
 
   onOutcome(outcome: Outcome<Replies>): void {
-    this.session.answer(this.pending, replyOf(outcome));
+    this.session.answer(this.pending, this.reply(outcome));
   }
 }
 

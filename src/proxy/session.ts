@@ -28,6 +28,7 @@ import {
 } from '../resp/request.js';
 import type { Connection, ConnectionOwner, Transport } from '../transport/transport.js';
 import { type Authentication, DEFAULT_USER } from './authentication.js';
+import type { ReplicatedWatch } from './replicated-transactions.js';
 import type { Subscriptions } from './subscriptions.js';
 import type { TrackingState } from './tracking-state.js';
 import type { Transaction } from './transaction.js';
@@ -109,6 +110,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
   transaction: Transaction | null = null;
   /** Between WATCH and EXEC. */
   watch: Watch | null = null;
+  replicatedWatch: ReplicatedWatch | null = null;
   /** From its first SUBSCRIBE until nothing is left of it. */
   subscriptions: Subscriptions | null = null;
   /** While it tracks keys (CLIENT TRACKING): `lane` is that of the tracking then. */
@@ -280,6 +282,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
   endWatch(): void {
     this.watch?.end();
     this.watch = null;
+    this.replicatedWatch = null;
   }
 
   endSubscriptions(): void {

@@ -9,8 +9,11 @@
  * The block goes out on the shared connection: nothing of other sessions comes between, since it is one piece, and the node's
  * connection is as it was when EXEC has been answered.
  */
+
+import type { KeyOperation } from '../replica/key-operation.js';
 import { encodeCommand } from '../resp/reply.js';
 import type { Arena } from '../transport/arena.js';
+import type { ReplicatedBlock } from './replicated-transactions.js';
 
 const MULTI = encodeCommand(['MULTI']);
 const EXEC = encodeCommand(['EXEC']);
@@ -44,6 +47,8 @@ export class Transaction {
   private capacity = 0;
   private length = 0;
   private ownBytes = 0;
+  /** Operations on a replicated key: then there is nothing else. */
+  replicated: ReplicatedBlock | null = null;
 
   constructor(arena: Arena) {
     this.arena = arena;
@@ -73,6 +78,17 @@ export class Transaction {
     this.own.push({ place: this.commandCount, frame });
     this.ownBytes += frame.length;
     this.commandCount++;
+  }
+
+  /** Queues an operation on the replicated key; `bytes` are those of its command. */
+  queueReplicated(operation: KeyOperation, bytes: number): void {
+    this.replicated?.operations.push(operation);
+    this.ownBytes += bytes;
+    this.commandCount++;
+  }
+
+  get replicatedCount(): number {
+    return this.replicated?.operations.length ?? 0;
   }
 
   /** Ends the block with EXEC, and returns where it lies in the arena until `release`. Null when there is no room. */

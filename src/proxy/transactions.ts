@@ -18,6 +18,8 @@ import type { ClientInquiry, Clients } from './clients.js';
 import { ExecPolicy, ExecReply } from './exec-policy.js';
 import { crossSlotError, type KeyLocator } from './key-locator.js';
 import type { Merge, MergePool } from './merge.js';
+import type { Replicated } from './replicated.js';
+import { ReplicatedTransactions } from './replicated-transactions.js';
 import type { Service } from './service.js';
 import type { Session } from './session.js';
 import { type OwnCommand, Transaction } from './transaction.js';
@@ -35,6 +37,7 @@ export interface TransactionsContext {
   locator: KeyLocator;
   merges: MergePool;
   clients: Clients;
+  replicated: Replicated;
   serviceOf: (session: Session) => Service;
   topologyVersion: () => number;
   /** The node for a command without keys. */
@@ -57,9 +60,11 @@ const NOT_QUEUED: ReadonlySet<string> = new Set(['hello', 'auth', 'select', 'cli
 
 export class Transactions {
   private readonly context: TransactionsContext;
+  private readonly replicated: ReplicatedTransactions;
 
   constructor(context: TransactionsContext) {
     this.context = context;
+    this.replicated = new ReplicatedTransactions({ ...context, bytes: context.arena.bytes });
   }
 
   /**
@@ -80,6 +85,8 @@ export class Transactions {
         return true;
       case 'exec':
         // What it watches, and what it sent before, goes by two connections.
+        // What it watches is known only when WATCH has been answered.
+        if (transaction !== null && session.replicatedWatch !== null && !session.isIdle) return false;
         if (transaction !== null && session.watch !== null && !session.isIdle) return false;
         if (transaction === null) session.reply(EXEC_WITHOUT_MULTI);
         else this.execute(session, transaction);
@@ -91,7 +98,8 @@ export class Transactions {
           return true;
         }
         if (!session.isIdle) return false;
-        this.watch(session, spec, start, end);
+        if (!this.replicated.watch(session, this.context.serviceOf(session), spec, end - start))
+          this.watch(session, spec, start, end);
         return true;
       default:
         throw new Error(`${spec.name} does not control transactions`);
@@ -165,6 +173,11 @@ export class Transactions {
       const limit = `sessionTransactionBytesMax ${limits.sessionTransactionBytesMax}`;
       return errorBytes('OVERLOADED', `the commands after MULTI are more than may wait (${limit})`);
     }
+    const service = this.context.serviceOf(session);
+    if (service.isReplicated) {
+      const queued = this.replicated.queue(session, service, transaction, spec, end - start);
+      if (queued !== false) return queued === true ? null : queued;
+    }
     switch (spec.route) {
       case 'local':
       case 'clients':
@@ -236,6 +249,10 @@ export class Transactions {
     const { watch } = session;
     if (transaction.isDirty) {
       session.reply(EXECABORT);
+      session.endWatch();
+      return;
+    }
+    if (this.replicated.execute(session, this.context.serviceOf(session), transaction)) {
       session.endWatch();
       return;
     }
