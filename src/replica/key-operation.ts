@@ -2,7 +2,7 @@
 import { isError } from '../resp/reply.js';
 import type { Command, Commands, Replies } from './commands.js';
 import type { BaseFacts, Operation, Plan } from './operation.js';
-import { areExactInScript, commandTraits } from './script-commands.js';
+import { canSetExpiry } from './script-commands.js';
 
 export interface KeyOperation extends Operation<Commands, Replies> {
   /** What one node alone is to carry out, in place of all, where each for itself would make another state. */
@@ -81,13 +81,11 @@ export function all(commands: Commands, reply: Shape = SAME): KeyPlan {
 }
 
 /**
- * All nodes carry out `commands`, the earliest of whose expiries is `moment` (milliseconds since 1970). Where their replies are
- * exact only in a transaction (watch-form), the moment may pass between its check and its end: then one node does `plain`.
+ * All nodes carry out `commands`, the earliest of whose expiries is `moment` (milliseconds since 1970); or one `plain`, where
+ * the moment might pass meanwhile (`canSetExpiry`).
  */
 export function allBefore(moment: number, commands: Commands, reply: Shape, plain: KeyPlan): KeyPlan {
-  const { list, protocol } = commands;
-  if (!areExactInScript(list.map(commandTraits), protocol)) return plain;
-  return { kind: 'all', commands, setsExpiry: moment, reply };
+  return canSetExpiry(commands) ? { kind: 'all', commands, setsExpiry: moment, reply } : plain;
 }
 
 export function oneNode(plain: Commands): KeyPlan {

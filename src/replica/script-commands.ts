@@ -33,7 +33,7 @@ const TABLE: ReadonlyMap<string, Row> = new Map([
   ...rows('same', NO_TAIL, ['del', 'getdel', 'unlink']),
   ...rows('same', formatTail(true, 0), ['getset']),
   ...rows('same', ASK, [
-    ...['expireat', 'getex', 'incrbyfloat', 'persist', 'pexpireat', 'set', 'setrange'],
+    ...['expireat', 'getex', 'incrbyfloat', 'persist', 'pexpireat', 'restore', 'set', 'setrange'],
     ...['hdel', 'hincrbyfloat'],
     ...['linsert', 'lmove', 'lmpop', 'lpop', 'lpushx', 'lrem', 'ltrim', 'rpop', 'rpoplpush', 'rpushx'],
     ...['srem', 'zrem', 'zremrangebylex', 'zremrangebyrank', 'zremrangebyscore'],
@@ -102,9 +102,19 @@ export function commandTraits(command: Command): CommandTraits {
   return traits;
 }
 
-/** Whether a script's replies to commands with these traits can be made those of Redis. */
-export function areExactInScript(traits: readonly CommandTraits[], protocol: Commands['protocol']): boolean {
-  return traits.every(({ inScript2, inScript3 }) => (protocol === 3 ? inScript3 : inScript2));
+/** Whether a script can carry them out with replies that are exactly Redis's. Else they take the watch form. */
+export function areExactInScript(traits: readonly CommandTraits[], protocol: 2 | 3): boolean {
+  for (const { inScript2, inScript3 } of traits) if (!(protocol === 3 ? inScript3 : inScript2)) return false;
+  return true;
+}
+
+/**
+ * Whether all nodes may carry out these commands although they set an expiry. Those of the watch form may not: the transaction's
+ * time is later than that of its check, so that the expiry might pass in between at one node and not at another. They are
+ * for one node (W4).
+ */
+export function canSetExpiry({ list, protocol }: Commands): boolean {
+  return areExactInScript(list.map(commandTraits), protocol);
 }
 
 /** What is left after a command that does not fail: a tail, 'k' or '' (see ACCEPT_ONE). */

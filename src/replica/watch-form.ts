@@ -28,10 +28,7 @@ const TRY_AGAIN = Buffer.from('-TRYAGAIN the key changed while it was being writ
 /** Makes each check's pass one that no other finish takes for its own. */
 let attempts = 0;
 
-/**
- * `step.setsExpiry` is 0: the transaction's time is later than the check's, so an expiry might pass in between at one node and
- * not at another. Commands that set one, and are not exact in a script, are for one node to carry out (W4).
- */
+/** `step.setsExpiry` is 0: see `canSetExpiry`. */
 export function encodeWatched(
   step: Extract<Step<Commands, Value>, { kind: 'accept' }>,
   key: Uint8Array,

@@ -1,0 +1,254 @@
+/**
+ * The steps on a key, carried out by a real Redis server, against the model of a node: whatever is asked in whatever order, the
+ * answers are the same. Times that are close together make expiries pass between steps.
+ */
+import { setTimeout as sleepMs } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
+import t from 'tap';
+import { type Ballot, makeBallot, NEVER, proposerNumber } from '../../src/replica/ballot.js';
+import type { Command, Commands, Value } from '../../src/replica/commands.js';
+import type { MemberStep } from '../../src/replica/member-step.js';
+import type { Step } from '../../src/replica/step.js';
+import { encodeCommand } from '../../src/resp/reply.js';
+import { Acceptor } from '../help/acceptor.js';
+import { type Random, randomFromSeed } from '../help/random.js';
+import { memberRecord, startReplicaNode } from '../help/replica-node.js';
+import { SMALL_REDIS, type SmallValue } from '../help/small-redis.js';
+
+const STEPS = 4000;
+const KEYS = ['k', 'two words\r\n', '\0\xff{a}*?[x]', 'tag{k}'].map((text) => Buffer.from(text, 'latin1'));
+const FAR_MS = 10_000_000;
+
+/** A value as a node's file has it, and as the model does. */
+interface Pair {
+  dump: Value | null;
+  value: SmallValue | null;
+  live: boolean;
+  expireAt: number;
+}
+
+/** A step for the server, and the same for the model. */
+type Asked =
+  | { kind: 'step'; real: Step<Commands, Value>; model: Step<Commands, SmallValue> }
+  | { kind: 'member'; real: MemberStep<Uint8Array, Value>; model: MemberStep<string, SmallValue> };
+
+t.test('a server answers any sequence of steps as the model of a node does', async (t) => {
+  const random = randomFromSeed((text) => t.comment(text));
+  const [, node] = await startReplicaNode(t);
+  const record = await node.admit();
+  const { process } = (await node.performMember({ kind: 'look' }, '')) as {
+    process: { runId: string; replId: string };
+  };
+  let clockMs = 0;
+  const model = new Acceptor({ engine: SMALL_REDIS, clock: () => clockMs, process });
+  model.data.record = record;
+  const pairs: Pair[] = [{ dump: null, value: null, live: false, expireAt: 0 }];
+  const seen = new Map<string, number>();
+  let asked: Asked | null = null;
+  let key = KEYS[0] as Buffer;
+  for (let count = 0; count < STEPS; count++) {
+    // The same again is answered, and changes nothing.
+    if (asked === null || !random.chance(20)) {
+      key = random.pick(KEYS);
+      asked = randomStep(random, model, key, pairs);
+    }
+    if (random.chance(3)) await sleepMs(4);
+    // Promises only grow: sooner or later all that is left is refused.
+    if (random.chance(2)) {
+      await node.exchange(encodeCommand(['FLUSHALL']), 1);
+      model.flush();
+      if (random.chance(90)) {
+        await node.admit();
+        model.data.record = record;
+      }
+    }
+    const expected = random.chance(95) ? record : memberRecord(process, { name: 'another' });
+    const startMs = Date.now();
+    const answer =
+      asked.kind === 'step'
+        ? await node.perform(asked.real, key, expected)
+        : await node.performMember(asked.real, expected);
+    const endMs = Date.now();
+    const before = model.save();
+    const found: unknown[] = [];
+    // The server's clock stood somewhere in between.
+    for (clockMs = startMs - 1; clockMs <= endMs + 1; clockMs++) {
+      model.data = { ...before, metas: new Map(before.metas), values: new Map(before.values) };
+      const told =
+        asked.kind === 'step'
+          ? model.perform(asked.model, key.toString('latin1'), expected)
+          : model.performMember(asked.model, expected);
+      found.push(comparable(told));
+      if (!isDeepStrictEqual(comparable(answer), found.at(-1))) continue;
+      if (answer.kind === 'view' && answer.value !== null && told.kind === 'view') {
+        const { live, expireAt } = answer;
+        pairs.push({ dump: Buffer.from(answer.value), value: told.value as SmallValue, live, expireAt });
+      }
+      break;
+    }
+    const what = `${asked.model.kind}: ${'what' in answer ? answer.what : answer.kind}`;
+    seen.set(what, (seen.get(what) ?? 0) + 1);
+    if (clockMs > endMs + 1) {
+      t.fail(`step ${count} differs`, { asked: asked.model, key, answer: comparable(answer), found });
+      return;
+    }
+  }
+  t.comment(
+    [...seen]
+      .map(([what, times]) => `${what} ${times}`)
+      .sort()
+      .join(', '),
+  );
+  for (const what of EXPECTED) t.ok(seen.has(what), what);
+});
+
+/** What a run comes across. */
+const EXPECTED = [
+  ...['prepare: ok', 'prepare: refused', 'prepare: not-member'],
+  ...['accept: ok', 'accept: already', 'accept: stale', 'accept: base', 'accept: own', 'accept: refused'],
+  ...['accept: not-member', 'install: ok', 'install: already', 'install: refused', 'install: not-member'],
+  ...['collect: collected', 'peek: view', 'read: view', 'snapshot: view', 'raise: raised', 'metas: metas'],
+  ...['replace: done', 'drop: done', 'scan: page'],
+];
+
+function randomStep(random: Random, model: Acceptor<Commands, unknown, SmallValue>, key: Buffer, pairs: Pair[]): Asked {
+  const ballot = randomBallot(random);
+  const meta = model.data.metas.get(key.toString('latin1'));
+  const accepted = meta?.accepted ?? NEVER;
+  const next = random.chance(50) ? ballot : randomBallot(random);
+  const both = <S extends Step<Commands, never>>(step: S): Asked => ({ kind: 'step', real: step, model: step });
+  const dice = random.below(100);
+  if (dice < 15) return both({ kind: 'prepare', ballot });
+  if (dice < 55) {
+    const expired = random.chance(15);
+    const own = random.chance(60) ? largerBallot(random, model.promised(key.toString('latin1'))) : ballot;
+    // No ballot has itself as its base.
+    const base = random.chance(80) && accepted !== own ? accepted : NEVER;
+    return both({ kind: 'accept', ballot: own, base, expired, ...randomWrites(random, key), next });
+  }
+  if (dice < 65) return both({ kind: 'peek' });
+  if (dice < 72) return both({ kind: 'read', commands: randomCommands(random, key, READS) });
+  if (dice < 80) return both({ kind: 'snapshot' });
+  if (dice < 88) {
+    const [real, told] = randomState(random, pairs, ballot);
+    return {
+      kind: 'step',
+      real: { kind: 'install', state: real, next },
+      model: { kind: 'install', state: told, next },
+    };
+  }
+  if (dice < 93) return both({ kind: 'collect', ballot: random.chance(80) ? accepted : ballot });
+  if (dice < 95) {
+    const [real, told] = randomState(random, pairs, ballot);
+    return {
+      kind: 'member',
+      real: { kind: 'replace', key, state: real },
+      model: { kind: 'replace', key: key.toString('latin1'), state: told },
+    };
+  }
+  if (dice < 96) {
+    return { kind: 'member', real: { kind: 'drop', key }, model: { kind: 'drop', key: key.toString('latin1') } };
+  }
+  if (dice < 97) {
+    const step = { kind: 'metas', sizes: false } as const;
+    return {
+      kind: 'member',
+      real: { ...step, keys: KEYS },
+      model: { ...step, keys: KEYS.map((name) => name.toString('latin1')) },
+    };
+  }
+  if (dice < 99) {
+    const what = random.pick(['metas', 'values'] as const);
+    const step = { kind: 'scan', what, cursor: '0', count: 1000, idleSecondsMin: 0 } as const;
+    return { kind: 'member', real: step, model: step };
+  }
+  const step = { kind: 'raise', epoch: random.chance(90) ? 0 : random.below(3) } as const;
+  return { kind: 'member', real: step, model: step };
+}
+
+/** Few, so that they meet again. */
+function randomBallot(random: Random): Ballot {
+  return makeBallot(random.below(3), 1 + random.below(6), proposerNumber(0, 1 + random.below(2)));
+}
+
+/** Above what was promised, while there is room. */
+function largerBallot(random: Random, promised: Ballot): Ballot {
+  for (let tries = 0; tries < 20; tries++) {
+    const ballot = randomBallot(random);
+    if (ballot >= promised) return ballot;
+  }
+  return promised;
+}
+
+const READS: readonly string[][] = [['GET'], ['LRANGE', '0', '-1'], ['PEXPIRETIME'], ['BITFIELD_RO', 'GET', 'u8', '0']];
+const WRITES: readonly string[][] = [
+  ...[
+    ['SET', '5'],
+    ['SET', 'a\r\nb'],
+    ['SET', '9223372036854775806'],
+    ['SET', '9007199254740990'],
+  ],
+  ...[
+    ['APPEND', '7'],
+    ['INCR'],
+    ['INCR'],
+    ['DEL'],
+    ['RPUSH', 'x'],
+    ['RPUSH', '_\r\n'],
+    ['LPOP'],
+    ['LPOP', '2'],
+    ['PERSIST'],
+  ],
+];
+
+function randomCommands(random: Random, key: Buffer, choice: readonly string[][]): Commands {
+  const list = Array.from({ length: 1 + random.below(2) }, () => commandOn(key, random.pick(choice)));
+  return { list, protocol: random.pick([2, 3] as const) };
+}
+
+/** None is an identity. What sets an expiry is not for the watch form. */
+function randomWrites(random: Random, key: Buffer): { commands: Commands; setsExpiry: number } {
+  if (random.chance(10)) return { commands: { list: [], protocol: 3 }, setsExpiry: 0 };
+  const plain = randomCommands(random, key, random.chance(20) ? [...WRITES, ...READS] : WRITES);
+  if (random.chance(70)) return { commands: plain, setsExpiry: 0 };
+  const setsExpiry = Date.now() + random.pick([-10, 2, 4, 8, FAR_MS]);
+  const dated = commandOn(
+    key,
+    random.pick([
+      ['SET', '5', 'PXAT', `${setsExpiry}`],
+      ['PEXPIREAT', `${setsExpiry}`],
+    ]),
+  );
+  const others = randomCommands(random, key, WRITES).list.slice(1);
+  return { commands: { list: random.chance(50) ? [dated] : [...others, dated], protocol: plain.protocol }, setsExpiry };
+}
+
+function commandOn(key: Buffer, [name, ...words]: readonly string[]): Command {
+  return [Buffer.from(name as string), key, ...words.map((word) => Buffer.from(word, 'latin1'))];
+}
+
+function randomState(random: Random, pairs: Pair[], accepted: Ballot) {
+  const { dump, value, live, expireAt } = random.pick(pairs);
+  // X2: a live one whose expiry has passed comes without its value.
+  const isGone = live && expireAt !== 0 && random.chance(10);
+  const facts = { accepted, live, expireAt };
+  return [
+    { ...facts, value: isGone ? null : dump },
+    { ...facts, value: isGone ? null : value },
+  ] as const;
+}
+
+/** Keys in order and as text, and of a value only whether there is one. */
+function comparable(answer: object): unknown {
+  const { keys, value, replies, ...rest } = answer as Record<string, unknown>;
+  return {
+    ...rest,
+    keys: (keys as readonly (Uint8Array | string)[] | undefined)
+      ?.map((key) => Buffer.from(key as string, 'latin1').toString('latin1'))
+      .sort(),
+    hasValue: value !== null && value !== undefined,
+    replies: (replies as readonly Uint8Array[] | null | undefined)?.map((reply) =>
+      Buffer.from(reply).toString('latin1'),
+    ),
+  };
+}
