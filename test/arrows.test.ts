@@ -45,6 +45,9 @@ const RULES: Rules = {
     cli: 'control',
     'main.ts': 'control',
 
+    // Replicated keys are cared for by connections of the main thread's own.
+    'backend/client.ts': 'control',
+
     // What outlives a worker: the main thread opens listeners, and closes what a dead worker left behind. With the words
     // that this takes: system calls on an arena, a driver's name and its errors.
     'transport/choose.ts': 'shared',

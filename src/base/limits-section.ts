@@ -79,6 +79,16 @@ const NODE_KEYS = {
     'How many of them are kept when nobody needs them, for those who come next.',
     stated('privateConnectionsSpareMax'),
   ),
+  repairKeysPerSecond: about(
+    wholeNumber(1, COUNT_MAX),
+    'Replicated keys that are copied to a node under repair in a second; of keys that it has already, and that are only compared, ten count as one. Clients are served meanwhile.',
+    stated('repairKeysPerSecond'),
+  ),
+  repairBytesInFlightMax: about(
+    bytes(1, 2 * GIBI),
+    'Bytes of the values that are on their way to a node under repair at the same time. A larger value goes alone.',
+    stated('repairBytesInFlightMax'),
+  ),
 } satisfies Record<keyof NodeLimits, z.ZodType<number>>;
 
 const KEYS = {

@@ -38,6 +38,8 @@ export interface NodeLimits {
   largeConnectionsMax: number;
   privateConnectionsMax: number;
   privateConnectionsSpareMax: number;
+  repairKeysPerSecond: number;
+  repairBytesInFlightMax: number;
 }
 
 export const DEFAULT_NODE_LIMITS: NodeLimits = {
@@ -53,6 +55,8 @@ export const DEFAULT_NODE_LIMITS: NodeLimits = {
   largeConnectionsMax: 16,
   privateConnectionsMax: 4_000,
   privateConnectionsSpareMax: 16,
+  repairKeysPerSecond: 10_000,
+  repairBytesInFlightMax: 16 * 1024 * 1024,
 };
 
 export const DEFAULT_LIMITS: Limits = {

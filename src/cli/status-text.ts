@@ -1,4 +1,5 @@
 /** A status in words and tables, for a terminal. */
+import type { NodeCare, PoolCare } from '../control/caretaker.js';
 import type { NodeStatus, Status, WorkerStatus } from '../control/status.js';
 
 const SECOND = 1_000;
@@ -16,7 +17,8 @@ export function fitStatus(status: Status, nowMs: number, rowsMax: number): strin
 
 /** `nowMs`: milliseconds since 1970, for ages. */
 export function describeStatus(status: Status, nowMs: number, nodesMax = Number.POSITIVE_INFINITY): string {
-  const { version, pid, uptimeSeconds, ready, transport, listen, configuration, workers, nodes } = status;
+  const { version, pid, uptimeSeconds, ready, transport, listen, configuration, workers, nodes, replicatedPools } =
+    status;
   const age = (time: string) => describeAge(nowMs - Date.parse(time));
   const { file, topologyVersion, lastReload } = configuration;
   const lines = [
@@ -33,7 +35,7 @@ export function describeStatus(status: Status, nowMs: number, nodesMax = Number.
 
 ${table([['worker', '', 'sessions', 'commands/s', 'memory'], ...workers.map(workerRow), totalRow(workers)], 'llrrr')}${deaths}
 ${nodeTable(nodes, nodesMax, age)}
-${counters(status)}`;
+${replicatedPools.map(careTable).join('')}${counters(status)}`;
 }
 
 const NODE_HEAD = ['node', 'pool', 'address', '', 'for', 'queued', 'version', 'last error'];
@@ -68,6 +70,26 @@ function nodeRow(node: NodeStatus, age: (time: string) => string): string[] {
   const error = lastError === null ? '' : `${lastError.reason} (${age(lastError.at)} ago)`;
   const word = state === 'down' ? 'DOWN' : state;
   return [name, pool, address, word, age(since), number(commandsQueued), version ?? '', error];
+}
+
+/** Of a pool with replicated keys: whose votes count, and why those of the others do not. */
+function careTable({ pool, withoutQuorum, nodes }: PoolCare): string {
+  const rows = nodes.map((node) => [
+    node.name,
+    node.standing === 'member' ? 'member' : node.standing.toUpperCase(),
+    careOf(node),
+  ]);
+  const sets = withoutQuorum.length;
+  const lack =
+    sets === 0 ? '' : `NO QUORUM in ${number(sets)} set${sets === 1 ? '' : 's'} of nodes: their keys are not served\n`;
+  return `${table([[`replicas in ${pool}`, '', ''], ...rows], 'lll')}${lack}\n`;
+}
+
+function careOf({ reason, repair }: NodeCare): string {
+  if (repair === null) return reason ?? '';
+  const { keysCompared, keysReplaced, keysDropped, epoch } = repair;
+  const done = `${number(keysCompared)} compared, ${number(keysReplaced)} copied, ${number(keysDropped)} dropped`;
+  return `${reason}; in epoch ${epoch}, keys: ${done}`;
 }
 
 /** Gauges stand in the tables above. */

@@ -2,6 +2,7 @@
 import { formatEndpoint } from '../base/endpoint.js';
 import { type Counts, readMetrics, readWorkerMetrics } from '../base/metrics.js';
 import { packageVersion } from '../base/version.js';
+import type { PoolCare } from './caretaker.js';
 import { CommandRates } from './command-rates.js';
 import type { NodeState } from './health.js';
 import type { Ringleader } from './supervisor.js';
@@ -25,6 +26,8 @@ export interface Status {
   workers: readonly WorkerStatus[];
   workerDeaths: number;
   nodes: readonly NodeStatus[];
+  /** Those with replicated keys. */
+  replicatedPools: readonly PoolCare[];
   /** Of all workers together, as base/metrics.ts names them. */
   counters: Counts;
 }
@@ -77,7 +80,8 @@ export class StatusReport {
 
   status(): Status {
     const { metrics, transport, endpoints } = this.ringleader;
-    const { startedAtMs, topologyVersion, workersAlive, workerDeaths, nodes, commandsQueued } = this.ringleader.facts();
+    const { startedAtMs, topologyVersion, workersAlive, workerDeaths, nodes, commandsQueued, replicatedPools } =
+      this.ringleader.facts();
     const rates = this.rates.rates();
     return {
       version: packageVersion(),
@@ -91,6 +95,7 @@ export class StatusReport {
       workers: workersAlive.map((alive, index) => workerStatus(metrics, index, alive, rates[index] ?? 0)),
       workerDeaths,
       nodes: nodes.map((node, index) => nodeStatus(node, commandsQueued[index] ?? 0)),
+      replicatedPools,
       counters: readMetrics(metrics),
     };
   }

@@ -39,6 +39,8 @@ import { createDescriptors, Descriptors } from '../transport/descriptors.js';
 import { buryWorker, createHandover, Handover } from '../transport/handover.js';
 import { openWake, system } from '../transport/system.js';
 import { BulkPool } from './bulk-pool.js';
+import type { PoolCare } from './caretaker.js';
+import { Caretakers } from './caretakers.js';
 import { clientRoom, descriptorsMax } from './client-room.js';
 import type { DataDir } from './data-dir.js';
 import { Doors, type PreparedDoors } from './doors.js';
@@ -125,6 +127,8 @@ export interface ProxyFacts {
   nodes: readonly NodeState[];
   /** Of each of `nodes`: commands that wait for it in all workers, as last told (twice a second). */
   commandsQueued: readonly number[];
+  /** Of pools with replicated keys: who counts there, and what is done for those who do not. */
+  replicatedPools: readonly PoolCare[];
 }
 
 /**
@@ -180,6 +184,7 @@ class Supervisor implements Ringleader {
   private readonly heartbeats: SharedArrayBuffer;
   private readonly watchdog = new Watchdog();
   private readonly names = new NameLookup();
+  private readonly caretakers: Caretakers;
   private readonly rollCall = new RollCall();
   /** For workers that are yet to start. */
   private readonly pauses = new PauseTable();
@@ -204,6 +209,7 @@ class Supervisor implements Ringleader {
     this.dataDir = dataDir;
     this.log = log;
     this.relay = new LogRelay(log);
+    this.caretakers = new Caretakers(this.names, log);
     const choice = chooseTransport(config.transport, config.workers, config.listen);
     this.transport = choice.kind;
     this.workerCount = choice.workers;
@@ -269,6 +275,7 @@ class Supervisor implements Ringleader {
       workerDeaths: this.deaths,
       nodes: this.health.nodes(),
       commandsQueued: this.commandsQueued(),
+      replicatedPools: this.caretakers.care(),
     };
   }
 
@@ -340,6 +347,7 @@ class Supervisor implements Ringleader {
     this.topology = topology;
     this.limits = this.boundedLimits(config);
     this.health.setTopology(topology);
+    this.caretakers.setTopology(topology, config.pools);
     this.doors.adopt(doors, topology.version);
     for (const service of this.pauses.services()) {
       // Another may have its number one day.
@@ -601,7 +609,7 @@ class Supervisor implements Ringleader {
   }
 
   private async cleanUp(): Promise<void> {
-    await Promise.all([this.pool.destroy(), this.bulk.destroy()]);
+    await Promise.all([this.pool.destroy(), this.bulk.destroy(), this.caretakers.stop()]);
     // It may have doors of its own, and the data folder's file half written.
     await this.reloading;
     for (let index = 0; index < this.workerCount; index++) {

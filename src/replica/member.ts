@@ -35,7 +35,7 @@ export function judgeNode(name: string, facts: NodeFacts): Standing {
 export function serverFault({ role, replicas, debugCommand }: NodeFacts): string | null {
   if (role !== 'master') return `its role is ${role}`;
   if (replicas !== 0) return 'it has replicas';
-  if (debugCommand !== 'no') return 'its enable-debug-command is not no: DEBUG may change data behind everyone’s back';
+  if (debugCommand !== 'no') return 'its enable-debug-command is not no: DEBUG may change data without a ballot';
   return null;
 }
 

@@ -42,6 +42,7 @@ const STATUS: Status = {
       commandsQueued: 0,
     },
   ],
+  replicatedPools: [],
   counters: { ...none, commands: 1_234_567, sessionsOpen: 1_200, memoryBytes: 5 * 1024 * 1024, writesUnknown: 2 },
 };
 
@@ -111,4 +112,27 @@ t.test('ages have their two largest units', async (t) => {
     [90_000_000, '1 d 1 h'],
   ];
   for (const [ms, text] of table) t.equal(describeAge(ms), text);
+});
+
+t.test('of pools with replicated keys it is told whose votes count', async (t) => {
+  const repair = { epoch: 3, source: 0, keysCompared: 12_000, keysReplaced: 4_000, keysDropped: 1, keysSettled: 0 };
+  const nodes = [
+    { name: 'a', standing: 'member', reason: null, repair: null },
+    { name: 'b', standing: 'repairing', reason: 'it was restarted', repair },
+    { name: 'c', standing: 'silent', reason: 'connection refused', repair: null },
+  ] as const;
+  const sweep = { collected: 0, expired: 0, settled: 0 };
+  const pool = { pool: 'main', clusterId: 'id', withoutQuorum: [['a', 'b', 'c']], nodes, sweep };
+  const text = describeStatus({ ...STATUS, replicatedPools: [pool] }, NOW);
+  t.match(
+    text,
+    `
+replicas in main
+a                 member
+b                 REPAIRING  it was restarted; in epoch 3, keys: 12,000 compared, 4,000 copied, 1 dropped
+c                 SILENT     connection refused
+NO QUORUM in 1 set of nodes: their keys are not served
+
+counter`,
+  );
 });

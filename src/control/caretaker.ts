@@ -1,0 +1,315 @@
+/**
+ * Cares for the nodes of one pool with replicated keys: sees who is a member, admits who may be, repairs who may have
+ * forgotten, one node at a time, and sweeps what is deleted or expired (REPLICATION.md, M1-M4, P1-P5, T1, X3).
+ *
+ *   a link changes, or a second passes -> look at all nodes -> planAdmission -> admit | repair | say why not
+ *
+ * Several proxies may care for the same pool. All that they write to nodes is compare-and-set; a repair that finds a later one begun gives
+ * up, and waits twice as long before it begins anew.
+ */
+import { randomUUID } from 'node:crypto';
+import type { Logger } from 'pino';
+import { durabilityFault, type NodeVerdict, planAdmission } from '../replica/admission.js';
+import { encodeMemberStep } from '../replica/node-member-step.js';
+import { parseNodeRecord } from '../replica/node-record.js';
+import { type RepairPlan, type RepairProgress, repairBackOffMs, setsWithoutQuorum } from '../replica/repair.js';
+import type { NameLookup } from './name-lookup.js';
+import { NodeLink } from './node-link.js';
+import { pause } from './pause.js';
+import { PoolRounds } from './pool-rounds.js';
+import { runRepair } from './repair-run.js';
+import type { ReplicatedPool } from './replicated-pools.js';
+import { type SweepCounts, sweepOnce } from './sweep.js';
+
+/** What is not told by a push is seen after so many milliseconds. */
+const LOOK_MS = 1_000;
+/** Who sees a stranger first repairs it: the others find it under repair. */
+const FIRST_WAIT_MS_MAX = 500;
+const LOG_PROGRESS_MS = 10_000;
+/** Keys of one page of a repair. */
+const PAGE_KEYS = 500;
+const SWEEP_PAUSE_MS_MIN = 1_000;
+const SWEEP_PAUSE_MS_MAX = 60_000;
+
+/** A node of the pool, as it was seen last. */
+export interface NodeCare {
+  name: string;
+  standing: NodeVerdict['kind'] | 'repairing';
+  /** Why it is no member; null: it is one. */
+  reason: string | null;
+  /** Of its repair by this process, while it goes on. */
+  repair: RepairProgress | null;
+}
+
+export interface PoolCare {
+  pool: string;
+  /** Null: the pool has none yet. */
+  clusterId: string | null;
+  /** Sets of nodes, by their names, that have too few members for any service: their keys are answered -NOQUORUM. */
+  withoutQuorum: readonly (readonly string[])[];
+  nodes: readonly NodeCare[];
+  sweep: SweepCounts;
+}
+
+interface Patient {
+  verdict: NodeVerdict;
+  /** Repairs that came to nothing, one after another, and when the next may begin. */
+  failures: number;
+  retryAtMs: number;
+  /** The largest epoch that they came upon. */
+  epochSeen: number;
+  repair: RepairProgress | null;
+}
+
+export class Caretaker {
+  readonly pool: ReplicatedPool;
+  private readonly keepsData: boolean;
+  private readonly log: Logger;
+  private readonly links: ReadonlyMap<number, NodeLink>;
+  private readonly patients: ReadonlyMap<number, Patient>;
+  private readonly rounds: PoolRounds;
+  private readonly newClusterId = randomUUID();
+  private readonly stopping = new AbortController();
+  private readonly sweepCounts: SweepCounts = { collected: 0, expired: 0, settled: 0 };
+  private readonly work = new Set<Promise<void>>();
+  private timer: NodeJS.Timeout | null = null;
+  private isDue = false;
+  private isCaring = false;
+  private isRepairing = false;
+  private lacking: readonly (readonly number[])[] = [];
+
+  constructor(pool: ReplicatedPool, keepsData: boolean, names: NameLookup, log: Logger) {
+    this.pool = pool;
+    this.keepsData = keepsData;
+    this.log = log;
+    this.links = new Map(pool.nodes.map((node) => [node.index, new NodeLink(node, names, () => this.look())]));
+    this.patients = new Map(pool.nodes.map((node) => [node.index, newPatient()]));
+    this.rounds = new PoolRounds(this.links, pool.epochNodes, pool.nodes[0]?.limits.requestTimeoutMs ?? 0);
+  }
+
+  start(): void {
+    for (const link of this.links.values()) link.start();
+    this.timer = setInterval(() => {
+      for (const link of this.links.values()) this.follow(link.look());
+    }, LOOK_MS);
+    for (const ttlMs of this.pool.tombstoneTtlsMs) this.follow(this.sweep(ttlMs));
+  }
+
+  /** A repair that is under way stops where it is, to be begun again by whomever. */
+  async stop(): Promise<void> {
+    this.stopping.abort();
+    if (this.timer !== null) clearInterval(this.timer);
+    for (const link of this.links.values()) link.stop();
+    await Promise.all(this.work);
+  }
+
+  care(): PoolCare {
+    const { pool, links, patients, sweepCounts: sweep } = this;
+    const nodes = pool.nodes.map(({ index, name }): NodeCare => {
+      const { verdict, repair } = patients.get(index) as Patient;
+      if (repair !== null) return { name, standing: 'repairing', reason: reasonOf(verdict), repair };
+      const trouble = links.get(index)?.trouble ?? null;
+      const reason = verdict.kind === 'silent' ? trouble : reasonOf(verdict);
+      return { name, standing: verdict.kind, reason, repair };
+    });
+    return { pool: pool.name, clusterId: this.clusterId, withoutQuorum: this.lacking.map(this.namesOf), nodes, sweep };
+  }
+
+  private get clusterId(): string | null {
+    for (const link of this.links.values()) {
+      if (link.standing?.kind === 'member') return link.standing.clusterId;
+    }
+    return null;
+  }
+
+  /** Soon, and once for all that happens until then. */
+  private look(): void {
+    this.isDue = true;
+    if (!this.isCaring) this.follow(this.careForAll());
+  }
+
+  private follow(work: Promise<void>): void {
+    this.work.add(work);
+    void work.finally(() => this.work.delete(work));
+  }
+
+  private async careForAll(): Promise<void> {
+    this.isCaring = true;
+    while (this.isDue && !this.stopping.signal.aborted) {
+      this.isDue = false;
+      // At the start nobody is missed who has not been asked yet.
+      if ([...this.links.values()].some(({ isTried }) => !isTried)) break;
+      const verdicts = this.judge();
+      this.noteQuorum();
+      await Promise.all(
+        [...this.links].map(([index, link]) => this.carryOut(link, verdicts.get(index) as NodeVerdict)),
+      );
+      this.beginRepair();
+    }
+    this.isCaring = false;
+  }
+
+  private judge(): ReadonlyMap<number, NodeVerdict> {
+    const { pool, links, keepsData, newClusterId } = this;
+    const views = pool.nodes.map(({ index, name }) => {
+      const view = links.get(index)?.view ?? null;
+      return { name, facts: view?.facts ?? null, durabilityFault: view && durabilityFault(view.settings) };
+    });
+    const verdicts = planAdmission(views, { keepsData, newClusterId });
+    return new Map(
+      pool.nodes.map((node, at) => {
+        const verdict = verdicts[at] as NodeVerdict;
+        this.note(node.index, node.name, verdict);
+        return [node.index, verdict];
+      }),
+    );
+  }
+
+  private note(index: number, name: string, verdict: NodeVerdict): void {
+    const patient = this.patients.get(index) as Patient;
+    const before = patient.verdict;
+    patient.verdict = verdict;
+    if (before.kind === verdict.kind && reasonOf(before) === reasonOf(verdict)) return;
+    const fields = { pool: this.pool.name, node: name, reason: reasonOf(verdict) };
+    if (verdict.kind === 'stranger') {
+      patient.retryAtMs = performance.now() + Math.random() * FIRST_WAIT_MS_MAX;
+      this.log.warn(fields, 'replica-stranger');
+    } else if (verdict.kind === 'refused') this.log.error(fields, 'replica-refused');
+    else if (verdict.kind === 'waiting') this.log.warn(fields, 'replica-waits');
+    else if (verdict.kind === 'member') this.log.info({ pool: this.pool.name, node: name }, 'replica-member');
+  }
+
+  private noteQuorum(): void {
+    const { pool, links, log } = this;
+    const lacking = setsWithoutQuorum(pool.copySets, (node) => (links.get(node)?.record ?? null) !== null);
+    const before = this.lacking.length;
+    this.lacking = lacking;
+    if (lacking.length > 0 && lacking.length !== before) {
+      const advice = 'start the nodes that are missing; where their data are lost, see ringleader doctor --accept-loss';
+      log.error(
+        { pool: pool.name, sets: lacking.length, example: this.namesOf(lacking[0] ?? []), advice },
+        'no-quorum',
+      );
+    }
+    if (lacking.length === 0 && before > 0) log.info({ pool: pool.name }, 'quorum');
+  }
+
+  /** What a verdict asks for at once. */
+  private async carryOut(link: NodeLink, verdict: NodeVerdict): Promise<void> {
+    const { view } = link;
+    if (verdict.kind !== 'admit' || view === null) return;
+    const { expected, record, as } = verdict;
+    const step = { kind: 'admit', expected, process: view.facts.process, record, epoch: null } as const;
+    const answer = await link.ask(encodeMemberStep(step, Buffer.from(expected)));
+    const fields = { pool: this.pool.name, node: link.node.name, as };
+    // Else somebody was faster, or the node has changed, as the next look shows.
+    if (answer?.kind === 'admitted') this.log.info(fields, 'replica-admitted');
+  }
+
+  private beginRepair(): void {
+    if (this.isRepairing) return;
+    const nowMs = performance.now();
+    for (const [index, link] of this.links) {
+      const patient = this.patients.get(index) as Patient;
+      if (patient.verdict.kind !== 'stranger' || patient.retryAtMs > nowMs || isUnderRepair(link)) continue;
+      this.isRepairing = true;
+      this.follow(this.repair(link, patient));
+      return;
+    }
+  }
+
+  private async repair(link: NodeLink, patient: Patient): Promise<void> {
+    const { pool, links, rounds, log, stopping } = this;
+    const { node } = link;
+    const plan = this.planRepair(link, patient);
+    const fields = { pool: pool.name, node: node.name };
+    const startMs = performance.now();
+    let toldMs = startMs;
+    const outcome =
+      plan &&
+      (await runRepair({
+        plan,
+        links,
+        rounds,
+        keysPerSecond: node.limits.repairKeysPerSecond,
+        stopped: stopping.signal,
+        onProgress: (progress) => {
+          patient.repair = progress;
+          const nowMs = performance.now();
+          if (nowMs - toldMs < LOG_PROGRESS_MS) return;
+          toldMs = nowMs;
+          log.info({ ...fields, ...progress, source: this.namesOf([progress.source])[0] }, 'repair-progress');
+        },
+      }));
+    const tookMs = Math.round(performance.now() - startMs);
+    patient.repair = null;
+    this.isRepairing = false;
+    if (outcome === null || outcome.kind === 'no-quorum') {
+      // Said of the pool: see noteQuorum.
+      patient.retryAtMs = performance.now() + LOOK_MS;
+    } else if (outcome.kind === 'done') {
+      patient.failures = 0;
+      const { keysCompared, keysReplaced, keysDropped, keysSettled } = outcome.progress;
+      log.info(
+        { ...fields, epoch: outcome.epoch, keysCompared, keysReplaced, keysDropped, keysSettled, tookMs },
+        'repaired',
+      );
+    } else if (outcome.kind === 'failed') {
+      patient.failures++;
+      patient.epochSeen = Math.max(patient.epochSeen, outcome.epochSeen);
+      const waitMs = repairBackOffMs(patient.failures, Math.random());
+      patient.retryAtMs = performance.now() + waitMs;
+      log.warn({ ...fields, reason: outcome.reason, retryMs: Math.round(waitMs) }, 'repair-failed');
+    } else log.info(fields, 'repair-stopped');
+    await link.look();
+  }
+
+  /** Null: the node, or the members, are not what they were a moment ago. */
+  private planRepair({ node, view }: NodeLink, { epochSeen }: Patient): RepairPlan<Uint8Array> | null {
+    const { pool, links, clusterId } = this;
+    if (clusterId === null || view === null) return null;
+    const members = new Map<number, string>();
+    for (const [index, { record, standing }] of links) {
+      if (record === null || standing?.kind !== 'member' || standing.clusterId !== clusterId) continue;
+      if (index !== node.index) members.set(index, record);
+    }
+    return {
+      node: node.index,
+      name: node.name,
+      clusterId,
+      found: view.facts.record,
+      epochSeen,
+      members,
+      copySets: pool.copySets.filter((set) => set.includes(node.index)),
+      copiesOf: (key) => pool.placeOf(key)?.nodes ?? null,
+      pageKeys: PAGE_KEYS,
+      bytesMax: node.limits.repairBytesInFlightMax,
+    };
+  }
+
+  private async sweep(ttlMs: number): Promise<void> {
+    const { pool, links, rounds, sweepCounts: counts, stopping } = this;
+    const waitMs = Math.min(SWEEP_PAUSE_MS_MAX, Math.max(SWEEP_PAUSE_MS_MIN, ttlMs / 2));
+    while (!stopping.signal.aborted) {
+      await pause(waitMs * (1 - Math.random() / 2), stopping.signal);
+      await sweepOnce({ pool, links, rounds, counts, stopped: stopping.signal }, ttlMs);
+    }
+  }
+
+  private readonly namesOf = (set: readonly number[]): string[] =>
+    set.map((node) => this.links.get(node)?.node.name ?? '');
+}
+
+function newPatient(): Patient {
+  return { verdict: { kind: 'silent' }, failures: 0, retryAtMs: 0, epochSeen: 0, repair: null };
+}
+
+function reasonOf(verdict: NodeVerdict): string | null {
+  return 'reason' in verdict ? verdict.reason : null;
+}
+
+/** Somebody else is at work there, and said so not long ago. */
+function isUnderRepair({ view }: NodeLink): boolean {
+  const status = parseNodeRecord(view?.facts.record ?? '')?.status;
+  return status?.kind === 'repairing' && view?.repairer === String(status.epoch);
+}

@@ -1,0 +1,238 @@
+/**
+ * The control plane's way to one node of replicated keys: a connection that hears when the node's record changes, is made anew
+ * when it is lost, and knows whether its node counts (REPLICATION.md, M1).
+ *
+ *   closed --connect, HELLO 3, CLIENT TRACKING--> looking --facts--> member | stranger --push--> looking
+ *      ^-- lost, or spent (M1 holds, but not for what was heard here); tried again after a wait --+
+ */
+import { NodeClient } from '../backend/client.js';
+import type { Endpoint } from '../base/endpoint.js';
+import type { NodeSnapshot } from '../messages.js';
+import { DURABLE } from '../replica/admission.js';
+import { Membership, type Standing } from '../replica/member.js';
+import type { NodeFacts } from '../replica/member-step.js';
+import { NODE_KEY } from '../replica/meta.js';
+import { encodeMemberStep } from '../replica/node-member-step.js';
+import { elementsOf, textOf } from '../replica/reply-shape.js';
+import { encodeLoads, KEY_SCRIPTS, MEMBER_SCRIPTS } from '../replica/scripts.js';
+import { TYPE } from '../resp/frame.js';
+import { encodeCommand, isError } from '../resp/reply.js';
+import type { NameLookup } from './name-lookup.js';
+
+/** What a node is asked, and what its replies mean. */
+export interface Asked<A> {
+  frames: Uint8Array;
+  replyCount: number;
+  decode(replies: readonly Uint8Array[]): A;
+}
+
+/** What a look found. */
+export interface LinkView {
+  facts: NodeFacts;
+  /** Of CONFIG: what DURABLE names. */
+  settings: ReadonlyMap<string, string>;
+  /** The epoch of a repair that is going on; '' for none. */
+  repairer: string;
+}
+
+/** Says, while it lasts, that somebody repairs the node: its epoch. Nothing depends on it but who waits for whom. */
+export const REPAIRER_KEY = '~rl:repairer';
+
+const LOOK = encodeMemberStep({ kind: 'look' }, new Uint8Array());
+const SCRIPTS = [...KEY_SCRIPTS, ...MEMBER_SCRIPTS];
+const SET_UP = Buffer.concat([
+  encodeCommand(['CLIENT', 'TRACKING', 'ON', 'BCAST', 'PREFIX', NODE_KEY]),
+  encodeLoads(SCRIPTS),
+]);
+const SET_UP_REPLIES = 1 + SCRIPTS.length;
+const ASK_MORE = Buffer.concat([
+  encodeCommand(['CONFIG', 'GET', ...DURABLE.map(([name]) => name)]),
+  encodeCommand(['GET', REPAIRER_KEY]),
+]);
+
+export class NodeLink {
+  readonly node: NodeSnapshot;
+  /** Counts connections: what was begun on one is not gone on with on the next. */
+  connection = 0;
+  /** What was seen last on this connection; null: it is not there, or says nothing. */
+  view: LinkView | null = null;
+  /** Whether it was tried to reach it: before, nothing is known. */
+  isTried = false;
+  /** Why it cannot be asked; null: it can. */
+  trouble: string | null = 'it is being connected to';
+  private readonly names: NameLookup;
+  private readonly onChange: () => void;
+  private client: NodeClient | null = null;
+  private membership: Membership;
+  private looking: Promise<void> | null = null;
+  private wait: NodeJS.Timeout | null = null;
+  private failures = 0;
+  private isStopped = false;
+
+  /** `onChange`: what is known of the node may have changed. */
+  constructor(node: NodeSnapshot, names: NameLookup, onChange: () => void) {
+    this.node = node;
+    this.names = names;
+    this.onChange = onChange;
+    this.membership = new Membership(node.name);
+  }
+
+  start(): void {
+    void this.connect();
+  }
+
+  /** What is under way comes to nothing. */
+  stop(): void {
+    this.isStopped = true;
+    if (this.wait !== null) clearTimeout(this.wait);
+    this.client?.destroy(new Error('nobody needs it any more'));
+  }
+
+  get standing(): Standing | null {
+    return this.membership.now;
+  }
+
+  /** The record that steps carry; null: nothing that the node says counts. */
+  get record(): string | null {
+    return this.client === null ? null : this.membership.record;
+  }
+
+  /** Asks whatever node is there. Null: no answer came, and it may have been carried out. */
+  async ask<A>(asked: Asked<A>): Promise<A | null> {
+    const { client } = this;
+    if (client === null) return null;
+    let answer: A;
+    try {
+      answer = asked.decode(await client.ask(asked.frames, asked.replyCount));
+    } catch (error) {
+      // A lost connection has told its owner; an answer that means nothing ends it.
+      client.destroy(error instanceof Error ? error : new Error(String(error)));
+      return null;
+    }
+    // Somebody has emptied the cache of scripts: they are loaded again with the next connection.
+    if (hasLostScripts(answer)) client.destroy(new Error('its scripts are gone'));
+    return answer;
+  }
+
+  /** Asks the member of that record. Null: no answer came that counts. */
+  async askMember<A>(record: string, asked: Asked<A>): Promise<A | null> {
+    if (this.record !== record) return null;
+    const answer = await this.ask(asked);
+    return this.record === record ? answer : null;
+  }
+
+  /** Resolves when what it knows is not older than this call. */
+  async look(): Promise<void> {
+    if (this.looking !== null) await this.looking;
+    this.looking ??= this.lookAround().finally(() => {
+      this.looking = null;
+    });
+    await this.looking;
+  }
+
+  private async connect(): Promise<void> {
+    const { node } = this;
+    const { username, password, limits } = node;
+    try {
+      const endpoint = await this.findEndpoint(node.address);
+      const client = await NodeClient.connect({
+        endpoint,
+        username,
+        password,
+        connectTimeoutMs: limits.connectTimeoutMs,
+        requestTimeoutMs: limits.requestTimeoutMs,
+        onPush: () => this.onPush(client),
+        onClose: (error) => this.onLost(client, error),
+      });
+      if (this.isStopped) {
+        client.destroy(new Error('nobody needs it any more'));
+        return;
+      }
+      this.membership = new Membership(node.name);
+      this.client = client;
+      this.connection++;
+      const replies = await client.ask(SET_UP, SET_UP_REPLIES);
+      const refusal = replies.find((reply) => isError(reply, 0));
+      if (refusal !== undefined) client.destroy(new Error(`its set-up was refused: ${textOf(refusal)}`));
+      else await this.look();
+    } catch (error) {
+      if (this.client === null) this.retry(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  private onPush(client: NodeClient): void {
+    if (client !== this.client) return;
+    this.membership.onPush();
+    void this.look();
+  }
+
+  private onLost(client: NodeClient, error: Error): void {
+    if (client !== this.client) return;
+    this.client = null;
+    this.view = null;
+    this.retry(error.message);
+  }
+
+  private retry(reason: string): void {
+    this.isTried = true;
+    this.trouble = reason;
+    if (this.isStopped) return;
+    const { reconnectMinMs, reconnectMaxMs } = this.node.limits;
+    const whole = Math.min(reconnectMaxMs, reconnectMinMs * 2 ** Math.min(this.failures++, 20));
+    this.wait = setTimeout(() => void this.connect(), whole * (1 - Math.random() / 2));
+    this.onChange();
+  }
+
+  private async lookAround(): Promise<void> {
+    const { client, membership } = this;
+    if (client === null) return;
+    for (;;) {
+      const look = membership.beginLook();
+      const [facts, more] = await Promise.all([
+        this.ask(LOOK),
+        this.ask({ frames: ASK_MORE, replyCount: 2, decode: readMore }),
+      ]);
+      if (client !== this.client || facts === null || more === null) return;
+      if (facts.kind !== 'facts') {
+        this.view = null;
+        this.trouble = 'error' in facts ? Buffer.from(facts.error).toString('latin1').slice(1).trim() : facts.kind;
+        break;
+      }
+      if (!membership.onFacts(look, facts)) continue;
+      this.view = { facts, ...more };
+      this.trouble = null;
+      this.failures = 0;
+      if (membership.isSpent) client.destroy(new Error('what it said before does not count any more'));
+      break;
+    }
+    this.isTried = true;
+    this.onChange();
+  }
+
+  private async findEndpoint(address: Endpoint): Promise<Endpoint> {
+    if (address.kind === 'unix') return address;
+    return { ...address, host: await this.names.lookUp(address.host) };
+  }
+}
+
+function readMore(replies: readonly Uint8Array[]): Omit<LinkView, 'facts'> {
+  const [settings, repairer] = replies as [Uint8Array, Uint8Array];
+  return { settings: readMap(settings), repairer: repairer[0] === TYPE.bulk ? textOf(repairer) : '' };
+}
+
+function hasLostScripts(answer: unknown): boolean {
+  if (typeof answer !== 'object' || answer === null || !('error' in answer)) return false;
+  const { error } = answer;
+  return (
+    error instanceof Uint8Array && Buffer.from(error.buffer, error.byteOffset, 10).toString('latin1') === '-NOSCRIPT '
+  );
+}
+
+/** A map of texts; what is none is empty. */
+function readMap(frame: Uint8Array): ReadonlyMap<string, string> {
+  const map = new Map<string, string>();
+  if (frame[0] !== TYPE.map) return map;
+  const elements = elementsOf(frame).map(textOf);
+  for (let at = 0; at < elements.length; at += 2) map.set(elements[at] as string, elements[at + 1] as string);
+  return map;
+}

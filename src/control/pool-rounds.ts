@@ -1,0 +1,188 @@
+/**
+ * Rounds of the control plane's own on the replicated keys of one pool (REPLICATION.md): the register that epochs are drawn
+ * from (P1), identities that make the state of a key chosen (P3), and what has expired (X3). The decider is that of the workers;
+ * here are its connections and its clock. A proposer of its own: no ballot of it is anybody else's.
+ */
+import { randomBytes } from 'node:crypto';
+import type { NodeSnapshot } from '../messages.js';
+import { type Ballot, proposerNumber } from '../replica/ballot.js';
+import { type Command, type Commands, NO_COMMANDS, type Replies, type Value } from '../replica/commands.js';
+import { encodeStep } from '../replica/node-step.js';
+import type { Operation } from '../replica/operation.js';
+import { Register } from '../replica/register.js';
+import { quorumOf } from '../replica/repair.js';
+import { bulkOf, textOf } from '../replica/reply-shape.js';
+import { type Asker, type Outcome, Round, type RoundContext } from '../replica/round.js';
+import type { Answer, KeyState, Step } from '../replica/step.js';
+import { TYPE } from '../resp/frame.js';
+import { bulkReply } from '../resp/reply.js';
+import type { NodeLink } from './node-link.js';
+
+/** The key of the register of epochs. */
+export const EPOCH_KEY = Buffer.from('~rl:epoch');
+
+/** How often a round looks at the clock, milliseconds. */
+const LOOK_MS = 5;
+/** For how long the slowest copies are waited for before another way is tried, milliseconds. */
+const PATIENCE_MS = 200;
+/** Nodes that the register of epochs is on, where the pool has so many; else as in a set of three. */
+const EPOCH_COPIES = 5;
+
+/** The places, among `nodes`, of those that have the register: the first ones by name. */
+export function epochNodes(nodes: readonly Pick<NodeSnapshot, 'name' | 'index'>[]): number[] {
+  const count = nodes.length < EPOCH_COPIES ? 3 : EPOCH_COPIES;
+  const sorted = [...nodes].sort((one, other) => (one.name < other.name ? -1 : 1));
+  return sorted.slice(0, count).map(({ index }) => index);
+}
+
+export class PoolRounds {
+  /** By the node's index. */
+  private readonly links: ReadonlyMap<number, NodeLink>;
+  private readonly epochNodes: readonly number[];
+  private readonly timeoutMs: number;
+  /** By the key, a character a byte. */
+  private readonly running = new Map<string, Promise<Outcome<Replies>>>();
+  private readonly numbers = { proposer: drawProposer(), epoch: 0, counterFloor: 0 };
+
+  constructor(links: ReadonlyMap<number, NodeLink>, epochNodes: readonly number[], timeoutMs: number) {
+    this.links = links;
+    this.epochNodes = epochNodes;
+    this.timeoutMs = timeoutMs;
+  }
+
+  /** An epoch larger than any that was drawn before, and than `above`. Null: the register has no quorum, or it is not known. */
+  async drawEpoch(above: number): Promise<number | null> {
+    const outcome = await this.run(EPOCH_KEY, this.epochNodes, drawing(above), null);
+    const reply = outcome.kind === 'done' ? outcome.reply[0] : undefined;
+    return reply === undefined ? null : Number(textOf(reply));
+  }
+
+  /** Makes the largest state of the key chosen anew, in an epoch not below `epoch`. Null: it is not known whether it is. */
+  async settle(key: Uint8Array, nodes: readonly number[], epoch: number): Promise<KeyState<Value> | null> {
+    this.numbers.epoch = Math.max(this.numbers.epoch, epoch);
+    let chosen: Ballot = '';
+    const outcome = await this.run(key, nodes, dumping(key), null, (ballot) => {
+      chosen = ballot;
+    });
+    if (outcome.kind !== 'done') return null;
+    const [dump, expiry] = outcome.reply as [Uint8Array, Uint8Array];
+    const value = dump[0] === TYPE.bulk ? bulkOf(dump) : null;
+    const expireAt = Math.max(0, Number(textOf(expiry)));
+    return { accepted: chosen, live: value !== null, expireAt: value === null ? 0 : expireAt, value };
+  }
+
+  /** Writes off the state of that ballot, which somebody's clock has seen expire. */
+  async expire(key: Uint8Array, nodes: readonly number[], accepted: Ballot): Promise<boolean> {
+    const outcome = await this.run(key, nodes, dumping(key), accepted);
+    return outcome.kind === 'done';
+  }
+
+  /** One round after another on a key: what the proposer has used of its ballots is known when a round has ended. */
+  private async run(
+    key: Uint8Array,
+    nodes: readonly number[],
+    operation: Operation<Commands, Replies>,
+    expired: Ballot | null,
+    onChosen: (ballot: Ballot) => void = () => {},
+  ): Promise<Outcome<Replies>> {
+    const name = Buffer.from(key).toString('latin1');
+    for (let before = this.running.get(name); before !== undefined; before = this.running.get(name)) await before;
+    const round = this.runAlone(key, name, nodes, operation, expired, onChosen);
+    this.running.set(name, round);
+    try {
+      return await round;
+    } finally {
+      this.running.delete(name);
+    }
+  }
+
+  private runAlone(
+    key: Uint8Array,
+    name: string,
+    nodes: readonly number[],
+    operation: Operation<Commands, Replies>,
+    expired: Ballot | null,
+    onChosen: (ballot: Ballot) => void,
+  ): Promise<Outcome<Replies>> {
+    return new Promise((resolve) => {
+      const register = new Register(name, nodes, this.numbers);
+      if (expired !== null) register.knownExpired = expired;
+      const context: RoundContext<Commands, Replies, Value> = {
+        quorum: quorumOf(nodes.length),
+        none: NO_COMMANDS,
+        now: () => performance.now(),
+        clock: () => Date.now(),
+        random: Math.random,
+        send: (asker, copy, tag, step) => void this.send(key, asker, copy, tag, step),
+        finish: (_, outcome) => {
+          clearInterval(timer);
+          // Its ballots are not used again.
+          register.forget();
+          onChosen(register.chosen);
+          resolve(outcome);
+        },
+        // Workers mend what they find behind; a repair has its own way.
+        onBehind: () => {},
+        count: () => {},
+      };
+      const times = { deadlineMs: performance.now() + this.timeoutMs, patienceMs: PATIENCE_MS };
+      const round = new Round(register, operation, times, context);
+      const timer = setInterval(() => {
+        if (performance.now() >= round.dueMs) round.onTime();
+      }, LOOK_MS);
+      round.begin();
+    });
+  }
+
+  /** An answer counts only from the member that was asked, and while it has said nothing else (M1). */
+  private async send(
+    key: Uint8Array,
+    asker: Asker<Replies, Value>,
+    copy: number,
+    tag: number,
+    step: Step<Commands, Value>,
+  ): Promise<void> {
+    const link = this.links.get(asker.nodes[copy] as number);
+    const record = link?.record ?? null;
+    const asked =
+      record !== null && link !== undefined ? link.askMember(record, encodeStep(step, key, Buffer.from(record))) : null;
+    // In any case later: a round is not told from inside a call that it makes.
+    const answer: Answer<Replies, Value> | null = await asked;
+    asker.onAnswer(copy, tag, answer);
+  }
+}
+
+function drawProposer(): string {
+  const bits = randomBytes(8);
+  return proposerNumber(bits.readUInt32BE(0), bits.readUInt32BE(4));
+}
+
+function commands(...list: Command[]): Commands {
+  return { list, protocol: 3 };
+}
+
+function word(text: string): Uint8Array {
+  return Buffer.from(text);
+}
+
+/** The next number, and none that was drawn before. */
+function drawing(above: number): Operation<Commands, Replies> {
+  return {
+    reads: null,
+    readReply: (replies) => replies,
+    plan: (_, found) => {
+      if (found === null) return { kind: 'read', commands: commands([word('GET'), EPOCH_KEY]) };
+      const [last] = found as [Uint8Array];
+      const next = String(Math.max(above, last[0] === TYPE.bulk ? Number(textOf(last)) : 0) + 1);
+      const write = commands([word('SET'), EPOCH_KEY, word(next)]);
+      return { kind: 'all', commands: write, setsExpiry: 0, reply: () => [bulkReply(next)] };
+    },
+  };
+}
+
+/** Changes nothing, and shows the state at the moment at which it is accepted: its value and its expiry. */
+function dumping(key: Uint8Array): Operation<Commands, Replies> {
+  const reads = commands([word('DUMP'), key], [word('PEXPIRETIME'), key]);
+  const readReply = (replies: Replies) => replies;
+  return { reads, readReply, plan: () => ({ kind: 'all', commands: reads, setsExpiry: 0, reply: readReply }) };
+}

@@ -1,0 +1,102 @@
+/**
+ * Forgets deleted keys, and writes off those that expired and that nobody asked for (REPLICATION.md, T1 and X3): goes through the
+ * metas of a pool's members that were left alone for long enough, a page at a time, at its leisure.
+ *
+ *   not live on all N, under one ballot  -> COLLECT at all N
+ *   live, and its value is gone          -> a round that writes it off; it is collected the next time
+ *   different ballots                    -> an identity round, that brings who is behind up to date
+ *
+ * Which metas are old a node says by OBJECT IDLETIME: nobody need remember when which key was deleted. Two that sweep at once
+ * do each other no harm.
+ */
+
+import type { Commands, Replies, Value } from '../replica/commands.js';
+import { SCAN_START } from '../replica/member-step.js';
+import { encodeMemberStep } from '../replica/node-member-step.js';
+import { encodeStep } from '../replica/node-step.js';
+import type { Answer, Step } from '../replica/step.js';
+import type { NodeLink } from './node-link.js';
+import { pause } from './pause.js';
+import type { PoolRounds } from './pool-rounds.js';
+import type { KeyPlace, ReplicatedPool } from './replicated-pools.js';
+
+export interface SweepCounts {
+  /** Deleted keys that were forgotten. */
+  collected: number;
+  /** Expired ones that were written off. */
+  expired: number;
+  /** Keys of which a copy was behind, and was brought up to date. */
+  settled: number;
+}
+
+/** Keys looked at a second, so that nobody notices. */
+const KEYS_PER_SECOND = 1_000;
+/** The keys of one page of SCAN are looked at together. */
+const PAGE_KEYS = 200;
+
+export interface SweepOptions {
+  pool: ReplicatedPool;
+  /** By the node's index. */
+  links: ReadonlyMap<number, NodeLink>;
+  rounds: PoolRounds;
+  counts: SweepCounts;
+  stopped: AbortSignal;
+}
+
+/** Goes once through all keys that are remembered for `ttlMs`. What cannot be done now is left for the next time. */
+export async function sweepOnce({ pool, links, rounds, counts, stopped }: SweepOptions, ttlMs: number): Promise<void> {
+  for (const { index } of pool.nodes) await sweepNode(index);
+
+  async function sweepNode(node: number): Promise<void> {
+    const link = links.get(node);
+    const record = link?.record ?? null;
+    if (link === undefined || record === null) return;
+    const idleSecondsMin = Math.ceil(ttlMs / 1_000);
+    let cursor = SCAN_START;
+    do {
+      const step = { kind: 'scan', what: 'metas', cursor, count: PAGE_KEYS, idleSecondsMin } as const;
+      const page = await link.askMember(record, encodeMemberStep(step, Buffer.from(record)));
+      if (page?.kind !== 'page' || stopped.aborted) return;
+      const mine = page.keys.filter((key) => isSweptAt(node, pool.placeOf(key)));
+      await Promise.all(mine.map((key) => sweepKey(key, (pool.placeOf(key) as KeyPlace).nodes)));
+      cursor = page.cursor;
+      if (page.keys.length > 0) await pause((page.keys.length / KEYS_PER_SECOND) * 1_000, stopped);
+    } while (cursor !== SCAN_START && !stopped.aborted);
+  }
+
+  /** Each key is looked at where the first of its members is. */
+  function isSweptAt(node: number, place: KeyPlace | null): boolean {
+    if (place === null || place.tombstoneTtlMs !== ttlMs) return false;
+    return place.nodes.find((one) => (links.get(one)?.record ?? null) !== null) === node;
+  }
+
+  async function sweepKey(key: Uint8Array, nodes: readonly number[]): Promise<void> {
+    const records = nodes.map((node) => links.get(node)?.record ?? null);
+    const askAll = (step: Step<Commands, Value>) => {
+      return Promise.all(nodes.map((node, copy) => askStep(node, records[copy] ?? null, key, step)));
+    };
+    const views = (await askAll({ kind: 'peek' })).flatMap((answer) => (answer?.kind === 'view' ? [answer] : []));
+    const first = views[0];
+    if (first === undefined) return;
+    if (views.some(({ accepted }) => accepted !== first.accepted)) {
+      if ((await rounds.settle(key, nodes, 0)) !== null) counts.settled++;
+    } else if (views.some(({ isExpired }) => isExpired)) {
+      if (await rounds.expire(key, nodes, first.accepted)) counts.expired++;
+    } else if (!first.live && views.length === nodes.length) {
+      // All N were seen with that ballot and without a value, and are asked as the members that they were then.
+      const answers = await askAll({ kind: 'collect', ballot: first.accepted });
+      if (answers.every((answer) => answer?.kind === 'collected' && answer.isCollected)) counts.collected++;
+    }
+  }
+
+  async function askStep(
+    node: number,
+    record: string | null,
+    key: Uint8Array,
+    step: Step<Commands, Value>,
+  ): Promise<Answer<Replies, Value> | null> {
+    const link = links.get(node);
+    if (link === undefined || record === null) return null;
+    return link.askMember(record, encodeStep(step, key, Buffer.from(record)));
+  }
+}
