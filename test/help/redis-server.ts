@@ -1,4 +1,6 @@
 /** Real Redis servers for tests: on free ports, in scratch folders, without persistence; to be killed, paused and revived. */
+import { readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { type Child, removeFolder, scratchFolder, startChild } from './child.js';
 import { freePort } from './free-port.js';
 import { redisPrograms } from './redis-programs.js';
@@ -76,7 +78,13 @@ export class RedisServer {
     this.running().signal('SIGCONT');
   }
 
-  /** Starts it again on its port, empty, after `kill9`. Resolves when it takes connections. */
+  /** Removes what it has written, after `kill9`: with persistence it would come back with that. */
+  erase(): void {
+    if (this.child !== null) throw new Error('erase comes after kill9');
+    for (const name of readdirSync(this.folder)) rmSync(join(this.folder, name), { recursive: true });
+  }
+
+  /** Starts it again on its port, after `kill9`: empty, unless its arguments ask for persistence. Resolves when it takes connections. */
   async restart(): Promise<void> {
     if (this.child !== null) throw new Error('restart comes after kill9');
     await this.launch();

@@ -1,4 +1,4 @@
-/** A TCP relay before a node or the proxy, which cuts connections in the middle of what they say, or is slow. */
+/** A TCP relay before a node or the proxy, which cuts connections in the middle of what they say, is slow, or parts the two. */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 
@@ -11,6 +11,7 @@ export class Relay {
   /** Bytes that each connection may still carry from the node; then it is cut. Null: any number. */
   private budget: (() => number) | null = null;
   private pauseMs = 0;
+  private part: 'none' | 'silent' | 'refused' = 'none';
 
   private constructor(server: Server) {
     this.server = server;
@@ -45,6 +46,24 @@ export class Relay {
     this.pauseMs = pauseMs;
   }
 
+  /** Connections stay, and can be made, but nothing is carried: a cable that was pulled. `mend` brings what was sent meanwhile. */
+  silence(): void {
+    this.part = 'silent';
+    for (const pair of this.pairs) for (const socket of pair) socket.pause();
+  }
+
+  /** Cuts all connections, and every new one as soon as it is made. */
+  refuse(): void {
+    this.part = 'refused';
+    for (const pair of [...this.pairs]) this.cut(pair);
+  }
+
+  /** Ends `silence` and `refuse`. */
+  mend(): void {
+    this.part = 'none';
+    for (const pair of this.pairs) for (const socket of pair) socket.resume();
+  }
+
   async stop(): Promise<void> {
     this.budget = null;
     for (const [client, node] of this.pairs) {
@@ -55,6 +74,10 @@ export class Relay {
   }
 
   private carry(client: Socket): void {
+    if (this.part === 'refused') {
+      client.destroy();
+      return;
+    }
     const node = connect({ host: '127.0.0.1', port: this.targetPort, noDelay: true });
     const pair: [Socket, Socket] = [client, node];
     this.pairs.add(pair);
@@ -69,18 +92,19 @@ export class Relay {
       if (left >= 0) left -= bytes.length;
       if (!client.write(bytes)) node.pause();
     });
-    client.on('drain', () => node.resume());
+    client.on('drain', () => this.readOn(node));
     client.on('data', (bytes) => {
       if (!node.write(bytes)) client.pause();
     });
-    node.on('drain', () => client.resume());
+    node.on('drain', () => this.readOn(client));
     for (const socket of pair) {
       socket.on('data', () => {
         if (this.pauseMs === 0) return;
         socket.pause();
-        setTimeout(() => socket.resume(), this.pauseMs);
+        setTimeout(() => this.readOn(socket), this.pauseMs);
       });
     }
+    if (this.part === 'silent') for (const socket of pair) socket.pause();
     for (const [one, other] of [pair, [node, client] as const]) {
       one.on('error', () => {});
       one.on('close', () => {
@@ -88,6 +112,10 @@ export class Relay {
         other.destroy();
       });
     }
+  }
+
+  private readOn(socket: Socket): void {
+    if (this.part !== 'silent') socket.resume();
   }
 
   /** Once each: a pair that is gone already was not cut by us. */

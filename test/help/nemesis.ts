@@ -1,0 +1,212 @@
+/**
+ * Faults of nodes, proxies and the ways between them, one after the other, while clients go on:
+ *
+ *   strike -> calls are answered nevertheless (if a majority can be reached) -> heal -> every key is written and read again
+ *
+ * After each phase all nodes are members again: the protocol bears one node of three (two of five) that has lost its memory at
+ * a time, and says so.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Cluster, nodeName } from './cluster.js';
+import type { Random } from './random.js';
+import type { RedisServer } from './redis-server.js';
+import type { Workload } from './workload.js';
+
+/** Calls that must be answered while a fault lasts that leaves a majority. */
+const ANSWERS_MIN = 20;
+const ANSWERS_MS_MAX = 20_000;
+/** Within which all goes on after a fault. */
+const RECOVERY_MS_MAX = 30_000;
+const FAULT_MS_MAX = 2_500;
+
+interface Fault {
+  what: string;
+  /** Whether commands can be carried out meanwhile. */
+  isBearable: boolean;
+  strike(): Promise<void> | void;
+  heal(): Promise<void> | void;
+}
+
+type FaultKind = (nemesis: Nemesis) => Fault;
+
+export class Nemesis {
+  readonly cluster: Cluster;
+  readonly random: Random;
+  /** What it has done. */
+  readonly phases: string[] = [];
+  private readonly workload: Workload;
+
+  constructor(cluster: Cluster, workload: Workload, random: Random) {
+    this.cluster = cluster;
+    this.workload = workload;
+    this.random = random;
+  }
+
+  /** Every kind of fault in an order left to chance, again and again, until that is over. Rejects when something does not go on. */
+  async rage(durationMs: number): Promise<void> {
+    const deadlineMs = performance.now() + durationMs;
+    let kinds: FaultKind[] = [];
+    while (performance.now() < deadlineMs) {
+      if (kinds.length === 0) kinds = shuffled(this.random, this.cluster.options.keyspace.mode);
+      await this.phase((kinds.pop() as FaultKind)(this));
+    }
+  }
+
+  private async phase({ what, isBearable, strike, heal }: Fault): Promise<void> {
+    const before = { ...this.workload.counts };
+    const index = this.phases.push(what) - 1;
+    await strike();
+    try {
+      if (isBearable) await this.workload.answers(`${ANSWERS_MIN} answers while ${what}`, ANSWERS_MIN, ANSWERS_MS_MAX);
+      await sleep(this.random.below(FAULT_MS_MAX));
+    } finally {
+      await heal();
+    }
+    await this.workload.goesOn(`after ${what}`, RECOVERY_MS_MAX);
+    await this.cluster.isWhole();
+    const { answered, unknown, failed } = this.workload.counts;
+    const counts = [answered - before.answered, unknown - before.unknown, failed - before.failed];
+    this.phases[index] = `${what}: ${counts[0]} answered, ${counts[1]} unknown, ${counts[2]} without effect`;
+  }
+
+  /** Some node, and whether the others can do without it. */
+  node(): { node: number; name: string; isBearable: boolean } {
+    const node = this.random.below(this.cluster.servers.length);
+    const { keyspace } = this.cluster.options;
+    return { node, name: nodeName(node), isBearable: keyspace.mode === 'replicated' };
+  }
+
+  pair(): { proxy: number; node: number; name: string } {
+    const { node } = this.node();
+    const proxy = this.random.below(this.cluster.relays.length);
+    return { proxy, node, name: `proxy ${proxy} from ${nodeName(node)}` };
+  }
+}
+
+/** With these one node keeps what it has, and comes back with it. */
+const KEEPING: readonly FaultKind[] = [
+  (nemesis) => {
+    const { node, name, isBearable } = nemesis.node();
+    const server = nemesis.cluster.server(node);
+    return {
+      what: `${name} is killed, and comes back`,
+      isBearable,
+      strike: () => server.kill9(),
+      heal: () => server.restart(),
+    };
+  },
+  (nemesis) => {
+    const { node, name, isBearable } = nemesis.node();
+    const server = nemesis.cluster.server(node);
+    return { what: `${name} is stopped`, isBearable, strike: () => server.pause(), heal: () => server.resume() };
+  },
+  ({ cluster }) => ({
+    what: 'most nodes are stopped',
+    isBearable: false,
+    strike: () => each(majority(cluster), (server) => server.pause()),
+    heal: () => each(majority(cluster), (server) => server.resume()),
+  }),
+  (nemesis) => {
+    const { proxy, node, name } = nemesis.pair();
+    const relay = nemesis.cluster.relay(proxy, node);
+    return { what: `silence parts ${name}`, isBearable: true, strike: () => relay.silence(), heal: () => relay.mend() };
+  },
+  (nemesis) => {
+    const { proxy, node, name } = nemesis.pair();
+    const relay = nemesis.cluster.relay(proxy, node);
+    return { what: `refusals part ${name}`, isBearable: true, strike: () => relay.refuse(), heal: () => relay.mend() };
+  },
+  // Each proxy sees a majority, but not the same one.
+  ({ cluster, random }) => {
+    const first = random.below(cluster.servers.length);
+    const cut = cluster.relays.map((_, proxy) => cluster.relay(proxy, (first + proxy) % cluster.servers.length));
+    return {
+      what: 'silence parts each proxy from another node',
+      isBearable: cluster.options.keyspace.mode === 'replicated',
+      strike: () => each(cut, (relay) => relay.silence()),
+      heal: () => each(cut, (relay) => relay.mend()),
+    };
+  },
+  (nemesis) => {
+    const { proxy, node, name } = nemesis.pair();
+    const { random } = nemesis;
+    const relay = nemesis.cluster.relay(proxy, node);
+    return {
+      what: `the ways of ${name} are cut again and again`,
+      isBearable: true,
+      strike: () => relay.cutAfter(() => random.size(5_000)),
+      heal: () => relay.cutAfter(null),
+    };
+  },
+  ({ cluster, random }) => {
+    const proxy = random.below(cluster.relays.length);
+    return {
+      what: `proxy ${proxy} is killed, and another takes its place`,
+      isBearable: cluster.relays.length > 1,
+      strike: () => cluster.killProxy(proxy),
+      heal: () => cluster.startProxy(proxy),
+    };
+  },
+  // What it has sent, and what waits for it, is late.
+  ({ cluster, random }) => {
+    const proxy = random.below(cluster.relays.length);
+    return {
+      what: `proxy ${proxy} is stopped`,
+      isBearable: cluster.relays.length > 1,
+      strike: () => cluster.proxy(proxy).signal('SIGSTOP'),
+      heal: () => cluster.proxy(proxy).signal('SIGCONT'),
+    };
+  },
+];
+
+/** With these a node has forgotten all. */
+const FORGETTING: readonly FaultKind[] = [
+  (nemesis) => {
+    const { node, name } = nemesis.node();
+    const server = nemesis.cluster.server(node);
+    return {
+      what: `${name} is killed, and comes back empty`,
+      isBearable: true,
+      strike: () => server.kill9(),
+      heal: () => {
+        server.erase();
+        return server.restart();
+      },
+    };
+  },
+  (nemesis) => {
+    const { node, name } = nemesis.node();
+    return {
+      what: `${name} is killed, and an empty one takes its place`,
+      isBearable: true,
+      strike: () => nemesis.cluster.server(node).kill9(),
+      heal: () => nemesis.cluster.replaceServer(node),
+    };
+  },
+  (nemesis) => {
+    const { node, name } = nemesis.node();
+    return {
+      what: `${name} is flushed`,
+      isBearable: true,
+      strike: () => nemesis.cluster.flush(node),
+      heal: () => {},
+    };
+  },
+];
+
+function shuffled(random: Random, mode: 'sharded' | 'replicated'): FaultKind[] {
+  const kinds = mode === 'replicated' ? [...KEEPING, ...FORGETTING] : [...KEEPING];
+  for (let at = kinds.length - 1; at > 0; at--) {
+    const other = random.below(at + 1);
+    [kinds[at], kinds[other]] = [kinds[other] as FaultKind, kinds[at] as FaultKind];
+  }
+  return kinds;
+}
+
+function majority({ servers }: Cluster): readonly RedisServer[] {
+  return servers.slice(0, Math.floor(servers.length / 2) + 1);
+}
+
+function each<T>(items: readonly T[], act: (item: T) => void): void {
+  for (const item of items) act(item);
+}
