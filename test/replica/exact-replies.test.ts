@@ -5,6 +5,7 @@
 import t, { type Test } from 'tap';
 import { makeBallot, NEVER, proposerNumber } from '../../src/replica/ballot.js';
 import type { Command } from '../../src/replica/commands.js';
+import { findCommand } from '../../src/resp/commands.js';
 import { encodeCommand } from '../../src/resp/reply.js';
 import { type ReplicaNode, startReplicaNode } from '../help/replica-node.js';
 import { RespClient } from '../help/resp-client.js';
@@ -76,11 +77,9 @@ for (const protocol of [2, 3] as const) {
       for (const command of commands) {
         const [own, other] = [`a${count}`, `b${count}`];
         count++;
-        for (const step of steps) {
-          await plain.raw(...on(words(step), own));
-          await plain.raw(...on(words(step), other));
-        }
+        await Promise.all(steps.flatMap((step) => [own, other].map((key) => plain.raw(...on(words(step), key)))));
         const what = `${state}: ${command.join(' ')}`;
+        const read = isReading(command) ? await readReply(node, own, record, on(command, own), protocol) : null;
         const expected = (await plain.raw(...on(command, other))).toString('latin1');
         const list = [on(command, own).map((word) => Buffer.from(word))];
         // One key in two has its command in a list, where it is carried out in another way.
@@ -89,11 +88,18 @@ for (const protocol of [2, 3] as const) {
         const replies = await accept(node, own, record, list, protocol);
         const found = replies.at(-1);
         if (found?.replaceAll(own, other) !== expected) t.equal(found, expected, what);
-        const [left, right] = [await contents(plain, own), await contents(plain, other)];
+        if (read !== null && read.replaceAll(own, other) !== expected) t.equal(read, expected, `${what}, read`);
+        const [left, right, metaReply, existsReply, expiryReply] = await Promise.all([
+          contents(plain, own),
+          contents(plain, other),
+          plain.raw('GET', `~rl:m:${own}`),
+          plain.raw('EXISTS', own),
+          plain.raw('PEXPIRETIME', own),
+        ]);
         if (left !== right) t.equal(left, right, `what is left after ${what}`);
-        const meta = (await plain.raw('GET', `~rl:m:${own}`)).toString('latin1').split('\r\n')[1]?.slice(80);
-        const exists = (await plain.raw('EXISTS', own)).toString() === ':1\r\n';
-        const expireAt = (await plain.raw('PEXPIRETIME', own)).toString().slice(1, -2);
+        const meta = metaReply.toString('latin1').split('\r\n')[1]?.slice(80);
+        const exists = existsReply.toString() === ':1\r\n';
+        const expireAt = expiryReply.toString().slice(1, -2);
         const tail = exists ? `1${expireAt === '-1' ? '0' : expireAt}` : '00';
         if (meta !== tail) t.equal(meta, tail, `the meta after ${what}`);
       }
@@ -157,14 +163,26 @@ async function accept(
   return (answer.replies ?? []).map((reply) => Buffer.from(reply).toString('latin1'));
 }
 
+function isReading([name]: readonly string[]): boolean {
+  const bytes = Buffer.from(name as string);
+  return findCommand(bytes, 0, bytes.length)?.readonly === true && name !== 'PFCOUNT';
+}
+
+async function readReply(node: ReplicaNode, key: string, record: string, command: string[], protocol: 2 | 3) {
+  const list = [command.map((word) => Buffer.from(word))];
+  const view = await node.perform({ kind: 'read', commands: { list, protocol } }, Buffer.from(key), record);
+  if (view.kind !== 'view') return JSON.stringify(view);
+  return Buffer.from(view.replies?.[0] ?? []).toString('latin1');
+}
+
 function ballot(counter: number): string {
   return makeBallot(0, counter, proposerNumber(0, 7));
 }
 
 /** All that a key holds; of a stream without the times at which its consumers were seen. */
 async function contents(client: RespClient, key: string): Promise<string> {
-  const type = (await client.raw('TYPE', key)).toString();
-  if (type !== '+stream\r\n') return (await client.raw('DUMP', key)).toString('latin1');
+  const [type, dump] = await Promise.all([client.raw('TYPE', key), client.raw('DUMP', key)]);
+  if (type.toString() !== '+stream\r\n') return dump.toString('latin1');
   const parts = [await client.raw('XRANGE', key, '-', '+'), await client.raw('XINFO', 'GROUPS', key)];
   return Buffer.concat(parts).toString('latin1');
 }

@@ -1,0 +1,238 @@
+/** ACCEPT in the watch form, where something comes between its check and its end; and what a node that cannot does. */
+import { setTimeout as sleepMs } from 'node:timers/promises';
+import t, { type Test } from 'tap';
+import { makeBallot, NEVER, proposerNumber } from '../../src/replica/ballot.js';
+import type { Commands } from '../../src/replica/commands.js';
+import { encodeStep } from '../../src/replica/node-step.js';
+import { KEY_SCRIPTS } from '../../src/replica/scripts.js';
+import type { AcceptAnswer, Answer, Step } from '../../src/replica/step.js';
+import { encodeCommand } from '../../src/resp/reply.js';
+import { type ReplicaNode, startReplicaNode } from '../help/replica-node.js';
+import { RespClient } from '../help/resp-client.js';
+import { waitFor } from '../help/wait-for.js';
+
+const KEY = Buffer.from('k');
+const FIRST = ballot(1);
+const SECOND = ballot(2);
+
+type Accept = Extract<Step<Commands, never>, { kind: 'accept' }>;
+
+/** In the watch form, since BITFIELD's integers may be wide. */
+const WATCHED: readonly string[] = ['BITFIELD k INCRBY u8 0 1'];
+
+t.test('a value that expires between the check and EXEC is not written to', async (t) => {
+  const [, node, record] = await startMember(t);
+  const expireAt = Date.now() + 200;
+  const set = acceptOf(FIRST, NEVER, [`SET k a PXAT ${expireAt}`], { setsExpiry: expireAt });
+  t.match(await node.perform(set, KEY, record), { kind: 'ok', live: true, expireAt });
+  const step = acceptOf(SECOND, FIRST, WATCHED);
+  const { frames, replyCount, decode } = encodeStep(step, KEY, Buffer.from(record));
+  const cut = Buffer.from(frames).indexOf(encodeCommand(['MULTI']));
+  const replies = await node.exchange(frames.subarray(0, cut), 2);
+  t.equal(String(replies[1]), '$0\r\n\r\n', 'the check has passed');
+  await sleepMs(Math.max(0, expireAt - Date.now()) + 5);
+  replies.push(...(await node.exchange(frames.subarray(cut), replyCount - 2)));
+  const answer = decode(replies) as AcceptAnswer<unknown>;
+  t.match(answer, { kind: 'unable' });
+  t.match(errorOf(answer), /^-TRYAGAIN /);
+  t.match(await node.perform({ kind: 'peek' }, KEY, record), { accepted: FIRST, live: true, isExpired: true });
+  t.match(await node.perform(step, KEY, record), { kind: 'expired', what: 'base' });
+});
+
+t.test('what another connection promises or writes between the check and EXEC stands', async (t) => {
+  const [server, node, record] = await startMember(t);
+  const step = acceptOf(FIRST, NEVER, WATCHED);
+  const { frames, replyCount, decode } = encodeStep(step, KEY, Buffer.from(record));
+  const cut = Buffer.from(frames).indexOf(encodeCommand(['MULTI']));
+  const replies = await node.exchange(frames.subarray(0, cut), 2);
+  const other = await connect(t, server.port);
+  other.send(encodeStep({ kind: 'prepare', ballot: SECOND }, KEY, Buffer.from(record)).frames);
+  t.match(String(await other.next()), /^\$\d+\r\nP/);
+  replies.push(...(await node.exchange(frames.subarray(cut), replyCount - 2)));
+  t.match(errorOf(decode(replies)), /^-TRYAGAIN /);
+  t.match(await node.perform(step, KEY, record), { kind: 'refused', promised: SECOND });
+  t.match(await node.perform({ kind: 'peek' }, KEY, record), { accepted: NEVER, live: false });
+});
+
+t.test('a transaction that was not checked makes its node give up its membership', async (t) => {
+  const [, node, record] = await startMember(t);
+  const { frames, replyCount, decode } = encodeStep(acceptOf(FIRST, NEVER, WATCHED), KEY, Buffer.from(record));
+  const bytes = Buffer.from(frames);
+  const [from, to] = [bytes.indexOf('*9\r\n$4\r\nEVAL'), bytes.indexOf(encodeCommand(['MULTI']))];
+  t.ok(from > 0 && to > from, 'the check was found');
+  const unchecked = [bytes.subarray(0, from), encodeCommand(['LPUSH', '~rl:node', 'refused']), bytes.subarray(to)];
+  const pushes = node.pushes;
+  const answer = decode(await node.exchange(Buffer.concat(unchecked), replyCount));
+  t.equal(answer.kind, 'not-member');
+  t.same(await node.perform(acceptOf(SECOND, FIRST, ['SET k b']), KEY, record), { kind: 'not-member' });
+  t.equal(node.pushes, pushes + 1, 'who tracks the record is told');
+  const look = await node.performMember({ kind: 'look' }, '');
+  t.match(look, { record: record.replace('1 member', '1 repairing:0') });
+});
+
+t.test('a pass of one attempt is none for another', async (t) => {
+  const [, node, record] = await startMember(t);
+  const step = acceptOf(FIRST, NEVER, WATCHED);
+  const [one, other] = [encodeStep(step, KEY, Buffer.from(record)), encodeStep(step, KEY, Buffer.from(record))];
+  const bytes = Buffer.from(one.frames);
+  await node.exchange(bytes.subarray(0, bytes.indexOf(encodeCommand(['MULTI']))), 2);
+  await node.exchange(encodeCommand(['UNWATCH']), 1);
+  const rest = Buffer.from(other.frames).subarray(Buffer.from(other.frames).indexOf(encodeCommand(['MULTI'])));
+  const replies = await node.exchange(rest, other.replyCount - 2);
+  t.equal(other.decode([...replies.slice(0, 2), ...replies]).kind, 'not-member');
+});
+
+t.test('the watch form needs no script to be loaded; the others say that theirs is missing', async (t) => {
+  const [, node, record] = await startMember(t);
+  await node.exchange(encodeCommand(['SCRIPT', 'FLUSH']), 1);
+  t.match(await node.perform(acceptOf(FIRST, NEVER, WATCHED), KEY, record), { kind: 'ok' });
+  const steps: Step<Commands, Uint8Array>[] = [
+    { kind: 'prepare', ballot: SECOND },
+    acceptOf(SECOND, FIRST, ['SET k b']),
+    acceptOf(SECOND, FIRST, []),
+    { kind: 'install', state: { accepted: SECOND, live: false, expireAt: 0, value: null }, next: SECOND },
+    { kind: 'collect', ballot: FIRST },
+  ];
+  for (const step of steps) t.match(errorOf(await node.perform(step, KEY, record)), /^-NOSCRIPT /, step.kind);
+  await node.loadScripts();
+  t.match(await node.perform({ kind: 'prepare', ballot: SECOND }, KEY, record), { kind: 'ok', accepted: FIRST });
+  t.equal(new Set(KEY_SCRIPTS.map(({ sha }) => sha)).size, KEY_SCRIPTS.length);
+});
+
+t.test('a connection that answered in RESP2 inside a transaction still hears of the record', async (t) => {
+  const [server, node, record] = await startMember(t);
+  await node.exchange(encodeCommand(['HSET', 'k', 'f', 'v']), 1);
+  const commands = commandsOf(['HGETALL k'], 2);
+  const view = await node.perform({ kind: 'read', commands }, KEY, record);
+  t.equal(view.kind === 'view' && String(view.replies?.[0]), '*2\r\n$1\r\nf\r\n$1\r\nv\r\n');
+  const again = await node.perform({ kind: 'read', commands: { ...commands, protocol: 3 } }, KEY, record);
+  t.equal(again.kind === 'view' && String(again.replies?.[0]), '%1\r\n$1\r\nf\r\n$1\r\nv\r\n');
+  const pushes = node.pushes;
+  const other = await connect(t, server.port);
+  await other.raw('SET', '~rl:node', 'another');
+  t.same(await node.perform({ kind: 'peek' }, KEY, record), { kind: 'not-member' });
+  t.equal(node.pushes, pushes + 1, 'the push came before the reply');
+});
+
+t.test('what expires between a transaction and its last command is noted as live (X2)', async (t) => {
+  const [, node, record] = await startMember(t);
+  const step = acceptOf(SECOND, FIRST, WATCHED);
+  const bytes = Buffer.from(encodeStep(step, KEY, Buffer.from(record)).frames);
+  // The value was there when the transaction began, and is gone when finish looks: as if it had expired in between.
+  const past = Date.now() - 5;
+  await node.exchange(encodeCommand(['SET', '~rl:m:k', `${SECOND}${FIRST}1${past}`]), 1);
+  const finish = bytes.lastIndexOf('$4\r\nEVAL');
+  const words = wordsOf(bytes, finish);
+  const pass = words[6] as string;
+  await node.exchange(encodeCommand(['SET', '~rl:pass', pass]), 1);
+  const [reply] = await node.exchange(encodeCommand(words), 1);
+  t.equal(String(reply), `$14\r\n1${past}\r\n`);
+  t.match(await node.perform({ kind: 'peek' }, KEY, record), { accepted: SECOND, live: true, isExpired: true });
+});
+
+t.test('a node without memory promises, deletes, reads and finishes, and refuses what makes it grow', async (t) => {
+  const [, node, record] = await startMember(t);
+  await node.perform(acceptOf(FIRST, NEVER, ['SET k a']), KEY, record);
+  await node.exchange(encodeCommand(['CONFIG', 'SET', 'maxmemory', '1']), 1);
+  const refused: readonly (readonly string[])[] = [['SET k b'], ['GET k', 'APPEND k b'], WATCHED];
+  for (const list of refused) {
+    const answer = await node.perform(acceptOf(SECOND, FIRST, list), KEY, record);
+    t.match(errorOf(answer), /^-(OOM|EXECABORT) /, list.join('; '));
+  }
+  const state = { accepted: ballot(3), live: true, expireAt: 0, value: Buffer.from('x') };
+  t.match(errorOf(await node.perform({ kind: 'install', state, next: NEVER }, KEY, record)), /^-OOM /);
+  t.match(await node.perform({ kind: 'prepare', ballot: SECOND }, KEY, record), { kind: 'ok', accepted: FIRST });
+  t.match(await node.perform(acceptOf(SECOND, FIRST, []), KEY, record), { kind: 'ok', replies: [] });
+  const third = await node.perform(acceptOf(ballot(3), SECOND, ['GET k']), KEY, record);
+  t.match(third, { kind: 'ok', replies: [Buffer.from('$1\r\na\r\n')] });
+  t.match(await node.perform(acceptOf(ballot(4), ballot(3), ['DEL k']), KEY, record), { kind: 'ok', live: false });
+  t.match(await node.perform({ kind: 'collect', ballot: ballot(4) }, KEY, record), { isCollected: true });
+  t.match(await node.performMember({ kind: 'raise', epoch: 3 }, record), { kind: 'raised', epochFloor: 3 });
+});
+
+t.test('a replica, and a server busy with another script, carry out nothing', async (t) => {
+  const [server, node, record] = await startMember(t);
+  const steps: Step<Commands, Uint8Array>[] = [
+    { kind: 'prepare', ballot: SECOND },
+    acceptOf(SECOND, NEVER, ['SET k b']),
+    acceptOf(SECOND, NEVER, ['GET k', 'SET k b']),
+    acceptOf(SECOND, NEVER, []),
+    acceptOf(SECOND, NEVER, WATCHED),
+    { kind: 'install', state: { accepted: SECOND, live: false, expireAt: 0, value: null }, next: SECOND },
+  ];
+  const other = await connect(t, server.port);
+  await other.raw('CONFIG', 'SET', 'busy-reply-threshold', '1');
+  other.send(encodeCommand(['EVAL', 'while true do end', '0']));
+  await waitFor('a busy server', async () =>
+    String((await node.exchange(encodeCommand(['PING']), 1))[0]).startsWith('-BUSY'),
+  );
+  for (const step of [...steps, { kind: 'peek' } as const, { kind: 'snapshot' } as const]) {
+    t.match(errorOf(await node.perform(step, KEY, record)), /^-BUSY /, `busy: ${step.kind}`);
+  }
+  await node.exchange(encodeCommand(['SCRIPT', 'KILL']), 1);
+  t.match(String(await other.next()), /^-ERR .*killed/i);
+  t.match(await node.perform({ kind: 'peek' }, KEY, record), { accepted: NEVER, live: false });
+
+  await node.exchange(encodeCommand(['REPLICAOF', '127.0.0.1', '1']), 1);
+  for (const step of steps) {
+    const answer = await node.perform(step, KEY, record);
+    // An identity of what was never written writes nothing but the meta.
+    t.match(errorOf(answer), /^-READONLY /, `replica: ${step.kind}`);
+  }
+});
+
+t.test('a node that is denied a command half-way gives up its membership', async (t) => {
+  const [, node, record] = await startMember(t);
+  await node.exchange(encodeCommand(['ACL', 'SETUSER', 'default', '-append']), 1);
+  const alone = await node.perform(acceptOf(FIRST, NEVER, ['APPEND k b']), KEY, record);
+  t.match(errorOf(alone), /can't run this command/);
+  t.match(await node.perform({ kind: 'peek' }, KEY, record), { accepted: NEVER });
+  const half = await node.perform(acceptOf(FIRST, NEVER, ['SET k a', 'APPEND k b']), KEY, record);
+  t.match(errorOf(half), /can't run this command/);
+  t.same(await node.perform({ kind: 'peek' }, KEY, record), { kind: 'not-member' });
+});
+
+async function startMember(t: Test): Promise<[{ port: number }, ReplicaNode, string]> {
+  const [server, node] = await startReplicaNode(t);
+  const record = await node.admit();
+  // Its push may come behind the reply, and comes before the next.
+  await node.exchange(encodeCommand(['PING']), 1);
+  return [server, node, record];
+}
+
+async function connect(t: Test, port: number): Promise<RespClient> {
+  const client = await RespClient.connect(port);
+  t.teardown(() => client.close());
+  return client;
+}
+
+function acceptOf(own: string, base: string, list: readonly string[], more: Partial<Accept> = {}): Accept {
+  const commands = commandsOf(list, 2);
+  return { kind: 'accept', ballot: own, base, expired: false, commands, setsExpiry: 0, next: own, ...more };
+}
+
+function commandsOf(list: readonly string[], protocol: 2 | 3): Commands {
+  return { list: list.map((words) => words.split(' ').map((word) => Buffer.from(word))), protocol };
+}
+
+function errorOf(answer: Answer<unknown, unknown>): string {
+  return answer.kind === 'unable' ? Buffer.from(answer.error).toString() : JSON.stringify(answer);
+}
+
+/** The words of the command whose first word's header is at `at`. */
+function wordsOf(bytes: Buffer, at: number): string[] {
+  const words: string[] = [];
+  let next = at;
+  while (bytes[next] === 0x24) {
+    const line = bytes.indexOf('\r\n', next);
+    const start = line + 2;
+    const length = Number(bytes.toString('latin1', next + 1, line));
+    words.push(bytes.toString('latin1', start, start + length));
+    next = start + length + 2;
+  }
+  return words;
+}
+
+function ballot(counter: number): string {
+  return makeBallot(0, counter, proposerNumber(0, 7));
+}
