@@ -79,9 +79,10 @@ export class Cluster {
     return proxy.process;
   }
 
-  /** Those that run. */
-  running(): ProxyProcess[] {
-    return this.proxies.flatMap((proxy) => (proxy === null ? [] : [proxy.process]));
+  /** What the proxies that run have logged of workers that died. */
+  deaths(): string[] {
+    const lines = this.proxies.flatMap((proxy) => proxy?.process.logLines ?? []);
+    return lines.filter(({ msg }) => msg === 'worker-died').map((line) => JSON.stringify(line));
   }
 
   async startProxy(index: number): Promise<void> {

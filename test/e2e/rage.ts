@@ -1,0 +1,41 @@
+/** Clients, a cluster and a nemesis for as long as is said, and then the judgement of all that the clients were told. */
+import type { Test } from 'tap';
+import { Cluster, type ClusterOptions } from '../help/cluster.js';
+import { keyModel } from '../help/key-model.js';
+import { historyFaults } from '../help/minimal-history.js';
+import { Nemesis } from '../help/nemesis.js';
+import { randomFromSeed } from '../help/random.js';
+import { Workload } from '../help/workload.js';
+
+const CLIENTS = 20;
+const START_MS_MAX = 30_000;
+/** Expiry is decided by clocks in milliseconds, and by a server that looks at its own now and then. */
+const SKEW_MS = 50;
+
+/** Two proxies, and workers that must not die. Rejects when something does not go on. */
+export async function rage(t: Test, options: Omit<ClusterOptions, 'proxies'>, durationMs: number): Promise<void> {
+  const random = randomFromSeed((text) => t.comment(text));
+  const cluster = await Cluster.start(t, { ...options, proxies: 2 });
+  const workload = new Workload({ clients: CLIENTS, ports: () => cluster.ports(), random });
+  const nemesis = new Nemesis(cluster, workload, random);
+  workload.start();
+  let broken: unknown = null;
+  try {
+    await workload.goesOn('at the start', START_MS_MAX);
+    await nemesis.rage(durationMs);
+  } catch (error) {
+    // What was recorded may say why.
+    broken = error;
+  }
+  await workload.stop();
+  for (const phase of nemesis.phases) t.comment(phase);
+  const { answered, unknown, failed } = workload.counts;
+  t.ok(answered > 0 && unknown > 0, `${answered} answered, ${unknown} unknown, ${failed} without effect`);
+  t.same(workload.wrong, [], 'no reply that the command does not have');
+  t.same(
+    historyFaults(workload.calls, (calls) => keyModel(calls, { skewMs: SKEW_MS })),
+    [],
+  );
+  t.same(cluster.deaths(), [], 'no worker died');
+  if (broken !== null) throw broken;
+}

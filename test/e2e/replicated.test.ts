@@ -1,0 +1,14 @@
+/** Replicated keys on three real servers behind two proxies: linearizable, and none of what was acknowledged is lost. */
+import t from 'tap';
+import { rage } from './rage.js';
+
+const KEYSPACE = { mode: 'replicated', copies: 3, consistency: 'strong' } as const;
+const RAGE_MS = 15_000;
+
+t.test('linearizable through fault after fault, where a node that restarts has forgotten', async (t) => {
+  await rage(t, { nodes: 3, keyspace: KEYSPACE, restart: 'loses-data', transport: 'epoll' }, RAGE_MS);
+});
+
+t.test('linearizable through fault after fault, where a node that restarts has what it acknowledged', async (t) => {
+  await rage(t, { nodes: 3, keyspace: KEYSPACE, restart: 'keeps-data', transport: 'node' }, RAGE_MS);
+});
