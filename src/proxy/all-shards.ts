@@ -5,22 +5,28 @@
  *   RANDOMKEY   every node is asked for its size too
  *   SCAN        goes to one node, with that node's cursor
  *
+ * Where keys are replicated, what is about all keys is a walk over the nodes (key-walk.ts), or refused.
+ *
  * "All" are the nodes of the session's service. Where they hold keys that it does not see, KEYS and SCAN leave those out, and
  * what would count, draw or delete them is refused.
  */
 import type { LaneChannel } from '../backend/lane.js';
 import type { Pending, PendingPool } from '../backend/pending.js';
 import type { BackendPool } from '../backend/pool.js';
+import { DURABLE } from '../replica/admission.js';
 import type { CommandSpec } from '../resp/commands.js';
 import { errorReply } from '../resp/reply.js';
 import type { RequestReader } from '../resp/request.js';
 import type { Arena } from '../transport/arena.js';
 import { asksForOurs, InfoPolicy, ownInfo, type ProxyFacts } from './introspection.js';
+import type { Walk } from './key-walk.js';
+import { beginWalk } from './key-walks.js';
 import type { Merge, MergePool } from './merge.js';
 import { OwnKeysPolicy } from './own-keys.js';
 import { pubsubPolicy } from './pubsub-policy.js';
 import { DBSIZE, RandomKeyPolicy } from './random-key.js';
 import { type ResponsePolicy, responsePolicy } from './response-policy.js';
+import { scanOptions } from './scan-options.js';
 import type { Service } from './service.js';
 import type { Session } from './session.js';
 
@@ -32,6 +38,8 @@ export interface AllShardsContext {
   /** A number in [0, 1). */
   random: () => number;
   now: () => number;
+  /** Milliseconds since 1970. */
+  clock: () => number;
   facts: (service: Service) => ProxyFacts;
 }
 
@@ -42,6 +50,10 @@ const OF_ALL_KEYS: ReadonlyMap<string, string> = new Map([
   ['flushall', 'delete'],
   ['flushdb', 'delete'],
 ]);
+
+/** What nodes of replicated keys must have set as it is. */
+const HELD_SETTINGS: ReadonlySet<string> = new Set(['maxmemory-policy', ...DURABLE.map(([setting]) => setting)]);
+const OF_KEYS: ReadonlySet<string> = new Set(['keys', 'scan', 'dbsize', 'randomkey']);
 
 export class AllShards {
   private readonly context: AllShardsContext;
@@ -76,6 +88,7 @@ export class AllShards {
       session.reply(errorReply(`ERR ${spec.name.toUpperCase()} is refused: ${why}`));
       return;
     }
+    if (service.isReplicated && this.sendReplicated(session, service, spec, end - start)) return;
     switch (spec.name) {
       case 'info':
         this.sendInfo(session, service, start, end);
@@ -94,6 +107,58 @@ export class AllShards {
         this.sendToAll(session, service, spec, policy, start, end);
       }
     }
+  }
+
+  /** What is of all keys, where some are replicated. False: it is carried out as everywhere. */
+  private sendReplicated(session: Session, service: Service, spec: CommandSpec, requestBytes: number): boolean {
+    const { reader, random, clock } = this.context;
+    const refusal = this.refusalOfReplicated(session, spec);
+    if (refusal !== null) {
+      session.reply(errorReply(refusal));
+      return true;
+    }
+    let walk: Walk;
+    switch (spec.name) {
+      case 'keys':
+        walk = service.walks.keys(this.bytesOf(1), clock);
+        break;
+      case 'dbsize':
+        walk = service.walks.dbsize(clock);
+        break;
+      case 'randomkey':
+        walk = service.walks.randomKey(random, clock(), session.protocol);
+        break;
+      case 'scan': {
+        const words = Array.from({ length: reader.argumentCount - 2 }, (_, index) => this.bytesOf(index + 2));
+        const options = scanOptions(words);
+        if (options instanceof Uint8Array) {
+          session.reply(options);
+          return true;
+        }
+        walk = service.walks.scan(this.argument(1), options, clock());
+        break;
+      }
+      default:
+        return false;
+    }
+    beginWalk(this.context, session, walk, requestBytes);
+    return true;
+  }
+
+  private refusalOfReplicated(session: Session, { name }: CommandSpec): string | null {
+    if (name === 'flushall' || name === 'flushdb') {
+      const why = 'some keys of this service are replicated, and a node that is emptied has to be repaired';
+      return `ERR ${name.toUpperCase()} is refused: ${why}; delete keys by their names`;
+    }
+    if (name === 'config|set') {
+      for (let index = 2; index < this.context.reader.argumentCount; index += 2) {
+        const setting = this.argument(index).toLowerCase();
+        if (!HELD_SETTINGS.has(setting)) continue;
+        return `ERR CONFIG SET ${setting} is refused: the replicated keys of this service depend on it; connect to the node itself`;
+      }
+    }
+    if (session.database !== 0 && OF_KEYS.has(name)) return 'ERR replicated keys are in database 0 only';
+    return null;
   }
 
   private keysPolicy(service: Service, spec: CommandSpec): ResponsePolicy {
@@ -214,8 +279,11 @@ export class AllShards {
 
   /** Argument `index` of the command last read, one character a byte. */
   private argument(index: number): string {
+    return Buffer.from(this.bytesOf(index)).toString('latin1');
+  }
+
+  private bytesOf(index: number): Uint8Array {
     const { arena, reader } = this.context;
-    const argument = arena.bytes.subarray(reader.argumentStart[index], reader.argumentEnd[index]);
-    return Buffer.from(argument).toString('latin1');
+    return arena.bytes.slice(reader.argumentStart[index], reader.argumentEnd[index]);
   }
 }

@@ -103,6 +103,7 @@ export class DataPlane {
       workerCount: context.process.workers,
       random,
       now: () => transport.now,
+      clock: () => Date.now(),
       facts: (service) => this.facts(context, service),
     });
     this.listener = new Listener({

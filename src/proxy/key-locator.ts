@@ -5,6 +5,7 @@ import { findKeys, KeyList } from '../resp/command-keys.js';
 import type { CommandSpec } from '../resp/commands.js';
 import { errorReply } from '../resp/reply.js';
 import type { RequestReader } from '../resp/request.js';
+import { OWN_PREFIX } from '../routing/replication-section.js';
 import type { Service } from './service.js';
 
 export class KeyLocator {
@@ -79,6 +80,11 @@ export class KeyLocator {
 
   noKeyspace(service: Service, argument: number): Uint8Array {
     const key = this.showArgument(argument);
+    if (service.isReplicated && key.startsWith(`'${OWN_PREFIX}`)) {
+      return errorReply(
+        `ERR the key ${key} is the proxy's own: those that begin with ${OWN_PREFIX} are not for clients`,
+      );
+    }
     return errorReply(`ERR no keyspace has the key ${key}; there are keyspaces for the prefixes ${service.prefixes}`);
   }
 

@@ -24,8 +24,8 @@ import { type Part, type Parts, type ResponsePolicy, unexpectedReply } from './r
 
 const TAGS = 4096n;
 const CURSOR_MAX = 2n ** 64n - 1n;
-const INVALID_CURSOR = errorReply('ERR invalid cursor');
-const STALE_CURSOR = errorReply(
+export const INVALID_CURSOR = errorReply('ERR invalid cursor');
+export const STALE_CURSOR = errorReply(
   'ERR invalid cursor: it is of a scan over other nodes than there are; begin again with 0',
 );
 
@@ -47,13 +47,9 @@ export class Scan {
 
   /** `isOwn` says whether a key is to be shown that the node of that index has; null where all are. */
   constructor(nodes: readonly NodeSnapshot[], isOwn: KeyTest | null) {
-    const named = nodes.map((node) => ({ node, name: `${node.pool}/${node.name}` }));
-    named.sort((one, other) => (one.name < other.name ? -1 : 1));
-    this.order = named.map(({ node }) => node);
+    this.order = orderOfWalk(nodes);
     this.policies = this.order.map(({ index }, place) => new PagePolicy(this, place, index, isOwn));
-    const digest = createHash('sha256').update(JSON.stringify(named.map(({ name }) => name)));
-    // Never 0, so that only the first cursor and the last are 0.
-    this.tag = 1n + (BigInt(digest.digest().readUInt32BE()) % (TAGS - 1n));
+    this.tag = tagOf(this.order.map(fullName));
   }
 
   /** What a client's cursor asks for, or the error for one that asks for nothing. `text` is one character a byte. */
@@ -63,19 +59,13 @@ export class Scan {
     // A single node's cursors are left as they are.
     if (this.order.length === 1) return this.pageAt(0, value);
     if (value === 0n) return this.pageAt(0, 0n);
-    if (value % TAGS !== this.tag) return STALE_CURSOR;
-    const [nodes, rest] = [BigInt(this.order.length), value / TAGS];
-    return this.pageAt(Number(rest % nodes), rest / nodes);
+    const { place, cursor, tag } = cutCursor(value, this.order.length);
+    return tag === this.tag ? this.pageAt(place, cursor) : STALE_CURSOR;
   }
 
   /** The client's cursor after a page of the node at `place` that ended with `cursor`; null when 64 bits cannot hold it. */
   next(place: number, cursor: bigint): bigint | null {
-    const nodes = BigInt(this.order.length);
-    if (nodes === 1n) return cursor;
-    const [nextPlace, nextCursor] = cursor === 0n ? [place + 1, 0n] : [place, cursor];
-    if (nextPlace === this.order.length) return 0n;
-    const next = (nextCursor * nodes + BigInt(nextPlace)) * TAGS + this.tag;
-    return next > CURSOR_MAX ? null : next;
+    return this.order.length === 1 ? cursor : nextCursor(this.order.length, place, cursor, this.tag);
   }
 
   private pageAt(place: number, cursor: bigint): Page {
@@ -132,8 +122,37 @@ class PagePolicy implements ResponsePolicy {
   }
 }
 
+/** By their names, whatever the configuration's order. */
+export function orderOfWalk(nodes: readonly NodeSnapshot[]): readonly NodeSnapshot[] {
+  return [...nodes].sort((one, other) => (fullName(one) < fullName(other) ? -1 : 1));
+}
+
+function fullName({ pool, name }: NodeSnapshot): string {
+  return `${pool}/${name}`;
+}
+
+/** Of what must be the same from the first page to the last. Never 0, so that only the first cursor and the last are 0. */
+export function tagOf(facts: readonly string[]): bigint {
+  const digest = createHash('sha256').update(JSON.stringify(facts)).digest();
+  return 1n + (BigInt(digest.readUInt32BE()) % (TAGS - 1n));
+}
+
+/** What a cursor other than 0 is made of. */
+export function cutCursor(value: bigint, nodes: number): { place: number; cursor: bigint; tag: bigint } {
+  const rest = value / TAGS;
+  return { place: Number(rest % BigInt(nodes)), cursor: rest / BigInt(nodes), tag: value % TAGS };
+}
+
+/** The client's cursor after a page of the node at `place` that ended with `cursor`; null when 64 bits cannot hold it. */
+export function nextCursor(nodes: number, place: number, cursor: bigint, tag: bigint): bigint | null {
+  const [nextPlace, nodeCursor] = cursor === 0n ? [place + 1, 0n] : [place, cursor];
+  if (nextPlace === nodes) return 0n;
+  const next = (nodeCursor * BigInt(nodes) + BigInt(nextPlace)) * TAGS + tag;
+  return next > CURSOR_MAX ? null : next;
+}
+
 /** As Redis reads a cursor (C's strtoul): null for what it calls invalid. A negative one counts down from 2^64. */
-function parseCursor(text: string): bigint | null {
+export function parseCursor(text: string): bigint | null {
   const [, sign, digits] = /^([+-]?)(\d*)(?:\0|$)/.exec(text) ?? [];
   if (digits === undefined || (digits === '' && sign !== '')) return null;
   const value = BigInt(digits);

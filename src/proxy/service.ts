@@ -5,6 +5,7 @@ import type { KeyspaceSnapshot, NodeSnapshot, ServiceSnapshot, TopologySnapshot 
 import type { CopySets } from '../routing/copy-sets.js';
 import { Router } from '../routing/router.js';
 import { slotOf } from '../routing/slot.js';
+import { KeyWalks } from './key-walk.js';
 import type { KeyTest } from './own-keys.js';
 import { Scan } from './scan.js';
 
@@ -28,6 +29,8 @@ export class Service {
   private readonly snapshot: ServiceSnapshot;
   private readonly keyspaces: readonly KeyspaceSnapshot[];
   private openedScan: Scan | null = null;
+  private openedWalks: KeyWalks | null = null;
+  private distinctCopySets: readonly (readonly number[])[] | null = null;
   private readonly router: Router;
   /** Where one keyspace has all keys, placed by slots alone: what `Router` would find, in one load. */
   private readonly slotOwners: Uint16Array | null;
@@ -67,6 +70,18 @@ export class Service {
     return this.openedScan;
   }
 
+  /** The walks over its nodes, if some of its keys are replicated. */
+  get walks(): KeyWalks {
+    this.openedWalks ??= new KeyWalks(this);
+    return this.openedWalks;
+  }
+
+  /** Each set of nodes that some key has its copies on. */
+  get copySetsOfNodes(): readonly (readonly number[])[] {
+    this.distinctCopySets ??= distinctSets(this.keyspaces);
+    return this.distinctCopySets;
+  }
+
   /** The index of the node of the key bytes[start, end), or -1 where no keyspace has it. Allocates nothing. */
   nodeOf(bytes: Uint8Array, start: number, end: number): number {
     const { slotOwners } = this;
@@ -97,6 +112,19 @@ export class Service {
   get prefixes(): string {
     return this.keyspaces.map(({ prefix }) => JSON.stringify(prefix)).join(', ');
   }
+}
+
+function distinctSets(keyspaces: readonly KeyspaceSnapshot[]): readonly (readonly number[])[] {
+  const sets = new Map<string, readonly number[]>();
+  for (const { replication } of keyspaces) {
+    if (replication === null) continue;
+    const { copies, owners } = replication;
+    for (let at = 0; at < owners.length; at += copies) {
+      const set = Array.from(owners.subarray(at, at + copies)).sort((one, other) => one - other);
+      sets.set(set.join(), set);
+    }
+  }
+  return [...sets.values()];
 }
 
 function nodesOf({ keyspaces }: ServiceSnapshot, { nodes }: TopologySnapshot): readonly NodeSnapshot[] {

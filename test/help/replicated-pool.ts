@@ -154,8 +154,7 @@ export async function untilEvent(
   }
 }
 
-/** Whether its votes count. */
-export function isMember({ standing }: NodeCare): boolean {
+function isMember({ standing }: NodeCare): boolean {
   return standing === 'member';
 }
 
