@@ -8,6 +8,7 @@
  * up, and waits twice as long before it begins anew.
  */
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { durabilityFault, type NodeVerdict, planAdmission } from '../replica/admission.js';
 import { encodeMemberStep } from '../replica/node-member-step.js';
@@ -30,6 +31,11 @@ const LOG_PROGRESS_MS = 10_000;
 const PAGE_KEYS = 500;
 const SWEEP_PAUSE_MS_MIN = 1_000;
 const SWEEP_PAUSE_MS_MAX = 60_000;
+
+/** For so long what is under way when it ends may come to an end by itself, milliseconds. */
+const STOP_MS_MAX = 500;
+const QUORUM_ADVICE =
+  'start the nodes that are missing; where their data are lost, see ringleader doctor --accept-loss';
 
 /** A node of the pool, as it was seen last. */
 export interface NodeCare {
@@ -70,13 +76,15 @@ export class Caretaker {
   private readonly rounds: PoolRounds;
   private readonly newClusterId = randomUUID();
   private readonly stopping = new AbortController();
-  private readonly sweepCounts: SweepCounts = { collected: 0, expired: 0, settled: 0 };
+  private readonly sweepCounts: SweepCounts = { passes: 0, collected: 0, expired: 0, settled: 0 };
   private readonly work = new Set<Promise<void>>();
   private timer: NodeJS.Timeout | null = null;
   private isDue = false;
   private isCaring = false;
   private isRepairing = false;
+  /** Sets without a quorum now, and how many of them the log knows of. */
   private lacking: readonly (readonly number[])[] = [];
+  private lackingTold = 0;
 
   constructor(pool: ReplicatedPool, keepsData: boolean, names: NameLookup, log: Logger) {
     this.pool = pool;
@@ -99,8 +107,10 @@ export class Caretaker {
   async stop(): Promise<void> {
     this.stopping.abort();
     if (this.timer !== null) clearInterval(this.timer);
+    const done = Promise.all(this.work);
+    await Promise.race([done, sleep(STOP_MS_MAX, undefined, { ref: false })]);
     for (const link of this.links.values()) link.stop();
-    await Promise.all(this.work);
+    await done;
   }
 
   care(): PoolCare {
@@ -140,7 +150,7 @@ export class Caretaker {
       // At the start nobody is missed who has not been asked yet.
       if ([...this.links.values()].some(({ isTried }) => !isTried)) break;
       const verdicts = this.judge();
-      this.noteQuorum();
+      this.noteQuorum([...verdicts.values()]);
       await Promise.all(
         [...this.links].map(([index, link]) => this.carryOut(link, verdicts.get(index) as NodeVerdict)),
       );
@@ -179,17 +189,17 @@ export class Caretaker {
     else if (verdict.kind === 'member') this.log.info({ pool: this.pool.name, node: name }, 'replica-member');
   }
 
-  private noteQuorum(): void {
+  private noteQuorum(verdicts: readonly NodeVerdict[]): void {
     const { pool, links, log } = this;
     const lacking = setsWithoutQuorum(pool.copySets, (node) => (links.get(node)?.record ?? null) !== null);
-    const before = this.lacking.length;
     this.lacking = lacking;
+    // What is about to be admitted lacks nothing; what a first start waits for is said of each node.
+    if (verdicts.some(({ kind }) => kind === 'admit' || kind === 'waiting')) return;
+    const before = this.lackingTold;
+    this.lackingTold = lacking.length;
     if (lacking.length > 0 && lacking.length !== before) {
-      const advice = 'start the nodes that are missing; where their data are lost, see ringleader doctor --accept-loss';
-      log.error(
-        { pool: pool.name, sets: lacking.length, example: this.namesOf(lacking[0] ?? []), advice },
-        'no-quorum',
-      );
+      const example = this.namesOf(lacking[0] ?? []);
+      log.error({ pool: pool.name, sets: lacking.length, example, advice: QUORUM_ADVICE }, 'no-quorum');
     }
     if (lacking.length === 0 && before > 0) log.info({ pool: pool.name }, 'quorum');
   }
@@ -203,7 +213,9 @@ export class Caretaker {
     const answer = await link.ask(encodeMemberStep(step, Buffer.from(expected)));
     const fields = { pool: this.pool.name, node: link.node.name, as };
     // Else somebody was faster, or the node has changed, as the next look shows.
-    if (answer?.kind === 'admitted') this.log.info(fields, 'replica-admitted');
+    if (answer?.kind !== 'admitted') return;
+    this.log.info(fields, 'replica-admitted');
+    await link.look();
   }
 
   private beginRepair(): void {
@@ -293,6 +305,7 @@ export class Caretaker {
     while (!stopping.signal.aborted) {
       await pause(waitMs * (1 - Math.random() / 2), stopping.signal);
       await sweepOnce({ pool, links, rounds, counts, stopped: stopping.signal }, ttlMs);
+      counts.passes++;
     }
   }
 

@@ -64,6 +64,9 @@ class RepairRun {
     const repair = repairNode<Key, Value>(this.options.plan);
     let step = repair.next();
     while (step.done !== true) step = repair.next(await this.perform(step.value));
+    const { kind } = step.value;
+    // Whoever wants to go on from here need not wait. Where another has taken over it is the other's word.
+    if (kind === 'done' || kind === 'stopped') await this.askOwn(['DEL', REPAIRER_KEY]);
     return step.value;
   }
 
@@ -118,7 +121,11 @@ class RepairRun {
     const nowMs = performance.now();
     if (nowMs - this.toldMs < TELL_MS) return;
     this.toldMs = nowMs;
-    const frames = encodeCommand(['SET', REPAIRER_KEY, `${epoch}`, 'PX', `${REPAIRER_MS}`]);
-    await this.options.links.get(this.options.plan.node)?.ask({ frames, replyCount: 1, decode: () => null });
+    await this.askOwn(['SET', REPAIRER_KEY, `${epoch}`, 'PX', `${REPAIRER_MS}`]);
+  }
+
+  private async askOwn(words: readonly string[]): Promise<void> {
+    const { plan, links } = this.options;
+    await links.get(plan.node)?.ask({ frames: encodeCommand(words), replyCount: 1, decode: () => null });
   }
 }

@@ -21,6 +21,8 @@ import type { PoolRounds } from './pool-rounds.js';
 import type { KeyPlace, ReplicatedPool } from './replicated-pools.js';
 
 export interface SweepCounts {
+  /** How often all keys were gone through. */
+  passes: number;
   /** Deleted keys that were forgotten. */
   collected: number;
   /** Expired ones that were written off. */

@@ -183,7 +183,11 @@ export class Dispatcher {
       return true;
     }
     const service = this.services[session.service] as Service;
-    if (service.isReplicated && this.replicated.carryOut(session, service, spec, end - start)) return true;
+    if (service.isReplicated) {
+      const fate = this.replicated.carryOut(session, service, spec, end - start);
+      if (fate === 'done') return true;
+      if (fate === 'later') return this.putOff();
+    }
     if (spec.firstKey > 0 && spec.route === 'one') {
       const key = spec.firstKey;
       const node = service.nodeOf(bytes, argumentStart[key] as number, argumentEnd[key] as number);

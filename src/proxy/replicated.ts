@@ -6,18 +6,21 @@
  *   other commands   -CROSSSLOT, unless all their keys are the same one
  */
 import type { Pending, PendingPool } from '../backend/pending.js';
-import { errorBytes } from '../base/errors.js';
 import type { Commands, Replies } from '../replica/commands.js';
 import { operationOf } from '../replica/forms.js';
-import type { KeyOperation } from '../replica/key-operation.js';
+import { type KeyOperation, reading } from '../replica/key-operation.js';
+import { WAKE_CHANNEL } from '../replica/meta.js';
 import type { Operation } from '../replica/operation.js';
-import type { Replicas } from '../replica/replicas.js';
 import type { Client, Outcome } from '../replica/round.js';
+import { isWord, replaced, textOf, word } from '../replica/words.js';
+import { isBlockingForm } from '../resp/command-forms.js';
 import type { CommandSpec } from '../resp/commands.js';
 import { arrayHeader, errorReply, integerReply, isError, parseInteger, REPLY_OK } from '../resp/reply.js';
 import type { RequestReader } from '../resp/request.js';
 import type { CopySets } from '../routing/copy-sets.js';
 import type { KeyLocator } from './key-locator.js';
+import { replyOf } from './replicated-reply.js';
+import { Waits, type WaitsContext, type Wanted } from './replicated-waits.js';
 import type { Service } from './service.js';
 import type { Session } from './session.js';
 
@@ -33,12 +36,11 @@ export interface FoundKey extends KeyPlace {
   count: number;
 }
 
-export interface ReplicatedContext {
+export interface ReplicatedContext extends WaitsContext {
   bytes: Uint8Array;
   reader: RequestReader;
   pendings: PendingPool;
   locator: KeyLocator;
-  replicas: Replicas;
   now: () => number;
 }
 
@@ -54,31 +56,75 @@ const WITH_KEYS: ReadonlySet<CommandSpec['route']> = new Set(['one', 'split', 'b
 
 export class Replicated {
   private readonly context: ReplicatedContext;
+  private readonly waits: Waits;
 
   constructor(context: ReplicatedContext) {
     this.context = context;
+    this.waits = new Waits(context);
   }
 
-  /** Carries out the command last read, of that many bytes, if its keys are replicated. False: they are not, or it has none. */
-  carryOut(session: Session, service: Service, spec: CommandSpec, requestBytes: number): boolean {
+  /**
+   * Carries out the command last read, of that many bytes, if its keys are replicated. `elsewhere`: they are not, or it has none;
+   * `later`: the replies before it must have gone out first, and nothing was done.
+   */
+  carryOut(
+    session: Session,
+    service: Service,
+    spec: CommandSpec,
+    requestBytes: number,
+  ): 'done' | 'elsewhere' | 'later' {
     const found = spec.route === 'transaction' ? null : this.find(session, service, spec);
-    if (found === null) return false;
+    if (found === null) return 'elsewhere';
     if (found instanceof Uint8Array) {
       session.reply(found);
-      return true;
+      return 'done';
     }
     const { count } = found;
     if (spec.route === 'split' && count > 1) {
       this.split(session, service, spec, count, requestBytes);
-      return true;
+      return 'done';
     }
+    const { bytes, reader } = this.context;
+    const mayWait = isBlockingForm(spec, bytes, reader.argumentStart, reader.argumentEnd, reader.argumentCount);
+    if (mayWait && !session.isIdle) return 'later';
     const operation = this.operation(session, spec, count);
-    if (operation instanceof Uint8Array) {
-      session.reply(operation);
-      return true;
+    if (operation instanceof Uint8Array) session.reply(operation);
+    else if (mayWait) this.wait(session, spec, found, operation, requestBytes);
+    else this.submit(session, found, operation, spec.write, requestBytes);
+    return 'done';
+  }
+
+  /** Has `operation`, which is that of the command last read, tried until there is something. */
+  private wait(
+    session: Session,
+    spec: CommandSpec,
+    { copySets, start, end }: FoundKey,
+    operation: KeyOperation,
+    requestBytes: number,
+  ): void {
+    const { bytes, pendings, now } = this.context;
+    const key = bytes.slice(start, end);
+    const words = this.words();
+    const wanted: Wanted = {
+      copySets,
+      key,
+      operation,
+      isShared: spec.name === 'xread',
+      timeoutMs: timeoutMs(spec, words),
+    };
+    const pending = pendings.take(session, now(), spec.write);
+    session.track(pending, requestBytes);
+    if (spec.name === 'xread' && textOf(words.at(-1) as Uint8Array) === '$') {
+      const { protocol } = session;
+      this.waits.beginAfter(session, pending, wanted, lastIdOf(key), (reply) => {
+        const id = readLastId(reply);
+        return id === null
+          ? operation
+          : (operationOf(spec, replaced(words, words.length - 1, id), protocol) as KeyOperation);
+      });
+    } else {
+      this.waits.begin(session, pending, wanted);
     }
-    this.submit(session, found, operation, spec.write, requestBytes);
-    return true;
   }
 
   /** Where the keys of the command last read are: null where they are not replicated, or there are none; an error for some of each kind. */
@@ -108,14 +154,23 @@ export class Replicated {
 
   /** What the command last read does with its `count` keys, which `find` has found, or the error why that cannot be. */
   operation(session: Session, spec: CommandSpec, count: number): KeyOperation | Uint8Array {
+    const { bytes, reader, locator } = this.context;
+    if (!this.isOneKey(count)) return SEVERAL;
+    const first = locator.keys.positions[0] as number;
+    const key = bytes.slice(reader.argumentStart[first], reader.argumentEnd[first]);
+    const operation = operationOf(spec, this.words(), session.protocol);
+    return operation instanceof Uint8Array || !WAKING.has(spec.name) ? operation : waking(operation, key);
+  }
+
+  /** Those of the command last read, outside the arena. */
+  private words(): Uint8Array[] {
     const { bytes, reader } = this.context;
     const { argumentStart, argumentEnd } = reader;
-    if (!this.isOneKey(count)) return SEVERAL;
     const words: Uint8Array[] = [];
     for (let index = 0; index < reader.argumentCount; index++) {
       words.push(bytes.slice(argumentStart[index], argumentEnd[index]));
     }
-    return operationOf(spec, words, session.protocol);
+    return words;
   }
 
   /** Has an operation on the key, of `bytes`, carried out; `reply` makes the session's next reply of the outcome. */
@@ -241,21 +296,64 @@ function elements(replies: readonly Uint8Array[]): Uint8Array {
   return Buffer.concat([arrayHeader(replies.length), ...replies.map((reply) => reply.subarray(prefix))]);
 }
 
-/** What the client is told. */
-export function replyOf(outcome: Outcome<Replies>): Uint8Array {
-  switch (outcome.kind) {
-    case 'done':
-      return outcome.reply[0] as Uint8Array;
-    case 'unknown':
-      return errorBytes('UNKNOWN', `the command may have been carried out: ${outcome.why}`);
-    case 'no-quorum':
-      return errorBytes(
-        'NOQUORUM',
-        'too few nodes that have copies of the key can be reached; the command had no effect',
-      );
-    case 'overtaken':
-      return errorBytes('NOQUORUM', 'other writes of the key kept coming before this one; the command had no effect');
-    case 'unable':
-      return outcome.error;
+/** Commands that may put something there for somebody to take. Scripts and functions may do anything. */
+const WAKING: ReadonlySet<string> = new Set([
+  ...['lpush', 'rpush', 'linsert', 'lmove', 'blmove', 'rpoplpush', 'brpoplpush', 'zadd', 'zincrby', 'geoadd', 'xadd'],
+  ...[
+    'restore',
+    'sort',
+    'georadius',
+    'georadiusbymember',
+    'geosearchstore',
+    'zrangestore',
+    'xgroup|destroy',
+    'del',
+    'unlink',
+  ],
+  ...['eval', 'evalsha', 'fcall'],
+]);
+const PUBLISH = word('PUBLISH');
+
+/** `operation`, after whose commands each node says that something may be there. */
+function waking(operation: KeyOperation, key: Uint8Array): KeyOperation {
+  const message = [PUBLISH, word(WAKE_CHANNEL), key];
+  const extended = (commands: Commands): Commands => ({ ...commands, list: [...commands.list, message] });
+  return {
+    ...operation,
+    plain: extended(operation.plain),
+    plainReply: (replies) => operation.plainReply(replies.slice(0, -1)),
+    plan: (base, found) => {
+      const plan = operation.plan(base, found);
+      if (plan.kind === 'read') return plan;
+      return { ...plan, commands: extended(plan.commands), reply: (replies) => plan.reply(replies.slice(0, -1)) };
+    },
+  };
+}
+
+/** How long a command may wait; Infinity where it says 0, or none. Its words are valid. */
+function timeoutMs(spec: CommandSpec, words: readonly Uint8Array[]): number {
+  const ms = statedTimeoutMs(spec, words);
+  return ms === 0 ? Number.POSITIVE_INFINITY : ms;
+}
+
+function statedTimeoutMs({ name }: CommandSpec, words: readonly Uint8Array[]): number {
+  if (name === 'xread' || name === 'xreadgroup') {
+    const place = words.findIndex((option) => isWord(option, 'block'));
+    return Number(textOf(words[place + 1] as Uint8Array));
   }
+  const isFirst = name === 'blmpop' || name === 'bzmpop';
+  return Math.ceil(Number(textOf((isFirst ? words[1] : words.at(-1)) as Uint8Array)) * 1000);
+}
+
+/** Reads the last id of a stream: `XREAD … $` waits for what comes after it. */
+function lastIdOf(key: Uint8Array): KeyOperation {
+  return reading([word('XINFO'), word('STREAM'), key], 2, true);
+}
+
+/** Of the reply to that; null where it is no stream. */
+function readLastId(reply: Uint8Array): Uint8Array | null {
+  const text = textOf(reply);
+  if (/^-ERR no such key/.test(text)) return word('0-0');
+  const id = /last-generated-id\r\n\$\d+\r\n([\d-]+)\r\n/.exec(text)?.[1];
+  return id === undefined ? null : word(id);
 }

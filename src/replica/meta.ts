@@ -14,6 +14,8 @@ import type { KeyFacts } from './step.js';
 /** All that is ours on a node begins so. */
 export const OWN_PREFIX = '~rl:';
 export const META_PREFIX = '~rl:m:';
+/** Where nodes say the keys that something was put into. */
+export const WAKE_CHANNEL = '~rl:wake';
 export const NODE_KEY = '~rl:node';
 export const FLOOR_KEY = '~rl:floor';
 /** Touched by a check that fails, while watched: the transaction behind it is then not carried out. */

@@ -61,7 +61,10 @@ const COUNTERS: Readonly<Record<ProposerEvent, keyof Counts>> = {
 };
 
 export class Replicas {
+  /** A node says that something was put into that key; null: it may have said so of any. */
+  onWake: (key: string | null) => void = () => {};
   private readonly context: ReplicasContext;
+  private isListening = false;
   private readonly voters: Voter[] = [];
   /** Their numbers, by pool and name: a node keeps its number, wherever it stands in a topology, while it has copies. */
   private readonly numbers = new Map<string, number>();
@@ -119,6 +122,13 @@ export class Replicas {
     this.tickLater();
   }
 
+  /** From now on `onWake` is told. */
+  listen(): void {
+    if (this.isListening) return;
+    this.isListening = true;
+    for (const voter of this.voters) voter.listen();
+  }
+
   close(): void {
     for (const voter of this.voters) voter.close();
   }
@@ -134,6 +144,7 @@ export class Replicas {
         ...context,
         stepBytesMax: STEP_BYTES_MAX,
         silentMs: PATIENCE_MS,
+        onWake: (key) => this.onWake(key),
         onUnanswered: (voter) => this.onUnanswered(voter),
         onStanding: ({ channels }, isMember, reason) => context.onStanding(channels.wanted, isMember, reason),
       },
@@ -141,6 +152,7 @@ export class Replicas {
     );
     this.numbers.set(id, this.voters.length);
     this.voters.push(voter);
+    if (this.isListening) voter.listen();
     voter.open();
     return this.voters.length - 1;
   }

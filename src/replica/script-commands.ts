@@ -38,6 +38,7 @@ const TABLE: ReadonlyMap<string, Row> = new Map([
     ...['linsert', 'lmove', 'lmpop', 'lpop', 'lpushx', 'lrem', 'ltrim', 'rpop', 'rpoplpush', 'rpushx'],
     ...['srem', 'zrem', 'zremrangebylex', 'zremrangebyrank', 'zremrangebyscore'],
     ...['xack', 'xadd', 'xdel', 'xgroup', 'xsetid', 'xtrim'],
+    'publish',
     // Reads, in a transaction or where copies were found to differ.
     ...['bitcount', 'bitpos', 'exists', 'get', 'getbit', 'getrange', 'strlen', 'substr', 'type'],
     ...['hexists', 'hget', 'hkeys', 'hlen', 'hmget', 'hstrlen', 'hvals', 'lindex', 'llen', 'lpos', 'lrange'],

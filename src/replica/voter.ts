@@ -19,9 +19,10 @@ import type { Timer } from '../base/timers.js';
 import { encodeCommand } from '../resp/reply.js';
 import type { Commands, Replies, Value } from './commands.js';
 import { Membership } from './member.js';
-import { NODE_KEY } from './meta.js';
+import { NODE_KEY, WAKE_CHANNEL } from './meta.js';
 import { encodeMemberStep } from './node-member-step.js';
 import { encodeStep, type NodeStep } from './node-step.js';
+import { elementsOf, textOf } from './reply-shape.js';
 import type { Asker } from './round.js';
 import { KEY_SCRIPTS } from './scripts.js';
 import type { Answer, Step } from './step.js';
@@ -31,6 +32,8 @@ export interface VoterContext extends Pick<ChannelContext, 'transport' | 'pendin
   readonly stepBytesMax: number;
   /** A node that has not answered for so many milliseconds is asked only where no others will do. */
   readonly silentMs: number;
+  /** The node says that something was put into that key; null: it may have said so of any, unheard. */
+  onWake(key: string | null): void;
   /** There is something to `tellUnanswered`. */
   onUnanswered(voter: Voter): void;
   /** Its votes count, or do not any more, for that reason. */
@@ -47,6 +50,10 @@ const KIND = {
 } as const;
 const LOADS = KEY_SCRIPTS.map(({ source }) => encodeCommand(['SCRIPT', 'LOAD', source]));
 const LOOK = encodeMemberStep({ kind: 'look' }, new Uint8Array());
+/** Its confirmation is a push: the reply is that to PING. */
+const LISTEN = Buffer.concat([encodeCommand(['SUBSCRIBE', WAKE_CHANNEL]), encodeCommand(['PING'])]);
+const MESSAGE = Buffer.from('>3\r\n$7\r\nmessage\r\n');
+const SUBSCRIBED = Buffer.from('>3\r\n$9\r\nsubscribe\r\n');
 const NOT_NEEDED = 'no keys have copies there';
 const NOSCRIPT = Buffer.from('-NOSCRIPT');
 
@@ -113,6 +120,7 @@ export class Voter implements PrivateOwner, ReplyOwner {
   private look: { begun: number; replies: Uint8Array[] } | null = null;
   private retry: Timer | null = null;
   private retryMs = 0;
+  private isListening = false;
   private isClosed = false;
 
   constructor(context: VoterContext, channels: NodeChannels) {
@@ -146,6 +154,12 @@ export class Voter implements PrivateOwner, ReplyOwner {
     this.connection = connection;
     this.membership = new Membership(wanted.name);
     connection.connect(KIND);
+  }
+
+  /** Hears what is put into keys there. */
+  listen(): void {
+    this.isListening = true;
+    this.subscribe();
   }
 
   close(): void {
@@ -189,10 +203,16 @@ export class Voter implements PrivateOwner, ReplyOwner {
     this.retryMs = 0;
     this.teach();
     this.beginLook();
+    this.subscribe();
   }
 
-  onPush(): void {
-    // It listens to nothing but its record.
+  onPush(_connection: PrivateConnection, start: number, end: number): void {
+    const frame = this.bytes.subarray(start, end);
+    if (startsWith(frame, MESSAGE)) {
+      this.context.onWake(textOf(elementsOf(frame)[2] as Uint8Array));
+      return;
+    }
+    if (startsWith(frame, SUBSCRIBED)) return;
     this.membership?.onPush();
     this.settle('its record changed');
     this.beginLook();
@@ -294,6 +314,13 @@ export class Voter implements PrivateOwner, ReplyOwner {
   private leaveUnanswered(ask: Ask): void {
     this.unanswered.push(ask);
     if (this.unanswered.length === 1) this.context.onUnanswered(this);
+  }
+
+  private subscribe(): void {
+    const { connection } = this;
+    if (!this.isListening || connection?.isReady !== true) return;
+    connection.tell(LISTEN);
+    this.context.onWake(null);
   }
 
   /** Tells the node the scripts. */

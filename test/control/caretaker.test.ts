@@ -1,7 +1,9 @@
 /** Members of a pool of replicated keys, and their repair, on real Redis servers. */
 import t from 'tap';
 import { parseNodeRecord } from '../../src/replica/node-record.js';
-import { TestPool, untilCare, untilEvent, untilMembers } from '../help/replicated-pool.js';
+import { isMember, TestPool, untilCare, untilEvent, untilMembers } from '../help/replicated-pool.js';
+import { RespClient } from '../help/resp-client.js';
+import { waitFor } from '../help/wait-for.js';
 
 t.test('empty servers become the members of a pool without being told to', async (t) => {
   const pool = await TestPool.start(t);
@@ -40,4 +42,278 @@ t.test('a member that was restarted empty gets back what the others have', async
   t.equal(await pool.text(1, 'GET', 'half'), 'accepted by one');
   for (const node of [0, 1, 2]) t.match(await pool.text(node, 'GET', '~rl:floor'), /^00000001/, 'all are raised');
   t.match(parseNodeRecord((await pool.text(2, 'GET', '~rl:node')) ?? ''), { admission: { epoch: 1, count: 0 } });
+});
+
+const WITH_FILE = { args: ['--appendonly', 'yes', '--appendfsync', 'always'] };
+
+t.test('a member that was restarted with its data, and missed something meanwhile, gets what it missed', async (t) => {
+  const pool = await TestPool.start(t, { server: WITH_FILE });
+  const care = pool.care();
+  await untilMembers(care);
+  await pool.put([0, 1, 2], 'kept', 1, 'value');
+  await pool.put([0, 1, 2], 'changed', 2, 'old');
+  await pool.put([2], 'never chosen', 3, 'value');
+  await pool.server(2).kill9();
+  await pool.put([0, 1], 'changed', 4, 'new');
+  await pool.put([0, 1], 'added', 5, 'value');
+  await pool.server(2).restart();
+  const repaired = await untilEvent(care, 'repaired');
+  // The two, and the register that the epoch was drawn from.
+  t.match(repaired, { keysReplaced: 3, keysDropped: 1 });
+  t.equal(await pool.text(2, 'GET', 'kept'), 'value');
+  t.equal(await pool.text(2, 'GET', 'changed'), 'new');
+  t.equal(await pool.text(2, 'GET', 'added'), 'value');
+  t.equal(await pool.text(2, 'GET', 'never chosen'), null);
+  t.equal(await pool.text(2, 'GET', '~rl:m:never chosen'), null);
+});
+
+t.test('where restarts keep the data, a member comes back without a repair', async (t) => {
+  const pool = await TestPool.start(t, { server: WITH_FILE });
+  const care = pool.care({ keepsData: true });
+  await untilMembers(care);
+  await pool.server(2).kill9();
+  await untilCare(care, 'it is missed', ({ nodes }) => nodes[2]?.standing === 'silent');
+  await pool.server(2).restart();
+  await untilEvent(care, 'replica-admitted', ({ as }) => as === 'restarted');
+  await untilMembers(care);
+  t.match(parseNodeRecord((await pool.text(2, 'GET', '~rl:node')) ?? ''), { admission: { epoch: 0, count: 2 } });
+  t.notOk(care.events.some(({ msg }) => msg === 'repaired'));
+});
+
+t.test('where restarts are said to keep the data, settings that could lose some are not believed', async (t) => {
+  const pool = await TestPool.start(t, { server: { args: ['--appendonly', 'yes', '--appendfsync', 'everysec'] } });
+  const care = pool.care({ keepsData: true });
+  await untilMembers(care);
+  await pool.server(2).kill9();
+  await pool.server(2).restart();
+  await untilEvent(care, 'replica-stranger', ({ reason }) => /appendfsync is everysec/.test(String(reason)));
+  await untilEvent(care, 'repaired');
+  await untilMembers(care);
+});
+
+t.test('a member that was a replica in between is repaired: it has what another server had', async (t) => {
+  const pool = await TestPool.start(t);
+  const other = await TestPool.start(t);
+  const care = pool.care();
+  await untilMembers(care);
+  await pool.put([0, 1, 2], 'a', 1, 'value');
+  await other.put([0], 'b', 2, 'of another server');
+  // Even with the node's own record, as a replica of it has that: the replid is another.
+  await other.ask(0, 'SET', '~rl:node', (await pool.text(2, 'GET', '~rl:node')) ?? '');
+  await pool.ask(2, 'REPLICAOF', '127.0.0.1', String(other.server(0).port));
+  await untilCare(care, 'it is a replica', ({ nodes }) => nodes[2]?.standing === 'refused');
+  await waitFor('its data are copied', async () => (await pool.text(2, 'GET', 'b')) !== null);
+  await pool.ask(2, 'REPLICAOF', 'NO', 'ONE');
+  await untilEvent(care, 'replica-stranger', ({ reason }) => reason === 'it was a replica in between');
+  await untilEvent(care, 'repaired', ({ node }) => node === 'n2');
+  await untilMembers(care);
+  t.match(parseNodeRecord((await pool.text(2, 'GET', '~rl:node')) ?? ''), { name: 'n2', admission: { epoch: 1 } });
+  t.equal(await pool.text(2, 'GET', 'a'), 'value');
+  t.equal(await pool.text(2, 'GET', 'b'), null);
+});
+
+t.test('a member that somebody flushed is repaired at once', async (t) => {
+  const pool = await TestPool.start(t);
+  const care = pool.care();
+  await untilMembers(care);
+  await pool.put([0, 1, 2], 'a', 1, 'value');
+  await pool.ask(1, 'FLUSHALL');
+  await untilEvent(care, 'repaired', ({ node }) => node === 'n1');
+  await untilMembers(care);
+  t.equal(await pool.text(1, 'GET', 'a'), 'value');
+});
+
+t.test('a flush of another database voids connections, and no data', async (t) => {
+  const pool = await TestPool.start(t);
+  const care = pool.care();
+  await untilMembers(care);
+  const before = care.events.length;
+  await pool.ask(1, 'FLUSHDB');
+  await untilEvent(care, 'repaired', ({ node }) => node === 'n1');
+  await untilMembers(care);
+  const record = await pool.text(0, 'GET', '~rl:node');
+  const client = await RespClient.connect(pool.server(0).port);
+  t.teardown(() => client.close());
+  await client.raw('SELECT', '1');
+  await client.raw('FLUSHDB');
+  await untilMembers(care);
+  t.equal(await pool.text(0, 'GET', '~rl:node'), record);
+  t.notOk(care.events.slice(before).some(({ msg, node }) => msg === 'replica-stranger' && node === 'n0'));
+});
+
+t.test('a node that allows DEBUG has no part in a pool', async (t) => {
+  const pool = await TestPool.start(t, { server: { args: ['--enable-debug-command', 'local'] } });
+  const care = pool.care();
+  const { reason } = await untilEvent(care, 'replica-waits', ({ reason }) => /DEBUG/.test(String(reason)));
+  t.match(reason, /n0: its enable-debug-command is not no/);
+  t.equal(await pool.text(0, 'GET', '~rl:node'), null);
+});
+
+t.test('two who care for a pool repair a node together', async (t) => {
+  const pool = await TestPool.start(t, { limits: { repairKeysPerSecond: 2_000 } });
+  const one = pool.care();
+  const other = pool.care();
+  await Promise.all([untilMembers(one), untilMembers(other)]);
+  await pool.fill([0, 1, 2], 3_000);
+  await pool.server(2).kill9();
+  await pool.server(2).restart();
+  await Promise.race([untilEvent(one, 'repaired'), untilEvent(other, 'repaired')]);
+  await Promise.all([untilMembers(one), untilMembers(other)]);
+  t.equal(await pool.ask(2, 'DBSIZE'), await pool.ask(1, 'DBSIZE'));
+  const repaired = [...one.events, ...other.events].filter(({ msg }) => msg === 'repaired');
+  t.equal(repaired.length, 1, 'and only one of them');
+});
+
+t.test('a repair that was interrupted is begun again, and what was copied is not copied again', async (t) => {
+  const pool = await TestPool.start(t, { limits: { repairKeysPerSecond: 1_000 } });
+  const first = pool.care();
+  await untilMembers(first);
+  await pool.fill([0, 1, 2], 3_000);
+  await pool.server(2).kill9();
+  await pool.server(2).restart();
+  const halfway = await untilCare(
+    first,
+    'it has copied some',
+    ({ nodes }) => (nodes[2]?.repair?.keysReplaced ?? 0) >= 1_000,
+  );
+  t.equal(halfway.nodes[2]?.standing, 'repairing');
+  t.match(halfway.nodes[2]?.repair, { epoch: 1 });
+  await first.stop();
+  t.ok(first.events.some(({ msg }) => msg === 'repair-stopped'));
+  const copied = Number((await pool.ask(2, 'DBSIZE')).slice(1)) / 2;
+  t.ok(copied >= 1_000 && copied < 2_900, `${copied} were copied`);
+  t.match(parseNodeRecord((await pool.text(2, 'GET', '~rl:node')) ?? ''), { status: { kind: 'repairing', epoch: 1 } });
+  const second = pool.care();
+  const { keysReplaced, epoch } = await untilEvent(second, 'repaired');
+  t.ok(Number(keysReplaced) <= 3_002 - copied + 1, `${keysReplaced} were copied then`);
+  t.equal(epoch, 2);
+  await untilMembers(second);
+  t.equal(await pool.text(2, 'GET', 'key:2999'), 'value 2999');
+});
+
+t.test('a node under repair is left to who repairs it', async (t) => {
+  const pool = await TestPool.start(t, { limits: { repairKeysPerSecond: 1_000 } });
+  const first = pool.care();
+  await untilMembers(first);
+  await pool.fill([0, 1, 2], 2_000);
+  await pool.server(2).kill9();
+  await pool.server(2).restart();
+  await untilCare(first, 'it is at work', ({ nodes }) => (nodes[2]?.repair?.keysReplaced ?? 0) > 0);
+  const second = pool.care();
+  await untilEvent(first, 'repaired');
+  await untilMembers(second);
+  t.notOk(second.events.some(({ msg }) => msg === 'repaired' || msg === 'repair-failed'));
+});
+
+t.test('a node of another cluster is refused by name, and not touched', async (t) => {
+  const pool = await TestPool.start(t);
+  const other = await TestPool.start(t);
+  const cares = [pool.care(), other.care()];
+  for (const care of cares) await untilMembers(care);
+  for (const care of cares) await care.stop();
+  await other.put([2], 'theirs', 1, 'value');
+  const mixed = await TestPool.of(t, [pool.server(0), pool.server(1), other.server(2)]);
+  const care = mixed.care();
+  const { node, reason } = await untilEvent(care, 'replica-refused');
+  t.equal(node, 'n2');
+  t.match(reason, /node n2 belongs to cluster \S+, and this pool is cluster \S+/);
+  await untilCare(care, 'the others are members', ({ nodes }) => nodes.filter(isMember).length === 2);
+  t.equal(await other.text(2, 'GET', 'theirs'), 'value');
+});
+
+t.test('without a quorum nothing is repaired, and that is said; with one it is', async (t) => {
+  const pool = await TestPool.start(t, { limits: { requestTimeoutMs: 500, connectTimeoutMs: 500 } });
+  const care = pool.care();
+  await untilMembers(care);
+  await pool.put([0, 1], 'a', 1, 'value');
+  pool.server(1).pause();
+  await pool.server(2).kill9();
+  await pool.server(2).restart();
+  const { sets, example } = await untilEvent(care, 'no-quorum');
+  t.equal(sets, 1);
+  t.same([...(example as string[])].sort(), ['n0', 'n1', 'n2']);
+  t.equal(care.caretaker.care().withoutQuorum.length, 1);
+  t.equal(await pool.text(2, 'GET', '~rl:node'), null);
+  pool.server(1).resume();
+  await untilEvent(care, 'repaired');
+  await untilMembers(care);
+  await untilEvent(care, 'quorum');
+  t.equal(await pool.text(2, 'GET', 'a'), 'value');
+});
+
+t.test('of five copies two may be lost, and both get them back', async (t) => {
+  const pool = await TestPool.start(t, { nodes: 5, copies: 5 });
+  const care = pool.care();
+  await untilMembers(care);
+  await pool.put([0, 1, 2], 'a', 1, 'value');
+  await Promise.all([3, 4].map((node) => pool.server(node).kill9()));
+  await Promise.all([3, 4].map((node) => pool.server(node).restart()));
+  for (const name of ['n3', 'n4']) await untilEvent(care, 'repaired', ({ node }) => node === name);
+  await untilMembers(care);
+  for (const node of [3, 4]) t.equal(await pool.text(node, 'GET', 'a'), 'value');
+});
+
+t.test('a repair copies every type, and expiries', async (t) => {
+  const pool = await TestPool.start(t);
+  const care = pool.care();
+  await untilMembers(care);
+  const expireAt = Date.now() + 3_600_000;
+  const makers: Record<string, string[]> = {
+    hash: ['HSET', 'hash', 'a', '1'],
+    list: ['RPUSH', 'list', 'a', 'b'],
+    set: ['SADD', 'set', 'a', 'b'],
+    zset: ['ZADD', 'zset', '1', 'a'],
+    stream: ['XADD', 'stream', '1-1', 'a', '1'],
+  };
+  for (const [key, words] of Object.entries(makers)) {
+    await pool.put([0, 1], key, 1, null);
+    for (const node of [0, 1]) {
+      await pool.ask(node, ...words);
+      await pool.ask(node, 'PEXPIREAT', key, String(expireAt));
+      const accepted = `${'0'.repeat(8)}${'1'.padStart(12, '0')}${'7'.repeat(20)}`;
+      await pool.ask(node, 'SET', `~rl:m:${key}`, `${accepted}${accepted}1${expireAt}`);
+    }
+  }
+  await pool.ask(2, 'FLUSHALL');
+  await untilEvent(care, 'repaired', ({ node }) => node === 'n2');
+  for (const key of Object.keys(makers)) {
+    t.equal(await pool.ask(2, 'TYPE', key), `+${key}\r\n`);
+    t.equal(await pool.ask(2, 'PEXPIRETIME', key), `:${expireAt}\r\n`);
+    t.equal(await pool.ask(2, 'GET', `~rl:m:${key}`), await pool.ask(0, 'GET', `~rl:m:${key}`));
+  }
+});
+
+t.test('what is deleted is forgotten, and what expired is deleted, when nobody has touched it for long', async (t) => {
+  const pool = await TestPool.start(t, { tombstoneTtlMs: 1_000 });
+  const care = pool.care();
+  await untilMembers(care);
+  await pool.put([0, 1, 2], 'gone', 7, null);
+  await pool.put([0, 1, 2], 'kept', 8, 'value');
+  const accepted = `${'0'.repeat(8)}${'9'.padStart(12, '0')}${'7'.repeat(20)}`;
+  for (const node of [0, 1, 2]) {
+    // Long ago: the value is gone by itself.
+    await pool.ask(node, 'SET', '~rl:m:expired', `${accepted}${accepted}11000`);
+  }
+  await untilCare(care, 'the sweep', ({ sweep }) => sweep.collected >= 2 && sweep.expired >= 1);
+  for (const node of [0, 1, 2]) {
+    t.equal(await pool.text(node, 'GET', '~rl:m:gone'), null);
+    t.equal(await pool.text(node, 'GET', '~rl:m:expired'), null);
+    t.equal(await pool.text(node, 'GET', 'kept'), 'value');
+    const floor = (await pool.text(node, 'GET', '~rl:floor')) ?? '';
+    t.ok(floor.slice(48) >= accepted, 'what was collected is remembered as a whole');
+  }
+});
+
+t.test('what one copy has not deleted yet is not forgotten by the others', async (t) => {
+  const pool = await TestPool.start(t, { tombstoneTtlMs: 1_000 });
+  const care = pool.care();
+  await untilMembers(care);
+  await pool.server(2).kill9();
+  await pool.put([0, 1], 'gone', 7, null);
+  await untilCare(care, 'it is missed', ({ nodes }) => nodes[2]?.standing === 'silent');
+  const { sweep } = care.caretaker.care();
+  const passes = sweep.passes + 4;
+  await untilCare(care, 'sweeps', ({ sweep }) => sweep.passes >= passes);
+  t.equal(care.caretaker.care().sweep.collected, 0);
+  t.ok(await pool.text(0, 'GET', '~rl:m:gone'));
 });

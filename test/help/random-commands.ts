@@ -19,6 +19,8 @@ const POOLS: Readonly<Record<string, readonly string[]>> = {
   m: ['1', '2', '3', '4', 'm1', 'm2', 'm3', 'none'],
   s: ['0', '1', '2.5', '-3', '1e3', 'inf', '-inf', 'nan', 'x', '3.0000000000000001'],
   inc: ['1', '0.1', '-0.2', '3.0e2', '1e-20', '5e18', '-3', 'x', 'inf', '0x10', '', ' 1', '-0', '.5', '5.', '1e4000'],
+  // Between what the states have: none is about to come of age.
+  idle: ['0', '0', '1000000', '1000000', '-5', '9223372036854775807', 'x'],
   id: ['0', '1-1', '2-0', '3-5', '5', '7-1', '$', '-', '+', '18446744073709551615-18446744073709551615', 'x', '2-x'],
   entry: ['1-1', '2-1', '3-1', '4-1', '5-1', '9-9', '5'],
   newid: ['*', '*', '*', '9-*', '9-9', '1-1', '0-0', '*-1', 'x', '18446744073709551615-*', '18446744073709551615-0'],
@@ -175,9 +177,9 @@ unlink k
 xack k $g $entry $entry
 xadd k {nomkstream} ${TRIM} $newid f v [|f2 v2|f2]
 xadd k * f v
-xautoclaim k $g $c [0|5|1000000|$n] [0|-|2-1|(1-1|$id] {count $n|count $few|justid|zz}
-xclaim k $g $c [0|1|1000000|$n] $entry $entry {idle $ms|time $atms|retrycount $n|force|justid|lastid $entry|zz}
-xclaim k $g $c [0|1|1000000] $entry $entry $entry {force|justid}
+xautoclaim k $g $c $idle [0|-|2-1|(1-1|$id] {count $n|count $few|justid|zz}
+xclaim k $g $c $idle $entry $entry {idle $ms|time $atms|retrycount $n|force|justid|lastid $entry|zz}
+xclaim k $g $c [0|1000000] $entry $entry $entry {force|justid}
 xdel k $entry $entry
 xgroup create k $g [$id|1-1] {mkstream|entriesread $n}
 xgroup createconsumer k $g $c
@@ -256,7 +258,12 @@ const STATES: readonly (readonly string[])[] = [
       'xreadgroup group g1 c1 count 2 streams k >',
       'xreadgroup group g1 c2 count 1 streams k >',
     ],
-    ...['xadd k 5-1 f v', 'xdel k 2-1', 'xreadgroup group g1 c1 streams k 0'],
+    ...[
+      'xadd k 5-1 f v',
+      'xdel k 2-1',
+      'xreadgroup group g1 c1 streams k 0',
+      'xclaim k g1 c1 0 3-1 idle 2000000 justid',
+    ],
   ],
 ];
 

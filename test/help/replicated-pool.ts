@@ -154,7 +154,8 @@ export async function untilEvent(
   }
 }
 
-function isMember({ standing }: NodeCare): boolean {
+/** Whether its votes count. */
+export function isMember({ standing }: NodeCare): boolean {
   return standing === 'member';
 }
 

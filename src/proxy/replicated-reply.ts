@@ -1,0 +1,23 @@
+/** What a client is told of the outcome of an operation on a replicated key. */
+import { errorBytes } from '../base/errors.js';
+import type { Replies } from '../replica/commands.js';
+import type { Outcome } from '../replica/round.js';
+
+/** One frame. */
+export function replyOf(outcome: Outcome<Replies>): Uint8Array {
+  switch (outcome.kind) {
+    case 'done':
+      return outcome.reply[0] as Uint8Array;
+    case 'unknown':
+      return errorBytes('UNKNOWN', `the command may have been carried out: ${outcome.why}`);
+    case 'no-quorum':
+      return errorBytes(
+        'NOQUORUM',
+        'too few nodes that have copies of the key can be reached; the command had no effect',
+      );
+    case 'overtaken':
+      return errorBytes('NOQUORUM', 'other writes of the key kept coming before this one; the command had no effect');
+    case 'unable':
+      return outcome.error;
+  }
+}
