@@ -29,6 +29,7 @@ export async function rage(t: Test, options: Omit<ClusterOptions, 'proxies'>, du
   }
   await workload.stop();
   for (const phase of nemesis.phases) t.comment(phase);
+  for (const [text, count] of workload.doubts) t.comment(`in doubt, ${count} times: ${text}`);
   const { answered, unknown, failed } = workload.counts;
   t.ok(answered > 0 && unknown > 0, `${answered} answered, ${unknown} unknown, ${failed} without effect`);
   t.same(workload.wrong, [], 'no reply that the command does not have');

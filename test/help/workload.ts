@@ -65,6 +65,7 @@ const REPLY_TIMEOUT_MS = 4_000;
 const RETRY_MS = 20;
 const LEASE_MS_MAX = 400;
 const WRONG_MAX = 20;
+const DOUBT_CHARACTERS = 100;
 
 const COMPARE_AND_SET =
   "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2]) return 1 end return 0";
@@ -88,6 +89,8 @@ export class Workload {
   readonly calls: KeyCall[] = [];
   /** Replies that no command has, at most a few. */
   readonly wrong: string[] = [];
+  /** How often clients were told what, by the first words, where the outcome is not known. */
+  readonly doubts = new Map<string, number>();
   readonly counts = { answered: 0, unknown: 0, failed: 0 };
   private readonly options: WorkloadOptions;
   private readonly random: Random;
@@ -167,6 +170,10 @@ export class Workload {
     this.counts[call.outcome.kind]++;
   }
 
+  doubt(text: string): void {
+    this.doubts.set(text, (this.doubts.get(text) ?? 0) + 1);
+  }
+
   complain(text: string): void {
     if (this.wrong.length < WRONG_MAX) this.wrong.push(text);
   }
@@ -239,14 +246,16 @@ class WorkloadClient {
     try {
       connection.send(encodeWords(wordsOf(key, input)));
       reply = parseReply(await connection.next(REPLY_TIMEOUT_MS))?.value as Value;
-    } catch {
+    } catch (error) {
       // It was cut off, or waited long enough.
       this.close();
+      this.workload.doubt((error instanceof Error ? error.message : `${error}`).slice(0, DOUBT_CHARACTERS));
       return { kind: 'unknown' };
     }
     if (!(reply instanceof ReplyError)) return { kind: 'answered', output: reply as Answered };
     if (ANSWER.test(reply.message)) return { kind: 'answered', output: reply.message };
     if (NO_EFFECT.test(reply.message)) return { kind: 'failed' };
+    this.workload.doubt(reply.message.slice(0, DOUBT_CHARACTERS));
     if (!UNKNOWN.test(reply.message)) {
       this.workload.complain(`${wordsOf(key, input).join(' ')} was answered ${reply.message}`);
     }
