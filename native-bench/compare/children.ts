@@ -110,6 +110,21 @@ export class Children {
     });
   }
 
+  /** Of what runs. */
+  labels(): string[] {
+    return [...this.running.keys()];
+  }
+
+  /** SIGKILL, as a machine that fails. Resolves when the process is gone; `start` may bring it back. */
+  async kill9(label: string): Promise<void> {
+    const child = this.running.get(label);
+    if (child === undefined) throw new BenchmarkError(`${label} does not run`);
+    this.running.delete(label);
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGKILL');
+    await ended;
+  }
+
   /** Gives a process that others started the priority of ours, thread by thread as Linux has it. */
   raise(threads: readonly number[]): void {
     if (this.raised) for (const thread of threads) setPriority(thread, PRIORITY);
@@ -135,8 +150,8 @@ export class Children {
   }
 
   private onExit(label: string, logPath: string, reason: string): void {
-    this.running.delete(label);
-    if (this.closing) return;
+    const wasToRun = this.running.delete(label);
+    if (this.closing || !wasToRun) return;
     console.error(`${label} ended early (${reason}):\n${lastLines(logPath)}`);
     process.exit(1);
   }

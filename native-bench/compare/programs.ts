@@ -10,7 +10,8 @@ export interface RedisPrograms {
   readonly version: string;
 }
 
-export interface Nutcracker {
+/** nutcracker, or etcd. */
+export interface Peer {
   readonly program: string;
   readonly env: Readonly<Record<string, string>>;
   readonly version: string;
@@ -19,7 +20,13 @@ export interface Nutcracker {
 export interface Programs {
   readonly redis: RedisPrograms;
   /** Null where it was not asked for. */
-  readonly nutcracker: Nutcracker | null;
+  readonly nutcracker: Peer | null;
+}
+
+/** etcd, from Debian's package if need be. */
+export async function findEtcd(): Promise<Peer> {
+  const { etcdProgram } = await script<{ etcdProgram(): Peer }>('etcd.mjs');
+  return find(etcdProgram, ' (or leave it out: --only cost,failure)');
 }
 
 /** The checkout's folder; this file runs from dist/native-bench/compare. */
@@ -28,7 +35,7 @@ export const root = new URL('../../../', import.meta.url);
 /** Finds the programs, or unpacks them from Debian's packages into the cache that the tests use too. */
 export async function findPrograms(withNutcracker: boolean): Promise<Programs> {
   const { redisPrograms } = await script<{ redisPrograms(): RedisPrograms }>('redis.mjs');
-  const { nutcrackerProgram } = await script<{ nutcrackerProgram(): Nutcracker }>('nutcracker.mjs');
+  const { nutcrackerProgram } = await script<{ nutcrackerProgram(): Peer }>('nutcracker.mjs');
   return {
     redis: find(redisPrograms, ''),
     nutcracker: withNutcracker ? find(nutcrackerProgram, ' (or leave it out: --only direct,ringleader)') : null,

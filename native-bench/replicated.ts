@@ -1,0 +1,313 @@
+/**
+ * What replicated keys cost, next to plain ones and next to etcd: README.md says how.
+ *
+ *   npm run bench:replicated -- [--only cost,etcd,failure] [--rounds 5] [--seconds 3] [--clients 64] [--keys 10000] [--size 64] [--no-save]
+ *
+ *   cost      CPU of the proxy per command: strong keys, and sharded ones before servers of the same kind
+ *   etcd      answers per second: strong keys with appendfsync always and everysec, and etcd with three members
+ *   failure   strong keys while one of three nodes dies: answers per second after and before, and the longest time without any
+ *
+ * Interleaved: each round measures everything once, in another order. Compare figures of one run of the program only.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { BenchmarkError, Children, run } from './compare/children.js';
+import { cpuTimeOf } from './compare/cpu.js';
+import { fill } from './compare/fill.js';
+import { runLoad as runBenchmark } from './compare/load.js';
+import { machineFacts, versions } from './compare/machine.js';
+import { findEtcd, findPrograms, type Programs, root } from './compare/programs.js';
+import { startEtcd } from './replicated/etcd.js';
+import { type MeasuredCpu, measure, runLoad, type Target } from './replicated/load.js';
+import { type RingleaderTarget, startRingleader } from './replicated/ringleader.js';
+
+interface Options {
+  parts: readonly string[];
+  rounds: number;
+  seconds: number;
+  clients: number;
+  keys: number;
+  size: number;
+  isSaved: boolean;
+}
+
+interface Bench {
+  children: Children;
+  programs: Programs;
+  options: Options;
+  /** What is saved, by part. */
+  results: Record<string, unknown>;
+}
+
+const PARTS = ['cost', 'etcd', 'failure'];
+const WARM_UP_REQUESTS = 30_000;
+const RUN_TIMEOUT_MS = 120_000;
+const START_MS_MAX = 30_000;
+const READ_KEYS_AT_ONCE = 64;
+
+await run(main);
+
+async function main(): Promise<void> {
+  const options = parseOptions(process.argv.slice(2));
+  const bench: Bench = { children: new Children(), programs: await findPrograms(false), options, results: {} };
+  for (const part of options.parts) {
+    if (part === 'cost') await compareCost(bench);
+    if (part === 'etcd') await compareEtcd(bench);
+    if (part === 'failure') await compareFailure(bench);
+  }
+  if (options.isSaved) save(bench);
+  await bench.children.close();
+}
+
+/** By redis-benchmark, as in compare.ts; each command is for one of the keys at random, which all are there. */
+async function compareCost(bench: Bench): Promise<void> {
+  const { children, programs, options } = bench;
+  const { clients, size, keys, seconds } = options;
+  const start = (label: string, mode: 'sharded' | 'replicated') => {
+    return startRingleader(children, programs.redis, { label, mode, persistence: 'none' });
+  };
+  const targets = [await start('cost-sharded', 'sharded'), await start('cost-strong', 'replicated')];
+  for (const target of targets) {
+    await awaitWrites(target, size);
+    await fill(target, keys, size);
+  }
+  const costs = new Map<string, number[]>();
+  for (const test of ['set', 'get']) {
+    const load = (target: RingleaderTarget, requests: number) => {
+      return runBenchmark(
+        children,
+        programs,
+        target,
+        { test, requests, clients, depth: 1, size, keys },
+        RUN_TIMEOUT_MS,
+      );
+    };
+    const requests = new Map<string, number>();
+    for (const target of targets) {
+      const { rps } = await load(target, WARM_UP_REQUESTS);
+      requests.set(target.label, Math.ceil(rps * seconds));
+    }
+    await inRounds(options.rounds, targets, async (target, round) => {
+      const before = cpuTimeOf(target.proxyPid);
+      const count = requests.get(target.label) as number;
+      const { rps, p99Ms } = await load(target, count);
+      const after = cpuTimeOf(target.proxyPid);
+      const us = ((after.user + after.kernel - before.user - before.kernel) * 1e6) / count;
+      note(costs, `${test} ${target.label}`, us);
+      console.error(
+        `${test} round ${round + 1}: ${target.label}: ${us.toFixed(1)} µs, ${rps.toFixed(0)} rps, p99 ${p99Ms} ms`,
+      );
+    });
+    const of = (label: string) => median(costs.get(`${test} ${label}`) ?? []);
+    const [sharded, strong] = [of('cost-sharded'), of('cost-strong')];
+    const limit = test === 'set' ? 4 : 3;
+    console.log(
+      `${test.toUpperCase()}: CPU of the proxy: sharded ${sharded.toFixed(1)} µs, strong ${strong.toFixed(1)} µs: × ${(strong / sharded).toFixed(2)} (at most ${limit})`,
+    );
+  }
+  bench.results['cost'] = Object.fromEntries(costs);
+}
+
+async function compareEtcd(bench: Bench): Promise<void> {
+  const { children, programs, options } = bench;
+  const targets: Target[] = [await startEtcd(children, await findEtcd())];
+  for (const persistence of ['always', 'everysec'] as const) {
+    const label = `strong-${persistence}`;
+    targets.push(await startRingleader(children, programs.redis, { label, mode: 'replicated', persistence }));
+  }
+  const runs = new Map<string, MeasuredCpu[]>();
+  const connections = new Map<Target, Awaited<ReturnType<Target['connect']>>>();
+  for (const target of targets) {
+    await awaitWrites(target, options.size);
+    const connected = await target.connect(options.size);
+    connections.set(target, connected);
+    await fillThrough(connected.write, options.keys);
+  }
+  for (const what of ['write', 'read'] as const) {
+    const once = (target: Target) => {
+      const connected = connections.get(target);
+      if (connected === undefined) throw new Error(`${target.label} is not connected`);
+      return measure(target, connected[what], options);
+    };
+    for (const target of targets) await once(target);
+    await inRounds(options.rounds, targets, async (target, round) => {
+      const measured = await once(target);
+      note(runs, `${what} ${target.label}`, measured);
+      console.error(`${what} round ${round + 1}: ${describe(target.label, measured)}`);
+    });
+    const medians = targets.map(({ label }) => [label, medianOf(runs.get(`${what} ${label}`) ?? [])] as const);
+    const etcd = medians.find(([label]) => label === 'etcd')?.[1] as MeasuredCpu;
+    console.log(`\n${what}s, ${options.clients} clients (medians; at least 3 × etcd)`);
+    for (const [label, measured] of medians) {
+      const ratio = (measured.rps / etcd.rps).toFixed(2);
+      const cheaper = (etcd.serversUs / measured.serversUs).toFixed(2);
+      console.log(`${describe(label, measured)}: × ${ratio} of etcd's; for the CPU of all servers × ${cheaper}`);
+    }
+  }
+  for (const connected of connections.values()) connected.close();
+  bench.results['etcd'] = Object.fromEntries(runs);
+  for (const { label } of targets) await stop(children, label);
+}
+
+/** A deployment of its own for each round: whoever died is not to be waited for. */
+async function compareFailure(bench: Bench): Promise<void> {
+  const { children, programs, options } = bench;
+  const ratios = new Map<string, number[]>();
+  const pauses = new Map<string, number[]>();
+  for (let round = 0; round < options.rounds; round++) {
+    for (const what of ['write', 'read'] as const) {
+      const label = `failure-${what}-${round}`;
+      const target = await startRingleader(children, programs.redis, {
+        label,
+        mode: 'replicated',
+        persistence: 'everysec',
+      });
+      await awaitWrites(target, options.size);
+      const connected = await target.connect(options.size);
+      await fillThrough(connected.write, options.keys);
+      await runLoad(connected[what], options);
+      const healthy = await runLoad(connected[what], options);
+      const dying = runLoad(connected[what], { ...options, countErrors: true });
+      await sleep((options.seconds * 1000) / 2);
+      await target.killNode();
+      const { longestGapMs, errors } = await dying;
+      const after = await runLoad(connected[what], { ...options, countErrors: true });
+      connected.close();
+      note(ratios, what, after.rps / healthy.rps);
+      note(pauses, what, longestGapMs);
+      console.error(
+        `${what} round ${round + 1}: ${healthy.rps.toFixed(0)} rps, then ${after.rps.toFixed(0)}; longest pause ${longestGapMs.toFixed(0)} ms; ${errors} errors, ${after.errors} after`,
+      );
+      await stop(children, label);
+    }
+  }
+  for (const what of ['write', 'read']) {
+    const [ratio, pause] = [median(ratios.get(what) ?? []), Math.max(...(pauses.get(what) ?? []))];
+    console.log(
+      `${what}s with one of three nodes down: × ${ratio.toFixed(2)} of healthy (at least 0.7); longest pause when it dies ${pause.toFixed(0)} ms`,
+    );
+  }
+  bench.results['failure'] = { ratios: Object.fromEntries(ratios), pausesMs: Object.fromEntries(pauses) };
+}
+
+/** What belongs to a target goes, so that it takes nothing from the next. */
+async function stop(children: Children, label: string): Promise<void> {
+  for (const name of children.labels()) {
+    if (name === label || name.startsWith(`${label}-`)) await children.kill9(name);
+  }
+}
+
+/** Each round in another order. */
+async function inRounds<T>(rounds: number, targets: readonly T[], act: (target: T, round: number) => Promise<void>) {
+  for (let round = 0; round < rounds; round++) {
+    for (let turn = 0; turn < targets.length; turn++) await act(targets[(round + turn) % targets.length] as T, round);
+  }
+}
+
+/** Members elect a leader, or are admitted, before anything can be written. */
+async function awaitWrites(target: Target, size: number): Promise<void> {
+  const deadlineMs = performance.now() + START_MS_MAX;
+  const { write, close } = await target.connect(size);
+  for (;;) {
+    try {
+      await write(0, 'key:0');
+      close();
+      return;
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : error;
+      if (performance.now() > deadlineMs)
+        throw new BenchmarkError(`${target.label}: nothing can be written: ${reason}`);
+      await sleep(100);
+    }
+  }
+}
+
+async function fillThrough(write: (client: number, key: string) => Promise<void>, keys: number): Promise<void> {
+  const client = async (index: number) => {
+    for (let key = index; key < keys; key += READ_KEYS_AT_ONCE) await write(index, `key:${key}`);
+  };
+  await Promise.all(Array.from({ length: READ_KEYS_AT_ONCE }, (_, index) => client(index)));
+}
+
+function describe(label: string, { rps, p50Ms, p99Ms, proxyUs, serversUs, clientUs }: MeasuredCpu): string {
+  const latency = `p50 ${p50Ms.toFixed(2)} ms, p99 ${p99Ms.toFixed(2)} ms`;
+  const cpu = `proxy ${proxyUs.toFixed(1)}, all servers ${serversUs.toFixed(1)}, client ${clientUs.toFixed(1)} µs`;
+  return `${label.padEnd(16)} ${rps.toFixed(0).padStart(7)}/s, ${latency}; CPU ${cpu}`;
+}
+
+function note<T>(all: Map<string, T[]>, name: string, value: T): void {
+  all.set(name, [...(all.get(name) ?? []), value]);
+}
+
+function medianOf(runs: readonly MeasuredCpu[]): MeasuredCpu {
+  const of = (key: 'rps' | 'p50Ms' | 'p99Ms' | 'longestGapMs' | 'errors' | 'proxyUs' | 'serversUs' | 'clientUs') => {
+    return median(runs.map((run) => run[key]));
+  };
+  return {
+    rps: of('rps'),
+    p50Ms: of('p50Ms'),
+    p99Ms: of('p99Ms'),
+    longestGapMs: of('longestGapMs'),
+    errors: of('errors'),
+    proxyUs: of('proxyUs'),
+    serversUs: of('serversUs'),
+    clientUs: of('clientUs'),
+    timeline: [],
+  };
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((one, other) => one - other);
+  const half = sorted.length >> 1;
+  const upper = sorted[half] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? upper : ((sorted[half - 1] ?? Number.NaN) + upper) / 2;
+}
+
+function parseOptions(args: readonly string[]): Options {
+  const text = { type: 'string' } as const;
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      only: { ...text, default: PARTS.join(',') },
+      rounds: { ...text, default: '5' },
+      seconds: { ...text, default: '3' },
+      clients: { ...text, default: '64' },
+      keys: { ...text, default: '10000' },
+      size: { ...text, default: '64' },
+      'no-save': { type: 'boolean', default: false },
+    },
+  });
+  const parts = values.only.split(',');
+  const unknown = parts.find((part) => !PARTS.includes(part));
+  if (unknown !== undefined) throw new BenchmarkError(`--only ${unknown}: one or more of ${PARTS.join(',')}`);
+  const number = (name: 'rounds' | 'seconds' | 'clients' | 'keys' | 'size') => {
+    const value = Number(values[name]);
+    if (!(value > 0)) throw new BenchmarkError(`--${name} ${values[name]}: a number above 0`);
+    return value;
+  };
+  return {
+    parts,
+    rounds: number('rounds'),
+    seconds: number('seconds'),
+    clients: number('clients'),
+    keys: number('keys'),
+    size: number('size'),
+    isSaved: !values['no-save'],
+  };
+}
+
+function save({ children, programs, options, results }: Bench): void {
+  const date = new Date().toISOString();
+  const found = versions(programs, new Map([['ringleader', process.execPath]]));
+  const folder = new URL('native-bench/results/', root);
+  mkdirSync(folder, { recursive: true });
+  const path = new URL(
+    `${date.slice(0, 16).replace(':', '')}-${found.commit.replace('+', '')}-replicated.json`,
+    folder,
+  );
+  const all = { date, machine: machineFacts(children.raised), versions: found, options, results };
+  const rounded = (_: string, value: unknown) => (typeof value === 'number' ? Number(value.toFixed(4)) : value);
+  writeFileSync(path, `${JSON.stringify(all, rounded, 1)}\n`);
+  console.log(`\n${path.pathname}`);
+}
