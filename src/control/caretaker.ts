@@ -13,6 +13,7 @@ import type { Logger } from 'pino';
 import { durabilityFault, type NodeVerdict, planAdmission } from '../replica/admission.js';
 import { encodeMemberStep } from '../replica/node-member-step.js';
 import { parseNodeRecord } from '../replica/node-record.js';
+import { fitVerdict, mixedVersions, nodeObstacles } from '../replica/node-requirements.js';
 import { type RepairPlan, type RepairProgress, repairBackOffMs, setsWithoutQuorum } from '../replica/repair.js';
 import type { NameLookup } from './name-lookup.js';
 import { NodeLink } from './node-link.js';
@@ -65,6 +66,8 @@ interface Patient {
   /** The largest epoch that they came upon. */
   epochSeen: number;
   repair: RepairProgress | null;
+  /** Of a member: what it should not be like, as it was told last; '' for nothing. */
+  obstacles: string;
 }
 
 export class Caretaker {
@@ -81,6 +84,8 @@ export class Caretaker {
   private timer: NodeJS.Timeout | null = null;
   private isDue = false;
   private isCaring = false;
+  /** What was said of its nodes' versions last. */
+  private mixture = '';
   private isRepairing = false;
   /** Sets without a quorum now, and how many of them the log knows of. */
   private lacking: readonly (readonly number[])[] = [];
@@ -90,7 +95,9 @@ export class Caretaker {
     this.pool = pool;
     this.keepsData = keepsData;
     this.log = log;
-    this.links = new Map(pool.nodes.map((node) => [node.index, new NodeLink(node, names, () => this.look())]));
+    this.links = new Map(
+      pool.nodes.map((node) => [node.index, new NodeLink(node, pool.prefixes, names, () => this.look())]),
+    );
     this.patients = new Map(pool.nodes.map((node) => [node.index, newPatient()]));
     this.rounds = new PoolRounds(this.links, pool.epochNodes, pool.nodes[0]?.limits.requestTimeoutMs ?? 0);
   }
@@ -166,13 +173,37 @@ export class Caretaker {
       return { name, facts: view?.facts ?? null, durabilityFault: view && durabilityFault(view.settings) };
     });
     const verdicts = planAdmission(views, { keepsData, newClusterId });
+    this.noteVersions();
     return new Map(
       pool.nodes.map((node, at) => {
-        const verdict = verdicts[at] as NodeVerdict;
+        const conditions = links.get(node.index)?.view?.conditions;
+        const obstacles = conditions === undefined ? [] : nodeObstacles(conditions);
+        const verdict = fitVerdict(verdicts[at] as NodeVerdict, obstacles);
         this.note(node.index, node.name, verdict);
+        this.noteObstacles(node.index, node.name, verdict, obstacles);
         return [node.index, verdict];
       }),
     );
+  }
+
+  /** A member with obstacles stays one: it has what it acknowledged. But what may come of them is to be known. */
+  private noteObstacles(index: number, name: string, verdict: NodeVerdict, obstacles: readonly string[]): void {
+    const patient = this.patients.get(index) as Patient;
+    const reason = verdict.kind === 'member' ? obstacles.join('; ') : '';
+    if (patient.obstacles === reason) return;
+    patient.obstacles = reason;
+    if (reason !== '') this.log.error({ pool: this.pool.name, node: name, reason }, 'replica-unfit');
+  }
+
+  private noteVersions(): void {
+    const versions = this.pool.nodes.flatMap(({ index, name }) => {
+      const view = this.links.get(index)?.view;
+      return view ? [{ name, version: view.conditions.version }] : [];
+    });
+    const reason = mixedVersions(versions) ?? '';
+    if (reason === this.mixture) return;
+    this.mixture = reason;
+    if (reason !== '') this.log.warn({ pool: this.pool.name, reason }, 'replica-versions');
   }
 
   private note(index: number, name: string, verdict: NodeVerdict): void {
@@ -314,7 +345,7 @@ export class Caretaker {
 }
 
 function newPatient(): Patient {
-  return { verdict: { kind: 'silent' }, failures: 0, retryAtMs: 0, epochSeen: 0, repair: null };
+  return { verdict: { kind: 'silent' }, failures: 0, retryAtMs: 0, epochSeen: 0, repair: null, obstacles: '' };
 }
 
 function reasonOf(verdict: NodeVerdict): string | null {

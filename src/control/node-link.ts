@@ -12,7 +12,9 @@ import { DURABLE } from '../replica/admission.js';
 import { Membership, type Standing } from '../replica/member.js';
 import type { NodeFacts } from '../replica/member-step.js';
 import { NODE_KEY } from '../replica/meta.js';
+import { askConditions } from '../replica/node-conditions.js';
 import { encodeMemberStep } from '../replica/node-member-step.js';
+import type { NodeConditions } from '../replica/node-requirements.js';
 import { elementsOf, textOf } from '../replica/reply-shape.js';
 import { encodeLoads, KEY_SCRIPTS, MEMBER_SCRIPTS } from '../replica/scripts.js';
 import { TYPE } from '../resp/frame.js';
@@ -33,6 +35,8 @@ export interface LinkView {
   settings: ReadonlyMap<string, string>;
   /** The epoch of a repair that is going on; '' for none. */
   repairer: string;
+  /** Asked for less often than the rest. */
+  conditions: NodeConditions;
 }
 
 /** Says, while it lasts, that somebody repairs the node: its epoch. Nothing depends on it but who waits for whom. */
@@ -44,6 +48,8 @@ const SET_UP = Buffer.concat([
   encodeCommand(['CLIENT', 'TRACKING', 'ON', 'BCAST', 'PREFIX', NODE_KEY]),
   encodeLoads(SCRIPTS),
 ]);
+/** A node's settings and the rights of its user are looked at anew after so many milliseconds. */
+const CONDITIONS_MS = 60_000;
 const SET_UP_REPLIES = 1 + SCRIPTS.length;
 const ASK_MORE = Buffer.concat([
   encodeCommand(['CONFIG', 'GET', ...DURABLE.map(([name]) => name)]),
@@ -61,6 +67,9 @@ export class NodeLink {
   /** Why it cannot be asked; null: it can. */
   trouble: string | null = 'it is being connected to';
   private readonly names: NameLookup;
+  private readonly askConditions: Asked<NodeConditions>;
+  private conditions: NodeConditions | null = null;
+  private conditionsMs = 0;
   private readonly onChange: () => void;
   private client: NodeClient | null = null;
   private membership: Membership;
@@ -69,10 +78,11 @@ export class NodeLink {
   private failures = 0;
   private isStopped = false;
 
-  /** `onChange`: what is known of the node may have changed. */
-  constructor(node: NodeSnapshot, names: NameLookup, onChange: () => void) {
+  /** `prefixes`: of the keyspaces of its pool. `onChange`: what is known of the node may have changed. */
+  constructor(node: NodeSnapshot, prefixes: readonly string[], names: NameLookup, onChange: () => void) {
     this.node = node;
     this.names = names;
+    this.askConditions = askConditions(node.username ?? 'default', prefixes);
     this.onChange = onChange;
     this.membership = new Membership(node.name);
   }
@@ -149,6 +159,7 @@ export class NodeLink {
         return;
       }
       this.membership = new Membership(node.name);
+      this.conditions = null;
       this.client = client;
       this.connection++;
       const replies = await client.ask(SET_UP, SET_UP_REPLIES);
@@ -188,18 +199,19 @@ export class NodeLink {
     if (client === null) return;
     for (;;) {
       const look = membership.beginLook();
-      const [facts, more] = await Promise.all([
+      const [facts, more, conditions] = await Promise.all([
         this.ask(LOOK),
         this.ask({ frames: ASK_MORE, replyCount: 2, decode: readMore }),
+        this.conditionsOfNow(),
       ]);
-      if (client !== this.client || facts === null || more === null) return;
+      if (client !== this.client || facts === null || more === null || conditions === null) return;
       if (facts.kind !== 'facts') {
         this.view = null;
         this.trouble = 'error' in facts ? Buffer.from(facts.error).toString('latin1').slice(1).trim() : facts.kind;
         break;
       }
       if (!membership.onFacts(look, facts)) continue;
-      this.view = { facts, ...more };
+      this.view = { facts, ...more, conditions };
       this.trouble = null;
       this.failures = 0;
       if (membership.isSpent) client.destroy(new Error('what it said before does not count any more'));
@@ -209,13 +221,22 @@ export class NodeLink {
     this.onChange();
   }
 
+  private async conditionsOfNow(): Promise<NodeConditions | null> {
+    const nowMs = performance.now();
+    if (this.conditions === null || nowMs - this.conditionsMs > CONDITIONS_MS) {
+      this.conditionsMs = nowMs;
+      this.conditions = await this.ask(this.askConditions);
+    }
+    return this.conditions;
+  }
+
   private async findEndpoint(address: Endpoint): Promise<Endpoint> {
     if (address.kind === 'unix') return address;
     return { ...address, host: await this.names.lookUp(address.host) };
   }
 }
 
-function readMore(replies: readonly Uint8Array[]): Omit<LinkView, 'facts'> {
+function readMore(replies: readonly Uint8Array[]): Pick<LinkView, 'settings' | 'repairer'> {
   const [settings, repairer] = replies as [Uint8Array, Uint8Array];
   return { settings: readMap(settings), repairer: repairer[0] === TYPE.bulk ? textOf(repairer) : '' };
 }

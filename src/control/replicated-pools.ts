@@ -6,6 +6,8 @@ import { EPOCH_KEY, epochNodes } from './pool-rounds.js';
 export interface ReplicatedPool {
   name: string;
   nodes: readonly NodeSnapshot[];
+  /** Of its keyspaces. */
+  prefixes: readonly string[];
   /** Indices of nodes: each different set that keys have their copies on, that of the register of epochs among them. */
   copySets: readonly (readonly number[])[];
   epochNodes: readonly number[];
@@ -54,6 +56,7 @@ function planPool(name: string, nodes: readonly NodeSnapshot[], services: readon
   return {
     name,
     nodes,
+    prefixes: [...new Set(keyspaces.map(({ prefix }) => prefix))],
     copySets: [...sets.values()],
     epochNodes: register,
     tombstoneTtlsMs: [...new Set(replications.map(({ tombstoneTtlMs }) => tombstoneTtlMs))],

@@ -2,6 +2,7 @@
  * What a Redis server must be like to hold replicated keys, decided purely: what it says of itself in, words out. Besides this it
  * must be a master without replicas, which M1 asks on every connection (member.ts).
  */
+import type { NodeVerdict } from './admission.js';
 
 /** What is asked of each node before it is admitted, and now and then. */
 export interface NodeConditions {
@@ -32,6 +33,12 @@ export function nodeObstacles({ version, maxmemoryPolicy, refusals }: NodeCondit
     obstacles.push(`its user may not do all that is needed: ${shown}${rest > 0 ? `; and ${rest} more` : ''}`);
   }
   return obstacles;
+}
+
+/** `verdict`, unless it would have a node with these obstacles become a member: they are to be removed before. */
+export function fitVerdict(verdict: NodeVerdict, obstacles: readonly string[]): NodeVerdict {
+  const becomesMember = verdict.kind === 'admit' || verdict.kind === 'stranger';
+  return becomesMember && obstacles.length > 0 ? { kind: 'refused', reason: obstacles.join('; ') } : verdict;
 }
 
 /**

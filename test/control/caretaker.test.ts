@@ -149,6 +149,23 @@ t.test('a node that allows DEBUG has no part in a pool', async (t) => {
   t.equal(await pool.text(0, 'GET', '~rl:node'), null);
 });
 
+t.test('a node that may evict keys is not admitted, and a member that may is told of', async (t) => {
+  const pool = await TestPool.start(t);
+  await pool.ask(1, 'CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru');
+  const first = pool.care();
+  const { nodes } = await untilCare(first, 'the others wait', ({ nodes }) => nodes[0]?.standing === 'waiting');
+  t.match(nodes[1], { standing: 'refused', reason: /^its maxmemory-policy is allkeys-lru, not noeviction/ });
+  await first.stop();
+  await pool.ask(1, 'CONFIG', 'SET', 'maxmemory-policy', 'noeviction');
+  const second = pool.care();
+  await untilMembers(second);
+  await second.stop();
+  await pool.ask(2, 'CONFIG', 'SET', 'maxmemory-policy', 'volatile-lru');
+  const third = pool.care();
+  t.match(await untilEvent(third, 'replica-unfit'), { node: 'n2', reason: /volatile-lru/ });
+  await untilMembers(third);
+});
+
 t.test('two who care for a pool repair a node together', async (t) => {
   const pool = await TestPool.start(t, { limits: { repairKeysPerSecond: 2_000 } });
   const one = pool.care();

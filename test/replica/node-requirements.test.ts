@@ -2,7 +2,7 @@
 import t from 'tap';
 import { neededPermissions } from '../../src/replica/needed-permissions.js';
 import { askConditions } from '../../src/replica/node-conditions.js';
-import { mixedVersions, type NodeConditions, nodeObstacles } from '../../src/replica/node-requirements.js';
+import { fitVerdict, mixedVersions, type NodeConditions, nodeObstacles } from '../../src/replica/node-requirements.js';
 import { RedisServer } from '../help/redis-server.js';
 import { RespClient } from '../help/resp-client.js';
 
@@ -27,6 +27,16 @@ t.test('versions between which values cannot be carried are named', async (t) =>
   t.equal(mixedVersions(nodes('7.0.15', '7.0.1', '7.0.0')), null);
   t.equal(mixedVersions([]), null);
   t.match(mixedVersions(nodes('7.0.15', '7.4.1', '7.0.0')), /^Redis 7.0 \(n0, n2\) and 7.4 \(n1\): /);
+});
+
+t.test('a node with obstacles does not become a member, and a member stays one', async (t) => {
+  const admit = { kind: 'admit', expected: '', record: 'r', as: 'member' } as const;
+  const stranger = { kind: 'stranger', reason: 'it was restarted' } as const;
+  for (const verdict of [admit, stranger]) {
+    t.equal(fitVerdict(verdict, []), verdict);
+    t.same(fitVerdict(verdict, ['a', 'b']), { kind: 'refused', reason: 'a; b' });
+  }
+  for (const kind of ['member', 'silent'] as const) t.same(fitVerdict({ kind }, ['a']), { kind });
 });
 
 /** What a server says of itself to `user`, who knows how to log in. */
