@@ -1,0 +1,21 @@
+/** How many schedules it takes until a mutant is caught. */
+import { loadMutant, type Mutant } from './mutants.js';
+import { makeSchedule } from './schedule.js';
+
+export interface Catch {
+  seed: number;
+  /** It was the how manieth? */
+  schedules: number;
+  violation: string;
+}
+
+/** Seeds from `first` on, so many of them. Null: not caught. */
+export async function catches(mutant: Mutant, copies: 3 | 5, schedulesMax: number, first = 1): Promise<Catch | null> {
+  const { Simulation } = await loadMutant(mutant);
+  const without = new Set(mutant.without);
+  for (let seed = first; seed < first + schedulesMax; seed++) {
+    const { violation } = new Simulation(makeSchedule(seed, copies), without).run();
+    if (violation !== null) return { seed, schedules: seed - first + 1, violation };
+  }
+  return null;
+}

@@ -1,0 +1,296 @@
+/**
+ * One rule of the protocol broken at a time, to show that the simulation would see it: by leaving it out of the model of a node,
+ * or by an edit of the compiled deciders, of which a copy is then loaded. An edit that finds no place, or more than one, is an
+ * error: the mutant has to follow the source.
+ */
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import type { Omission } from '../../help/acceptor.js';
+import type * as histories from './histories.js';
+import type { Simulation } from './simulation.js';
+
+interface Edit {
+  /** In dist/, without `.js`. */
+  file: string;
+  from: string;
+  to: string;
+}
+
+export interface Mutant {
+  name: string;
+  without?: readonly Omission[];
+  edits?: readonly Edit[];
+  /** Caught so often that the fast tests look for it: in so many schedules, several times those that it takes. */
+  often?: { copies: 3 | 5; within: number };
+  /** Caught by chance seldom: a seed that does, by the number of copies. */
+  seldom?: { copies: 3 | 5; seed: number };
+}
+
+const ROUND = 'src/replica/round';
+const MEMBER = 'src/replica/member';
+const REPAIR = 'src/replica/repair';
+const CARETAKER = 'test/replica/sim/caretaker';
+
+export const MUTANTS: readonly Mutant[] = [
+  { name: 'ACCEPT without the promise check', often: { copies: 3, within: 1500 }, without: ['promise'] },
+  {
+    name: 'M1 off: a node that forgot votes',
+    often: { copies: 3, within: 1500 },
+    without: ['record'],
+    edits: [
+      {
+        file: MEMBER,
+        from: 'const record = parseNodeRecord(facts.record);\n    if (record === null)',
+        to: "const record = parseNodeRecord(facts.record);\n    const admission = record?.admission ?? { epoch: 0, count: 1 };\n    return { kind: 'member', record: facts.record, clusterId: record?.clusterId ?? '', admission };\n    if (record === null)",
+      },
+    ],
+  },
+  {
+    name: 'minority instead of q',
+    often: { copies: 3, within: 1500 },
+    edits: [
+      {
+        file: 'test/replica/sim/proxy',
+        from: 'quorum: Math.floor(schedule.copies / 2) + 1,',
+        to: 'quorum: Math.floor(schedule.copies / 2),',
+      },
+    ],
+  },
+  {
+    name: 'W2 ignores the largest accepted',
+    often: { copies: 3, within: 1500 },
+    edits: [{ file: ROUND, from: 'if (promise.accepted > largest.accepted)', to: 'if (false)' }],
+  },
+  {
+    name: 'W4: a first form run at two nodes',
+    often: { copies: 3, within: 1500 },
+    edits: [
+      {
+        file: ROUND,
+        from: 'this.accept(plan.commands, 0, role, this.holders & -this.holders, plan.reply)',
+        to: 'this.accept(plan.commands, 0, role, all, plan.reply)',
+      },
+    ],
+  },
+  {
+    name: 'W4: a form read on one base sent on another',
+    edits: [
+      { file: ROUND, from: 'this.proceed(answer.replies)', to: 'this.proceed((this.found = answer.replies))' },
+      {
+        file: ROUND,
+        from: 'if (this.sent.length === 0)\n            this.proceed(null)',
+        to: 'if (this.sent.length === 0)\n            this.proceed(this.found ?? null)',
+      },
+    ],
+  },
+  {
+    name: 'W6(ii) without its condition',
+    often: { copies: 3, within: 1500 },
+    edits: [{ file: ROUND, from: 'if (!neverHappened)', to: 'if (false)' }],
+  },
+  {
+    name: 'W6: B forgotten',
+    often: { copies: 3, within: 1500 },
+    edits: [
+      {
+        file: ROUND,
+        from: 'if (this.sent.length === 0)\n            this.proceed(null)',
+        to: 'if (true)\n            this.proceed(null)',
+      },
+    ],
+  },
+  {
+    name: 'W6: B forgotten when it runs again',
+    edits: [
+      {
+        file: ROUND,
+        from: 'const wereUnable = sent.reduce((mask, { unable }) => mask | unable, 0);',
+        to: 'const wereUnable = sent.reduce((mask, { unable }) => mask | unable, 0);\n        this.sent = [];',
+      },
+    ],
+  },
+  { name: 'W6: `collected` forgotten', without: ['collected'] },
+  { name: 'no collectFloor', often: { copies: 3, within: 1500 }, without: ['collect-floor'] },
+  {
+    name: 'COLLECT after q instead of all N',
+    often: { copies: 3, within: 1500 },
+    edits: [
+      {
+        file: CARETAKER,
+        from: "const isEverywhere = views.every((view) => view?.kind === 'view' && view.accepted === first.accepted);",
+        to: "const isEverywhere = views.filter((view) => view?.kind === 'view' && view.accepted === first.accepted).length * 2 > copies.length;",
+      },
+    ],
+  },
+  {
+    name: 'R1 without EXPIRED',
+    often: { copies: 3, within: 1500 },
+    edits: [{ file: 'src/replica/read-round', from: 'if (answer.isExpired)', to: 'if (false)' }],
+  },
+  { name: 'ACCEPT without EXPIRED', often: { copies: 3, within: 1500 }, without: ['expired-base', 'expired-own'] },
+  { name: 'X2: passed expiry installed as not live', often: { copies: 3, within: 1500 }, without: ['passed-expiry'] },
+  {
+    name: 'X2: own expiry in the past noted by one clock',
+    often: { copies: 3, within: 1500 },
+    without: ['expired-own'],
+  },
+  {
+    name: 'X2: NX in the past sent as DEL',
+    often: { copies: 3, within: 1500 },
+    edits: [
+      {
+        file: 'test/replica/sim/language',
+        from: 'const isAllowed = base.live && flagAllows(wish.flag, wish.at, base.expireAt);',
+        to: 'const isAllowed = base.live;',
+      },
+      {
+        file: 'test/replica/sim/language',
+        from: "const isAllowed = wish.flag === '' || (wish.flag === 'nx') !== base.live;",
+        to: 'const isAllowed = true;',
+      },
+    ],
+  },
+  {
+    name: 'EXPIRED(OWN) taken as BASE',
+    edits: [{ file: ROUND, from: "if (answer.what === 'own')", to: 'if (false)' }],
+  },
+  {
+    name: 'M1: push ignored',
+    often: { copies: 3, within: 1500 },
+    edits: [{ file: MEMBER, from: 'this.pushes++;\n        this.standing = null;', to: '' }],
+  },
+  {
+    name: 'M1: replid ignored',
+    edits: [{ file: MEMBER, from: 'if (record.process.replId !== facts.process.replId)', to: 'if (false)' }],
+  },
+  {
+    name: 'M1: a voided connection trusted again',
+    edits: [{ file: MEMBER, from: 'if (known !== null && this.pushes > this.knownPushes', to: 'if (false' }],
+  },
+  {
+    name: 'M1: DEBUG RELOAD NOSAVE allowed',
+    edits: [{ file: MEMBER, from: "if (debugCommand !== 'no')", to: 'if (false)' }],
+  },
+  { name: 'repair INSTALL without e', without: ['repair-record'] },
+  {
+    name: 'P3 without drop',
+    edits: [{ file: REPAIR, from: "yield* this.write(excess.map((key) => ({ kind: 'drop', key })));", to: '' }],
+  },
+  {
+    name: 'P2 without RAISE',
+    edits: [
+      {
+        file: REPAIR,
+        from: 'yield* this.raise();\n',
+        to: 'for (const node of plan.members.keys()) this.raised.add(node);\n',
+      },
+    ],
+  },
+  {
+    name: "P3's scan before P2",
+    edits: [
+      {
+        file: REPAIR,
+        from: 'yield* this.raise();\n',
+        to: 'for (const node of plan.members.keys()) this.raised.add(node);\n',
+      },
+      {
+        file: REPAIR,
+        from: 'yield* this.finish(process);\n',
+        to: 'yield* this.raise();\n        yield* this.finish(process);\n',
+      },
+    ],
+  },
+  {
+    name: 'e kept over a restart',
+    edits: [
+      {
+        file: CARETAKER,
+        from: 'this.draw(node, action.above, (epoch) => resume(',
+        to: 'this.drawOnce(node, action.above, (epoch) => resume(',
+      },
+      {
+        file: CARETAKER,
+        from: 'draw(_node, above, done) {',
+        to: 'drawOnce(node, above, done) {\n        const { kept } = this.repairs.get(node);\n        if (kept) this.proxy.world.agenda.after(1, () => done(kept));\n        else this.draw(node, above, (epoch) => { this.repairs.get(node).kept = epoch; done(epoch); });\n    }\n    draw(_node, above, done) {',
+      },
+    ],
+  },
+];
+
+/** What the histories by hand stand for (see histories.ts), where it is a decider that is broken. */
+export const HISTORY_MUTANTS = {
+  neverChosen: {
+    name: 'P3 takes what one member has for chosen',
+    edits: [
+      {
+        file: REPAIR,
+        from: 'if (voters.some((node) => metas.get(node)?.get(key)?.accepted !== first.accepted))',
+        to: 'if (false)',
+      },
+    ],
+  },
+  notRaised: {
+    name: 'P3 asks members that were not raised',
+    edits: [
+      {
+        file: REPAIR,
+        from: 'return set.filter((node) => this.raised.has(node)).slice(0, quorumOf(set.length));',
+        to: 'return set.filter((node) => this.plan.members.has(node)).slice(-quorumOf(set.length));',
+      },
+    ],
+  },
+  ride: {
+    name: 'W5: every OK-ALREADY lets the next write ride',
+    edits: [{ file: ROUND, from: 'if (answer.promised === attempt.next)', to: 'if (true)' }],
+  },
+  reload: {
+    name: 'M1: DEBUG RELOAD NOSAVE allowed',
+    edits: [{ file: MEMBER, from: "if (debugCommand !== 'no')", to: 'if (false)' }],
+  },
+} as const satisfies Record<string, Mutant>;
+
+const DIST = fileURLToPath(new URL('../../../', import.meta.url));
+/** Folders in which there is something to edit, and what they import that is as it was. */
+const COPIED = ['src/replica', 'test/replica/sim'];
+const LINKED = ['src/base', 'test/help', 'test/transport'];
+
+/** The simulation with the deciders of that mutant. */
+export async function loadMutant(mutant: Mutant): Promise<{ Simulation: typeof Simulation }> {
+  return (await load(mutant, 'simulation')) as { Simulation: typeof Simulation };
+}
+
+/** The histories by hand with the deciders of that mutant. */
+export async function loadHistories(mutant: Mutant): Promise<typeof histories> {
+  return (await load(mutant, 'histories')) as typeof histories;
+}
+
+/** A file of this folder, of a copy of all that is edited. */
+async function load({ name, edits = [] }: Mutant, file: string): Promise<unknown> {
+  const folder = mkdtempSync(join(tmpdir(), 'ringleader-mutant-'));
+  try {
+    writeFileSync(join(folder, 'package.json'), '{ "type": "module" }\n');
+    for (const place of COPIED) cpSync(join(DIST, place), join(folder, place), { recursive: true });
+    for (const place of LINKED) {
+      mkdirSync(join(folder, place, '..'), { recursive: true });
+      symlinkSync(join(DIST, place), join(folder, place));
+    }
+    for (const edit of edits) applyEdit(folder, name, edit);
+    return await import(pathToFileURL(join(folder, `test/replica/sim/${file}.js`)).href);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+function applyEdit(folder: string, name: string, { file, from, to }: Edit): void {
+  const path = join(folder, `${file}.js`);
+  const text = readFileSync(path, 'utf8');
+  const places = text.split(from).length - 1;
+  if (places !== 1) throw new Error(`mutant "${name}": ${places} places in ${file}.js say: ${from}`);
+  writeFileSync(
+    path,
+    text.replace(from, () => to),
+  );
+}

@@ -1,0 +1,103 @@
+/** One life of a proxy's process: its connections, its proposer, and its care for the nodes. It can be killed at any moment. */
+import { makeBallot, proposerNumber } from '../../../src/replica/ballot.js';
+import type { Operation } from '../../../src/replica/operation.js';
+import { Proposer } from '../../../src/replica/proposer.js';
+import type { Asker, Outcome as Fate } from '../../../src/replica/round.js';
+import type { Answer, Step } from '../../../src/replica/step.js';
+import { Caretaker } from './caretaker.js';
+import { short } from './judge.js';
+import { type Acts, NOTHING, type Outcome, type Reply } from './language.js';
+import type { Message, Value } from './node.js';
+import { NodeLink } from './node-link.js';
+import { START_MS } from './schedule.js';
+import type { World } from './world.js';
+
+/** Milliseconds between two looks at what is due. */
+const TICK_MS = 3;
+const LINES_MAX = 3;
+
+export class SimProxy {
+  readonly name: string;
+  readonly index: number;
+  readonly links: readonly NodeLink[];
+  readonly world: World;
+  /** 20 digits. */
+  readonly number: string;
+  isAlive = true;
+  skewMs: number;
+  private readonly proposer: Proposer<Acts, Outcome, Value>;
+  private readonly caretaker: Caretaker;
+  private isTicking = false;
+
+  constructor(world: World, index: number, life: number, skewMs: number) {
+    const { random, schedule } = world;
+    this.world = world;
+    this.index = index;
+    this.name = `p${index + 1}${life > 0 ? `.${life}` : ''}`;
+    this.skewMs = skewMs;
+    this.number = proposerNumber(random.below(2 ** 31), random.below(2 ** 31));
+    world.judge.trace(() => `${this.name} starts: proposer ${short(makeBallot(0, 1, this.number))}`);
+    // What a link names its node's process by must not change when the proxy is killed: partitions are by index.
+    this.links = world.nodes.map((_, node) => new NodeLink(world, `p${index}`, node, schedule.stallMs));
+    this.proposer = new Proposer<Acts, Outcome, Value>({
+      quorum: Math.floor(schedule.copies / 2) + 1,
+      none: NOTHING,
+      proposer: this.number,
+      timeoutMs: schedule.requestMs,
+      patienceMs: schedule.stepMs,
+      linesMax: LINES_MAX,
+      now: () => world.agenda.nowMs,
+      clock: () => this.clock(),
+      random: () => random.below(1000) / 1000,
+      isReachable: (node) => this.links[node]?.membership.record !== null,
+      isSlow: () => random.chance(10),
+      send: (asker, copy, tag, step) => this.send(asker, copy, tag, step),
+      count: () => {},
+    });
+    this.caretaker = new Caretaker(this);
+  }
+
+  clock(): number {
+    const timeMs = START_MS + this.world.agenda.nowMs + this.skewMs;
+    this.world.judge.onClock(timeMs);
+    return timeMs;
+  }
+
+  /** `done` is not told after a kill. */
+  submit(key: string, operation: Operation<Acts, Outcome>, done: (fate: Fate<Outcome>) => void): void {
+    const onOutcome = (fate: Fate<Outcome>) => {
+      if (this.isAlive) done(fate);
+    };
+    this.proposer.submit(key, this.world.copiesOf(key), operation, { onOutcome });
+    this.tick();
+  }
+
+  /** Has a node carry out a step of a key; null when no answer will come, or one that does not count. */
+  send(asker: Asker<Outcome, Value>, copy: number, tag: number, step: Step<Acts, Value>): void {
+    const node = asker.nodes[copy] as number;
+    const link = this.links[node] as NodeLink;
+    link.askStep({ kind: 'step', key: asker.key, step }, (message: Message | null) => {
+      if (!this.isAlive) return;
+      const answer = message?.kind === 'step' ? message.answer : null;
+      asker.onAnswer(copy, tag, answer as Answer<readonly Reply[], Value> | null);
+      this.tick();
+    });
+  }
+
+  kill(): void {
+    this.isAlive = false;
+    this.caretaker.stop();
+    for (const link of this.links) link.close();
+  }
+
+  private tick(): void {
+    if (this.isTicking || !this.proposer.isActive) return;
+    this.isTicking = true;
+    this.world.agenda.after(TICK_MS, () => {
+      this.isTicking = false;
+      if (!this.isAlive) return;
+      this.proposer.onTime();
+      this.tick();
+    });
+  }
+}
