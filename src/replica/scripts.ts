@@ -23,6 +23,8 @@ export interface Script {
   readonly source: string;
   /** 40 hexadecimal digits, for EVALSHA. */
   readonly sha: string;
+  /** The first words of a call with one key, as a command has them: EVALSHA, `sha`, 1. */
+  readonly call: Uint8Array;
 }
 
 /** May be carried out while the node has no memory left: it makes little or nothing grow. */
@@ -370,6 +372,11 @@ export function encodeLoads(scripts: readonly Script[]): Uint8Array {
 }
 
 function script(text: string): Script {
-  const source = `${text.trim().replaceAll(/\n\s*\n/g, '\n')}\n`;
-  return { source, sha: createHash('sha1').update(source).digest('hex') };
+  // The watch form sends its scripts whole: without what only readers want.
+  const source = `${text
+    .trim()
+    .replaceAll(/\s*--.*/g, '')
+    .replaceAll(/\n\s*/g, '\n')}\n`;
+  const sha = createHash('sha1').update(source).digest('hex');
+  return { source, sha, call: Buffer.from(`$7\r\nEVALSHA\r\n$40\r\n${sha}\r\n$1\r\n1\r\n`) };
 }

@@ -40,13 +40,13 @@ export class ReplicaNode {
   }
 
   async perform(step: Step<Commands, Value>, key: Uint8Array, record: string): Promise<Answer<Replies, Value>> {
-    const { frames, replyCount, decode } = encodeStep(step, key, Buffer.from(record));
-    return decode(await this.exchange(frames, replyCount));
+    const encoded = encodeStep(step, key, Buffer.from(record));
+    return encoded.decode(await this.exchange(encoded.frames, encoded.replyCount));
   }
 
   async performMember(step: MemberStep<Uint8Array, Value>, record: string): Promise<MemberAnswer<Uint8Array>> {
-    const { frames, replyCount, decode } = encodeMemberStep(step, Buffer.from(record));
-    return decode(await this.exchange(frames, replyCount));
+    const encoded = encodeMemberStep(step, Buffer.from(record));
+    return encoded.decode(await this.exchange(encoded.frames, encoded.replyCount));
   }
 
   /** Sends the frames, and resolves with so many replies to them. */

@@ -8,6 +8,7 @@ import t from 'tap';
 import { type Ballot, makeBallot, NEVER, proposerNumber } from '../../src/replica/ballot.js';
 import type { Command, Commands, Value } from '../../src/replica/commands.js';
 import type { MemberStep } from '../../src/replica/member-step.js';
+import { encodeStep } from '../../src/replica/node-step.js';
 import type { Step } from '../../src/replica/step.js';
 import { encodeCommand } from '../../src/resp/reply.js';
 import { Acceptor } from '../help/acceptor.js';
@@ -100,6 +101,25 @@ t.test('a server answers any sequence of steps as the model of a node does', asy
       .join(', '),
   );
   for (const what of EXPECTED) t.ok(seen.has(what), what);
+});
+
+t.test('a step is encoded for the node and the key that it goes to, whatever it was encoded for before', async (t) => {
+  const steps: Step<Commands, Value>[] = [
+    { kind: 'peek' },
+    { kind: 'prepare', ballot: makeBallot(0, 1, proposerNumber(0, 1)) },
+    { kind: 'install', state: { accepted: NEVER, live: true, expireAt: 0, value: Buffer.alloc(100_000) }, next: NEVER },
+  ];
+  for (const step of steps) {
+    for (const key of ['one', 'two', 'one']) {
+      for (const record of ['1 member A', '1 member of another length']) {
+        const asked = encodeStep(step, Buffer.from(key), Buffer.from(record));
+        const alone = encodeStep({ ...step }, Buffer.from(key), Buffer.from(record));
+        t.ok(Buffer.from(asked.frames).equals(alone.frames), `${step.kind} of ${key} for ${record}`);
+        t.ok(Buffer.from(asked.frames).includes(`\r\n${key}\r\n`));
+        if (step.kind !== 'peek') t.ok(Buffer.from(asked.frames).includes(`\r\n${record}\r\n`));
+      }
+    }
+  }
 });
 
 /** What a run comes across. */
