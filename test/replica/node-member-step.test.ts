@@ -154,7 +154,19 @@ t.test('a raised floor stays, and refuses older ballots', async (t) => {
   for (const epoch of [3, 3, 1, 10, 9]) t.equal(await twins.member({ kind: 'raise', epoch }, member), 'raised');
   t.equal(await twins.member({ kind: 'raise', epoch: 99_999_998 }, 'another'), 'not-member');
   t.equal(await twins.write(member, 9), 'refused');
-  t.equal(await twins.write(member, 10), 'ok');
+  const [ride, base] = [makeBallot(12, 1, proposerNumber(0, 7)), makeBallot(11, 1, proposerNumber(0, 7))];
+  const state = { accepted: base, live: false, expireAt: 0, value: null };
+  const other = KEYS[1] as Buffer;
+  t.equal(await twins.key({ kind: 'install', state, next: ride }, member, other), 'ok');
+  await twins.member({ kind: 'raise', epoch: 13 }, member);
+  const accept = { kind: 'accept', expired: false, setsExpiry: 0, next: ride } as const;
+  const commands: Commands = { list: [[Buffer.from('SET'), other, Buffer.from('x')]], protocol: 2 };
+  t.equal(
+    await twins.key({ ...accept, ballot: ride, base, commands }, member, other),
+    'refused',
+    'what was promised, too',
+  );
+  t.equal(await twins.write(member, 13), 'ok');
   const repairing = memberRecord(twins.process, { status: { kind: 'repairing', epoch: 9 } });
   t.equal(await twins.member(twins.admitting(repairing, member, 9)), 'changed', 'a repair of an older epoch');
 });
