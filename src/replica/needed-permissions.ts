@@ -24,6 +24,8 @@ const WITHOUT_KEYS: readonly (readonly string[])[] = [
 /** On each key of the proxy's own. */
 const ON_OWN_KEYS: readonly (readonly [string, ...string[]])[] = [
   ['get'],
+  ['mget'],
+  ['incr'],
   ['set', 'x'],
   ['del'],
   ['watch'],
