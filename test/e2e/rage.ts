@@ -27,7 +27,8 @@ export async function rage(t: Test, options: Omit<ClusterOptions, 'proxies'>, du
     // What was recorded may say why.
     broken = error;
   }
-  await workload.stop();
+  await workload.halt();
+  if (broken === null) await workload.readAll();
   for (const phase of nemesis.phases) t.comment(phase);
   for (const [text, count] of workload.doubts) t.comment(`in doubt, ${count} times: ${text}`);
   const { answered, unknown, failed } = workload.counts;

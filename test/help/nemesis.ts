@@ -17,7 +17,9 @@ const ANSWERS_MIN = 20;
 const ANSWERS_MS_MAX = 20_000;
 /** Within which all goes on after a fault. */
 const RECOVERY_MS_MAX = 30_000;
-const FAULT_MS_MAX = 2_500;
+const FAULT_MS_MAX = 2_000;
+/** Of a hundred faults, how many another one comes to. */
+const DOUBLE_PER_CENT = 50;
 
 interface Fault {
   what: string;
@@ -45,22 +47,35 @@ export class Nemesis {
   /** Every kind of fault in an order left to chance, again and again, until that is over. Rejects when something does not go on. */
   async rage(durationMs: number): Promise<void> {
     const deadlineMs = performance.now() + durationMs;
+    const { mode } = this.cluster.options.keyspace;
     let kinds: FaultKind[] = [];
     while (performance.now() < deadlineMs) {
-      if (kinds.length === 0) kinds = shuffled(this.random, this.cluster.options.keyspace.mode);
-      await this.phase((kinds.pop() as FaultKind)(this));
+      if (kinds.length === 0) kinds = shuffled(this.random, mode);
+      const kind = kinds.pop() as FaultKind;
+      const isDouble = mode === 'replicated' && !OF_WAYS.includes(kind) && this.random.chance(DOUBLE_PER_CENT);
+      await this.phase(kind(this), isDouble ? this.random.pick(OF_WAYS)(this) : null);
     }
   }
 
-  private async phase({ what, isBearable, strike, heal }: Fault): Promise<void> {
+  /** `second`: it comes while the first lasts, and outlasts it, so that nodes come back and are repaired through it. */
+  private async phase(first: Fault, second: Fault | null): Promise<void> {
     const before = { ...this.workload.counts };
+    const what = second === null ? first.what : `${first.what}, and ${second.what}`;
     const index = this.phases.push(what) - 1;
-    await strike();
-    try {
+    const last = async (isBearable: boolean) => {
       if (isBearable) await this.workload.answers(`${ANSWERS_MIN} answers while ${what}`, ANSWERS_MIN, ANSWERS_MS_MAX);
       await sleep(this.random.below(FAULT_MS_MAX));
-    } finally {
-      await heal();
+    };
+    try {
+      await first.strike();
+      await last(first.isBearable);
+      await second?.strike();
+      if (second !== null) await last(first.isBearable && second.isBearable);
+      await first.heal();
+      if (second !== null) await sleep(this.random.below(FAULT_MS_MAX));
+      await second?.heal();
+    } catch (error) {
+      throw new Error(`${what}: ${error instanceof Error ? error.message : error}`, { cause: error });
     }
     await this.workload.goesOn(`after ${what}`, RECOVERY_MS_MAX);
     await this.cluster.isWhole();
@@ -83,7 +98,7 @@ export class Nemesis {
   }
 }
 
-/** With these one node keeps what it has, and comes back with it. */
+/** Of nodes that keep what they have. */
 const KEEPING: readonly FaultKind[] = [
   (nemesis) => {
     const { node, name, isBearable } = nemesis.node();
@@ -106,16 +121,6 @@ const KEEPING: readonly FaultKind[] = [
     strike: () => each(majority(cluster), (server) => server.pause()),
     heal: () => each(majority(cluster), (server) => server.resume()),
   }),
-  (nemesis) => {
-    const { proxy, node, name } = nemesis.pair();
-    const relay = nemesis.cluster.relay(proxy, node);
-    return { what: `silence parts ${name}`, isBearable: true, strike: () => relay.silence(), heal: () => relay.mend() };
-  },
-  (nemesis) => {
-    const { proxy, node, name } = nemesis.pair();
-    const relay = nemesis.cluster.relay(proxy, node);
-    return { what: `refusals part ${name}`, isBearable: true, strike: () => relay.refuse(), heal: () => relay.mend() };
-  },
   // Each proxy sees a majority, but not the same one.
   ({ cluster, random }) => {
     const first = random.below(cluster.servers.length);
@@ -126,6 +131,20 @@ const KEEPING: readonly FaultKind[] = [
       strike: () => each(cut, (relay) => relay.silence()),
       heal: () => each(cut, (relay) => relay.mend()),
     };
+  },
+];
+
+/** Of the ways between them, and of proxies: each leaves a way for clients, also while one node of three is gone. */
+const OF_WAYS: readonly FaultKind[] = [
+  (nemesis) => {
+    const { proxy, node, name } = nemesis.pair();
+    const relay = nemesis.cluster.relay(proxy, node);
+    return { what: `silence parts ${name}`, isBearable: true, strike: () => relay.silence(), heal: () => relay.mend() };
+  },
+  (nemesis) => {
+    const { proxy, node, name } = nemesis.pair();
+    const relay = nemesis.cluster.relay(proxy, node);
+    return { what: `refusals part ${name}`, isBearable: true, strike: () => relay.refuse(), heal: () => relay.mend() };
   },
   (nemesis) => {
     const { proxy, node, name } = nemesis.pair();
@@ -195,7 +214,7 @@ const FORGETTING: readonly FaultKind[] = [
 ];
 
 function shuffled(random: Random, mode: 'sharded' | 'replicated'): FaultKind[] {
-  const kinds = mode === 'replicated' ? [...KEEPING, ...FORGETTING] : [...KEEPING];
+  const kinds = mode === 'replicated' ? [...KEEPING, ...OF_WAYS, ...FORGETTING] : [...KEEPING, ...OF_WAYS];
   for (let at = kinds.length - 1; at > 0; at--) {
     const other = random.below(at + 1);
     [kinds[at], kinds[other]] = [kinds[other] as FaultKind, kinds[at] as FaultKind];

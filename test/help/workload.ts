@@ -123,10 +123,14 @@ export class Workload {
     );
   }
 
-  /** Lets the calls under way come to an end, and reads every key that was ever used, through any proxy that answers. */
-  async stop(): Promise<void> {
+  /** Lets the calls under way come to an end. */
+  async halt(): Promise<void> {
     this.isStopping = true;
     await this.running;
+  }
+
+  /** Reads every key that was ever used, through any proxy that answers: after `halt`. */
+  async readAll(): Promise<void> {
     const keys = [...new Set(this.calls.map(({ key }) => key))];
     const client = new WorkloadClient('end', this.options.ports, this.random, this);
     for (const key of keys) {

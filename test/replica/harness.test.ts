@@ -30,7 +30,8 @@ t.test('one Redis server behind two proxies is linearizable, whatever is done to
   workload.start();
   await workload.goesOn('at the start', 20_000);
   await nemesis.rage(RAGE_MS);
-  await workload.stop();
+  await workload.halt();
+  await workload.readAll();
   for (const phase of nemesis.phases) t.comment(phase);
   const { answered, unknown, failed } = workload.counts;
   t.ok(unknown > 0 && failed > 0, `${answered} answered, ${unknown} unknown, ${failed} without effect`);
@@ -101,7 +102,8 @@ for (const [name, { kinds, wrong }] of Object.entries(WRONG)) {
     const workload = new Workload({ clients: FEW_CLIENTS, ports: () => [port], random, kinds });
     workload.start();
     await workload.answers('enough calls', 2_000, 60_000);
-    await workload.stop();
+    await workload.halt();
+    await workload.readAll();
     const faults = historyFaults(workload.calls, (calls) => keyModel(calls, { skewMs: SKEW_MS }));
     t.match(faults[0] ?? '', /not linearizable/);
     t.comment(faults[0] ?? '');
