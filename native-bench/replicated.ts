@@ -5,7 +5,7 @@
  *
  *   cost      CPU of the proxy per command: strong keys, and sharded ones before servers of the same kind
  *   etcd      answers per second: strong keys with appendfsync always and everysec, and etcd with three members
- *   failure   strong keys while one of three nodes dies: answers per second after and before, and the longest time without any
+ *   failure   strong keys while one of three nodes dies: answers per second after and before, and how long clients wait
  *
  * Interleaved: each round measures everything once, in another order. Compare figures of one run of the program only.
  */
@@ -171,13 +171,13 @@ async function compareFailure(bench: Bench): Promise<void> {
       const dying = runLoad(connected[what], { ...options, countErrors: true });
       await sleep((options.seconds * 1000) / 2);
       await target.killNode();
-      const { longestGapMs, errors } = await dying;
+      const { longestGapMs, longestWaitMs, errors } = await dying;
       const after = await runLoad(connected[what], { ...options, countErrors: true });
       connected.close();
       note(ratios, what, after.rps / healthy.rps);
-      note(pauses, what, longestGapMs);
+      note(pauses, what, longestWaitMs);
       console.error(
-        `${what} round ${round + 1}: ${healthy.rps.toFixed(0)} rps, then ${after.rps.toFixed(0)}; longest pause ${longestGapMs.toFixed(0)} ms; ${errors} errors, ${after.errors} after`,
+        `${what} round ${round + 1}: ${healthy.rps.toFixed(0)} rps, then ${after.rps.toFixed(0)}; none was answered for ${longestGapMs.toFixed(0)} ms, the longest wait was ${longestWaitMs.toFixed(0)} ms; ${errors} errors, ${after.errors} after`,
       );
       await stop(children, label);
     }
@@ -185,7 +185,7 @@ async function compareFailure(bench: Bench): Promise<void> {
   for (const what of ['write', 'read']) {
     const [ratio, pause] = [median(ratios.get(what) ?? []), Math.max(...(pauses.get(what) ?? []))];
     console.log(
-      `${what}s with one of three nodes down: × ${ratio.toFixed(2)} of healthy (at least 0.7); longest pause when it dies ${pause.toFixed(0)} ms`,
+      `${what}s with one of three nodes down: × ${ratio.toFixed(2)} of healthy (at least 0.7); longest wait of a client when it dies ${pause.toFixed(0)} ms`,
     );
   }
   bench.results['failure'] = { ratios: Object.fromEntries(ratios), pausesMs: Object.fromEntries(pauses) };
@@ -241,7 +241,9 @@ function note<T>(all: Map<string, T[]>, name: string, value: T): void {
 }
 
 function medianOf(runs: readonly MeasuredCpu[]): MeasuredCpu {
-  const of = (key: 'rps' | 'p50Ms' | 'p99Ms' | 'longestGapMs' | 'errors' | 'proxyUs' | 'serversUs' | 'clientUs') => {
+  const of = (
+    key: 'rps' | 'p50Ms' | 'p99Ms' | 'longestGapMs' | 'longestWaitMs' | 'errors' | 'proxyUs' | 'serversUs' | 'clientUs',
+  ) => {
     return median(runs.map((run) => run[key]));
   };
   return {
@@ -249,6 +251,7 @@ function medianOf(runs: readonly MeasuredCpu[]): MeasuredCpu {
     p50Ms: of('p50Ms'),
     p99Ms: of('p99Ms'),
     longestGapMs: of('longestGapMs'),
+    longestWaitMs: of('longestWaitMs'),
     errors: of('errors'),
     proxyUs: of('proxyUs'),
     serversUs: of('serversUs'),

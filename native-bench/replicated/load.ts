@@ -2,6 +2,7 @@
  * Clients that each ask, wait for the answer, and ask again. The same for all targets, in this process: what it costs itself is
  * measured, too, since on a small machine it takes from what the servers have.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { cpuTimeOf, cpuTimeOfAll } from '../compare/cpu.js';
 
 /** Asks something about a key as client number so-and-so. */
@@ -30,6 +31,8 @@ export interface Measured {
   p99Ms: number;
   /** The longest time in which no client was answered. */
   longestGapMs: number;
+  /** The longest that a client waited for an answer, or an error. */
+  longestWaitMs: number;
   errors: number;
   /** Answers by tenths of a second. */
   timeline: number[];
@@ -53,6 +56,7 @@ export async function runLoad(
   const timeline = new Array<number>(Math.ceil((seconds * 1000) / SLICE_MS)).fill(0);
   let errors = 0;
   let longestGapMs = 0;
+  let longestWaitMs = 0;
   const begin = performance.now();
   const end = begin + seconds * 1000;
   let last = begin;
@@ -64,11 +68,13 @@ export async function runLoad(
       } catch (error) {
         if (!countErrors) throw error;
         errors++;
-        await new Promise((resolve) => setTimeout(resolve, WAIT_AFTER_ERROR_MS));
+        longestWaitMs = Math.max(longestWaitMs, performance.now() - asked);
+        await sleep(WAIT_AFTER_ERROR_MS);
         now = performance.now();
         continue;
       }
       now = performance.now();
+      longestWaitMs = Math.max(longestWaitMs, now - asked);
       latencies.push(now - asked);
       longestGapMs = Math.max(longestGapMs, now - last);
       last = now;
@@ -80,7 +86,7 @@ export async function runLoad(
   latencies.sort((one, other) => one - other);
   const at = (part: number) => latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * part))] ?? 0;
   const rps = latencies.length / ((performance.now() - begin) / 1000);
-  return { rps, p50Ms: at(0.5), p99Ms: at(0.99), longestGapMs, errors, timeline };
+  return { rps, p50Ms: at(0.5), p99Ms: at(0.99), longestGapMs, longestWaitMs, errors, timeline };
 }
 
 /** The same with what it cost whom. */

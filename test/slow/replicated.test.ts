@@ -1,14 +1,18 @@
-/** Replicated keys through five minutes of faults each, with three and with five copies. */
+/** Replicated keys through five minutes of faults each, with three and with five copies, and with more nodes than copies. */
 import t from 'tap';
 import { rage } from '../e2e/rage.js';
 
 const RAGE_MS = 300_000;
 
-for (const copies of [3, 5] as const) {
-  for (const restart of ['loses-data', 'keeps-data'] as const) {
-    t.test(`${copies} copies, ${restart}: linearizable through fault after fault`, async (t) => {
-      const keyspace = { mode: 'replicated', copies, consistency: 'strong' } as const;
-      await rage(t, { nodes: copies, keyspace, restart }, RAGE_MS);
-    });
-  }
+const CASES = [
+  { nodes: 3, copies: 3, restart: 'loses-data' },
+  { nodes: 3, copies: 3, restart: 'keeps-data' },
+  { nodes: 5, copies: 5, restart: 'loses-data' },
+  { nodes: 5, copies: 3, restart: 'keeps-data' },
+] as const;
+
+for (const { nodes, copies, restart } of CASES) {
+  t.test(`${copies} copies on ${nodes} nodes, ${restart}: linearizable through fault after fault`, async (t) => {
+    await rage(t, { nodes, keyspace: { mode: 'replicated', copies, consistency: 'strong' }, restart }, RAGE_MS);
+  });
 }
