@@ -23,7 +23,7 @@ export type Plan<C, R> =
   | {
       kind: 'all';
       commands: C;
-      /** The latest expiry that they set, in milliseconds since 1970; 0 for none. */
+      /** The earliest expiry that they may set, in milliseconds since 1970; 0 for none. */
       setsExpiry: number;
       /** Of replies to the commands, the one to the client. */
       reply: (replies: R) => R;

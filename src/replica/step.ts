@@ -32,7 +32,7 @@ export type Step<C, V> =
       expired: boolean;
       /** What makes the state of `ballot` from that of `base`; no commands for an identity. */
       commands: C;
-      /** The latest expiry that the commands set, in milliseconds since 1970; 0 for none. */
+      /** The earliest expiry that the commands may set, in milliseconds since 1970; 0 for none. */
       setsExpiry: number;
       /** The same proposer's next ballot, promised with this one. */
       next: Ballot;

@@ -84,9 +84,15 @@ export function isSameState(spec: CommandSpec, expected: KeyDigest, carried: Key
   if (expected.type !== carried.type) return false;
   const apart = Math.abs(expected.expireAt - carried.expireAt);
   if (apart > (expected.expireAt > 0 && carried.expireAt > 0 ? CLOCK_TOLERANCE_MS : 0)) return false;
-  const [one, other] = [expected.content, carried.content];
+  const [one, other] = [withoutCount(expected.content), withoutCount(carried.content)];
   if (RANDOM.has(spec.name)) return shapeOf(JSON.parse(one || 'null')) === shapeOf(JSON.parse(other || 'null'));
   return withoutMoments(one) === withoutMoments(other);
+}
+
+/** Of a HyperLogLog's digest, without the count that PFCOUNT writes into a plain key. */
+function withoutCount(content: string): string {
+  const text: unknown = content.startsWith('"HYLL') ? JSON.parse(content) : null;
+  return typeof text === 'string' ? JSON.stringify(text.slice(0, 8) + text.slice(16)) : content;
 }
 
 /** Of sets and maps JSON knows nothing. */

@@ -244,6 +244,7 @@ const STATES: readonly (readonly string[])[] = [
   ['set k 1e300'],
   ['setrange k 20 hello'],
   ['pfadd k a b c', 'pfcount k'],
+  ['pfadd k a b c d'],
   ['rpush k 1 2 3 m1 m2 m1'],
   ['sadd k 1 2 3 4 5 6 7'],
   ['sadd k m1 m2 m3 none'],

@@ -16,7 +16,7 @@ const BLOCKS = 600;
 const COMMANDS_MAX = 4;
 /** Two runs of these differ. */
 const DIFFERING =
-  /^(spop|.randmember|hrandfield|dump|memory|object|p?ttl|xinfo|xpending|s(scan|diff|inter|union|members|ort)|h(getall|keys|vals|scan)|copy|move|xadd .*\*|eval)/;
+  /^(spop|.randmember|hrandfield|dump|memory|object|p?ttl|xinfo|xpending|s(scan|diff|inter|union|members|ort)|h(getall|keys|vals|scan)|copy|move|pfcount|xadd .*\*|eval)/;
 
 function operations(lines: readonly string[], protocol: 2 | 3): KeyOperation[] {
   return lines.map((line) => {
