@@ -49,6 +49,9 @@ const TRACKING = errorReply('ERR replicated keys are not tracked: turn CLIENT TR
 const MIXED = errorReply(
   'CROSSSLOT Some of the keys are replicated and others are not: a command may have keys of one kind',
 );
+const KEYLESS = errorReply(
+  'ERR a script without keys would run past what replicated keys have agreed upon; name its key, or call it by EVAL_RO or FCALL_RO',
+);
 const SEVERAL = errorReply('CROSSSLOT Replicated keys are agreed upon one by one: a command may have one of them');
 
 /** Routes of commands whose arguments may be replicated keys: WATCH is the one of `transaction`. */
@@ -133,6 +136,7 @@ export class Replicated {
     const { bytes, reader, locator } = this.context;
     const { argumentStart, argumentEnd } = reader;
     const count = locator.locate(service, spec);
+    if (count === 0 && spec.write && service.isHomeCopied) return KEYLESS;
     if (count <= 0) return null;
     const { positions } = locator.keys;
     let copySets: CopySets | null = null;

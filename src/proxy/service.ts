@@ -82,6 +82,11 @@ export class Service {
     return this.distinctCopySets;
   }
 
+  /** Whether what is sent to the home node comes to where copies of keys are. */
+  get isHomeCopied(): boolean {
+    return this.isReplicated && this.copySetsOfNodes.some((set) => set.includes(this.homeNode));
+  }
+
   /** The index of the node of the key bytes[start, end), or -1 where no keyspace has it. Allocates nothing. */
   nodeOf(bytes: Uint8Array, start: number, end: number): number {
     const { slotOwners } = this;
