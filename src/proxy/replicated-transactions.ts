@@ -18,29 +18,12 @@ import type { Operation } from '../replica/operation.js';
 import { transactionOf } from '../replica/transaction-form.js';
 import { type CommandSpec, findCommand } from '../resp/commands.js';
 import { errorReply, REPLY_EMPTY_ARRAY, REPLY_NULL, REPLY_NULL_ARRAY, REPLY_OK } from '../resp/reply.js';
-import type { CopySets } from '../routing/copy-sets.js';
 import type { FoundKey, Replicated } from './replicated.js';
+import type { OwnKey, ReplicatedWatch } from './replicated-block.js';
 import { replyOf } from './replicated-reply.js';
 import type { Service } from './service.js';
 import type { Session } from './session.js';
 import type { Transaction } from './transaction.js';
-
-/** One key, outside the arena. */
-interface OwnKey {
-  readonly copySets: CopySets;
-  readonly key: Uint8Array;
-}
-
-/** What waits for EXEC. */
-export interface ReplicatedBlock extends OwnKey {
-  readonly operations: KeyOperation[];
-}
-
-/** The key that a session watches. */
-export interface ReplicatedWatch extends OwnKey {
-  /** What it was when it was first watched; null: not known, and taken for changed. */
-  state: { ballot: string; live: boolean } | null;
-}
 
 export interface ReplicatedTransactionsContext {
   bytes: Uint8Array;

@@ -170,9 +170,14 @@ export class Replicated {
   private words(): Uint8Array[] {
     const { bytes, reader } = this.context;
     const { argumentStart, argumentEnd } = reader;
+    const { argumentCount } = reader;
+    const first = argumentStart[0] as number;
+    // One copy of all, with what stands between them.
+    const all = Buffer.allocUnsafe((argumentEnd[argumentCount - 1] as number) - first);
+    all.set(bytes.subarray(first, argumentEnd[argumentCount - 1]));
     const words: Uint8Array[] = [];
-    for (let index = 0; index < reader.argumentCount; index++) {
-      words.push(bytes.slice(argumentStart[index], argumentEnd[index]));
+    for (let index = 0; index < argumentCount; index++) {
+      words.push(all.subarray((argumentStart[index] as number) - first, (argumentEnd[index] as number) - first));
     }
     return words;
   }

@@ -28,7 +28,7 @@ import {
 } from '../resp/request.js';
 import type { Connection, ConnectionOwner, Transport } from '../transport/transport.js';
 import { type Authentication, DEFAULT_USER } from './authentication.js';
-import type { ReplicatedWatch } from './replicated-transactions.js';
+import type { ReplicatedWatch } from './replicated-block.js';
 import type { Subscriptions } from './subscriptions.js';
 import type { TrackingState } from './tracking-state.js';
 import type { Transaction } from './transaction.js';

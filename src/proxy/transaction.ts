@@ -13,7 +13,7 @@
 import type { KeyOperation } from '../replica/key-operation.js';
 import { encodeCommand } from '../resp/reply.js';
 import type { Arena } from '../transport/arena.js';
-import type { ReplicatedBlock } from './replicated-transactions.js';
+import type { ReplicatedBlock } from './replicated-block.js';
 
 const MULTI = encodeCommand(['MULTI']);
 const EXEC = encodeCommand(['EXEC']);

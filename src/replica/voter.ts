@@ -57,6 +57,9 @@ const SUBSCRIBED = Buffer.from('>3\r\n$9\r\nsubscribe\r\n');
 const NOT_NEEDED = 'no keys have copies there';
 const NOSCRIPT = Buffer.from('-NOSCRIPT');
 
+const PLUS = 0x2b;
+const SIMPLE = Buffer.from('+OK\r\n');
+
 /** One step on its way. */
 class Ask implements ReplyOwner {
   readonly isGone = false;
@@ -82,11 +85,12 @@ class Ask implements ReplyOwner {
   }
 
   onPrelude(_pending: Pending, _place: number, start: number, end: number): void {
-    this.replies.push(this.voter.bytes.slice(start, end));
+    // Of these only that they are no errors counts.
+    this.replies.push(this.voter.bytes[start] === PLUS ? SIMPLE : copyOf(this.voter.bytes, start, end));
   }
 
   onReply(pending: Pending, start: number, end: number): void {
-    this.replies.push(this.voter.bytes.slice(start, end));
+    this.replies.push(copyOf(this.voter.bytes, start, end));
     this.voter.onAnswered(this, pending);
   }
 
@@ -237,7 +241,7 @@ export class Voter implements PrivateOwner, ReplyOwner {
   // Replies to what it asks for itself: looks, and scripts.
 
   onPrelude(_pending: Pending, _place: number, start: number, end: number): void {
-    this.look?.replies.push(this.bytes.slice(start, end));
+    this.look?.replies.push(copyOf(this.bytes, start, end));
   }
 
   onReply(pending: Pending, start: number, end: number): void {
@@ -245,7 +249,7 @@ export class Voter implements PrivateOwner, ReplyOwner {
     const { look, membership } = this;
     this.look = null;
     if (look === null || membership === null) return;
-    look.replies.push(this.bytes.slice(start, end));
+    look.replies.push(copyOf(this.bytes, start, end));
     const facts = LOOK.decode(look.replies);
     if (facts.kind !== 'facts') {
       this.connection?.breakOff(new BackendError('it refused to say whether it is a member'));
@@ -356,6 +360,13 @@ export class Voter implements PrivateOwner, ReplyOwner {
     const waitMs = Math.round(this.retryMs * (0.5 + random() / 2));
     this.retry = transport.timers.set(transport.now + waitMs, () => this.open());
   }
+}
+
+/** From Buffer's pool: of an array of its own for each small reply most of the time would go to the collector. */
+function copyOf(bytes: Uint8Array, start: number, end: number): Uint8Array {
+  const copy = Buffer.allocUnsafe(end - start);
+  copy.set(bytes.subarray(start, end));
+  return copy;
 }
 
 function startsWith(bytes: Uint8Array, beginning: Uint8Array): boolean {
