@@ -23,12 +23,13 @@ export async function rage(t: Test, options: Omit<ClusterOptions, 'proxies'>, du
   try {
     await workload.goesOn('at the start', START_MS_MAX);
     await nemesis.rage(durationMs);
+    await workload.halt();
+    await nemesis.readAll();
   } catch (error) {
     // What was recorded may say why.
     broken = error;
   }
   await workload.halt();
-  if (broken === null) await workload.readAll();
   for (const phase of nemesis.phases) t.comment(phase);
   for (const [text, count] of workload.doubts) t.comment(`in doubt, ${count} times: ${text}`);
   const { answered, unknown, failed } = workload.counts;

@@ -57,6 +57,25 @@ export class Nemesis {
     }
   }
 
+  /**
+   * Reads all keys at the end, each of them first where one majority alone can be reached, then where all are: what only some
+   * majorities know of is lost. Rejects when one cannot be read.
+   */
+  async readAll(): Promise<void> {
+    const { servers, relays } = this.cluster;
+    const keys = this.workload.keys();
+    const away = Math.floor((servers.length - 1) / 2);
+    for (let first = 0; away > 0 && first < servers.length; first++) {
+      const cut = relays.flatMap((ways) =>
+        ways.filter((_, node) => (node - first + servers.length) % servers.length < away),
+      );
+      each(cut, (relay) => relay.refuse());
+      await this.workload.read(keys.filter((_, index) => index % servers.length === first));
+      each(cut, (relay) => relay.mend());
+    }
+    await this.workload.read(keys);
+  }
+
   /** `second`: it comes while the first lasts, and outlasts it, so that nodes come back and are repaired through it. */
   private async phase(first: Fault, second: Fault | null): Promise<void> {
     const before = { ...this.workload.counts };

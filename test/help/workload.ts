@@ -3,8 +3,9 @@
  *
  *   key (the current one of its kind) -> command -> reply, error, closed connection or none in time -> a call of the history
  *
- * A key is left after some hundred calls for a new one, so that histories stay short enough to be judged, and read once more at
- * the end: what was acknowledged must still be there. Who gets no reply closes the connection, and goes to any proxy anew.
+ * A key is left after some calls for a new one, so that histories stay short enough to be judged, and because what nobody writes
+ * any more is lost the easiest: now and then, and at the end, an old one is read. Who gets no reply closes the connection, and
+ * goes to any proxy anew.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Answered, Asked, KeyCall } from './key-model.js';
@@ -59,8 +60,11 @@ const MIX: Record<Kind, readonly [number, Asked['kind']][]> = {
 export const KINDS = Object.keys(MIX) as Kind[];
 
 const KEYS_EACH = 2;
-/** Calls on one key before it is left. */
+/** Calls on one key before it is left: of its kind the first one in use is left late, the others soon. */
 const CALLS_MAX = 250;
+const CALLS_MAX_SOON = 40;
+/** Of a hundred calls, how many read a key that was left. */
+const OLD_PER_CENT = 10;
 const REPLY_TIMEOUT_MS = 4_000;
 const RETRY_MS = 20;
 const LEASE_MS_MAX = 400;
@@ -81,6 +85,7 @@ interface Slot {
   name: string;
   generation: number;
   calls: number;
+  callsMax: number;
   /** What was read last, for compare and set. */
   seen: string;
 }
@@ -106,7 +111,8 @@ export class Workload {
     const { kinds = KINDS, keysEach = KEYS_EACH } = options;
     this.slots = kinds.flatMap((kind) => {
       return Array.from({ length: keysEach }, (_, index): Slot => {
-        return { kind, name: `${kind}:${index}`, generation: 0, calls: 0, seen: '' };
+        const callsMax = index === 0 ? CALLS_MAX : CALLS_MAX_SOON;
+        return { kind, name: `${kind}:${index}`, generation: 0, calls: 0, callsMax, seen: '' };
       });
     });
     this.clients = Array.from({ length: options.clients }, (_, index) => {
@@ -129,13 +135,18 @@ export class Workload {
     await this.running;
   }
 
-  /** Reads every key that was ever used, through any proxy that answers: after `halt`. */
-  async readAll(): Promise<void> {
-    const keys = [...new Set(this.calls.map(({ key }) => key))];
+  /** Those that were ever used. */
+  keys(): string[] {
+    return this.slots.flatMap((slot) => {
+      return Array.from({ length: slot.generation + 1 }, (_, generation) => keyOf(slot, generation));
+    });
+  }
+
+  /** Reads each of them, through any proxy that answers: after `halt`. */
+  async read(keys: readonly string[]): Promise<void> {
     const client = new WorkloadClient('end', this.options.ports, this.random, this);
     for (const key of keys) {
-      const input: Asked = key.startsWith('list') ? { kind: 'range' } : { kind: 'get' };
-      const read = async () => (await client.call(key, input))?.outcome.kind === 'answered';
+      const read = async () => (await client.call(key, readOf(key)))?.outcome.kind === 'answered';
       await waitFor(`${key} to be read at the end`, read);
     }
     client.close();
@@ -184,8 +195,13 @@ export class Workload {
 
   private async next(client: WorkloadClient): Promise<void> {
     const slot = this.random.pick(this.slots);
-    if (++slot.calls > CALLS_MAX) Object.assign(slot, { generation: slot.generation + 1, calls: 1, seen: '' });
-    const call = await client.call(`${slot.name}:${slot.generation}`, this.inputFor(slot));
+    if (slot.generation > 0 && this.random.chance(OLD_PER_CENT)) {
+      const old = keyOf(slot, this.random.below(slot.generation));
+      await client.call(old, readOf(old));
+      return;
+    }
+    if (++slot.calls > slot.callsMax) Object.assign(slot, { generation: slot.generation + 1, calls: 1, seen: '' });
+    const call = await client.call(keyOf(slot, slot.generation), this.inputFor(slot));
     // Nobody is there, or somebody who can do nothing now.
     if (call?.outcome.kind !== 'answered') await sleep(RETRY_MS);
     else if (call.input.kind === 'get' && typeof call.outcome.output === 'string') slot.seen = call.outcome.output;
@@ -203,6 +219,14 @@ export class Workload {
     if (asked === 'set' || asked === 'set-absent' || asked === 'push') return { kind: asked, value };
     return { kind: asked } as Asked;
   }
+}
+
+function keyOf({ name }: Slot, generation: number): string {
+  return `${name}:${generation}`;
+}
+
+function readOf(key: string): Asked {
+  return { kind: key.startsWith('list') ? 'range' : 'get' };
 }
 
 function isRead({ kind }: Asked): boolean {
