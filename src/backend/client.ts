@@ -47,7 +47,7 @@ export class NodeClient {
   private readonly progress = new ReplyProgress();
   private failure: Error | null = null;
   private isGreeted = false;
-  private isCorked = false;
+  private unsent: Uint8Array[] = [];
   private lastBytesMs = performance.now();
   private timer: NodeJS.Timeout | null = null;
   /** What came and is not yet read is buffer[start, end). */
@@ -97,16 +97,9 @@ export class NodeClient {
         return;
       }
       this.questions.push({ missing: count, replies: [], askedMs: performance.now(), resolve, reject });
-      if (!this.isCorked) {
-        // What is asked within one turn goes out in one piece.
-        this.isCorked = true;
-        this.socket.cork();
-        process.nextTick(() => {
-          this.isCorked = false;
-          this.socket.uncork();
-        });
-      }
-      this.socket.write(frames);
+      // What is asked within one turn goes out in one piece.
+      if (this.unsent.length === 0) process.nextTick(() => this.flush());
+      this.unsent.push(frames);
       if (this.timer === null) this.watch(this.options.requestTimeoutMs);
     });
   }
@@ -121,6 +114,13 @@ export class NodeClient {
       question.reject(error);
     }
     if (this.isGreeted) this.options.onClose(error);
+  }
+
+  private flush(): void {
+    const { unsent } = this;
+    this.unsent = [];
+    if (this.failure === null)
+      this.socket.write(unsent.length === 1 ? (unsent[0] as Uint8Array) : Buffer.concat(unsent));
   }
 
   /** Looks in so many milliseconds whether the node has gone silent. */
