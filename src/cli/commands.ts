@@ -2,8 +2,10 @@
 import { check } from './check.js';
 import type { Command } from './command.js';
 import { completion } from './completion.js';
+import { doctor } from './doctor.js';
 import { health } from './health.js';
 import { help } from './help.js';
+import { inspect } from './inspect.js';
 import { ring } from './ring.js';
 import { start } from './start.js';
 import { status } from './status.js';
@@ -15,6 +17,8 @@ export const COMMANDS: readonly Command[] = [
   ring,
   health,
   status,
+  doctor,
+  inspect,
   completion(() => COMMANDS),
   help(() => COMMANDS),
 ];

@@ -312,7 +312,10 @@ export class Caretaker {
     const { pool, links, clusterId } = this;
     if (clusterId === null || view === null) return null;
     const members = new Map<number, string>();
-    for (const [index, { record, standing }] of links) {
+    // Also above those that an operator made while the register could not be asked (accept-loss).
+    let largestEpoch = epochSeen;
+    for (const [index, { record, standing, view }] of links) {
+      largestEpoch = Math.max(largestEpoch, parseNodeRecord(view?.facts.record ?? '')?.admission.epoch ?? 0);
       if (record === null || standing?.kind !== 'member' || standing.clusterId !== clusterId) continue;
       if (index !== node.index) members.set(index, record);
     }
@@ -321,7 +324,7 @@ export class Caretaker {
       name: node.name,
       clusterId,
       found: view.facts.record,
-      epochSeen,
+      epochSeen: largestEpoch,
       members,
       copySets: pool.copySets.filter((set) => set.includes(node.index)),
       copiesOf: (key) => pool.placeOf(key)?.nodes ?? null,

@@ -164,7 +164,7 @@ export class NodeLink {
       this.connection++;
       const replies = await client.ask(SET_UP, SET_UP_REPLIES);
       const refusal = replies.find((reply) => isError(reply, 0));
-      if (refusal !== undefined) client.destroy(new Error(`its set-up was refused: ${textOf(refusal)}`));
+      if (refusal !== undefined) client.destroy(new Error(`its set-up was refused: ${errorOf(refusal)}`));
       else await this.look();
     } catch (error) {
       if (this.client === null) this.retry(error instanceof Error ? error.message : String(error));
@@ -207,7 +207,7 @@ export class NodeLink {
       if (client !== this.client || facts === null || more === null || conditions === null) return;
       if (facts.kind !== 'facts') {
         this.view = null;
-        this.trouble = 'error' in facts ? Buffer.from(facts.error).toString('latin1').slice(1).trim() : facts.kind;
+        this.trouble = 'error' in facts ? errorOf(facts.error) : facts.kind;
         break;
       }
       if (!membership.onFacts(look, facts)) continue;
@@ -239,6 +239,10 @@ export class NodeLink {
 function readMore(replies: readonly Uint8Array[]): Pick<LinkView, 'settings' | 'repairer'> {
   const [settings, repairer] = replies as [Uint8Array, Uint8Array];
   return { settings: readMap(settings), repairer: repairer[0] === TYPE.bulk ? textOf(repairer) : '' };
+}
+
+function errorOf(frame: Uint8Array): string {
+  return Buffer.from(frame).toString('latin1').slice(1).trim();
 }
 
 function hasLostScripts(answer: unknown): boolean {

@@ -15,7 +15,7 @@ import { bulkOf, textOf } from '../replica/reply-shape.js';
 import { type Asker, type Outcome, Round, type RoundContext } from '../replica/round.js';
 import type { Answer, KeyState, Step } from '../replica/step.js';
 import { TYPE } from '../resp/frame.js';
-import { bulkReply } from '../resp/reply.js';
+import { bulkReply, parseInteger } from '../resp/reply.js';
 import type { NodeLink } from './node-link.js';
 
 /** The key of the register of epochs. */
@@ -67,8 +67,30 @@ export class PoolRounds {
     if (outcome.kind !== 'done') return null;
     const [dump, expiry] = outcome.reply as [Uint8Array, Uint8Array];
     const value = dump[0] === TYPE.bulk ? bulkOf(dump) : null;
-    const expireAt = Math.max(0, Number(textOf(expiry)));
+    const expireAt = Math.max(0, parseInteger(expiry, 0, expiry.length));
     return { accepted: chosen, live: value !== null, expireAt: value === null ? 0 : expireAt, value };
+  }
+
+  /** Brings all copies that can be reached to one chosen state. False: it is not known whether that was done. */
+  async mend(key: Uint8Array, nodes: readonly number[]): Promise<boolean> {
+    const state = await this.settle(key, nodes, 0);
+    if (state === null) return false;
+    const { accepted: next } = state;
+    const answers = await Promise.all(
+      nodes.map(async (node) => {
+        const view = await this.ask(node, key, { kind: 'peek' });
+        // Who has gone on since is behind nobody.
+        if (view?.kind !== 'view' || view.accepted >= next) return view;
+        return this.ask(node, key, { kind: 'install', state, next });
+      }),
+    );
+    return answers.every((answer) => answer === null || ['view', 'ok', 'already'].includes(answer.kind));
+  }
+
+  /** Makes what the first of these nodes that can be reached has the state of all: they differ under one ballot. */
+  async rewrite(key: Uint8Array, nodes: readonly number[]): Promise<boolean> {
+    const outcome = await this.run(key, nodes, rewriting(key), null);
+    return outcome.kind === 'done' && (await this.mend(key, nodes));
   }
 
   /** Writes off the state of that ballot, which somebody's clock has seen expire. */
@@ -134,7 +156,6 @@ export class PoolRounds {
     });
   }
 
-  /** An answer counts only from the member that was asked, and while it has said nothing else (M1). */
   private async send(
     key: Uint8Array,
     asker: Asker<Replies, Value>,
@@ -142,13 +163,20 @@ export class PoolRounds {
     tag: number,
     step: Step<Commands, Value>,
   ): Promise<void> {
-    const link = this.links.get(asker.nodes[copy] as number);
-    const record = link?.record ?? null;
-    const asked =
-      record !== null && link !== undefined ? link.askMember(record, encodeStep(step, key, Buffer.from(record))) : null;
     // In any case later: a round is not told from inside a call that it makes.
-    const answer: Answer<Replies, Value> | null = await asked;
-    asker.onAnswer(copy, tag, answer);
+    asker.onAnswer(copy, tag, await this.ask(asker.nodes[copy] as number, key, step));
+  }
+
+  /** An answer counts only from the member that was asked, and while it has said nothing else (M1). */
+  private async ask(
+    node: number,
+    key: Uint8Array,
+    step: Step<Commands, Value>,
+  ): Promise<Answer<Replies, Value> | null> {
+    const link = this.links.get(node);
+    const record = link?.record ?? null;
+    if (link === undefined || record === null) return null;
+    return link.askMember(record, encodeStep(step, key, Buffer.from(record)));
   }
 }
 
@@ -185,4 +213,11 @@ function dumping(key: Uint8Array): Operation<Commands, Replies> {
   const reads = commands([word('DUMP'), key], [word('PEXPIRETIME'), key]);
   const readReply = (replies: Replies) => replies;
   return { reads, readReply, plan: () => ({ kind: 'all', commands: reads, setsExpiry: 0, reply: readReply }) };
+}
+
+/** What one copy has, the others are given. */
+function rewriting(key: Uint8Array): Operation<Commands, Replies> {
+  const { reads, readReply } = dumping(key);
+  const shown = reads as Commands;
+  return { reads: null, readReply, plan: () => ({ kind: 'one', commands: shown, reply: readReply }) };
 }

@@ -34,7 +34,7 @@ export interface RepairRunOptions {
   plan: RepairPlan<Key>;
   /** By the node's index. */
   links: ReadonlyMap<number, NodeLink>;
-  rounds: PoolRounds;
+  rounds: Pick<PoolRounds, 'drawEpoch' | 'settle'>;
   /** Copied, dropped or settled; of keys that are only compared ten count as one. */
   keysPerSecond: number;
   stopped: AbortSignal;

@@ -1,6 +1,11 @@
 /** Which pools have replicated keys, and where the copies of these are: what a caretaker needs to know of a topology. */
+
+import type { Config } from '../config.js';
 import type { NodeSnapshot, ServiceSnapshot, TopologySnapshot } from '../messages.js';
+import { planCopySets } from '../routing/copy-sets.js';
+import { planPlacement } from '../routing/route.js';
 import { Router } from '../routing/router.js';
+import { planTopology } from '../routing/topology.js';
 import { EPOCH_KEY, epochNodes } from './pool-rounds.js';
 
 export interface ReplicatedPool {
@@ -35,6 +40,16 @@ export function replicatedPools({ nodes, services }: TopologySnapshot): Replicat
       own,
     );
   });
+}
+
+/** Those of a configuration, for who runs no proxy. */
+export async function planReplicatedPools({
+  pools,
+  services,
+}: Pick<Config, 'pools' | 'services'>): Promise<ReplicatedPool[]> {
+  const doors = services.map(({ name, keyspaces }) => ({ name, port: 0, keyspaces }));
+  const placer = { placeKeys: planPlacement, placeCopies: planCopySets };
+  return replicatedPools(await planTopology(null, pools, doors, placer));
 }
 
 function planPool(name: string, nodes: readonly NodeSnapshot[], services: readonly ServiceSnapshot[]): ReplicatedPool {

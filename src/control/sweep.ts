@@ -4,7 +4,7 @@
  *
  *   not live on all N, under one ballot  -> COLLECT at all N
  *   live, and its value is gone          -> a round that writes it off; it is collected the next time
- *   different ballots                    -> an identity round, that brings who is behind up to date
+ *   different ballots                    -> an identity round, whose state is given to who is behind
  *
  * Which metas are old a node says by OBJECT IDLETIME: nobody need remember when which key was deleted. Two that sweep at once
  * do each other no harm.
@@ -81,7 +81,7 @@ export async function sweepOnce({ pool, links, rounds, counts, stopped }: SweepO
     const first = views[0];
     if (first === undefined) return;
     if (views.some(({ accepted }) => accepted !== first.accepted)) {
-      if ((await rounds.settle(key, nodes, 0)) !== null) counts.settled++;
+      if (await rounds.mend(key, nodes)) counts.settled++;
     } else if (views.some(({ isExpired }) => isExpired)) {
       if (await rounds.expire(key, nodes, first.accepted)) counts.expired++;
     } else if (!first.live && views.length === nodes.length) {

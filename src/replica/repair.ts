@@ -40,6 +40,11 @@ export interface RepairPlan<K> {
   copySets: readonly (readonly number[])[];
   /** The nodes of that key; null: it is no replicated one. */
   copiesOf: (key: K) => readonly number[] | null;
+  /**
+   * P5's way out, the operator's word alone: where a set has fewer than q members, those that there are are enough, and what others
+   * had chosen may be lost. Then what is copied is the largest that one of them has.
+   */
+  acceptsLoss?: boolean;
   pageKeys: number;
   /** Values under way at once may be as large, as far as that is known beforehand; a single one may be larger. */
   bytesMax: number;
@@ -114,7 +119,7 @@ export function setsWithoutQuorum(
 
 /** Runs until the node is a member, or something went wrong. */
 export function* repairNode<K, V>(plan: RepairPlan<K>): Run<K, V, RepairOutcome> {
-  const lacking = setsWithoutQuorum(plan.copySets, (node) => plan.members.has(node));
+  const lacking = lackingSets(plan, (node) => plan.members.has(node));
   if (lacking.length > 0) return { kind: 'no-quorum', sets: lacking };
   try {
     return yield* new Repair<K, V>(plan).run();
@@ -122,6 +127,12 @@ export function* repairNode<K, V>(plan: RepairPlan<K>): Run<K, V, RepairOutcome>
     if (error instanceof Ended) return error.outcome;
     throw error;
   }
+}
+
+/** In which this repair cannot go on. */
+function lackingSets<K>({ copySets, acceptsLoss }: RepairPlan<K>, isThere: (node: number) => boolean) {
+  if (acceptsLoss !== true) return setsWithoutQuorum(copySets, isThere);
+  return copySets.filter((set) => !set.some(isThere));
 }
 
 /** The wait before a repair is begun again: doubled with each failure, and cut by up to a half. `random`: 0 … 1. */
@@ -148,6 +159,8 @@ interface Task<K> {
   key: K;
   /** Members, of whom q are asked. */
   voters: readonly number[];
+  /** They are fewer than q, and loss is accepted. */
+  isLossy: boolean;
   /** A has its value, whatever its meta says. */
   hasValue: boolean;
 }
@@ -224,7 +237,7 @@ class Repair<K, V> {
         throw failed(`a repair in epoch ${answer.epochFloor} has begun since`, answer.epochFloor);
       this.raised.add(nodes[index] as number);
     }
-    const lacking = setsWithoutQuorum(plan.copySets, (node) => this.raised.has(node));
+    const lacking = lackingSets(plan, (node) => this.raised.has(node));
     if (lacking.length > 0) throw new Ended({ kind: 'no-quorum', sets: lacking });
   }
 
@@ -243,7 +256,8 @@ class Repair<K, V> {
         if (set === null || !set.includes(plan.node)) continue;
         const voters = this.votersOf(set);
         if (source !== plan.node && !voters.includes(source)) continue;
-        tasks.push({ key, voters, hasValue: what === 'values' });
+        const isLossy = voters.length < quorumOf(set.length);
+        tasks.push({ key, voters, isLossy, hasValue: what === 'values' });
       }
       yield* this.mend(tasks);
       yield* this.pace();
@@ -260,24 +274,33 @@ class Repair<K, V> {
 
   /** Those that could not be brought up to date by what the members have now: their metas differ, or are changing. */
   private *mendWhatAgrees(tasks: readonly Task<K>[]): Run<K, V, Task<K>[]> {
-    const { plan } = this;
+    const { bytesMax, node } = this.plan;
     const metas = yield* this.metasOf(tasks);
-    const own = metas.get(plan.node) as Map<K, Meta>;
+    const own = metas.get(node) as Map<K, Meta>;
     const differing: Task<K>[] = [];
     const excess: K[] = [];
     const lacking: Lack<K>[] = [];
     for (const task of tasks) {
-      const { key, voters, hasValue } = task;
-      const first = metas.get(voters[0] as number)?.get(key) as Meta;
+      const { key, voters, isLossy, hasValue } = task;
       const mine = own.get(key) as Meta;
-      if (voters.some((node) => metas.get(node)?.get(key)?.accepted !== first.accepted)) differing.push(task);
-      else if (first.accepted === NEVER) {
-        if (hasValue || mine.accepted !== NEVER) excess.push(key);
-      } else if (first.accepted !== mine.accepted) lacking.push({ task, accepted: first.accepted, bytes: first.bytes });
+      let source = voters[0] as number;
+      let theirs = metas.get(source)?.get(key) as Meta;
+      let isAgreed = true;
+      for (const node of voters) {
+        const meta = metas.get(node)?.get(key) as Meta;
+        if (meta.accepted !== theirs.accepted) isAgreed = false;
+        if (meta.accepted > theirs.accepted) [source, theirs] = [node, meta];
+      }
+      const { accepted, bytes } = theirs;
+      // What A has left may be all that there is.
+      if (isLossy && mine.accepted > accepted) continue;
+      if (!isAgreed && !isLossy) differing.push(task);
+      else if (accepted !== NEVER && accepted !== mine.accepted) lacking.push({ task, source, accepted, bytes });
+      else if (accepted === NEVER && (hasValue || mine.accepted !== NEVER)) excess.push(key);
     }
     this.progress.keysCompared += tasks.length;
     yield* this.write(excess.map((key) => ({ kind: 'drop', key })));
-    for (const batch of batchesOf(lacking, plan.bytesMax)) differing.push(...(yield* this.copy(batch)));
+    for (const batch of batchesOf(lacking, bytesMax)) differing.push(...(yield* this.copy(batch)));
     return differing;
   }
 
@@ -285,9 +308,9 @@ class Repair<K, V> {
   private *metasOf(tasks: readonly Task<K>[]): Run<K, V, Map<number, Map<K, Meta>>> {
     const { plan } = this;
     const keys = new Map<number, K[]>([[plan.node, []]]);
-    const firsts = new Set<number>();
-    for (const { key, voters } of tasks) {
-      firsts.add(voters[0] as number);
+    const sources = new Set<number>();
+    for (const { key, voters, isLossy } of tasks) {
+      for (const node of isLossy ? voters : voters.slice(0, 1)) sources.add(node);
       for (const node of [...voters, plan.node]) {
         const list = keys.get(node);
         if (list === undefined) keys.set(node, [key]);
@@ -295,7 +318,7 @@ class Repair<K, V> {
       }
     }
     const requests = [...keys].map(([node, keys]) => {
-      return { node, record: this.recordOf(node), step: { kind: 'metas', keys, sizes: firsts.has(node) } as const };
+      return { node, record: this.recordOf(node), step: { kind: 'metas', keys, sizes: sources.has(node) } as const };
     });
     const answers = yield* this.ask(requests);
     const metas = new Map<number, Map<K, Meta>>();
@@ -314,8 +337,7 @@ class Repair<K, V> {
   /** Copies what q members were seen with to A; those that have another state by now are returned. */
   private *copy(batch: readonly Lack<K>[]): Run<K, V, Task<K>[]> {
     const answers = yield* this.ask(
-      batch.map(({ task: { key, voters } }) => {
-        const node = voters[0] as number;
+      batch.map(({ task: { key }, source: node }) => {
         return { node, record: this.recordOf(node), step: { kind: 'snapshot', key } };
       }),
     );
@@ -388,7 +410,7 @@ class Repair<K, V> {
     return reply.answers;
   }
 
-  /** The q members of a set that are asked about its keys. */
+  /** The q members of a set that are asked about its keys; fewer only where loss is accepted. */
   private votersOf(set: readonly number[]): number[] {
     return set.filter((node) => this.raised.has(node)).slice(0, quorumOf(set.length));
   }
@@ -410,6 +432,8 @@ interface Meta extends KeyFacts {
 /** A key that A has not as the members have it. */
 interface Lack<K> {
   task: Task<K>;
+  /** Who has it. */
+  source: number;
   accepted: Ballot;
   bytes: number;
 }

@@ -300,6 +300,23 @@ t.test('a repair copies every type, and expiries', async (t) => {
   }
 });
 
+t.test('an expiry that members had to settle first is kept', async (t) => {
+  const pool = await TestPool.start(t);
+  const care = pool.care();
+  await untilMembers(care);
+  const expireAt = Date.now() + 3_600_000;
+  await pool.put([0], 'half', 4, 'value');
+  await pool.ask(0, 'PEXPIREAT', 'half', String(expireAt));
+  const accepted = `${'0'.repeat(8)}${'4'.padStart(12, '0')}${'7'.repeat(20)}`;
+  await pool.ask(0, 'SET', '~rl:m:half', `${accepted}${accepted}1${expireAt}`);
+  await pool.ask(2, 'FLUSHALL');
+  await untilEvent(care, 'repaired', ({ node, keysSettled }) => node === 'n2' && keysSettled === 1);
+  for (const node of [0, 1, 2]) {
+    t.equal(await pool.ask(node, 'PEXPIRETIME', 'half'), `:${expireAt}\r\n`);
+    t.match(await pool.text(node, 'GET', '~rl:m:half'), new RegExp(`1${expireAt}$`));
+  }
+});
+
 t.test('what is deleted is forgotten, and what expired is deleted, when nobody has touched it for long', async (t) => {
   const pool = await TestPool.start(t, { tombstoneTtlMs: 1_000 });
   const care = pool.care();

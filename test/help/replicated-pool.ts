@@ -34,7 +34,7 @@ export interface CareProcess {
 
 export class TestPool {
   readonly servers: RedisServer[];
-  private readonly pool: ReplicatedPool;
+  readonly pool: ReplicatedPool;
   private readonly t: Test;
 
   private constructor(t: Test, servers: RedisServer[], pool: ReplicatedPool) {

@@ -1,0 +1,95 @@
+/** What `ringleader doctor` finds about one pool of replicated keys, and mends if it is to. */
+import { durabilityFault, planAdmission } from '../replica/admission.js';
+import { setsWithoutQuorum } from '../replica/repair.js';
+import { acceptLoss } from './accept-loss.js';
+import { checkCopies, type Difference } from './copy-check.js';
+import { endVisit, namesOf, type PoolVisit, visitPool } from './pool-visit.js';
+import type { ReplicatedPool } from './replicated-pools.js';
+
+export interface DoctorOrders {
+  /** Mend what differs. */
+  repair: boolean;
+  /** Give up what too few nodes have left. */
+  acceptLoss: boolean;
+}
+
+export interface Diagnosis {
+  /** Nothing is wrong, or nothing any more. */
+  isWell: boolean;
+  lines: readonly string[];
+}
+
+/** Differences that are told one by one. */
+const TOLD_MAX = 100;
+const KEY_BYTES_TOLD_MAX = 200;
+
+export async function examine(pool: ReplicatedPool, keepsData: boolean, orders: DoctorOrders): Promise<Diagnosis> {
+  const visit = await visitPool(pool);
+  try {
+    const lines = [`pool ${pool.name}`];
+    let isWell = true;
+    if (orders.acceptLoss) {
+      const accepted = await acceptLoss(visit);
+      isWell &&= accepted.isServed;
+      lines.push(...accepted.lines.map((line) => `  ${line}`));
+    }
+    const members = describeMembers(visit, keepsData);
+    const copies = await compare(visit, orders.repair);
+    return { isWell: isWell && members.isWell && copies.isWell, lines: [...lines, ...members.lines, ...copies.lines] };
+  } finally {
+    endVisit(visit);
+  }
+}
+
+function describeMembers(visit: PoolVisit, keepsData: boolean): Diagnosis {
+  const { pool, links } = visit;
+  const views = pool.nodes.map(({ index, name }) => {
+    const view = links.get(index)?.view ?? null;
+    return { name, facts: view?.facts ?? null, durabilityFault: view && durabilityFault(view.settings) };
+  });
+  const verdicts = planAdmission(views, { keepsData, newClusterId: '' });
+  const lines = pool.nodes.map(({ index, name }, at) => {
+    const verdict = verdicts[at];
+    if (verdict?.kind === 'member') return `  ${name}: member`;
+    if (verdict?.kind === 'silent') return `  ${name}: does not answer: ${links.get(index)?.trouble}`;
+    if (verdict?.kind === 'admit') return `  ${name}: not yet a member: a proxy admits it`;
+    return `  ${name}: no member: ${verdict?.reason}`;
+  });
+  const lacking = setsWithoutQuorum(pool.copySets, (node) => (links.get(node)?.record ?? null) !== null);
+  if (lacking.length > 0) {
+    const [first = []] = lacking;
+    lines.push(
+      `  ${lacking.length} of ${pool.copySets.length} sets of nodes have too few members, as ${namesOf(visit, first)}`,
+    );
+    lines.push('  start the nodes that are missing; --accept-loss gives up what only they have');
+  }
+  return { isWell: verdicts.every(({ kind }) => kind === 'member') && lacking.length === 0, lines };
+}
+
+async function compare(visit: PoolVisit, isToRepair: boolean): Promise<Diagnosis> {
+  const told: string[] = [];
+  let count = 0;
+  let mended = 0;
+  const { keys, missing } = await checkCopies(visit, async (difference) => {
+    count++;
+    const isMended = isToRepair && (await mend(visit, difference));
+    if (isMended) mended++;
+    if (told.length < TOLD_MAX)
+      told.push(`  ${showKey(difference.key)}: ${difference.what}${isMended ? ': mended' : ''}`);
+  });
+  const lines = [`  ${keys} keys compared, ${count} differ${isToRepair ? `, ${mended} mended` : ''}`, ...told];
+  if (count > told.length) lines.push(`  and ${count - told.length} more`);
+  if (missing.length > 0) lines.push(`  not looked at: ${namesOf(visit, missing)}`);
+  return { isWell: count === mended && missing.length === 0, lines };
+}
+
+/** A value that nobody wrote by a proxy is the operator's: it may be the only one. */
+async function mend({ rounds }: PoolVisit, { kind, key, nodes }: Difference): Promise<boolean> {
+  if (kind === 'behind') return rounds.mend(key, nodes);
+  return kind === 'values' && rounds.rewrite(key, nodes);
+}
+
+function showKey(key: Uint8Array): string {
+  const text = JSON.stringify(Buffer.from(key.subarray(0, KEY_BYTES_TOLD_MAX)).toString());
+  return key.length > KEY_BYTES_TOLD_MAX ? `${text}...` : text;
+}

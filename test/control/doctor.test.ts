@@ -1,0 +1,148 @@
+/** `ringleader doctor` and `inspect`, on real Redis servers. */
+import t, { type Test } from 'tap';
+import { type Diagnosis, examine } from '../../src/control/doctor.js';
+import { reportKey } from '../../src/control/key-report.js';
+import { type PoolOptions, TestPool, untilCare, untilEvent, untilMembers } from '../help/replicated-pool.js';
+
+function ask(pool: TestPool, repair = false): Promise<Diagnosis> {
+  return examine(pool.pool, false, { repair, acceptLoss: false });
+}
+
+/** A pool whose nodes are members, and that nobody cares for. */
+async function startMembers(t: Test, options: PoolOptions = {}): Promise<TestPool> {
+  const pool = await TestPool.start(t, options);
+  const care = pool.care();
+  await untilMembers(care);
+  await care.stop();
+  return pool;
+}
+
+t.test('equal copies are well', async (t) => {
+  const pool = await startMembers(t);
+  await pool.put([0, 1, 2], 'a', 1, 'value');
+  await pool.put([0, 1, 2], 'gone', 2, null);
+  const { isWell, lines } = await ask(pool);
+  t.ok(isWell);
+  t.same(lines, ['pool main', '  n0: member', '  n1: member', '  n2: member', '  2 keys compared, 0 differ']);
+});
+
+t.test('what members have in another order is equal', async (t) => {
+  const pool = await startMembers(t);
+  const members = Array.from({ length: 300 }, (_, index) => `member ${index}`);
+  await pool.put([0, 1, 2], 'set', 1, null);
+  for (const node of [0, 1, 2]) {
+    await pool.ask(node, 'SADD', 'set', ...(node === 0 ? members : members.toReversed()));
+    await pool.ask(node, 'SET', '~rl:m:set', ((await pool.text(node, 'GET', '~rl:m:set')) ?? '').replace(/00$/, '10'));
+  }
+  t.match((await ask(pool)).lines.at(-1), /1 keys compared, 0 differ/);
+});
+
+t.test('a copy that is behind is told, and brought up to date', async (t) => {
+  const pool = await startMembers(t);
+  await pool.put([0, 1, 2], 'a', 1, 'old');
+  await pool.put([0, 1], 'a', 2, 'new');
+  await pool.put([1, 2], 'b', 3, 'value');
+  const { isWell, lines } = await ask(pool);
+  t.notOk(isWell);
+  t.same(lines.slice(4).sort(), ['  "a": n2 is behind', '  "b": n0 is behind', '  2 keys compared, 2 differ']);
+  const mended = await ask(pool, true);
+  t.ok(mended.isWell, mended.lines.join('\n'));
+  t.match(mended.lines[4], /2 differ, 2 mended/);
+  t.equal(await pool.text(2, 'GET', 'a'), 'new');
+  t.equal(await pool.text(0, 'GET', 'b'), 'value');
+  t.match((await ask(pool)).lines.at(-1), /2 keys compared, 0 differ/);
+});
+
+t.test('equal ballots with different values are told, and all get what most have', async (t) => {
+  const pool = await startMembers(t);
+  await pool.put([0, 1, 2], 'a', 1, 'value');
+  await pool.ask(0, 'SET', 'a', 'written past the proxies');
+  const { lines } = await ask(pool);
+  t.equal(lines.at(-1), '  "a": n0 has another value under the same ballot');
+  const mended = await ask(pool, true);
+  t.ok(mended.isWell, mended.lines.join('\n'));
+  t.equal(await pool.text(0, 'GET', 'a'), 'value');
+});
+
+t.test('a value that no proxy wrote is told, and left alone', async (t) => {
+  const pool = await startMembers(t);
+  await pool.ask(1, 'SET', 'stray', 'value');
+  const { isWell, lines } = await ask(pool, true);
+  t.notOk(isWell);
+  t.equal(lines.at(-1), '  "stray": n1 has a value that no proxy wrote');
+  t.equal(await pool.text(1, 'GET', 'stray'), 'value');
+});
+
+t.test('a node that does not answer is told, and that a quorum is missing', async (t) => {
+  const pool = await startMembers(t);
+  await pool.server(1).kill9();
+  const one = await ask(pool);
+  t.notOk(one.isWell);
+  t.match(one.lines, ['pool main', '  n0: member', /n1: does not answer: .*ECONNREFUSED/]);
+  await pool.server(2).kill9();
+  await pool.server(2).restart();
+  const two = await ask(pool);
+  t.match(two.lines.join('\n'), /n2: no member: it was never admitted\n {2}1 of 1 sets of nodes have too few members/);
+});
+
+t.test('where two of three are lost, the operator may go on with what the third has', async (t) => {
+  const pool = await startMembers(t);
+  await pool.put([0, 1, 2], 'a', 1, 'value');
+  await pool.put([1], 'only there', 2, 'value');
+  await Promise.all([1, 2].map((node) => pool.server(node).kill9()));
+  await pool.server(2).restart();
+  const { isWell, lines } = await examine(pool.pool, false, { repair: false, acceptLoss: true });
+  t.notOk(isWell, 'n1 does not answer');
+  t.match(
+    lines.join('\n'),
+    /lost may be what only these had, which do not answer: n1\n {2}n2 is a member, with 1 keys/,
+  );
+  t.equal(await pool.text(2, 'GET', 'a'), 'value');
+  await pool.server(1).restart();
+  const care = pool.care();
+  await untilEvent(care, 'repaired', ({ node }) => node === 'n1');
+  await untilMembers(care);
+  t.equal(await pool.text(1, 'GET', 'a'), 'value');
+});
+
+t.test('where all were restarted with their data, the operator may go on with these', async (t) => {
+  const pool = await startMembers(t, { server: { args: ['--appendonly', 'yes', '--appendfsync', 'always'] } });
+  await pool.put([0, 1, 2], 'a', 1, 'value');
+  await Promise.all([0, 1, 2].map((node) => pool.server(node).kill9()));
+  await Promise.all([0, 1, 2].map((node) => pool.server(node).restart()));
+  const care = pool.care();
+  await untilCare(care, 'all are strangers', ({ nodes }) => nodes.every(({ standing }) => standing === 'stranger'));
+  await untilEvent(care, 'no-quorum');
+  const { isWell, lines } = await examine(pool.pool, false, { repair: false, acceptLoss: true });
+  t.ok(isWell, lines.join('\n'));
+  t.match(lines[1], 'n0 is a member as it is, with the data that it has');
+  await untilMembers(care);
+  t.equal(await pool.text(1, 'GET', 'a'), 'value');
+  // And repairs go on, with epochs above the one that the operator made.
+  await pool.ask(2, 'FLUSHALL');
+  await untilEvent(care, 'repaired', ({ node, epoch }) => node === 'n2' && Number(epoch) > 1);
+});
+
+t.test('where a quorum is left there is no loss to accept', async (t) => {
+  const pool = await startMembers(t);
+  await pool.server(2).kill9();
+  await pool.server(2).restart();
+  const { lines } = await examine(pool.pool, false, { repair: false, acceptLoss: true });
+  t.match(lines[1], /there is no loss to accept/);
+  t.equal(await pool.text(2, 'GET', '~rl:node'), null);
+});
+
+t.test('inspect shows the copies of a key, and who would answer', async (t) => {
+  const pool = await startMembers(t);
+  await pool.put([0, 1], 'a', 5, 'value');
+  await pool.put([2], 'a', 4, 'old');
+  const report = (await reportKey(pool.pool, Buffer.from('a'))) ?? '';
+  t.match(report, /3 copies in pool main, 2 decide/);
+  t.match(report, / n0: accepted 0\.5\.7{20}; has a value\n/);
+  t.match(report, / n2: accepted 0\.4\.7{20}; has a value\n/);
+  t.match(report, /answered in one round trip by (n0, n1|n1, n0)$/);
+  await pool.put([1], 'a', 6, 'newer');
+  t.match(await reportKey(pool.pool, Buffer.from('a')), /answered after a round/);
+  await Promise.all([0, 1].map((node) => pool.server(node).kill9()));
+  t.match(await reportKey(pool.pool, Buffer.from('a')), /n0: .*DOES NOT COUNT: [\s\S]*too few count: -NOQUORUM$/);
+});
