@@ -1,5 +1,6 @@
 /** What `ringleader doctor` finds about one pool of replicated keys, and mends if it is to. */
 import { durabilityFault, planAdmission } from '../replica/admission.js';
+import { nodeObstacles } from '../replica/node-requirements.js';
 import { setsWithoutQuorum } from '../replica/repair.js';
 import { acceptLoss } from './accept-loss.js';
 import { checkCopies, type Difference } from './copy-check.js';
@@ -50,10 +51,13 @@ function describeMembers(visit: PoolVisit, keepsData: boolean): Diagnosis {
   const verdicts = planAdmission(views, { keepsData, newClusterId: '' });
   const lines = pool.nodes.map(({ index, name }, at) => {
     const verdict = verdicts[at];
-    if (verdict?.kind === 'member') return `  ${name}: member`;
+    const conditions = links.get(index)?.view?.conditions;
+    const obstacles = conditions === undefined ? [] : nodeObstacles(conditions);
+    const unfit = obstacles.length === 0 ? '' : `, but unfit: ${obstacles.join('; ')}`;
+    if (verdict?.kind === 'member') return `  ${name}: member${unfit}`;
     if (verdict?.kind === 'silent') return `  ${name}: does not answer: ${links.get(index)?.trouble}`;
-    if (verdict?.kind === 'admit') return `  ${name}: not yet a member: a proxy admits it`;
-    return `  ${name}: no member: ${verdict?.reason}`;
+    if (verdict?.kind === 'admit') return `  ${name}: not yet a member: a proxy admits it${unfit}`;
+    return `  ${name}: no member: ${verdict?.reason}${unfit}`;
   });
   const lacking = setsWithoutQuorum(pool.copySets, (node) => (links.get(node)?.record ?? null) !== null);
   if (lacking.length > 0) {

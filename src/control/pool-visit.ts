@@ -15,7 +15,9 @@ export interface PoolVisit {
 export async function visitPool(pool: ReplicatedPool): Promise<PoolVisit> {
   let onChange = () => {};
   const names = new NameLookup();
-  const links = new Map(pool.nodes.map((node) => [node.index, new NodeLink(node, names, () => onChange())]));
+  const links = new Map(
+    pool.nodes.map((node) => [node.index, new NodeLink(node, pool.prefixes, names, () => onChange())]),
+  );
   await new Promise<void>((resolve) => {
     onChange = () => {
       if ([...links.values()].every(({ isTried }) => isTried)) resolve();
