@@ -7,7 +7,7 @@
  * a time, and says so.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Cluster, nodeName } from './cluster.js';
+import { type Cluster, type ClusterOptions, nodeName } from './cluster.js';
 import type { Random } from './random.js';
 import type { RedisServer } from './redis-server.js';
 import type { Workload } from './workload.js';
@@ -18,6 +18,8 @@ const ANSWERS_MS_MAX = 20_000;
 /** Within which all goes on after a fault. */
 const RECOVERY_MS_MAX = 30_000;
 const FAULT_MS_MAX = 2_000;
+/** What the repair of a small node takes, or less. */
+const REPAIR_MS = 300;
 /** Of a hundred faults, how many another one comes to. */
 const DOUBLE_PER_CENT = 50;
 
@@ -50,7 +52,7 @@ export class Nemesis {
     const { mode } = this.cluster.options.keyspace;
     let kinds: FaultKind[] = [];
     while (performance.now() < deadlineMs) {
-      if (kinds.length === 0) kinds = shuffled(this.random, mode);
+      if (kinds.length === 0) kinds = shuffled(this.random, this.cluster.options);
       const kind = kinds.pop() as FaultKind;
       const isDouble = mode === 'replicated' && !OF_WAYS.includes(kind) && this.random.chance(DOUBLE_PER_CENT);
       await this.phase(kind(this), isDouble ? this.random.pick(OF_WAYS)(this) : null);
@@ -221,6 +223,26 @@ const FORGETTING: readonly FaultKind[] = [
       heal: () => nemesis.cluster.replaceServer(node),
     };
   },
+  // Maybe while it is being repaired.
+  (nemesis) => {
+    const { node, name } = nemesis.node();
+    const server = nemesis.cluster.server(node);
+    const comeBackEmpty = () => {
+      server.erase();
+      return server.restart();
+    };
+    return {
+      what: `${name} comes back empty, and is killed again`,
+      isBearable: true,
+      strike: async () => {
+        await server.kill9();
+        await comeBackEmpty();
+        await sleep(nemesis.random.below(REPAIR_MS));
+        await server.kill9();
+      },
+      heal: comeBackEmpty,
+    };
+  },
   (nemesis) => {
     const { node, name } = nemesis.node();
     return {
@@ -232,8 +254,29 @@ const FORGETTING: readonly FaultKind[] = [
   },
 ];
 
-function shuffled(random: Random, mode: 'sharded' | 'replicated'): FaultKind[] {
-  const kinds = mode === 'replicated' ? [...KEEPING, ...OF_WAYS, ...FORGETTING] : [...KEEPING, ...OF_WAYS];
+/** With these one has forgotten some of what it acknowledged: for pools that do not say otherwise. */
+const LOSING: readonly FaultKind[] = [
+  (nemesis) => {
+    const { node, name } = nemesis.node();
+    const server = nemesis.cluster.server(node);
+    const keptPart = nemesis.random.below(100) / 100;
+    return {
+      what: `${name} is killed, and comes back with the first ${keptPart} of its file`,
+      isBearable: true,
+      strike: () => server.kill9(),
+      heal: () => {
+        server.truncate(keptPart);
+        return server.restart();
+      },
+    };
+  },
+];
+
+/** All kinds that the cluster is to bear. */
+function shuffled(random: Random, { keyspace, restart }: ClusterOptions): FaultKind[] {
+  const kinds = [...KEEPING, ...OF_WAYS];
+  if (keyspace.mode === 'replicated') kinds.push(...FORGETTING);
+  if (keyspace.mode === 'replicated' && restart !== 'keeps-data') kinds.push(...LOSING);
   for (let at = kinds.length - 1; at > 0; at--) {
     const other = random.below(at + 1);
     [kinds[at], kinds[other]] = [kinds[other] as FaultKind, kinds[at] as FaultKind];

@@ -1,5 +1,5 @@
 /** Real Redis servers for tests: on free ports, in scratch folders, without persistence; to be killed, paused and revived. */
-import { readdirSync, rmSync } from 'node:fs';
+import { readdirSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Child, removeFolder, scratchFolder, startChild } from './child.js';
 import { freePort } from './free-port.js';
@@ -82,6 +82,16 @@ export class RedisServer {
   erase(): void {
     if (this.child !== null) throw new Error('erase comes after kill9');
     for (const name of readdirSync(this.folder)) rmSync(join(this.folder, name), { recursive: true });
+  }
+
+  /** Cuts off the end of its append-only file, after `kill9`, as a disk does that had not written all: `keptPart` of it stays. */
+  truncate(keptPart: number): void {
+    if (this.child !== null) throw new Error('truncate comes after kill9');
+    const folder = join(this.folder, 'appendonlydir');
+    const name = readdirSync(folder).find((name) => name.endsWith('.incr.aof'));
+    if (name === undefined) throw new Error('there is no append-only file');
+    const path = join(folder, name);
+    truncateSync(path, Math.floor(statSync(path).size * keptPart));
   }
 
   /** Starts it again on its port, after `kill9`: empty, unless its arguments ask for persistence. Resolves when it takes connections. */
