@@ -13,6 +13,7 @@ export const ring = defineCommand({
   share       what the node owns, of all slots (or of all hashes, with ketama and modula)
   by weight   what it would own if keys could be divided exactly by the weights
   filled      the one against the other; the nearer all are to 100 %, the better the balance
+  of all copies   for replicated keys: what the node holds; above, it is the first copies that are counted
 
 --add and --remove, as often as needed, say what would move if nodes came or went, and how much of that is unavoidable: a
 node that joins three others must get a quarter of the keys, and a good ring moves hardly more. Nodes are named as in the

@@ -5,12 +5,15 @@ import { placesOf } from '../routing/circle.js';
 import { hashSpace } from '../routing/hashes.js';
 import { locate } from '../routing/locate.js';
 import { fairShares, type PlacedNodes } from '../routing/movement.js';
+import { planCopies } from '../routing/ring.js';
+import { SLOT_COUNT } from '../routing/slot.js';
 import type { RingView } from './ring-view.js';
 
 /** Nodes whose gain or loss is listed; the others are counted. */
 const MOVES_LISTED = 20;
 
 export function reportRing(view: RingView, keys: readonly string[]): string {
+  const copies = copiesOf(view, view.present);
   const lines = [describePlacement(view), '', ...table(view, view.planned ?? view.present), ''];
   lines.push(...balance(view.planned ?? view.present));
   const { placement } = view.keyspace;
@@ -21,7 +24,7 @@ export function reportRing(view: RingView, keys: readonly string[]): string {
     lines.push('nearly all keys are on one node. So they are with twemproxy.');
   }
   if (view.planned !== null) lines.push('', ...movement(view));
-  if (keys.length > 0) lines.push('', ...keys.map((key) => whereabouts(view, key)));
+  if (keys.length > 0) lines.push('', ...keys.map((key) => whereabouts(view, copies, key)));
   return `${lines.join('\n')}\n`;
 }
 
@@ -32,20 +35,33 @@ export function describePlacement({ service, keyspace, pool, present, planned }:
   const change = planned === null ? '' : ` after the change (${count(present.nodes.length)} before)`;
   return `keyspace "${prefix}" of service ${service}: pool ${pool.name}, ${plural(nodes, 'node')}${change}, placed by ${
     placement.kind === 'slots' ? 'slots' : `${placement.kind} of ${placement.hash}`
-  }${placement.kind !== 'slots' && placement.hashTag !== null ? ` with hash tag ${placement.hashTag}` : ''}`;
+  }${placement.kind !== 'slots' && placement.hashTag !== null ? ` with hash tag ${placement.hashTag}` : ''}${
+    keyspace.mode === 'replicated' ? `, ${keyspace.copies} copies of each key` : ''
+  }`;
 }
 
-function table({ keyspace }: RingView, { nodes, circle }: PlacedNodes): string[] {
+/** Per slot its nodes in a row, by their places; null where each key is on one. */
+function copiesOf({ keyspace }: RingView, { nodes }: PlacedNodes): Uint16Array | null {
+  return keyspace.mode === 'replicated' ? planCopies(nodes, keyspace.copies) : null;
+}
+
+function table(view: RingView, placed: PlacedNodes): string[] {
+  const { keyspace } = view;
+  const { nodes, circle } = placed;
   const places = placesOf(circle, nodes.length);
+  const copies = copiesOf(view, placed);
   const fair = fairShares(nodes);
   const { kind } = keyspace.placement;
   const rows = nodes.map(({ name, weight }, node) => {
     const share = (places[node] as number) / circle.size;
     const slots = kind === 'slots' ? [count(places[node] as number)] : [];
-    return [name, String(weight), ...slots, percent(share), percent(fair[node] as number), relation(share, fair[node])];
+    const part = copies === null ? [] : [percent(copies.filter((owner) => owner === node).length / copies.length)];
+    const byWeight = [percent(fair[node] as number), relation(share, fair[node])];
+    return [name, String(weight), ...slots, percent(share), ...byWeight, ...part];
   });
   const ofWhat = kind === 'slots' ? ['slots', 'share'] : ['share of hashes'];
-  return aligned([['node', 'weight', ...ofWhat, 'by weight', 'filled'], ...rows]);
+  const ofCopies = copies === null ? [] : ['of all copies'];
+  return aligned([['node', 'weight', ...ofWhat, 'by weight', 'filled', ...ofCopies], ...rows]);
 }
 
 /** How far the fullest and the emptiest node are from what their weights say. */
@@ -59,7 +75,8 @@ function balance({ nodes, circle }: PlacedNodes): string[] {
   return [`Fullest: ${of(most)}. Emptiest: ${of(least)}.`];
 }
 
-function movement({ keyspace, present, planned }: RingView): string[] {
+function movement(view: RingView): string[] {
+  const { keyspace, present, planned } = view;
   if (planned === null) return [];
   const { moved, unavoidable, lost, gained } = planned.movement;
   const { size } = present.circle;
@@ -80,18 +97,44 @@ function movement({ keyspace, present, planned }: RingView): string[] {
     `What would move: ${amount(moved)}${times}.`,
     ...aligned(listed),
     ...(rest > 0 ? [`  and ${count(rest)} smaller gains and losses`] : []),
+    ...movedCopies(view),
     'Ringleader does not move keys yet: such a change leaves those keys where they are, and unseen.',
   ];
 }
 
-function whereabouts({ keyspace: { placement }, pool, present, planned }: RingView, text: string): string {
+/** How many copies would be made on nodes that had none of the slot. */
+function movedCopies(view: RingView): string[] {
+  const { present, planned } = view;
+  const before = copiesOf(view, present);
+  const after = planned === null ? null : copiesOf(view, planned);
+  if (before === null || after === null || planned === null) return [];
+  const copies = before.length / SLOT_COUNT;
+  let made = 0;
+  for (let at = 0; at < after.length; at++) {
+    const first = at - (at % copies);
+    const had = Array.from(before.subarray(first, first + copies), (node) => present.nodes[node]?.name);
+    if (!had.includes(planned.nodes[after[at] as number]?.name)) made++;
+  }
+  return [`The above is of first copies. Of all copies ${percent(made / after.length)} would be on another node.`];
+}
+
+function whereabouts(view: RingView, copies: Uint16Array | null, text: string): string {
+  const { keyspace, pool, present, planned } = view;
+  const { placement } = keyspace;
   const key = Buffer.from(text);
   const { place, node, colocatedBy } = locate(placement, present.circle, key);
   const noun = { slots: 'slot', ketama: 'hash', modula: 'remainder' }[placement.kind];
   const reason = colocatedBy === null ? '' : ` by ${showBytes(colocatedBy, 0, colocatedBy.length)}`;
   const address = pool.nodes[node] === undefined ? '' : ` (${formatEndpoint(pool.nodes[node].address)})`;
   const after = planned === null ? '' : `, then ${planned.nodes[locate(placement, planned.circle, key).node]?.name}`;
-  return `key ${showBytes(key, 0, key.length)}: ${noun} ${place}${reason}, node ${present.nodes[node]?.name}${address}${after}`;
+  const others = copies === null ? '' : `, copies on ${namesOf(present, copies, place).join(' and ')}`;
+  return `key ${showBytes(key, 0, key.length)}: ${noun} ${place}${reason}, node ${present.nodes[node]?.name}${address}${others}${after}`;
+}
+
+/** The nodes of the copies of a slot but for the first. */
+function namesOf({ nodes }: PlacedNodes, copies: Uint16Array, slot: number): (string | undefined)[] {
+  const count = copies.length / SLOT_COUNT;
+  return Array.from(copies.subarray(slot * count + 1, (slot + 1) * count), (node) => nodes[node]?.name);
 }
 
 /** The columns under each other, the first to the left, the others to the right. */

@@ -11,8 +11,6 @@
 import { BALLOT_DIGITS, type Ballot, EPOCH_DIGITS, NEVER } from './ballot.js';
 import type { KeyFacts } from './step.js';
 
-/** All that is ours on a node begins so. */
-export const OWN_PREFIX = '~rl:';
 export const META_PREFIX = '~rl:m:';
 /** Where nodes say the keys that something was put into. */
 export const WAKE_CHANNEL = '~rl:wake';

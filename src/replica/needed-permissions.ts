@@ -4,6 +4,7 @@
  * ACL DRYRUN, for each of these.
  */
 import { COMMANDS, type CommandSpec } from '../resp/commands.js';
+import { FLOOR_KEY, GUARD_KEY, META_PREFIX, NODE_KEY, PASS_KEY, WAKE_CHANNEL } from './meta.js';
 
 /** Of the commands, what the steps and those who care for nodes need besides. */
 const WITHOUT_KEYS: readonly (readonly string[])[] = [
@@ -18,7 +19,8 @@ const WITHOUT_KEYS: readonly (readonly string[])[] = [
   ['unwatch'],
   ['script', 'load', 'return 1'],
   ['scan', '0'],
-  ['publish', '~rl:x', 'x'],
+  ['publish', WAKE_CHANNEL, 'x'],
+  ['subscribe', WAKE_CHANNEL],
 ];
 
 /** On each key of the proxy's own. */
@@ -34,11 +36,11 @@ const ON_OWN_KEYS: readonly (readonly [string, ...string[]])[] = [
 ];
 
 /** Without a prefix of the clients'. */
-const OWN_KEYS = ['~rl:node', '~rl:floor', '~rl:guard', '~rl:pass'];
+const OWN_KEYS = [NODE_KEY, FLOOR_KEY, GUARD_KEY, PASS_KEY, '~rl:repairer'];
 /** A replicated key of the proxy's own: the epochs of repairs. */
 const EPOCH_KEY = '~rl:epoch';
 /** Prefixes of those that stand beside a client's key. */
-const OWN_PREFIXES = ['~rl:m:'];
+const OWN_PREFIXES = [META_PREFIX];
 
 /** The commands that ACL DRYRUN is to be asked about, without the user's name; `prefixes`: of the keyspaces of its pool. */
 export function neededPermissions(prefixes: readonly string[]): string[][] {

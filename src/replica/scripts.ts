@@ -16,8 +16,9 @@
  */
 import { createHash } from 'node:crypto';
 import { encodeCommand } from '../resp/reply.js';
+import { OWN_PREFIX } from '../routing/replication-section.js';
 import { NEVER } from './ballot.js';
-import { FLOOR_KEY, GUARD_KEY, META_PREFIX, NO_FLOOR, NODE_KEY, OWN_PREFIX, PASS_KEY } from './meta.js';
+import { FLOOR_KEY, GUARD_KEY, META_PREFIX, NO_FLOOR, NODE_KEY, PASS_KEY } from './meta.js';
 
 export interface Script {
   readonly source: string;

@@ -6,6 +6,8 @@ import { BulkPool } from '../../src/control/bulk-pool.js';
 import { drawRings } from '../../src/control/ring-drawing.js';
 import { reportRing } from '../../src/control/ring-report.js';
 import { type Change, type RingView, viewRings } from '../../src/control/ring-view.js';
+import { planCopies } from '../../src/routing/ring.js';
+import { slotOf } from '../../src/routing/slot.js';
 
 function configOf(text: string): Config {
   const result = parseConfig(text, { workers: 1, environment: {} });
@@ -200,4 +202,19 @@ t.test('one node alone is a full circle, and a thousand nodes are a legend that 
   const large = drawRings(await view(JSON.stringify({ pools: { main: { nodes } } })));
   t.match(large, 'and 980 more');
   t.ok(large.length < 1_000_000, `${large.length} bytes`);
+});
+
+t.test('of replicated keys a report says where all copies are', async (t) => {
+  const nodes = ['a', 'b', 'c', 'd'].map((name) => `{ name: ${name}, url: "redis://${name}" }`).join(', ');
+  const config = `pools: { main: { nodes: [${nodes}] } }
+keyspaces: [{ prefix: "", pool: main, mode: replicated }]`;
+  const text = await report(config, { add: ['e'] }, ['k']);
+  t.match(text, /placed by slots, 3 copies of each key\n/);
+  t.match(text, /filled +of all copies\n +a +1 .* (19|20)\.\d\d %\n/);
+  const [, part] = /Of all copies (\d+\.\d\d) % would be on another node\.$/m.exec(text) as unknown as [string, string];
+  t.ok(Number(part) > 18 && Number(part) < 23, `${part} of the unavoidable 20`);
+  const all = ['a', 'b', 'c', 'd'].map((name) => ({ name, weight: 1 }));
+  const slot = slotOf(Buffer.from('k'), 0, 1);
+  const [first, second, third] = Array.from(planCopies(all, 3).subarray(slot * 3, slot * 3 + 3), (at) => all[at]?.name);
+  t.match(text, `key 'k': slot ${slot}, node ${first} (${first}:6379), copies on ${second} and ${third}, then `);
 });

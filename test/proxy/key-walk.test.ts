@@ -6,7 +6,7 @@ import { KeyWalks, type NodeAsk, type Walk } from '../../src/proxy/key-walk.js';
 import { formatNodeRecord } from '../../src/replica/node-record.js';
 import { arrayHeader, bulkReply, errorReply } from '../../src/resp/reply.js';
 import { CopySets, planCopySets } from '../../src/routing/copy-sets.js';
-import { parseReply, ReplyError } from '../help/reference-parser.js';
+import { type Parsed, parseReply, ReplyError } from '../help/reference-parser.js';
 import { Seeded } from '../transport/seeded.js';
 
 const COPIES = 3;
@@ -31,7 +31,7 @@ class FakeNode {
   /** To a frame of replica/key-pages. */
   answer(frame: Uint8Array): Uint8Array {
     if (this.isDown) return errorReply(`NODEDOWN n${this.index}`);
-    const [, script = '', , , ...rest] = parseReply(Buffer.from(frame))?.value as string[];
+    const [, script = '', , , ...rest] = (parseReply(Buffer.from(frame)) as Parsed).value as string[];
     const process = { runId: `r${this.incarnation}`, replId: 'p' };
     const admission = { epoch: 0, count: this.incarnation };
     const status = { kind: 'member' } as const;
