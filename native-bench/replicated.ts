@@ -20,7 +20,7 @@ import { machineFacts, versions } from './compare/machine.js';
 import { findEtcd, findPrograms, type Programs, root } from './compare/programs.js';
 import { startEtcd } from './replicated/etcd.js';
 import { type MeasuredCpu, measure, runLoad, type Target } from './replicated/load.js';
-import { type RingleaderTarget, startRingleader } from './replicated/ringleader.js';
+import { countersOf, type RingleaderTarget, startRingleader } from './replicated/ringleader.js';
 
 interface Options {
   parts: readonly string[];
@@ -88,6 +88,8 @@ async function compareCost(bench: Bench): Promise<void> {
       const { rps } = await load(target, WARM_UP_REQUESTS);
       requests.set(target.label, Math.ceil(rps * seconds));
     }
+    const [, strongTarget] = targets as [RingleaderTarget, RingleaderTarget];
+    const countersBefore = await countersOf(strongTarget);
     await inRounds(options.rounds, targets, async (target, round) => {
       const before = cpuTimeOf(target.proxyPid);
       const count = requests.get(target.label) as number;
@@ -99,11 +101,17 @@ async function compareCost(bench: Bench): Promise<void> {
         `${test} round ${round + 1}: ${target.label}: ${us.toFixed(1)} µs, ${rps.toFixed(0)} rps, p99 ${p99Ms} ms`,
       );
     });
+    const countersAfter = await countersOf(strongTarget);
+    const grown = (name: string) => {
+      const full = `ringleader_replicated_${name}`;
+      return (countersAfter.get(full) ?? Number.NaN) - (countersBefore.get(full) ?? Number.NaN);
+    };
+    const more = test === 'set' ? grown('prepares') / grown('writes') : grown('read_rounds') / grown('reads');
     const of = (label: string) => median(costs.get(`${test} ${label}`) ?? []);
     const [sharded, strong] = [of('cost-sharded'), of('cost-strong')];
     const limit = test === 'set' ? 4 : 3;
     console.log(
-      `${test.toUpperCase()}: CPU of the proxy: sharded ${sharded.toFixed(1)} µs, strong ${strong.toFixed(1)} µs: × ${(strong / sharded).toFixed(2)} (at most ${limit})`,
+      `${test.toUpperCase()}: CPU of the proxy: sharded ${sharded.toFixed(1)} µs, strong ${strong.toFixed(1)} µs: × ${(strong / sharded).toFixed(2)} (at most ${limit}); ${more.toFixed(4)} of the strong ones took more than one round trip`,
     );
   }
   bench.results['cost'] = Object.fromEntries(costs);

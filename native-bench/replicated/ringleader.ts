@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { Redis } from 'ioredis';
 import { freePort } from '../../test/help/free-port.js';
 import { BenchmarkError, type Children } from '../compare/children.js';
 import { mainPath } from '../compare/endpoints.js';
@@ -66,6 +67,14 @@ export async function startRingleader(
     connect: (size) => connectTo(port, size),
     killNode: () => children.kill9(`${label}-${NODES.at(-1)}`),
   };
+}
+
+/** What it has counted, by the names of INFO: `ringleader_replicated_prepares`. */
+export async function countersOf({ host, port }: RingleaderTarget): Promise<Map<string, number>> {
+  const redis = new Redis({ host, port, protocol: 2 });
+  const info = `${await redis.info('ringleader')}`;
+  redis.disconnect();
+  return new Map([...info.matchAll(/^(\w+):(\d+)\r$/gm)].map(([, name, value]) => [name as string, Number(value)]));
 }
 
 /** A connection for each client, made when it first asks. */
