@@ -44,6 +44,8 @@ export const COUNTERS = {
   replicatedUnknown: 'commands on replicated keys answered -UNKNOWN',
   replicatedNoQuorum: 'commands on replicated keys answered -NOQUORUM: too few nodes count',
   replicatedOvertaken: 'commands on replicated keys given up since others kept coming before them',
+  replicatedCursorsLost:
+    'walks by HSCAN, SSCAN or ZSCAN that had to begin again, as the node of their cursor was gone or behind',
   replicatedUnable: 'commands on replicated keys that too few nodes could carry out',
   memoryBytes: 'bytes of buffers in use now',
 } as const;

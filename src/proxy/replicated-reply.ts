@@ -17,6 +17,8 @@ export function replyOf(outcome: Outcome<Replies>): Uint8Array {
       );
     case 'overtaken':
       return errorBytes('NOQUORUM', 'other writes of the key kept coming before this one; the command had no effect');
+    case 'cursor-lost':
+      return errorBytes('ERR', 'the node of this cursor is gone or behind: start again with cursor 0');
     case 'unable':
       return outcome.error;
   }

@@ -33,6 +33,7 @@ export interface ReplicatedTransactionsContext {
 }
 
 const SEVERAL = errorReply('CROSSSLOT A transaction on a replicated key is on that key alone');
+const NO_CURSORS = errorReply('ERR a cursor of a replicated key belongs to one of its nodes: not inside MULTI');
 const EXISTS = findCommand(Buffer.from('exists'), 0, 6) as CommandSpec;
 
 export class ReplicatedTransactions {
@@ -101,6 +102,7 @@ export class ReplicatedTransactions {
       return SEVERAL;
     const operation = replicated.operation(session, spec, found.count);
     if (operation instanceof Uint8Array) return operation;
+    if (operation.walk !== undefined) return NO_CURSORS;
     if (transaction.heldBytes + requestBytes > limits.sessionTransactionBytesMax) {
       counts.commandsOverloaded++;
       const limit = `sessionTransactionBytesMax ${limits.sessionTransactionBytesMax}`;

@@ -2,10 +2,12 @@
  * THE table of deterministic forms (REPLICATION.md, W4): what becomes of each command that has a key, if it stands on a
  * replicated one. A command that is not named here and reads stays as it is; a test says that no other is left out.
  */
+
 import { COMMANDS, type CommandSpec } from '../resp/commands.js';
 import type { Protocol } from '../resp/reply.js';
 import { blockingListPop, blockingMove, blockingPopMany, blockingPopPush, blockingZsetPop } from './blocking-forms.js';
 import type { Command } from './commands.js';
+import { cursorForm } from './cursor-forms.js';
 import { expireForm, getexForm, restoreForm, setexForm, setForm } from './expiry-forms.js';
 import { hincrByFloatForm, incrByFloatForm } from './float-forms.js';
 import { xautoclaimForm, xclaimForm, xreadgroupForm } from './group-forms.js';
@@ -80,14 +82,18 @@ const FORMS: Readonly<Record<string, Form>> = {
   bzmpop: blockingPopMany('ZMPOP', ['min', 'max']),
   bzpopmin: blockingZsetPop('ZPOPMIN'),
   bzpopmax: blockingZsetPop('ZPOPMAX'),
+
+  hscan: cursorForm,
+  sscan: cursorForm,
+  zscan: cursorForm,
 };
 
 /** Reads in whose replies chance, a clock, or the order of a hash table has a say. */
 const DIFFERING = `
-  dump eval_ro evalsha_ro fcall_ro hgetall hkeys hrandfield hscan hvals memory|usage
+  dump eval_ro evalsha_ro fcall_ro hgetall hkeys hrandfield hvals memory|usage
   object|encoding object|freq object|idletime object|refcount
-  pttl sdiff sinter smembers sort_ro srandmember sscan sunion touch ttl
-  xinfo|consumers xinfo|groups xinfo|stream xpending zrandmember zscan
+  pttl sdiff sinter smembers sort_ro srandmember sunion touch ttl
+  xinfo|consumers xinfo|groups xinfo|stream xpending zrandmember
 `;
 
 /** By the command's index; null for one without a form. */

@@ -33,12 +33,32 @@ export type Plan<C, R> =
   /** They may make another state on each node: one node carries them out, the others get its state. */
   | { kind: 'one'; commands: C; reply: (replies: R) => R };
 
+/** One copy, as the process that has it now: another has other hash tables. */
+export interface Reader {
+  /** Its number among the copies of the key. */
+  readonly copy: number;
+  /** Of PROCESS_MARKS numbers one that changes, most likely, with the process. */
+  readonly process: number;
+}
+
+export const PROCESS_MARKS = 1024;
+
+/** A walk through a value's hash table by a cursor. `plan` does nothing but make a state chosen, after which it is read again. */
+export interface Walk<R> {
+  /** The copy that the cursor is of; null at the beginning: any will do. */
+  readonly reader: Reader | null;
+  /** In place of `readReply`. */
+  reply(replies: R, reader: Reader): R;
+}
+
 /** One command, or a transaction, on one key. */
 export interface Operation<C, R> {
   /** The commands, if all of them only read: then no ballot is needed where the nodes agree. Null for a write. */
   readonly reads: C | null;
   /** What makes the client's reply of those of `reads`. */
   readonly readReply: (replies: R) => R;
+  /** For reads whose replies tell of the hash tables of the copy that gave them (rule R3); else absent. */
+  readonly walk?: Walk<R>;
   /** How it is carried out on that base. `found`: the replies to what was to be read there; null the first time. */
   plan(base: BaseFacts, found: R | null): Plan<C, R>;
 }

@@ -11,7 +11,7 @@
 import { Fifo } from '../base/fifo.js';
 import { type Ballot, epochOf } from './ballot.js';
 import { Mend } from './mend.js';
-import type { Operation } from './operation.js';
+import type { Operation, Reader } from './operation.js';
 import { type ReadContext, ReadRound } from './read-round.js';
 import { type ProposerNumbers, Register } from './register.js';
 import { type Asker, type Client, type Outcome, Round, type RoundContext, type RoundTimes } from './round.js';
@@ -27,6 +27,8 @@ export interface ProposerContext<C, R, V> extends Omit<RoundContext<C, R, V>, 'f
   readonly linesMax: number;
   /** Whether the node can be asked now, as far as is known. */
   isReachable(node: number): boolean;
+  /** Of its process: see Reader.process. */
+  processOf(node: number): number;
   /** Whether others should rather be asked. */
   isSlow(node: number): boolean;
   count(event: ProposerEvent): void;
@@ -65,6 +67,8 @@ interface Line<C, R, V> {
   wasUsed: boolean;
 }
 
+/** Where it makes no difference which copy reads. */
+const NOT_TOLD: Reader = { copy: -1, process: -1 };
 /** Between two attempts to mend the copies of one key. */
 const MEND_PAUSE_MS = 100;
 /** Lines looked at for one to be forgotten: their number may exceed the maximum by those that are busy. */
@@ -123,24 +127,42 @@ export class Proposer<C, R, V> {
     operation: Operation<C, R>,
     client: Client<R>,
     times: RoundTimes,
+    isRepeated = false,
   ): void {
     const { context } = this;
-    const first = this.readsBegun++;
+    const reader = operation.walk?.reader ?? null;
+    if (reader !== null && !this.isThere(nodes, reader)) {
+      this.tell(client, { kind: 'cursor-lost' });
+      return;
+    }
+    const first = reader === null ? this.readsBegun++ : reader.copy;
     const copies: number[] = [];
     const slow: number[] = [];
     for (let place = 0; place < nodes.length; place++) {
       const copy = (first + place) % nodes.length;
       const node = nodes[copy] as number;
-      if (context.isReachable(node)) (context.isSlow(node) ? slow : copies).push(copy);
+      if (!context.isReachable(node)) continue;
+      if (context.isSlow(node) && copy !== reader?.copy) slow.push(copy);
+      else copies.push(copy);
     }
     copies.push(...slow);
     if (copies.length < context.quorum) {
       this.tell(client, { kind: 'no-quorum' });
       return;
     }
-    const round = new ReadRound(key, nodes, operation, client, times, this.readContext);
+    const round = new ReadRound(key, nodes, operation, client, times, isRepeated, this.readContext);
     this.active.add(round);
-    round.begin(copies);
+    const copy = copies[0] as number;
+    round.begin(
+      copies,
+      operation.walk === undefined ? NOT_TOLD : { copy, process: context.processOf(nodes[copy] as number) },
+    );
+  }
+
+  /** Whether the copy is reachable, and that of the same process. */
+  private isThere(nodes: readonly number[], { copy, process }: Reader): boolean {
+    const node = nodes[copy];
+    return node !== undefined && this.context.isReachable(node) && this.context.processOf(node) === process;
   }
 
   private onAgreement(round: ReadRound<C, R, V>, reply: R, ballot: Ballot): void {
@@ -154,6 +176,10 @@ export class Proposer<C, R, V> {
     this.active.delete(round);
     const line = this.lines.get(key) ?? this.openLine(key, nodes);
     if (expired !== '') line.register.knownExpired = expired;
+    if (round.isRepeated) {
+      this.tell(client, { kind: 'cursor-lost' });
+      return;
+    }
     this.enqueue(line, { operation, client, times, hasDisagreed: true });
   }
 
@@ -248,6 +274,10 @@ export class Proposer<C, R, V> {
     // The next is on its way before the client is told, who may submit more.
     this.next(line);
     if (job === null) return;
+    if (job.operation.walk !== undefined && (outcome.kind === 'done' || outcome.kind === 'unknown')) {
+      this.read(round.key, round.nodes, job.operation, job.client, job.times, true);
+      return;
+    }
     if (outcome.kind === 'done') this.context.count(job.operation.reads === null ? 'write' : 'slow-read');
     this.tell(job.client, outcome);
   }

@@ -3,7 +3,7 @@
  * reader among them, its replies are the answer. Else there is a half-done write, and the read becomes a round (R2).
  */
 import type { Ballot } from './ballot.js';
-import type { Operation } from './operation.js';
+import type { Operation, Reader } from './operation.js';
 import type { Asker, Client, RoundContext, RoundTimes } from './round.js';
 import type { Answer, KeyFacts, Step } from './step.js';
 
@@ -20,10 +20,13 @@ export class ReadRound<C, R, V> implements Asker<R, V> {
   readonly operation: Operation<C, R>;
   readonly client: Client<R>;
   readonly times: RoundTimes;
+  /** It was read before, the copies did not agree, and then a state was made chosen. */
+  readonly isRepeated: boolean;
   private readonly context: ReadContext<C, R, V>;
   private agreeing = 0;
   private facts: KeyFacts | null = null;
   private replies: R | null = null;
+  private reader: Reader = NOBODY;
   private isFinished = false;
 
   constructor(
@@ -32,6 +35,7 @@ export class ReadRound<C, R, V> implements Asker<R, V> {
     operation: Operation<C, R>,
     client: Client<R>,
     times: RoundTimes,
+    isRepeated: boolean,
     context: ReadContext<C, R, V>,
   ) {
     this.key = key;
@@ -39,13 +43,15 @@ export class ReadRound<C, R, V> implements Asker<R, V> {
     this.operation = operation;
     this.client = client;
     this.times = times;
+    this.isRepeated = isRepeated;
     this.context = context;
     this.dueMs = Math.min(times.deadlineMs, context.now() + times.patienceMs);
   }
 
-  /** `copies`: those to ask, at least q of them; the first carries it out, the others say what they have. */
-  begin(copies: readonly number[]): void {
+  /** `copies`: those to ask, at least q of them; the first, `reader`, carries it out, the others say what they have. */
+  begin(copies: readonly number[], reader: Reader): void {
     const { context, operation } = this;
+    this.reader = reader;
     const read: Step<C, V> = { kind: 'read', commands: operation.reads as C };
     context.send(this, copies[0] as number, 0, read);
     for (let place = 1; place < context.quorum; place++) context.send(this, copies[place] as number, 0, PEEK);
@@ -73,7 +79,10 @@ export class ReadRound<C, R, V> implements Asker<R, V> {
     if (this.agreeing < this.context.quorum) return;
     this.isFinished = true;
     this.dueMs = Number.POSITIVE_INFINITY;
-    this.context.onAgreement(this, this.operation.readReply(this.replies as R), answer.accepted);
+    const { walk, readReply } = this.operation;
+    const replies = this.replies as R;
+    const reply = walk === undefined ? readReply(replies) : walk.reply(replies, this.reader);
+    this.context.onAgreement(this, reply, answer.accepted);
   }
 
   onTime(): void {
@@ -87,4 +96,5 @@ export class ReadRound<C, R, V> implements Asker<R, V> {
   }
 }
 
+const NOBODY: Reader = { copy: -1, process: -1 };
 const PEEK = { kind: 'peek' } as const;

@@ -57,6 +57,7 @@ const COUNTERS: Readonly<Record<ProposerEvent, keyof Counts>> = {
   unknown: 'replicatedUnknown',
   'no-quorum': 'replicatedNoQuorum',
   overtaken: 'replicatedOvertaken',
+  'cursor-lost': 'replicatedCursorsLost',
   unable: 'replicatedUnable',
 };
 
@@ -177,6 +178,7 @@ export class Replicas {
         random: context.random,
         send: (asker, copy, tag, step) => voters[asker.nodes[copy] as number]?.ask(asker, copy, tag, step),
         isReachable: (node) => voters[node]?.isMember === true,
+        processOf: (node) => voters[node]?.process ?? 0,
         isSlow: (node) => voters[node]?.isSilent === true,
         count: (event) => {
           counts[COUNTERS[event]]++;

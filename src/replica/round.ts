@@ -28,6 +28,8 @@ export type Outcome<R> =
   | { kind: 'no-quorum' }
   /** others kept overtaking it, */
   | { kind: 'overtaken' }
+  /** the copy that it was to be read at is gone, or has another state than most, */
+  | { kind: 'cursor-lost' }
   /** or nodes refused to, with that error reply. */
   | { kind: 'unable'; error: Uint8Array };
 

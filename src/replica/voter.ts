@@ -21,7 +21,9 @@ import type { Commands, Replies, Value } from './commands.js';
 import { Membership } from './member.js';
 import { NODE_KEY, WAKE_CHANNEL } from './meta.js';
 import { encodeMemberStep } from './node-member-step.js';
+import { parseNodeRecord } from './node-record.js';
 import { encodeStep, type NodeStep } from './node-step.js';
+import { PROCESS_MARKS } from './operation.js';
 import { elementsOf, textOf } from './reply-shape.js';
 import type { Asker } from './round.js';
 import { KEY_SCRIPTS } from './scripts.js';
@@ -117,6 +119,8 @@ export class Voter implements PrivateOwner, ReplyOwner {
   /** The record that counts, as steps carry it. */
   private record: string | null = null;
   private recordBytes: Uint8Array = new Uint8Array();
+  /** Of its process: see Reader.process. */
+  process = 0;
   private readonly waiting = new Fifo<Ask>();
   private waitingBytes = 0;
   private unanswered: Ask[] = [];
@@ -348,6 +352,7 @@ export class Voter implements PrivateOwner, ReplyOwner {
     if (record !== this.record) {
       this.record = record;
       this.recordBytes = Buffer.from(record ?? '');
+      this.process = record === null ? 0 : processMark(record);
     }
     if (wasMember !== (record !== null) || reason !== '') this.context.onStanding(this, record !== null, reason);
   }
@@ -360,6 +365,11 @@ export class Voter implements PrivateOwner, ReplyOwner {
     const waitMs = Math.round(this.retryMs * (0.5 + random() / 2));
     this.retry = transport.timers.set(transport.now + waitMs, () => this.open());
   }
+}
+
+/** Of the process that a record names: see Reader.process. */
+function processMark(record: string): number {
+  return Number.parseInt(parseNodeRecord(record)?.process.runId.slice(0, 8) ?? '0', 16) % PROCESS_MARKS;
 }
 
 /** From Buffer's pool: of an array of its own for each small reply most of the time would go to the collector. */

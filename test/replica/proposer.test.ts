@@ -102,6 +102,7 @@ class Bench {
       random: () => 0.5,
       isReachable: (node) => !this.gone.has(node),
       isSlow: () => false,
+      processOf: () => 0,
       send: (asker, copy, tag, step) => this.sent.push({ asker, copy, tag, step }),
       count: (event) => this.events.push(event),
     });

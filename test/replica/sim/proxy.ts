@@ -51,6 +51,7 @@ export class SimProxy {
       random: () => random.below(1000) / 1000,
       isReachable: (node) => this.links[node]?.membership.record !== null,
       isSlow: () => random.chance(10),
+      processOf: () => 0,
       send: (asker, copy, tag, step) => this.send(asker, copy, tag, step),
       count: () => {},
     });

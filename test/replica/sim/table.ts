@@ -160,6 +160,7 @@ export class Hand {
       random: () => 0,
       isReachable: (node) => this.reach.includes(node + 1),
       isSlow: () => false,
+      processOf: () => 0,
       send: (asker, copy, tag, step) => this.sent.push({ asker, copy, tag, step }),
       count: () => {},
     });
