@@ -148,7 +148,8 @@ export class Caretaker {
         return;
       }
       const action = result.value;
-      if (action.kind === 'ask') this.ask(action.requests, numbers, (answers) => resume({ kind: 'answers', answers }));
+      if (action.kind === 'ask')
+        this.ask(node, action.requests, numbers, (answers) => resume({ kind: 'answers', answers }));
       else if (action.kind === 'draw') this.draw(node, action.above, (epoch) => resume({ kind: 'epoch', epoch }));
       else if (action.kind === 'settle') this.settle(action, (state) => resume({ kind: 'settled', state }));
       else this.pause(() => resume({ kind: 'go', isStopped: false }));
@@ -163,6 +164,7 @@ export class Caretaker {
   }
 
   private ask(
+    own: number,
     requests: readonly RepairRequest<string, Value>[],
     numbers: readonly number[],
     done: (answers: Answers) => void,
@@ -172,7 +174,9 @@ export class Caretaker {
     for (const [index, { node, record, step }] of requests.entries()) {
       const link = this.proxy.links[node];
       const onAnswer = (message: Message | null) => {
-        const isLost = message === null || link?.number !== numbers[node];
+        // Of members a fact counts as a vote does; the node under repair is none.
+        const isMember = node === own || link?.membership.record === record;
+        const isLost = message === null || link?.number !== numbers[node] || !isMember;
         const answer = isLost || message.kind === 'push' || message.kind === 'tracking' ? null : message.answer;
         answers[index] = (answer ?? { kind: 'lost' }) as RepairAnswer<string, Value>;
         out--;

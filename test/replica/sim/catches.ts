@@ -1,11 +1,9 @@
-/** How many schedules it takes until a mutant is caught. */
+/** Which schedule catches a mutant. */
 import { loadMutant, type Mutant } from './mutants.js';
 import { makeSchedule } from './schedule.js';
 
 export interface Catch {
   seed: number;
-  /** It was the how manieth? */
-  schedules: number;
   violation: string;
 }
 
@@ -15,7 +13,7 @@ export async function catches(mutant: Mutant, copies: 3 | 5, schedulesMax: numbe
   const without = new Set(mutant.without);
   for (let seed = first; seed < first + schedulesMax; seed++) {
     const { violation } = new Simulation(makeSchedule(seed, copies), without).run();
-    if (violation !== null) return { seed, schedules: seed - first + 1, violation };
+    if (violation !== null) return { seed, violation };
   }
   return null;
 }

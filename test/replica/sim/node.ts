@@ -11,6 +11,7 @@ import { type Acts, type Content, type Outcome, perform } from './language.js';
 import type { Line, Server } from './network.js';
 import { START_MS } from './schedule.js';
 import { DRAWN_END } from './sequential.js';
+import type { Deed } from './troubles.js';
 
 export type Value = string;
 
@@ -54,8 +55,8 @@ export class SimNode implements Server<Request, Message> {
   isTainted = true;
   /** Its data are older than what it has accepted, and nobody has repaired it yet. */
   isRolledBack = false;
-  /** Called when it has accepted something, with who asked. */
-  onVote: ((from: string) => void) | null = null;
+  /** Told of what it does, and for whom. */
+  readonly watchers = new Set<(from: string, deed: Deed) => void>();
   private readonly agenda: Agenda;
   private readonly random: Random;
   private readonly witness: Witness;
@@ -107,7 +108,7 @@ export class SimNode implements Server<Request, Message> {
       case 'step':
         return { kind: 'step', answer: this.serveStep(line.from, request.key, request.step, request.record) };
       case 'member':
-        return { kind: 'member', answer: this.serveMember(request.step, request.record) };
+        return { kind: 'member', answer: this.serveMember(line.from, request.step, request.record) };
     }
   }
 
@@ -190,12 +191,13 @@ export class SimNode implements Server<Request, Message> {
     const answer = this.acceptor.perform(step, key, record);
     this.witness.onStep(this, key, step, answer);
     if ((step.kind === 'accept' || step.kind === 'install') && answer.kind === 'ok') {
-      this.onVote?.(from);
+      this.tell(from, 'vote');
     }
     return answer;
   }
 
   private serveMember(
+    from: string,
     step: MemberStep<string, Value>,
     record: string,
   ): MemberAnswer<string> | { kind: 'unable'; error: Uint8Array } {
@@ -207,7 +209,12 @@ export class SimNode implements Server<Request, Message> {
     if (this.isReplica && step.kind !== 'scan') return { kind: 'unable', error: READ_ONLY };
     const answer = this.acceptor.performMember(step, record);
     this.witness.onMemberStep(this, step, answer);
+    if (answer.kind === 'metas') this.tell(from, 'metas');
     return answer;
+  }
+
+  private tell(from: string, deed: Deed): void {
+    for (const watcher of this.watchers) watcher(from, deed);
   }
 
   private apply(

@@ -9,8 +9,9 @@ import { operationOf, type Wish } from './language.js';
 import { Network } from './network.js';
 import { type Message, type Request, SimNode } from './node.js';
 import { SimProxy } from './proxy.js';
-import type { Appearance, Kept, Schedule, Trouble, Wanted } from './schedule.js';
+import type { Schedule, Wanted } from './schedule.js';
 import { describeWish, SEQUENTIAL, type SimCall } from './sequential.js';
+import type { Appearance, Deed, Kept, Trouble } from './troubles.js';
 import { EPOCH_KEY, type World } from './world.js';
 
 export interface Result {
@@ -213,19 +214,21 @@ export class Simulation {
 
   // Troubles
 
-  private appear({ afterVoteOf, trouble }: Appearance): void {
-    if (afterVoteOf === null || !('node' in trouble)) {
+  private appear({ after, trouble }: Appearance): void {
+    if (after === null || !('node' in trouble)) {
       this.befall(trouble);
       return;
     }
+    const { what, by } = after;
     const node = this.nodeAt(trouble.node);
-    node.onVote = (from) => {
-      if (afterVoteOf !== 'anyone' && from !== `p${afterVoteOf}`) return;
-      node.onVote = null;
+    const watcher = (from: string, deed: Deed) => {
+      if (deed !== what || (by !== 'anyone' && from !== `p${by}`)) return;
+      node.watchers.delete(watcher);
       this.agenda.after(this.random.chance(70) ? 0 : this.random.below(6), () => {
         if (!this.isHealed) this.befall(trouble);
       });
     };
+    node.watchers.add(watcher);
   }
 
   private befall(trouble: Trouble): void {
