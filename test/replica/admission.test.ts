@@ -165,6 +165,15 @@ t.test('nobody starts a pool anew of which one node says that it is under repair
   t.same(kindsOf(plan(servers)), ['stranger', 'stranger', 'stranger']);
 });
 
+t.test('who joined is no member while nobody says that all had joined', async (t) => {
+  const servers = [startServer(), startServer(), startServer()];
+  carryOut(servers, plan(servers));
+  const { data, process } = servers[0] as Server;
+  const status = { kind: 'repairing', epoch: 2 } as const;
+  data.record = formatNodeRecord({ clusterId: 'c1', name: 'n0', admission: { epoch: 0, count: 1 }, process, status });
+  t.same(kindsOf(plan(servers)), ['stranger', 'stranger', 'stranger']);
+});
+
 t.test('where restarts keep the data a node comes back by its record, one admission later', async (t) => {
   const servers = startPool();
   servers[1]?.restart(life(), servers[1].save());

@@ -208,6 +208,20 @@ t.test('what the node has and no member has is dropped, with or without a meta',
   t.same([...pool.server(2).data.metas.keys()], ['kept']);
 });
 
+t.test('what the node remembers of a deleted key that no member remembers is dropped, too', async (t) => {
+  const pool = new Pool(3);
+  pool.put('collected', [2], ballot(0, 2), null);
+  pool.server(2).restart(pool.life(), pool.server(2).save());
+  t.match(pool.repair(2), { kind: 'done', progress: { keysDropped: 1 } });
+  t.equal(pool.server(2).data.metas.size, 0);
+});
+
+t.test('a node that is not what it was found as is left alone', async (t) => {
+  const pool = forgetful(3);
+  t.match(pool.repair(2, { found: 'another record' }), { kind: 'failed', reason: /record has changed/ });
+  t.equal(pool.server(2).data.record, '');
+});
+
 t.test('a key that is written to all the while is settled in the end', async (t) => {
   const pool = forgetful(3);
   pool.put('hot', [0, 1], ballot(0, 1), 'v1');

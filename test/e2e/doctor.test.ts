@@ -1,0 +1,69 @@
+/** A replicated keyspace behind a proxy, one node of it lost and repaired, and what `doctor`, `inspect` and `status` say of it. */
+import { fileURLToPath } from 'node:url';
+import t, { type Test } from 'tap';
+import { ProxyProcess } from '../help/proxy.js';
+import { startRedisServers } from '../help/redis-server.js';
+import { connect, say } from '../help/resp-client.js';
+import { runProgram } from '../help/run-program.js';
+import { waitFor } from '../help/wait-for.js';
+
+const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
+
+async function run(...words: string[]): Promise<{ code: number | null; output: string }> {
+  return runProgram(process.execPath, [MAIN, ...words]);
+}
+
+async function start(t: Test) {
+  const servers = await startRedisServers(3);
+  t.teardown(() => Promise.all(servers.map((server) => server.stop())));
+  const proxy = await ProxyProcess.start({
+    nodes: servers.map(({ url }, index) => ({ name: `n${index}`, url })),
+    keyspaces: [{ prefix: '', pool: 'main', mode: 'replicated', copies: 3 }],
+  });
+  t.teardown(() => proxy.kill9());
+  return { servers, proxy };
+}
+
+t.test('a node that is lost is repaired while clients are served, and doctor finds all copies equal', async (t) => {
+  const { servers, proxy } = await start(t);
+  const client = await connect(t, proxy.port);
+  await waitFor('a pool that is started', async () => (await say(client, 'SET', 'a', '1')) === '+OK\r\n');
+  t.equal(await say(client, 'RPUSH', 'list', 'x', 'y'), ':2\r\n');
+  await servers[1]?.kill9();
+  t.equal(await say(client, 'INCR', 'a'), ':2\r\n');
+  await servers[1]?.restart();
+  await proxy.waitForLog('repaired', ({ node }) => node === 'n1');
+  t.equal(await say(client, 'INCR', 'a'), ':3\r\n');
+  t.equal(await say(client, 'LRANGE', 'list', '0', '-1'), '*2\r\n$1\r\nx\r\n$1\r\ny\r\n');
+
+  // What was written just now may be on its way to the third copy.
+  await waitFor('equal copies', async () => (await run('doctor', '--config', proxy.configPath)).code === 0);
+  const doctor = await run('doctor', '--config', proxy.configPath, '--pool', 'main');
+  t.match(
+    doctor.output,
+    /^pool main\n {2}n0: member\n {2}n1: member\n {2}n2: member\n {2}3 keys compared, 0 differ\n$/,
+  );
+  const inspect = await run('inspect', '--config', proxy.configPath, 'list');
+  t.match(
+    inspect.output,
+    /3 copies in pool main, 2 decide\n( {2}n\d: accepted .*; has a value\n){3}answered in one round trip/,
+  );
+  const status = await run('status', '--admin', proxy.adminUrl.replace('http://', ''));
+  t.match(status.output, /replicas in main\nn0 +member\nn1 +member\nn2 +member\n/);
+});
+
+t.test('doctor and inspect say how they are called', async (t) => {
+  const { proxy } = await start(t);
+  const { configPath } = proxy;
+  const wrong: [string[], RegExp][] = [
+    [['doctor'], /doctor needs --config FILE/],
+    [['doctor', '--config', configPath, '--pool', 'other'], /no keyspace in pool other is replicated/],
+    [['doctor', '--config', configPath, '--accept-loss'], /--accept-loss needs --pool NAME/],
+    [['inspect', '--config', configPath], /inspect needs --config FILE and a KEY/],
+  ];
+  for (const [words, text] of wrong) {
+    const { code, output } = await run(...words);
+    t.equal(code, 2, words.join(' '));
+    t.match(output, text);
+  }
+});
