@@ -9,6 +9,8 @@ import { Workload } from '../help/workload.js';
 
 const CLIENTS = 20;
 const START_MS_MAX = 30_000;
+/** Of the log of each proxy, where something does not go on. */
+const LINES_SHOWN = 40;
 /** Expiry is decided by clocks in milliseconds, and by a server that looks at its own now and then. */
 const SKEW_MS = 50;
 
@@ -28,6 +30,7 @@ export async function rage(t: Test, options: Omit<ClusterOptions, 'proxies'>, du
   } catch (error) {
     // What was recorded may say why.
     broken = error;
+    for (const line of cluster.lastLines(LINES_SHOWN)) t.comment(line);
   }
   await workload.halt();
   for (const phase of nemesis.phases) t.comment(phase);

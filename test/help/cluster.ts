@@ -79,6 +79,14 @@ export class Cluster {
     return proxy.process;
   }
 
+  /** The last lines that each proxy that runs has logged. */
+  lastLines(count: number): string[] {
+    return this.proxies.flatMap((proxy, index) => {
+      const lines = proxy?.process.logLines.slice(-count) ?? [];
+      return lines.map((line) => `proxy ${index}: ${JSON.stringify(line)}`);
+    });
+  }
+
   /** What the proxies that run have logged of workers that died. */
   deaths(): string[] {
     const lines = this.proxies.flatMap((proxy) => proxy?.process.logLines ?? []);
