@@ -2,7 +2,7 @@
  * Looks at all nodes at once, as nobody in the world can, and says when something is so that must never be:
  *
  *   equal accepted ballots mean equal states; a ballot is used for one base and one command; of two chosen ballots the
- *   larger follows from the smaller one.
+ *   larger follows from the smaller one; what a member has promised it does not take back.
  *
  * What a node does that may have forgotten, and was not admitted since, is no vote.
  */
@@ -30,6 +30,8 @@ export class Judge implements Witness {
   latestMs = 0;
   readonly lines: string[] = [];
   private readonly pasts = new Map<string, Past>();
+  /** By node and key: its effective promise, while it is a member. */
+  private readonly promises = new Map<number, Map<string, Ballot>>();
   private readonly quorum: number;
   private readonly now: () => number;
   private readonly isTracing: boolean;
@@ -50,6 +52,7 @@ export class Judge implements Witness {
 
   onStep(node: SimNode, key: string, step: Step<Acts, Value>, answer: Answer<Outcome, Value>): void {
     this.trace(() => `${node.name} ${key} ${describe(step)} -> ${describe(answer)}`);
+    this.comparePromise(node, key);
     if (step.kind !== 'accept' && step.kind !== 'install') return;
     if (answer.kind !== 'ok' && answer.kind !== 'already') return;
     const ballot = step.kind === 'accept' ? step.ballot : step.state.accepted;
@@ -68,6 +71,8 @@ export class Judge implements Witness {
 
   onMemberStep(node: SimNode, step: MemberStep<string, Value>, answer: MemberAnswer<string>): void {
     this.trace(() => `${node.name} ${describe(step)} -> ${describe(answer)}`);
+    if (step.kind === 'admit') this.promises.delete(node.index);
+    if (step.kind === 'replace' || step.kind === 'drop') this.comparePromise(node, step.key);
     if (step.kind === 'replace' && answer.kind === 'done') {
       this.compareState(node, step.key, this.pastOf(step.key), step.state.accepted);
     }
@@ -81,6 +86,19 @@ export class Judge implements Witness {
   complain(what: string): void {
     this.trace(() => `VIOLATION ${what}`);
     this.violation ??= what;
+  }
+
+  private comparePromise(node: SimNode, key: string): void {
+    if (node.isTainted) {
+      this.promises.delete(node.index);
+      return;
+    }
+    const promises = this.promises.get(node.index) ?? new Map<string, Ballot>();
+    this.promises.set(node.index, promises);
+    const before = promises.get(key) ?? NEVER;
+    const now = node.acceptor.promised(key);
+    promises.set(key, now);
+    if (now < before) this.complain(`${key}: ${node.name} had promised ${short(before)}, and now ${short(now)}`);
   }
 
   private compareState(node: SimNode, key: string, past: Past, ballot: Ballot): void {

@@ -36,6 +36,10 @@ const MEMBER = 'src/replica/member';
 const REPAIR = 'src/replica/repair';
 const CARETAKER = 'test/replica/sim/caretaker';
 
+/**
+ * `A voided connection trusted again` is not among them: while servers that allow DEBUG are refused, nothing brings an admission
+ * back with other data, and no schedule shows a difference. member.test.ts holds the rule.
+ */
 export const MUTANTS: readonly Mutant[] = [
   { name: 'ACCEPT without the promise check', often: 1_500, without: ['promise'] },
   {
@@ -169,23 +173,26 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'M1: replid ignored',
+    seldom: [{ copies: 3, seed: 1_233 }],
     edits: [{ file: MEMBER, from: 'if (record.process.replId !== facts.process.replId)', to: 'if (false)' }],
   },
   {
-    name: 'M1: a voided connection trusted again',
-    edits: [{ file: MEMBER, from: 'if (known !== null && this.pushes > this.knownPushes', to: 'if (false' }],
-  },
-  {
     name: 'M1: DEBUG RELOAD NOSAVE allowed',
+    seldom: [{ copies: 3, seed: 2_476 }],
     edits: [{ file: MEMBER, from: "if (debugCommand !== 'no')", to: 'if (false)' }],
   },
-  { name: 'repair INSTALL without e', without: ['repair-record'] },
+  { name: 'repair INSTALL without e', seldom: [{ copies: 3, seed: 902 }], without: ['repair-record'] },
   {
     name: 'P3 without drop',
+    seldom: [{ copies: 3, seed: 2_184 }],
     edits: [{ file: REPAIR, from: "yield* this.write(excess.map((key) => ({ kind: 'drop', key })));", to: '' }],
   },
   {
     name: 'P2 without RAISE',
+    seldom: [
+      { copies: 3, seed: 639 },
+      { copies: 5, seed: 3_255 },
+    ],
     edits: [
       {
         file: REPAIR,
@@ -196,6 +203,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "P3's scan before P2",
+    seldom: [{ copies: 3, seed: 1_547 }],
     edits: [
       {
         file: REPAIR,
@@ -211,6 +219,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'e kept over a restart',
+    often: 1_500,
     edits: [
       {
         file: CARETAKER,
