@@ -132,6 +132,8 @@ answers the others with an error that says why.
 - Keys of one command must lie on one shard, else the answer is \`-CROSSSLOT\` and names two of them; keys with the same hash
   tag always do. *Split* commands are the exception: they are cut into one command a shard and their replies are merged.
 - Scripts and functions are run where their keys are. A key that a script makes up itself is looked for on that shard only.
+- Of *replicated* keys each is agreed upon by its nodes, whatever the table says of shards: a command has one of them, split commands are carried
+  out key by key, and some are refused there (MIGRATE, MOVE, COPY and RENAME to another key): docs/CONSISTENCY.md.
 - What is not known to Redis 7.0 is answered as Redis does: \`-ERR unknown command …\`.
 
 ${sections.join('\n')}`;

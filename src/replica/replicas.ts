@@ -11,6 +11,7 @@ import type { Counts } from '../base/metrics.js';
 import type { NodeSnapshot, TopologySnapshot } from '../messages.js';
 import type { CopySets } from '../routing/copy-sets.js';
 import { type Commands, NO_COMMANDS, type Replies, type Value } from './commands.js';
+import { clusterInForce } from './member.js';
 import type { Operation } from './operation.js';
 import { Proposer, type ProposerEvent } from './proposer.js';
 import type { Client } from './round.js';
@@ -147,7 +148,10 @@ export class Replicas {
         silentMs: PATIENCE_MS,
         onWake: (key) => this.onWake(key),
         onUnanswered: (voter) => this.onUnanswered(voter),
-        onStanding: ({ channels }, isMember, reason) => context.onStanding(channels.wanted, isMember, reason),
+        onStanding: ({ channels }, isMember, reason) => {
+          this.compareClusters(channels.wanted.pool);
+          context.onStanding(channels.wanted, isMember, reason);
+        },
       },
       channels,
     );
@@ -156,6 +160,15 @@ export class Replicas {
     if (this.isListening) voter.listen();
     voter.open();
     return this.voters.length - 1;
+  }
+
+  /** The nodes of a pool whose cluster is another than that of most do not count, until they agree. */
+  private compareClusters(pool: string): void {
+    const voters = [...this.numbers.values()]
+      .map((number) => this.voters[number] as Voter)
+      .filter(({ channels }) => channels.wanted.pool === pool);
+    const clusterId = clusterInForce(voters.map((voter) => voter.clusterId));
+    for (const voter of voters) voter.isOfPool = voter.clusterId === null || voter.clusterId === clusterId;
   }
 
   private open(copySets: CopySets): Opened {

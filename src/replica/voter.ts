@@ -128,6 +128,8 @@ export class Voter implements PrivateOwner, ReplyOwner {
   private look: { begun: number; replies: Uint8Array[] } | null = null;
   private retry: Timer | null = null;
   private retryMs = 0;
+  /** Whether its cluster is that of the pool's other nodes: members of two clusters have different states under equal ballots. */
+  isOfPool = true;
   private isListening = false;
   private isClosed = false;
 
@@ -139,7 +141,13 @@ export class Voter implements PrivateOwner, ReplyOwner {
 
   /** Whether its votes count now. */
   get isMember(): boolean {
-    return this.record !== null;
+    return this.record !== null && this.isOfPool;
+  }
+
+  /** The cluster that it is a member of; null for none. */
+  get clusterId(): string | null {
+    const now = this.membership?.now;
+    return now?.kind === 'member' ? now.clusterId : null;
   }
 
   /** Whether it has owed an answer for long. */
@@ -193,7 +201,7 @@ export class Voter implements PrivateOwner, ReplyOwner {
     this.leave(ask, pending);
     const { asker, copy, tag, record } = ask;
     // Since a push came nothing counts that was asked before.
-    const answer = record === this.record ? (ask.frames as NodeStep).decode(ask.replies) : null;
+    const answer = record === this.record && this.isOfPool ? (ask.frames as NodeStep).decode(ask.replies) : null;
     if (answer?.kind === 'unable' && startsWith(answer.error, NOSCRIPT) && !ask.wasRepeated) {
       ask.wasRepeated = true;
       this.teach();
@@ -284,7 +292,8 @@ export class Voter implements PrivateOwner, ReplyOwner {
 
   private send(ask: Ask): boolean {
     const { connection, record, context } = this;
-    if (connection === null || record === null || this.waitingBytes > context.stepBytesMax) return false;
+    if (connection === null || record === null || !this.isOfPool) return false;
+    if (this.waitingBytes > context.stepBytesMax) return false;
     const encoded = encodeStep(ask.step, Buffer.from(ask.asker.key, 'latin1'), this.recordBytes);
     ask.record = record;
     ask.frames = encoded;
