@@ -99,7 +99,8 @@ export class ProxyProcess {
     } catch (error) {
       child.signal('SIGKILL');
       removeFolder(folder);
-      throw error;
+      const reason = error instanceof Error ? error.message : error;
+      throw new Error(`the proxy did not start: ${reason}\n${child.output()}`, { cause: error });
     }
     return proxy;
   }
