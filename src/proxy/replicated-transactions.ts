@@ -13,7 +13,7 @@ import type { Limits } from '../base/limits.js';
 import type { Counts } from '../base/metrics.js';
 import { type Commands, NO_COMMANDS, type Replies } from '../replica/commands.js';
 import { operationOf } from '../replica/forms.js';
-import type { KeyOperation } from '../replica/key-operation.js';
+import { answering, type KeyOperation } from '../replica/key-operation.js';
 import type { Operation } from '../replica/operation.js';
 import { transactionOf } from '../replica/transaction-form.js';
 import { type CommandSpec, findCommand } from '../resp/commands.js';
@@ -100,7 +100,10 @@ export class ReplicatedTransactions {
     const key = bytes.slice(found.start, found.end);
     if (!isKey(known, key) || session.watch !== null || transaction.commandCount > transaction.replicatedCount)
       return SEVERAL;
-    const operation = replicated.operation(session, spec, found.count);
+    if (!replicated.isOneKey(found.count)) return SEVERAL;
+    let operation = replicated.operation(session, spec, found.count);
+    // Of a time-out Redis finds fault when it carries out the command: the others of the block are carried out all the same.
+    if (operation instanceof Uint8Array && spec.blocking) operation = answering(operation, key, session.protocol);
     if (operation instanceof Uint8Array) return operation;
     if (operation.walk !== undefined) return NO_CURSORS;
     if (transaction.heldBytes + requestBytes > limits.sessionTransactionBytesMax) {

@@ -3,6 +3,7 @@ import { isError } from '../resp/reply.js';
 import type { Command, Commands, Replies } from './commands.js';
 import type { BaseFacts, Operation, Plan } from './operation.js';
 import { canSetExpiry } from './script-commands.js';
+import { word } from './words.js';
 
 export interface KeyOperation extends Operation<Commands, Replies> {
   /** What one node alone is to carry out, in place of all, where each for itself would make another state. */
@@ -35,6 +36,21 @@ export function reading(command: Command, protocol: Protocol, repliesAgree: bool
     plain: commands,
     plainReply: SAME,
     repliesAgree,
+    plan: () => plan,
+  };
+}
+
+/** Is answered `reply`, whatever the key holds. */
+export function answering(reply: Uint8Array, key: Uint8Array, protocol: Protocol): KeyOperation {
+  const commands: Commands = { list: [[EXISTS, key]], protocol };
+  const shape: Shape = () => [reply];
+  const plan: KeyPlan = all(commands, shape);
+  return {
+    reads: commands,
+    readReply: shape,
+    plain: commands,
+    plainReply: shape,
+    repliesAgree: true,
     plan: () => plan,
   };
 }
@@ -110,6 +126,7 @@ export function isNoGroup(reply: Uint8Array | undefined): boolean {
   return beginsWith(reply, NOGROUP);
 }
 
+const EXISTS = word('EXISTS');
 const WRONGTYPE = Buffer.from('-WRONGTYPE');
 const NOGROUP = Buffer.from('-NOGROUP');
 

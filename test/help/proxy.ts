@@ -20,7 +20,7 @@ export interface LogLine {
 export interface ProxyOptions {
   /** The nodes of the only pool, as in the configuration: URLs, or maps with name, url and weight. */
   nodes?: readonly (string | { name?: string; url: string; weight?: number })[];
-  /** In place of `nodes`, `listen` and `keyspaces`: these parts of the configuration as they are. */
+  /** In place of `nodes` and `keyspaces`, and of `listen` if it has one: these parts of the configuration as they are. */
   layout?: Readonly<Record<string, unknown>>;
   /** Whether a reload may look for keys elsewhere. */
   acceptRemap?: boolean;
@@ -74,8 +74,8 @@ export class ProxyProcess {
     const [port, adminPort] = [await freePort(), await freePort()];
     const { nodes, keyspaces, layout, acceptRemap, env = {}, listen, descriptorsMax, ...rest } = options;
     const config = {
+      listen: listen ?? [`127.0.0.1:${port}`],
       ...(layout ?? {
-        listen: listen ?? [`127.0.0.1:${port}`],
         pools: { main: { nodes } },
         keyspaces: keyspaces ?? [{ prefix: '', pool: 'main', mode: 'sharded' }],
       }),

@@ -1,0 +1,76 @@
+/**
+ * A pool of replicated keys behind two proxies, for one test, and one plain Redis server beside it: all of it is stopped when the
+ * test ends.
+ *
+ *   proxies[0], two workers on epoll   ──┬── three servers: every key, replicated
+ *   proxies[1], one worker on node:net ──┴── plain: keys `plain:…`, sharded; and whatever a test compares with
+ */
+import type { Test } from 'tap';
+import { ProxyProcess } from './proxy.js';
+import { type RedisServer, startRedisServers } from './redis-server.js';
+import { connect, RespClient } from './resp-client.js';
+import { waitFor } from './wait-for.js';
+
+/** Clients that are asked for whether a proxy with two workers serves. */
+const ASKED = 12;
+
+export interface ReplicatedOptions {
+  limits?: Readonly<Record<string, string | number>>;
+}
+
+export interface ReplicatedDeployment {
+  /** Three: each has a copy of every key. */
+  readonly servers: readonly RedisServer[];
+  readonly plain: RedisServer;
+  readonly proxies: readonly [ProxyProcess, ProxyProcess];
+}
+
+/** Resolves when replicated keys are served by all workers. */
+export async function deployReplicated(t: Test, options: ReplicatedOptions = {}): Promise<ReplicatedDeployment> {
+  const [plain, ...servers] = (await startRedisServers(4)) as [RedisServer, ...RedisServer[]];
+  t.teardown(() => Promise.all([plain, ...servers].map((server) => server.stop())));
+  const start = async (workers: number, transport: 'epoll' | 'node') => {
+    const proxy = await ProxyProcess.start({
+      ...options,
+      layout: {
+        pools: {
+          main: { nodes: servers.map(({ url }, index) => ({ name: 'abc'[index], url })) },
+          plain: { nodes: [{ name: 'plain', url: plain.url }] },
+        },
+        keyspaces: [
+          { prefix: '', pool: 'main', mode: 'replicated', copies: 3, consistency: 'strong' },
+          { prefix: 'plain:', pool: 'plain', mode: 'sharded' },
+        ],
+      },
+      workers,
+      transport,
+    });
+    t.teardown(() => proxy.kill9());
+    return proxy;
+  };
+  const proxies = [await start(2, 'epoll'), await start(1, 'node')] as const;
+  // With so many it is unlikely that a worker has none.
+  for (const { port } of [...Array(ASKED).fill(proxies[0]), proxies[1]] as ProxyProcess[]) await isServed(port);
+  return { servers, plain, proxies };
+}
+
+/** Resolves when the worker that takes a new client has agreed with the nodes. */
+async function isServed(port: number): Promise<void> {
+  const client = await RespClient.connect(port);
+  try {
+    await waitFor('replicated keys to be served', async () => (await client.command('DEL', 'no such key')) === 0);
+  } finally {
+    client.close();
+  }
+}
+
+/** Clients until the test ends: those of the first proxy are of both workers, most likely. */
+export function connectAll(t: Test, { port }: ProxyProcess, count: number): Promise<RespClient[]> {
+  return Promise.all(Array.from({ length: count }, () => connect(t, port)));
+}
+
+/** What the proxies have logged of workers that died. */
+export function deathsOf({ proxies }: ReplicatedDeployment): string[] {
+  const lines = proxies.flatMap((proxy) => proxy.logLines);
+  return lines.filter(({ msg }) => msg === 'worker-died').map((line) => JSON.stringify(line));
+}
