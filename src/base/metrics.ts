@@ -15,6 +15,7 @@ export const COUNTERS = {
   sessionDeadlineCloses: 'sessions closed at idleTimeoutMs, requestDeadlineMs or authDeadlineMs',
   sessionsKilled: 'sessions closed by CLIENT KILL',
   sessionsPaused: 'client connections whose command waits now for the end of CLIENT PAUSE',
+  sessionsWaiting: 'client connections whose command waits now for data of a replicated key (BLPOP, XREAD BLOCK)',
   sessionsTracking: 'client connections that track keys now (CLIENT TRACKING)',
   authFailures: 'wrong passwords given',
   acceptPauses: 'times accepting paused for lack of descriptors',
@@ -54,7 +55,8 @@ export type Counter = keyof typeof COUNTERS;
 
 const NAMES = Object.keys(COUNTERS) as Counter[];
 const GAUGES: ReadonlySet<Counter> = new Set<Counter>([
-  ...(['sessionsOpen', 'sessionsPaused', 'sessionsTracking', 'privateConnectionsOpen', 'memoryBytes'] as const),
+  ...(['sessionsOpen', 'sessionsPaused', 'sessionsWaiting', 'sessionsTracking'] as const),
+  ...(['privateConnectionsOpen', 'memoryBytes'] as const),
 ]);
 
 /** Shared memory for the counters of `workers` workers. */

@@ -5,16 +5,21 @@
  *   tries --nothing--> waits --wake, or a while--> tries ...
  *     └── a reply, the time-out, CLIENT UNBLOCK, its client goes: over
  *
- * Those of one worker that wait for one key try one after the other, in the order in which they came.
+ * Those of one worker that contend for what one key has (its list, its sorted set, what is new to a group of its stream) stand in
+ * one line: they try one after the other, in the order in which they came, and there is nothing for the second where there is
+ * nothing for the first. Those that only read stand in a line, too, and all of them try.
  */
 import type { Pending } from '../backend/pending.js';
+import type { Counts } from '../base/metrics.js';
 import type { Timer } from '../base/timers.js';
 import { isNothing } from '../replica/blocking-forms.js';
 import type { Commands, Replies } from '../replica/commands.js';
+import { isNoGroup, isWrongType, reading } from '../replica/key-operation.js';
 import type { Operation } from '../replica/operation.js';
 import type { Replicas } from '../replica/replicas.js';
 import type { Client, Outcome } from '../replica/round.js';
-import { errorReply } from '../resp/reply.js';
+import { textOf, word } from '../replica/words.js';
+import { errorReply, REPLY_NULL, REPLY_NULL_ARRAY } from '../resp/reply.js';
 import type { CopySets } from '../routing/copy-sets.js';
 import type { Transport } from '../transport/transport.js';
 import { replyOf } from './replicated-reply.js';
@@ -23,42 +28,70 @@ import type { BlockedBy, Session } from './session.js';
 export interface WaitsContext {
   transport: Transport;
   replicas: Replicas;
+  counts: Counts;
 }
 
 /** What is tried, and for how long. */
 export interface Wanted {
   copySets: CopySets;
   key: Uint8Array;
+  /** Of the key, as TYPE says it. */
+  type: 'list' | 'zset' | 'stream';
   /** What is tried is the same each time. */
   operation: Operation<Commands, Replies>;
-  /** Whether what one gets is there for the next, too. */
-  isShared: boolean;
+  /** The same for those of whom only one gets what comes; null where it is there for all. */
+  contest: string | null;
   /** Infinity: for ever. */
   timeoutMs: number;
 }
 
+/** Those who wait for the same of one key; first come, first served. */
+interface Line {
+  readonly contest: string | null;
+  readonly waiters: Waiter[];
+}
+
 /** A message may be lost with a connection: then the first in line tries all the same. */
 const POLL_MS = 1000;
+/** In which the other nodes do what the first to say so has done; or get what a script has made at one of them. */
+const GATHER_MS = 100;
 const UNBLOCKED = errorReply('UNBLOCKED client unblocked via CLIENT UNBLOCK');
-const WRONGTYPE = Buffer.from('-WRONGTYPE');
+const GROUP_GONE = errorReply('NOGROUP the consumer group this client was blocked on no longer exists');
+const TYPE = word('TYPE');
 
 export class Waits {
   readonly context: WaitsContext;
-  /** By key, a character a byte; first come, first served. */
-  private readonly lines = new Map<string, Waiter[]>();
+  /** By key, a character a byte. */
+  private readonly lines = new Map<string, Line[]>();
+  /** Keys that nodes have said something was put into, of late: how many have said so. */
+  private readonly said = new Map<string, number>();
+  /** Those whose turn it is to try. */
+  private readonly turns: Waiter[] = [];
+  private isTakingTurns = false;
   private isPolling = false;
 
   constructor(context: WaitsContext) {
     this.context = context;
-    context.replicas.onWake = (key) => this.wake(key);
+    context.replicas.onWake = (key) => this.onWake(key);
   }
 
   /** `pending`, which `session` has tracked, gets the reply. */
   begin(session: Session, pending: Pending, wanted: Wanted): void {
     const waiter = this.open(session, pending, wanted);
+    if (wanted.contest === null || this.lineOf(waiter) === undefined) {
+      this.giveTurn(waiter);
+      return;
+    }
     // Who came before takes what comes.
-    if (!wanted.isShared && this.lines.has(waiter.key)) this.join(waiter);
-    else waiter.attempt();
+    this.join(waiter);
+    const { copySets, key, type } = wanted;
+    this.context.replicas.submit(copySets, key, 0, key.length, typeOf(key), {
+      onOutcome: (outcome) => {
+        // Something else that lies there before one waits is told at once, whoever waits.
+        if (outcome.kind === 'done' && isOther(replyOf(outcome), type)) this.giveTurn(waiter);
+        else waiter.accept();
+      },
+    });
   }
 
   /** As `begin`, with the operation that `make` makes of the reply to `first`. */
@@ -73,13 +106,18 @@ export class Waits {
     const { copySets, key } = wanted;
     this.context.replicas.submit(copySets, key, 0, key.length, first, {
       onOutcome: (outcome) => {
-        if (outcome.kind === 'done') wanted.operation = make(replyOf(outcome));
-        waiter.attempt();
+        if (outcome.kind !== 'done') {
+          waiter.endWith(replyOf(outcome));
+          return;
+        }
+        wanted.operation = make(replyOf(outcome));
+        this.giveTurn(waiter);
       },
     });
   }
 
   private open(session: Session, pending: Pending, wanted: Wanted): Waiter {
+    this.context.counts.sessionsWaiting++;
     const waiter = new Waiter(this, session, pending, wanted);
     session.block(waiter);
     this.context.replicas.listen();
@@ -87,35 +125,83 @@ export class Waits {
   }
 
   join(waiter: Waiter): void {
-    const line = this.lines.get(waiter.key);
-    if (line === undefined) this.lines.set(waiter.key, [waiter]);
-    else if (!line.includes(waiter)) line.push(waiter);
+    if (waiter.isInLine) return;
+    waiter.isInLine = true;
+    const line = this.lineOf(waiter);
+    if (line !== undefined) line.waiters.push(waiter);
+    else {
+      const { key } = waiter;
+      const lines = this.lines.get(key);
+      const opened = { contest: waiter.wanted.contest, waiters: [waiter] };
+      if (lines === undefined) this.lines.set(key, [opened]);
+      else lines.push(opened);
+    }
     this.poll();
   }
 
+  /** It is over for `waiter`. */
   leave(waiter: Waiter): void {
-    const line = this.lines.get(waiter.key);
+    this.context.counts.sessionsWaiting--;
+    const line = waiter.isInLine ? this.lineOf(waiter) : undefined;
     if (line === undefined) return;
-    const place = line.indexOf(waiter);
-    if (place >= 0) line.splice(place, 1);
-    if (line.length === 0) this.lines.delete(waiter.key);
+    line.waiters.splice(line.waiters.indexOf(waiter), 1);
+    if (line.waiters.length > 0) return;
+    const left = (this.lines.get(waiter.key) as Line[]).filter((other) => other !== line);
+    if (left.length === 0) this.lines.delete(waiter.key);
+    else this.lines.set(waiter.key, left);
   }
 
-  /** After `waiter` has tried. The next may try, unless nothing is left. */
-  onTried(waiter: Waiter, next: Waiter | undefined, gotNothing: boolean): void {
-    if (next !== undefined && (!gotNothing || waiter.wanted.isShared)) next.attempt();
+  /** Has it try, and before it those whose turn came before. What is tried may be over within the call, however many wait. */
+  giveTurn(waiter: Waiter): void {
+    this.turns.push(waiter);
+    if (this.isTakingTurns) return;
+    this.isTakingTurns = true;
+    for (let next = this.turns.shift(); next !== undefined; next = this.turns.shift()) next.attempt();
+    this.isTakingTurns = false;
   }
 
-  /** Who waits behind `waiter`. */
+  /** Who stands behind `waiter`; the first in line where it has not come to stand there. */
   behind(waiter: Waiter): Waiter | undefined {
-    const line = this.lines.get(waiter.key) ?? [];
-    return line[line.indexOf(waiter) + 1];
+    const { waiters = [] } = this.lineOf(waiter) ?? {};
+    return waiters[waiters.indexOf(waiter) + 1];
+  }
+
+  private lineOf({ key, wanted }: Waiter): Line | undefined {
+    return this.lines.get(key)?.find(({ contest }) => contest === wanted.contest);
+  }
+
+  /**
+   * A node says that something was put into the key; null: into any, as far as is known. Each says so as it carries out a write, which is
+   * chosen when a majority has: who tried before would ask for promises that bar it from the others, and both would have to find
+   * out what became of it.
+   */
+  private onWake(key: string | null): void {
+    if (key === null) {
+      this.wake(null);
+      return;
+    }
+    const waiter = this.lines.get(key)?.[0]?.waiters[0];
+    if (waiter === undefined) return;
+    const { copies } = waiter.wanted.copySets;
+    const quorum = (copies >> 1) + 1;
+    const said = (this.said.get(key) ?? 0) + 1;
+    this.said.set(key, said);
+    if (said === 1) {
+      const { timers, now } = this.context.transport;
+      timers.set(now + GATHER_MS, () => {
+        // Of the last write too few have said so: it was done at one node, or messages were lost.
+        const rest = (this.said.get(key) as number) % copies;
+        this.said.delete(key);
+        if (rest > 0 && rest < quorum) this.wake(key);
+      });
+    }
+    if (said % copies === quorum) this.wake(key);
   }
 
   /** Somebody has put something into the key; null: into any, as far as is known. */
   private wake(key: string | null): void {
-    const lines = key === null ? [...this.lines.values()] : [this.lines.get(key) ?? []];
-    for (const [first] of lines) first?.attempt();
+    const lines = key === null ? [...this.lines.values()].flat() : [...(this.lines.get(key) ?? [])];
+    for (const { waiters } of lines) if (waiters[0] !== undefined) this.giveTurn(waiters[0]);
   }
 
   private poll(): void {
@@ -133,17 +219,20 @@ export class Waits {
 class Waiter implements BlockedBy, Client<Replies> {
   readonly key: string;
   readonly wanted: Wanted;
+  isInLine = false;
   private readonly waits: Waits;
   private readonly session: Session;
   private readonly pending: Pending;
   private readonly timer: Timer | null;
+  /** What it is told when nothing came. */
+  private readonly nothing: Uint8Array;
   private isTrying = false;
   private isToTryAgain = false;
   private isOver = false;
-  /** The reply where there is nothing; null before the first attempt has shown it. */
-  private nothing: Uint8Array | null = null;
-  /** It is to end with that reply, or with `nothing`. */
-  private ending: Uint8Array | 'nothing' | null = null;
+  /** It was found that it has to wait: something else that comes to lie there does not end that. */
+  private isAccepted = false;
+  /** It is to end with that reply, unless what is under way gets something. */
+  private ending: Uint8Array | null = null;
 
   constructor(waits: Waits, session: Session, pending: Pending, wanted: Wanted) {
     this.waits = waits;
@@ -151,70 +240,64 @@ class Waiter implements BlockedBy, Client<Replies> {
     this.pending = pending;
     this.wanted = wanted;
     this.key = Buffer.from(wanted.key).toString('latin1');
+    this.nothing = session.protocol === 3 ? REPLY_NULL : REPLY_NULL_ARRAY;
     const { transport } = waits.context;
     const { timeoutMs } = wanted;
     this.timer =
       timeoutMs === Number.POSITIVE_INFINITY
         ? null
-        : transport.timers.set(transport.now + timeoutMs, () => this.endWith('nothing'));
+        : transport.timers.set(transport.now + timeoutMs, () => this.endWith(this.nothing));
   }
 
   attempt(): void {
-    if (this.isTrying || this.isOver) {
-      this.isToTryAgain = true;
-      return;
-    }
+    if (this.isOver) return;
+    this.isToTryAgain = this.isTrying;
+    if (this.isTrying) return;
     this.isTrying = true;
-    this.isToTryAgain = false;
     const { copySets, key, operation } = this.wanted;
     this.waits.context.replicas.submit(copySets, key, 0, key.length, operation, this);
   }
 
+  accept(): void {
+    this.isAccepted = true;
+  }
+
   onOutcome(outcome: Outcome<Replies>): void {
     this.isTrying = false;
-    const reply = replyOf(outcome);
-    const isFirst = this.nothing === null;
-    // Something else may have come to lie there: who waits for a list waits on.
-    const isElse = !isFirst && WRONGTYPE.every((byte, index) => reply[index] === byte);
-    const gotNothing = outcome.kind === 'done' && (isNothing(reply) || isElse);
+    const found = replyOf(outcome);
+    const reply = this.isAccepted && isNoGroup(found) ? GROUP_GONE : found;
+    const isInVain = outcome.kind === 'done' && (isNothing(reply) || (this.isAccepted && isWrongType(reply)));
     const next = this.waits.behind(this);
-    if (!gotNothing) this.finish(reply);
-    else this.goOn(reply, isElse);
-    this.waits.onTried(this, next, gotNothing);
+    if (!isInVain) this.finish(reply);
+    else if (this.ending !== null) this.finish(this.ending);
+    else this.waitOn();
+    if (next !== undefined && (!isInVain || this.wanted.contest === null)) this.waits.giveTurn(next);
   }
 
   /** Nobody waits for it any more. */
   cancel(): void {
-    this.endWith('nothing');
+    this.endWith(this.nothing);
   }
 
   end(): void {}
 
   unblock(isError: boolean, done: (isUnblocked: boolean) => void): void {
     const isWaiting = !this.isOver && this.ending === null;
-    if (isWaiting) this.endWith(isError ? UNBLOCKED : 'nothing');
+    if (isWaiting) this.endWith(isError ? UNBLOCKED : this.nothing);
     done(isWaiting);
   }
 
-  private goOn(reply: Uint8Array, isElse: boolean): void {
-    if (!isElse) this.nothing = reply;
-    const { ending } = this;
-    if (ending !== null) this.finish(ending === 'nothing' ? (this.nothing as Uint8Array) : ending);
-    else {
-      this.waits.join(this);
-      if (this.isToTryAgain) this.attempt();
-    }
-  }
-
-  private endWith(reply: Uint8Array | 'nothing'): void {
+  endWith(reply: Uint8Array): void {
     if (this.isOver) return;
     this.ending ??= reply;
     // What is under way may get something, which must not be lost.
-    if (this.isTrying) return;
-    // How nothing looks is what a first attempt tells.
-    if (reply !== 'nothing') this.finish(reply);
-    else if (this.nothing !== null) this.finish(this.nothing);
-    else this.attempt();
+    if (!this.isTrying) this.finish(this.ending);
+  }
+
+  private waitOn(): void {
+    this.isAccepted = true;
+    this.waits.join(this);
+    if (this.isToTryAgain) this.waits.giveTurn(this);
   }
 
   private finish(reply: Uint8Array): void {
@@ -224,4 +307,14 @@ class Waiter implements BlockedBy, Client<Replies> {
     this.waits.leave(this);
     this.session.answer(this.pending, reply);
   }
+}
+
+function typeOf(key: Uint8Array): Operation<Commands, Replies> {
+  return reading([TYPE, key], 2, true);
+}
+
+/** Whether TYPE's reply names another type, and not that there is no key. */
+function isOther(reply: Uint8Array, type: Wanted['type']): boolean {
+  const found = textOf(reply).slice(1, -2);
+  return found !== 'none' && found !== type;
 }

@@ -12,7 +12,8 @@ import { type KeyOperation, reading } from '../replica/key-operation.js';
 import { WAKE_CHANNEL } from '../replica/meta.js';
 import type { Operation } from '../replica/operation.js';
 import type { Client, Outcome } from '../replica/round.js';
-import { isWord, replaced, textOf, word } from '../replica/words.js';
+import { argumentOf } from '../replica/stream-forms.js';
+import { replaced, textOf, word } from '../replica/words.js';
 import { isBlockingForm } from '../resp/command-forms.js';
 import type { CommandSpec } from '../resp/commands.js';
 import { arrayHeader, errorReply, integerReply, isError, parseInteger, REPLY_OK } from '../resp/reply.js';
@@ -112,7 +113,8 @@ export class Replicated {
       copySets,
       key,
       operation,
-      isShared: spec.name === 'xread',
+      type: typeOf(spec),
+      contest: contestOf(spec, words),
       timeoutMs: timeoutMs(spec, words),
     };
     const pending = pendings.take(session, now(), spec.write);
@@ -149,7 +151,7 @@ export class Replicated {
       replicated++;
     }
     if (copySets === null) return null;
-    if (replicated < count) return MIXED;
+    if (replicated < count) return locator.stray(service, count) ?? MIXED;
     if (session.database !== 0) return OTHER_DATABASE;
     if (session.tracking !== null) return TRACKING;
     const first = positions[0] as number;
@@ -339,17 +341,27 @@ function waking(operation: KeyOperation, key: Uint8Array): KeyOperation {
   };
 }
 
-/** How long a command may wait; Infinity where it says 0, or none. Its words are valid. */
+/** Of the key that a command waits for. */
+function typeOf({ name }: CommandSpec): Wanted['type'] {
+  if (name.startsWith('x')) return 'stream';
+  return name.startsWith('bz') ? 'zset' : 'list';
+}
+
+/** See Wanted. */
+function contestOf(spec: CommandSpec, words: readonly Uint8Array[]): string | null {
+  if (spec.name === 'xread') return null;
+  const group = spec.name === 'xreadgroup' ? argumentOf(words, 'group') : null;
+  return group === null ? typeOf(spec) : `stream ${textOf(group)}`;
+}
+
+/** How long a command may wait; Infinity where it says 0, or what Redis will find fault with. */
 function timeoutMs(spec: CommandSpec, words: readonly Uint8Array[]): number {
   const ms = statedTimeoutMs(spec, words);
-  return ms === 0 ? Number.POSITIVE_INFINITY : ms;
+  return ms > 0 ? ms : Number.POSITIVE_INFINITY;
 }
 
 function statedTimeoutMs({ name }: CommandSpec, words: readonly Uint8Array[]): number {
-  if (name === 'xread' || name === 'xreadgroup') {
-    const place = words.findIndex((option) => isWord(option, 'block'));
-    return Number(textOf(words[place + 1] as Uint8Array));
-  }
+  if (name === 'xread' || name === 'xreadgroup') return Number(textOf(argumentOf(words, 'block') as Uint8Array));
   const isFirst = name === 'blmpop' || name === 'bzmpop';
   return Math.ceil(Number(textOf((isFirst ? words[1] : words.at(-1)) as Uint8Array)) * 1000);
 }

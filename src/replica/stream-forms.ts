@@ -71,6 +71,17 @@ export function withoutBlock(words: Command): Command | Uint8Array {
   return kept;
 }
 
+/** The word after the last option of that name of XREAD or XREADGROUP; null if there is none. */
+export function argumentOf(words: Command, name: string): Uint8Array | null {
+  let found: Uint8Array | null = null;
+  for (let at = 1; at + 1 < words.length; at++) {
+    const option = words[at] as Uint8Array;
+    if (isWord(option, name)) found = words[at + 1] as Uint8Array;
+    at += isWord(option, 'block') ? 1 : argumentsOf(option);
+  }
+  return found;
+}
+
 function argumentsOf(option: Uint8Array): number {
   if (isWord(option, 'count')) return 1;
   if (isWord(option, 'group')) return 2;
