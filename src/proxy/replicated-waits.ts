@@ -117,7 +117,6 @@ export class Waits {
   }
 
   private open(session: Session, pending: Pending, wanted: Wanted): Waiter {
-    this.context.counts.sessionsWaiting++;
     const waiter = new Waiter(this, session, pending, wanted);
     session.block(waiter);
     this.context.replicas.listen();
@@ -127,6 +126,7 @@ export class Waits {
   join(waiter: Waiter): void {
     if (waiter.isInLine) return;
     waiter.isInLine = true;
+    this.context.counts.sessionsWaiting++;
     const line = this.lineOf(waiter);
     if (line !== undefined) line.waiters.push(waiter);
     else {
@@ -141,9 +141,9 @@ export class Waits {
 
   /** It is over for `waiter`. */
   leave(waiter: Waiter): void {
+    if (!waiter.isInLine) return;
     this.context.counts.sessionsWaiting--;
-    const line = waiter.isInLine ? this.lineOf(waiter) : undefined;
-    if (line === undefined) return;
+    const line = this.lineOf(waiter) as Line;
     line.waiters.splice(line.waiters.indexOf(waiter), 1);
     if (line.waiters.length > 0) return;
     const left = (this.lines.get(waiter.key) as Line[]).filter((other) => other !== line);
