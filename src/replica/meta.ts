@@ -16,10 +16,10 @@ export const META_PREFIX = '~rl:m:';
 export const WAKE_CHANNEL = '~rl:wake';
 export const NODE_KEY = '~rl:node';
 export const FLOOR_KEY = '~rl:floor';
-/** Touched by a check that fails, while watched: the transaction behind it is then not carried out. */
-export const GUARD_KEY = '~rl:guard';
-/** Written by a check that holds, and looked for by what is carried out for it. */
-export const PASS_KEY = '~rl:pass';
+/** With the attempt behind it, as others may come in between. Touched by its check if that fails, while watched: the transaction behind it is then not carried out. */
+export const GUARD_PREFIX = '~rl:g:';
+/** Written by its check if that holds, and looked for by what is carried out for it. */
+export const PASS_PREFIX = '~rl:p:';
 
 const META_PREFIX_BYTES = Buffer.from(META_PREFIX);
 

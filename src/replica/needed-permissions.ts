@@ -4,7 +4,7 @@
  * ACL DRYRUN, for each of these.
  */
 import { COMMANDS, type CommandSpec } from '../resp/commands.js';
-import { FLOOR_KEY, GUARD_KEY, META_PREFIX, NODE_KEY, PASS_KEY, WAKE_CHANNEL } from './meta.js';
+import { FLOOR_KEY, GUARD_PREFIX, META_PREFIX, NODE_KEY, PASS_PREFIX, WAKE_CHANNEL } from './meta.js';
 
 /** Of the commands, what the steps and those who care for nodes need besides. */
 const WITHOUT_KEYS: readonly (readonly string[])[] = [
@@ -36,7 +36,7 @@ const ON_OWN_KEYS: readonly (readonly [string, ...string[]])[] = [
 ];
 
 /** Without a prefix of the clients'. */
-const OWN_KEYS = [NODE_KEY, FLOOR_KEY, GUARD_KEY, PASS_KEY, '~rl:repairer'];
+const OWN_KEYS = [NODE_KEY, FLOOR_KEY, `${GUARD_PREFIX}x`, `${PASS_PREFIX}x`, '~rl:repairer'];
 /** A replicated key of the proxy's own: the epochs of repairs. */
 const EPOCH_KEY = '~rl:epoch';
 /** Prefixes of those that stand beside a client's key. */

@@ -18,7 +18,7 @@ import { createHash } from 'node:crypto';
 import { encodeCommand } from '../resp/reply.js';
 import { OWN_PREFIX } from '../routing/replication-section.js';
 import { NEVER } from './ballot.js';
-import { FLOOR_KEY, GUARD_KEY, META_PREFIX, NO_FLOOR, NODE_KEY, PASS_KEY } from './meta.js';
+import { FLOOR_KEY, GUARD_PREFIX, META_PREFIX, NO_FLOOR, NODE_KEY, PASS_PREFIX } from './meta.js';
 
 export interface Script {
   readonly source: string;
@@ -107,8 +107,14 @@ elseif type(reply) == 'number' and (reply >= 9007199254740992 or reply <= -90071
 end
 `;
 
-/** This node's state is nobody's: its record says so, and whoever takes care of the pool repairs it. */
-const GIVE_UP = `redis.call('SET', '${NODE_KEY}', (string.gsub(ARGV[1], '^1 %S+', '1 repairing:0', 1)))`;
+/**
+ * The key's state here is nobody's: it has no ballot any more, so that repair does not take it for that of the last one, and the
+ * node's record says that it is to be repaired.
+ */
+const GIVE_UP = `
+  redis.call('DEL', '${META_PREFIX}' .. KEYS[1])
+  redis.call('SET', '${NODE_KEY}', (string.gsub(ARGV[1], '^1 %S+', '1 repairing:0', 1)))
+`;
 
 const ASK_TAIL = `
   local expireAt = redis.call('PEXPIRETIME', KEYS[1])
@@ -173,7 +179,9 @@ while at <= #ARGV do
   local reply = redis.pcall(unpack(ARGV, first, at - 1))
   ${CHECK_RESULT.replace(
     'REFUSED',
-    `if first > 7 or ARGV[4] == '1' then
+    `-- Of memory, disk and role Redis asks before a script's first write only: nothing was written then.
+    local isBefore = code == 'OOM' or code == 'MISCONF' or code == 'READONLY' or code == 'NOREPLICAS'
+    if not isBefore and (first > 7 or ARGV[4] == '1') then
       ${GIVE_UP}
     end`,
   )}
@@ -190,6 +198,10 @@ export const ACCEPT_ALL = script(ACCEPT);
 /** For commands that make nothing grow: without memory, too, what was begun can be finished, and read. */
 export const ACCEPT_SMALL = script(`${ALLOW_OOM}${ACCEPT}`);
 
+/** Milliseconds for which an attempt's guard is there, and its pass, which one that was not carried out leaves behind. */
+const GUARD_MS = 1000;
+const PASS_MS = 600_000;
+
 /**
  * The watch form's check, outside of the transaction; ARGV[2], [4] and [5] as in CHECK_ACCEPT, ARGV[3]: a text that no other
  * attempt has. Where it refuses it touches what the connection watches, and EXEC does nothing.
@@ -201,10 +213,10 @@ ${CHECK_ACCEPT}
 end
 local verdict = check()
 if verdict then
-  redis.call('INCR', '${GUARD_KEY}')
+  redis.call('SET', '${GUARD_PREFIX}' .. ARGV[3], '', 'PX', ${GUARD_MS})
   return verdict
 end
-redis.call('SET', '${PASS_KEY}', ARGV[3])
+redis.call('SET', '${PASS_PREFIX}' .. ARGV[3], '', 'PX', ${PASS_MS})
 return ''
 `);
 
@@ -217,11 +229,10 @@ return ''
  * then noted as live, for a ballot to delete (X2).
  */
 export const FINISH = script(`${ALLOW_OOM}
-if redis.call('GET', '${PASS_KEY}') ~= ARGV[3] then
+if redis.call('DEL', '${PASS_PREFIX}' .. ARGV[3]) == 0 then
   ${GIVE_UP}
   return 'N'
 end
-redis.call('DEL', '${PASS_KEY}')
 local metaKey = '${META_PREFIX}' .. KEYS[1]
 local tail
 ${ASK_TAIL}

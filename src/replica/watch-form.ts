@@ -11,7 +11,7 @@
 import { encodeCommand, isError } from '../resp/reply.js';
 import { largest } from './ballot.js';
 import type { Commands, Replies, Value } from './commands.js';
-import { FLOOR_KEY, GUARD_KEY, metaKey, NODE_KEY } from './meta.js';
+import { FLOOR_KEY, GUARD_PREFIX, metaKey, NODE_KEY } from './meta.js';
 import { decodeAccept, executed, unable } from './node-answer.js';
 import type { NodeRequest } from './node-request.js';
 import { elementsOf, isNull, textOf } from './reply-shape.js';
@@ -21,9 +21,6 @@ import { queueCommands } from './transaction-replies.js';
 
 const MULTI = encodeCommand(['MULTI']);
 const EXEC = encodeCommand(['EXEC']);
-
-/** What was watched has changed between check and EXEC, and nothing was carried out. */
-const TRY_AGAIN = Buffer.from('-TRYAGAIN the key changed while it was being written\r\n');
 
 /** Makes each check's pass one that no other finish takes for its own. */
 let attempts = 0;
@@ -45,7 +42,7 @@ export function encodeWatched(
   const inside = [...deletion, ...queued.frames, encodeCommand(finish)];
   return {
     frames: Buffer.concat([
-      encodeCommand(['WATCH', metaKey(key), NODE_KEY, FLOOR_KEY, key, GUARD_KEY]),
+      encodeCommand(['WATCH', metaKey(key), NODE_KEY, FLOOR_KEY, key, GUARD_PREFIX + pass]),
       encodeCommand(['EVAL', CHECK.source, '1', key, record, ballot + base, pass, flag, '']),
       MULTI,
       ...inside,
@@ -58,7 +55,8 @@ export function encodeWatched(
       if (isNull(exec)) {
         const verdict = replies[1] as Uint8Array;
         if (isError(verdict, 0)) return unable(verdict);
-        return textOf(verdict) === '' ? unable(TRY_AGAIN) : decodeAccept(verdict, promised);
+        // Another has written between check and EXEC, or its value has expired: it is not the base any more.
+        return textOf(verdict) === '' ? { kind: 'stale' } : decodeAccept(verdict, promised);
       }
       const elements = elementsOf(exec);
       const answer = decodeAccept(elements[elements.length - 1] as Uint8Array, promised);

@@ -6,6 +6,7 @@ import type { Commands } from '../../src/replica/commands.js';
 import { encodeStep } from '../../src/replica/node-step.js';
 import { KEY_SCRIPTS } from '../../src/replica/scripts.js';
 import type { AcceptAnswer, Answer, Step } from '../../src/replica/step.js';
+import { skipValue } from '../../src/resp/frame.js';
 import { encodeCommand } from '../../src/resp/reply.js';
 import { type ReplicaNode, startReplicaNode } from '../help/replica-node.js';
 import { RespClient } from '../help/resp-client.js';
@@ -33,8 +34,7 @@ t.test('a value that expires between the check and EXEC is not written to', asyn
   await sleepMs(Math.max(0, expireAt - Date.now()) + 5);
   replies.push(...(await node.exchange(frames.subarray(cut), replyCount - 2)));
   const answer = decode(replies) as AcceptAnswer<unknown>;
-  t.match(answer, { kind: 'unable' });
-  t.match(errorOf(answer), /^-TRYAGAIN /);
+  t.equal(answer.kind, 'stale');
   t.match(await node.perform({ kind: 'peek' }, KEY, record), { accepted: FIRST, live: true, isExpired: true });
   t.match(await node.perform(step, KEY, record), { kind: 'expired', what: 'base' });
 });
@@ -49,9 +49,49 @@ t.test('what another connection promises or writes between the check and EXEC st
   other.send(encodeStep({ kind: 'prepare', ballot: SECOND }, KEY, Buffer.from(record)).frames);
   t.match(String(await other.next()), /^\$\d+\r\nP/);
   replies.push(...(await node.exchange(frames.subarray(cut), replyCount - 2)));
-  t.match(errorOf(decode(replies)), /^-TRYAGAIN /);
+  t.match(decode(replies), { kind: 'stale' });
   t.match(await node.perform(step, KEY, record), { kind: 'refused', promised: SECOND });
   t.match(await node.perform({ kind: 'peek' }, KEY, record), { accepted: NEVER, live: false });
+});
+
+t.test('what others do in the watch form at the same time stands beside it', async (t) => {
+  const [server, node, record] = await startMember(t);
+  const others = await connect(t, server.port);
+  let [ours, theirs]: [string, string] = [NEVER, NEVER];
+  for (let cut = 0; ; cut++) {
+    const [next, theirNext] = [ballot(2 * cut + 10), ballot(2 * cut + 11)];
+    const step = encodeStep(acceptOf(next, ours, WATCHED), KEY, Buffer.from(record));
+    const other = encodeStep(
+      acceptOf(theirNext, theirs, ['BITFIELD other INCRBY u8 0 1']),
+      Buffer.from('other'),
+      Buffer.from(record),
+    );
+    const frames = splitFrames(step.frames);
+    if (cut > frames.length) break;
+    const replies = cut === 0 ? [] : await node.exchange(Buffer.concat(frames.slice(0, cut)), cut);
+    others.send(other.frames);
+    const theirReplies: Uint8Array[] = [];
+    while (theirReplies.length < other.replyCount) theirReplies.push(await others.next());
+    if (cut < frames.length)
+      replies.push(...(await node.exchange(Buffer.concat(frames.slice(cut)), frames.length - cut)));
+    t.match([step.decode(replies).kind, other.decode(theirReplies).kind], ['ok', 'ok'], `cut behind command ${cut}`);
+    [ours, theirs] = [next, theirNext];
+  }
+  t.match(await node.performMember({ kind: 'look' }, ''), { record });
+  const left = (await node.exchange(encodeCommand(['KEYS', '~rl:[gp]:*']), 1)).map(String);
+  t.same(left, ['*0\r\n'], 'nothing is left of them');
+});
+
+t.test('a state of which nobody knows whose it is has no ballot any more', async (t) => {
+  const [, node, record] = await startMember(t);
+  t.match(await node.perform(acceptOf(FIRST, NEVER, ['SET k a']), KEY, record), { kind: 'ok' });
+  const { frames, replyCount } = encodeStep(acceptOf(SECOND, FIRST, WATCHED), KEY, Buffer.from(record));
+  const commands = splitFrames(frames);
+  // Without its check.
+  await node.exchange(Buffer.concat(commands.filter((_, place) => place !== 1)), replyCount - 1);
+  const given = await node.performMember({ kind: 'look' }, '');
+  t.match(given, { record: record.replace('1 member', '1 repairing:0') });
+  t.equal(String((await node.exchange(encodeCommand(['EXISTS', '~rl:m:k', 'k']), 1))[0]), ':1\r\n');
 });
 
 t.test('a transaction that was not checked makes its node give up its membership', async (t) => {
@@ -124,7 +164,7 @@ t.test('what expires between a transaction and its last command is noted as live
   const finish = bytes.lastIndexOf('$4\r\nEVAL');
   const words = wordsOf(bytes, finish);
   const pass = words[6] as string;
-  await node.exchange(encodeCommand(['SET', '~rl:pass', pass]), 1);
+  await node.exchange(encodeCommand(['SET', `~rl:p:${pass}`, '']), 1);
   const [reply] = await node.exchange(encodeCommand(words), 1);
   t.equal(String(reply), `$14\r\n1${past}\r\n`);
   t.match(await node.perform({ kind: 'peek' }, KEY, record), { accepted: SECOND, live: true, isExpired: true });
@@ -235,4 +275,15 @@ function wordsOf(bytes: Buffer, at: number): string[] {
 
 function ballot(counter: number): string {
   return makeBallot(0, counter, proposerNumber(0, 7));
+}
+
+/** Commands one by one. */
+function splitFrames(frames: Uint8Array): Uint8Array[] {
+  const commands: Uint8Array[] = [];
+  for (let at = 0; at < frames.length; ) {
+    const end = skipValue(frames, at);
+    commands.push(frames.subarray(at, end));
+    at = end;
+  }
+  return commands;
 }
