@@ -10,7 +10,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { durabilityFault, type NodeVerdict, planAdmission } from '../replica/admission.js';
+import { type NodeVerdict, planAdmission } from '../replica/admission.js';
 import { encodeMemberStep } from '../replica/node-member-step.js';
 import { parseNodeRecord } from '../replica/node-record.js';
 import { fitVerdict, mixedVersions, nodeObstacles } from '../replica/node-requirements.js';
@@ -168,10 +168,7 @@ export class Caretaker {
 
   private judge(): ReadonlyMap<number, NodeVerdict> {
     const { pool, links, keepsData, newClusterId } = this;
-    const views = pool.nodes.map(({ index, name }) => {
-      const view = links.get(index)?.view ?? null;
-      return { name, facts: view?.facts ?? null, durabilityFault: view && durabilityFault(view.settings) };
-    });
+    const views = pool.nodes.map(({ index }) => (links.get(index) as NodeLink).nodeView);
     const verdicts = planAdmission(views, { keepsData, newClusterId });
     this.noteVersions();
     return new Map(

@@ -1,9 +1,10 @@
 /** What `ringleader doctor` finds about one pool of replicated keys, and mends if it is to. */
-import { durabilityFault, planAdmission } from '../replica/admission.js';
+import { planAdmission } from '../replica/admission.js';
 import { nodeObstacles } from '../replica/node-requirements.js';
 import { setsWithoutQuorum } from '../replica/repair.js';
 import { acceptLoss } from './accept-loss.js';
 import { checkCopies, type Difference } from './copy-check.js';
+import type { NodeLink } from './node-link.js';
 import { endVisit, namesOf, type PoolVisit, visitPool } from './pool-visit.js';
 import type { ReplicatedPool } from './replicated-pools.js';
 
@@ -44,10 +45,7 @@ export async function examine(pool: ReplicatedPool, keepsData: boolean, orders: 
 
 function describeMembers(visit: PoolVisit, keepsData: boolean): Diagnosis {
   const { pool, links } = visit;
-  const views = pool.nodes.map(({ index, name }) => {
-    const view = links.get(index)?.view ?? null;
-    return { name, facts: view?.facts ?? null, durabilityFault: view && durabilityFault(view.settings) };
-  });
+  const views = pool.nodes.map(({ index }) => (links.get(index) as NodeLink).nodeView);
   const verdicts = planAdmission(views, { keepsData, newClusterId: '' });
   const lines = pool.nodes.map(({ index, name }, at) => {
     const verdict = verdicts[at];

@@ -8,17 +8,18 @@
 import { NodeClient } from '../backend/client.js';
 import type { Endpoint } from '../base/endpoint.js';
 import type { NodeSnapshot } from '../messages.js';
-import { DURABLE } from '../replica/admission.js';
+import { DURABLE, durabilityFault, type NodeView } from '../replica/admission.js';
 import { Membership, type Standing } from '../replica/member.js';
 import type { NodeFacts } from '../replica/member-step.js';
-import { NODE_KEY } from '../replica/meta.js';
+import { FLOOR_KEY, NODE_KEY } from '../replica/meta.js';
+import { executed } from '../replica/node-answer.js';
 import { askConditions } from '../replica/node-conditions.js';
 import { encodeMemberStep } from '../replica/node-member-step.js';
 import type { NodeConditions } from '../replica/node-requirements.js';
 import { elementsOf, textOf } from '../replica/reply-shape.js';
 import { encodeLoads, KEY_SCRIPTS, MEMBER_SCRIPTS } from '../replica/scripts.js';
 import { TYPE } from '../resp/frame.js';
-import { encodeCommand, isError } from '../resp/reply.js';
+import { encodeCommand, isError, parseInteger } from '../resp/reply.js';
 import type { NameLookup } from './name-lookup.js';
 
 /** What a node is asked, and what its replies mean. */
@@ -35,6 +36,8 @@ export interface LinkView {
   settings: ReadonlyMap<string, string>;
   /** The epoch of a repair that is going on; '' for none. */
   repairer: string;
+  /** See NodeView. */
+  keysFound: number;
   /** Asked for less often than the rest. */
   conditions: NodeConditions;
 }
@@ -51,10 +54,20 @@ const SET_UP = Buffer.concat([
 /** A node's settings and the rights of its user are looked at anew after so many milliseconds. */
 const CONDITIONS_MS = 60_000;
 const SET_UP_REPLIES = 1 + SCRIPTS.length;
-const ASK_MORE = Buffer.concat([
-  encodeCommand(['CONFIG', 'GET', ...DURABLE.map(([name]) => name)]),
-  encodeCommand(['GET', REPAIRER_KEY]),
-]);
+/** At one time: else a record that is written meanwhile is counted once, or taken away twice. */
+const ASK_MORE: readonly (readonly string[])[] = [
+  ['MULTI'],
+  ['CONFIG', 'GET', ...DURABLE.map(([name]) => name)],
+  ['GET', REPAIRER_KEY],
+  ['INFO', 'keyspace'],
+  ['EXISTS', NODE_KEY, FLOOR_KEY, REPAIRER_KEY],
+  ['EXEC'],
+];
+const MORE: Asked<Pick<LinkView, 'settings' | 'repairer' | 'keysFound'>> = {
+  frames: Buffer.concat(ASK_MORE.map(encodeCommand)),
+  replyCount: ASK_MORE.length,
+  decode: readMore,
+};
 
 export class NodeLink {
   readonly node: NodeSnapshot;
@@ -100,6 +113,15 @@ export class NodeLink {
 
   get standing(): Standing | null {
     return this.membership.now;
+  }
+
+  /** What its admission goes by. */
+  get nodeView(): NodeView {
+    const { node, view } = this;
+    const { name } = node;
+    if (view === null) return { name, facts: null, durabilityFault: null, keysFound: 0 };
+    const { facts, settings, keysFound } = view;
+    return { name, facts, durabilityFault: durabilityFault(settings), keysFound };
   }
 
   /** The record that steps carry; null: nothing that the node says counts. */
@@ -199,11 +221,7 @@ export class NodeLink {
     if (client === null) return;
     for (;;) {
       const look = membership.beginLook();
-      const [facts, more, conditions] = await Promise.all([
-        this.ask(LOOK),
-        this.ask({ frames: ASK_MORE, replyCount: 2, decode: readMore }),
-        this.conditionsOfNow(),
-      ]);
+      const [facts, more, conditions] = await Promise.all([this.ask(LOOK), this.ask(MORE), this.conditionsOfNow()]);
       if (client !== this.client || facts === null || more === null || conditions === null) return;
       if (facts.kind !== 'facts') {
         this.view = null;
@@ -236,9 +254,24 @@ export class NodeLink {
   }
 }
 
-function readMore(replies: readonly Uint8Array[]): Pick<LinkView, 'settings' | 'repairer'> {
-  const [settings, repairer] = replies as [Uint8Array, Uint8Array];
-  return { settings: readMap(settings), repairer: repairer[0] === TYPE.bulk ? textOf(repairer) : '' };
+function readMore(replies: readonly Uint8Array[]): Pick<LinkView, 'settings' | 'repairer' | 'keysFound'> {
+  const exec = executed(replies);
+  const elements = isError(exec, 0) ? [exec] : elementsOf(exec);
+  const refusal = elements.find((element) => isError(element, 0));
+  if (refusal !== undefined) throw new Error(`it does not say what it has: ${errorOf(refusal)}`);
+  const [settings, repairer, keyspace, own] = elements as [Uint8Array, Uint8Array, Uint8Array, Uint8Array];
+  return {
+    settings: readMap(settings),
+    repairer: repairer[0] === TYPE.bulk ? textOf(repairer) : '',
+    keysFound: countKeys(textOf(keyspace)) - parseInteger(own, 0, own.length),
+  };
+}
+
+/** In all databases, by INFO's `db0:keys=3,expires=0,…` */
+function countKeys(keyspace: string): number {
+  let count = 0;
+  for (const [, keys] of keyspace.matchAll(/^db\d+:keys=(\d+)/gm)) count += Number(keys);
+  return count;
 }
 
 function errorOf(frame: Uint8Array): string {

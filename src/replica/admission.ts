@@ -2,7 +2,7 @@
  * Whom of a pool to admit, and how (REPLICATION.md, M2-M4), decided purely: what every node says of itself in, what is to be
  * written to which node out. All of it is compare-and-set: two who decide by different views do no harm to each other.
  *
- *   (no record) --join--> joining --member--> member (0, 1)       M2, while nobody is a member yet
+ *   (no record) --join--> joining --member--> member (0, 1)       M2, while nobody is a member yet, and all are empty
  *   member of a process that ended --member (e, n + 1)--> member  M3, where restarts keep the data
  *   all else: a stranger, to be repaired (repair.ts)
  */
@@ -17,6 +17,8 @@ export interface NodeView {
   facts: NodeFacts | null;
   /** What about its settings could lose what it has accepted, over a restart (see durabilityFault); null: nothing. */
   durabilityFault: string | null;
+  /** Keys that it has, in all its databases, besides the few that say what the node is (~rl:node, ~rl:floor). */
+  keysFound: number;
 }
 
 /** What each node is, in the order of the views. */
@@ -73,6 +75,9 @@ function wasAdmitted({ status }: NodeRecord): boolean {
   return status.kind !== 'joining';
 }
 
+/** What only some of them have would be read now and then, and nobody has given it a ballot. */
+const FILLED_ADVICE = 'empty them (FLUSHALL), or put others in their place';
+
 /** Nobody who answers was ever admitted. */
 function planFirstStart(nodes: readonly Candidate[], newClusterId: string): NodeVerdict[] {
   const missing = nodes.flatMap(({ name, facts }) => (facts === null ? [name] : []));
@@ -80,6 +85,7 @@ function planFirstStart(nodes: readonly Candidate[], newClusterId: string): Node
     const fault = facts && serverFault(facts);
     return fault === null ? [] : [`${name}: ${fault}`];
   });
+  const filled = nodes.flatMap(({ name, keysFound }) => (keysFound === 0 ? [] : [`${name} has ${keysFound} keys`]));
   // Two that start a pool at once may each have begun with an id of their own: all take the smallest.
   const ids = nodes.flatMap(({ record }) => (record === null ? [] : [record.clusterId])).sort();
   const clusterId = ids[0] ?? newClusterId;
@@ -88,6 +94,8 @@ function planFirstStart(nodes: readonly Candidate[], newClusterId: string): Node
     if (node.facts === null) return { kind: 'silent' };
     if (missing.length > 0) return waiting(`for the first start all nodes must answer; missing: ${missing.join(', ')}`);
     if (faults.length > 0) return waiting(`for the first start all nodes must be fit; ${faults.join('; ')}`);
+    if (filled.length > 0)
+      return waiting(`for the first start all nodes must be empty; ${filled.join(', ')}: ${FILLED_ADVICE}`);
     if (isComplete) return admit(node.facts, memberRecord(node.name, node.facts, clusterId), 'member');
     if (hasJoined(node, clusterId)) return waiting('the other nodes are joining');
     return admit(node.facts, joiningRecord(node.name, node.facts, clusterId), 'joining');

@@ -1,5 +1,6 @@
 /** Members of a pool of replicated keys, and their repair, on real Redis servers. */
 import t from 'tap';
+import { examine } from '../../src/control/doctor.js';
 import { parseNodeRecord } from '../../src/replica/node-record.js';
 import { isMember, TestPool, untilCare, untilEvent, untilMembers } from '../help/replicated-pool.js';
 import { RespClient } from '../help/resp-client.js';
@@ -42,6 +43,25 @@ t.test('a member that was restarted empty gets back what the others have', async
   t.equal(await pool.text(1, 'GET', 'half'), 'accepted by one');
   for (const node of [0, 1, 2]) t.match(await pool.text(node, 'GET', '~rl:floor'), /^00000001/, 'all are raised');
   t.match(parseNodeRecord((await pool.text(2, 'GET', '~rl:node')) ?? ''), { admission: { epoch: 1, count: 0 } });
+});
+
+t.test('servers with data of their own become members when they are emptied, and not before', async (t) => {
+  const pool = await TestPool.start(t);
+  await pool.ask(0, 'SET', 'stray', 'value');
+  const other = await RespClient.connect(pool.server(2).port);
+  t.teardown(() => other.close());
+  await other.raw('SELECT', '3');
+  await other.raw('MSET', 'a', 'value', 'b', 'value');
+  const care = pool.care();
+  const { reason } = await untilEvent(care, 'replica-waits');
+  t.match(reason, /all nodes must be empty; n0 has 1 keys, n2 has 2 keys: empty them/);
+  const { lines } = await examine(pool.pool, false, { repair: false, acceptLoss: false });
+  t.match(lines.join('\n'), /n1: no member: .*n0 has 1 keys/);
+  for (const node of [0, 1, 2]) t.equal(await pool.text(node, 'GET', '~rl:node'), null);
+  t.equal(await pool.text(0, 'GET', 'stray'), 'value', 'nothing was touched');
+  await pool.ask(0, 'DEL', 'stray');
+  await pool.ask(2, 'FLUSHALL');
+  await untilMembers(care);
 });
 
 const WITH_FILE = { args: ['--appendonly', 'yes', '--appendfsync', 'always'] };

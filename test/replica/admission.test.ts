@@ -31,7 +31,7 @@ function startServer(): Server {
 function viewOf(server: Server, index: number): NodeView {
   const facts = server.performMember({ kind: 'look' }, '');
   if (facts.kind !== 'facts') throw new Error('a look is always answered');
-  return { name: `n${index}`, facts, durabilityFault: null };
+  return { name: `n${index}`, facts, durabilityFault: null, keysFound: 0 };
 }
 
 const OPTIONS: AdmissionOptions = { keepsData: false, newClusterId: 'c1' };
@@ -103,6 +103,23 @@ t.test('a first start waits for nodes that may have votes', async (t) => {
   const views = servers.map(viewOf);
   const unfit = views.map((view, at) => ({ ...view, facts: view.facts && { ...view.facts, replicas: at } }));
   t.match(planAdmission(unfit, OPTIONS), [{ kind: 'waiting', reason: /n1: it has replicas/ }, { kind: 'waiting' }]);
+});
+
+t.test('a first start waits until nodes that have data are emptied, and names them', async (t) => {
+  const servers = [startServer(), startServer(), startServer()];
+  const views = () => servers.map(viewOf);
+  const filled = (keysFound: number) => views().map((view, at) => (at === 1 ? { ...view, keysFound } : view));
+  const verdicts = planAdmission(filled(3), OPTIONS);
+  t.same(kindsOf(verdicts), ['waiting', 'waiting', 'waiting']);
+  t.match(verdicts[0], { reason: /all nodes must be empty; n1 has 3 keys: empty them/ });
+  carryOut(servers, plan(servers));
+  t.same(
+    kindsOf(planAdmission(filled(1), OPTIONS)),
+    ['waiting', 'waiting', 'waiting'],
+    'also what came after it joined',
+  );
+  carryOut(servers, planAdmission(filled(0), OPTIONS));
+  t.same(kindsOf(planAdmission(filled(3), OPTIONS)), ['member', 'member', 'member'], 'members have keys');
 });
 
 t.test('two that start a pool at once agree on one cluster', async (t) => {

@@ -71,6 +71,7 @@ export class Caretaker {
       name,
       facts: links[node]?.facts ?? null,
       durabilityFault: null,
+      keysFound: 0,
     }));
     const newClusterId = `c${proxy.name}`;
     const verdicts = planAdmission(views, { keepsData: world.schedule.keepsData, newClusterId });
