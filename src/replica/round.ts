@@ -429,6 +429,9 @@ export class Round<C, R, V> implements Asker<R, V> {
         register.onSeen(answer.promised, answer.epochFloor);
         attempt.denied |= bit;
         return;
+      case 'unsent':
+        attempt.denied |= bit;
+        return;
       case 'stale':
       case 'expired':
         attempt.denied |= bit;

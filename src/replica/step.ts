@@ -57,6 +57,11 @@ export interface NotMember {
   kind: 'not-member';
 }
 
+/** The step did not set out for the node, which therefore never carries it out. Else no answer (null) leaves that open. */
+export interface Unsent {
+  kind: 'unsent';
+}
+
 /** The node could not do it, for a reason that is not the key's (rule W8): -OOM, -READONLY, -LOADING … It has accepted nothing. */
 export interface Unable {
   kind: 'unable';
@@ -82,6 +87,7 @@ export type AcceptAnswer<R> =
   | { kind: 'expired'; what: 'base' | 'own' }
   | Refusal
   | NotMember
+  | Unsent
   | Unable;
 
 /** To snapshot (`value`), peek and read (`replies`). `isExpired`: live, and the value is gone. */

@@ -59,6 +59,7 @@ const SUBSCRIBED = Buffer.from('>3\r\n$9\r\nsubscribe\r\n');
 const NOT_NEEDED = 'no keys have copies there';
 const NOSCRIPT = Buffer.from('-NOSCRIPT');
 
+const UNSENT = { kind: 'unsent' } as const;
 const PLUS = 0x2b;
 const SIMPLE = Buffer.from('+OK\r\n');
 
@@ -75,6 +76,8 @@ class Ask implements ReplyOwner {
   frames: NodeStep | null = null;
   replies: Uint8Array[] = [];
   sentMs = 0;
+  /** Something of it may have come to the node. */
+  wasSent = false;
   /** The node did not know a script: it was told, and asked again. */
   wasRepeated = false;
 
@@ -194,7 +197,7 @@ export class Voter implements PrivateOwner, ReplyOwner {
   tellUnanswered(): void {
     const { unanswered } = this;
     this.unanswered = [];
-    for (const { asker, copy, tag } of unanswered) asker.onAnswer(copy, tag, null);
+    for (const { asker, copy, tag, wasSent } of unanswered) asker.onAnswer(copy, tag, wasSent ? null : UNSENT);
   }
 
   onAnswered(ask: Ask, pending: Pending): void {
@@ -300,6 +303,7 @@ export class Voter implements PrivateOwner, ReplyOwner {
     ask.replies = [];
     ask.sentMs = context.transport.now;
     if (!this.put(ask, encoded.frames, encoded.replyCount)) return false;
+    ask.wasSent = true;
     this.waiting.push(ask);
     this.waitingBytes += encoded.frames.length;
     return true;

@@ -75,6 +75,8 @@ class Bench {
   /** Copies that do not answer, and those that cannot be reached. */
   readonly mute = new Set<number>();
   readonly gone = new Set<number>();
+  /** Copies for which no step sets out. */
+  readonly cut = new Set<number>();
   private sent: Sent[] = [];
   private proposers: Proposer<Commands, Replies, string>[] = [];
 
@@ -127,6 +129,7 @@ class Bench {
     this.sent = [];
     const answers = sent.map(({ copy, step, asker }) => {
       if (this.gone.has(copy)) return null;
+      if (this.cut.has(copy)) return { kind: 'unsent' } as const;
       if (this.mute.has(copy)) return undefined;
       const answer = (this.copies[copy] as Acceptor<Commands, Replies, string>).perform(step, asker.key, 'member');
       return change(copy, step.kind, answer);
@@ -288,6 +291,21 @@ t.test('a write whose base another has overtaken is done on what is there now', 
   bench.settle();
   t.match(asked.outcome, done('append gave abc'));
   t.ok(bench.events.includes('refused'));
+});
+
+t.test('what was refused where it came to, and did not set out for the copy that is gone, is done again', async (t) => {
+  const bench = new Bench(3);
+  const [one, other] = [bench.proposer(1), bench.proposer(2)];
+  one(write('set a'));
+  bench.settle();
+  bench.cut.add(0);
+  other(write('append b'));
+  bench.settle();
+  const asked = one(write('append c'));
+  bench.settle();
+  bench.pass(100);
+  bench.settle();
+  t.match(asked.outcome, done('append gave abc'));
 });
 
 t.test('what is for one copy is carried out there, and installed on the others', async (t) => {
