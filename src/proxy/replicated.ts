@@ -307,9 +307,12 @@ function elements(replies: readonly Uint8Array[]): Uint8Array {
   return Buffer.concat([arrayHeader(replies.length), ...replies.map((reply) => reply.subarray(prefix))]);
 }
 
-/** Commands that may put something there for somebody to take. Scripts and functions may do anything. */
+/**
+ * Commands that may put something there for somebody to take. Scripts and functions may do anything; LMOVE of a key to itself puts
+ * nothing there that was not, and BLMOVE that waits would wake itself.
+ */
 const WAKING: ReadonlySet<string> = new Set([
-  ...['lpush', 'rpush', 'linsert', 'lmove', 'blmove', 'rpoplpush', 'brpoplpush', 'zadd', 'zincrby', 'geoadd', 'xadd'],
+  ...['lpush', 'rpush', 'linsert', 'zadd', 'zincrby', 'geoadd', 'xadd'],
   ...[
     'restore',
     'sort',
