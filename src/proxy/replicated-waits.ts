@@ -2,8 +2,11 @@
  * Commands that wait for data of a replicated key: BLPOP and its like, XREAD with BLOCK. None waits at a node, which knows nothing
  * of the agreement: each tries, and tries again when a node says that somebody has put something into the key.
  *
- *   tries --nothing--> waits --wake, or a while--> tries ...
+ *   tries --nothing--> waits --wake--> tries ...
+ *     │                  waits --a while--> looks --there may be something--> tries
  *     └── a reply, the time-out, CLIENT UNBLOCK, its client goes: over
+ *
+ * To try is to write: a round by a new ballot, for which WATCH answers nil. To look is a read.
  *
  * Those of one worker that contend for what one key has (its list, its sorted set, what is new to a group of its stream) stand in
  * one line: they try one after the other, in the order in which they came, and there is nothing for the second where there is
@@ -51,13 +54,15 @@ interface Line {
   readonly waiters: Waiter[];
 }
 
-/** A message may be lost with a connection: then the first in line tries all the same. */
+/** A message may be lost with a connection: then the first in line looks all the same. */
 const POLL_MS = 1000;
 /** In which the other nodes do what the first to say so has done; or get what a script has made at one of them. */
 const GATHER_MS = 100;
 const UNBLOCKED = errorReply('UNBLOCKED client unblocked via CLIENT UNBLOCK');
 const GROUP_GONE = errorReply('NOGROUP the consumer group this client was blocked on no longer exists');
 const TYPE = word('TYPE');
+const XINFO = word('XINFO');
+const STREAM = word('STREAM');
 
 export class Waits {
   readonly context: WaitsContext;
@@ -177,7 +182,7 @@ export class Waits {
    */
   private onWake(key: string | null): void {
     if (key === null) {
-      this.wake(null);
+      this.lookAtAll();
       return;
     }
     const waiter = this.lines.get(key)?.[0]?.waiters[0];
@@ -198,10 +203,15 @@ export class Waits {
     if (said % copies === quorum) this.wake(key);
   }
 
-  /** Somebody has put something into the key; null: into any, as far as is known. */
-  private wake(key: string | null): void {
-    const lines = key === null ? [...this.lines.values()].flat() : [...(this.lines.get(key) ?? [])];
+  /** Somebody has put something into the key. */
+  private wake(key: string): void {
+    const lines = [...(this.lines.get(key) ?? [])];
     for (const { waiters } of lines) if (waiters[0] !== undefined) this.giveTurn(waiters[0]);
+  }
+
+  /** Somebody may have put something into any key. */
+  private lookAtAll(): void {
+    for (const { waiters } of [...this.lines.values()].flat()) waiters[0]?.look();
   }
 
   private poll(): void {
@@ -210,7 +220,7 @@ export class Waits {
     const { transport } = this.context;
     transport.timers.set(transport.now + POLL_MS, () => {
       this.isPolling = false;
-      this.wake(null);
+      this.lookAtAll();
       if (this.lines.size > 0) this.poll();
     });
   }
@@ -227,6 +237,9 @@ class Waiter implements BlockedBy, Client<Replies> {
   /** What it is told when nothing came. */
   private readonly nothing: Uint8Array;
   private isTrying = false;
+  private isLooking = false;
+  /** Of the stream, when it was looked at last. */
+  private seen: Uint8Array = REPLY_NULL;
   private isToTryAgain = false;
   private isOver = false;
   /** It was found that it has to wait: something else that comes to lie there does not end that. */
@@ -256,6 +269,34 @@ class Waiter implements BlockedBy, Client<Replies> {
     this.isTrying = true;
     const { copySets, key, operation } = this.wanted;
     this.waits.context.replicas.submit(copySets, key, 0, key.length, operation, this);
+  }
+
+  /** Tries only if there may be something for it. */
+  look(): void {
+    const { copySets, key, operation } = this.wanted;
+    if (operation.reads !== null) {
+      this.waits.giveTurn(this);
+      return;
+    }
+    if (this.isLooking) return;
+    this.isLooking = true;
+    const looking = this.wanted.type === 'stream' ? reading([XINFO, STREAM, key], 2, false) : typeOf(key);
+    this.waits.context.replicas.submit(copySets, key, 0, key.length, looking, {
+      onOutcome: (outcome) => {
+        this.isLooking = false;
+        // Where a look fails, trying tells the client why.
+        if (outcome.kind !== 'done' || this.isPromising(replyOf(outcome))) this.waits.giveTurn(this);
+      },
+    });
+  }
+
+  /** A stream stays when nothing in it is new to a group, and when the group goes that ends the waiting: so it is whether anything has changed. */
+  private isPromising(found: Uint8Array): boolean {
+    const { type } = this.wanted;
+    if (type !== 'stream') return typeName(found) === type;
+    const { seen } = this;
+    this.seen = found;
+    return Buffer.compare(seen, found) !== 0;
   }
 
   accept(): void {
@@ -315,6 +356,11 @@ function typeOf(key: Uint8Array): Operation<Commands, Replies> {
 
 /** Whether TYPE's reply names another type, and not that there is no key. */
 function isOther(reply: Uint8Array, type: Wanted['type']): boolean {
-  const found = textOf(reply).slice(1, -2);
+  const found = typeName(reply);
   return found !== 'none' && found !== type;
+}
+
+/** Of `+list`. */
+function typeName(reply: Uint8Array): string {
+  return textOf(reply).slice(1, -2);
 }
