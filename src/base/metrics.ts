@@ -41,6 +41,7 @@ export const COUNTERS = {
   replicatedSettles: 'times it had to be found out what became of a write of a replicated key',
   replicatedInstalls: 'whole values sent to a copy that was behind',
   replicatedMends: 'times copies that were seen to be behind were brought up to date',
+  replicatedDifferences: 'times copies with equal ballots were found to differ',
   replicatedExpiries: 'replicated keys that were found expired and written off',
   replicatedUnknown: 'commands on replicated keys answered -UNKNOWN',
   replicatedNoQuorum: 'commands on replicated keys answered -NOQUORUM: too few nodes count',

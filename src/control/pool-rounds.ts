@@ -145,6 +145,9 @@ export class PoolRounds {
         },
         // Workers mend what they find behind; a repair has its own way.
         onBehind: () => {},
+        // Rounds of the control plane carry out nothing that can be compared.
+        areEqual: () => true,
+        onDifference: () => {},
         count: () => {},
       };
       const times = { deadlineMs: performance.now() + this.timeoutMs, patienceMs: PATIENCE_MS };

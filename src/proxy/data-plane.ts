@@ -9,6 +9,7 @@ import { BackendPool } from '../backend/pool.js';
 import type { ClientCount } from '../base/client-count.js';
 import type { ClientRules } from '../base/client-rules.js';
 import { formatEndpoint } from '../base/endpoint.js';
+import { showBytes } from '../base/errors.js';
 import type { Limits } from '../base/limits.js';
 import type { LogLevel } from '../base/log-event.js';
 import type { Counts } from '../base/metrics.js';
@@ -79,6 +80,12 @@ export class DataPlane {
       pool: this.pool,
       drawProposer: () => proposerNumber(...randomWords()),
       clock: () => Date.now(),
+      onDifference: (key, nodes) => {
+        const names = nodes.map(({ name }) => name).join(', ');
+        const versions = nodes.map(({ index }) => this.pool.at(index).version).join(', ');
+        const shown = showBytes(Buffer.from(key, 'latin1'), 0, key.length);
+        log('error', 'copies-differ', { pool: nodes[0]?.pool ?? '', key: shown, nodes: names, versions });
+      },
       onStanding: (node, isMember, reason) => {
         const { pool, name } = node;
         log(isMember ? 'info' : 'warn', isMember ? 'node-counts' : 'node-does-not-count', { pool, node: name, reason });

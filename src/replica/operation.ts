@@ -57,6 +57,8 @@ export interface Operation<C, R> {
   readonly reads: C | null;
   /** What makes the client's reply of those of `reads`. */
   readonly readReply: (replies: R) => R;
+  /** Whether nodes with equal states give equal replies (rule W9). Not where chance, a clock, or a hash table's order has a say. */
+  readonly repliesAgree?: boolean;
   /** For reads whose replies tell of the hash tables of the copy that gave them (rule R3); else absent. */
   readonly walk?: Walk<R>;
   /** How it is carried out on that base. `found`: the replies to what was to be read there; null the first time. */

@@ -16,7 +16,8 @@ import { type ReadContext, ReadRound } from './read-round.js';
 import { type ProposerNumbers, Register } from './register.js';
 import { type Asker, type Client, type Outcome, Round, type RoundContext, type RoundTimes } from './round.js';
 
-export interface ProposerContext<C, R, V> extends Omit<RoundContext<C, R, V>, 'finish' | 'onBehind' | 'count'> {
+export interface ProposerContext<C, R, V>
+  extends Omit<RoundContext<C, R, V>, 'finish' | 'onBehind' | 'onDifference' | 'count'> {
   /** See `proposerNumber`. */
   readonly proposer: string;
   /** Milliseconds from an operation's submission until its client is told that it is not known. */
@@ -27,6 +28,8 @@ export interface ProposerContext<C, R, V> extends Omit<RoundContext<C, R, V>, 'f
   readonly linesMax: number;
   /** Whether the node can be asked now, as far as is known. */
   isReachable(node: number): boolean;
+  /** These copies of a key (bit i: copy i; 0: nobody knows which) were found to differ from the others (rule W9), and are given the others' state. */
+  onDifference(key: string, nodes: readonly number[], copies: number): void;
   /** Of its process: see Reader.process. */
   processOf(node: number): number;
   /** Whether others should rather be asked. */
@@ -44,14 +47,13 @@ export type ProposerEvent =
   | 'fast-read'
   | 'slow-read'
   | 'write'
-  | 'mend';
+  | 'mend'
+  | 'difference';
 
 interface Job<C, R> {
   readonly operation: Operation<C, R>;
   readonly client: Client<R>;
   readonly times: RoundTimes;
-  /** It is to be read, and the nodes did not agree. */
-  readonly hasDisagreed: boolean;
 }
 
 /** One key's operations, in the order in which they came. */
@@ -61,6 +63,10 @@ interface Line<C, R, V> {
   running: Round<C, R, V> | Mend<C, R, V> | null;
   job: Job<C, R> | null;
   readonly waiting: Fifo<Job<C, R>>;
+  /** Reads on which the nodes did not agree: they come before what came after them. */
+  readonly disagreed: Fifo<Job<C, R>>;
+  /** Its copies are those of a topology that is past. */
+  isPast: boolean;
   /** Copies that are behind are not mended before. */
   mendFromMs: number;
   /** Since it was last looked at to be forgotten. */
@@ -82,6 +88,8 @@ export class Proposer<C, R, V> {
   private readonly lines = new Map<string, Line<C, R, V>>();
   /** All that wait for answers. */
   private readonly active = new Set<Asker<R, V>>();
+  /** By key, how many reads in one round trip are under way. */
+  private readonly reading = new Map<string, number>();
   private readsBegun = 0;
 
   constructor(context: ProposerContext<C, R, V>) {
@@ -91,6 +99,7 @@ export class Proposer<C, R, V> {
       ...context,
       finish: (round, outcome) => this.onFinished(round, outcome),
       onBehind: ({ key }) => this.onBehind(key),
+      onDifference: (register) => this.onDifference(register),
     };
     this.readContext = {
       ...context,
@@ -104,9 +113,9 @@ export class Proposer<C, R, V> {
     const { context } = this;
     const times = { deadlineMs: context.now() + context.timeoutMs, patienceMs: context.patienceMs };
     const line = this.lines.get(key);
-    const isIdle = line === undefined || line.running === null;
-    if (operation.reads !== null && isIdle) this.read(key, nodes, operation, client, times);
-    else this.enqueue(line ?? this.openLine(key, nodes), { operation, client, times, hasDisagreed: false });
+    if (operation.reads !== null && (line === undefined || isIdle(line)))
+      this.read(key, nodes, operation, client, times);
+    else this.enqueue(line ?? this.openLine(key, nodes), { operation, client, times });
   }
 
   /** To be called every few milliseconds while anything is active. */
@@ -152,6 +161,7 @@ export class Proposer<C, R, V> {
     }
     const round = new ReadRound(key, nodes, operation, client, times, isRepeated, this.readContext);
     this.active.add(round);
+    this.reading.set(key, (this.reading.get(key) ?? 0) + 1);
     const copy = copies[0] as number;
     round.begin(
       copies,
@@ -166,27 +176,48 @@ export class Proposer<C, R, V> {
   }
 
   private onAgreement(round: ReadRound<C, R, V>, reply: R, ballot: Ballot): void {
-    this.active.delete(round);
     this.context.count('fast-read');
+    this.onReadEnded(round);
     round.client.onOutcome({ kind: 'done', reply, ballot });
+  }
+
+  /** A write that came after the last read under way may begin. */
+  private onReadEnded(round: ReadRound<C, R, V>): void {
+    const { key } = round;
+    this.active.delete(round);
+    const left = (this.reading.get(key) as number) - 1;
+    if (left > 0) {
+      this.reading.set(key, left);
+      return;
+    }
+    this.reading.delete(key);
+    const line = this.lines.get(key);
+    if (line !== undefined && line.running === null && line.waiting.length > 0) this.next(line);
   }
 
   private onDisagreement(round: ReadRound<C, R, V>, expired: string): void {
     const { key, nodes, operation, client, times } = round;
-    this.active.delete(round);
     const line = this.lines.get(key) ?? this.openLine(key, nodes);
     if (expired !== '') line.register.knownExpired = expired;
-    if (round.isRepeated) {
-      this.tell(client, { kind: 'cursor-lost' });
-      return;
-    }
-    this.enqueue(line, { operation, client, times, hasDisagreed: true });
+    if (!round.isRepeated) line.disagreed.push({ operation, client, times });
+    this.onReadEnded(round);
+    if (round.isRepeated) this.tell(client, { kind: 'cursor-lost' });
+    else if (line.running === null) this.next(line);
   }
 
   private openLine(key: string, nodes: readonly number[]): Line<C, R, V> {
     if (this.lines.size >= this.context.linesMax) this.forgetOne();
     const register = new Register(key, nodes, this.numbers);
-    const line = { register, running: null, job: null, waiting: new Fifo<Job<C, R>>(), mendFromMs: 0, wasUsed: true };
+    const line = {
+      register,
+      running: null,
+      job: null,
+      waiting: new Fifo<Job<C, R>>(),
+      disagreed: new Fifo<Job<C, R>>(),
+      isPast: false,
+      mendFromMs: 0,
+      wasUsed: true,
+    };
     this.lines.set(key, line);
     return line;
   }
@@ -197,7 +228,7 @@ export class Proposer<C, R, V> {
     for (const [key, line] of this.lines) {
       if (rest-- === 0) return;
       this.lines.delete(key);
-      if (line.running === null && !line.wasUsed) {
+      if (isIdle(line) && !line.wasUsed) {
         line.register.forget();
         return;
       }
@@ -220,19 +251,39 @@ export class Proposer<C, R, V> {
       return;
     }
     line.running = null;
+    const { waiting, disagreed } = line;
     for (;;) {
-      const job = line.waiting.shift();
-      if (job === undefined) return;
+      const job = disagreed.peek() ?? waiting.peek();
+      if (job === undefined) {
+        if (line.isPast) this.forget(line);
+        return;
+      }
       const { operation, client, times } = job;
-      if (operation.reads === null || job.hasDisagreed) {
+      const isRead = operation.reads !== null && disagreed.length === 0;
+      // A read under way may have to be carried out as a round yet, and came before.
+      if (!isRead && disagreed.length === 0 && this.reading.has(register.key)) return;
+      if (disagreed.shift() === undefined) waiting.shift();
+      if (!isRead) {
         line.job = job;
         this.run(line, new Round(register, operation, times, this.roundContext));
         return;
       }
-      // What is written after it goes by the same connections, behind it.
       this.read(register.key, register.nodes, operation, client, times);
       if (line.running !== null) return;
     }
+  }
+
+  /** The nodes of keys may be others from now on, or be known by other numbers. */
+  renew(): void {
+    for (const line of this.lines.values()) {
+      line.isPast = true;
+      if (isIdle(line)) this.forget(line);
+    }
+  }
+
+  private forget({ register }: Line<C, R, V>): void {
+    register.forget();
+    this.lines.delete(register.key);
   }
 
   private run(line: Line<C, R, V>, asker: Round<C, R, V> | Mend<C, R, V>): void {
@@ -262,6 +313,19 @@ export class Proposer<C, R, V> {
     if (line !== undefined && line.running === null) this.next(line);
   }
 
+  /** Rule W9: under a new ballot all have the state of one copy whose replies were those of most. */
+  private onDifference({ key, nodes, differing }: Register): void {
+    const { context } = this;
+    const line = this.lines.get(key);
+    if (line === undefined) return;
+    context.count('difference');
+    context.onDifference(key, nodes, differing);
+    if (differing === 0) return;
+    const times = { deadlineMs: context.now() + context.timeoutMs, patienceMs: context.patienceMs };
+    const client = { onOutcome: () => {} };
+    this.enqueue(line, { operation: levelled(context.none), client, times });
+  }
+
   private onMended(mend: Mend<C, R, V>): void {
     this.active.delete(mend);
     this.next(this.lines.get(mend.key) as Line<C, R, V>);
@@ -288,6 +352,10 @@ export class Proposer<C, R, V> {
   }
 }
 
+function isIdle<C, R, V>({ running, waiting, disagreed }: Line<C, R, V>): boolean {
+  return running === null && waiting.length === 0 && disagreed.length === 0;
+}
+
 /** Nothing changes, but that the state is chosen under a new ballot. */
 function identity<C, R>(none: C): Operation<C, R> {
   const same = (replies: R) => replies;
@@ -296,4 +364,10 @@ function identity<C, R>(none: C): Operation<C, R> {
     readReply: same,
     plan: () => ({ kind: 'all', commands: none, setsExpiry: 0, reply: same }),
   };
+}
+
+/** One copy's state is given to the others, under a new ballot. */
+function levelled<C, R>(none: C): Operation<C, R> {
+  const same = (replies: R) => replies;
+  return { reads: null, readReply: same, plan: () => ({ kind: 'one', commands: none, reply: same }) };
 }

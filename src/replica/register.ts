@@ -31,6 +31,8 @@ export class Register {
   holders = 0;
   /** Copies that were seen to have an older state than `chosen`. */
   behind = 0;
+  /** Copies whose replies were not those of the others (rule W9): they are to be given the state of one that is not among them. */
+  differing = 0;
   /** A state whose value somebody's clock has seen expire (rule X1). */
   knownExpired: Ballot = '';
   private readonly numbers: ProposerNumbers;

@@ -23,6 +23,8 @@ export interface ReplicasContext extends Pick<ChannelContext, 'transport' | 'pen
   drawProposer: () => string;
   /** Milliseconds since 1970. */
   clock: () => number;
+  /** These nodes had another state of a key, under the same ballot, than the others, and are given theirs. */
+  onDifference: (key: string, nodes: readonly NodeSnapshot[]) => void;
   /** Votes of a node count, or do not any more, for that reason. */
   onStanding: (node: NodeSnapshot, isMember: boolean, reason: string) => void;
 }
@@ -54,6 +56,7 @@ const COUNTERS: Readonly<Record<ProposerEvent, keyof Counts>> = {
   settle: 'replicatedSettles',
   install: 'replicatedInstalls',
   mend: 'replicatedMends',
+  difference: 'replicatedDifferences',
   expired: 'replicatedExpiries',
   unknown: 'replicatedUnknown',
   'no-quorum': 'replicatedNoQuorum',
@@ -92,6 +95,7 @@ export class Replicas {
     }
     this.topology = topology;
     this.opened = new Map();
+    for (const proposer of this.proposers.values()) proposer.renew();
     this.indexed = topology.nodes.map((node) => (pools.has(node.pool) ? this.numberOf(node) : -1));
     const used = new Set(this.indexed);
     for (const [id, number] of this.numbers) {
@@ -173,7 +177,7 @@ export class Replicas {
 
   private open(copySets: CopySets): Opened {
     const { nodes } = this.topology as TopologySnapshot;
-    const { pool, limits } = nodes[copySets.owners[0] as number] as NodeSnapshot;
+    const { pool } = nodes[copySets.owners[0] as number] as NodeSnapshot;
     const id = `${copySets.copies} ${pool}`;
     let proposer = this.proposers.get(id);
     if (proposer === undefined) {
@@ -183,13 +187,27 @@ export class Replicas {
         quorum: (copySets.copies >> 1) + 1,
         none: NO_COMMANDS,
         proposer: context.drawProposer(),
-        timeoutMs: limits.requestTimeoutMs,
+        get timeoutMs() {
+          // A reload may change it.
+          return (
+            voters.find(({ channels }) => channels.wanted.pool === pool)?.channels.wanted.limits.requestTimeoutMs ?? 0
+          );
+        },
         patienceMs: PATIENCE_MS,
         linesMax: LINES_MAX,
         now: () => transport.now,
         clock: context.clock,
         random: context.random,
         send: (asker, copy, tag, step) => voters[asker.nodes[copy] as number]?.ask(asker, copy, tag, step),
+        areEqual: (one, other) =>
+          one.length === other.length && one.every((reply, place) => isSame(reply, other[place] as Uint8Array)),
+        onDifference: (key, nodes, copies) =>
+          context.onDifference(
+            key,
+            nodes
+              .filter((_, copy) => (copies & (1 << copy)) !== 0)
+              .map((number) => (voters[number] as Voter).channels.wanted),
+          ),
         isReachable: (node) => voters[node]?.isMember === true,
         processOf: (node) => voters[node]?.process ?? 0,
         isSlow: (node) => voters[node]?.isSilent === true,
@@ -233,4 +251,8 @@ export class Replicas {
       if (isActive || this.untold.length > 0) this.tickLater();
     });
   }
+}
+
+function isSame(one: Uint8Array, other: Uint8Array): boolean {
+  return Buffer.compare(one, other) === 0;
 }

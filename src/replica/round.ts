@@ -56,6 +56,10 @@ export interface RoundContext<C, R, V> {
   finish(round: Round<C, R, V>, outcome: Outcome<R>): void;
   /** A late answer has shown that a copy does not have the state that was chosen last. */
   onBehind(register: Register): void;
+  /** Whether nodes have given the same replies. */
+  areEqual(one: R, other: R): boolean;
+  /** Copies have done the same on the same base, and replied differently. `register.differing`: those that differ from most; 0 while nobody knows. */
+  onDifference(register: Register): void;
   count(event: RoundEvent): void;
 }
 
@@ -101,8 +105,11 @@ interface Attempt<R> {
   unable: number;
   /** Of an identity: which attempt at the operation is there. */
   finishes: Attempt<R> | null;
-  /** Of the first that carried out its commands. */
+  /** Of the first that carried out its commands; how many have, which was the first, and those that gave other replies. */
   replies: R | null;
+  replied: number;
+  repliedFirst: number;
+  differing: number;
   /** What makes the client's reply of these. */
   readonly reply: (replies: R) => R;
 }
@@ -132,8 +139,9 @@ export class Round<C, R, V> implements Asker<R, V> {
   private ballot: Ballot = NEVER;
   private sent: Attempt<R>[] = [];
   private backoffs = 0;
-  /** The error of a node that could not do what it was asked to (rule W8). */
+  /** The error of a node that could not do what it was asked to (rule W8), and all that could not so far. */
   private error: Uint8Array | null = null;
+  private couldNot = 0;
 
   /** What the operation starts from, the copies that have it, and whether its value is there no more. */
   private base: KeyFacts = NOTHING;
@@ -340,7 +348,7 @@ export class Round<C, R, V> implements Asker<R, V> {
     if (plan.kind === 'all') {
       this.accept(plan.commands, plan.setsExpiry, role, all, plan.reply);
     } else if (plan.kind === 'one') {
-      this.accept(plan.commands, 0, role, this.holders & -this.holders, plan.reply);
+      this.accept(plan.commands, 0, role, this.chooseOne(), plan.reply);
     } else if (this.isExpired) {
       // A node by whose clock it has not would show what is there no more.
       this.accept(context.none, 0, 'cleaning', all, same);
@@ -350,6 +358,15 @@ export class Round<C, R, V> implements Asker<R, V> {
       this.others = this.holders;
       this.read();
     }
+  }
+
+  /** A copy that has the base, rather one that can do what others could not, and whose replies were those of most. */
+  private chooseOne(): number {
+    const { holders } = this;
+    const able = holders & ~this.couldNot;
+    const best = able & ~this.register.differing;
+    const choice = best !== 0 ? best : able !== 0 ? able : holders;
+    return choice & -choice;
   }
 
   /** Has one of the copies that have the base read what the plan depends on. */
@@ -396,6 +413,9 @@ export class Round<C, R, V> implements Asker<R, V> {
       unable: 0,
       finishes: null,
       replies: null,
+      replied: 0,
+      repliedFirst: 0,
+      differing: 0,
       reply,
     };
     if (role === 'operation' || role === 'identity') this.sent.push(attempt);
@@ -422,7 +442,7 @@ export class Round<C, R, V> implements Asker<R, V> {
     switch (answer?.kind) {
       case 'ok':
       case 'already':
-        if (answer.kind === 'ok') attempt.replies ??= answer.replies;
+        if (answer.kind === 'ok' && answer.replies !== null) this.compare(attempt, bit, answer.replies);
         if (isChosen) register.holders |= bit;
         return;
       case 'refused':
@@ -442,8 +462,29 @@ export class Round<C, R, V> implements Asker<R, V> {
       case 'unable':
         attempt.denied |= bit;
         attempt.unable |= bit;
+        this.couldNot |= bit;
         this.error = answer.error;
     }
+  }
+
+  /** Rule W9: who has done the same on equal states has equal replies. */
+  private compare(attempt: Attempt<R>, bit: number, replies: R): void {
+    attempt.replied++;
+    if (attempt.replies === null) {
+      attempt.replies = replies;
+      attempt.repliedFirst = bit;
+      return;
+    }
+    if (attempt.role !== 'operation' || this.operation.repliesAgree !== true) return;
+    const { context, register } = this;
+    const differs = !context.areEqual(attempt.replies, replies);
+    if (differs) attempt.differing |= bit;
+    const others = bits(attempt.differing);
+    if (others === 0) return;
+    // Those are right that are most.
+    if (attempt.replied - others >= context.quorum) register.differing = attempt.differing;
+    else if (others >= context.quorum) register.differing = attempt.repliedFirst;
+    context.onDifference(register);
   }
 
   private onAccepted(bit: number, answer: AcceptAnswer<R> | null): void {
@@ -521,6 +562,8 @@ export class Round<C, R, V> implements Asker<R, V> {
     const { register, made } = this;
     const attempt = this.attempt as Attempt<R>;
     register.onChosen(attempt.ballot, this.yes, this.behind);
+    // One copy's state is that of all.
+    if (this.asked !== 0) register.differing = 0;
     const ride = bits(this.rides) >= this.context.quorum ? { ballot: attempt.next, base: made } : null;
     register.ride = ride;
     if (attempt.role === 'cleaning') {
@@ -553,7 +596,7 @@ export class Round<C, R, V> implements Asker<R, V> {
 
   /** The phase has failed: another ballot. */
   private again(): void {
-    const wereUnable = this.phase === 'accepting' ? (this.attempt?.unable ?? 0) : this.unable;
+    const wereUnable = this.phase === 'accepting' ? this.couldNot : this.unable;
     this.dropNowhere();
     if (this.sent.length === 0) {
       if (this.preventsQuorum(wereUnable)) {

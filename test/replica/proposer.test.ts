@@ -72,6 +72,7 @@ class Bench {
   nowMs = 0;
   clockMs = 1_000_000;
   readonly events: ProposerEvent[] = [];
+  readonly differences: string[] = [];
   /** Copies that do not answer, and those that cannot be reached. */
   readonly mute = new Set<number>();
   readonly gone = new Set<number>();
@@ -105,6 +106,8 @@ class Bench {
       isReachable: (node) => !this.gone.has(node),
       isSlow: () => false,
       processOf: () => 0,
+      areEqual: (one, other) => one.join() === other.join(),
+      onDifference: (key, _nodes, copies) => this.differences.push(`${key} ${copies}`),
       send: (asker, copy, tag, step) => this.sent.push({ asker, copy, tag, step }),
       count: (event) => this.events.push(event),
     });
@@ -124,10 +127,14 @@ class Bench {
   /** Carries out what was sent, and tells the answers. Returns what it was: `0 prepare`. `change` may have an answer lost (null). */
   turn(
     change: (copy: number, kind: string, answer: Answer<Replies, string>) => Answer<Replies, string> | null = same,
+    instead: (sent: Sent) => Answer<Replies, string> | null = () => null,
   ): string[] {
     const { sent } = this;
     this.sent = [];
-    const answers = sent.map(({ copy, step, asker }) => {
+    const answers = sent.map((one) => {
+      const { copy, step, asker } = one;
+      const other = instead(one);
+      if (other !== null) return other;
       if (this.gone.has(copy)) return null;
       if (this.cut.has(copy)) return { kind: 'unsent' } as const;
       if (this.mute.has(copy)) return undefined;
@@ -408,4 +415,74 @@ t.test('an answer that comes after the end changes nothing', async (t) => {
   const read = submit(GET);
   bench.settle();
   t.match(read.outcome, done('a'));
+});
+
+t.test(
+  'a read that came first is answered as before the write behind it, though the nodes did not agree on it',
+  async (t) => {
+    const bench = new Bench(3);
+    const submit = bench.proposer(1);
+    submit(write('set a'));
+    bench.settle();
+    bench.gone.add(2);
+    submit(write('append b'));
+    bench.settle();
+    bench.gone.clear();
+    for (let time = 0; time < 3; time++) {
+      const read = submit(GET);
+      const wrote = submit(write('append c'));
+      const again = submit(GET);
+      bench.settle();
+      const before = `ab${'c'.repeat(time)}`;
+      t.match(
+        [read.outcome, wrote.outcome, again.outcome],
+        [done(before), done(`append gave ${before}c`), done(`${before}c`)],
+      );
+      bench.gone.add(2);
+      submit(write('append '));
+      bench.settle();
+      bench.gone.clear();
+    }
+  },
+);
+
+t.test('a copy that replies differently is given the state of the others, under a new ballot', async (t) => {
+  for (const odd of [0, 1, 2]) {
+    const bench = new Bench(3);
+    const submit = bench.proposer(1);
+    submit(write('set a'));
+    bench.settle();
+    // Behind everyone's back.
+    bench.copies[odd]?.data.values.set('key', { value: 'x', expireAt: 0 });
+    submit({ ...write('append b'), repliesAgree: true });
+    bench.settle();
+    t.same(bench.differences.at(-1), `key ${1 << odd}`);
+    t.same(bench.values(), ['ab', 'ab', 'ab'], `copy ${odd}`);
+    t.ok(bench.events.includes('difference'));
+  }
+});
+
+t.test('what one copy cannot do another does; where too few can, their error is the answer', async (t) => {
+  const bench = new Bench(3);
+  const submit = bench.proposer(1);
+  submit(write('set a'));
+  bench.settle();
+  const error = Buffer.from('-OOM no\r\n');
+  const unable = new Set([0]);
+  const run = () => {
+    for (let turns = 0; turns < 60; turns++) {
+      bench.turn(same, ({ copy, step }) =>
+        step.kind === 'accept' && unable.has(copy) ? { kind: 'unable', error } : null,
+      );
+      bench.pass(1);
+    }
+  };
+  const first = submit(single('append b'));
+  run();
+  t.match(first.outcome, done('append gave ab'));
+  unable.add(1).add(2);
+  const second = submit(single('append c'));
+  run();
+  t.match(second.outcome, { kind: 'unable' });
+  t.same(bench.values(), ['ab', 'ab', 'ab']);
 });

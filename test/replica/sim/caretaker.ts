@@ -292,6 +292,8 @@ class Settler {
         },
         count: () => {},
         onBehind: () => {},
+        areEqual: () => true,
+        onDifference: () => {},
       },
     );
     this.asker = round;

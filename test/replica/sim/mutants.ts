@@ -76,7 +76,7 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: ROUND,
-        from: 'this.accept(plan.commands, 0, role, this.holders & -this.holders, plan.reply)',
+        from: 'this.accept(plan.commands, 0, role, this.chooseOne(), plan.reply)',
         to: 'this.accept(plan.commands, 0, role, all, plan.reply)',
       },
     ],

@@ -52,6 +52,8 @@ export class SimProxy {
       isReachable: (node) => this.links[node]?.membership.record !== null,
       isSlow: () => random.chance(10),
       processOf: () => 0,
+      areEqual: () => true,
+      onDifference: () => {},
       send: (asker, copy, tag, step) => this.send(asker, copy, tag, step),
       count: () => {},
     });
