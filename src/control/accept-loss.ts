@@ -3,11 +3,14 @@
  * taken for all that there is.
  *
  *   an epoch above all that can be seen
- *   nodes that were restarted with data  -> members as they are; a set without any: its empty nodes, too
+ *   nodes that were restarted with data  -> members as they are
+ *   nodes whose repair came to no end    -> repaired from the members there are, and keep what is larger; while a set lacks its quorum
+ *   a set without any of these           -> its empty nodes are members
  *   members                              -> raised
  *   the others, while a set lacks its quorum -> repaired from the members there are, the largest state that one of them has
  *
- * What may be lost: writes that only nodes had that do not answer now, and those that a restart lost.
+ * What may be lost: writes that only nodes had that do not answer now, and those that a restart lost. With no more members than a
+ * quorum all of them take part in each decision, so that the largest state of all counts.
  */
 import { clusterInForce, serverFault } from '../replica/member.js';
 import type { NodeRecord } from '../replica/member-step.js';
@@ -53,7 +56,7 @@ class LossAcceptance {
 
   async run(): Promise<AcceptedLoss> {
     const { visit, lines } = this;
-    const { pool, links } = visit;
+    const { links } = visit;
     if (this.lackedFirst.length === 0) {
       return { isServed: true, lines: ['every set of nodes has its quorum: there is no loss to accept'] };
     }
@@ -74,13 +77,19 @@ class LossAcceptance {
       (link) => this.isIn(this.lackedFirst, link) && this.hasData(link),
       'as it is, with the data that it has',
     );
-    const empty = pool.copySets.filter((set) => !set.some((node) => this.isMember(node)));
-    await this.admitWhere((link) => this.isIn(empty, link), 'empty: no node of one of its sets has any data');
+    await this.goOnWithUnfinished();
+    const empty = this.withoutMembers();
+    await this.admitWhere(
+      (link) => this.isIn(empty, link) && link.view?.keysFound === 0,
+      'empty: no node of one of its sets has any data',
+    );
     await this.raiseMembers();
     for (const [index, link] of links) {
       const { view } = link;
       if (view === null || serverFault(view.facts) !== null || this.isMember(index)) continue;
-      if (this.isIn(this.lacking(), link)) await this.repair(link, view.facts.record);
+      if (this.isIn(this.withoutMembers(), link))
+        lines.push(`${link.node.name} has ${view.keysFound} keys of which nobody knows: empty it, and call this again`);
+      else if (this.isIn(this.lacking(), link)) await this.repair(link, view.facts.record);
     }
     const rest = this.lacking();
     // Repairs to come draw larger ones.
@@ -96,6 +105,10 @@ class LossAcceptance {
     return setsWithoutQuorum(this.visit.pool.copySets, (node) => this.isMember(node));
   }
 
+  private withoutMembers(): (readonly number[])[] {
+    return this.visit.pool.copySets.filter((set) => !set.some((node) => this.isMember(node)));
+  }
+
   private isMember(node: number): boolean {
     return (this.visit.links.get(node)?.record ?? null) !== null;
   }
@@ -106,8 +119,25 @@ class LossAcceptance {
 
   /** Of a member that was restarted: it may be the only one that has something. */
   private hasData(link: NodeLink): boolean {
+    return this.ownStatus(link) === 'member';
+  }
+
+  /** They have what they had before, as far as their repair has not replaced it by what is newer: each keeps what is larger. */
+  private async goOnWithUnfinished(): Promise<void> {
+    for (const [index, link] of this.visit.links) {
+      const { view } = link;
+      if (view === null || serverFault(view.facts) !== null || this.isMember(index)) continue;
+      if (this.ownStatus(link) !== 'repairing' || !this.isIn(this.lackedFirst, link)) continue;
+      if (this.isIn(this.lacking(), link)) await this.repair(link, view.facts.record);
+      else this.lines.push(`${link.node.name} is not needed, and is to be repaired: what only it has is given up`);
+    }
+  }
+
+  /** Of a record that is its own, and of this cluster. */
+  private ownStatus(link: NodeLink): NodeRecord['status']['kind'] | null {
     const record = recordOf(link);
-    return record?.status.kind === 'member' && record.name === link.node.name && record.clusterId === this.clusterId;
+    const isOwn = record !== null && record.name === link.node.name && record.clusterId === this.clusterId;
+    return isOwn ? record.status.kind : null;
   }
 
   private async admitWhere(isMeant: (link: NodeLink) => boolean, how: string): Promise<void> {
@@ -163,7 +193,10 @@ class LossAcceptance {
     await link.look();
     if (outcome.kind === 'done') {
       const { keysReplaced } = outcome.progress;
-      this.lines.push(`${node.name} is a member, with ${keysReplaced} keys that were copied from those that were left`);
+      const own = parseNodeRecord(found)?.status.kind === 'repairing' ? 'what it had, and ' : '';
+      this.lines.push(
+        `${node.name} is a member, with ${own}${keysReplaced} keys that were copied from those that were left`,
+      );
     } else
       this.lines.push(`${node.name} could not be repaired: ${'reason' in outcome ? outcome.reason : outcome.kind}`);
   }

@@ -21,6 +21,7 @@ import {
   type ProcessId,
   SCAN_START,
 } from './member-step.js';
+import { NO_FACTS } from './meta.js';
 import { formatNodeRecord, parseNodeRecord } from './node-record.js';
 import type { KeyFacts, KeyState, ViewAnswer } from './step.js';
 
@@ -42,7 +43,8 @@ export interface RepairPlan<K> {
   copiesOf: (key: K) => readonly number[] | null;
   /**
    * P5's way out, the operator's word alone: where a set has fewer than q members, those that there are are enough, and what others
-   * had chosen may be lost. Then what is copied is the largest that one of them has.
+   * had chosen may be lost. Then what is copied is the largest that one of them has, and what A has that is larger stays; where there
+   * is none at all, A keeps all that it has by a ballot.
    */
   acceptsLoss?: boolean;
   pageKeys: number;
@@ -130,9 +132,9 @@ export function* repairNode<K, V>(plan: RepairPlan<K>): Run<K, V, RepairOutcome>
 }
 
 /** In which this repair cannot go on. */
-function lackingSets<K>({ copySets, acceptsLoss }: RepairPlan<K>, isThere: (node: number) => boolean) {
+function lackingSets<K>({ copySets, acceptsLoss, members }: RepairPlan<K>, isThere: (node: number) => boolean) {
   if (acceptsLoss !== true) return setsWithoutQuorum(copySets, isThere);
-  return copySets.filter((set) => !set.some(isThere));
+  return copySets.filter((set) => set.some((node) => members.has(node)) && !set.some(isThere));
 }
 
 /** The wait before a repair is begun again: doubled with each failure, and cut by up to a half. `random`: 0 … 1. */
@@ -283,8 +285,8 @@ class Repair<K, V> {
     for (const task of tasks) {
       const { key, voters, isLossy, hasValue } = task;
       const mine = own.get(key) as Meta;
-      let source = voters[0] as number;
-      let theirs = metas.get(source)?.get(key) as Meta;
+      let source = voters[0] ?? node;
+      let theirs = voters.length === 0 ? NO_META : (metas.get(source)?.get(key) as Meta);
       let isAgreed = true;
       for (const node of voters) {
         const meta = metas.get(node)?.get(key) as Meta;
@@ -428,6 +430,8 @@ class Repair<K, V> {
 interface Meta extends KeyFacts {
   bytes: number;
 }
+
+const NO_META: Meta = { ...NO_FACTS, bytes: 0 };
 
 /** A key that A has not as the members have it. */
 interface Lack<K> {

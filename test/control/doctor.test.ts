@@ -123,6 +123,52 @@ t.test('where all were restarted with their data, the operator may go on with th
   await untilEvent(care, 'repaired', ({ node, epoch }) => node === 'n2' && Number(epoch) > 1);
 });
 
+/** As a node says that gives up its state, or as a repair leaves it that comes to no end. */
+async function leaveUnfinished(pool: TestPool, node: number): Promise<void> {
+  const record = (await pool.text(node, 'GET', '~rl:node')) ?? '';
+  await pool.ask(node, 'SET', '~rl:node', record.replace('1 member', '1 repairing:0'));
+}
+
+t.test('where all are under repair, the operator may go on with the largest that is left', async (t) => {
+  const pool = await startMembers(t);
+  await pool.put([0, 1, 2], 'a', 1, 'old');
+  await pool.put([1], 'a', 2, 'new');
+  await pool.put([0], 'first', 3, 'only there');
+  await pool.put([1], 'second', 4, 'only there');
+  await pool.put([2], 'third', 5, 'only there');
+  await pool.ask(0, 'SET', 'stray', "a state that is nobody's");
+  for (const node of [0, 1, 2]) await leaveUnfinished(pool, node);
+  const { lines } = await examine(pool.pool, false, { repair: false, acceptLoss: true });
+  t.match(lines.join('\n'), /n0 is a member, with what it had, and 0 keys/);
+  t.match(lines.join('\n'), /n1 is a member, with what it had, and 1 keys/);
+  t.match(lines.join('\n'), /n2 is not needed, and is to be repaired: what only it has is given up/);
+  t.equal(await pool.text(0, 'GET', 'stray'), null);
+  const care = pool.care();
+  await untilEvent(care, 'repaired', ({ node }) => node === 'n2');
+  await untilMembers(care);
+  t.equal(await pool.text(2, 'GET', 'a'), 'new');
+  t.equal(await pool.text(2, 'GET', 'first'), 'only there');
+  t.equal(await pool.text(2, 'GET', 'second'), 'only there');
+  t.equal(await pool.text(2, 'GET', 'third'), null);
+});
+
+t.test('what an unfinished repair has left is not outvoted by nodes that are empty', async (t) => {
+  const pool = await startMembers(t);
+  await pool.put([2], 'a', 1, 'value');
+  await leaveUnfinished(pool, 2);
+  await Promise.all([0, 1].map((node) => pool.server(node).kill9()));
+  await Promise.all([0, 1].map((node) => pool.server(node).restart()));
+  await pool.ask(1, 'SET', 'stray', 'value');
+  const { lines } = await examine(pool.pool, false, { repair: false, acceptLoss: true });
+  t.match(lines.join('\n'), /n2 is a member, with what it had/);
+  t.match(lines.join('\n'), /n0 is a member, with 1 keys/);
+  t.equal(await pool.text(0, 'GET', 'a'), 'value');
+  const care = pool.care();
+  await untilMembers(care);
+  t.equal(await pool.text(1, 'GET', 'a'), 'value');
+  t.equal(await pool.text(1, 'GET', 'stray'), null);
+});
+
 t.test('where a quorum is left there is no loss to accept', async (t) => {
   const pool = await startMembers(t);
   await pool.server(2).kill9();
