@@ -4,13 +4,15 @@
  *
  *   WATCH meta node floor key guard; EVAL check; MULTI; the commands; EVAL finish; EXEC
  *
+ * Messages go out behind EXEC, carried out or not: a connection that listens to its own would get them in the midst of EXEC's reply.
+ *
  * It is one piece on a connection that others use, too: a check that refuses touches the guard, so that EXEC answers null. The
  * key is watched because it may expire between the check and EXEC (INCR then answered 1: seen). The scripts go out whole: after
  * a NOSCRIPT for the check alone the transaction would be carried out unchecked.
  */
 import { encodeCommand, isError } from '../resp/reply.js';
 import { largest } from './ballot.js';
-import type { Commands, Replies, Value } from './commands.js';
+import type { Command, Commands, Replies, Value } from './commands.js';
 import { FLOOR_KEY, GUARD_PREFIX, metaKey, NODE_KEY } from './meta.js';
 import { decodeAccept, executed, unable } from './node-answer.js';
 import type { NodeRequest } from './node-request.js';
@@ -18,7 +20,10 @@ import { elementsOf, isNull, textOf } from './reply-shape.js';
 import { CHECK, FINISH } from './scripts.js';
 import type { AcceptAnswer, Step } from './step.js';
 import { queueCommands } from './transaction-replies.js';
+import { isWord } from './words.js';
 
+/** Reply to PUBLISH; nobody asks how many heard it. */
+const NOBODY = Buffer.from(':0\r\n');
 const MULTI = encodeCommand(['MULTI']);
 const EXEC = encodeCommand(['EXEC']);
 
@@ -36,7 +41,9 @@ export function encodeWatched(
   const promised = largest(ballot, next);
   const pass = `${ballot}.${attempts++}`;
   const flag = expired ? '1' : '0';
-  const queued = queueCommands(commands);
+  const isMessage = ([name]: Command) => isWord(name, 'publish');
+  const messages = commands.list.filter(isMessage);
+  const queued = queueCommands({ ...commands, list: commands.list.filter((command) => !isMessage(command)) });
   const deletion = expired ? [encodeCommand(['DEL', key])] : [];
   const finish = ['EVAL', FINISH.source, '1', key, record, promised + ballot, pass, flag];
   const inside = [...deletion, ...queued.frames, encodeCommand(finish)];
@@ -47,9 +54,11 @@ export function encodeWatched(
       MULTI,
       ...inside,
       EXEC,
+      ...messages.map(encodeCommand),
     ]),
-    replyCount: inside.length + 4,
-    decode(replies) {
+    replyCount: inside.length + 4 + messages.length,
+    decode(all) {
+      const replies = all.slice(0, inside.length + 4);
       const exec = executed(replies);
       if (isError(exec, 0)) return unable(exec);
       if (isNull(exec)) {
@@ -60,7 +69,11 @@ export function encodeWatched(
       }
       const elements = elementsOf(exec);
       const answer = decodeAccept(elements[elements.length - 1] as Uint8Array, promised);
-      if (answer.kind === 'ok') answer.replies = queued.decode(elements, deletion.length);
+      if (answer.kind === 'ok') {
+        const own = queued.decode(elements, deletion.length);
+        let place = 0;
+        answer.replies = commands.list.map((command) => (isMessage(command) ? NOBODY : (own[place++] as Uint8Array)));
+      }
       return answer;
     },
   };

@@ -82,6 +82,23 @@ t.test('what others do in the watch form at the same time stands beside it', asy
   t.same(left, ['*0\r\n'], 'nothing is left of them');
 });
 
+t.test('a message to a connection that listens to itself does not come in the midst of a reply', async (t) => {
+  const [, node, record] = await startMember(t);
+  await node.exchange(Buffer.concat([encodeCommand(['SUBSCRIBE', '~rl:wake']), encodeCommand(['PING'])]), 1);
+  const list = ['GEOADD k 1 1 a', 'PUBLISH ~rl:wake k', 'BITFIELD other GET u8 0', 'PUBLISH ~rl:wake k'];
+  const pushes = node.pushes;
+  const answer = await node.perform(acceptOf(FIRST, NEVER, list), KEY, record);
+  t.match(answer, { kind: 'ok' });
+  t.same((answer as { replies: readonly Uint8Array[] | null } & AcceptAnswer<unknown>).replies?.map(String), [
+    ':1\r\n',
+    ':0\r\n',
+    '*1\r\n:0\r\n',
+    ':0\r\n',
+  ]);
+  await node.exchange(encodeCommand(['PING']), 1);
+  t.equal(node.pushes, pushes + 2);
+});
+
 t.test('a state of which nobody knows whose it is has no ballot any more', async (t) => {
   const [, node, record] = await startMember(t);
   t.match(await node.perform(acceptOf(FIRST, NEVER, ['SET k a']), KEY, record), { kind: 'ok' });
