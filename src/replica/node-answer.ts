@@ -17,6 +17,10 @@ const VERDICT = {
   stale: 0x53, // S
 } as const;
 
+const CR = 0x0d;
+const DIGIT_1 = 0x31;
+const DIGIT_2 = 0x32;
+
 export const NOT_MEMBER: NotMember = { kind: 'not-member' };
 
 /** The node's error as an answer. */
@@ -29,8 +33,26 @@ export function isNotMember(text: string): boolean {
   return text.charCodeAt(0) === VERDICT.notMember;
 }
 
+/**
+ * Whether it is the most frequent answer: one command was carried out, and there is no expiry. `*2 $2 10 reply`, the reply from byte
+ * 12 on.
+ */
+function isPlainOk(reply: Uint8Array): boolean {
+  return (
+    reply[0] === TYPE.array &&
+    reply[1] === DIGIT_2 &&
+    reply[2] === CR &&
+    reply[4] === TYPE.bulk &&
+    reply[5] === DIGIT_2 &&
+    reply[6] === CR
+  );
+}
+
 /** What ACCEPT and INSTALL say; the replies are as they came. */
 export function decodeAccept(reply: Uint8Array, promised: Ballot): AcceptAnswer<Replies> {
+  if (isPlainOk(reply)) {
+    return { kind: 'ok', promised, live: reply[8] === DIGIT_1, expireAt: 0, replies: [reply.subarray(12)] };
+  }
   if (isError(reply, 0)) return unable(reply);
   const parts = reply[0] === TYPE.array ? elementsOf(reply) : null;
   const text = textOf(parts === null ? reply : (parts[0] as Uint8Array));

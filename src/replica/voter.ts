@@ -297,7 +297,7 @@ export class Voter implements PrivateOwner, ReplyOwner {
     const { connection, record, context } = this;
     if (connection === null || record === null || !this.isOfPool) return false;
     if (this.waitingBytes > context.stepBytesMax) return false;
-    const encoded = encodeStep(ask.step, Buffer.from(ask.asker.key, 'latin1'), this.recordBytes);
+    const encoded = encodeStep(ask.step, bytesOf(ask.asker.key), this.recordBytes);
     ask.record = record;
     ask.frames = encoded;
     ask.replies = [];
@@ -380,15 +380,36 @@ export class Voter implements PrivateOwner, ReplyOwner {
   }
 }
 
+/** The bytes of a key; of the last one they are kept, as a step goes to several nodes. */
+function bytesOf(key: string): Uint8Array {
+  if (key !== lastKey) {
+    lastKey = key;
+    lastKeyBytes = Buffer.from(key, 'latin1');
+  }
+  return lastKeyBytes;
+}
+
+let lastKey = '';
+let lastKeyBytes: Uint8Array = new Uint8Array();
+
 /** Of the process that a record names: see Reader.process. */
 function processMark(record: string): number {
   return Number.parseInt(parseNodeRecord(record)?.process.runId.slice(0, 8) ?? '0', 16) % PROCESS_MARKS;
 }
 
+/** V8 has so small arrays on its heap, without a buffer of their own. */
+const ON_HEAP_BYTES_MAX = 64;
+
 /** From Buffer's pool: of an array of its own for each small reply most of the time would go to the collector. */
 function copyOf(bytes: Uint8Array, start: number, end: number): Uint8Array {
-  const copy = Buffer.allocUnsafe(end - start);
-  copy.set(bytes.subarray(start, end));
+  const length = end - start;
+  if (length > ON_HEAP_BYTES_MAX) {
+    const copy = Buffer.allocUnsafe(length);
+    copy.set(bytes.subarray(start, end));
+    return copy;
+  }
+  const copy = new Uint8Array(length);
+  for (let at = 0; at < length; at++) copy[at] = bytes[start + at] as number;
   return copy;
 }
 
