@@ -74,7 +74,8 @@ export class ProxyProcess {
     const [port, adminPort] = [await freePort(), await freePort()];
     const { nodes, keyspaces, layout, acceptRemap, env = {}, listen, descriptorsMax, ...rest } = options;
     const config = {
-      listen: listen ?? [`127.0.0.1:${port}`],
+      // Services have addresses of their own.
+      ...(layout !== undefined && 'services' in layout ? {} : { listen: listen ?? [`127.0.0.1:${port}`] }),
       ...(layout ?? {
         pools: { main: { nodes } },
         keyspaces: keyspaces ?? [{ prefix: '', pool: 'main', mode: 'sharded' }],
