@@ -21,9 +21,9 @@ const TWO = word('*2\r\n');
 
 /** `words`: name key cursor [MATCH pattern] [COUNT count] */
 export function cursorForm(words: Command, protocol: Protocol): KeyOperation | Uint8Array {
-  const given = textOf(words[2] as Uint8Array);
-  if (!/^\d{1,20}$/.test(given) || BigInt(given) > CURSOR_MAX) return INVALID;
-  const place = readCursor(BigInt(given));
+  const given = parseCursor(textOf(words[2] as Uint8Array));
+  if (given === null) return INVALID;
+  const place = readCursor(given);
   if (place === null) return FOREIGN;
   const command = replaced(words, 2, word(place.cursor.toString()));
   const commands: Commands = { list: [command], protocol };
@@ -39,6 +39,14 @@ export function cursorForm(words: Command, protocol: Protocol): KeyOperation | U
     repliesAgree: false,
     plan: () => all(NO_COMMANDS),
   };
+}
+
+/** As Redis reads one (strtoul): nothing is 0, and a number below 0 counts from the end. Null for what is none. */
+function parseCursor(text: string): bigint | null {
+  if (text === '') return 0n;
+  const [, sign, digits] = /^([+-]?)(\d+)$/.exec(text) ?? [];
+  if (digits === undefined || BigInt(digits) > CURSOR_MAX) return null;
+  return sign === '-' ? BigInt.asUintN(64, -BigInt(digits)) : BigInt(digits);
 }
 
 /** Null for what is no cursor of ours. */

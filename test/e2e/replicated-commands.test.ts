@@ -46,6 +46,8 @@ function on({ spec, command }: Found, key: string): Found {
 function isOdd([name = '', ...words]: readonly string[]): boolean {
   if (name === 'move' || name === 'copy') return true;
   if (name.startsWith('sort')) return words.includes('nosort') && words.includes('limit');
+  // Cursors are not those of one Redis.
+  if (/^[hsz]scan$/.test(name) && words[1] !== '0') return true;
   return name === 'sscan' && words.length > 2;
 }
 

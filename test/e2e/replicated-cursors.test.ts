@@ -70,7 +70,8 @@ t.test('walks through replicated hashes, sets and sorted sets', async (t) => {
   t.test('say so where the cursor is none, or of no node', async (t) => {
     t.match(await client.command('HSCAN', 'hash', 'x'), { message: /^ERR invalid cursor/ });
     t.match(await client.command('HSCAN', 'hash', '12345678'), { message: /^ERR .* start again with cursor 0/ });
-    t.match(await client.command('HSCAN', 'nothing', '0'), ['0', []]);
+    for (const cursor of ['', '+0', '-0', '0']) t.match(await client.command('HSCAN', 'nothing', cursor), ['0', []]);
+    t.match(await client.command('HSCAN', 'hash', '99999999999999999999'), { message: /^ERR invalid cursor/ });
     t.match(await client.command('SSCAN', 'hash', '0'), { message: /^WRONGTYPE/ });
     await client.command('MULTI');
     t.match(await client.command('HSCAN', 'hash', '0'), { message: /^ERR a cursor of a replicated key/ });

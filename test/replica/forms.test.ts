@@ -17,6 +17,8 @@ const ROUNDS = Number(process.env['ROUNDS'] ?? 12);
 /** Databases of the same server: on one a key as any other, on the other the one that operations are carried out on. */
 const PLAIN = 0;
 const CARRIED = 1;
+const FOREIGN_CURSOR = /^-ERR that cursor is of no node/;
+
 for (const protocol of [2, 3] as const) {
   t.test(`on a replicated key every command answers and does what it does on any key, RESP${protocol}`, async (t) => {
     const server = await RedisServer.start();
@@ -37,6 +39,8 @@ for (const protocol of [2, 3] as const) {
         const found = findOnKey(words);
         if (found === null) continue;
         const operation = operationOf(found.spec, found.command, protocol);
+        // Cursors are not those of one Redis: what is no cursor of ours is said so.
+        if (operation instanceof Uint8Array && FOREIGN_CURSOR.test(Buffer.from(operation).toString())) continue;
         if (operation instanceof Uint8Array && (await isRefusal(plain, operation, words, found))) {
           tried++;
           continue;
