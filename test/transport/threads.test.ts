@@ -81,7 +81,7 @@ t.test('a message wakes a worker that waits in the kernel, and an idle one takes
   const first = await ping(thread);
   let last = first;
   for (let count = 0; count < 100; count++) last = await ping(thread);
-  t.ok(last - first <= 1000, `${last - first} turns for 100 messages`);
+  t.ok(last - first <= 400, `${last - first} turns for 100 messages`);
   // Nothing but our own time passes here; a worker that spins takes thousands of turns, and never stops. The engine's
   // collector, which goes on for a while after the messages, takes a turn for each of its steps.
   await waitFor('100 milliseconds with hardly a turn', async () => {
