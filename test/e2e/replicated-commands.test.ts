@@ -70,7 +70,6 @@ for (const protocol of [2, 3] as const) {
     );
     const patterns = Array.from({ length: ROUNDS }, () => PATTERNS).flat();
     let compared = 0;
-    let doubts = 0;
     const seen = new Set<string>();
     const runLane = async (lane: Lane): Promise<void> => {
       for (let pattern = patterns.pop(); pattern !== undefined; pattern = patterns.pop()) {
@@ -87,11 +86,6 @@ for (const protocol of [2, 3] as const) {
           const { spec, command } = on(found, lane.key);
           const expected = await ask(lane.direct, { spec, command });
           const carried = await ask(random.pick(lane.through), { spec, command });
-          // Workers and proxies that come too close leave each other in doubt, seldom: then so is what is there.
-          if (/^-UNKNOWN /.test(carried.toString('latin1'))) {
-            doubts++;
-            break;
-          }
           compared++;
           seen.add(spec.name);
           const agrees = operation instanceof Uint8Array || operation.repliesAgree;
@@ -111,7 +105,6 @@ for (const protocol of [2, 3] as const) {
     };
     await Promise.all(lanes.map(runLane));
     for (const { through, direct, looks } of lanes) for (const client of [...through, direct, ...looks]) client.close();
-    t.ok(doubts < compared / 100, `${doubts} in doubt`);
     t.ok(compared > PATTERNS.length * ROUNDS, `${compared} were compared, of ${seen.size} commands`);
   });
 }
