@@ -19,6 +19,7 @@ import {
 import type { Answer } from '../replica/step.js';
 import { encodeCommand } from '../resp/reply.js';
 import { type Asked, type NodeLink, REPAIRER_KEY } from './node-link.js';
+import { Pace } from './pace.js';
 import { pause } from './pause.js';
 import type { PoolRounds } from './pool-rounds.js';
 
@@ -47,14 +48,16 @@ export async function runRepair(options: RepairRunOptions): Promise<RepairOutcom
 
 class RepairRun {
   private readonly options: RepairRunOptions;
-  private readonly startMs = performance.now();
+  private readonly paced: Pace;
+  private workDone = 0;
   /** Of each node that is concerned, the connection that the repair began on. */
   private readonly connections = new Map<number, number>();
   private toldMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: RepairRunOptions) {
-    const { plan, links } = options;
+    const { plan, links, keysPerSecond } = options;
     this.options = options;
+    this.paced = new Pace(keysPerSecond);
     for (const node of [plan.node, ...plan.members.keys()]) {
       this.connections.set(node, links.get(node)?.connection ?? -1);
     }
@@ -103,11 +106,12 @@ class RepairRun {
 
   /** False: it is to stop. */
   private async pace(progress: RepairProgress): Promise<boolean> {
-    const { keysPerSecond, stopped, onProgress } = this.options;
+    const { stopped, onProgress } = this.options;
     onProgress(progress);
     const { keysCompared, keysReplaced, keysDropped } = progress;
     const work = keysReplaced + keysDropped + keysCompared * COMPARED_WEIGHT;
-    const dueMs = this.startMs + (work / keysPerSecond) * 1_000;
+    const dueMs = performance.now() + this.paced.note(work - this.workDone);
+    this.workDone = work;
     for (;;) {
       await this.tellOthers(progress.epoch);
       const restMs = dueMs - performance.now();
