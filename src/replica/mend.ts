@@ -4,13 +4,15 @@
  */
 import type { Ballot } from './ballot.js';
 import type { Register } from './register.js';
+import type { Member } from './roster.js';
 import type { Asker, RoundContext } from './round.js';
 import type { AcceptAnswer, Answer, KeyState, Step } from './step.js';
 
-export class Mend<C, R, V> implements Asker<R, V> {
+export class Mend<C, R, V> implements Asker<R, V>, Member {
   readonly key: string;
   readonly nodes: readonly number[];
   dueMs: number;
+  place = -1;
   readonly register: Register;
   private readonly context: RoundContext<C, R, V>;
   private readonly ballot: Ballot;

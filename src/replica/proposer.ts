@@ -14,7 +14,8 @@ import { Mend } from './mend.js';
 import type { Operation, Reader } from './operation.js';
 import { type ReadContext, ReadRound } from './read-round.js';
 import { type ProposerNumbers, Register } from './register.js';
-import { type Asker, type Client, type Outcome, Round, type RoundContext, type RoundTimes } from './round.js';
+import { Roster } from './roster.js';
+import { type Client, type Outcome, Round, type RoundContext, type RoundTimes } from './round.js';
 
 export interface ProposerContext<C, R, V>
   extends Omit<RoundContext<C, R, V>, 'finish' | 'onBehind' | 'onDifference' | 'count'> {
@@ -87,7 +88,7 @@ export class Proposer<C, R, V> {
   private readonly readContext: ReadContext<C, R, V>;
   private readonly lines = new Map<string, Line<C, R, V>>();
   /** All that wait for answers. */
-  private readonly active = new Set<Asker<R, V>>();
+  private readonly active = new Roster<Round<C, R, V> | ReadRound<C, R, V> | Mend<C, R, V>>();
   /** By key, how many reads in one round trip are under way. */
   private readonly reading = new Map<string, number>();
   private readsBegun = 0;
@@ -121,9 +122,9 @@ export class Proposer<C, R, V> {
   /** To be called every few milliseconds while anything is active. */
   onTime(): void {
     const now = this.context.now();
-    for (const asker of this.active) {
+    this.active.each((asker) => {
       if (asker.dueMs <= now) asker.onTime();
-    }
+    });
   }
 
   get isActive(): boolean {
@@ -184,7 +185,7 @@ export class Proposer<C, R, V> {
   /** A write that came after the last read under way may begin. */
   private onReadEnded(round: ReadRound<C, R, V>): void {
     const { key } = round;
-    this.active.delete(round);
+    this.active.remove(round);
     const left = (this.reading.get(key) as number) - 1;
     if (left > 0) {
       this.reading.set(key, left);
@@ -327,12 +328,12 @@ export class Proposer<C, R, V> {
   }
 
   private onMended(mend: Mend<C, R, V>): void {
-    this.active.delete(mend);
+    this.active.remove(mend);
     this.next(this.lines.get(mend.key) as Line<C, R, V>);
   }
 
   private onFinished(round: Round<C, R, V>, outcome: Outcome<R>): void {
-    this.active.delete(round);
+    this.active.remove(round);
     const line = this.lines.get(round.key) as Line<C, R, V>;
     const { job } = line;
     // The next is on its way before the client is told, who may submit more.

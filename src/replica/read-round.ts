@@ -4,6 +4,7 @@
  */
 import type { Ballot } from './ballot.js';
 import type { Operation, Reader } from './operation.js';
+import type { Member } from './roster.js';
 import type { Asker, Client, RoundContext, RoundTimes } from './round.js';
 import type { Answer, KeyFacts, Step } from './step.js';
 
@@ -13,10 +14,11 @@ export interface ReadContext<C, R, V> extends Pick<RoundContext<C, R, V>, 'quoru
   onDisagreement(round: ReadRound<C, R, V>, expired: string): void;
 }
 
-export class ReadRound<C, R, V> implements Asker<R, V> {
+export class ReadRound<C, R, V> implements Asker<R, V>, Member {
   readonly key: string;
   readonly nodes: readonly number[];
   dueMs: number;
+  place = -1;
   readonly operation: Operation<C, R>;
   readonly client: Client<R>;
   readonly times: RoundTimes;

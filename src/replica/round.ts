@@ -16,6 +16,7 @@
 import { type Ballot, floorOf, largest, NEVER } from './ballot.js';
 import type { BaseFacts, Operation, Plan } from './operation.js';
 import type { Register, Ride } from './register.js';
+import type { Member } from './roster.js';
 import type { AcceptAnswer, Answer, KeyFacts, KeyState, PrepareAnswer, Step, ViewAnswer } from './step.js';
 
 /** What became of an operation. */
@@ -123,10 +124,11 @@ type Phase = 'new' | 'preparing' | 'reading' | 'accepting' | 'backoff' | 'finish
 
 const NOTHING: KeyFacts = { accepted: NEVER, live: false, expireAt: 0 };
 
-export class Round<C, R, V> implements Asker<R, V> {
+export class Round<C, R, V> implements Asker<R, V>, Member {
   readonly key: string;
   readonly nodes: readonly number[];
   dueMs: number;
+  place = -1;
   readonly register: Register;
   private readonly context: RoundContext<C, R, V>;
   private readonly operation: Operation<C, R>;

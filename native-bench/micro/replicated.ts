@@ -1,0 +1,254 @@
+/**
+ * Commands on replicated keys through a whole data plane without a socket: sessions, forms, rounds, voters, steps.
+ *
+ * Sixty-four sessions send one command each, three nodes answer as steady ones do, turn by turn. What the kernel does with the
+ * frames is not in it; what the nodes' answers cost to make here (some tenths of a microsecond) is.
+ */
+import { ClientCount, clientCountMemory } from '../../src/base/client-count.js';
+import { DEFAULT_RULES } from '../../src/base/client-rules.js';
+import { DEFAULT_LIMITS, DEFAULT_NODE_LIMITS } from '../../src/base/limits.js';
+import { Metrics, metricsMemory } from '../../src/base/metrics.js';
+import { DataPlane } from '../../src/proxy/data-plane.js';
+import { NEVER } from '../../src/replica/ballot.js';
+import { NO_FLOOR } from '../../src/replica/meta.js';
+import { PREPARE } from '../../src/replica/scripts.js';
+import { skipValue } from '../../src/resp/frame.js';
+import { type FakeConnection, FakeTransport } from '../../test/help/fake-transport.js';
+import { plainTopology } from '../../test/help/topology.js';
+import { type Measurement, measure } from './measure.js';
+
+const NODES = 3;
+const SLOTS = 16_384;
+const SESSIONS = 64;
+const KEYS = 10_000;
+const TURNS = 200;
+const RUNS = 20;
+const VALUE = 'x'.repeat(64);
+
+const CASES = [
+  { name: 'strong SET of 64 bytes', command: (n: number) => words('SET', key(n), VALUE) },
+  { name: 'strong GET of 64 bytes', command: (n: number) => words('GET', key(n)) },
+] as const;
+
+/** Both, or those whose name contains `only`. */
+export function run(only = ''): Measurement[] {
+  return CASES.filter(({ name }) => name.includes(only)).map(({ name, command }) => {
+    const world = new World();
+    const requests = Array.from({ length: KEYS }, (_, n) => world.store(command(n)));
+    let next = 0;
+    const turn = () => {
+      for (const client of world.clients) {
+        const { start, end } = requests[next] as Place;
+        next = (next + 1) % KEYS;
+        client.receiveArena(start, end);
+      }
+      world.answer();
+      for (const client of world.clients) drain(client);
+      world.transport.onTurnEnd();
+    };
+    return measure(
+      name,
+      SESSIONS * TURNS,
+      () => {
+        for (let n = 0; n < TURNS; n++) turn();
+      },
+      { runs: RUNS, warmUpMs: 2000 },
+    );
+  });
+}
+
+interface Place {
+  start: number;
+  end: number;
+}
+
+/** A data plane with clients, whose nodes count. */
+class World {
+  readonly transport = new FakeTransport();
+  readonly clients: FakeConnection[] = [];
+  private readonly nodes: SteadyNode[] = [];
+
+  constructor() {
+    const { transport } = this;
+    const nodes = Array.from({ length: NODES }, (_, index) => ({
+      index,
+      name: `node-${index}`,
+      pool: 'main',
+      label: `node-${index}`,
+      weight: 1,
+      address: { kind: 'tcp', host: '127.0.0.1', port: 7000 + index } as const,
+      username: null,
+      password: null,
+      limits: DEFAULT_NODE_LIMITS,
+    }));
+    const owners = new Uint16Array(new SharedArrayBuffer(SLOTS * NODES * 2)).map((_, place) => place % NODES);
+    const replication = { copies: NODES, owners, tombstoneTtlMs: 60_000 } as const;
+    const sharded = plainTopology(1, nodes, new Uint16Array(new SharedArrayBuffer(SLOTS * 2)));
+    const services = sharded.services.map((service) => {
+      return service && { ...service, keyspaces: service.keyspaces.map((keyspace) => ({ ...keyspace, replication })) };
+    });
+    const { counts } = new Metrics(metricsMemory(1), 0);
+    const plane = new DataPlane({
+      transport,
+      topology: { ...sharded, services },
+      limits: DEFAULT_LIMITS,
+      rules: DEFAULT_RULES,
+      process: { version: '', id: 0, runId: '', startedAtMs: 0, workers: 1, transport: 'epoll' },
+      pauses: [],
+      counts,
+      totals: () => counts,
+      random: Math.random,
+      ask: () => {},
+      resolve: () => {},
+      onNodeState: () => {},
+      clients: new ClientCount(clientCountMemory(1), 0),
+      nextClientId: () => 1,
+      log: () => {},
+    });
+    plane.start();
+    // Each node has a shared connection, and one for steps on its keys.
+    while (transport.connections.length < NODES * 2) transport.pass(1);
+    for (const connection of transport.connections) {
+      const { endpoint } = connection;
+      const index = endpoint?.kind === 'tcp' ? endpoint.port - 7000 : 0;
+      const node = new SteadyNode(transport, connection, `node-${index}`);
+      connection.open();
+      // What it is greeted with, and then its scripts and whether it is a member.
+      for (let turn = 0; turn < 3; turn++) node.answer();
+      this.nodes.push(node);
+    }
+    for (let session = 0; session < SESSIONS; session++) this.clients.push(transport.accept());
+  }
+
+  answer(): void {
+    // The first write of a key takes two rounds.
+    for (let round = 0; round < 2; round++) for (const node of this.nodes) node.answer();
+  }
+
+  /** Puts text into the arena for good. */
+  store(text: string): Place {
+    const { arena } = this.transport;
+    const start = arena.allocate(text.length);
+    arena.bytes.set(Buffer.from(text, 'latin1'), start);
+    return { start, end: start + text.length };
+  }
+}
+
+const OK = Buffer.from('+OK\r\n');
+const QUEUED = Buffer.from('+QUEUED\r\n');
+const PROMISED = Buffer.from(bulk(`P${NO_FLOOR}${NEVER}00`));
+const ACCEPTED = Buffer.from('*2\r\n$2\r\n10\r\n+OK\r\n');
+const VERSION = Buffer.from('%1\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n');
+const RUN_ID = 'r'.repeat(40);
+const REPL_ID = '1'.repeat(40);
+const META = bulk(`${NEVER}${NEVER}10`);
+const ANSWERS_BYTES = 64 * 1024;
+
+/** Of a command's name, what tells it from the others: its length and its first two letters. */
+function mark(name: string): number {
+  return markOf(Buffer.from(name), 0, name.length);
+}
+
+function markOf(bytes: Uint8Array, start: number, length: number): number {
+  return (length << 16) | ((bytes[start] as number) << 8) | (bytes[start + 1] as number);
+}
+
+const HELLO = mark('HELLO');
+const MULTI = mark('MULTI');
+const EXEC = mark('EXEC');
+const EVALSHA = mark('EVALSHA');
+const INFO = mark('INFO');
+
+/** A node with the same state for every key, which promises and accepts whatever it is asked to. */
+class SteadyNode {
+  private readonly transport: FakeTransport;
+  private readonly connection: FakeConnection;
+  /** What EXEC answers: to who looks whether it is a member, to PEEK, to READ. */
+  private readonly looked: Uint8Array;
+  private readonly peeked: Uint8Array;
+  private readonly read: Uint8Array;
+  private readonly answers: number;
+  /** Commands since MULTI; -1 outside of it. */
+  private queued = -1;
+  private isLooking = false;
+
+  constructor(transport: FakeTransport, connection: FakeConnection, name: string) {
+    this.transport = transport;
+    this.connection = connection;
+    this.answers = transport.arena.allocate(ANSWERS_BYTES);
+    const record = bulk(`1 member 0.1 ${RUN_ID} ${REPL_ID} ${'c'.repeat(32)} ${name}`);
+    const info = bulk(`role:master\r\nconnected_slaves:0\r\nrun_id:${RUN_ID}\r\nmaster_replid:${REPL_ID}\r\n`);
+    const config = '%1\r\n$20\r\nenable-debug-command\r\n$2\r\nno\r\n';
+    const found = `*3\r\n${record}_\r\n${META}`;
+    this.looked = Buffer.from(`*3\r\n${info}${config}${record}`);
+    this.peeked = Buffer.from(`*2\r\n${found}:1\r\n`);
+    this.read = Buffer.from(`*3\r\n${found}:1\r\n${bulk(VALUE)}`);
+  }
+
+  /** All that it was sent. */
+  answer(): void {
+    const { connection, transport, answers } = this;
+    const { output } = connection;
+    const { bytes } = transport.arena;
+    let end = answers;
+    while (output.unsentBytes > 0) {
+      const sent = output.unsentLength();
+      const start = output.unsentStart();
+      for (let at = start; at < start + sent; at = skipValue(bytes, at)) {
+        const reply = this.replyTo(bytes, at);
+        bytes.set(reply, end);
+        end += reply.length;
+      }
+      output.advance(sent);
+    }
+    if (end > answers) connection.receiveArena(answers, end);
+  }
+
+  /** To the command that begins at `at`. */
+  private replyTo(bytes: Uint8Array, at: number): Uint8Array {
+    const lengthAt = lineAfter(bytes, at);
+    const nameAt = lineAfter(bytes, lengthAt);
+    switch (markOf(bytes, nameAt, (bytes[lengthAt + 1] as number) - 0x30)) {
+      case HELLO:
+        return VERSION;
+      case EVALSHA:
+        return bytes[lineAfter(bytes, nameAt + 9)] === PREPARE.sha.charCodeAt(0) ? PROMISED : ACCEPTED;
+      case MULTI:
+        this.queued = 0;
+        this.isLooking = false;
+        return OK;
+      case EXEC: {
+        const isPeek = this.queued === 2;
+        this.queued = -1;
+        return this.isLooking ? this.looked : isPeek ? this.peeked : this.read;
+      }
+      case INFO:
+        this.isLooking = true;
+    }
+    if (this.queued < 0) return OK;
+    this.queued++;
+    return QUEUED;
+  }
+}
+
+function lineAfter(bytes: Uint8Array, at: number): number {
+  let end = at;
+  while (bytes[end] !== 0x0a) end++;
+  return end + 1;
+}
+
+function bulk(text: string): string {
+  return `$${text.length}\r\n${text}\r\n`;
+}
+
+function drain({ output }: FakeConnection): void {
+  while (output.unsentBytes > 0) output.advance(output.unsentLength());
+}
+
+function key(n: number): string {
+  return `key:${String(n).padStart(12, '0')}`;
+}
+
+function words(...parts: string[]): string {
+  return `*${parts.length}\r\n${parts.map((part) => `$${part.length}\r\n${part}\r\n`).join('')}`;
+}
