@@ -5,8 +5,9 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { NodeSnapshot } from '../messages.js';
-import { type Ballot, proposerNumber } from '../replica/ballot.js';
+import { type Ballot, NEVER, proposerNumber } from '../replica/ballot.js';
 import { type Command, type Commands, NO_COMMANDS, type Replies, type Value } from '../replica/commands.js';
+import { type Lineage, NO_LINEAGE } from '../replica/lineage.js';
 import { encodeStep } from '../replica/node-step.js';
 import type { Operation } from '../replica/operation.js';
 import { Register } from '../replica/register.js';
@@ -60,15 +61,15 @@ export class PoolRounds {
   /** Makes the largest state of the key chosen anew, in an epoch not below `epoch`. Null: it is not known whether it is. */
   async settle(key: Uint8Array, nodes: readonly number[], epoch: number): Promise<KeyState<Value> | null> {
     this.numbers.epoch = Math.max(this.numbers.epoch, epoch);
-    let chosen: Ballot = '';
-    const outcome = await this.run(key, nodes, dumping(key), null, (ballot) => {
-      chosen = ballot;
+    let [chosen, lineage]: [Ballot, Lineage] = [NEVER, NO_LINEAGE];
+    const outcome = await this.run(key, nodes, dumping(key), null, (register) => {
+      ({ chosen, lineage } = register);
     });
     if (outcome.kind !== 'done') return null;
     const [dump, expiry] = outcome.reply as [Uint8Array, Uint8Array];
     const value = dump[0] === TYPE.bulk ? bulkOf(dump) : null;
     const expireAt = Math.max(0, parseInteger(expiry, 0, expiry.length));
-    return { accepted: chosen, live: value !== null, expireAt: value === null ? 0 : expireAt, value };
+    return { accepted: chosen, lineage, live: value !== null, expireAt: value === null ? 0 : expireAt, value };
   }
 
   /** Brings all copies that can be reached to one chosen state. False: it is not known whether that was done. */
@@ -105,11 +106,11 @@ export class PoolRounds {
     nodes: readonly number[],
     operation: Operation<Commands, Replies>,
     expired: Ballot | null,
-    onChosen: (ballot: Ballot) => void = () => {},
+    onEnd: (register: Register) => void = () => {},
   ): Promise<Outcome<Replies>> {
     const name = Buffer.from(key).toString('latin1');
     for (let before = this.running.get(name); before !== undefined; before = this.running.get(name)) await before;
-    const round = this.runAlone(key, name, nodes, operation, expired, onChosen);
+    const round = this.runAlone(key, name, nodes, operation, expired, onEnd);
     this.running.set(name, round);
     try {
       return await round;
@@ -124,7 +125,7 @@ export class PoolRounds {
     nodes: readonly number[],
     operation: Operation<Commands, Replies>,
     expired: Ballot | null,
-    onChosen: (ballot: Ballot) => void,
+    onEnd: (register: Register) => void,
   ): Promise<Outcome<Replies>> {
     return new Promise((resolve) => {
       const register = new Register(name, nodes, this.numbers);
@@ -140,7 +141,7 @@ export class PoolRounds {
           clearInterval(timer);
           // Its ballots are not used again.
           register.forget();
-          onChosen(register.chosen);
+          onEnd(register);
           resolve(outcome);
         },
         // Workers mend what they find behind; a repair has its own way.

@@ -81,5 +81,5 @@ export function readPage(reply: Uint8Array): KeyPage | null {
 }
 
 function factsOf(text: string): KeyFacts {
-  return text === '' ? NO_FACTS : parseFacts(text);
+  return text === '' ? NO_FACTS : parseFacts(text, 0);
 }

@@ -56,8 +56,8 @@ export class Mend<C, R, V> implements Asker<R, V>, Member {
         this.finish();
         return;
       }
-      const { accepted, live, expireAt, value } = answer;
-      this.install({ accepted, live, expireAt, value });
+      const { accepted, lineage, live, expireAt, value } = answer;
+      this.install({ accepted, lineage, live, expireAt, value });
       return;
     }
     const installed = answer as AcceptAnswer<R> | null;

@@ -2,13 +2,14 @@
  * What a node keeps beside a replicated key, under names that no client sees, as packed text that scripts cut apart at fixed
  * places and compare whole (REPLICATION.md, "On a node"):
  *
- *   ~rl:m:KEY   promised (40 digits) accepted (40) live (0 or 1) expireAt (decimal)
+ *   ~rl:m:KEY   promised (40 digits) accepted (40) lineage (2 + 40 each) live (0 or 1) expireAt (decimal)
  *   ~rl:floor   epochFloor (8 digits) collectFloor (40) collected (40)
  *   ~rl:node    see node-record
  *
  * What is not there is all zeros, but for the promise of a key without meta: that is collectFloor.
  */
 import { BALLOT_DIGITS, type Ballot, EPOCH_DIGITS, NEVER } from './ballot.js';
+import { lineageLength, NO_LINEAGE } from './lineage.js';
 import type { KeyFacts } from './step.js';
 
 export const META_PREFIX = '~rl:m:';
@@ -37,21 +38,26 @@ export function formatTail(live: boolean, expireAt: number): string {
 
 export const NO_TAIL = '00';
 
-/** Facts of a text that begins with a ballot: `accepted` and the tail. */
-export function parseFacts(text: string): KeyFacts {
+/** Facts of a text that has them from `at` on: `accepted`, lineage and tail. */
+export function parseFacts(text: string, at: number): KeyFacts {
+  const lineage = at + BALLOT_DIGITS;
+  const tail = lineage + lineageLength(text, lineage);
   return {
-    accepted: text.slice(0, BALLOT_DIGITS),
-    live: isLive(text, BALLOT_DIGITS),
-    expireAt: expiry(text, BALLOT_DIGITS),
+    accepted: text.slice(at, lineage),
+    lineage: text.slice(lineage, tail),
+    live: isLive(text, tail),
+    expireAt: expiry(text, tail),
   };
 }
 
 /** Facts of a meta. */
 export function parseMetaFacts(meta: string): KeyFacts {
-  return parseFacts(meta.slice(BALLOT_DIGITS));
+  return parseFacts(meta, BALLOT_DIGITS);
 }
 
-export const NO_FACTS: Readonly<KeyFacts> = { accepted: NEVER, live: false, expireAt: 0 };
+export const NO_FACTS: Readonly<KeyFacts> = { accepted: NEVER, lineage: NO_LINEAGE, live: false, expireAt: 0 };
+/** The same, as a text. */
+export const NO_FACTS_TEXT = `${NEVER}${NO_LINEAGE}${NO_TAIL}`;
 
 /** Whether the tail that begins at `at` says that there is a value. */
 export function isLive(text: string, at: number): boolean {

@@ -3,7 +3,7 @@ import { TYPE } from '../resp/frame.js';
 import { isError } from '../resp/reply.js';
 import { BALLOT_DIGITS, type Ballot } from './ballot.js';
 import type { Replies, Value } from './commands.js';
-import { expiry, FLOOR_DIGITS, isLive, NO_FACTS, parseFloors, parseMetaFacts } from './meta.js';
+import { expiry, FLOOR_DIGITS, isLive, NO_FACTS, parseFacts, parseFloors, parseMetaFacts } from './meta.js';
 import { bulkOf, elementsOf, isNull, textOf } from './reply-shape.js';
 import type { AcceptAnswer, CollectAnswer, NotMember, PrepareAnswer, Refusal, Unable, ViewAnswer } from './step.js';
 
@@ -92,14 +92,8 @@ export function decodePrepare(reply: Uint8Array): PrepareAnswer {
   if (text.charCodeAt(0) === VERDICT.refused) return decodeRefusal(text);
   const { epochFloor, collected } = parseFloors(text, 1);
   const facts = 1 + FLOOR_DIGITS;
-  return {
-    kind: 'ok',
-    accepted: text.slice(facts, facts + BALLOT_DIGITS),
-    live: isLive(text, facts + BALLOT_DIGITS),
-    expireAt: expiry(text, facts + BALLOT_DIGITS),
-    collected,
-    epochFloor,
-  };
+  const { accepted, lineage, live, expireAt } = parseFacts(text, facts);
+  return { kind: 'ok', accepted, lineage, live, expireAt, collected, epochFloor };
 }
 
 function decodeRefusal(text: string): Refusal {
@@ -117,8 +111,8 @@ export function decodeCollect(reply: Uint8Array): CollectAnswer {
 export function decodeView(mget: Uint8Array, record: Uint8Array, isGone: boolean): ViewAnswer<Replies, Value> {
   const [node, , meta] = elementsOf(mget) as [Uint8Array, Uint8Array, Uint8Array];
   if (isNull(node) || Buffer.compare(bulkOf(node), record) !== 0) return NOT_MEMBER;
-  const { accepted, live, expireAt } = isNull(meta) ? NO_FACTS : parseMetaFacts(textOf(meta));
-  return { kind: 'view', accepted, live, expireAt, isExpired: live && isGone, value: null, replies: null };
+  const { accepted, lineage, live, expireAt } = isNull(meta) ? NO_FACTS : parseMetaFacts(textOf(meta));
+  return { kind: 'view', accepted, lineage, live, expireAt, isExpired: live && isGone, value: null, replies: null };
 }
 
 /** What a transaction's EXEC answered, of all replies since MULTI; of one that was not carried out the first error, which says why. */

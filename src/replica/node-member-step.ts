@@ -44,8 +44,8 @@ export function encodeMemberStep(step: MemberStep<Uint8Array, Value>, record: Ui
     case 'metas':
       return scriptStep(METAS, step.keys, [record, step.sizes ? '1' : '0'], decodeMetas);
     case 'replace': {
-      const { accepted, live, expireAt, value } = step.state;
-      const words = [record, accepted, accepted + accepted, formatTail(live, expireAt), `${expireAt}`];
+      const { accepted, lineage, live, expireAt, value } = step.state;
+      const words = [record, accepted, accepted + accepted + lineage, formatTail(live, expireAt), `${expireAt}`];
       return scriptStep(REPLACE_STATE, [step.key], value === null ? words : [...words, value], decodeMend);
     }
     case 'drop':
@@ -117,7 +117,7 @@ function decodeMetas(reply: Uint8Array): MetasAnswer {
   const [facts, sizes] = elementsOf(reply) as [Uint8Array, Uint8Array | undefined];
   return {
     kind: 'metas',
-    facts: elementsOf(facts).map((text) => parseFacts(textOf(text))),
+    facts: elementsOf(facts).map((text) => parseFacts(textOf(text), 0)),
     sizes: sizes === undefined ? null : elementsOf(sizes).map((size) => parseInteger(size, 0, size.length)),
   };
 }

@@ -92,9 +92,9 @@ function otherBody(step: Exclude<Step<Commands, Value>, AcceptStep>, key: Uint8A
     case 'collect':
       return scriptBody(COLLECT, key, [step.ballot], decodeCollect);
     case 'install': {
-      const { accepted, live, expireAt, value } = step.state;
+      const { accepted, lineage, live, expireAt, value } = step.state;
       const promised = largest(accepted, step.next);
-      const words = [accepted, promised + accepted, formatTail(live, expireAt), `${expireAt}`];
+      const words = [accepted, promised + accepted + lineage, formatTail(live, expireAt), `${expireAt}`];
       return scriptBody(INSTALL, key, value === null ? words : [...words, value], (reply) => {
         return decodeAccept(reply, promised);
       });
@@ -115,7 +115,12 @@ function acceptBody(step: AcceptStep, key: Uint8Array): Body | null {
   if (!areExactInScript(traits, protocol)) return null;
   const promised = largest(step.ballot, step.next);
   const setsExpiry = step.setsExpiry === 0 ? '' : `${step.setsExpiry}`;
-  const words: Word[] = [step.ballot + step.base, promised + step.ballot, step.expired ? '1' : '0', setsExpiry];
+  const words: Word[] = [
+    step.ballot + step.base,
+    promised + step.ballot + step.lineage,
+    step.expired ? '1' : '0',
+    setsExpiry,
+  ];
   const decode = (reply: Uint8Array): AcceptAnswer<Replies> => {
     const answer = decodeAccept(reply, promised);
     if (answer.kind === 'ok') answer.replies = shapeReplies(answer.replies as Replies, traits, protocol);

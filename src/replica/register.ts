@@ -1,5 +1,6 @@
 /** What one proposer remembers of one key: enough never to use a ballot twice, and to write again in one round trip. */
 import { type Ballot, counterOf, epochOf, makeBallot, NEVER } from './ballot.js';
+import { type Lineage, NO_LINEAGE } from './lineage.js';
 import type { KeyFacts } from './step.js';
 
 /** The numbers of one proposer, for all keys. */
@@ -26,8 +27,9 @@ export class Register {
   readonly nodes: readonly number[];
   /** Taken by who writes next; null where a PREPARE is needed. */
   ride: Ride | null = null;
-  /** The last ballot that was seen chosen here, and the copies that have it (bit i: copy i). */
+  /** The last ballot that was seen chosen here, what it stands on, and the copies that have it (bit i: copy i). */
   chosen: Ballot = NEVER;
+  lineage: Lineage = NO_LINEAGE;
   holders = 0;
   /** Copies that were seen to have an older state than `chosen`. */
   behind = 0;
@@ -58,8 +60,9 @@ export class Register {
   }
 
   /** `holders` have the state of that ballot, and they are enough. */
-  onChosen(ballot: Ballot, holders: number, behind: number): void {
+  onChosen(ballot: Ballot, lineage: Lineage, holders: number, behind: number): void {
     this.chosen = ballot;
+    this.lineage = lineage;
     this.holders = holders;
     this.behind = behind;
   }

@@ -348,9 +348,9 @@ class Repair<K, V> {
     for (const [index, { task, accepted }] of batch.entries()) {
       const answer = answers[index];
       if (answer?.kind !== 'view') throw failed(`a value could not be read: ${answer?.kind}`);
-      const { live, expireAt, value } = answer;
+      const { lineage, live, expireAt, value } = answer;
       if (answer.accepted !== accepted) changed.push(task);
-      else writes.push({ kind: 'replace', key: task.key, state: { accepted, live, expireAt, value } });
+      else writes.push({ kind: 'replace', key: task.key, state: { accepted, lineage, live, expireAt, value } });
     }
     yield* this.write(writes);
     return changed;

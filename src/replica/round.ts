@@ -14,6 +14,7 @@
  * accepted anywhere.
  */
 import { type Ballot, floorOf, largest, NEVER } from './ballot.js';
+import { type Lineage, lineageOn, NO_LINEAGE, standsOn } from './lineage.js';
 import type { BaseFacts, Operation, Plan } from './operation.js';
 import type { Register, Ride } from './register.js';
 import type { Member } from './roster.js';
@@ -97,6 +98,7 @@ interface Attempt<R> {
   /** `operation`: what the client wants to be done. `identity`: it finishes one. `read`, `cleaning` (of what has expired): nobody can tell. */
   readonly role: 'operation' | 'identity' | 'read' | 'cleaning';
   readonly base: Ballot;
+  readonly lineage: Lineage;
   /** The same proposer's next ballot, which is asked for with it. */
   readonly next: Ballot;
   /** Copies (bit i: copy i) that it was sent to, and those of them that have said that they did not take it and never will. */
@@ -122,7 +124,7 @@ interface Tag<R> {
 
 type Phase = 'new' | 'preparing' | 'reading' | 'accepting' | 'backoff' | 'finished';
 
-const NOTHING: KeyFacts = { accepted: NEVER, live: false, expireAt: 0 };
+const NOTHING: KeyFacts = { accepted: NEVER, lineage: NO_LINEAGE, live: false, expireAt: 0 };
 
 export class Round<C, R, V> implements Asker<R, V>, Member {
   readonly key: string;
@@ -147,6 +149,8 @@ export class Round<C, R, V> implements Asker<R, V>, Member {
 
   /** What the operation starts from, the copies that have it, and whether its value is there no more. */
   private base: KeyFacts = NOTHING;
+  /** The largest ballot that may have been there before, where nothing is. */
+  private horizon: Ballot = NEVER;
   private holders = 0;
   private isExpired = false;
   /** A node's clock has passed the expiry that the operation sets. */
@@ -268,53 +272,59 @@ export class Round<C, R, V> implements Asker<R, V>, Member {
   private onPromised(): void {
     let largest: KeyFacts = this.promises[0] as KeyFacts;
     for (const promise of this.promises) if (promise.accepted > largest.accepted) largest = promise;
-    const { accepted, live, expireAt } = largest;
+    const { accepted, lineage, live, expireAt } = largest;
     this.holders = 0;
     for (const [at, promise] of this.promises.entries()) {
       if (promise.accepted === accepted) this.holders |= 1 << (this.promisers[at] as number);
     }
-    this.base = { accepted, live, expireAt };
+    this.base = { accepted, lineage, live, expireAt };
+    this.horizon = this.forgotten();
     this.isExpired = this.hasExpired();
     this.dropNowhere();
     if (this.sent.length === 0) this.proceed(null);
     else this.settle();
   }
 
+  /** The largest ballot that a copy may have had of which it says that there is nothing: its meta was collected, or lost with its node. */
+  private forgotten(): Ballot {
+    let ballot = NEVER;
+    for (const { accepted, collected, epochFloor } of this.promises) {
+      if (accepted === NEVER) ballot = largest(ballot, largest(collected, floorOf(epochFloor)));
+    }
+    return ballot;
+  }
+
   /** Rule W6, with q promises and the largest accepted ballot among them. */
   private settle(): void {
-    const { context, sent } = this;
-    const { accepted } = this.base;
+    const { base, context, sent } = this;
     context.count('settle');
-    const own = sent.find(({ ballot }) => ballot === accepted);
+    const own = sent.find(({ ballot }) => standsOn(base, ballot) === true);
     if (own !== undefined) {
-      // What is there is ours: it is made chosen, under this ballot.
+      // What is there is ours, or was made on top of it: it is made chosen, under this ballot.
       this.accept(context.none, 0, 'identity', this.all, same);
       (this.attempt as Attempt<R>).finishes = own.finishes ?? own;
       return;
     }
-    const least = sent.reduce((least, { ballot }) => (ballot < least ? ballot : least), this.ballot);
-    const neverHappened =
-      accepted < least &&
-      this.promises.every((promise) => {
-        return promise.accepted !== NEVER || largest(promise.collected, floorOf(promise.epochFloor)) < least;
-      });
+    const neverHappened = sent.every(({ ballot }) => standsOn(base, ballot) === false && this.horizon < ballot);
     if (!neverHappened) {
-      this.finish({
-        kind: 'unknown',
-        why: 'another write followed, and whether it was on top of this one cannot be told',
-      });
+      const why = 'other writes followed, and whether they were on top of this one cannot be told';
+      this.finish({ kind: 'unknown', why });
       return;
     }
-    // And never will, once this ballot is chosen. Until then a copy that these q do not know of may have it, and others may find
-    // it there: it stays among what was sent.
     const wereUnable = sent.reduce((mask, { unable }) => mask | unable, 0);
-    if (this.preventsQuorum(wereUnable)) {
+    // And never will: what is not below a chosen state will not be below any that comes after it. What is above it, or where that
+    // state is not chosen, only once this ballot is: until then a copy that these q do not know of may have it, and others may find
+    // it there.
+    if (bits(this.holders) >= context.quorum) this.sent = sent.filter(({ ballot }) => ballot > base.accepted);
+    if (!this.preventsQuorum(wereUnable)) {
+      this.proceed(null);
+    } else if (this.sent.length === 0) {
+      this.finish({ kind: 'unable', error: this.error as Uint8Array });
+    } else {
       const error = Buffer.from(this.error as Uint8Array)
         .toString()
         .trimEnd();
       this.finish({ kind: 'unknown', why: `some of its nodes could not: ${error}` });
-    } else {
-      this.proceed(null);
     }
   }
 
@@ -404,11 +414,13 @@ export class Round<C, R, V> implements Asker<R, V>, Member {
   ): void {
     const { ballot, isExpired: expired, context } = this;
     const base = this.base.accepted;
+    const lineage = lineageOn(this.base, ballot, this.horizon);
     const next = this.register.freshBallot();
     const attempt: Attempt<R> = {
       ballot,
       role,
       base,
+      lineage,
       next,
       sentTo: copies,
       denied: 0,
@@ -431,7 +443,7 @@ export class Round<C, R, V> implements Asker<R, V>, Member {
     this.isAsking = false;
     this.dueMs = this.untilImpatient();
     this.open('accept', attempt, copies);
-    const step: Step<C, V> = { kind: 'accept', ballot, base, expired, commands, setsExpiry, next };
+    const step: Step<C, V> = { kind: 'accept', ballot, base, lineage, expired, commands, setsExpiry, next };
     for (let copy = 0; copy < this.nodes.length; copy++) {
       if ((copies & (1 << copy)) !== 0) context.send(this, copy, this.tag, step);
     }
@@ -497,7 +509,12 @@ export class Round<C, R, V> implements Asker<R, V>, Member {
       case 'already':
         this.yes |= bit;
         if (answer.promised === attempt.next) this.rides |= bit;
-        this.made = { accepted: attempt.ballot, live: answer.live, expireAt: answer.expireAt };
+        this.made = {
+          accepted: attempt.ballot,
+          lineage: attempt.lineage,
+          live: answer.live,
+          expireAt: answer.expireAt,
+        };
         break;
       case 'stale':
         this.behind |= bit;
@@ -545,8 +562,8 @@ export class Round<C, R, V> implements Asker<R, V>, Member {
       if (!this.askForState()) this.decide();
       return;
     }
-    const { accepted, live, expireAt, value } = answer;
-    const state: KeyState<V> = { accepted, live, expireAt, value };
+    const { accepted, lineage, live, expireAt, value } = answer;
+    const state: KeyState<V> = { accepted, lineage, live, expireAt, value };
     attempt.sentTo |= behind;
     attempt.denied &= ~behind;
     this.out |= behind;
@@ -563,7 +580,7 @@ export class Round<C, R, V> implements Asker<R, V>, Member {
   private onChosen(): void {
     const { register, made } = this;
     const attempt = this.attempt as Attempt<R>;
-    register.onChosen(attempt.ballot, this.yes, this.behind);
+    register.onChosen(attempt.ballot, attempt.lineage, this.yes, this.behind);
     // One copy's state is that of all.
     if (this.asked !== 0) register.differing = 0;
     const ride = bits(this.rides) >= this.context.quorum ? { ballot: attempt.next, base: made } : null;

@@ -18,7 +18,7 @@ import { createHash } from 'node:crypto';
 import { encodeCommand } from '../resp/reply.js';
 import { OWN_PREFIX } from '../routing/replication-section.js';
 import { NEVER } from './ballot.js';
-import { FLOOR_KEY, GUARD_PREFIX, META_PREFIX, NO_FLOOR, NODE_KEY, PASS_PREFIX } from './meta.js';
+import { FLOOR_KEY, GUARD_PREFIX, META_PREFIX, NO_FACTS_TEXT, NO_FLOOR, NODE_KEY, PASS_PREFIX } from './meta.js';
 
 export interface Script {
   readonly source: string;
@@ -38,6 +38,10 @@ if found[1] ~= ARGV[1] then return 'N' end
 local floor, meta = found[2], found[3]
 `;
 
+/** Where a meta's tail begins: behind a lineage of so many ballots as its first digit says, and of one more digit. */
+const TAIL_AT = 'string.byte(meta, 81) * 40 - 1837';
+const TAIL = `string.sub(meta, ${TAIL_AT})`;
+
 /** The key's effective promise. */
 const PROMISED = `
 local promised = meta and string.sub(meta, 1, 40) or floor and string.sub(floor, 9, 48) or '${NEVER}'
@@ -50,7 +54,7 @@ end
 /** The first two checks of ACCEPT and INSTALL. */
 const CHECK_BALLOT = `
 if meta and string.sub(meta, 41, 80) == ballot then
-  return 'A' .. string.sub(meta, 1, 40) .. string.sub(meta, 81)
+  return 'A' .. string.sub(meta, 1, 40) .. ${TAIL}
 end
 ${PROMISED}
 if promised > ballot then return 'R' .. promised .. (floor or '${NO_FLOOR}') end
@@ -65,14 +69,14 @@ const CHECK_ACCEPT = `
 local tail
 if meta and string.sub(meta, 1, 80) == ARGV[2]
   and (not floor or string.sub(floor, 1, 8) <= string.sub(meta, 1, 8)) then
-  tail = string.sub(meta, 81)
+  tail = ${TAIL}
 else
   local ballot = string.sub(ARGV[2], 1, 40)
   ${CHECK_BALLOT}
   local base = string.sub(ARGV[2], 41)
   if meta then
     if string.sub(meta, 41, 80) ~= base then return 'S' end
-    tail = string.sub(meta, 81)
+    tail = ${TAIL}
   else
     if base ~= '${NEVER}' then return 'S' end
     tail = '00'
@@ -131,7 +135,7 @@ export const PREPARE = script(`${ALLOW_OOM}
 ${BEGIN}
 ${PROMISED}
 if promised > ARGV[2] then return 'R' .. promised .. (floor or '${NO_FLOOR}') end
-local facts = meta and string.sub(meta, 41) or '${NEVER}00'
+local facts = meta and string.sub(meta, 41) or '${NO_FACTS_TEXT}'
 redis.call('SET', metaKey, ARGV[2] .. facts)
 return 'P' .. (floor or '${NO_FLOOR}') .. facts
 `);
@@ -237,7 +241,8 @@ local metaKey = '${META_PREFIX}' .. KEYS[1]
 local tail
 ${ASK_TAIL}
 if tail == '00' and ARGV[4] ~= '1' then
-  local old = string.sub(redis.call('GET', metaKey) or '', 81)
+  local meta = redis.call('GET', metaKey)
+  local old = meta and ${TAIL} or ''
   if #old > 2 and string.byte(old) == 49 then
     local time = redis.call('TIME')
     if time[1] * 1000 + math.floor(time[2] / 1000) >= tonumber(string.sub(old, 2)) then tail = old end
@@ -270,7 +275,7 @@ return ARGV[4]
 export const COLLECT = script(`${ALLOW_OOM}
 ${BEGIN}
 if not meta then return 'C1' end
-if string.sub(meta, 41, 80) ~= ARGV[2] or string.byte(meta, 81) == 49 then return 'C0' end
+if string.sub(meta, 41, 80) ~= ARGV[2] or string.byte(meta, ${TAIL_AT}) == 49 then return 'C0' end
 floor = floor or '${NO_FLOOR}'
 local promised, accepted = string.sub(meta, 1, 40), string.sub(meta, 41, 80)
 local collectFloor, collected = string.sub(floor, 9, 48), string.sub(floor, 49)
@@ -352,7 +357,7 @@ for first = 1, #KEYS, 1000 do
   local names = {}
   for at = first, math.min(first + 999, #KEYS) do names[#names + 1] = '${META_PREFIX}' .. KEYS[at] end
   for _, meta in ipairs(redis.call('MGET', unpack(names))) do
-    facts[#facts + 1] = meta and string.sub(meta, 41) or '${NEVER}00'
+    facts[#facts + 1] = meta and string.sub(meta, 41) or '${NO_FACTS_TEXT}'
   end
 end
 if ARGV[2] ~= '1' then return { facts } end

@@ -6,11 +6,14 @@
  * C are commands, R their replies, and V is a value, whole: how these look is the business of who carries them out.
  */
 import type { Ballot } from './ballot.js';
+import type { Lineage } from './lineage.js';
 
 /** A key after a ballot, as far as it is known without its value. */
 export interface KeyFacts {
   /** The ballot of its state; NEVER for a key that nothing was written to. */
   accepted: Ballot;
+  /** What it stands on. */
+  lineage: Lineage;
   /** Whether that state has a value. */
   live: boolean;
   /** Milliseconds since 1970; 0 for none. */
@@ -28,6 +31,8 @@ export type Step<C, V> =
       kind: 'accept';
       ballot: Ballot;
       base: Ballot;
+      /** Of `ballot`. */
+      lineage: Lineage;
       /** The base has expired: its value is deleted first. */
       expired: boolean;
       /** What makes the state of `ballot` from that of `base`; no commands for an identity. */

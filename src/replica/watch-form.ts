@@ -37,7 +37,7 @@ export function encodeWatched(
   record: Uint8Array,
 ): NodeRequest<AcceptAnswer<Replies>> {
   if (step.setsExpiry !== 0) throw new Error('commands in the watch form set an expiry on several nodes');
-  const { ballot, base, expired, commands, next } = step;
+  const { ballot, base, lineage, expired, commands, next } = step;
   const promised = largest(ballot, next);
   const pass = `${ballot}.${attempts++}`;
   const flag = expired ? '1' : '0';
@@ -45,7 +45,7 @@ export function encodeWatched(
   const messages = commands.list.filter(isMessage);
   const queued = queueCommands({ ...commands, list: commands.list.filter((command) => !isMessage(command)) });
   const deletion = expired ? [encodeCommand(['DEL', key])] : [];
-  const finish = ['EVAL', FINISH.source, '1', key, record, promised + ballot, pass, flag];
+  const finish = ['EVAL', FINISH.source, '1', key, record, promised + ballot + lineage, pass, flag];
   const inside = [...deletion, ...queued.frames, encodeCommand(finish)];
   return {
     frames: Buffer.concat([

@@ -59,7 +59,7 @@ export const REPLICATION_KEYS = {
   ),
   tombstoneTtl: about(
     milliseconds(0, TOMBSTONE_TTL_MS_MAX).optional(),
-    'For mode replicated: how long the nodes remember of a deleted key that it was (184 bytes each), before all that have a copy are asked ' +
+    'For mode replicated: how long the nodes remember of a deleted key that it was (about 190 bytes each), before all that have a copy are asked ' +
       'to forget it.',
     { stated: formatMilliseconds(TOMBSTONE_TTL_MS) },
   ),

@@ -1,6 +1,7 @@
 /** Members of a pool of replicated keys, and their repair, on real Redis servers. */
 import t from 'tap';
 import { examine } from '../../src/control/doctor.js';
+import { NO_LINEAGE } from '../../src/replica/lineage.js';
 import { parseNodeRecord } from '../../src/replica/node-record.js';
 import { isMember, TestPool, untilCare, untilEvent, untilMembers } from '../help/replicated-pool.js';
 import { RespClient } from '../help/resp-client.js';
@@ -308,7 +309,7 @@ t.test('a repair copies every type, and expiries', async (t) => {
       await pool.ask(node, ...words);
       await pool.ask(node, 'PEXPIREAT', key, String(expireAt));
       const accepted = `${'0'.repeat(8)}${'1'.padStart(12, '0')}${'7'.repeat(20)}`;
-      await pool.ask(node, 'SET', `~rl:m:${key}`, `${accepted}${accepted}1${expireAt}`);
+      await pool.ask(node, 'SET', `~rl:m:${key}`, `${accepted}${accepted}${NO_LINEAGE}1${expireAt}`);
     }
   }
   await pool.ask(2, 'FLUSHALL');
@@ -328,7 +329,7 @@ t.test('an expiry that members had to settle first is kept', async (t) => {
   await pool.put([0], 'half', 4, 'value');
   await pool.ask(0, 'PEXPIREAT', 'half', String(expireAt));
   const accepted = `${'0'.repeat(8)}${'4'.padStart(12, '0')}${'7'.repeat(20)}`;
-  await pool.ask(0, 'SET', '~rl:m:half', `${accepted}${accepted}1${expireAt}`);
+  await pool.ask(0, 'SET', '~rl:m:half', `${accepted}${accepted}${NO_LINEAGE}1${expireAt}`);
   await pool.ask(2, 'FLUSHALL');
   await untilEvent(care, 'repaired', ({ node, keysSettled }) => node === 'n2' && keysSettled === 1);
   for (const node of [0, 1, 2]) {
@@ -346,7 +347,7 @@ t.test('what is deleted is forgotten, and what expired is deleted, when nobody h
   const accepted = `${'0'.repeat(8)}${'9'.padStart(12, '0')}${'7'.repeat(20)}`;
   for (const node of [0, 1, 2]) {
     // Long ago: the value is gone by itself.
-    await pool.ask(node, 'SET', '~rl:m:expired', `${accepted}${accepted}11000`);
+    await pool.ask(node, 'SET', '~rl:m:expired', `${accepted}${accepted}${NO_LINEAGE}11000`);
   }
   await untilCare(care, 'the sweep', ({ sweep }) => sweep.collected >= 2 && sweep.expired >= 1);
   for (const node of [0, 1, 2]) {

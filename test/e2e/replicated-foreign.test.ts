@@ -1,5 +1,6 @@
 /** A server that is a member of another cluster, in the configuration by mistake: its votes count for nothing. */
 import t from 'tap';
+import { NO_LINEAGE } from '../../src/replica/lineage.js';
 import { formatNodeRecord } from '../../src/replica/node-record.js';
 import { ProxyProcess } from '../help/proxy.js';
 import { startRedisServers } from '../help/redis-server.js';
@@ -21,7 +22,7 @@ t.test('what another cluster has written is neither read nor written', async (t)
   }
   // Under a ballot that would win.
   const ballot = `00000000${'9'.repeat(12)}${'1'.repeat(20)}`;
-  await nodes[2]?.command('MSET', 'key', 'theirs', '~rl:m:key', `${ballot}${ballot}10`);
+  await nodes[2]?.command('MSET', 'key', 'theirs', '~rl:m:key', `${ballot}${ballot}${NO_LINEAGE}10`);
   const proxy = await ProxyProcess.start({
     nodes: servers.map(({ url }, place) => ({ name: `n${place}`, url })),
     keyspaces: [{ prefix: '', pool: 'main', mode: 'replicated', copies: 3 }],

@@ -4,6 +4,7 @@
  */
 import t, { type Test } from 'tap';
 import { NEVER } from '../../src/replica/ballot.js';
+import { NO_LINEAGE } from '../../src/replica/lineage.js';
 import { formatNodeRecord } from '../../src/replica/node-record.js';
 import { planCopies } from '../../src/routing/ring.js';
 import { slotOf } from '../../src/routing/slot.js';
@@ -59,7 +60,7 @@ class Nodes {
     await client.command(
       'SET',
       `~rl:m:${key}`,
-      `${accepted}${ballot === 0 ? NEVER : accepted}${value === null ? 0 : 1}${expireAt}`,
+      `${accepted}${ballot === 0 ? NEVER : accepted}${NO_LINEAGE}${value === null ? 0 : 1}${expireAt}`,
     );
     if (value === null) await client.command('DEL', key);
     else await client.command('SET', key, value);
@@ -176,7 +177,7 @@ t.test('types are those of the newest copy', async (t) => {
     await client.command('RPUSH', 'list', 'a');
     const place = nodes.copiesOf('list').indexOf(node);
     const accepted = `00000000${'0'.repeat(11)}2${'1'.repeat(20)}`;
-    if (place > 0) await client.command('SET', '~rl:m:list', `${accepted}${accepted}10`);
+    if (place > 0) await client.command('SET', '~rl:m:list', `${accepted}${accepted}${NO_LINEAGE}10`);
   }
   await nodes.clients[nodes.copiesOf('list')[0] as number]?.command('DEL', 'list');
   await nodes.put('list', 0, 1, 'once a text');

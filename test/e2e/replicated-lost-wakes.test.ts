@@ -1,6 +1,8 @@
 /** Commands that wait for data of a replicated key do not write while they wait, and get what no message told them of. */
+
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
+import { NO_LINEAGE } from '../../src/replica/lineage.js';
 import { connectAll, deployReplicated } from '../help/replicated-deployment.js';
 import { connect, type RespClient, say } from '../help/resp-client.js';
 import { waitFor } from '../help/wait-for.js';
@@ -48,7 +50,7 @@ async function writeUnheard(nodes: readonly RespClient[], key: string, ...words:
     const counter = String(Number(meta.slice(EPOCH_DIGITS, end)) + 1000).padStart(COUNTER_DIGITS, '0');
     const ballot = `${meta.slice(0, EPOCH_DIGITS)}${counter}${'7'.repeat(20)}`;
     await node.command('MULTI');
-    await node.command('SET', `~rl:m:${key}`, `${ballot}${ballot}10`);
+    await node.command('SET', `~rl:m:${key}`, `${ballot}${ballot}${NO_LINEAGE}10`);
     await node.command(...(words as [string, ...string[]]));
     await node.command('EXEC');
   }

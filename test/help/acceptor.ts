@@ -7,6 +7,7 @@
  *   restart, resync, flush     what befalls a server; `onRecord` tells who tracks `~rl:node`, as a push does (M1)
  */
 import { type Ballot, floorOf, largest, NEVER } from '../../src/replica/ballot.js';
+import { type Lineage, NO_LINEAGE } from '../../src/replica/lineage.js';
 import type { MemberAnswer, MemberStep, ProcessId } from '../../src/replica/member-step.js';
 import { formatNodeRecord, parseNodeRecord } from '../../src/replica/node-record.js';
 import type {
@@ -37,6 +38,7 @@ export interface Engine<C, R, V> {
 export interface Meta {
   promised: Ballot;
   accepted: Ballot;
+  lineage: Lineage;
   live: boolean;
   expireAt: number;
 }
@@ -78,7 +80,7 @@ export type Omission =
   | 'admit-process';
 
 const NOT_MEMBER = { kind: 'not-member' } as const;
-const NO_META: Meta = { promised: NEVER, accepted: NEVER, live: false, expireAt: 0 };
+const NO_META: Meta = { promised: NEVER, accepted: NEVER, lineage: NO_LINEAGE, live: false, expireAt: 0 };
 
 export interface AcceptorOptions<C, R, V> {
   engine: Engine<C, R, V>;
@@ -148,8 +150,8 @@ export class Acceptor<C, R, V> {
       }
       case 'metas': {
         const facts = step.keys.map((key) => {
-          const { accepted, live, expireAt } = this.meta(key);
-          return { accepted, live, expireAt };
+          const { accepted, lineage, live, expireAt } = this.meta(key);
+          return { accepted, lineage, live, expireAt };
         });
         return { kind: 'metas', facts, sizes: step.sizes ? step.keys.map((key) => (this.stored(key) ? 1 : 0)) : null };
       }
@@ -197,13 +199,13 @@ export class Acceptor<C, R, V> {
     if (this.promised(key) > ballot) return this.refusal(key);
     const meta = this.meta(key);
     this.data.metas.set(key, { ...meta, promised: ballot });
-    const { accepted, live, expireAt } = meta;
+    const { accepted, lineage, live, expireAt } = meta;
     const collected = this.without.has('collected') ? NEVER : this.data.collected;
-    return { kind: 'ok', accepted, live, expireAt, collected, epochFloor: this.data.epochFloor };
+    return { kind: 'ok', accepted, lineage, live, expireAt, collected, epochFloor: this.data.epochFloor };
   }
 
   private accept(key: string, step: Extract<Step<C, V>, { kind: 'accept' }>): AcceptAnswer<R> {
-    const { ballot, base, expired, commands, setsExpiry, next } = step;
+    const { ballot, base, lineage, expired, commands, setsExpiry, next } = step;
     const early = this.refuseBallot(key, ballot);
     if (early !== null) return early;
     const meta = this.meta(key);
@@ -220,7 +222,7 @@ export class Acceptor<C, R, V> {
     this.put(key, stored);
     const [live, expireAt] = [stored !== null, stored?.expireAt ?? 0];
     const promised = largest(ballot, next);
-    this.data.metas.set(key, { promised, accepted: ballot, live, expireAt });
+    this.data.metas.set(key, { promised, accepted: ballot, lineage, live, expireAt });
     return { kind: 'ok', promised, live, expireAt, replies };
   }
 
@@ -244,8 +246,17 @@ export class Acceptor<C, R, V> {
   }
 
   private view(key: string, value: V | null, replies: R | null): ViewAnswer<R, V> {
-    const { accepted, live, expireAt } = this.meta(key);
-    return { kind: 'view', accepted, live, expireAt, isExpired: live && this.stored(key) === null, value, replies };
+    const { accepted, lineage, live, expireAt } = this.meta(key);
+    return {
+      kind: 'view',
+      accepted,
+      lineage,
+      live,
+      expireAt,
+      isExpired: live && this.stored(key) === null,
+      value,
+      replies,
+    };
   }
 
   private admit(step: Extract<MemberStep<string, V>, { kind: 'admit' }>): MemberAnswer<string> {
@@ -275,11 +286,12 @@ export class Acceptor<C, R, V> {
   }
 
   private replace(key: string, state: KeyState<V>, promised: Ballot): Meta {
-    const { accepted, live, expireAt, value } = state;
+    const { accepted, lineage, live, expireAt, value } = state;
     const isGone = value === null || (expireAt !== 0 && expireAt <= this.clock());
     this.put(key, isGone ? null : { value, expireAt });
     const isForgotten = isGone && this.without.has('passed-expiry');
-    const meta: Meta = { promised, accepted, live: live && !isForgotten, expireAt: isForgotten ? 0 : expireAt };
+    const tail = isForgotten ? { live: false, expireAt: 0 } : { live, expireAt };
+    const meta: Meta = { promised, accepted, lineage, ...tail };
     this.data.metas.set(key, meta);
     return meta;
   }

@@ -1,4 +1,5 @@
 /** Redis servers that are one pool of replicated keys, without a proxy: for tests of who cares for them. */
+
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Logger, pino } from 'pino';
 import type { Test } from 'tap';
@@ -6,6 +7,7 @@ import { DEFAULT_NODE_LIMITS, type NodeLimits } from '../../src/base/limits.js';
 import { Caretaker, type NodeCare, type PoolCare } from '../../src/control/caretaker.js';
 import { NameLookup } from '../../src/control/name-lookup.js';
 import { type ReplicatedPool, replicatedPools } from '../../src/control/replicated-pools.js';
+import { NO_LINEAGE } from '../../src/replica/lineage.js';
 import { planTopology } from '../../src/routing/topology.js';
 import { type RedisServer, type RedisServerOptions, startRedisServers } from './redis-server.js';
 import { RespClient } from './resp-client.js';
@@ -95,7 +97,7 @@ export class TestPool {
   async put(nodes: readonly number[], key: string, counter: number, value: string | null): Promise<void> {
     for (const node of nodes) {
       const accepted = `${'0'.repeat(8)}${String(counter).padStart(12, '0')}${'7'.repeat(20)}`;
-      await this.ask(node, 'SET', `~rl:m:${key}`, `${accepted}${accepted}${value === null ? '00' : '10'}`);
+      await this.ask(node, 'SET', `~rl:m:${key}`, `${accepted}${accepted}${NO_LINEAGE}${value === null ? '00' : '10'}`);
       if (value === null) await this.ask(node, 'DEL', key);
       else await this.ask(node, 'SET', key, value);
     }
@@ -107,7 +109,7 @@ export class TestPool {
       local accepted = string.rep('0', 19) .. '1' .. string.rep('7', 20)
       for i = ARGV[1], ARGV[2] do
         redis.call('SET', 'key:' .. string.format('%.0f', i), 'value ' .. string.format('%.0f', i))
-        redis.call('SET', '~rl:m:key:' .. string.format('%.0f', i), accepted .. accepted .. '10')
+        redis.call('SET', '~rl:m:key:' .. string.format('%.0f', i), accepted .. accepted .. '${NO_LINEAGE}10')
       end`;
     for (let from = 0; from < count; from += 20_000) {
       const to = Math.min(count, from + 20_000) - 1;

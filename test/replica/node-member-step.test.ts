@@ -2,6 +2,7 @@
 import t, { type Test } from 'tap';
 import { makeBallot, NEVER, proposerNumber } from '../../src/replica/ballot.js';
 import type { Commands } from '../../src/replica/commands.js';
+import { NO_LINEAGE } from '../../src/replica/lineage.js';
 import type { MemberStep, NodeFacts, ProcessId } from '../../src/replica/member-step.js';
 import type { Step } from '../../src/replica/step.js';
 import { encodeCommand } from '../../src/resp/reply.js';
@@ -59,6 +60,7 @@ class Twins {
       kind: 'accept',
       ballot,
       base: NEVER,
+      lineage: NO_LINEAGE,
       expired: false,
       commands,
       setsExpiry: 0,
@@ -122,9 +124,9 @@ t.test('repair: only the node under repair, and only in its epoch, is written to
   const dump = Buffer.from((await twins.node.exchange(encodeCommand(['DUMP', 'a']), 1))[0] as Buffer).subarray(5, -2);
   const accepted = makeBallot(2, 5, proposerNumber(0, 9));
   const states = [
-    { accepted, live: true, expireAt: 4_000_000_000_000 },
-    { accepted: makeBallot(2, 6, proposerNumber(0, 9)), live: true, expireAt: 1000 },
-    { accepted: makeBallot(0, 1, proposerNumber(0, 9)), live: false, expireAt: 0 },
+    { accepted, lineage: NO_LINEAGE, live: true, expireAt: 4_000_000_000_000 },
+    { accepted: makeBallot(2, 6, proposerNumber(0, 9)), lineage: `10${accepted}`, live: true, expireAt: 1000 },
+    { accepted: makeBallot(0, 1, proposerNumber(0, 9)), lineage: NO_LINEAGE, live: false, expireAt: 0 },
   ];
   for (const record of [member, repairing(1), repairing(2)]) {
     for (const state of [...states, ...states]) {
@@ -155,11 +157,11 @@ t.test('a raised floor stays, and refuses older ballots', async (t) => {
   t.equal(await twins.member({ kind: 'raise', epoch: 99_999_998 }, 'another'), 'not-member');
   t.equal(await twins.write(member, 9), 'refused');
   const [ride, base] = [makeBallot(12, 1, proposerNumber(0, 7)), makeBallot(11, 1, proposerNumber(0, 7))];
-  const state = { accepted: base, live: false, expireAt: 0, value: null };
+  const state = { accepted: base, lineage: NO_LINEAGE, live: false, expireAt: 0, value: null };
   const other = KEYS[1] as Buffer;
   t.equal(await twins.key({ kind: 'install', state, next: ride }, member, other), 'ok');
   await twins.member({ kind: 'raise', epoch: 13 }, member);
-  const accept = { kind: 'accept', expired: false, setsExpiry: 0, next: ride } as const;
+  const accept = { kind: 'accept', lineage: NO_LINEAGE, expired: false, setsExpiry: 0, next: ride } as const;
   const commands: Commands = { list: [[Buffer.from('SET'), other, Buffer.from('x')]], protocol: 2 };
   t.equal(
     await twins.key({ ...accept, ballot: ride, base, commands }, member, other),

@@ -7,7 +7,9 @@ import { isDeepStrictEqual } from 'node:util';
 import t from 'tap';
 import { type Ballot, makeBallot, NEVER, proposerNumber } from '../../src/replica/ballot.js';
 import type { Command, Commands, Value } from '../../src/replica/commands.js';
+import type { Lineage } from '../../src/replica/lineage.js';
 import type { MemberStep } from '../../src/replica/member-step.js';
+import { NO_FACTS } from '../../src/replica/meta.js';
 import { encodeStep } from '../../src/replica/node-step.js';
 import type { Step } from '../../src/replica/step.js';
 import { encodeCommand } from '../../src/resp/reply.js';
@@ -107,7 +109,7 @@ t.test('a step is encoded for the node and the key that it goes to, whatever it 
   const steps: Step<Commands, Value>[] = [
     { kind: 'peek' },
     { kind: 'prepare', ballot: makeBallot(0, 1, proposerNumber(0, 1)) },
-    { kind: 'install', state: { accepted: NEVER, live: true, expireAt: 0, value: Buffer.alloc(100_000) }, next: NEVER },
+    { kind: 'install', state: { ...NO_FACTS, live: true, value: Buffer.alloc(100_000) }, next: NEVER },
   ];
   for (const step of steps) {
     const cases = ['one', 'two', 'one'].flatMap((key) => {
@@ -149,7 +151,15 @@ function randomStep(random: Random, model: Acceptor<Commands, unknown, SmallValu
     const own = random.chance(60) ? largerBallot(random, model.promised(key.toString('latin1'))) : ballot;
     // No ballot has itself as its base.
     const base = random.chance(80) && accepted !== own ? accepted : NEVER;
-    return both({ kind: 'accept', ballot: own, base, expired, ...randomWrites(random, key), next });
+    return both({
+      kind: 'accept',
+      ballot: own,
+      base,
+      lineage: randomLineage(random),
+      expired,
+      ...randomWrites(random, key),
+      next,
+    });
   }
   if (dice < 65) return both({ kind: 'peek' });
   if (dice < 72) return both({ kind: 'read', commands: randomCommands(random, key, READS) });
@@ -194,6 +204,12 @@ function randomStep(random: Random, model: Acceptor<Commands, unknown, SmallValu
 /** Few, so that they meet again. */
 function randomBallot(random: Random): Ballot {
   return makeBallot(random.below(3), 1 + random.below(6), proposerNumber(0, 1 + random.below(2)));
+}
+
+/** Any: a node keeps it, and reads nothing in it. */
+function randomLineage(random: Random): Lineage {
+  const count = random.below(6);
+  return `${count}${random.below(2)}${Array.from({ length: count }, () => randomBallot(random)).join('')}`;
 }
 
 /** Above what was promised, while there is room. */
@@ -256,7 +272,7 @@ function randomState(random: Random, pairs: Pair[], accepted: Ballot) {
   const { dump, value, live, expireAt } = random.pick(pairs);
   // X2: a live one whose expiry has passed comes without its value.
   const isGone = live && expireAt !== 0 && random.chance(10);
-  const facts = { accepted, live, expireAt };
+  const facts = { accepted, lineage: randomLineage(random), live, expireAt };
   return [
     { ...facts, value: isGone ? null : dump },
     { ...facts, value: isGone ? null : value },

@@ -1,5 +1,6 @@
 import t from 'tap';
 import { makeBallot, NEVER } from '../../src/replica/ballot.js';
+import { NO_LINEAGE } from '../../src/replica/lineage.js';
 import type { ProcessId } from '../../src/replica/member-step.js';
 import { formatNodeRecord, parseNodeRecord } from '../../src/replica/node-record.js';
 import {
@@ -66,7 +67,7 @@ class Pool {
   put(key: string, nodes: readonly number[], accepted: string, value: string | null = accepted.slice(0, 20)): void {
     for (const node of nodes) {
       const { data } = this.server(node);
-      data.metas.set(key, { promised: accepted, accepted, live: value !== null, expireAt: 0 });
+      data.metas.set(key, { promised: accepted, accepted, lineage: NO_LINEAGE, live: value !== null, expireAt: 0 });
       if (value === null) data.values.delete(key);
       else data.values.set(key, { value, expireAt: 0 });
     }
@@ -132,9 +133,9 @@ class Pool {
     const holder = members[metas.indexOf(largest)] as Server;
     const value = holder.data.values.get(key)?.value ?? null;
     const accepted = ballot(epoch, 99);
-    const state = { accepted, live: value !== null, expireAt: 0, value };
+    const state = { accepted, lineage: NO_LINEAGE, live: value !== null, expireAt: 0, value };
     for (const { data } of members) {
-      data.metas.set(key, { promised: accepted, accepted, live: state.live, expireAt: 0 });
+      data.metas.set(key, { promised: accepted, accepted, lineage: NO_LINEAGE, live: state.live, expireAt: 0 });
       if (value !== null) data.values.set(key, { value, expireAt: 0 });
     }
     return state;

@@ -3,6 +3,7 @@ import { setTimeout as sleepMs } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { makeBallot, NEVER, proposerNumber } from '../../src/replica/ballot.js';
 import type { Commands } from '../../src/replica/commands.js';
+import { NO_LINEAGE } from '../../src/replica/lineage.js';
 import { encodeStep } from '../../src/replica/node-step.js';
 import { KEY_SCRIPTS } from '../../src/replica/scripts.js';
 import type { AcceptAnswer, Answer, Step } from '../../src/replica/step.js';
@@ -147,7 +148,11 @@ t.test('the watch form needs no script to be loaded; the others say that theirs 
     { kind: 'prepare', ballot: SECOND },
     acceptOf(SECOND, FIRST, ['SET k b']),
     acceptOf(SECOND, FIRST, []),
-    { kind: 'install', state: { accepted: SECOND, live: false, expireAt: 0, value: null }, next: SECOND },
+    {
+      kind: 'install',
+      state: { accepted: SECOND, lineage: NO_LINEAGE, live: false, expireAt: 0, value: null },
+      next: SECOND,
+    },
     { kind: 'collect', ballot: FIRST },
   ];
   for (const step of steps) t.match(errorOf(await node.perform(step, KEY, record)), /^-NOSCRIPT /, step.kind);
@@ -177,7 +182,7 @@ t.test('what expires between a transaction and its last command is noted as live
   const bytes = Buffer.from(encodeStep(step, KEY, Buffer.from(record)).frames);
   // The value was there when the transaction began, and is gone when finish looks: as if it had expired in between.
   const past = Date.now() - 5;
-  await node.exchange(encodeCommand(['SET', '~rl:m:k', `${SECOND}${FIRST}1${past}`]), 1);
+  await node.exchange(encodeCommand(['SET', '~rl:m:k', `${SECOND}${FIRST}${NO_LINEAGE}1${past}`]), 1);
   const finish = bytes.lastIndexOf('$4\r\nEVAL');
   const words = wordsOf(bytes, finish);
   const pass = words[6] as string;
@@ -196,7 +201,7 @@ t.test('a node without memory promises, deletes, reads and finishes, and refuses
     const answer = await node.perform(acceptOf(SECOND, FIRST, list), KEY, record);
     t.match(errorOf(answer), /^-(OOM|EXECABORT) /, list.join('; '));
   }
-  const state = { accepted: ballot(3), live: true, expireAt: 0, value: Buffer.from('x') };
+  const state = { accepted: ballot(3), lineage: NO_LINEAGE, live: true, expireAt: 0, value: Buffer.from('x') };
   t.match(errorOf(await node.perform({ kind: 'install', state, next: NEVER }, KEY, record)), /^-OOM /);
   t.match(await node.perform({ kind: 'prepare', ballot: SECOND }, KEY, record), { kind: 'ok', accepted: FIRST });
   t.match(await node.perform(acceptOf(SECOND, FIRST, []), KEY, record), { kind: 'ok', replies: [] });
@@ -215,7 +220,11 @@ t.test('a replica, and a server busy with another script, carry out nothing', as
     acceptOf(SECOND, NEVER, ['GET k', 'SET k b']),
     acceptOf(SECOND, NEVER, []),
     acceptOf(SECOND, NEVER, WATCHED),
-    { kind: 'install', state: { accepted: SECOND, live: false, expireAt: 0, value: null }, next: SECOND },
+    {
+      kind: 'install',
+      state: { accepted: SECOND, lineage: NO_LINEAGE, live: false, expireAt: 0, value: null },
+      next: SECOND,
+    },
   ];
   const other = await connect(t, server.port);
   await other.raw('CONFIG', 'SET', 'busy-reply-threshold', '1');
@@ -265,7 +274,17 @@ async function connect(t: Test, port: number): Promise<RespClient> {
 
 function acceptOf(own: string, base: string, list: readonly string[], more: Partial<Accept> = {}): Accept {
   const commands = commandsOf(list, 2);
-  return { kind: 'accept', ballot: own, base, expired: false, commands, setsExpiry: 0, next: own, ...more };
+  return {
+    kind: 'accept',
+    ballot: own,
+    base,
+    lineage: NO_LINEAGE,
+    expired: false,
+    commands,
+    setsExpiry: 0,
+    next: own,
+    ...more,
+  };
 }
 
 function commandsOf(list: readonly string[], protocol: 2 | 3): Commands {

@@ -318,8 +318,8 @@ class Settler {
     proxy.links[node]?.askStep({ kind: 'step', key: register.key, step: { kind: 'snapshot' } }, (message) => {
       const view = message?.kind === 'step' ? (message.answer as ViewAnswer<Outcome, Value>) : null;
       if (view?.kind !== 'view' || view.accepted !== register.chosen) return this.end(null);
-      const { accepted, live, expireAt, value } = view;
-      this.end({ accepted, live, expireAt, value });
+      const { accepted, lineage, live, expireAt, value } = view;
+      this.end({ accepted, lineage, live, expireAt, value });
     });
   }
 

@@ -1,12 +1,13 @@
 /**
  * Looks at all nodes at once, as nobody in the world can, and says when something is so that must never be:
  *
- *   equal accepted ballots mean equal states; a ballot is used for one base and one command; of two chosen ballots the
+ *   equal accepted ballots mean equal states; a lineage names what the state stands on; a ballot is used for one base and one command; of two chosen ballots the
  *   larger follows from the smaller one; what a member has promised it does not take back.
  *
  * What a node does that may have forgotten, and was not admitted since, is no vote.
  */
-import { type Ballot, NEVER } from '../../../src/replica/ballot.js';
+import { type Ballot, NEVER, proposerOf } from '../../../src/replica/ballot.js';
+import { horizonOf, type Lineage, newestOf } from '../../../src/replica/lineage.js';
 import type { MemberAnswer, MemberStep } from '../../../src/replica/member-step.js';
 import { parseNodeRecord } from '../../../src/replica/node-record.js';
 import type { Answer, Step } from '../../../src/replica/step.js';
@@ -58,12 +59,13 @@ export class Judge implements Witness {
     const ballot = step.kind === 'accept' ? step.ballot : step.state.accepted;
     const past = this.pastOf(key);
     if (step.kind === 'accept') {
-      const { base, expired, commands } = step;
-      const use = JSON.stringify([base, expired, commands]);
+      const { base, lineage, expired, commands } = step;
+      const use = JSON.stringify([base, lineage, expired, commands]);
       const before = past.uses.get(ballot);
       if (before === undefined) past.uses.set(ballot, use);
       else if (before !== use) this.complain(`${key}: ballot ${short(ballot)} used for ${before} and for ${use}`);
       past.bases.set(ballot, base);
+      this.checkLineage(key, past, ballot, lineage);
     }
     this.compareState(node, key, past, ballot);
     if (!node.isTainted) this.onVote(key, past, ballot, node.index);
@@ -108,13 +110,18 @@ export class Judge implements Witness {
     const value = values.get(key);
     // The value of what has expired may be gone.
     const isGone = meta.live && value === undefined;
-    const facts = `${meta.live} ${meta.expireAt}`;
+    const facts = `${meta.live} ${meta.expireAt} ${meta.lineage}`;
     const before = past.states.get(ballot);
     if (before === undefined) {
       if (!isGone) past.states.set(ballot, `${facts} ${value?.value ?? ''}`);
     } else if (isGone ? !before.startsWith(`${facts} `) : before !== `${facts} ${value?.value ?? ''}`) {
       this.complain(`${key}: ballot ${short(ballot)} is "${before}" and, on ${node.name}, "${facts} ${value?.value}"`);
     }
+  }
+
+  private checkLineage(key: string, past: Past, ballot: Ballot, lineage: Lineage): void {
+    const wrong = wrongLineage(past, ballot, lineage);
+    if (wrong !== null) this.complain(`${key}: ${short(ballot)} says that it stands on ${lineage}, but ${wrong}`);
   }
 
   private onVote(key: string, past: Past, ballot: Ballot, node: number): void {
@@ -153,6 +160,24 @@ export class Judge implements Witness {
     }
     return past;
   }
+}
+
+/** Of each proposer below it the newest is there, or nothing of it is above the horizon; nor is what was chosen before the key began. */
+function wrongLineage(past: Past, ballot: Ballot, lineage: Lineage): string | null {
+  const horizon = horizonOf(lineage);
+  const newest = new Map<string, Ballot>();
+  let root = ballot;
+  for (let at = past.bases.get(ballot) as Ballot; at !== NEVER; at = past.bases.get(at) as Ballot) {
+    if (!newest.has(proposerOf(at))) newest.set(proposerOf(at), at);
+    root = at;
+  }
+  newest.delete(proposerOf(ballot));
+  for (const named of newestOf(lineage)) {
+    if (newest.get(proposerOf(named)) !== named) return `${short(named)} is not the newest of its proposer`;
+    newest.delete(proposerOf(named));
+  }
+  const left = [...newest.values(), ...past.chosen.filter((chosen) => chosen < root)].find((other) => other > horizon);
+  return left === undefined ? null : `${short(left)} is above its horizon`;
 }
 
 /** `1.12.…07` for people: epoch, counter, and the proposer's last digits. */

@@ -32,6 +32,7 @@ export interface Mutant {
 }
 
 const ROUND = 'src/replica/round';
+const LINEAGE = 'src/replica/lineage';
 const MEMBER = 'src/replica/member';
 const REPAIR = 'src/replica/repair';
 const CARETAKER = 'test/replica/sim/caretaker';
@@ -119,6 +120,39 @@ export const MUTANTS: readonly Mutant[] = [
         to: 'const wereUnable = sent.reduce((mask, { unable }) => mask | unable, 0);\n        this.sent = [];',
       },
     ],
+  },
+  {
+    name: 'W6: what is not the largest accepted has not happened',
+    often: 1_500,
+    edits: [{ file: LINEAGE, from: 'if (ballot >= accepted)', to: 'if (true)' }],
+  },
+  {
+    name: 'W6: a newer one of the same proposer is taken for it',
+    often: 1_500,
+    edits: [{ file: LINEAGE, from: 'return newest < ballot ? false : null;', to: 'return newest < ballot;' }],
+  },
+  {
+    name: 'W6: what was left out of a lineage is taken for known',
+    often: 1_500,
+    edits: [
+      { file: LINEAGE, from: 'const KEPT_MAX = 4;', to: 'const KEPT_MAX = 1;' },
+      { file: LINEAGE, from: 'left.reduce(largest, horizonOf(lineage))', to: 'horizonOf(lineage)' },
+    ],
+  },
+  {
+    name: 'W6: what was there before a key began is taken for known',
+    often: 1_500,
+    edits: [{ file: LINEAGE, from: 'return format([], horizon);', to: 'return NO_LINEAGE;' }],
+  },
+  {
+    name: 'W6: B forgotten where what is there is not chosen',
+    often: 1_500,
+    edits: [{ file: ROUND, from: 'if (bits(this.holders) >= context.quorum)', to: 'if (true)' }],
+  },
+  {
+    name: 'W6: B forgotten above what is chosen',
+    often: 1_500,
+    edits: [{ file: ROUND, from: 'ballot > base.accepted', to: 'false' }],
   },
   { name: 'W6: `collected` forgotten', seldom: [{ copies: 3, seed: 571 }], without: ['collected'] },
   { name: 'no collectFloor', often: 1_500, without: ['collect-floor'] },

@@ -112,6 +112,38 @@ function makeForgetful(seed: number, random: Random, copies: 3 | 5, story: Story
   };
 }
 
+/** Nothing goes wrong: `proxies` write one key, as fast as they can. */
+export function makeContention(seed: number, copies: 3 | 5, proxies: number): Schedule {
+  const random = new Random(seed);
+  const lengthMs = 600;
+  return {
+    seed,
+    copies,
+    nodes: copies,
+    proxies,
+    nodeSkewsMs: Array.from({ length: copies }, () => 0),
+    proxySkewsMs: Array.from({ length: proxies }, () => 0),
+    delays: { usualMs: random.pick([1, 2, 4]), latePercent: 0, lateMs: 0 },
+    requestMs: 5_000,
+    stepMs: 1_000,
+    stallMs: 4_000,
+    careMs: 100,
+    repairers: 1,
+    keepsData: false,
+    collectMs: 0,
+    clients: Array.from({ length: 2 * proxies }, (_, client) => ({
+      proxy: client % proxies,
+      wants: Array.from({ length: 12 }, (_, number) => ({
+        waitMs: random.below(random.pick([1, 10, 40])),
+        key: 'k',
+        wish: { do: 'append', text: `${String.fromCharCode(97 + client)}${number}` },
+      })),
+    })),
+    troubles: [],
+    lengthMs,
+  };
+}
+
 function makeMeetingOf(seed: number, random: Random, copies: 3 | 5, meeting: Meeting): Schedule {
   const lengthMs = random.pick([600, 1_500]);
   return {

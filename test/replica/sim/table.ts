@@ -3,6 +3,7 @@
  * from 1, as in those histories; the key is `k`.
  */
 import { type Ballot, makeBallot } from '../../../src/replica/ballot.js';
+import { NO_LINEAGE } from '../../../src/replica/lineage.js';
 import { judgeNode } from '../../../src/replica/member.js';
 import type { MemberAnswer, MemberStep, NodeFacts, ProcessId } from '../../../src/replica/member-step.js';
 import { formatNodeRecord } from '../../../src/replica/node-record.js';
@@ -82,6 +83,7 @@ export class Table {
       kind: 'accept',
       ballot: ballotOf(ballot),
       base: base === null ? makeBallot(0, 0, '0'.repeat(20)) : ballotOf(base),
+      lineage: NO_LINEAGE,
       expired: false,
       commands: [act],
       setsExpiry: 0,
@@ -93,8 +95,8 @@ export class Table {
   install(from: number, numbers: readonly number[]): string {
     const view = this.perform(from, { kind: 'snapshot' });
     if (view.kind !== 'view') throw new Error(`node ${from} has no state to give: ${view.kind}`);
-    const { accepted, live, expireAt, value } = view;
-    return this.ask(numbers, { kind: 'install', state: { accepted, live, expireAt, value }, next: accepted });
+    const { accepted, lineage, live, expireAt, value } = view;
+    return this.ask(numbers, { kind: 'install', state: { accepted, lineage, live, expireAt, value }, next: accepted });
   }
 
   /** Its process dies, and another starts with nothing. */
@@ -299,8 +301,8 @@ export class RepairByHand {
     for (const number of raised) {
       const view = table.node(number).perform({ kind: 'snapshot' }, KEY, table.node(number).data.record);
       if (view.kind !== 'view') continue;
-      const { accepted, live, expireAt, value } = view;
-      if (accepted >= makeBallot(this.epoch, 0, '0'.repeat(20))) return { accepted, live, expireAt, value };
+      const { accepted, lineage, live, expireAt, value } = view;
+      if (accepted >= makeBallot(this.epoch, 0, '0'.repeat(20))) return { accepted, lineage, live, expireAt, value };
     }
     return null;
   }
