@@ -79,6 +79,16 @@ const NODE_KEYS = {
     'How many of them are kept when nobody needs them, for those who come next.',
     stated('privateConnectionsSpareMax'),
   ),
+  replicatedPatienceMs: about(
+    milliseconds(1, DAY_MS),
+    'How long a copy of a replicated key may take to answer before another way is tried: other copies are asked, or a ballot more. Above the time that an answer of the farthest node takes, by far: a shorter one costs round trips. At requestTimeoutMs it is over anyhow.',
+    stated('replicatedPatienceMs'),
+  ),
+  replicatedScriptBytesMax: about(
+    bytes(1, GIBI),
+    'Memory that the value of a replicated key may take (by MEMORY USAGE) when a script, a function, or another command that only one node can carry out, writes to it: the others are then sent the whole value. Beyond, such commands get `-OVERLOADED`, and have no effect. How large a value they make is not bounded by it.',
+    stated('replicatedScriptBytesMax'),
+  ),
   repairKeysPerSecond: about(
     wholeNumber(1, COUNT_MAX),
     'Replicated keys that are copied to a node under repair in a second; of keys that it has already, and that are only compared, ten count as one. Clients are served meanwhile.',
@@ -167,6 +177,21 @@ const KEYS = {
     milliseconds(0, DAY_MS, NEVER),
     'How long a client may take to give its password, where one is asked for.',
     stated('authDeadlineMs'),
+  ),
+  replicatedKeyQueueMax: about(
+    wholeNumber(1, COUNT_MAX),
+    'Commands that may wait for their turn on one replicated key, in one worker: writes of a key are agreed upon one after another. Beyond, commands on it get `-OVERLOADED`, and have no effect; other keys go on.',
+    stated('replicatedKeyQueueMax'),
+  ),
+  replicatedBytesMax: about(
+    bytes(1, 2 * GIBI),
+    'Bytes of the commands on replicated keys that may be under way in one worker. Beyond, such commands get `-OVERLOADED`, and have no effect. A larger one alone is carried out.',
+    stated('replicatedBytesMax'),
+  ),
+  replicatedKeysMax: about(
+    wholeNumber(1, COUNT_MAX),
+    'Replicated keys of which one worker remembers, for each pool, what it has agreed upon last: their next write takes one round trip. Beyond, one that has not been used for long is forgotten, and its next write takes two. Each takes about 1 KiB.',
+    stated('replicatedKeysMax'),
   ),
   ...NODE_KEYS,
   largeValueBytes: about(

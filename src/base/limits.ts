@@ -19,6 +19,9 @@ export interface Limits extends NodeLimits {
   requestDeadlineMs: number;
   idleTimeoutMs: number;
   authDeadlineMs: number;
+  replicatedKeyQueueMax: number;
+  replicatedBytesMax: number;
+  replicatedKeysMax: number;
   largeValueBytes: number;
   workerMemoryMax: number;
   workerStallTimeoutMs: number;
@@ -38,6 +41,8 @@ export interface NodeLimits {
   largeConnectionsMax: number;
   privateConnectionsMax: number;
   privateConnectionsSpareMax: number;
+  replicatedPatienceMs: number;
+  replicatedScriptBytesMax: number;
   repairKeysPerSecond: number;
   repairBytesInFlightMax: number;
 }
@@ -55,6 +60,8 @@ export const DEFAULT_NODE_LIMITS: NodeLimits = {
   largeConnectionsMax: 16,
   privateConnectionsMax: 4_000,
   privateConnectionsSpareMax: 16,
+  replicatedPatienceMs: 250,
+  replicatedScriptBytesMax: 64 * 1024 * 1024,
   repairKeysPerSecond: 10_000,
   repairBytesInFlightMax: 16 * 1024 * 1024,
 };
@@ -75,6 +82,9 @@ export const DEFAULT_LIMITS: Limits = {
   requestDeadlineMs: 60_000,
   idleTimeoutMs: 0,
   authDeadlineMs: 60_000,
+  replicatedKeyQueueMax: 10_000,
+  replicatedBytesMax: 256 * 1024 * 1024,
+  replicatedKeysMax: 100_000,
   ...DEFAULT_NODE_LIMITS,
   largeValueBytes: 1024 * 1024,
   workerMemoryMax: 1536 * 1024 * 1024,

@@ -49,6 +49,16 @@ export const COUNTERS = {
   replicatedCursorsLost:
     'walks by HSCAN, SSCAN or ZSCAN that had to begin again, as the node of their cursor was gone or behind',
   replicatedUnable: 'commands on replicated keys that too few nodes could carry out',
+  replicatedCrowded: 'commands refused at replicatedKeyQueueMax: too many waited for the same key',
+  replicatedOverdue: 'commands on replicated keys whose turn had not come after requestTimeoutMs',
+  replicatedBytesRefused: 'commands refused at replicatedBytesMax',
+  replicatedStepsRefused: 'steps that were not sent to a node at nodeQueueBytesMax or nodeQueueCommandsMax',
+  replicatedImpatient:
+    'times a copy of a replicated key did not answer within replicatedPatienceMs, and another way was tried',
+  replicatedKeysForgotten: 'replicated keys that were forgotten at replicatedKeysMax',
+  replicatedAtOneNode:
+    'writes that one node carried out, as scripts, and whose whole value was then sent to the others',
+  replicatedTooLarge: 'times a node refused to carry out such a write at replicatedScriptBytesMax',
   memoryBytes: 'bytes of buffers in use now',
 } as const;
 

@@ -20,7 +20,7 @@ import { NodeLink } from './node-link.js';
 import { pause } from './pause.js';
 import { PoolRounds } from './pool-rounds.js';
 import { runRepair } from './repair-run.js';
-import type { ReplicatedPool } from './replicated-pools.js';
+import { limitsOf, type ReplicatedPool } from './replicated-pools.js';
 import { type SweepCounts, sweepOnce } from './sweep.js';
 
 /** What is not told by a push is seen after so many milliseconds. */
@@ -99,7 +99,7 @@ export class Caretaker {
       pool.nodes.map((node) => [node.index, new NodeLink(node, pool.prefixes, names, () => this.look())]),
     );
     this.patients = new Map(pool.nodes.map((node) => [node.index, newPatient()]));
-    this.rounds = new PoolRounds(this.links, pool.epochNodes, pool.nodes[0]?.limits.requestTimeoutMs ?? 0);
+    this.rounds = new PoolRounds(this.links, pool.epochNodes, limitsOf(pool));
   }
 
   start(): void {

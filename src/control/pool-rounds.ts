@@ -4,6 +4,7 @@
  * here are its connections and its clock. A proposer of its own: no ballot of it is anybody else's.
  */
 import { randomBytes } from 'node:crypto';
+import type { NodeLimits } from '../base/limits.js';
 import type { NodeSnapshot } from '../messages.js';
 import { type Ballot, NEVER, proposerNumber } from '../replica/ballot.js';
 import { type Command, type Commands, NO_COMMANDS, type Replies, type Value } from '../replica/commands.js';
@@ -24,8 +25,6 @@ export const EPOCH_KEY = Buffer.from('~rl:epoch');
 
 /** How often a round looks at the clock, milliseconds. */
 const LOOK_MS = 5;
-/** For how long the slowest copies are waited for before another way is tried, milliseconds. */
-const PATIENCE_MS = 200;
 /** Nodes that the register of epochs is on, where the pool has so many; else as in a set of three. */
 const EPOCH_COPIES = 5;
 
@@ -36,19 +35,21 @@ export function epochNodes(nodes: readonly Pick<NodeSnapshot, 'name' | 'index'>[
   return sorted.slice(0, count).map(({ index }) => index);
 }
 
+type Times = Pick<NodeLimits, 'requestTimeoutMs' | 'replicatedPatienceMs'>;
+
 export class PoolRounds {
   /** By the node's index. */
   private readonly links: ReadonlyMap<number, NodeLink>;
   private readonly epochNodes: readonly number[];
-  private readonly timeoutMs: number;
+  private readonly limits: Times;
   /** By the key, a character a byte. */
   private readonly running = new Map<string, Promise<Outcome<Replies>>>();
   private readonly numbers = { proposer: drawProposer(), epoch: 0, counterFloor: 0 };
 
-  constructor(links: ReadonlyMap<number, NodeLink>, epochNodes: readonly number[], timeoutMs: number) {
+  constructor(links: ReadonlyMap<number, NodeLink>, epochNodes: readonly number[], limits: Times) {
     this.links = links;
     this.epochNodes = epochNodes;
-    this.timeoutMs = timeoutMs;
+    this.limits = limits;
   }
 
   /** An epoch larger than any that was drawn before, and than `above`. Null: the register has no quorum, or it is not known. */
@@ -151,7 +152,8 @@ export class PoolRounds {
         onDifference: () => {},
         count: () => {},
       };
-      const times = { deadlineMs: performance.now() + this.timeoutMs, patienceMs: PATIENCE_MS };
+      const { requestTimeoutMs, replicatedPatienceMs: patienceMs } = this.limits;
+      const times = { deadlineMs: performance.now() + requestTimeoutMs, patienceMs };
       const round = new Round(register, operation, times, context);
       const timer = setInterval(() => {
         if (performance.now() >= round.dueMs) round.onTime();

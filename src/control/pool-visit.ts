@@ -2,7 +2,7 @@
 import { NameLookup } from './name-lookup.js';
 import { NodeLink } from './node-link.js';
 import { PoolRounds } from './pool-rounds.js';
-import type { ReplicatedPool } from './replicated-pools.js';
+import { limitsOf, type ReplicatedPool } from './replicated-pools.js';
 
 export interface PoolVisit {
   pool: ReplicatedPool;
@@ -24,8 +24,7 @@ export async function visitPool(pool: ReplicatedPool): Promise<PoolVisit> {
     };
     for (const link of links.values()) link.start();
   });
-  const timeoutMs = pool.nodes[0]?.limits.requestTimeoutMs ?? 0;
-  return { pool, links, rounds: new PoolRounds(links, pool.epochNodes, timeoutMs) };
+  return { pool, links, rounds: new PoolRounds(links, pool.epochNodes, limitsOf(pool)) };
 }
 
 export function endVisit({ links }: PoolVisit): void {

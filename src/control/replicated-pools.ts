@@ -1,5 +1,6 @@
 /** Which pools have replicated keys, and where the copies of these are: what a caretaker needs to know of a topology. */
 
+import type { NodeLimits } from '../base/limits.js';
 import type { Config } from '../config.js';
 import type { NodeSnapshot, ServiceSnapshot, TopologySnapshot } from '../messages.js';
 import { planCopySets } from '../routing/copy-sets.js';
@@ -50,6 +51,13 @@ export async function planReplicatedPools({
   const doors = services.map(({ name, keyspaces }) => ({ name, port: 0, keyspaces }));
   const placer = { placeKeys: planPlacement, placeCopies: planCopySets };
   return replicatedPools(await planTopology(null, pools, doors, placer));
+}
+
+/** Those of its nodes, which all have the same. */
+export function limitsOf({ nodes }: ReplicatedPool): NodeLimits {
+  const [first] = nodes;
+  if (first === undefined) throw new Error('a pool has nodes');
+  return first.limits;
 }
 
 function planPool(name: string, nodes: readonly NodeSnapshot[], services: readonly ServiceSnapshot[]): ReplicatedPool {

@@ -76,6 +76,7 @@ export class DataPlane {
       transport,
       pendings,
       counts,
+      limits,
       random,
       pool: this.pool,
       drawProposer: () => proposerNumber(...randomWords()),

@@ -17,6 +17,16 @@ export function replyOf(outcome: Outcome<Replies>): Uint8Array {
       );
     case 'overtaken':
       return errorBytes('NOQUORUM', 'other writes of the key kept coming before this one; the command had no effect');
+    case 'crowded':
+      return errorBytes(
+        'OVERLOADED',
+        `too many commands wait for the key (replicatedKeyQueueMax ${outcome.max}); the command had no effect: repeat it later`,
+      );
+    case 'overdue':
+      return errorBytes(
+        'NOQUORUM',
+        'commands that came before it on the key took longer than requestTimeoutMs; the command had no effect',
+      );
     case 'cursor-lost':
       return errorBytes('ERR', 'the node of this cursor is gone or behind: start again with cursor 0');
     case 'unable':

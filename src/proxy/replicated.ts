@@ -6,6 +6,8 @@
  *   other commands   -CROSSSLOT, unless all their keys are the same one
  */
 import type { Pending, PendingPool } from '../backend/pending.js';
+import { errorBytes } from '../base/errors.js';
+import type { Limits } from '../base/limits.js';
 import type { Commands, Replies } from '../replica/commands.js';
 import { operationOf } from '../replica/forms.js';
 import { type KeyOperation, reading } from '../replica/key-operation.js';
@@ -42,6 +44,7 @@ export interface ReplicatedContext extends WaitsContext {
   reader: RequestReader;
   pendings: PendingPool;
   locator: KeyLocator;
+  limits: Pick<Limits, 'replicatedBytesMax'>;
   now: () => number;
 }
 
@@ -61,6 +64,7 @@ const WITH_KEYS: ReadonlySet<CommandSpec['route']> = new Set(['one', 'split', 'b
 export class Replicated {
   private readonly context: ReplicatedContext;
   private readonly waits: Waits;
+  private readonly held: Held = { bytes: 0 };
 
   constructor(context: ReplicatedContext) {
     this.context = context;
@@ -197,7 +201,29 @@ export class Replicated {
     const { pendings, now, replicas } = this.context;
     const pending = pendings.take(session, now(), isWrite);
     session.track(pending, requestBytes);
-    replicas.submit(copySets, bytes, start, end, operation, new Asked(session, pending, reply));
+    if (this.isFull(requestBytes)) {
+      session.answer(pending, reply({ kind: 'unable', error: this.tooMuch() }));
+      return;
+    }
+    const asked = new Asked(session, pending, reply, this.held, requestBytes);
+    replicas.submit(copySets, bytes, start, end, operation, asked);
+  }
+
+  /** Whether so many bytes more would be too many. */
+  private isFull(requestBytes: number): boolean {
+    const { bytes } = this.held;
+    return bytes > 0 && bytes + requestBytes > this.context.limits.replicatedBytesMax;
+  }
+
+  private tooMuch(): Uint8Array {
+    const { counts, limits } = this.context;
+    counts.replicatedBytesRefused++;
+    counts.commandsOverloaded++;
+    const limit = `replicatedBytesMax ${limits.replicatedBytesMax}`;
+    return errorBytes(
+      'OVERLOADED',
+      `the commands on replicated keys that are under way are too large (${limit}); this one had no effect: repeat it later`,
+    );
   }
 
   /** Whether the keys that the locator found are all the same. */
@@ -235,7 +261,11 @@ export class Replicated {
     }
     const pending = pendings.take(session, now(), spec.write);
     session.track(pending, requestBytes);
-    const asked = new AskedForMany(session, pending, spec, count);
+    if (this.isFull(requestBytes)) {
+      session.answer(pending, this.tooMuch());
+      return;
+    }
+    const asked = new AskedForMany(session, pending, spec, count, this.held, requestBytes);
     // What is told at once may have the session read on: then the reader has another command.
     const places = Array.from(locator.keys.positions.subarray(0, count), (at) => {
       const [start, end] = [argumentStart[at] as number, argumentEnd[at] as number];
@@ -248,19 +278,36 @@ export class Replicated {
   }
 }
 
+/** The commands that are under way, in bytes: they are copies, which the memory of buffers does not count. */
+interface Held {
+  bytes: number;
+}
+
 /** A session that waits for the outcome of one operation. */
 class Asked implements Client<Replies> {
   private readonly session: Session;
   private readonly pending: Pending;
   private readonly reply: (outcome: Outcome<Replies>) => Uint8Array;
+  private readonly held: Held;
+  private readonly bytes: number;
 
-  constructor(session: Session, pending: Pending, reply: (outcome: Outcome<Replies>) => Uint8Array) {
+  constructor(
+    session: Session,
+    pending: Pending,
+    reply: (outcome: Outcome<Replies>) => Uint8Array,
+    held: Held,
+    bytes: number,
+  ) {
     this.session = session;
     this.pending = pending;
     this.reply = reply;
+    this.held = held;
+    this.bytes = bytes;
+    held.bytes += bytes;
   }
 
   onOutcome(outcome: Outcome<Replies>): void {
+    this.held.bytes -= this.bytes;
     this.session.answer(this.pending, this.reply(outcome));
   }
 }
@@ -271,10 +318,15 @@ class AskedForMany {
   private readonly pending: Pending;
   private readonly spec: CommandSpec;
   private readonly replies: Uint8Array[];
+  private readonly held: Held;
+  private readonly bytes: number;
   private left: number;
 
-  constructor(session: Session, pending: Pending, spec: CommandSpec, count: number) {
+  constructor(session: Session, pending: Pending, spec: CommandSpec, count: number, held: Held, bytes: number) {
     this.session = session;
+    this.held = held;
+    this.bytes = bytes;
+    held.bytes += bytes;
     this.pending = pending;
     this.spec = spec;
     this.replies = new Array<Uint8Array>(count);
@@ -286,7 +338,9 @@ class AskedForMany {
       onOutcome: (outcome) => {
         this.replies[index] = replyOf(outcome);
         this.left--;
-        if (this.left === 0) this.session.answer(this.pending, this.merged());
+        if (this.left > 0) return;
+        this.held.bytes -= this.bytes;
+        this.session.answer(this.pending, this.merged());
       },
     };
   }

@@ -7,6 +7,8 @@ export interface Commands {
   readonly list: readonly Command[];
   /** What the replies are to be in: the client's protocol. */
   readonly protocol: 2 | 3;
+  /** One node alone carries them out, and the others are sent the whole value: it may not be too large. */
+  readonly isAlone?: true;
 }
 
 /** One whole frame for each command, byte for byte as Redis itself would answer in that protocol; errors, too. */

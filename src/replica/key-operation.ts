@@ -105,7 +105,11 @@ export function allBefore(moment: number, commands: Commands, reply: Shape, plai
 }
 
 export function oneNode(plain: Commands): KeyPlan {
-  return { kind: 'one', commands: plain, reply: SAME };
+  return { kind: 'one', commands: alone(plain), reply: SAME };
+}
+
+export function alone(commands: Commands): Commands {
+  return { ...commands, isAlone: true };
 }
 
 /** `shape`, where the first reply is no error: an error is the client's as it is. */

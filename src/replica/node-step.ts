@@ -47,11 +47,19 @@ let keptStep: Step<Commands, Value> | null = null;
 let keptKey: Uint8Array = new Uint8Array();
 let keptBody: Body | null = null;
 
-/** `record`: the bytes of `~rl:node` that the node is to have. A step that was encoded never changes. */
-export function encodeStep(step: Step<Commands, Value>, key: Uint8Array, record: Uint8Array): NodeStep {
+/**
+ * `record`: the bytes of `~rl:node` that the node is to have. `aloneBytesMax`: memory that a value may take to which commands write
+ * that one node alone carries out. A step that was encoded never changes.
+ */
+export function encodeStep(
+  step: Step<Commands, Value>,
+  key: Uint8Array,
+  record: Uint8Array,
+  aloneBytesMax = Number.POSITIVE_INFINITY,
+): NodeStep {
   if (keptBody !== null && keptStep === step && isEqual(keptKey, key)) return new BodyRequest(keptBody, record);
   const body = step.kind === 'accept' ? acceptBody(step, key) : otherBody(step, key);
-  if (body === null) return encodeWatched(step as AcceptStep, key, record);
+  if (body === null) return encodeWatched(step as AcceptStep, key, record, aloneBytesMax);
   if (body.head.length + (body.rest?.length ?? 0) <= KEPT_BYTES_MAX) {
     keptStep = step;
     keptKey = key;
@@ -110,9 +118,9 @@ function otherBody(step: Exclude<Step<Commands, Value>, AcceptStep>, key: Uint8A
 
 /** Null: it takes the watch form. */
 function acceptBody(step: AcceptStep, key: Uint8Array): Body | null {
-  const { list, protocol } = step.commands;
+  const { list, protocol, isAlone } = step.commands;
   const traits = list.map(commandTraits);
-  if (!areExactInScript(traits, protocol)) return null;
+  if (isAlone === true || !areExactInScript(traits, protocol)) return null;
   const promised = largest(step.ballot, step.next);
   const setsExpiry = step.setsExpiry === 0 ? '' : `${step.setsExpiry}`;
   const words: Word[] = [

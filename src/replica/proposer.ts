@@ -27,6 +27,8 @@ export interface ProposerContext<C, R, V>
   readonly patienceMs: number;
   /** Keys of which something is remembered. */
   readonly linesMax: number;
+  /** Operations that may wait for their turn on one key. */
+  readonly keyQueueMax: number;
   /** Whether the node can be asked now, as far as is known. */
   isReachable(node: number): boolean;
   /** These copies of a key (bit i: copy i; 0: nobody knows which) were found to differ from the others (rule W9), and are given the others' state. */
@@ -49,7 +51,8 @@ export type ProposerEvent =
   | 'slow-read'
   | 'write'
   | 'mend'
-  | 'difference';
+  | 'difference'
+  | 'forgotten';
 
 interface Job<C, R> {
   readonly operation: Operation<C, R>;
@@ -116,6 +119,8 @@ export class Proposer<C, R, V> {
     const line = this.lines.get(key);
     if (operation.reads !== null && (line === undefined || isIdle(line)))
       this.read(key, nodes, operation, client, times);
+    else if (line !== undefined && line.waiting.length >= context.keyQueueMax)
+      this.tell(client, { kind: 'crowded', max: context.keyQueueMax });
     else this.enqueue(line ?? this.openLine(key, nodes), { operation, client, times });
   }
 
@@ -231,6 +236,7 @@ export class Proposer<C, R, V> {
       this.lines.delete(key);
       if (isIdle(line) && !line.wasUsed) {
         line.register.forget();
+        this.context.count('forgotten');
         return;
       }
       line.wasUsed = false;
@@ -245,6 +251,26 @@ export class Proposer<C, R, V> {
   }
 
   private next(line: Line<C, R, V>): void {
+    const overdue = this.takeOverdue(line);
+    this.advance(line);
+    // Afterwards, since who is told may submit more.
+    for (const { client } of overdue) this.tell(client, { kind: 'overdue' });
+  }
+
+  /** Those whose time is up: begun now they would be given up at once, and nobody could tell what became of them. */
+  private takeOverdue({ disagreed, waiting }: Line<C, R, V>): Job<C, R>[] {
+    const now = this.context.now();
+    const overdue: Job<C, R>[] = [];
+    for (const queue of [disagreed, waiting]) {
+      for (let job = queue.peek(); job !== undefined && job.times.deadlineMs < now; job = queue.peek()) {
+        overdue.push(job);
+        queue.shift();
+      }
+    }
+    return overdue;
+  }
+
+  private advance(line: Line<C, R, V>): void {
     const { register } = line;
     line.job = null;
     if (register.behind !== 0 && this.context.now() >= line.mendFromMs) {

@@ -8,7 +8,7 @@ import type { Member } from './roster.js';
 import type { Asker, Client, RoundContext, RoundTimes } from './round.js';
 import type { Answer, KeyFacts, Step } from './step.js';
 
-export interface ReadContext<C, R, V> extends Pick<RoundContext<C, R, V>, 'quorum' | 'now' | 'send'> {
+export interface ReadContext<C, R, V> extends Pick<RoundContext<C, R, V>, 'quorum' | 'now' | 'send' | 'count'> {
   onAgreement(round: ReadRound<C, R, V>, reply: R, ballot: Ballot): void;
   /** The copies do not agree, or too few answer. `expired`: the ballot of a state whose value is gone, or ''. */
   onDisagreement(round: ReadRound<C, R, V>, expired: string): void;
@@ -88,6 +88,7 @@ export class ReadRound<C, R, V> implements Asker<R, V>, Member {
   }
 
   onTime(): void {
+    this.context.count('impatient');
     this.fail('');
   }
 

@@ -7,6 +7,7 @@
  */
 import type { ChannelContext } from '../backend/channel.js';
 import type { BackendPool } from '../backend/pool.js';
+import type { Limits, NodeLimits } from '../base/limits.js';
 import type { Counts } from '../base/metrics.js';
 import type { NodeSnapshot, TopologySnapshot } from '../messages.js';
 import type { CopySets } from '../routing/copy-sets.js';
@@ -19,6 +20,7 @@ import { Voter } from './voter.js';
 
 export interface ReplicasContext extends Pick<ChannelContext, 'transport' | 'pendings' | 'random' | 'counts'> {
   pool: BackendPool;
+  limits: Pick<Limits, 'replicatedKeyQueueMax' | 'replicatedKeysMax'>;
   /** A number that no other proposer ever has: see `proposerNumber`. */
   drawProposer: () => string;
   /** Milliseconds since 1970. */
@@ -40,12 +42,6 @@ interface Opened {
 
 /** Between looks at the clock while anything is under way. */
 const TICK_MS = 5;
-/** Where there is another way, the slowest are waited for so long. */
-const PATIENCE_MS = 250;
-/** Keys that one proposer remembers something of. */
-const LINES_MAX = 100_000;
-/** Steps that wait for answers of one node, in bytes. */
-const STEP_BYTES_MAX = 64 * 1024 * 1024;
 
 const COUNTERS: Readonly<Record<ProposerEvent, keyof Counts>> = {
   'fast-read': 'replicatedReads',
@@ -63,6 +59,11 @@ const COUNTERS: Readonly<Record<ProposerEvent, keyof Counts>> = {
   overtaken: 'replicatedOvertaken',
   'cursor-lost': 'replicatedCursorsLost',
   unable: 'replicatedUnable',
+  crowded: 'replicatedCrowded',
+  overdue: 'replicatedOverdue',
+  impatient: 'replicatedImpatient',
+  forgotten: 'replicatedKeysForgotten',
+  alone: 'replicatedAtOneNode',
 };
 
 export class Replicas {
@@ -79,6 +80,8 @@ export class Replicas {
   private readonly proposers = new Map<string, KeyProposer>();
   private opened = new Map<CopySets, Opened>();
   private topology: TopologySnapshot | null = null;
+  /** Of each pool that there ever was, as the last topology with it has them. */
+  private readonly poolLimits = new Map<string, NodeLimits>();
   /** Those that have something to tell. */
   private untold: Voter[] = [];
   private isTicking = false;
@@ -94,6 +97,7 @@ export class Replicas {
       for (const { pool, replication } of service?.keyspaces ?? []) if (replication !== null) pools.add(pool);
     }
     this.topology = topology;
+    for (const { pool, limits } of topology.nodes) this.poolLimits.set(pool, limits);
     this.opened = new Map();
     for (const proposer of this.proposers.values()) proposer.renew();
     this.indexed = topology.nodes.map((node) => (pools.has(node.pool) ? this.numberOf(node) : -1));
@@ -148,8 +152,6 @@ export class Replicas {
     const voter = new Voter(
       {
         ...context,
-        stepBytesMax: STEP_BYTES_MAX,
-        silentMs: PATIENCE_MS,
         onWake: (key) => this.onWake(key),
         onUnanswered: (voter) => this.onUnanswered(voter),
         onStanding: ({ channels }, isMember, reason) => {
@@ -183,18 +185,23 @@ export class Replicas {
     if (proposer === undefined) {
       const { context, voters } = this;
       const { counts, transport } = context;
+      const limitsOfNow = () => this.poolLimits.get(pool) as NodeLimits;
       proposer = new Proposer<Commands, Replies, Value>({
         quorum: (copySets.copies >> 1) + 1,
         none: NO_COMMANDS,
         proposer: context.drawProposer(),
         get timeoutMs() {
-          // A reload may change it.
-          return (
-            voters.find(({ channels }) => channels.wanted.pool === pool)?.channels.wanted.limits.requestTimeoutMs ?? 0
-          );
+          return limitsOfNow().requestTimeoutMs;
         },
-        patienceMs: PATIENCE_MS,
-        linesMax: LINES_MAX,
+        get patienceMs() {
+          return limitsOfNow().replicatedPatienceMs;
+        },
+        get linesMax() {
+          return context.limits.replicatedKeysMax;
+        },
+        get keyQueueMax() {
+          return context.limits.replicatedKeyQueueMax;
+        },
         now: () => transport.now,
         clock: context.clock,
         random: context.random,
@@ -213,6 +220,7 @@ export class Replicas {
         isSlow: (node) => voters[node]?.isSilent === true,
         count: (event) => {
           counts[COUNTERS[event]]++;
+          if (event === 'crowded') counts.commandsOverloaded++;
         },
       });
       this.proposers.set(id, proposer);

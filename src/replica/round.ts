@@ -32,11 +32,15 @@ export type Outcome<R> =
   | { kind: 'overtaken' }
   /** the copy that it was to be read at is gone, or has another state than most, */
   | { kind: 'cursor-lost' }
+  /** so many wait for the key already that it may not, */
+  | { kind: 'crowded'; max: number }
+  /** its time was up before its turn came, */
+  | { kind: 'overdue' }
   /** or nodes refused to, with that error reply. */
   | { kind: 'unable'; error: Uint8Array };
 
 /** What a round has done, by its number of round trips and the like: for counters. */
-export type RoundEvent = 'prepare' | 'refused' | 'settle' | 'install' | 'expired';
+export type RoundEvent = 'prepare' | 'refused' | 'settle' | 'install' | 'expired' | 'impatient' | 'alone';
 
 export interface RoundContext<C, R, V> {
   /** Of `Register.nodes`, how many have to agree. */
@@ -225,8 +229,10 @@ export class Round<C, R, V> implements Asker<R, V>, Member {
     if (this.phase === 'backoff') {
       this.prepare();
     } else if (this.phase === 'reading') {
+      this.context.count('impatient');
       this.read();
     } else if (this.phase === 'accepting') {
+      this.context.count('impatient');
       // The slow may still answer; the new state may do for those that are behind; else what was sent is to be settled.
       this.isAsking = false;
       if (!this.askForState()) this.again();
@@ -360,6 +366,7 @@ export class Round<C, R, V> implements Asker<R, V>, Member {
     if (plan.kind === 'all') {
       this.accept(plan.commands, plan.setsExpiry, role, all, plan.reply);
     } else if (plan.kind === 'one') {
+      context.count('alone');
       this.accept(plan.commands, 0, role, this.chooseOne(), plan.reply);
     } else if (this.isExpired) {
       // A node by whose clock it has not would show what is there no more.

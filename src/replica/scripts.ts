@@ -208,7 +208,8 @@ const PASS_MS = 600_000;
 
 /**
  * The watch form's check, outside of the transaction; ARGV[2], [4] and [5] as in CHECK_ACCEPT, ARGV[3]: a text that no other
- * attempt has. Where it refuses it touches what the connection watches, and EXEC does nothing.
+ * attempt has; ARGV[6]: memory that the value may take, or ''. Where it refuses it touches what the connection watches, and EXEC
+ * does nothing.
  */
 export const CHECK = script(`${ALLOW_OOM}
 local function check()
@@ -216,6 +217,12 @@ ${BEGIN}
 ${CHECK_ACCEPT}
 end
 local verdict = check()
+local bytes = not verdict and ARGV[6] ~= '' and redis.call('MEMORY', 'USAGE', KEYS[1])
+if bytes and bytes > tonumber(ARGV[6]) then
+  verdict = redis.error_reply('OVERLOADED the value takes ' .. string.format('%.0f', bytes)
+    .. ' bytes of memory, and would have to be sent to all nodes whole (replicatedScriptBytesMax ' .. ARGV[6]
+    .. '); the command had no effect: keep less in one key, or raise the limit')
+end
 if verdict then
   redis.call('SET', '${GUARD_PREFIX}' .. ARGV[3], '', 'PX', ${GUARD_MS})
   return verdict

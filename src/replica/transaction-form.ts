@@ -6,7 +6,7 @@
  */
 import { arrayHeader, type Protocol } from '../resp/reply.js';
 import type { Command, Commands, Replies } from './commands.js';
-import { all, allBefore, type KeyOperation, type KeyPlan, type Shape } from './key-operation.js';
+import { all, allBefore, alone, type KeyOperation, type KeyPlan, type Shape } from './key-operation.js';
 import type { BaseFacts } from './operation.js';
 
 /** `operations` is not empty, and all are on the same key. The reply is EXEC's array. */
@@ -17,7 +17,7 @@ export function transactionOf(operations: readonly KeyOperation[], protocol: Pro
     operations.map((operation) => operation.plainReply),
   );
   const isReading = operations.every((operation) => operation.reads !== null);
-  const atOne: KeyPlan = { kind: 'one', commands: plain, reply: plainReply };
+  const atOne: KeyPlan = { kind: 'one', commands: alone(plain), reply: plainReply };
   return {
     reads: isReading ? plain : null,
     readReply: plainReply,

@@ -14,12 +14,14 @@ import { BackendError } from '../backend/connection.js';
 import type { NodeChannels } from '../backend/node-channels.js';
 import type { Pending, ReplyOwner } from '../backend/pending.js';
 import type { PrivateConnection, PrivateOwner } from '../backend/private-connection.js';
+import { errorBytes } from '../base/errors.js';
 import { Fifo } from '../base/fifo.js';
 import type { Timer } from '../base/timers.js';
 import { encodeCommand } from '../resp/reply.js';
 import type { Commands, Replies, Value } from './commands.js';
 import { Membership } from './member.js';
 import { NODE_KEY, WAKE_CHANNEL } from './meta.js';
+import { unable } from './node-answer.js';
 import { encodeMemberStep } from './node-member-step.js';
 import { parseNodeRecord } from './node-record.js';
 import { encodeStep, type NodeStep } from './node-step.js';
@@ -29,11 +31,7 @@ import type { Asker } from './round.js';
 import { KEY_SCRIPTS } from './scripts.js';
 import type { Answer, Step } from './step.js';
 
-export interface VoterContext extends Pick<ChannelContext, 'transport' | 'pendings' | 'random'> {
-  /** Bytes of steps that may wait for their answers, for each node. */
-  readonly stepBytesMax: number;
-  /** A node that has not answered for so many milliseconds is asked only where no others will do. */
-  readonly silentMs: number;
+export interface VoterContext extends Pick<ChannelContext, 'transport' | 'pendings' | 'random' | 'counts'> {
   /** The node says that something was put into that key; null: it may have said so of any, unheard. */
   onWake(key: string | null): void;
   /** There is something to `tellUnanswered`. */
@@ -58,6 +56,7 @@ const MESSAGE = Buffer.from('>3\r\n$7\r\nmessage\r\n');
 const SUBSCRIBED = Buffer.from('>3\r\n$9\r\nsubscribe\r\n');
 const NOT_NEEDED = 'no keys have copies there';
 const NOSCRIPT = Buffer.from('-NOSCRIPT');
+const OVERLOADED = Buffer.from('-OVERLOADED');
 
 const UNSENT = { kind: 'unsent' } as const;
 const PLUS = 0x2b;
@@ -78,6 +77,8 @@ class Ask implements ReplyOwner {
   sentMs = 0;
   /** Something of it may have come to the node. */
   wasSent = false;
+  /** Why it was not sent, as an error for the client; null where it is no limit's doing. */
+  refusal: Uint8Array | null = null;
   /** The node did not know a script: it was told, and asked again. */
   wasRepeated = false;
 
@@ -153,10 +154,11 @@ export class Voter implements PrivateOwner, ReplyOwner {
     return now?.kind === 'member' ? now.clusterId : null;
   }
 
-  /** Whether it has owed an answer for long. */
+  /** Whether it has owed an answer for so long that it is asked only where no others will do. */
   get isSilent(): boolean {
     const oldest = this.waiting.peek();
-    return oldest !== undefined && this.context.transport.now - oldest.sentMs > this.context.silentMs;
+    const { replicatedPatienceMs } = this.channels.wanted.limits;
+    return oldest !== undefined && this.context.transport.now - oldest.sentMs > replicatedPatienceMs;
   }
 
   /** Connects, and stays connected. */
@@ -197,7 +199,10 @@ export class Voter implements PrivateOwner, ReplyOwner {
   tellUnanswered(): void {
     const { unanswered } = this;
     this.unanswered = [];
-    for (const { asker, copy, tag, wasSent } of unanswered) asker.onAnswer(copy, tag, wasSent ? null : UNSENT);
+    for (const { asker, copy, tag, wasSent, refusal } of unanswered) {
+      const answer = refusal === null ? UNSENT : unable(refusal);
+      asker.onAnswer(copy, tag, wasSent ? null : answer);
+    }
   }
 
   onAnswered(ask: Ask, pending: Pending): void {
@@ -210,6 +215,7 @@ export class Voter implements PrivateOwner, ReplyOwner {
       this.teach();
       if (this.send(ask)) return;
     }
+    if (answer?.kind === 'unable' && startsWith(answer.error, OVERLOADED)) this.context.counts.replicatedTooLarge++;
     asker.onAnswer(copy, tag, answer as Answer<Replies, Value> | null);
   }
 
@@ -296,8 +302,14 @@ export class Voter implements PrivateOwner, ReplyOwner {
   private send(ask: Ask): boolean {
     const { connection, record, context } = this;
     if (connection === null || record === null || !this.isOfPool) return false;
-    if (this.waitingBytes > context.stepBytesMax) return false;
-    const encoded = encodeStep(ask.step, bytesOf(ask.asker.key), this.recordBytes);
+    const { nodeQueueBytesMax, nodeQueueCommandsMax, replicatedScriptBytesMax } = this.channels.wanted.limits;
+    const encoded = encodeStep(ask.step, bytesOf(ask.asker.key), this.recordBytes, replicatedScriptBytesMax);
+    const bytes = this.waitingBytes + encoded.frames.length;
+    if (this.waiting.length >= nodeQueueCommandsMax || bytes > nodeQueueBytesMax) {
+      context.counts.replicatedStepsRefused++;
+      ask.refusal = this.tooMuchWaits();
+      return false;
+    }
     ask.record = record;
     ask.frames = encoded;
     ask.replies = [];
@@ -305,8 +317,18 @@ export class Voter implements PrivateOwner, ReplyOwner {
     if (!this.put(ask, encoded.frames, encoded.replyCount)) return false;
     ask.wasSent = true;
     this.waiting.push(ask);
-    this.waitingBytes += encoded.frames.length;
+    this.waitingBytes = bytes;
     return true;
+  }
+
+  private tooMuchWaits(): Uint8Array {
+    const { label, limits } = this.channels.wanted;
+    const { nodeQueueBytesMax, nodeQueueCommandsMax } = limits;
+    const names = `nodeQueueBytesMax ${nodeQueueBytesMax}, nodeQueueCommandsMax ${nodeQueueCommandsMax}`;
+    return errorBytes(
+      'OVERLOADED',
+      `node ${label}: too much waits for it (${names}); the command had no effect: repeat it later`,
+    );
   }
 
   /** Sends frames that have so many replies. */

@@ -30,17 +30,19 @@ const EXEC = encodeCommand(['EXEC']);
 /** Makes each check's pass one that no other finish takes for its own. */
 let attempts = 0;
 
-/** `step.setsExpiry` is 0: see `canSetExpiry`. */
+/** `step.setsExpiry` is 0: see `canSetExpiry`. `aloneBytesMax`: see `encodeStep`. */
 export function encodeWatched(
   step: Extract<Step<Commands, Value>, { kind: 'accept' }>,
   key: Uint8Array,
   record: Uint8Array,
+  aloneBytesMax = Number.POSITIVE_INFINITY,
 ): NodeRequest<AcceptAnswer<Replies>> {
   if (step.setsExpiry !== 0) throw new Error('commands in the watch form set an expiry on several nodes');
   const { ballot, base, lineage, expired, commands, next } = step;
   const promised = largest(ballot, next);
   const pass = `${ballot}.${attempts++}`;
   const flag = expired ? '1' : '0';
+  const bytesMax = commands.isAlone === true && aloneBytesMax !== Number.POSITIVE_INFINITY ? `${aloneBytesMax}` : '';
   const isMessage = ([name]: Command) => isWord(name, 'publish');
   const messages = commands.list.filter(isMessage);
   const queued = queueCommands({ ...commands, list: commands.list.filter((command) => !isMessage(command)) });
@@ -50,7 +52,7 @@ export function encodeWatched(
   return {
     frames: Buffer.concat([
       encodeCommand(['WATCH', metaKey(key), NODE_KEY, FLOOR_KEY, key, GUARD_PREFIX + pass]),
-      encodeCommand(['EVAL', CHECK.source, '1', key, record, ballot + base, pass, flag, '']),
+      encodeCommand(['EVAL', CHECK.source, '1', key, record, ballot + base, pass, flag, '', bytesMax]),
       MULTI,
       ...inside,
       EXEC,

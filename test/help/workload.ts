@@ -74,8 +74,8 @@ const DOUBT_CHARACTERS = 100;
 const COMPARE_AND_SET =
   "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2]) return 1 end return 0";
 
-/** -NODEDOWN, -NOQUORUM and -LOADING say that there was no effect. */
-const NO_EFFECT = /^(NODEDOWN|NOQUORUM|LOADING) /;
+/** -NODEDOWN, -NOQUORUM, -OVERLOADED and -LOADING say that there was no effect. */
+const NO_EFFECT = /^(NODEDOWN|NOQUORUM|OVERLOADED|LOADING) /;
 const UNKNOWN = /^UNKNOWN /;
 /** Errors that the model knows as answers. */
 const ANSWER = /^(WRONGTYPE |ERR value is not an integer)/;

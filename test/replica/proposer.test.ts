@@ -7,6 +7,9 @@ import type { Asker, Outcome } from '../../src/replica/round.js';
 import type { AcceptAnswer, Answer, Step } from '../../src/replica/step.js';
 import { Acceptor, type Engine, type Stored } from '../help/acceptor.js';
 
+const LINES_MAX = 10;
+const QUEUE_MAX = 4;
+
 /** `set x`, `append x`, `del`, `get`. */
 type Commands = readonly string[];
 type Replies = readonly string[];
@@ -99,7 +102,8 @@ class Bench {
       proposer: proposerNumber(0, number),
       timeoutMs: 1000,
       patienceMs: 100,
-      linesMax: 10,
+      linesMax: LINES_MAX,
+      keyQueueMax: QUEUE_MAX,
       now: () => this.nowMs,
       clock: () => this.clockMs,
       random: () => 0.5,
@@ -315,6 +319,70 @@ t.test('what was refused where it came to, and did not set out for the copy that
   t.match(asked.outcome, done('append gave abc'));
 });
 
+t.test('so many operations may wait for one key, and no more', async (t) => {
+  const bench = new Bench(3);
+  const submit = bench.proposer(1);
+  const all = Array.from({ length: QUEUE_MAX + 1 }, () => submit(write('append x')));
+  const refused = [submit(write('append y')), submit(GET)];
+  for (const { outcome } of refused) t.same(outcome, { kind: 'crowded', max: QUEUE_MAX });
+  const other = submit(write('set a'), 'other');
+  bench.settle();
+  for (const { outcome } of all) t.match(outcome, { kind: 'done' });
+  t.match(other.outcome, done('set gave a'), 'other keys are not concerned');
+  t.equal(bench.values()[0], 'x'.repeat(QUEUE_MAX + 1));
+  t.equal(bench.events.filter((event) => event === 'crowded').length, 2);
+  const after = submit(GET);
+  bench.settle();
+  t.match(after.outcome, { kind: 'done' });
+});
+
+t.test('whose turn has not come when the time is up is told so, and was not begun', async (t) => {
+  const bench = new Bench(3);
+  const submit = bench.proposer(1);
+  submit(write('set a'));
+  bench.settle();
+  for (const copy of [0, 1, 2]) bench.mute.add(copy);
+  const [first, second] = [submit(write('append b')), submit(write('append c'))];
+  bench.turn();
+  bench.pass(600);
+  const third = submit(write('append d'));
+  bench.mute.clear();
+  bench.pass(401);
+  t.match(first.outcome, { kind: 'unknown' });
+  t.same(second.outcome, { kind: 'overdue' });
+  t.equal(third.outcome, null, 'its own time is not up');
+  bench.settle();
+  t.match(third.outcome, { kind: 'done' });
+  t.notMatch(bench.values()[0], /c/);
+});
+
+t.test('a key that was not used for long is forgotten for another', async (t) => {
+  const bench = new Bench(3);
+  const submit = bench.proposer(1);
+  for (let key = 0; key <= LINES_MAX * 2; key++) {
+    submit(write('set a'), `key ${key}`);
+    bench.settle();
+  }
+  t.ok(bench.events.filter((event) => event === 'forgotten').length >= LINES_MAX);
+});
+
+t.test('who does not answer for long is not waited for, and that is counted', async (t) => {
+  const bench = new Bench(3);
+  const submit = bench.proposer(1);
+  submit(write('set a'));
+  bench.settle();
+  for (const copy of [0, 1, 2]) bench.mute.add(copy);
+  const read = submit(GET);
+  bench.turn();
+  bench.pass(99);
+  t.notOk(bench.events.includes('impatient'));
+  bench.pass(1);
+  t.equal(bench.events.filter((event) => event === 'impatient').length, 1);
+  bench.mute.clear();
+  bench.settle();
+  t.match(read.outcome, done('a'));
+});
+
 t.test('what is for one copy is carried out there, and installed on the others', async (t) => {
   const bench = new Bench(3);
   const submit = bench.proposer(1);
@@ -324,6 +392,7 @@ t.test('what is for one copy is carried out there, and installed on the others',
   t.same(bench.turn(), ['0 snapshot']);
   t.same(bench.turn(), ['1 install', '2 install']);
   t.match(asked.outcome, done('set gave a'));
+  t.equal(bench.events.filter((event) => event === 'alone').length, 1);
   const next = submit(write('append b'));
   t.same(bench.turn(), ['0 accept', '1 accept', '2 accept'], 'the promise for the next came with the value');
   t.match(next.outcome, done('append gave ab'));

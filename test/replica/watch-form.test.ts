@@ -112,11 +112,29 @@ t.test('a state of which nobody knows whose it is has no ballot any more', async
   t.equal(String((await node.exchange(encodeCommand(['EXISTS', '~rl:m:k', 'k']), 1))[0]), ':1\r\n');
 });
 
+t.test('what one node alone carries out is refused on a value that takes more memory than it may', async (t) => {
+  const [, node, record] = await startMember(t);
+  const large = ['SET', 'k', 'x'.repeat(3000)].join(' ');
+  t.match(await node.perform(acceptOf(FIRST, NEVER, [large]), KEY, record), { kind: 'ok' });
+  const step = acceptOf(SECOND, FIRST, ['APPEND k y']);
+  const encode = (isAlone: boolean, bytesMax: number) => {
+    const commands: Commands = isAlone ? { ...step.commands, isAlone } : step.commands;
+    return encodeStep({ ...step, commands }, KEY, Buffer.from(record), bytesMax);
+  };
+  const ask = async (request: ReturnType<typeof encode>) =>
+    request.decode(await node.exchange(request.frames, request.replyCount)) as AcceptAnswer<unknown>;
+  const refused = await ask(encode(true, 2000));
+  t.match(refused.kind === 'unable' && String(refused.error), /^-OVERLOADED the value takes 3\d\d\d bytes .*2000\)/);
+  t.equal(String((await node.exchange(encodeCommand(['STRLEN', 'k']), 1))[0]), ':3000\r\n');
+  t.match(await ask(encode(true, 20_000)), { kind: 'ok' });
+  t.match(await ask(encode(true, 2000)), { kind: 'already' }, 'what was done is no more refused');
+});
+
 t.test('a transaction that was not checked makes its node give up its membership', async (t) => {
   const [, node, record] = await startMember(t);
   const { frames, replyCount, decode } = encodeStep(acceptOf(FIRST, NEVER, WATCHED), KEY, Buffer.from(record));
   const bytes = Buffer.from(frames);
-  const [from, to] = [bytes.indexOf('*9\r\n$4\r\nEVAL'), bytes.indexOf(encodeCommand(['MULTI']))];
+  const [from, to] = [bytes.indexOf('*10\r\n$4\r\nEVAL'), bytes.indexOf(encodeCommand(['MULTI']))];
   t.ok(from > 0 && to > from, 'the check was found');
   const unchecked = [bytes.subarray(0, from), encodeCommand(['LPUSH', '~rl:node', 'refused']), bytes.subarray(to)];
   const pushes = node.pushes;

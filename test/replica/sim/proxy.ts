@@ -46,6 +46,7 @@ export class SimProxy {
       timeoutMs: schedule.requestMs,
       patienceMs: schedule.stepMs,
       linesMax: LINES_MAX,
+      keyQueueMax: Number.POSITIVE_INFINITY,
       now: () => world.agenda.nowMs,
       clock: () => this.clock(),
       random: () => random.below(1000) / 1000,

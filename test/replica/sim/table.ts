@@ -157,6 +157,7 @@ export class Hand {
       timeoutMs: 1_000,
       patienceMs: 100,
       linesMax: 10,
+      keyQueueMax: 100,
       now: () => this.nowMs,
       clock: () => NOW_MS,
       random: () => 0,
