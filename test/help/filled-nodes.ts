@@ -1,5 +1,6 @@
 /** Very many replicated keys: put on nodes, and compared between them, by the nodes themselves. */
 import { makeBallot } from '../../src/replica/ballot.js';
+import { NO_LINEAGE } from '../../src/replica/lineage.js';
 import { formatTail } from '../../src/replica/meta.js';
 import { RespClient } from './resp-client.js';
 
@@ -21,7 +22,7 @@ end
  */
 export async function fillNodes(ports: readonly number[], count: number, valueBytes: number): Promise<void> {
   const ballot = makeBallot(0, 1, '7'.repeat(20));
-  const meta = ballot + ballot + formatTail(true, 0);
+  const meta = ballot + ballot + NO_LINEAGE + formatTail(true, 0);
   const clients = await Promise.all(ports.map((port) => RespClient.connect(port)));
   for (let from = 0; from < count; from += TOGETHER) {
     const range = [`${from}`, `${Math.min(count, from + TOGETHER) - 1}`];
@@ -33,7 +34,7 @@ export async function fillNodes(ports: readonly number[], count: number, valueBy
 }
 
 /**
- * Of one page: how many keys have a ballot, and a sum of what each holds: value, expiry, ballot, and whether it is live, in whatever
+ * Of one page: how many keys have a ballot, and a sum of what each holds: value, expiry, ballot and what it stands on, in whatever
  * order. The promise is left out: nodes that have the same state may have promised different things.
  */
 const PAGE = `#!lua flags=no-writes
@@ -42,7 +43,7 @@ local count, sum = 0, 0
 for _, name in ipairs(page[2]) do
   local key = string.sub(name, 7)
   local meta = redis.call('GET', name)
-  local held = key .. '\\n' .. string.sub(meta, 41, 81) .. '\\n' .. redis.call('PEXPIRETIME', key) .. '\\n'
+  local held = key .. '\\n' .. string.sub(meta, 41) .. '\\n' .. redis.call('PEXPIRETIME', key) .. '\\n'
   local hash = redis.sha1hex(held .. (redis.call('DUMP', key) or ''))
   count = count + 1
   sum = (sum + tonumber(string.sub(hash, 1, 12), 16)) % 281474976710656
