@@ -37,20 +37,29 @@ export interface AcceptedLoss {
   lines: readonly string[];
 }
 
-export async function acceptLoss(visit: PoolVisit): Promise<AcceptedLoss> {
-  return new LossAcceptance(visit).run();
+/** `keysPerSecond` is the pace of repairs; `tell` is told, again and again, how far they are. */
+export async function acceptLoss(
+  visit: PoolVisit,
+  keysPerSecond: number,
+  tell: (text: string) => void,
+): Promise<AcceptedLoss> {
+  return new LossAcceptance(visit, keysPerSecond, tell).run();
 }
 
 class LossAcceptance {
   private readonly visit: PoolVisit;
+  private readonly keysPerSecond: number;
+  private readonly tell: (text: string) => void;
   private readonly lines: string[] = [];
   private epoch = 0;
   /** Sets that lacked a quorum at first. */
   private readonly lackedFirst: readonly (readonly number[])[];
   private clusterId = '';
 
-  constructor(visit: PoolVisit) {
+  constructor(visit: PoolVisit, keysPerSecond: number, tell: (text: string) => void) {
     this.visit = visit;
+    this.keysPerSecond = keysPerSecond;
+    this.tell = tell;
     this.lackedFirst = this.lacking();
   }
 
@@ -168,7 +177,7 @@ class LossAcceptance {
   private async repair(link: NodeLink, found: string): Promise<void> {
     const { pool, links, rounds } = this.visit;
     const { node } = link;
-    const { repairKeysPerSecond: keysPerSecond, repairBytesInFlightMax: bytesMax } = node.limits;
+    const { repairBytesInFlightMax: bytesMax } = node.limits;
     const members = new Map([...links].flatMap(([index, { record }]) => (record === null ? [] : [[index, record]])));
     const outcome = await runRepair({
       plan: {
@@ -186,9 +195,13 @@ class LossAcceptance {
         },
         settle: (key, nodes, epoch) => rounds.settle(key, nodes, epoch),
       },
-      keysPerSecond,
+      keysPerSecond: this.keysPerSecond,
       stopped: new AbortController().signal,
-      onProgress: () => {},
+      onProgress: ({ keysCompared, keysReplaced }) => {
+        this.tell(
+          `pool ${pool.name}: ${node.name} is repaired, ${keysCompared} keys compared, ${keysReplaced} keys copied`,
+        );
+      },
     });
     await link.look();
     if (outcome.kind === 'done') {

@@ -13,6 +13,7 @@ import { encodeStep } from '../replica/node-step.js';
 import { elementsOf, textOf } from '../replica/reply-shape.js';
 import type { ViewAnswer } from '../replica/step.js';
 import { encodeCommand } from '../resp/reply.js';
+import { LOOKED_AT_WEIGHT, Pace } from './pace.js';
 import type { PoolVisit } from './pool-visit.js';
 
 export interface Difference {
@@ -22,6 +23,24 @@ export interface Difference {
   kind: 'behind' | 'values' | 'stray';
   /** A sentence. */
   what: string;
+}
+
+export interface CheckOptions {
+  /** Of which values are compared; of those that are only looked at ten count as one. */
+  keysPerSecond: number;
+  /** Called for each. */
+  onDifference(difference: Difference): Promise<void>;
+  /** Called after each page. */
+  onProgress(progress: CheckProgress): void;
+}
+
+export interface CheckProgress {
+  /** The name of the one whose keys are gone through. */
+  node: string;
+  /** Of all that is to be gone through, as far as that was known at the start: 0 … 1. */
+  part: number;
+  /** Compared so far. */
+  keys: number;
 }
 
 export interface CheckResult {
@@ -39,21 +58,32 @@ const LOOK_PAUSE_MS = 100;
 
 type View = Extract<ViewAnswer<unknown, Uint8Array>, { kind: 'view' }>;
 
-/** Calls `onDifference` for each. */
+/** Where keys are, and what is there: a node is gone through for each. */
+const WHAT = ['metas', 'values'] as const;
+
 export async function checkCopies(
   visit: PoolVisit,
-  onDifference: (difference: Difference) => Promise<void>,
+  { keysPerSecond, onDifference, onProgress }: CheckOptions,
 ): Promise<CheckResult> {
+  const pace = new Pace(keysPerSecond);
   let keys = 0;
+  let keysPaid = 0;
+  let lookedAt = 0;
+  // A scan comes by every name that the node has.
+  const names = new Map([...visit.links].map(([node, { view }]) => [node, (view?.keysFound ?? 0) * WHAT.length]));
+  const namesOfAll = [...names.values()].reduce((sum, count) => sum + count, 0);
+  let namesBefore = 0;
   const missing: number[] = [];
   for (const { index } of visit.pool.nodes) {
     if (!(await checkNode(index))) missing.push(index);
+    namesBefore += names.get(index) ?? 0;
   }
   return { keys, missing };
 
   /** All keys that it has and that none before it in their order has; false: it could not be asked. */
   async function checkNode(node: number): Promise<boolean> {
-    for (const what of ['metas', 'values'] as const) {
+    let namesPassed = 0;
+    for (const what of WHAT) {
       let cursor = SCAN_START;
       do {
         const link = visit.links.get(node);
@@ -68,16 +98,31 @@ export async function checkCopies(
           for (const difference of found) if (difference !== null) await onDifference(difference);
         }
         cursor = page.cursor;
+        namesPassed += PAGE_KEYS;
+        const passed = namesBefore + Math.min(namesPassed, names.get(node) ?? 0);
+        onProgress({ node: link.node.name, part: namesOfAll === 0 ? 1 : passed / namesOfAll, keys });
+        await keepPace();
       } while (cursor !== SCAN_START);
     }
     return true;
   }
 
+  async function keepPace(): Promise<void> {
+    const waitMs = pace.note(keys - keysPaid + lookedAt * LOOKED_AT_WEIGHT);
+    keysPaid = keys;
+    lookedAt = 0;
+    if (waitMs > 0) await sleep(waitMs);
+  }
+
   async function checkKey(source: number, key: Uint8Array): Promise<Difference | null> {
     const nodes = visit.pool.placeOf(key)?.nodes ?? null;
     if (nodes === null || !nodes.includes(source)) return null;
+    lookedAt++;
+    // It is compared once, as one of the first of its nodes that has it.
+    const before = await viewsOf(key, nodes.slice(0, nodes.indexOf(source)), 'peek');
+    if ([...before.values()].some(({ accepted }) => accepted !== NEVER)) return null;
     for (let look = 1; ; look++) {
-      const views = await viewsOf(key, nodes);
+      const views = await viewsOf(key, nodes, 'snapshot');
       const holders = nodes.filter((node) => (views.get(node)?.accepted ?? NEVER) !== NEVER);
       if (look === 1) {
         if (holders[0] !== source) return null;
@@ -100,7 +145,8 @@ export async function checkCopies(
     if (nodes === null || !nodes.includes(node)) {
       return { key, nodes: [node], kind: 'stray', what: `${nameAll([node])} has it, and should not` };
     }
-    const view = (await viewsOf(key, [node])).get(node);
+    lookedAt++;
+    const view = (await viewsOf(key, [node], 'peek')).get(node);
     if (view === undefined || view.accepted !== NEVER) return null;
     return { key, nodes, kind: 'stray', what: `${nameAll([node])} has a value that no proxy wrote` };
   }
@@ -114,7 +160,7 @@ export async function checkCopies(
     if (dumps.size <= 1 || [...views.values()].some(({ isExpired }) => isExpired)) return null;
     const digests = new Map<number, string>();
     for (const node of views.keys()) digests.set(node, await contentOf(node, key));
-    const again = await viewsOf(key, nodes);
+    const again = await viewsOf(key, nodes, 'peek');
     // It was written meanwhile: the next check sees it.
     if ([...views].some(([node, { accepted }]) => again.get(node)?.accepted !== accepted)) return null;
     const counts = new Map<string, number>();
@@ -132,14 +178,18 @@ export async function checkCopies(
     };
   }
 
-  async function viewsOf(key: Uint8Array, nodes: readonly number[]): Promise<Map<number, View>> {
+  async function viewsOf(
+    key: Uint8Array,
+    nodes: readonly number[],
+    kind: 'peek' | 'snapshot',
+  ): Promise<Map<number, View>> {
     const views = new Map<number, View>();
     await Promise.all(
       nodes.map(async (node) => {
         const link = visit.links.get(node);
         const record = link?.record ?? null;
         if (link === undefined || record === null) return;
-        const view = await link.askMember(record, encodeStep({ kind: 'snapshot' }, key, Buffer.from(record)));
+        const view = await link.askMember(record, encodeStep({ kind }, key, Buffer.from(record)));
         if (view?.kind === 'view') views.set(node, view);
       }),
     );

@@ -3,16 +3,20 @@ import { planAdmission } from '../replica/admission.js';
 import { nodeObstacles } from '../replica/node-requirements.js';
 import { setsWithoutQuorum } from '../replica/repair.js';
 import { acceptLoss } from './accept-loss.js';
-import { checkCopies, type Difference } from './copy-check.js';
+import { type CheckProgress, checkCopies, type Difference } from './copy-check.js';
 import type { NodeLink } from './node-link.js';
 import { endVisit, namesOf, type PoolVisit, visitPool } from './pool-visit.js';
-import type { ReplicatedPool } from './replicated-pools.js';
+import { limitsOf, type ReplicatedPool } from './replicated-pools.js';
 
 export interface DoctorOrders {
   /** Mend what differs. */
   repair: boolean;
   /** Give up what too few nodes have left. */
   acceptLoss: boolean;
+  /** Keys whose copies are compared in a second; of what is only looked at ten count as one. Else the pool's repairKeysPerSecond. */
+  keysPerSecond?: number;
+  /** Is told, again and again, how far it is: a line. */
+  tell?: (text: string) => void;
 }
 
 export interface Diagnosis {
@@ -27,16 +31,17 @@ const KEY_BYTES_TOLD_MAX = 200;
 
 export async function examine(pool: ReplicatedPool, keepsData: boolean, orders: DoctorOrders): Promise<Diagnosis> {
   const visit = await visitPool(pool);
+  const { keysPerSecond = limitsOf(pool).repairKeysPerSecond, tell = () => {} } = orders;
   try {
     const lines = [`pool ${pool.name}`];
     let isWell = true;
     if (orders.acceptLoss) {
-      const accepted = await acceptLoss(visit);
+      const accepted = await acceptLoss(visit, keysPerSecond, tell);
       isWell &&= accepted.isServed;
       lines.push(...accepted.lines.map((line) => `  ${line}`));
     }
     const members = describeMembers(visit, keepsData);
-    const copies = await compare(visit, orders.repair);
+    const copies = await compare(visit, orders.repair, keysPerSecond, tell);
     return { isWell: isWell && members.isWell && copies.isWell, lines: [...lines, ...members.lines, ...copies.lines] };
   } finally {
     endVisit(visit);
@@ -68,17 +73,27 @@ function describeMembers(visit: PoolVisit, keepsData: boolean): Diagnosis {
   return { isWell: verdicts.every(({ kind }) => kind === 'member') && lacking.length === 0, lines };
 }
 
-async function compare(visit: PoolVisit, isToRepair: boolean): Promise<Diagnosis> {
+async function compare(
+  visit: PoolVisit,
+  isToRepair: boolean,
+  keysPerSecond: number,
+  tell: (text: string) => void,
+): Promise<Diagnosis> {
   const told: string[] = [];
   let count = 0;
   let mended = 0;
-  const { keys, missing } = await checkCopies(visit, async (difference) => {
+  const onProgress = ({ node, part, keys }: CheckProgress) => {
+    const percent = Math.floor(part * 100);
+    tell(`pool ${visit.pool.name}: ${percent} %, at ${node}, ${keys} keys compared, ${count} differ`);
+  };
+  const onDifference = async (difference: Difference) => {
     count++;
     const isMended = isToRepair && (await mend(visit, difference));
     if (isMended) mended++;
     if (told.length < TOLD_MAX)
       told.push(`  ${showKey(difference.key)}: ${difference.what}${isMended ? ': mended' : ''}`);
-  });
+  };
+  const { keys, missing } = await checkCopies(visit, { keysPerSecond, onDifference, onProgress });
   const lines = [`  ${keys} keys compared, ${count} differ${isToRepair ? `, ${mended} mended` : ''}`, ...told];
   if (count > told.length) lines.push(`  and ${count - told.length} more`);
   if (missing.length > 0) lines.push(`  not looked at: ${namesOf(visit, missing)}`);

@@ -1,5 +1,8 @@
 /** The pace of work that goes on by itself: nodes are to have time for clients. */
 
+/** A key that is only looked at costs so much less than one whose value is read or copied. */
+export const LOOKED_AT_WEIGHT = 0.1;
+
 /** As much of the time that work took longer than it might have, milliseconds, may be made up for: what timers are late by. */
 const CREDIT_MS = 100;
 

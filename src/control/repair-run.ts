@@ -19,7 +19,7 @@ import {
 import type { Answer } from '../replica/step.js';
 import { encodeCommand } from '../resp/reply.js';
 import { type Asked, type NodeLink, REPAIRER_KEY } from './node-link.js';
-import { Pace } from './pace.js';
+import { LOOKED_AT_WEIGHT, Pace } from './pace.js';
 import { pause } from './pause.js';
 import type { PoolRounds } from './pool-rounds.js';
 
@@ -28,8 +28,6 @@ type Key = Uint8Array;
 /** For how long others leave a node to who says that it is at work there, milliseconds. */
 const REPAIRER_MS = 15_000;
 const TELL_MS = REPAIRER_MS / 3;
-/** A key that is only compared costs so much less than one that is copied. */
-const COMPARED_WEIGHT = 0.1;
 
 export interface RepairRunOptions {
   plan: RepairPlan<Key>;
@@ -109,7 +107,7 @@ class RepairRun {
     const { stopped, onProgress } = this.options;
     onProgress(progress);
     const { keysCompared, keysReplaced, keysDropped } = progress;
-    const work = keysReplaced + keysDropped + keysCompared * COMPARED_WEIGHT;
+    const work = keysReplaced + keysDropped + keysCompared * LOOKED_AT_WEIGHT;
     const dueMs = performance.now() + this.paced.note(work - this.workDone);
     this.workDone = work;
     for (;;) {

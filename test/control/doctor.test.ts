@@ -26,6 +26,30 @@ t.test('equal copies are well', async (t) => {
   t.same(lines, ['pool main', '  n0: member', '  n1: member', '  n2: member', '  2 keys compared, 0 differ']);
 });
 
+t.test('keys are compared at a pace, and how far that is can be seen', async (t) => {
+  const pool = await startMembers(t);
+  await pool.fill([0, 1, 2], 1000);
+  await pool.ask(2, 'SET', 'key:7', 'written past the proxies');
+  const told: string[] = [];
+  const startMs = performance.now();
+  const orders = { repair: false, acceptLoss: false, keysPerSecond: 1000, tell: (text: string) => told.push(text) };
+  const { lines } = await examine(pool.pool, false, orders);
+  const tookMs = performance.now() - startMs;
+  t.match(lines[4], '1000 keys compared, 1 differ');
+  // Each is compared once; and looked at as one of the metas and of the values of three nodes, ten of which count as one.
+  t.ok(tookMs > 1400, `1600 keys' worth of work took ${tookMs} ms`);
+  const parts = told.map((text) => {
+    const [, part, node, keys] = /^pool main: (\d+) %, at (n\d), (\d+) keys compared, [01] differ$/.exec(text) ?? [];
+    return [Number(node?.slice(1)), Number(part), Number(keys)] as const;
+  });
+  t.ok(parts.length >= 30, `it was told ${parts.length} times`);
+  for (const [at, [node, part, keys]] of parts.entries()) {
+    const [nodeBefore, partBefore, keysBefore] = parts[at - 1] ?? [0, 0, 0];
+    if (!(node >= nodeBefore && part >= partBefore && keys >= keysBefore)) t.fail(`it only grows: ${told.join()}`);
+  }
+  t.match(told.at(-1), /^pool main: 100 %, at n2, 1000 keys compared, 1 differ$/);
+});
+
 t.test('what members have in another order is equal', async (t) => {
   const pool = await startMembers(t);
   const members = Array.from({ length: 300 }, (_, index) => `member ${index}`);

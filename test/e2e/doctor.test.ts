@@ -43,6 +43,7 @@ t.test('a node that is lost is repaired while clients are served, and doctor fin
     doctor.output,
     /^pool main\n {2}n0: member\n {2}n1: member\n {2}n2: member\n {2}3 keys compared, 0 differ\n$/,
   );
+  t.equal((await run('doctor', '--config', proxy.configPath, '--pace', '100')).output, doctor.output);
   const inspect = await run('inspect', '--config', proxy.configPath, 'list');
   t.match(
     inspect.output,
@@ -59,6 +60,7 @@ t.test('doctor and inspect say how they are called', async (t) => {
     [['doctor'], /doctor needs --config FILE/],
     [['doctor', '--config', configPath, '--pool', 'other'], /no keyspace in pool other is replicated/],
     [['doctor', '--config', configPath, '--accept-loss'], /--accept-loss needs --pool NAME/],
+    [['doctor', '--config', configPath, '--pace', '0'], /--pace is a number of keys, above 0, and not "0"/],
     [['inspect', '--config', configPath], /inspect needs --config FILE and a KEY/],
   ];
   for (const [words, text] of wrong) {
