@@ -9,6 +9,10 @@ t.test('linearizable through fault after fault, where a node that restarts has f
   await rage(t, { nodes: 3, keyspace: KEYSPACE, restart: 'loses-data', transport: 'epoll' }, RAGE_MS);
 });
 
-t.test('linearizable through fault after fault, where a node that restarts has what it acknowledged', async (t) => {
-  await rage(t, { nodes: 3, keyspace: KEYSPACE, restart: 'keeps-data', transport: 'node' }, RAGE_MS);
-});
+t.test(
+  'linearizable where a node that restarts has what it acknowledged, and while clocks differ by seconds',
+  async (t) => {
+    const skewsMs = { nodes: [0, 3_000, -2_000], proxies: [-4_000, 1_500] };
+    await rage(t, { nodes: 3, keyspace: KEYSPACE, restart: 'keeps-data', transport: 'node', skewsMs }, RAGE_MS);
+  },
+);

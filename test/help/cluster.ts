@@ -9,9 +9,10 @@ import type { Test } from 'tap';
 import { parseNodeRecord } from '../../src/replica/node-record.js';
 import { freePort } from './free-port.js';
 import { ProxyProcess } from './proxy.js';
-import { RedisServer, startRedisServers } from './redis-server.js';
+import { RedisServer } from './redis-server.js';
 import { Relay } from './relay.js';
 import { RespClient } from './resp-client.js';
+import { skewedClock } from './skewed-clock.js';
 import { waitFor } from './wait-for.js';
 
 export interface ClusterOptions {
@@ -21,6 +22,8 @@ export interface ClusterOptions {
   keyspace: { mode: 'sharded' } | { mode: 'replicated'; copies: 3 | 5; consistency: 'strong' };
   /** Of a pool with replicated keys. */
   restart?: 'keeps-data' | 'loses-data';
+  /** By how many milliseconds the clocks of nodes and of proxies are ahead, each in turn; not at all where it is left out. */
+  skewsMs?: { nodes: readonly number[]; proxies: readonly number[] };
   transport?: 'epoll' | 'node';
 }
 
@@ -53,7 +56,7 @@ export class Cluster {
 
   /** Resolves when all nodes are there and all proxies listen. All of it is stopped when the test ends. */
   static async start(t: Test, options: ClusterOptions): Promise<Cluster> {
-    const servers = await startRedisServers(options.nodes, { args: DURABLE });
+    const servers = await Promise.all(Array.from({ length: options.nodes }, (_, node) => startNode(options, node)));
     t.teardown(() => Promise.all(cluster.servers.map((server) => server.stop())));
     const relays: Relay[][] = [];
     for (let proxy = 0; proxy < options.proxies; proxy++) {
@@ -109,6 +112,7 @@ export class Cluster {
       log: { level: 'info', format: 'json' },
       transport,
       workers: 2,
+      env: await skewedClock(inTurn(this.options.skewsMs?.proxies, index)),
     });
     this.proxies[index] = { process, port };
   }
@@ -130,7 +134,7 @@ export class Cluster {
   /** Another machine takes the node's place: an empty server on a port of its own. */
   async replaceServer(node: number): Promise<void> {
     const old = this.server(node);
-    const server = await RedisServer.start({ args: DURABLE });
+    const server = await startNode(this.options, node);
     this.servers[node] = server;
     for (const relays of this.relays) relays[node]?.to(server.port);
     await old.stop();
@@ -150,6 +154,14 @@ export class Cluster {
       await waitFor(`node ${nodeName(node)} to be a member`, () => isMember(server.port), WHOLE_MS_MAX);
     }
   }
+}
+
+async function startNode({ skewsMs }: ClusterOptions, node: number): Promise<RedisServer> {
+  return RedisServer.start({ args: DURABLE, env: await skewedClock(inTurn(skewsMs?.nodes, node)) });
+}
+
+function inTurn(values: readonly number[] | undefined, index: number): number {
+  return values?.[index % values.length] ?? 0;
 }
 
 async function isMember(port: number): Promise<boolean> {

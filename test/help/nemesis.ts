@@ -64,9 +64,9 @@ export class Nemesis {
    * majorities know of is lost. Rejects when one cannot be read.
    */
   async readAll(): Promise<void> {
-    const { servers, relays } = this.cluster;
+    const { servers, relays, options } = this.cluster;
     const keys = this.workload.keys();
-    const away = Math.floor((servers.length - 1) / 2);
+    const away = options.keyspace.mode === 'replicated' ? Math.floor((options.keyspace.copies - 1) / 2) : 0;
     for (let first = 0; away > 0 && first < servers.length; first++) {
       const cut = relays.flatMap((ways) =>
         ways.filter((_, node) => (node - first + servers.length) % servers.length < away),

@@ -11,6 +11,8 @@ export interface RedisServerOptions {
   port?: number;
   /** More of the command line: `['--requirepass', 'secret']`. */
   args?: readonly string[];
+  /** Variables to add to its environment. */
+  env?: Readonly<Record<string, string>>;
 }
 
 export class RedisServer {
@@ -19,11 +21,13 @@ export class RedisServer {
   readonly socketPath: string;
   private readonly folder: string;
   private readonly args: readonly string[];
+  private readonly env: Readonly<Record<string, string>>;
   private child: Child | null = null;
 
-  private constructor(port: number, args: readonly string[]) {
+  private constructor(port: number, { args = [], env = {} }: RedisServerOptions) {
     this.port = port;
     this.args = args;
+    this.env = env;
     this.folder = scratchFolder('redis');
     this.socketPath = `${this.folder}/redis.sock`;
   }
@@ -31,7 +35,7 @@ export class RedisServer {
   /** Resolves when the server takes connections. Rejects with what it wrote when it ends instead. */
   static async start(options: RedisServerOptions = {}): Promise<RedisServer> {
     for (;;) {
-      const server = new RedisServer(options.port ?? (await freePort()), options.args ?? []);
+      const server = new RedisServer(options.port ?? (await freePort()), options);
       try {
         await server.launch();
         return server;
@@ -124,7 +128,7 @@ export class RedisServer {
       ...['--port', `${this.port}`, '--bind', '127.0.0.1', '--unixsocket', this.socketPath],
       ...['--dir', this.folder, '--save', '', '--appendonly', 'no', ...this.args],
     ];
-    const child = await startChild(server, args, { env, cwd: this.folder });
+    const child = await startChild(server, args, { env: { ...env, ...this.env }, cwd: this.folder });
     const what = `the Redis server on port ${this.port}`;
     const ready = new Promise<void>((resolve, reject) => {
       child.onLine((line) => {

@@ -2,7 +2,7 @@
 import t from 'tap';
 import { rage } from '../e2e/rage.js';
 
-const RAGE_MS = 300_000;
+const RAGE_MS = Number(process.env['RAGE_MS'] ?? 300_000);
 
 const CASES = [
   { nodes: 3, copies: 3, restart: 'loses-data' },
@@ -16,3 +16,9 @@ for (const { nodes, copies, restart } of CASES) {
     await rage(t, { nodes, keyspace: { mode: 'replicated', copies, consistency: 'strong' }, restart }, RAGE_MS);
   });
 }
+
+t.test('linearizable through fault after fault while clocks differ by seconds', async (t) => {
+  const keyspace = { mode: 'replicated', copies: 3, consistency: 'strong' } as const;
+  const skewsMs = { nodes: [0, 3_000, -2_000], proxies: [-4_000, 1_500] };
+  await rage(t, { nodes: 3, keyspace, restart: 'keeps-data', skewsMs }, RAGE_MS);
+});
