@@ -10,8 +10,9 @@ import { DEFAULT_LIMITS, DEFAULT_NODE_LIMITS } from '../../src/base/limits.js';
 import { Metrics, metricsMemory } from '../../src/base/metrics.js';
 import { DataPlane } from '../../src/proxy/data-plane.js';
 import { NEVER } from '../../src/replica/ballot.js';
-import { NO_FLOOR } from '../../src/replica/meta.js';
-import { PREPARE } from '../../src/replica/scripts.js';
+import { NO_LINEAGE } from '../../src/replica/lineage.js';
+import { NO_FACTS_TEXT, NO_FLOOR } from '../../src/replica/meta.js';
+import { PREPARE, type Script } from '../../src/replica/scripts.js';
 import { skipValue } from '../../src/resp/frame.js';
 import { type FakeConnection, FakeTransport } from '../../test/help/fake-transport.js';
 import { plainTopology } from '../../test/help/topology.js';
@@ -136,12 +137,12 @@ class World {
 
 const OK = Buffer.from('+OK\r\n');
 const QUEUED = Buffer.from('+QUEUED\r\n');
-const PROMISED = Buffer.from(bulk(`P${NO_FLOOR}${NEVER}00`));
+const PROMISED = Buffer.from(bulk(`P${NO_FLOOR}${NO_FACTS_TEXT}`));
 const ACCEPTED = Buffer.from('*2\r\n$2\r\n10\r\n+OK\r\n');
 const VERSION = Buffer.from('%1\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n');
 const RUN_ID = 'r'.repeat(40);
 const REPL_ID = '1'.repeat(40);
-const META = bulk(`${NEVER}${NEVER}10`);
+const META = bulk(`${NEVER}${NEVER}${NO_LINEAGE}10`);
 const ANSWERS_BYTES = 64 * 1024;
 
 /** Of a command's name, what tells it from the others: its length and its first two letters. */
@@ -212,7 +213,7 @@ class SteadyNode {
       case HELLO:
         return VERSION;
       case EVALSHA:
-        return bytes[lineAfter(bytes, nameAt + 9)] === PREPARE.sha.charCodeAt(0) ? PROMISED : ACCEPTED;
+        return isCalled(PREPARE, bytes, lineAfter(bytes, nameAt + 9)) ? PROMISED : ACCEPTED;
       case MULTI:
         this.queued = 0;
         this.isLooking = false;
@@ -229,6 +230,11 @@ class SteadyNode {
     this.queued++;
     return QUEUED;
   }
+}
+
+function isCalled({ sha }: Script, bytes: Uint8Array, at: number): boolean {
+  for (let digit = 0; digit < 4; digit++) if (bytes[at + digit] !== sha.charCodeAt(digit)) return false;
+  return true;
 }
 
 function lineAfter(bytes: Uint8Array, at: number): number {

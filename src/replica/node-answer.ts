@@ -1,11 +1,22 @@
 /** What the replies of scripts and transactions (scripts, node-step) say, as answers to steps. */
-import { TYPE } from '../resp/frame.js';
-import { isError } from '../resp/reply.js';
+import { skipValue, TYPE } from '../resp/frame.js';
+import { headerLength, isError, REPLY_OK } from '../resp/reply.js';
 import { BALLOT_DIGITS, type Ballot } from './ballot.js';
 import type { Replies, Value } from './commands.js';
 import { expiry, FLOOR_DIGITS, isLive, NO_FACTS, parseFacts, parseFloors, parseMetaFacts } from './meta.js';
 import { bulkOf, elementsOf, isNull, textOf } from './reply-shape.js';
-import type { AcceptAnswer, CollectAnswer, NotMember, PrepareAnswer, Refusal, Unable, ViewAnswer } from './step.js';
+import type {
+  AcceptAnswer,
+  CollectAnswer,
+  KeyFacts,
+  NotMember,
+  PrepareAnswer,
+  Refusal,
+  Unable,
+  ViewAnswer,
+} from './step.js';
+
+type KeyView = Extract<ViewAnswer<Replies, Value>, { kind: 'view' }>;
 
 /** First letters of the scripts' verdicts. */
 const VERDICT = {
@@ -18,6 +29,9 @@ const VERDICT = {
 } as const;
 
 const CR = 0x0d;
+const LETTER_O = 0x4f;
+const LETTER_K = 0x4b;
+const DIGIT_0 = 0x30;
 const DIGIT_1 = 0x31;
 const DIGIT_2 = 0x32;
 
@@ -34,25 +48,65 @@ export function isNotMember(text: string): boolean {
 }
 
 /**
- * Whether it is the most frequent answer: one command was carried out, and there is no expiry. `*2 $2 10 reply`, the reply from byte
- * 12 on.
+ * What ACCEPT says of one command in bytes[start, end), if it is the most frequent of answers: it was carried out, there is no expiry, and
+ * its reply is no null, nor has one in it. Else null.
+ *
+ *   *2 $2 10 reply        the reply from byte 12 on
  */
-function isPlainOk(reply: Uint8Array): boolean {
-  return (
-    reply[0] === TYPE.array &&
-    reply[1] === DIGIT_2 &&
-    reply[2] === CR &&
-    reply[4] === TYPE.bulk &&
-    reply[5] === DIGIT_2 &&
-    reply[6] === CR
-  );
+export function plainAccept(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  promised: Ballot,
+): AcceptAnswer<Replies> | null {
+  const isPlain =
+    bytes[start] === TYPE.array &&
+    bytes[start + 1] === DIGIT_2 &&
+    bytes[start + 2] === CR &&
+    bytes[start + 4] === TYPE.bulk &&
+    bytes[start + 5] === DIGIT_2 &&
+    bytes[start + 6] === CR &&
+    isPlainReply(bytes[start + 12] as number);
+  if (!isPlain) return null;
+  const live = bytes[start + 8] === DIGIT_1;
+  return { kind: 'ok', promised, live, expireAt: 0, replies: replyIn(bytes, start + 12, end) };
+}
+
+/** Whether a reply of that type is the same in both protocols, and exact when it comes through a script. */
+function isPlainReply(type: number): boolean {
+  return type === TYPE.simple || type === TYPE.integer || type === TYPE.bulk || type === TYPE.error;
+}
+
+const OK: Replies = [REPLY_OK];
+
+/** The one reply that stands there, for good. */
+function replyIn(bytes: Uint8Array, start: number, end: number): Replies {
+  const isOk =
+    end - start === REPLY_OK.length &&
+    bytes[start] === TYPE.simple &&
+    bytes[start + 1] === LETTER_O &&
+    bytes[start + 2] === LETTER_K;
+  return isOk ? OK : [copyOf(bytes, start, end)];
+}
+
+/** V8 has so small arrays on its heap, without a buffer of their own. */
+const ON_HEAP_BYTES_MAX = 64;
+
+/** From Buffer's pool: of an array of its own for each small reply most of the time would go to the collector. */
+export function copyOf(bytes: Uint8Array, start: number, end: number): Uint8Array {
+  const length = end - start;
+  if (length > ON_HEAP_BYTES_MAX) {
+    const copy = Buffer.allocUnsafe(length);
+    copy.set(bytes.subarray(start, end));
+    return copy;
+  }
+  const copy = new Uint8Array(length);
+  for (let at = 0; at < length; at++) copy[at] = bytes[start + at] as number;
+  return copy;
 }
 
 /** What ACCEPT and INSTALL say; the replies are as they came. */
 export function decodeAccept(reply: Uint8Array, promised: Ballot): AcceptAnswer<Replies> {
-  if (isPlainOk(reply)) {
-    return { kind: 'ok', promised, live: reply[8] === DIGIT_1, expireAt: 0, replies: [reply.subarray(12)] };
-  }
   if (isError(reply, 0)) return unable(reply);
   const parts = reply[0] === TYPE.array ? elementsOf(reply) : null;
   const text = textOf(parts === null ? reply : (parts[0] as Uint8Array));
@@ -107,12 +161,54 @@ export function decodeCollect(reply: Uint8Array): CollectAnswer {
   return isNotMember(text) ? NOT_MEMBER : { kind: 'collected', isCollected: text === 'C1' };
 }
 
+/**
+ * What EXEC says of a PEEK (no replies) or of a READ of one command, whose reply is plain, in bytes[start, end), if the node is the
+ * member that is expected. Else null.
+ *
+ *   *2 or *3   *3 $record floor meta   :exists   reply
+ */
+export function plainView(
+  bytes: Buffer,
+  start: number,
+  end: number,
+  record: Uint8Array,
+  replyCount: number,
+): ViewAnswer<Replies, Value> | null {
+  // The first two lines have four bytes each.
+  const isPlain =
+    bytes[start] === TYPE.array && bytes[start + 1] === DIGIT_2 + replyCount && bytes[start + 4] === TYPE.array;
+  const node = start + 8;
+  const recordAt = node + headerLength(record.length);
+  const floor = recordAt + record.length + 2;
+  if (!isPlain || bytes[node] !== TYPE.bulk || skipValue(bytes, node) !== floor) return null;
+  for (let at = 0; at < record.length; at++) if (bytes[recordAt + at] !== record[at]) return null;
+  const meta = skipValue(bytes, floor);
+  const exists = skipValue(bytes, meta);
+  const reply = exists + 4;
+  const isMissing = bytes[meta] === TYPE.null;
+  const facts = isMissing ? NO_FACTS : parseMetaFacts(bytes.toString('latin1', lineAfter(bytes, meta), exists - 2));
+  const view = viewOf(facts, bytes[exists + 1] === DIGIT_0);
+  if (replyCount === 0) return view;
+  if (!isPlainReply(bytes[reply] as number)) return null;
+  view.replies = replyIn(bytes, reply, end);
+  return view;
+}
+
+function lineAfter(bytes: Uint8Array, at: number): number {
+  let end = at;
+  while (bytes[end] !== CR) end++;
+  return end + 2;
+}
+
+function viewOf({ accepted, lineage, live, expireAt }: KeyFacts, isGone: boolean): KeyView {
+  return { kind: 'view', accepted, lineage, live, expireAt, isExpired: live && isGone, value: null, replies: null };
+}
+
 /** `mget`: node, floor and meta; `isGone`: the key has no value. */
 export function decodeView(mget: Uint8Array, record: Uint8Array, isGone: boolean): ViewAnswer<Replies, Value> {
   const [node, , meta] = elementsOf(mget) as [Uint8Array, Uint8Array, Uint8Array];
   if (isNull(node) || Buffer.compare(bulkOf(node), record) !== 0) return NOT_MEMBER;
-  const { accepted, lineage, live, expireAt } = isNull(meta) ? NO_FACTS : parseMetaFacts(textOf(meta));
-  return { kind: 'view', accepted, lineage, live, expireAt, isExpired: live && isGone, value: null, replies: null };
+  return viewOf(isNull(meta) ? NO_FACTS : parseMetaFacts(textOf(meta)), isGone);
 }
 
 /** What a transaction's EXEC answered, of all replies since MULTI; of one that was not carried out the first error, which says why. */

@@ -6,146 +6,112 @@
  *   accept                      EVALSHA, or the watch form (watch-form) where a script's replies would not be exact
  *   read, peek, snapshot        MULTI; MGET node floor meta; EXISTS; the commands, or DUMP; EXEC
  */
-import { TYPE } from '../resp/frame.js';
-import { encodeCommand, headerLength, isError, writeHeader } from '../resp/reply.js';
-import { largest } from './ballot.js';
+import { COMMAND_HEAD_BYTES_MAX, CommandWriter, type Word, wordBytesMax } from '../resp/command-writer.js';
+import { encodeCommand, isError } from '../resp/reply.js';
+import { type Ballot, largest } from './ballot.js';
 import { type Command, type Commands, NO_COMMANDS, type Replies, type Value } from './commands.js';
-import { FLOOR_KEY, formatTail, metaKey, NODE_KEY } from './meta.js';
-import { decodeAccept, decodeCollect, decodePrepare, decodeView, executed, unable } from './node-answer.js';
-import type { NodeRequest } from './node-request.js';
+import { FLOOR_KEY, formatTail, META_PREFIX, NODE_KEY } from './meta.js';
+import {
+  decodeAccept,
+  decodeCollect,
+  decodePrepare,
+  decodeView,
+  executed,
+  plainAccept,
+  plainView,
+  unable,
+} from './node-answer.js';
+import type { KeyAnswer, NodeRequest, NodeStep } from './node-request.js';
 import { bulkOf, elementsOf, isNull, nullsToResp2, wideToInteger } from './reply-shape.js';
 import { areExactInScript, type CommandTraits, commandTraits, tailAfter } from './script-commands.js';
 import { ACCEPT_ALL, ACCEPT_ONE, ACCEPT_SMALL, COLLECT, INSTALL, PREPARE, type Script } from './scripts.js';
-import type { AcceptAnswer, Answer, Step } from './step.js';
-import { queueCommands } from './transaction-replies.js';
-import { encodeWatched } from './watch-form.js';
+import type { Step } from './step.js';
+import { type QueuedCommands, queueCommands } from './transaction-replies.js';
+import { WatchedStep } from './watch-form.js';
 
 const MULTI = encodeCommand(['MULTI']);
 const EXEC = encodeCommand(['EXEC']);
+/** MGET with its first two keys; the third follows. */
+const MGET = Buffer.concat([Buffer.from('*4\r\n'), ...['MGET', NODE_KEY, FLOOR_KEY].map(bulk)]);
+const EXISTS = Buffer.concat([Buffer.from('*2\r\n'), bulk('EXISTS')]);
+const DUMP = Buffer.concat([Buffer.from('*2\r\n'), bulk('DUMP')]);
 const DIGIT_0 = 0x30;
-const CR = 0x0d;
-const LF = 0x0a;
 
-type Word = string | Uint8Array;
 type AcceptStep = Extract<Step<Commands, Value>, { kind: 'accept' }>;
 
-/** A step on its way to one node. */
-export type NodeStep = NodeRequest<Answer<Replies, Value>>;
-
-/** What is the same for all nodes that a step goes to. */
-interface Body {
-  /** Frames, up to the record's place and from there; one, where no record is sent. */
-  readonly head: Uint8Array;
-  readonly rest: Uint8Array | null;
-  readonly replyCount: number;
-  decode(replies: readonly Uint8Array[], record: Uint8Array): Answer<Replies, Value>;
+/** A step that was made never changes. `key`: bytes, or a character each. */
+export function nodeStepOf(step: Step<Commands, Value>, key: Word): NodeStep {
+  switch (step.kind) {
+    case 'accept':
+      return acceptStep(step, key);
+    case 'prepare':
+      return new ScriptStep(PREPARE, key, [step.ballot], decodePrepare);
+    case 'collect':
+      return new ScriptStep(COLLECT, key, [step.ballot], decodeCollect);
+    case 'install': {
+      const { accepted, lineage, live, expireAt, value } = step.state;
+      const promised = largest(accepted, step.next);
+      const words = [accepted, promised + accepted + lineage, formatTail(live, expireAt), `${expireAt}`];
+      return new ScriptStep(INSTALL, key, value === null ? words : [...words, value], (reply) => {
+        return decodeAccept(reply, promised);
+      });
+    }
+    case 'read':
+      return new ViewStep(key, step.commands);
+    case 'peek':
+      return new ViewStep(key, NO_COMMANDS);
+    case 'snapshot':
+      return new SnapshotStep(key);
+  }
 }
 
-/** A step goes to several nodes, one after the other: its body is made once. Larger ones are not kept. */
-const KEPT_BYTES_MAX = 16 * 1024;
-let keptStep: Step<Commands, Value> | null = null;
-let keptKey: Uint8Array = new Uint8Array();
-let keptBody: Body | null = null;
-
-/**
- * `record`: the bytes of `~rl:node` that the node is to have. `aloneBytesMax`: memory that a value may take to which commands write
- * that one node alone carries out. A step that was encoded never changes.
- */
+/** `record`: the bytes of `~rl:node` that the node is to have. `aloneBytesMax`: see NodeStep. */
 export function encodeStep(
   step: Step<Commands, Value>,
   key: Uint8Array,
   record: Uint8Array,
   aloneBytesMax = Number.POSITIVE_INFINITY,
-): NodeStep {
-  if (keptBody !== null && keptStep === step && isEqual(keptKey, key)) return new BodyRequest(keptBody, record);
-  const body = step.kind === 'accept' ? acceptBody(step, key) : otherBody(step, key);
-  if (body === null) return encodeWatched(step as AcceptStep, key, record, aloneBytesMax);
-  if (body.head.length + (body.rest?.length ?? 0) <= KEPT_BYTES_MAX) {
-    keptStep = step;
-    keptKey = key;
-    keptBody = body;
-  }
-  return new BodyRequest(body, record);
+): NodeRequest<KeyAnswer> {
+  const nodeStep = nodeStepOf(step, key);
+  const room = Buffer.allocUnsafe(nodeStep.bytesMax(record.length));
+  const writer = new CommandWriter();
+  writer.aim(room, 0);
+  nodeStep.write(writer, record, aloneBytesMax);
+  return {
+    frames: room.subarray(0, writer.at),
+    replyCount: nodeStep.replyCount,
+    decode: (replies) => nodeStep.decode(replies, record),
+  };
 }
 
-class BodyRequest implements NodeStep {
-  readonly frames: Uint8Array;
-  readonly replyCount: number;
-  private readonly body: Body;
-  private readonly record: Uint8Array;
-
-  constructor(body: Body, record: Uint8Array) {
-    this.body = body;
-    this.record = record;
-    this.replyCount = body.replyCount;
-    this.frames = body.rest === null ? body.head : joinRecord(body.head, record, body.rest);
-  }
-
-  decode(replies: readonly Uint8Array[]): Answer<Replies, Value> {
-    return this.body.decode(replies, this.record);
-  }
-}
-
-function joinRecord(head: Uint8Array, record: Uint8Array, rest: Uint8Array): Uint8Array {
-  const frames = Buffer.allocUnsafe(head.length + bulkLength(record) + rest.length);
-  frames.set(head);
-  frames.set(rest, writeBulk(frames, head.length, record));
-  return frames;
-}
-
-function otherBody(step: Exclude<Step<Commands, Value>, AcceptStep>, key: Uint8Array): Body {
-  switch (step.kind) {
-    case 'prepare':
-      return scriptBody(PREPARE, key, [step.ballot], decodePrepare);
-    case 'collect':
-      return scriptBody(COLLECT, key, [step.ballot], decodeCollect);
-    case 'install': {
-      const { accepted, lineage, live, expireAt, value } = step.state;
-      const promised = largest(accepted, step.next);
-      const words = [accepted, promised + accepted + lineage, formatTail(live, expireAt), `${expireAt}`];
-      return scriptBody(INSTALL, key, value === null ? words : [...words, value], (reply) => {
-        return decodeAccept(reply, promised);
-      });
-    }
-    case 'read':
-      return viewBody(key, step.commands);
-    case 'peek':
-      return viewBody(key, NO_COMMANDS);
-    case 'snapshot':
-      return snapshotBody(key);
-  }
-}
-
-/** Null: it takes the watch form. */
-function acceptBody(step: AcceptStep, key: Uint8Array): Body | null {
+function acceptStep(step: AcceptStep, key: Word): NodeStep {
   const { list, protocol, isAlone } = step.commands;
+  if (isAlone === true) return new WatchedStep(step, key);
+  if (list.length === 1 && !step.expired) {
+    const command = list[0] as Command;
+    const traits = commandTraits(command);
+    if ((protocol === 3 ? traits.inScript3 : traits.inScript2) && !traits.readonly)
+      return new AcceptStepOfOne(step, key, command, traits);
+  }
   const traits = list.map(commandTraits);
-  if (isAlone === true || !areExactInScript(traits, protocol)) return null;
+  if (!areExactInScript(traits, protocol)) return new WatchedStep(step, key);
   const promised = largest(step.ballot, step.next);
-  const setsExpiry = step.setsExpiry === 0 ? '' : `${step.setsExpiry}`;
   const words: Word[] = [
     step.ballot + step.base,
     promised + step.ballot + step.lineage,
     step.expired ? '1' : '0',
-    setsExpiry,
+    momentOf(step),
   ];
-  const decode = (reply: Uint8Array): AcceptAnswer<Replies> => {
-    const answer = decodeAccept(reply, promised);
-    if (answer.kind === 'ok') answer.replies = shapeReplies(answer.replies as Replies, traits, protocol);
-    return answer;
-  };
-  const [only] = traits;
-  if (only !== undefined && traits.length === 1 && !only.readonly && !step.expired) {
-    const command = list[0] as Command;
-    words.push(tailAfter(command, only));
-    for (const word of command) words.push(word);
-    return scriptBody(ACCEPT_ONE, key, words, decode);
-  }
   for (const command of list) {
     words.push(`${command.length}`);
     for (const word of command) words.push(word);
   }
-  return scriptBody(traits.some(({ denyOom }) => denyOom) ? ACCEPT_ALL : ACCEPT_SMALL, key, words, decode);
+  const script = traits.some(({ denyOom }) => denyOom) ? ACCEPT_ALL : ACCEPT_SMALL;
+  return new ScriptStep(script, key, words, (reply) => {
+    const answer = decodeAccept(reply, promised);
+    if (answer.kind === 'ok') answer.replies = shapeReplies(answer.replies as Replies, traits, protocol);
+    return answer;
+  });
 }
 
 /** Replies of a script to commands whose traits say that they can be made those of Redis. */
@@ -156,86 +122,228 @@ function shapeReplies(replies: Replies, traits: readonly CommandTraits[], protoc
   });
 }
 
+/** The earliest expiry that its commands set. */
+function momentOf({ setsExpiry }: AcceptStep): string {
+  return setsExpiry === 0 ? '' : `${setsExpiry}`;
+}
+
+/** EVALSHA, sha, the number of keys, the key, the record. */
+const SCRIPT_WORDS = 5;
+
+/** `words`: what follows the record. */
+class ScriptStep implements NodeStep {
+  readonly replyCount = 1;
+  private readonly script: Script;
+  private readonly key: Word;
+  private readonly words: readonly Word[];
+  private readonly decodeReply: (reply: Uint8Array) => KeyAnswer;
+
+  constructor(script: Script, key: Word, words: readonly Word[], decodeReply: (reply: Uint8Array) => KeyAnswer) {
+    this.script = script;
+    this.key = key;
+    this.words = words;
+    this.decodeReply = decodeReply;
+  }
+
+  bytesMax(recordBytes: number): number {
+    let bytes = scriptBytesMax(this.script, this.key, recordBytes);
+    for (const { length } of this.words) bytes += wordBytesMax(length);
+    return bytes;
+  }
+
+  write(writer: CommandWriter, record: Uint8Array): number {
+    const recordAt = beginScript(writer, this.script, this.words.length, this.key, record);
+    for (const word of this.words) writer.word(word);
+    return recordAt;
+  }
+
+  decode(replies: readonly Uint8Array[]): KeyAnswer {
+    return this.decodeReply(replies[0] as Uint8Array);
+  }
+
+  plainAnswer(): null {
+    return null;
+  }
+}
+
+/** One command on a base that has not expired: what nearly all writes are. */
+class AcceptStepOfOne implements NodeStep {
+  readonly replyCount = 1;
+  private readonly step: AcceptStep;
+  private readonly key: Word;
+  private readonly command: Command;
+  private readonly traits: CommandTraits;
+  private readonly promised: Ballot;
+
+  constructor(step: AcceptStep, key: Word, command: Command, traits: CommandTraits) {
+    this.step = step;
+    this.key = key;
+    this.command = command;
+    this.traits = traits;
+    this.promised = largest(step.ballot, step.next);
+  }
+
+  bytesMax(recordBytes: number): number {
+    const { ballot, lineage } = this.step;
+    // Two words of ballots, and three short ones.
+    let bytes = scriptBytesMax(ACCEPT_ONE, this.key, recordBytes);
+    bytes += wordBytesMax(ballot.length * 2) + wordBytesMax(ballot.length * 2 + lineage.length) + wordBytesMax(1);
+    bytes += 2 * wordBytesMax(MOMENT_BYTES_MAX);
+    for (const { length } of this.command) bytes += wordBytesMax(length);
+    return bytes;
+  }
+
+  write(writer: CommandWriter, record: Uint8Array): number {
+    const { step, command, promised } = this;
+    const { ballot, base, lineage } = step;
+    const recordAt = beginScript(writer, ACCEPT_ONE, OWN_WORDS + command.length, this.key, record);
+    writer.beginWord(ballot.length + base.length);
+    writer.part(ballot);
+    writer.part(base);
+    writer.endWord();
+    writer.beginWord(promised.length + ballot.length + lineage.length);
+    writer.part(promised);
+    writer.part(ballot);
+    writer.part(lineage);
+    writer.endWord();
+    writer.word('0');
+    writer.word(momentOf(step));
+    writer.word(tailAfter(command, this.traits));
+    for (let index = 0; index < command.length; index++) writer.word(command[index] as Uint8Array);
+    return recordAt;
+  }
+
+  decode(replies: readonly Uint8Array[]): KeyAnswer {
+    const answer = decodeAccept(replies[0] as Uint8Array, this.promised);
+    if (answer.kind === 'ok')
+      answer.replies = shapeReplies(answer.replies as Replies, [this.traits], this.step.commands.protocol);
+    return answer;
+  }
+
+  plainAnswer(bytes: Buffer, start: number, end: number): KeyAnswer | null {
+    return plainAccept(bytes, start, end, this.promised);
+  }
+}
+
+/** Ballots, the next meta's head, whether the base has expired, the expiry that is set, and what is left (see ACCEPT_ONE). */
+const OWN_WORDS = 5;
+/** Of a tail, too. */
+const MOMENT_BYTES_MAX = 24;
+
 /**
  * A transaction that reads. For a client of RESP2 the connection changes its protocol inside, where no push can be lost, unless
  * the replies are alike but for nulls. Whether a value has expired is decided at one time for all of a transaction.
  */
-function viewBody(key: Uint8Array, commands: Commands): Body {
-  const queued = queueCommands(commands);
-  return {
-    head: Buffer.concat([MULTI, mget(key), encodeCommand(['EXISTS', key]), ...queued.frames, EXEC]),
-    rest: null,
-    replyCount: queued.frames.length + 4,
-    decode(replies, record) {
-      const exec = executed(replies);
-      if (isError(exec, 0)) return unable(exec);
-      const elements = elementsOf(exec);
-      const isGone = (elements[1] as Uint8Array)[1] === DIGIT_0;
-      const view = decodeView(elements[0] as Uint8Array, record, isGone);
-      if (view.kind === 'view' && commands.list.length > 0) view.replies = queued.decode(elements, 2);
-      return view;
-    },
-  };
+class ViewStep implements NodeStep {
+  readonly replyCount: number;
+  private readonly key: Word;
+  private readonly commands: Commands;
+  private readonly queued: QueuedCommands;
+
+  constructor(key: Word, commands: Commands) {
+    this.key = key;
+    this.commands = commands;
+    this.queued = commands.list.length === 0 ? NOTHING_QUEUED : queueCommands(commands);
+    this.replyCount = this.queued.frames.length + 4;
+  }
+
+  bytesMax(): number {
+    let bytes = viewBytesMax(this.key);
+    for (const { length } of this.queued.frames) bytes += length;
+    return bytes;
+  }
+
+  write(writer: CommandWriter): number {
+    writeView(writer, this.key, EXISTS);
+    for (const frame of this.queued.frames) writer.part(frame);
+    writer.part(EXEC);
+    return -1;
+  }
+
+  decode(replies: readonly Uint8Array[], record: Uint8Array): KeyAnswer {
+    const exec = executed(replies);
+    if (isError(exec, 0)) return unable(exec);
+    const elements = elementsOf(exec);
+    const isGone = (elements[1] as Uint8Array)[1] === DIGIT_0;
+    const view = decodeView(elements[0] as Uint8Array, record, isGone);
+    if (view.kind === 'view' && this.commands.list.length > 0) view.replies = this.queued.decode(elements, 2);
+    return view;
+  }
+
+  plainAnswer(bytes: Buffer, start: number, end: number, record: Uint8Array): KeyAnswer | null {
+    const { length } = this.commands.list;
+    // Of several, or of one between commands of ours, the replies have to be taken apart.
+    return length <= 1 && this.queued.frames.length === length ? plainView(bytes, start, end, record, length) : null;
+  }
 }
 
-function snapshotBody(key: Uint8Array): Body {
-  return {
-    head: Buffer.concat([MULTI, mget(key), encodeCommand(['DUMP', key]), EXEC]),
-    rest: null,
-    replyCount: 4,
-    decode(replies, record) {
-      const exec = executed(replies);
-      if (isError(exec, 0)) return unable(exec);
-      const [found, dump] = elementsOf(exec) as [Uint8Array, Uint8Array];
-      const view = decodeView(found, record, isNull(dump));
-      if (view.kind === 'view' && !isNull(dump)) view.value = bulkOf(dump);
-      return view;
-    },
-  };
+const NOTHING_QUEUED = queueCommands(NO_COMMANDS);
+
+class SnapshotStep implements NodeStep {
+  readonly replyCount = 4;
+  private readonly key: Word;
+
+  constructor(key: Word) {
+    this.key = key;
+  }
+
+  bytesMax(): number {
+    return viewBytesMax(this.key);
+  }
+
+  write(writer: CommandWriter): number {
+    writeView(writer, this.key, DUMP);
+    writer.part(EXEC);
+    return -1;
+  }
+
+  decode(replies: readonly Uint8Array[], record: Uint8Array): KeyAnswer {
+    const exec = executed(replies);
+    if (isError(exec, 0)) return unable(exec);
+    const [found, dump] = elementsOf(exec) as [Uint8Array, Uint8Array];
+    const view = decodeView(found, record, isNull(dump));
+    if (view.kind === 'view' && !isNull(dump)) view.value = bulkOf(dump);
+    return view;
+  }
+
+  plainAnswer(): null {
+    return null;
+  }
 }
 
-function mget(key: Uint8Array): Uint8Array {
-  return encodeCommand(['MGET', NODE_KEY, FLOOR_KEY, metaKey(key)]);
+/** All but EXEC and what stands before it. */
+function viewBytesMax(key: Word): number {
+  const fixed = MULTI.length + MGET.length + Math.max(EXISTS.length, DUMP.length) + EXEC.length;
+  return fixed + wordBytesMax(META_PREFIX.length + key.length) + wordBytesMax(key.length);
 }
 
-/** `words`: what follows the record. */
-function scriptBody(
-  script: Script,
-  key: Uint8Array,
-  words: readonly Word[],
-  decode: (reply: Uint8Array) => Answer<Replies, Value>,
-): Body {
-  const { call } = script;
-  // EVALSHA, sha, the number of keys, the key, the record.
-  const count = words.length + 5;
-  const head = Buffer.allocUnsafe(headerLength(count) + call.length + bulkLength(key));
-  const at = writeHeader(head, 0, TYPE.array, count);
-  head.set(call, at);
-  writeBulk(head, at + call.length, key);
-  let length = 0;
-  for (const word of words) length += bulkLength(word);
-  const rest = Buffer.allocUnsafe(length);
-  let end = 0;
-  for (const word of words) end = writeBulk(rest, end, word);
-  return { head, rest, replyCount: 1, decode: (replies) => decode(replies[0] as Uint8Array) };
+/** `ofKey`: the beginning of the command that is asked of the key. */
+function writeView(writer: CommandWriter, key: Word, ofKey: Uint8Array): void {
+  writer.part(MULTI);
+  writer.part(MGET);
+  writer.beginWord(META_PREFIX.length + key.length);
+  writer.part(META_PREFIX);
+  writer.part(key);
+  writer.endWord();
+  writer.part(ofKey);
+  writer.word(key);
 }
 
-/** Bytes of a word in a command. */
-function bulkLength(word: Word): number {
-  return headerLength(word.length) + word.length + 2;
+/** But for the words after the record. */
+function scriptBytesMax({ call }: Script, key: Word, recordBytes: number): number {
+  return COMMAND_HEAD_BYTES_MAX + call.length + wordBytesMax(key.length) + wordBytesMax(recordBytes);
 }
 
-/** Writes a word into a command, texts one character a byte, and returns where it ends. */
-function writeBulk(frames: Buffer, at: number, word: Word): number {
-  const start = writeHeader(frames, at, TYPE.bulk, word.length);
-  if (typeof word === 'string') frames.write(word, start, 'latin1');
-  else frames.set(word, start);
-  const end = start + word.length;
-  frames[end] = CR;
-  frames[end + 1] = LF;
-  return end + 2;
+/** `words`: how many follow the record. Returns where that stands. */
+function beginScript(writer: CommandWriter, script: Script, words: number, key: Word, record: Uint8Array): number {
+  writer.begin(SCRIPT_WORDS + words);
+  writer.part(script.call);
+  writer.word(key);
+  const recordAt = writer.at;
+  writer.word(record);
+  return recordAt;
 }
 
-function isEqual(one: Uint8Array, other: Uint8Array): boolean {
-  return one === other || (one.length === other.length && Buffer.compare(one, other) === 0);
+function bulk(text: string): Uint8Array {
+  return Buffer.from(`$${text.length}\r\n${text}\r\n`);
 }

@@ -16,6 +16,7 @@ import { clusterInForce } from './member.js';
 import type { Operation } from './operation.js';
 import { Proposer, type ProposerEvent } from './proposer.js';
 import type { Client } from './round.js';
+import { StepFrames } from './step-frames.js';
 import { Voter } from './voter.js';
 
 export interface ReplicasContext extends Pick<ChannelContext, 'transport' | 'pendings' | 'random' | 'counts'> {
@@ -71,6 +72,7 @@ export class Replicas {
   onWake: (key: string | null) => void = () => {};
   private readonly context: ReplicasContext;
   private isListening = false;
+  private readonly frames: StepFrames;
   private readonly voters: Voter[] = [];
   /** Their numbers, by pool and name: a node keeps its number, wherever it stands in a topology, while it has copies. */
   private readonly numbers = new Map<string, number>();
@@ -88,6 +90,7 @@ export class Replicas {
 
   constructor(context: ReplicasContext) {
     this.context = context;
+    this.frames = new StepFrames(context.transport.arena);
   }
 
   /** The nodes are those of `topology` from now on, which `context.pool` knows already. */
@@ -152,6 +155,7 @@ export class Replicas {
     const voter = new Voter(
       {
         ...context,
+        frames: this.frames,
         onWake: (key) => this.onWake(key),
         onUnanswered: (voter) => this.onUnanswered(voter),
         onStanding: ({ channels }, isMember, reason) => {

@@ -21,17 +21,19 @@ import { encodeCommand } from '../resp/reply.js';
 import type { Commands, Replies, Value } from './commands.js';
 import { Membership } from './member.js';
 import { NODE_KEY, WAKE_CHANNEL } from './meta.js';
-import { unable } from './node-answer.js';
+import { copyOf, unable } from './node-answer.js';
 import { encodeMemberStep } from './node-member-step.js';
 import { parseNodeRecord } from './node-record.js';
-import { encodeStep, type NodeStep } from './node-step.js';
+import type { NodeStep } from './node-request.js';
 import { PROCESS_MARKS } from './operation.js';
 import { elementsOf, textOf } from './reply-shape.js';
 import type { Asker } from './round.js';
 import { KEY_SCRIPTS } from './scripts.js';
 import type { Answer, Step } from './step.js';
+import type { StepFrames } from './step-frames.js';
 
 export interface VoterContext extends Pick<ChannelContext, 'transport' | 'pendings' | 'random' | 'counts'> {
+  readonly frames: StepFrames;
   /** The node says that something was put into that key; null: it may have said so of any, unheard. */
   onWake(key: string | null): void;
   /** There is something to `tellUnanswered`. */
@@ -72,8 +74,10 @@ class Ask implements ReplyOwner {
   readonly step: KeyStep;
   /** The record that it carries. */
   record = '';
-  frames: NodeStep | null = null;
-  replies: Uint8Array[] = [];
+  nodeStep: NodeStep | null = null;
+  bytes = 0;
+  /** Replies before the last that say more than `+`, each in its place; null where there are none. */
+  told: Uint8Array[] | null = null;
   sentMs = 0;
   /** Something of it may have come to the node. */
   wasSent = false;
@@ -90,14 +94,15 @@ class Ask implements ReplyOwner {
     this.step = step;
   }
 
-  onPrelude(_pending: Pending, _place: number, start: number, end: number): void {
-    // Of these only that they are no errors counts.
-    this.replies.push(this.voter.bytes[start] === PLUS ? SIMPLE : copyOf(this.voter.bytes, start, end));
+  onPrelude(_pending: Pending, place: number, start: number, end: number): void {
+    const { bytes } = this.voter;
+    if (bytes[start] === PLUS) return;
+    this.told ??= [];
+    this.told[place] = copyOf(bytes, start, end);
   }
 
   onReply(pending: Pending, start: number, end: number): void {
-    this.replies.push(copyOf(this.voter.bytes, start, end));
-    this.voter.onAnswered(this, pending);
+    this.voter.onAnswered(this, pending, start, end);
   }
 
   onFailure(pending: Pending): void {
@@ -205,18 +210,19 @@ export class Voter implements PrivateOwner, ReplyOwner {
     }
   }
 
-  onAnswered(ask: Ask, pending: Pending): void {
+  /** The last of its replies is arena bytes [start, end). */
+  onAnswered(ask: Ask, pending: Pending, start: number, end: number): void {
     this.leave(ask, pending);
     const { asker, copy, tag, record } = ask;
     // Since a push came nothing counts that was asked before.
-    const answer = record === this.record && this.isOfPool ? (ask.frames as NodeStep).decode(ask.replies) : null;
+    const answer = record === this.record && this.isOfPool ? this.answer(ask, start, end) : null;
     if (answer?.kind === 'unable' && startsWith(answer.error, NOSCRIPT) && !ask.wasRepeated) {
       ask.wasRepeated = true;
       this.teach();
       if (this.send(ask)) return;
     }
     if (answer?.kind === 'unable' && startsWith(answer.error, OVERLOADED)) this.context.counts.replicatedTooLarge++;
-    asker.onAnswer(copy, tag, answer as Answer<Replies, Value> | null);
+    asker.onAnswer(copy, tag, answer);
   }
 
   onFailed(ask: Ask, pending: Pending): void {
@@ -303,18 +309,24 @@ export class Voter implements PrivateOwner, ReplyOwner {
     const { connection, record, context } = this;
     if (connection === null || record === null || !this.isOfPool) return false;
     const { nodeQueueBytesMax, nodeQueueCommandsMax, replicatedScriptBytesMax } = this.channels.wanted.limits;
-    const encoded = encodeStep(ask.step, bytesOf(ask.asker.key), this.recordBytes, replicatedScriptBytesMax);
-    const bytes = this.waitingBytes + encoded.frames.length;
+    const { frames } = context;
+    const nodeStep = frames.write(ask.step, ask.asker.key, this.recordBytes, replicatedScriptBytesMax);
+    if (nodeStep === null) return false;
+    ask.bytes = frames.end - frames.start;
+    const bytes = this.waitingBytes + ask.bytes;
     if (this.waiting.length >= nodeQueueCommandsMax || bytes > nodeQueueBytesMax) {
+      frames.release();
       context.counts.replicatedStepsRefused++;
       ask.refusal = this.tooMuchWaits();
       return false;
     }
     ask.record = record;
-    ask.frames = encoded;
-    ask.replies = [];
+    ask.nodeStep = nodeStep;
+    ask.told = null;
     ask.sentMs = context.transport.now;
-    if (!this.put(ask, encoded.frames, encoded.replyCount)) return false;
+    const isSent = this.put(ask, frames.start, frames.end, nodeStep.replyCount);
+    frames.release();
+    if (!isSent) return false;
     ask.wasSent = true;
     this.waiting.push(ask);
     this.waitingBytes = bytes;
@@ -331,25 +343,30 @@ export class Voter implements PrivateOwner, ReplyOwner {
     );
   }
 
-  /** Sends frames that have so many replies. */
-  private put(owner: ReplyOwner, frames: Uint8Array, replyCount: number): boolean {
+  private answer({ nodeStep, told }: Ask, start: number, end: number): Answer<Replies, Value> {
+    const { replyCount } = nodeStep as NodeStep;
+    const { bytes } = this.context.frames;
+    const plain = told === null ? (nodeStep as NodeStep).plainAnswer(bytes, start, end, this.recordBytes) : null;
+    if (plain !== null) return plain;
+    const replies = Array.from({ length: replyCount - 1 }, (_, place) => told?.[place] ?? SIMPLE);
+    replies.push(copyOf(this.bytes, start, end));
+    return (nodeStep as NodeStep).decode(replies, this.recordBytes);
+  }
+
+  /** Sends arena bytes [start, end), frames that have so many replies. */
+  private put(owner: ReplyOwner, start: number, end: number, replyCount: number): boolean {
     const { transport, pendings } = this.context;
-    const { arena } = transport;
-    const block = arena.allocate(frames.length);
-    if (block < 0) return false;
-    arena.bytes.set(frames, block);
     const pending = pendings.take(owner, transport.now, true);
     pending.preludes = replyCount - 1;
-    const refusal = (this.connection as PrivateConnection).send(pending, block, block + frames.length);
+    const refusal = (this.connection as PrivateConnection).send(pending, start, end);
     if (refusal !== null) pendings.release(pending);
-    arena.settle();
-    arena.release(block, frames.length);
+    transport.arena.settle();
     return refusal === null;
   }
 
   private leave(ask: Ask, pending: Pending): void {
     this.context.pendings.release(pending);
-    this.waitingBytes -= ask.frames?.frames.length ?? 0;
+    this.waitingBytes -= ask.bytes;
     // They are answered in order, and lost in order.
     this.waiting.shift();
   }
@@ -375,7 +392,13 @@ export class Voter implements PrivateOwner, ReplyOwner {
     const { membership, connection } = this;
     if (membership === null || connection?.isReady !== true || this.look !== null) return;
     this.look = { begun: membership.beginLook(), replies: [] };
-    if (!this.put(this, LOOK.frames, LOOK.replyCount)) {
+    const { arena } = this.context.transport;
+    const { frames, replyCount } = LOOK;
+    const block = arena.allocate(frames.length);
+    if (block >= 0) arena.bytes.set(frames, block);
+    const isSent = block >= 0 && this.put(this, block, block + frames.length, replyCount);
+    if (block >= 0) arena.release(block, frames.length);
+    if (!isSent) {
       connection.breakOff(new BackendError('no buffer memory is left to ask whether it is a member'));
     }
   }
@@ -402,37 +425,9 @@ export class Voter implements PrivateOwner, ReplyOwner {
   }
 }
 
-/** The bytes of a key; of the last one they are kept, as a step goes to several nodes. */
-function bytesOf(key: string): Uint8Array {
-  if (key !== lastKey) {
-    lastKey = key;
-    lastKeyBytes = Buffer.from(key, 'latin1');
-  }
-  return lastKeyBytes;
-}
-
-let lastKey = '';
-let lastKeyBytes: Uint8Array = new Uint8Array();
-
 /** Of the process that a record names: see Reader.process. */
 function processMark(record: string): number {
   return Number.parseInt(parseNodeRecord(record)?.process.runId.slice(0, 8) ?? '0', 16) % PROCESS_MARKS;
-}
-
-/** V8 has so small arrays on its heap, without a buffer of their own. */
-const ON_HEAP_BYTES_MAX = 64;
-
-/** From Buffer's pool: of an array of its own for each small reply most of the time would go to the collector. */
-function copyOf(bytes: Uint8Array, start: number, end: number): Uint8Array {
-  const length = end - start;
-  if (length > ON_HEAP_BYTES_MAX) {
-    const copy = Buffer.allocUnsafe(length);
-    copy.set(bytes.subarray(start, end));
-    return copy;
-  }
-  const copy = new Uint8Array(length);
-  for (let at = 0; at < length; at++) copy[at] = bytes[start + at] as number;
-  return copy;
 }
 
 function startsWith(bytes: Uint8Array, beginning: Uint8Array): boolean {

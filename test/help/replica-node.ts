@@ -4,7 +4,8 @@ import type { Commands, Replies, Value } from '../../src/replica/commands.js';
 import type { MemberAnswer, MemberStep, NodeRecord, ProcessId } from '../../src/replica/member-step.js';
 import { encodeMemberStep } from '../../src/replica/node-member-step.js';
 import { formatNodeRecord } from '../../src/replica/node-record.js';
-import { encodeStep } from '../../src/replica/node-step.js';
+import type { KeyAnswer, NodeStep } from '../../src/replica/node-request.js';
+import { encodeStep, nodeStepOf } from '../../src/replica/node-step.js';
 import { encodeLoads, KEY_SCRIPTS, MEMBER_SCRIPTS } from '../../src/replica/scripts.js';
 import type { Answer, Step } from '../../src/replica/step.js';
 import { RedisServer, type RedisServerOptions } from './redis-server.js';
@@ -41,7 +42,10 @@ export class ReplicaNode {
 
   async perform(step: Step<Commands, Value>, key: Uint8Array, record: string): Promise<Answer<Replies, Value>> {
     const encoded = encodeStep(step, key, Buffer.from(record));
-    return encoded.decode(await this.exchange(encoded.frames, encoded.replyCount));
+    const replies = await this.exchange(encoded.frames, encoded.replyCount);
+    const answer = encoded.decode(replies);
+    checkPlainAnswer(nodeStepOf(step, key), replies, Buffer.from(record), answer);
+    return answer;
   }
 
   async performMember(step: MemberStep<Uint8Array, Value>, record: string): Promise<MemberAnswer<Uint8Array>> {
@@ -95,5 +99,27 @@ export function memberRecord(process: ProcessId, change: Partial<NodeRecord> = {
     process,
     status: { kind: 'member' },
     ...change,
+  });
+}
+
+/** What is read where it lies is what is made of the replies when they are taken apart. Throws if not. */
+function checkPlainAnswer(step: NodeStep, replies: readonly Buffer[], record: Buffer, answer: KeyAnswer): void {
+  const last = replies.at(-1) as Buffer;
+  if (replies.slice(0, -1).some((reply) => reply[0] !== PLUS)) return;
+  // Between what others have sent.
+  const bytes = Buffer.concat([Buffer.from(':1\r\n'), last, Buffer.from('+OK\r\n')]);
+  const plain = step.plainAnswer(bytes, 4, 4 + last.length, record);
+  bytes.fill(0);
+  if (plain !== null && asText(plain) !== asText(answer))
+    throw new Error(`${last} is read as ${asText(plain)} where it lies, and else as ${asText(answer)}`);
+}
+
+const PLUS = 0x2b;
+
+function asText(answer: KeyAnswer): string {
+  // A Buffer, which has a form of its own in JSON, and an array of bytes may hold the same.
+  return JSON.stringify(answer, (_, value) => {
+    if (value instanceof Uint8Array) return Buffer.from(value).toString('latin1');
+    return value?.type === 'Buffer' ? Buffer.from(value.data).toString('latin1') : value;
   });
 }

@@ -9,8 +9,6 @@ import { type Ballot, makeBallot, NEVER, proposerNumber } from '../../src/replic
 import type { Command, Commands, Value } from '../../src/replica/commands.js';
 import type { Lineage } from '../../src/replica/lineage.js';
 import type { MemberStep } from '../../src/replica/member-step.js';
-import { NO_FACTS } from '../../src/replica/meta.js';
-import { encodeStep } from '../../src/replica/node-step.js';
 import type { Step } from '../../src/replica/step.js';
 import { encodeCommand } from '../../src/resp/reply.js';
 import { Acceptor } from '../help/acceptor.js';
@@ -103,30 +101,6 @@ t.test('a server answers any sequence of steps as the model of a node does', asy
       .join(', '),
   );
   for (const what of EXPECTED) t.ok(seen.has(what), what);
-});
-
-t.test('a step is encoded for the node and the key that it goes to, whatever it was encoded for before', async (t) => {
-  const steps: Step<Commands, Value>[] = [
-    { kind: 'peek' },
-    { kind: 'prepare', ballot: makeBallot(0, 1, proposerNumber(0, 1)) },
-    { kind: 'install', state: { ...NO_FACTS, live: true, value: Buffer.alloc(100_000) }, next: NEVER },
-  ];
-  for (const step of steps) {
-    const cases = ['one', 'two', 'one'].flatMap((key) => {
-      return ['1 member A', '1 member of another length'].map((record) => ({ key, record }));
-    });
-    const encode = (asked: Step<Commands, Value>, { key, record }: { key: string; record: string }) =>
-      Buffer.from(encodeStep(asked, Buffer.from(key), Buffer.from(record)).frames);
-    const alone = cases.map((each) => encode({ ...step }, each));
-    const together = cases.map((each) => encode(step, each));
-    t.ok(
-      together.every((frames, index) => frames.equals(alone[index] as Buffer)),
-      step.kind,
-    );
-    t.ok(together.every((frames, index) => frames.includes(`\r\n${cases[index]?.key}\r\n`)));
-    if (step.kind === 'peek') continue;
-    t.ok(together.every((frames, index) => frames.includes(`\r\n${cases[index]?.record}\r\n`)));
-  }
 });
 
 /** What a run comes across. */
