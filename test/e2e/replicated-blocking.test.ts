@@ -84,7 +84,7 @@ const SCRIPTS: readonly (readonly string[])[] = [
   [
     'BLPOP k 0 < SADD k 1 < DEL k < RPUSH k a',
     'BLPOP k 0 < ZADD k 1 m < DEL k < LPUSH k b',
-    'BLPOP k 0.2 < SET k 1',
+    'BLPOP k 1.5 < SET k 1',
     'GET k',
   ],
   ['BZPOPMIN k 0 < LPUSH k x < DEL k < ZADD k 1 a', 'XREAD BLOCK 0 STREAMS k $ < SET k 1 < DEL k < XADD k 1-1 f v'],
@@ -104,7 +104,9 @@ const SCRIPTS: readonly (readonly string[])[] = [
   ],
   ['WATCH l', 'BLPOP l 0 < RPUSH l a', 'MULTI', 'LLEN l', 'EXEC', 'BLPOP l 0 < LPUSH l b', 'CLIENT GETNAME'],
 ];
-const KEYS = ['l', 'z', 's', 'k', 'none'];
+/** Of all types in turn. */
+const MIXED_KEY = 'k';
+const KEYS = ['l', 'z', 's', MIXED_KEY, 'none'];
 
 /** Resolves when so many clients wait, as the proxy or the server of `client` has it. */
 async function blockedAre(client: RespClient, count: number): Promise<void> {
@@ -116,6 +118,9 @@ async function blockedAre(client: RespClient, count: number): Promise<void> {
 /** Carries out a line of the scripts; `look` is asked how many wait. */
 async function carryOut(line: string, first: RespClient, second: RespClient, look: RespClient): Promise<string> {
   const [words = [], ...others] = line.split(' < ').map((part) => part.split(' '));
+  // Workers publish what they count twice a second: who waited before may be counted yet, and what is of another type would come
+  // before this one waits.
+  if (others.length > 0 && words.includes(MIXED_KEY)) await blockedAre(look, 0);
   const reply = say(first, ...words);
   if (others.length > 0) await blockedAre(look, 1);
   for (const other of others) {
