@@ -10,6 +10,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { pause } from '../base/pause.js';
 import { type NodeVerdict, planAdmission } from '../replica/admission.js';
 import { encodeMemberStep } from '../replica/node-member-step.js';
 import { parseNodeRecord } from '../replica/node-record.js';
@@ -17,7 +18,6 @@ import { fitVerdict, mixedVersions, nodeObstacles } from '../replica/node-requir
 import { type RepairPlan, type RepairProgress, repairBackOffMs, setsWithoutQuorum } from '../replica/repair.js';
 import type { NameLookup } from './name-lookup.js';
 import { NodeLink } from './node-link.js';
-import { pause } from './pause.js';
 import { PoolRounds } from './pool-rounds.js';
 import { runRepair } from './repair-run.js';
 import { limitsOf, type ReplicatedPool } from './replicated-pools.js';

@@ -4,14 +4,11 @@
  *
  *   DATA-DIR/lock            who has it; the kernel locks the folder itself, too, which is seen from other containers
  *   DATA-DIR/layout.json     { "format": 1, "version": "0.1.0", "layout": { … } }
- *
- * A file is replaced as a whole: written aside, brought to the disk, renamed, and the folder brought to the disk. Whenever the
- * process or the machine stops, the file is the one of before or the new one.
  */
 import { closeSync, openSync, readFileSync, rmSync } from 'node:fs';
-import { open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { DRAFT, replaceFile } from '../base/replace-file.js';
 import { packageVersion } from '../base/version.js';
 import { EAGAIN, system } from '../transport/system.js';
 import { TransportError } from '../transport/transport.js';
@@ -21,8 +18,6 @@ import { makeFolder } from './make-folder.js';
 
 const FORMAT = 1;
 const LAYOUT_FILE = 'layout.json';
-/** What is written aside has one name: the lock has one process write. */
-const DRAFT = '.new';
 
 /** Of flock(2). */
 const LOCK_EX = 2;
@@ -98,7 +93,7 @@ export class DataDir {
     const document = { format: FORMAT, version: packageVersion(), layout };
     const path = join(this.path, LAYOUT_FILE);
     try {
-      await replaceFile(this.path, path, `${JSON.stringify(document, null, 2)}\n`);
+      await replaceFile(path, `${JSON.stringify(document, null, 2)}\n`);
     } catch (error) {
       throw new DataDirError(`${path} cannot be written: ${words(error)}`, { cause: error });
     }
@@ -131,35 +126,6 @@ function isLockedByAnother(descriptor: number): boolean {
     // Without libc the file `lock` alone has to do.
     if (error instanceof TransportError) return false;
     throw error;
-  }
-}
-
-async function replaceFile(folder: string, path: string, text: string): Promise<void> {
-  const draft = `${path}${DRAFT}`;
-  try {
-    const file = await open(draft, 'w', 0o600);
-    try {
-      await file.writeFile(text);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(draft, path);
-  } catch (error) {
-    await rm(draft, { force: true });
-    throw error;
-  }
-  await syncFolder(folder);
-}
-
-/** Brings a renaming to the disk. Windows has no such thing for folders. */
-async function syncFolder(path: string): Promise<void> {
-  if (process.platform === 'win32') return;
-  const folder = await open(path, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
   }
 }
 

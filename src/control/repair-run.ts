@@ -3,6 +3,7 @@
  * tells others that it is at work, and can be stopped.
  */
 
+import { pause } from '../base/pause.js';
 import type { Replies, Value } from '../replica/commands.js';
 import { encodeMemberStep } from '../replica/node-member-step.js';
 import { encodeStep } from '../replica/node-step.js';
@@ -20,7 +21,6 @@ import type { Answer } from '../replica/step.js';
 import { encodeCommand } from '../resp/reply.js';
 import { type Asked, type NodeLink, REPAIRER_KEY } from './node-link.js';
 import { LOOKED_AT_WEIGHT, Pace } from './pace.js';
-import { pause } from './pause.js';
 import type { PoolRounds } from './pool-rounds.js';
 
 type Key = Uint8Array;

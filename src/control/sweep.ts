@@ -10,13 +10,13 @@
  * do each other no harm.
  */
 
+import { pause } from '../base/pause.js';
 import type { Commands, Replies, Value } from '../replica/commands.js';
 import { SCAN_START } from '../replica/member-step.js';
 import { encodeMemberStep } from '../replica/node-member-step.js';
 import { encodeStep } from '../replica/node-step.js';
 import type { Answer, Step } from '../replica/step.js';
 import type { NodeLink } from './node-link.js';
-import { pause } from './pause.js';
 import type { PoolRounds } from './pool-rounds.js';
 import type { KeyPlace, ReplicatedPool } from './replicated-pools.js';
 
