@@ -1,4 +1,7 @@
-/** etcd, to compare with: the one that is installed, else Debian's package, unpacked into a cache. Run as a script it prints what it found. */
+/**
+ * etcd, to compare with and to coordinate by: the one that is installed, else Debian's package, unpacked into a cache. Run as a script it
+ * prints what it found.
+ */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';

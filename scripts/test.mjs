@@ -8,6 +8,7 @@
  */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
+import { etcdProgram } from './etcd.mjs';
 import { redisPrograms } from './redis.mjs';
 import { redisSuite } from './redis-suite.mjs';
 import { ROOT } from './root.mjs';
@@ -17,12 +18,14 @@ await orExit(setUp);
 // Here rather than in the first test that needs them: a download does not belong in a test's time.
 await orExit(redisPrograms);
 await orExit(setUpTestClients);
-try {
-  redisSuite();
-} catch (error) {
-  if (!(error instanceof SetupError)) throw error;
-  // Redis's own tests are then skipped by name, each with this reason.
-  say(error.message);
+for (const prepare of [redisSuite, etcdProgram]) {
+  try {
+    prepare();
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    // The tests that need it are then skipped by name, with this reason.
+    say(error.message);
+  }
 }
 // Needs installed packages.
 const { followTap } = await import('./test-results.mjs');

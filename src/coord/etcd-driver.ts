@@ -1,0 +1,83 @@
+/**
+ * The coordination store on etcd (Raft): reads are linearizable (etcd's default), a change is one transaction, and a version is the
+ * revision of that transaction. etcd's own leases are not used: see lease.ts.
+ */
+import type { Attempt, Driver, DriverWatcher, Stored, StoredFolder, Watch } from './driver.js';
+import { EtcdGateway, type EtcdOptions } from './etcd-gateway.js';
+import { EtcdKeys, type RangeReply, type TxnReply } from './etcd-keys.js';
+import { EtcdWatch } from './etcd-watch.js';
+import { follow } from './follow.js';
+import type { Key } from './key.js';
+import { StoreError } from './store-error.js';
+
+export class EtcdDriver implements Driver {
+  private readonly gateway: EtcdGateway;
+  private readonly keys: EtcdKeys;
+  private readonly watches = new Set<AbortController>();
+
+  /** `prefix`: of all keys, without slashes around it. */
+  constructor(options: EtcdOptions, prefix: string) {
+    this.gateway = new EtcdGateway(options);
+    this.keys = new EtcdKeys(prefix);
+  }
+
+  async get(key: Key, timeoutMs: number): Promise<Stored> {
+    return this.keys.found((await this.read('/v3/kv/txn', this.keys.read(key), timeoutMs)) as TxnReply);
+  }
+
+  async list(folder: string, timeoutMs: number): Promise<StoredFolder> {
+    const { keys } = this;
+    return keys.draft(folder, (await this.read('/v3/kv/range', keys.range(folder), timeoutMs)) as RangeReply);
+  }
+
+  async compareAndSet(
+    key: Key,
+    expected: number,
+    mark: string,
+    value: string | null,
+    timeoutMs: number,
+  ): Promise<Attempt> {
+    const { keys } = this;
+    const endsMs = performance.now() + timeoutMs;
+    const changed = await this.transact(keys.change(key, expected, mark, value), timeoutMs);
+    if (changed.kind === 'done' || value === null) return changed;
+    const { found } = changed;
+    // One transaction of both would have the value twice in it, which may be too much for etcd.
+    if (found.value !== null || found.version !== expected) return changed;
+    return this.transact(keys.addition(key, expected, mark, value), endsMs - performance.now());
+  }
+
+  watch(folder: string, watcher: DriverWatcher): Watch {
+    const closing = new AbortController();
+    this.watches.add(closing);
+    const { gateway, keys } = this;
+    const attempt = (onWell: () => void, signal: AbortSignal) =>
+      new EtcdWatch(gateway, keys, folder, watcher).run(signal, onWell);
+    void follow({ attempt, onTrouble: (error) => watcher.onTrouble(error) }, closing.signal);
+    const close = () => {
+      closing.abort();
+      this.watches.delete(closing);
+    };
+    return { close };
+  }
+
+  async close(): Promise<void> {
+    for (const closing of this.watches) closing.abort();
+    await this.gateway.close();
+  }
+
+  private async transact(body: object, timeoutMs: number): Promise<Attempt> {
+    return this.keys.outcome((await this.gateway.ask('/v3/kv/txn', body, timeoutMs)) as TxnReply);
+  }
+
+  /** What only reads has changed nothing, whatever became of it. */
+  private async read(path: string, body: object, timeoutMs: number): Promise<unknown> {
+    try {
+      return await this.gateway.ask(path, body, timeoutMs);
+    } catch (error) {
+      if (error instanceof StoreError && error.fault === 'unknown')
+        throw new StoreError('unavailable', error.message, error);
+      throw error;
+    }
+  }
+}
