@@ -1,36 +1,75 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import type { Attempt, Driver, DriverWatcher, Stored, StoredFolder, Watch } from '../../src/coord/driver.js';
 import { FileDriver } from '../../src/coord/file-driver.js';
-import { type Deployment, testContract } from './contract.js';
+import type { Key } from '../../src/coord/key.js';
+import { StoreError } from '../../src/coord/store-error.js';
+import type { Deployment } from './case.js';
+import { testContract } from './contract.js';
 import { Watched } from './watched.js';
 
-/** One process has the folder: all clients of a fleet have one driver, until one of them closes it. */
+/** A client among several of one driver: one process has the folder, and its clients come and go. */
+class Client implements Driver {
+  private readonly driver: FileDriver;
+  private readonly watches: Watch[] = [];
+  private isClosed = false;
+
+  constructor(driver: FileDriver) {
+    this.driver = driver;
+  }
+
+  get(key: Key): Promise<Stored> {
+    return this.open(() => this.driver.get(key));
+  }
+
+  list(folder: string): Promise<StoredFolder> {
+    return this.open(() => this.driver.list(folder));
+  }
+
+  compareAndSet(key: Key, expected: number, mark: string, value: string | null): Promise<Attempt> {
+    return this.open(() => this.driver.compareAndSet(key, expected, mark, value));
+  }
+
+  watch(folder: string, watcher: DriverWatcher): Watch {
+    const watch = this.driver.watch(folder, watcher);
+    this.watches.push(watch);
+    return watch;
+  }
+
+  async close(): Promise<void> {
+    this.isClosed = true;
+    for (const watch of this.watches) watch.close();
+  }
+
+  private async open<A>(work: () => Promise<A>): Promise<A> {
+    if (this.isClosed) throw new StoreError('unavailable', 'the client is closed');
+    return work();
+  }
+}
+
 function shared(pathOf: (cluster: string) => string | null): Deployment {
   const drivers = new Map<string, FileDriver>();
-  const open = (cluster: string) => {
-    const driver = new (class extends FileDriver {
-      override close(): Promise<void> {
-        drivers.delete(cluster);
-        return super.close();
-      }
-    })(pathOf(cluster));
+  const driverOf = (cluster: string) => {
+    const driver = drivers.get(cluster) ?? new FileDriver(pathOf(cluster));
     drivers.set(cluster, driver);
     return driver;
   };
   return {
-    connect: (cluster) => drivers.get(cluster) ?? open(cluster),
+    connect: (cluster) => new Client(driverOf(cluster)),
     servers: null,
-    stop: async () => {},
+    stop: async () => {
+      for (const driver of drivers.values()) await driver.close();
+    },
   };
 }
 
-t.test('in memory', (t) =>
-  testContract(
+t.test('in memory', (t) => {
+  return testContract(
     t,
     shared(() => null),
-  ),
-);
+  );
+});
 
 t.test('in files', (t) => {
   const folder = t.testdir({});
@@ -99,4 +138,17 @@ t.test('a watch of a file that cannot be read says so, and goes on when it can',
   await watched.until('the trouble', () => watched.trouble !== null);
   rmSync(join(path, 'things.json'));
   await watched.until('what is there', () => watched.told === 1);
+});
+
+t.test('what is closed is unavailable, after what is under way, and its watches are silent', async (t) => {
+  const path = join(t.testdir({}), 'coordination');
+  const driver = new FileDriver(path);
+  const watched = new Watched(driver, 'things');
+  await watched.until('what is there', () => watched.told === 1);
+  const change = driver.compareAndSet(KEY, 0, 'm.1', 'a');
+  await driver.close();
+  t.same(await change, { kind: 'done', version: 1 });
+  t.equal(watched.told, 1);
+  await t.rejects(driver.get(KEY), { fault: 'unavailable', message: 'the store is closed' });
+  await t.rejects(driver.compareAndSet(KEY, 1, 'm.2', 'b'), { fault: 'unavailable', message: 'the store is closed' });
 });
