@@ -13,12 +13,13 @@ import { redisPrograms } from './redis.mjs';
 import { redisSuite } from './redis-suite.mjs';
 import { ROOT } from './root.mjs';
 import { orExit, SetupError, say, setUp, setUpTestClients } from './setup.mjs';
+import { zookeeperProgram } from './zookeeper.mjs';
 
 await orExit(setUp);
 // Here rather than in the first test that needs them: a download does not belong in a test's time.
 await orExit(redisPrograms);
 await orExit(setUpTestClients);
-for (const prepare of [redisSuite, etcdProgram]) {
+for (const prepare of [redisSuite, etcdProgram, zookeeperProgram]) {
   try {
     prepare();
   } catch (error) {

@@ -1,0 +1,237 @@
+/**
+ * The coordination store on ZooKeeper (Zab). A version is the zxid of the transaction that made it, which its whole ensemble counts:
+ *
+ *   /PREFIX/FOLDER         made with its first entry, and never removed; its data is written by each change that adds or removes a name
+ *   /PREFIX/FOLDER/NAME    the entry; the zxid of its data is its version
+ *
+ * A change names ZooKeeper's own versions, which count from 0 in each node that is made: it is carried out only together with a check that the
+ * folder's data are those that were read with it, so that no node was made in between.
+ *
+ * Reads of ZooKeeper are those of one server, which may be behind; `sync` alone does not ask a majority. What is to be linearizable is read behind
+ * an empty transaction, which does. No ephemeral nodes are used: see lease.ts.
+ */
+import { encodeBody } from './body.js';
+import type { Attempt, Driver, DriverWatcher, Stored, StoredFolder, Watch } from './driver.js';
+import { follow } from './follow.js';
+import type { Key } from './key.js';
+import { StoreError } from './store-error.js';
+import { askMajority, readFolder, readNode, storedOf } from './zookeeper-reads.js';
+import {
+  CODE,
+  checkPart,
+  create,
+  createPart,
+  deletePart,
+  multi,
+  type NodeData,
+  type Part,
+  setDataPart,
+} from './zookeeper-requests.js';
+import { type ZooKeeperEndpoint, ZooKeeperError, type ZooKeeperLogin, ZooKeeperSession } from './zookeeper-session.js';
+import { ZooKeeperWatch } from './zookeeper-watch.js';
+
+export interface ZooKeeperOptions {
+  /** At least one. */
+  endpoints: readonly ZooKeeperEndpoint[];
+  /** What it makes is then for who gives the same password, and nobody else. */
+  login: ZooKeeperLogin | null;
+}
+
+/** Of a greeting. */
+const CONNECT_MS = 1_000;
+
+/** A folder and one entry of it, at one moment. */
+interface View {
+  folder: NodeData | null;
+  entry: NodeData | null;
+}
+
+export class ZooKeeperDriver implements Driver {
+  private readonly options: ZooKeeperOptions;
+  private readonly prefix: string;
+  private readonly watches = new Map<AbortController, ZooKeeperWatch | null>();
+  private server = 0;
+  private lastZxid = 0;
+  private session: Promise<ZooKeeperSession> | null = null;
+  private isClosed = false;
+
+  /** `prefix`: of all paths, without slashes around it. */
+  constructor(options: ZooKeeperOptions, prefix: string) {
+    this.options = options;
+    this.prefix = prefix;
+  }
+
+  async get(key: Key, timeoutMs: number): Promise<Stored> {
+    const endsMs = performance.now() + timeoutMs;
+    const session = await this.connect();
+    return this.storedOf(key, await this.look(session, key, true, endsMs));
+  }
+
+  async list(folder: string, timeoutMs: number): Promise<StoredFolder> {
+    const session = await this.connect();
+    return readFolder(session, this.path(folder), timeoutMs);
+  }
+
+  async compareAndSet(
+    key: Key,
+    expected: number,
+    mark: string,
+    value: string | null,
+    timeoutMs: number,
+  ): Promise<Attempt> {
+    const endsMs = performance.now() + timeoutMs;
+    const session = await this.connect();
+    // What is behind is found out when the change fails.
+    for (let isFresh = false; ; isFresh = true) {
+      const view = await this.look(session, key, isFresh, endsMs);
+      const found = this.storedOf(key, view);
+      const parts = found.version === expected ? this.change(key, view, mark, value) : null;
+      if (parts === null) {
+        if (isFresh) return { kind: 'conflict', found };
+        continue;
+      }
+      if (view.folder === null) await this.makeParents(session, endsMs);
+      const reply = await session.ask(multi(...parts), leftOf(endsMs), 'a change');
+      if (reply.kind === 'done') {
+        // Each has one part that writes data.
+        return { kind: 'done', version: reply.stats.find((stat) => stat !== null)?.mzxid as number };
+      }
+      if (!RACES.includes(reply.code)) throw new ZooKeeperError(reply.code, 'a change');
+    }
+  }
+
+  watch(folder: string, watcher: DriverWatcher): Watch {
+    const closing = new AbortController();
+    this.watches.set(closing, null);
+    const attempt = async (onWell: () => void, signal: AbortSignal) => {
+      const session = await this.connect();
+      const watch = new ZooKeeperWatch(session, this.path(folder), watcher);
+      this.watches.set(closing, watch);
+      try {
+        await watch.run(signal, onWell);
+      } finally {
+        if (!signal.aborted) this.watches.set(closing, null);
+      }
+    };
+    void follow({ attempt, onTrouble: (error) => watcher.onTrouble(error) }, closing.signal);
+    const close = () => {
+      closing.abort();
+      this.watches.delete(closing);
+    };
+    return { close };
+  }
+
+  async close(): Promise<void> {
+    this.isClosed = true;
+    for (const closing of this.watches.keys()) closing.abort();
+    const session = await this.session?.catch(() => null);
+    await session?.close();
+  }
+
+  /** The session of now, or the next one with another server. */
+  private connect(): Promise<ZooKeeperSession> {
+    if (this.isClosed) return Promise.reject(new StoreError('unavailable', 'the store is closed'));
+    this.session ??= this.open();
+    return this.session;
+  }
+
+  private async open(): Promise<ZooKeeperSession> {
+    const { endpoints, login } = this.options;
+    const endpoint = endpoints[this.server] as ZooKeeperEndpoint;
+    const leave = () => {
+      this.session = null;
+      this.server = (this.server + 1) % endpoints.length;
+      this.lastZxid = Math.max(this.lastZxid, session?.lastZxid ?? 0);
+      for (const watch of this.watches.values()) watch?.onLost();
+    };
+    let session: ZooKeeperSession | null = null;
+    const onEvent = (path: string) => {
+      for (const watch of this.watches.values()) watch?.onEvent(path);
+    };
+    const { lastZxid } = this;
+    session = await ZooKeeperSession.open({
+      endpoint,
+      login,
+      lastZxid,
+      timeoutMs: CONNECT_MS,
+      onEvent,
+      onClose: leave,
+    });
+    return session;
+  }
+
+  /** The parts of a transaction; null: there is nothing to remove. */
+  private change(key: Key, { folder, entry }: View, mark: string, value: string | null): Part[] | null {
+    const [folderPath, path] = [this.path(key.folder), this.path(key.folder, key.name)];
+    const ownOnly = this.options.login !== null;
+    if (value === null) {
+      if (entry === null || folder === null) return null;
+      return [setDataPart(folderPath, mark, folder.version), deletePart(path, entry.version)];
+    }
+    const body = encodeBody(mark, value);
+    const addition = [setDataPart(folderPath, mark, folder?.version ?? 0), createPart(path, body, ownOnly)];
+    // A transaction sees what it did before: the new folder's data have the version 0.
+    if (folder === null) return [createPart(folderPath, mark, ownOnly), ...addition];
+    if (entry === null) return addition;
+    return [checkPart(folderPath, folder.version), setDataPart(path, body, entry.version)];
+  }
+
+  /** `isFresh`: not older than this call. */
+  private async look(
+    session: ZooKeeperSession,
+    { folder, name }: Key,
+    isFresh: boolean,
+    endsMs: number,
+  ): Promise<View> {
+    const [folderPath, path] = [this.path(folder), this.path(folder, name)];
+    for (;;) {
+      const leftMs = leftOf(endsMs);
+      const read = (path: string) => readNode(session, path, leftMs);
+      const barrier = isFresh ? askMajority(session, leftMs) : null;
+      // Asked in one go, carried out in this order.
+      const [before, entry, after] = await Promise.all([read(folderPath), read(path), read(folderPath), barrier]);
+      // No name came or went in between.
+      if (before?.mzxid === after?.mzxid) return { folder: after, entry };
+    }
+  }
+
+  private storedOf({ folder, name }: Key, view: View): Stored {
+    if (view.entry !== null) return storedOf(view.entry, this.path(folder, name));
+    return { version: view.folder?.mzxid ?? 0, mark: view.folder?.data ?? '', value: null };
+  }
+
+  /** The nodes above a folder. */
+  private async makeParents(session: ZooKeeperSession, endsMs: number): Promise<void> {
+    let path = '';
+    for (const name of this.prefix.split('/')) {
+      path += `/${name}`;
+      try {
+        // Other fleets may have theirs below.
+        await session.ask(create(path, '', false), leftOf(endsMs), 'a folder');
+      } catch (error) {
+        if (!(error instanceof ZooKeeperError) || error.code !== CODE.nodeExists) throw unchanged(error);
+      }
+    }
+  }
+
+  private path(...names: string[]): string {
+    return `/${[this.prefix, ...names].join('/')}`;
+  }
+}
+
+/** Somebody was faster: what is there has to be read again. */
+const RACES: readonly number[] = [CODE.noNode, CODE.badVersion, CODE.nodeExists];
+
+/** Whatever became of a node that nobody else makes otherwise, no entry was changed. */
+function unchanged(error: unknown): unknown {
+  return error instanceof StoreError && error.fault === 'unknown'
+    ? new StoreError('unavailable', error.message, error)
+    : error;
+}
+
+/** Throws a StoreError where the time is up: nothing more is asked, and nothing was changed. */
+function leftOf(endsMs: number): number {
+  const leftMs = endsMs - performance.now();
+  if (leftMs > 0) return leftMs;
+  throw new StoreError('unavailable', 'others changed it again and again');
+}
