@@ -1,6 +1,6 @@
 /** What every driver does when servers are killed, paused and started again. */
 import type { Test } from 'tap';
-import type { StoreTimes } from '../../src/coord/store.js';
+import type { Store, StoreTimes } from '../../src/coord/store.js';
 import { campaign } from './campaign.js';
 import { type Case, faultOf, KEY, OTHER, type Servers, versionOf, write } from './case.js';
 import { historyFaults } from './history.js';
@@ -38,7 +38,13 @@ export const FAULT_CASES: Record<string, (t: Test, own: Case) => Promise<void>> 
     servers.pause(leader);
     const after = await write(store, KEY, 'after');
     await watched.until('the change', () => watched.versionOf('one') === after);
+    // When it wakes it takes itself for the leader still, and this is what it is asked first.
+    const late = ['get', 'list'].map(() => own.store({ server: leader, times: PATIENT })) as [Store, Store];
+    const asked = Promise.all([late[0].get(KEY), late[1].list('things')]);
     servers.resume(leader);
+    const [got, listed] = await asked;
+    t.same(got, { version: after, value: 'after' }, 'what is past is not told');
+    t.equal(listed.entries.get('one')?.version, after);
     await servers.settled();
     t.same(await store.get(KEY), { version: after, value: 'after' });
     t.same(watched.faults, []);
