@@ -65,7 +65,10 @@ export class HeldLease {
     return !this.ending.signal.aborted && performance.now() < this.time.untilMs;
   }
 
-  /** Shows others another value. Resolves when it is there; rejects with a StoreError, `refused` when the lease is not held any more. */
+  /**
+   * Shows others another value. Resolves when it is there; rejects with a StoreError: `refused` when the lease is not held any more, else
+   * it goes along with the next renewal that is done.
+   */
   async show(value: string): Promise<void> {
     this.value = value;
     await this.write();

@@ -67,7 +67,7 @@ export class LeaseWatch {
 
   private lookAt(timeMs: number): void {
     if (this.timer !== null) clearTimeout(this.timer);
-    if (this.isClosed || timeMs === Number.POSITIVE_INFINITY) return;
+    if (this.isClosed || this.store.isClosed || timeMs === Number.POSITIVE_INFINITY) return;
     this.timer = setTimeout(() => void this.look(), Math.max(0, timeMs - performance.now()));
   }
 
@@ -79,7 +79,7 @@ export class LeaseWatch {
       await Promise.all(overdue.map(({ name, version }) => store.compareAndSet({ folder, name }, version, null)));
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
-      if (!this.isClosed) this.watcher.onTrouble(error);
+      if (!this.isClosed && !this.store.isClosed) this.watcher.onTrouble(error);
     }
     // What is still there by then is tried again.
     this.lookAt(Math.max(this.seen.nextMs, performance.now() + RETRY_MS));

@@ -61,6 +61,10 @@ export class Store {
     this.times = times;
   }
 
+  get isClosed(): boolean {
+    return this.closing.signal.aborted;
+  }
+
   /** Linearizable: what is there at some moment of the call. Throws a StoreError, never `unknown`. */
   async get(key: Key): Promise<Entry> {
     checkKey(key);
