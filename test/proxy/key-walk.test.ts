@@ -3,6 +3,7 @@ import t from 'tap';
 import { DEFAULT_NODE_LIMITS } from '../../src/base/limits.js';
 import type { NodeSnapshot } from '../../src/messages.js';
 import { KeyWalks, type NodeAsk, type Walk } from '../../src/proxy/key-walk.js';
+import { NO_LINEAGE } from '../../src/replica/lineage.js';
 import { formatNodeRecord } from '../../src/replica/node-record.js';
 import { arrayHeader, bulkReply, errorReply } from '../../src/resp/reply.js';
 import { CopySets, planCopySets } from '../../src/routing/copy-sets.js';
@@ -55,7 +56,8 @@ class FakeNode {
 function page(record: string, cursor: string, keys: readonly string[], states: ReadonlyMap<string, State>): Uint8Array {
   const found = keys.flatMap((key) => {
     const state = states.get(key);
-    const facts = state === undefined ? '' : `${String(state.ballot).padStart(40, '0')}${state.live ? 1 : 0}0`;
+    const facts =
+      state === undefined ? '' : `${String(state.ballot).padStart(40, '0')}${NO_LINEAGE}${state.live ? 1 : 0}0`;
     return [bulkReply(key), bulkReply(facts), bulkReply('')];
   });
   return Buffer.concat([arrayHeader(3), bulkReply(record), bulkReply(cursor), arrayHeader(found.length), ...found]);
