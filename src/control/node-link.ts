@@ -12,12 +12,11 @@ import { DURABLE, durabilityFault, type NodeView } from '../replica/admission.js
 import { Membership, type Standing } from '../replica/member.js';
 import type { NodeFacts } from '../replica/member-step.js';
 import { FLOOR_KEY, NODE_KEY } from '../replica/meta.js';
-import { executed } from '../replica/node-answer.js';
 import { askConditions } from '../replica/node-conditions.js';
 import { encodeMemberStep } from '../replica/node-member-step.js';
 import type { NodeConditions } from '../replica/node-requirements.js';
 import { elementsOf, textOf } from '../replica/reply-shape.js';
-import { encodeLoads, KEY_SCRIPTS, MEMBER_SCRIPTS } from '../replica/scripts.js';
+import { encodeLoads, KEY_SCRIPTS, MEMBER_SCRIPTS, READS_OOM } from '../replica/scripts.js';
 import { TYPE } from '../resp/frame.js';
 import { encodeCommand, isError, parseInteger } from '../resp/reply.js';
 import type { NameLookup } from './name-lookup.js';
@@ -54,14 +53,15 @@ const SET_UP = Buffer.concat([
 /** A node's settings and the rights of its user are looked at anew after so many milliseconds. */
 const CONDITIONS_MS = 60_000;
 const SET_UP_REPLIES = 1 + SCRIPTS.length;
-/** At one time: else a record that is written meanwhile is counted once, or taken away twice. */
+/** At one time: else a record that is written meanwhile is counted once, or taken away twice. A node without memory queues no transaction. */
+const COUNT_KEYS = `${READS_OOM}return {
+  redis.call('GET', '${REPAIRER_KEY}'),
+  redis.call('INFO', 'keyspace'),
+  redis.call('EXISTS', '${NODE_KEY}', '${FLOOR_KEY}', '${REPAIRER_KEY}')
+}`;
 const ASK_MORE: readonly (readonly string[])[] = [
-  ['MULTI'],
   ['CONFIG', 'GET', ...DURABLE.map(([name]) => name)],
-  ['GET', REPAIRER_KEY],
-  ['INFO', 'keyspace'],
-  ['EXISTS', NODE_KEY, FLOOR_KEY, REPAIRER_KEY],
-  ['EXEC'],
+  ['EVAL', COUNT_KEYS, '0'],
 ];
 const MORE: Asked<Pick<LinkView, 'settings' | 'repairer' | 'keysFound'>> = {
   frames: Buffer.concat(ASK_MORE.map(encodeCommand)),
@@ -255,11 +255,10 @@ export class NodeLink {
 }
 
 function readMore(replies: readonly Uint8Array[]): Pick<LinkView, 'settings' | 'repairer' | 'keysFound'> {
-  const exec = executed(replies);
-  const elements = isError(exec, 0) ? [exec] : elementsOf(exec);
-  const refusal = elements.find((element) => isError(element, 0));
+  const refusal = replies.find((reply) => isError(reply, 0));
   if (refusal !== undefined) throw new Error(`it does not say what it has: ${errorOf(refusal)}`);
-  const [settings, repairer, keyspace, own] = elements as [Uint8Array, Uint8Array, Uint8Array, Uint8Array];
+  const [settings, found] = replies as [Uint8Array, Uint8Array];
+  const [repairer, keyspace, own] = elementsOf(found) as [Uint8Array, Uint8Array, Uint8Array];
   return {
     settings: readMap(settings),
     repairer: repairer[0] === TYPE.bulk ? textOf(repairer) : '',

@@ -208,7 +208,8 @@ function drawing(above: number): Operation<Commands, Replies> {
       if (found === null) return { kind: 'read', commands: commands([word('GET'), EPOCH_KEY]) };
       const [last] = found as [Uint8Array];
       const next = String(Math.max(above, last[0] === TYPE.bulk ? Number(textOf(last)) : 0) + 1);
-      const write = commands([word('SET'), EPOCH_KEY, word(next)]);
+      // A pool whose nodes have no memory left can be repaired still.
+      const write: Commands = { ...commands([word('SET'), EPOCH_KEY, word(next)]), isSmall: true };
       return { kind: 'all', commands: write, setsExpiry: 0, reply: () => [bulkReply(next)] };
     },
   };

@@ -9,6 +9,8 @@ export interface Commands {
   readonly protocol: 2 | 3;
   /** One node alone carries them out, and the others are sent the whole value: it may not be too large. */
   readonly isAlone?: true;
+  /** They make so little grow that a node without memory may carry them out. */
+  readonly isSmall?: true;
 }
 
 /** One whole frame for each command, byte for byte as Redis itself would answer in that protocol; errors, too. */

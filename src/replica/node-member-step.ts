@@ -16,11 +16,11 @@ import type {
   RaiseAnswer,
   ScanAnswer,
 } from './member-step.js';
-import { formatTail, NODE_KEY, parseFacts } from './meta.js';
-import { executed, isNotMember, NOT_MEMBER, unable } from './node-answer.js';
+import { formatTail, parseFacts } from './meta.js';
+import { isNotMember, NOT_MEMBER, unable } from './node-answer.js';
 import type { NodeRequest } from './node-request.js';
 import { bulkOf, elementsOf, isNull, textOf } from './reply-shape.js';
-import { ADMIT, DROP, METAS, RAISE, REPLACE_STATE, SCAN, type Script } from './scripts.js';
+import { ADMIT, DROP, LOOK_SCRIPT, METAS, RAISE, REPLACE_STATE, SCAN, type Script } from './scripts.js';
 import type { Unable } from './step.js';
 
 export type NodeMemberStep = NodeRequest<MemberAnswer<Uint8Array>>;
@@ -54,26 +54,26 @@ export function encodeMemberStep(step: MemberStep<Uint8Array, Value>, record: Ui
 }
 
 const LOOK: NodeMemberStep = {
-  frames: Buffer.concat(
-    [
-      ['MULTI'],
-      ['INFO', 'server', 'replication'],
-      ['CONFIG', 'GET', 'enable-debug-command'],
-      ['GET', NODE_KEY],
-      ['EXEC'],
-    ].map(encodeCommand),
-  ),
-  replyCount: 5,
+  // No transaction: a node without memory queues none. Process and record are those of one moment; the setting never changes.
+  frames: Buffer.concat([
+    encodeCommand(['CONFIG', 'GET', 'enable-debug-command']),
+    encodeCommand(['EVAL', LOOK_SCRIPT.source, '0']),
+  ]),
+  replyCount: 2,
   decode(replies) {
-    const exec = executed(replies);
-    if (isError(exec, 0)) return unable(exec);
-    const elements = elementsOf(exec) as [Uint8Array, Uint8Array, Uint8Array];
-    const failed = elements.find((element) => isError(element, 0));
-    return failed === undefined ? decodeLook(elements) : unable(failed);
+    const failed = replies.find((reply) => isError(reply, 0));
+    if (failed !== undefined) return unable(failed);
+    const [config, found] = replies as [Uint8Array, Uint8Array];
+    const [info, record] = elementsOf(found) as [Uint8Array, Uint8Array];
+    return decodeLook(info, config, record);
   },
 };
 
-function decodeLook([info, config, record]: readonly [Uint8Array, Uint8Array, Uint8Array]): NodeFacts & {
+function decodeLook(
+  info: Uint8Array,
+  config: Uint8Array,
+  record: Uint8Array,
+): NodeFacts & {
   kind: 'facts';
 } {
   const text = textOf(info);

@@ -5,6 +5,7 @@
  *   prepare, install, collect   EVALSHA
  *   accept                      EVALSHA, or the watch form (watch-form) where a script's replies would not be exact
  *   read, peek, snapshot        MULTI; MGET node floor meta; EXISTS; the commands, or DUMP; EXEC
+ *                               without memory: EVALSHA of the same, and for read the commands between two of these
  */
 import { COMMAND_HEAD_BYTES_MAX, CommandWriter, type Word, wordBytesMax } from '../resp/command-writer.js';
 import { encodeCommand, isError } from '../resp/reply.js';
@@ -17,6 +18,7 @@ import {
   decodePrepare,
   decodeView,
   executed,
+  NOT_MEMBER,
   plainAccept,
   plainView,
   unable,
@@ -24,7 +26,7 @@ import {
 import type { KeyAnswer, NodeRequest, NodeStep } from './node-request.js';
 import { bulkOf, elementsOf, isNull, nullsToResp2, wideToInteger } from './reply-shape.js';
 import { areExactInScript, type CommandTraits, commandTraits, tailAfter } from './script-commands.js';
-import { ACCEPT_ALL, ACCEPT_ONE, ACCEPT_SMALL, COLLECT, INSTALL, PREPARE, type Script } from './scripts.js';
+import { ACCEPT_ALL, ACCEPT_ONE, ACCEPT_SMALL, COLLECT, INSTALL, PREPARE, type Script, VIEW } from './scripts.js';
 import type { Step } from './step.js';
 import { type QueuedCommands, queueCommands } from './transaction-replies.js';
 import { WatchedStep } from './watch-form.js';
@@ -39,8 +41,11 @@ const DIGIT_0 = 0x30;
 
 type AcceptStep = Extract<Step<Commands, Value>, { kind: 'accept' }>;
 
-/** A step that was made never changes. `key`: bytes, or a character each. */
-export function nodeStepOf(step: Step<Commands, Value>, key: Word): NodeStep {
+/**
+ * A step that was made never changes. `key`: bytes, or a character each. `isFull`: the node may have no memory left; what only reads
+ * is asked for without a transaction, whose commands Redis would not queue.
+ */
+export function nodeStepOf(step: Step<Commands, Value>, key: Word, isFull = false): NodeStep {
   switch (step.kind) {
     case 'accept':
       return acceptStep(step, key);
@@ -57,22 +62,23 @@ export function nodeStepOf(step: Step<Commands, Value>, key: Word): NodeStep {
       });
     }
     case 'read':
-      return new ViewStep(key, step.commands);
+      return viewStep(key, step.commands, isFull);
     case 'peek':
-      return new ViewStep(key, NO_COMMANDS);
+      return viewStep(key, NO_COMMANDS, isFull);
     case 'snapshot':
-      return new SnapshotStep(key);
+      return isFull ? new FullViewStep(key, null, NOTHING_QUEUED) : new SnapshotStep(key);
   }
 }
 
-/** `record`: the bytes of `~rl:node` that the node is to have. `aloneBytesMax`: see NodeStep. */
+/** `record`: the bytes of `~rl:node` that the node is to have. `aloneBytesMax`: see NodeStep; `isFull`: who is in no hurry need not know. */
 export function encodeStep(
   step: Step<Commands, Value>,
   key: Uint8Array,
   record: Uint8Array,
   aloneBytesMax = Number.POSITIVE_INFINITY,
+  isFull = true,
 ): NodeRequest<KeyAnswer> {
-  const nodeStep = nodeStepOf(step, key);
+  const nodeStep = nodeStepOf(step, key, isFull);
   const room = Buffer.allocUnsafe(nodeStep.bytesMax(record.length));
   const writer = new CommandWriter();
   writer.aim(room, 0);
@@ -85,9 +91,9 @@ export function encodeStep(
 }
 
 function acceptStep(step: AcceptStep, key: Word): NodeStep {
-  const { list, protocol, isAlone } = step.commands;
+  const { list, protocol, isAlone, isSmall } = step.commands;
   if (isAlone === true) return new WatchedStep(step, key);
-  if (list.length === 1 && !step.expired) {
+  if (list.length === 1 && !step.expired && isSmall !== true) {
     const command = list[0] as Command;
     const traits = commandTraits(command);
     if ((protocol === 3 ? traits.inScript3 : traits.inScript2) && !traits.readonly)
@@ -106,7 +112,7 @@ function acceptStep(step: AcceptStep, key: Word): NodeStep {
     words.push(`${command.length}`);
     for (const word of command) words.push(word);
   }
-  const script = traits.some(({ denyOom }) => denyOom) ? ACCEPT_ALL : ACCEPT_SMALL;
+  const script = isSmall !== true && traits.some(({ denyOom }) => denyOom) ? ACCEPT_ALL : ACCEPT_SMALL;
   return new ScriptStep(script, key, words, (reply) => {
     const answer = decodeAccept(reply, promised);
     if (answer.kind === 'ok') answer.replies = shapeReplies(answer.replies as Replies, traits, protocol);
@@ -278,6 +284,76 @@ class ViewStep implements NodeStep {
 }
 
 const NOTHING_QUEUED = queueCommands(NO_COMMANDS);
+
+function viewStep(key: Word, commands: Commands, isFull: boolean): NodeStep {
+  if (!isFull) return new ViewStep(key, commands);
+  const queued = queueCommands(commands);
+  // In another protocol the connection would miss a push: outside of a transaction it stays in its own.
+  const isAlike = queued.frames.length === commands.list.length;
+  return isAlike ? new FullViewStep(key, commands, queued) : new ViewStep(key, commands);
+}
+
+/**
+ * What reads, for a node without memory. Commands stand between two looks at the same: a ballot is never used twice, so that nothing has
+ * come in between where these are equal.
+ */
+class FullViewStep implements NodeStep {
+  readonly replyCount: number;
+  private readonly key: Word;
+  /** Null: the value, as DUMP makes it, is asked for. */
+  private readonly commands: Commands | null;
+  private readonly queued: QueuedCommands;
+
+  constructor(key: Word, commands: Commands | null, queued: QueuedCommands) {
+    this.key = key;
+    this.commands = commands;
+    this.queued = queued;
+    this.replyCount = queued.frames.length === 0 ? 1 : queued.frames.length + 2;
+  }
+
+  bytesMax(): number {
+    const look =
+      COMMAND_HEAD_BYTES_MAX + VIEW.call.length + wordBytesMax(this.key.length) + wordBytesMax('EXISTS'.length);
+    let bytes = look * 2;
+    for (const { length } of this.queued.frames) bytes += length;
+    return bytes;
+  }
+
+  write(writer: CommandWriter): number {
+    this.writeLook(writer);
+    for (const frame of this.queued.frames) writer.part(frame);
+    if (this.replyCount > 1) this.writeLook(writer);
+    return -1;
+  }
+
+  decode(replies: readonly Uint8Array[], record: Uint8Array): KeyAnswer {
+    const { commands, queued } = this;
+    const [first, last] = [replies[0], replies[replies.length - 1]] as [Uint8Array, Uint8Array];
+    if (isError(first, 0)) return unable(first);
+    if (Buffer.compare(first, last) !== 0) return NOT_MEMBER;
+    const [found, value] = elementsOf(first) as [Uint8Array, Uint8Array];
+    const isGone = commands === null ? isNull(value) : value[1] === DIGIT_0;
+    const view = decodeView(found, record, isGone);
+    if (view.kind !== 'view') return view;
+    if (commands === null && !isGone) view.value = bulkOf(value);
+    if (commands !== null && commands.list.length > 0) view.replies = queued.decode(replies, 1);
+    return view;
+  }
+
+  plainAnswer(): null {
+    return null;
+  }
+
+  private writeLook(writer: CommandWriter): void {
+    writer.begin(LOOK_WORDS);
+    writer.part(VIEW.call);
+    writer.word(this.key);
+    writer.word(this.commands === null ? 'DUMP' : 'EXISTS');
+  }
+}
+
+/** EVALSHA, sha, the number of keys, the key, and what is asked of it. */
+const LOOK_WORDS = 5;
 
 class SnapshotStep implements NodeStep {
   readonly replyCount = 4;

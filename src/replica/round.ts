@@ -213,7 +213,7 @@ export class Round<C, R, V> implements Asker<R, V>, Member {
     } else if (kind === 'prepare') {
       this.onPrepared(copy, answer as PrepareAnswer | null);
     } else if (kind === 'read') {
-      this.onRead(answer as ViewAnswer<R, V> | null);
+      this.onRead(bit, answer as ViewAnswer<R, V> | null);
     } else {
       this.onState(answer as ViewAnswer<R, V> | null);
     }
@@ -401,7 +401,11 @@ export class Round<C, R, V> implements Asker<R, V>, Member {
     this.context.send(this, 31 - Math.clz32(bit), this.tag, { kind: 'read', commands: this.toRead });
   }
 
-  private onRead(answer: ViewAnswer<R, V> | null): void {
+  private onRead(bit: number, answer: ViewAnswer<R, V> | null): void {
+    if (answer?.kind === 'unable') {
+      this.couldNot |= bit;
+      this.error = answer.error;
+    }
     if (answer?.kind !== 'view' || answer.accepted !== this.base.accepted) {
       this.read();
       return;
@@ -622,7 +626,7 @@ export class Round<C, R, V> implements Asker<R, V>, Member {
 
   /** The phase has failed: another ballot. */
   private again(): void {
-    const wereUnable = this.phase === 'accepting' ? this.couldNot : this.unable;
+    const wereUnable = this.phase === 'preparing' ? this.unable : this.couldNot;
     this.dropNowhere();
     if (this.sent.length === 0) {
       if (this.preventsQuorum(wereUnable)) {

@@ -10,10 +10,11 @@ import { formatTail, NO_TAIL } from './meta.js';
 
 /**
  * `same`: alike in RESP2 and RESP3 but for what null looks like, and no integer is wide that a script cannot read again.
+ * `alike`: alike in RESP2 and RESP3 but for null, and asked for in no script.
  * `wide`: the same, but integers may have more than 53 bits, which a script rounds.
  * `differs`: another shape in RESP3, that of RESP2 is exact in a script.
  */
-type Shape = 'same' | 'wide' | 'differs';
+type Shape = 'same' | 'alike' | 'wide' | 'differs';
 
 interface Row {
   readonly shape: Shape;
@@ -44,6 +45,22 @@ const TABLE: ReadonlyMap<string, Row> = new Map([
     ...['hexists', 'hget', 'hkeys', 'hlen', 'hmget', 'hstrlen', 'hvals', 'lindex', 'llen', 'lpos', 'lrange'],
     ...['scard', 'sismember', 'smismember', 'xlen', 'xrange', 'xrevrange'],
     ...['zcard', 'zcount', 'zlexcount', 'zrangebylex', 'zrevrangebylex'],
+  ]),
+  ...rows('alike', ASK, [
+    ...[
+      'dump',
+      'geohash',
+      'hscan',
+      'memory',
+      'mget',
+      'object',
+      'pfcount',
+      'sintercard',
+      'srandmember',
+      'sscan',
+      'touch',
+    ],
+    ...['zintercard', 'zscan'],
   ]),
   ...rows('wide', ASK, ['bitfield', 'bitfield_ro', 'expiretime', 'pexpiretime', 'pttl', 'ttl']),
   ...rows('differs', KEPT, ['zincrby']),
@@ -141,7 +158,7 @@ function makeTraits(): readonly CommandTraits[] {
   for (const [name, { shape, after }] of TABLE) {
     const { index, readonly, flags } = specOf(name);
     traits[index] = {
-      inScript2: shape !== 'wide',
+      inScript2: shape !== 'wide' && shape !== 'alike',
       inScript3: shape === 'same',
       isAlike: shape !== 'differs',
       nullArray: name === 'lmpop' || name === 'zmpop',

@@ -31,6 +31,9 @@ export interface Script {
 /** May be carried out while the node has no memory left: it makes little or nothing grow. */
 const ALLOW_OOM = '#!lua flags=allow-oom\n';
 
+/** As Redis reads while it has no memory left. */
+export const READS_OOM = '#!lua flags=no-writes,allow-oom\n';
+
 const BEGIN = `
 local metaKey = '${META_PREFIX}' .. KEYS[1]
 local found = redis.call('MGET', '${NODE_KEY}', '${FLOOR_KEY}', metaKey)
@@ -293,10 +296,24 @@ redis.call('DEL', metaKey)
 return 'C1'
 `);
 
+/**
+ * What a transaction reads (READ, PEEK, SNAPSHOT), for a node that has no memory left: then Redis queues nothing, not even reads.
+ * ARGV[1]: EXISTS or DUMP.
+ */
+export const VIEW = script(`${READS_OOM}
+local found = redis.call('MGET', '${NODE_KEY}', '${FLOOR_KEY}', '${META_PREFIX}' .. KEYS[1])
+return { found, redis.call(ARGV[1], KEYS[1]) }
+`);
+
 /** What a connection for steps on keys needs. */
-export const KEY_SCRIPTS: readonly Script[] = [PREPARE, ACCEPT_ONE, ACCEPT_ALL, ACCEPT_SMALL, INSTALL, COLLECT];
+export const KEY_SCRIPTS: readonly Script[] = [PREPARE, ACCEPT_ONE, ACCEPT_ALL, ACCEPT_SMALL, INSTALL, COLLECT, VIEW];
 
 // The steps of members and repair. They have no KEYS but where a key is named.
+
+/** Which process runs, and what its record says. Sent whole: it comes before all that is loaded. */
+export const LOOK_SCRIPT = script(`${READS_OOM}
+return { redis.call('INFO', 'server', 'replication'), redis.call('GET', '${NODE_KEY}') }
+`);
 
 const MEMBER_BEGIN = `
 local found = redis.call('MGET', '${NODE_KEY}', '${FLOOR_KEY}')

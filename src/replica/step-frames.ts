@@ -27,6 +27,7 @@ export class StepFrames {
   /** What is written there; null for nothing. */
   private step: KeyStep | null = null;
   private key = '';
+  private isFull = false;
   private nodeStep: NodeStep | null = null;
   /** Where its record stands, as a word, and its bytes; NONE where no other can take its place. */
   private recordAt = NONE;
@@ -41,13 +42,14 @@ export class StepFrames {
 
   /**
    * Writes the frames for a node with that record. Null when the arena has no room. They must have been sent, or copied, before the
-   * next, and before `release`. `key`: a character a byte; `aloneBytesMax`: see NodeStep.
+   * next, and before `release`. `key`: a character a byte; `aloneBytesMax`: see NodeStep; `isFull`: see nodeStepOf.
    */
-  write(step: KeyStep, key: string, record: Uint8Array, aloneBytesMax: number): NodeStep | null {
-    if (this.step !== step || this.key !== key || this.nodeStep === null) {
-      this.nodeStep = nodeStepOf(step, key);
+  write(step: KeyStep, key: string, record: Uint8Array, aloneBytesMax: number, isFull: boolean): NodeStep | null {
+    if (this.step !== step || this.key !== key || this.isFull !== isFull || this.nodeStep === null) {
+      this.nodeStep = nodeStepOf(step, key, isFull);
       this.step = step;
       this.key = key;
+      this.isFull = isFull;
       this.recordAt = NONE;
     }
     const { writer, bytes, nodeStep } = this;

@@ -59,9 +59,16 @@ const SUBSCRIBED = Buffer.from('>3\r\n$9\r\nsubscribe\r\n');
 const NOT_NEEDED = 'no keys have copies there';
 const NOSCRIPT = Buffer.from('-NOSCRIPT');
 const OVERLOADED = Buffer.from('-OVERLOADED');
+const OOM = Buffer.from('-OOM');
+/** A node that had no memory is asked as such a one for so many milliseconds. */
+const FULL_MS = 1000;
 
 const UNSENT = { kind: 'unsent' } as const;
 const PLUS = 0x2b;
+const CR = 0x0d;
+const LETTER_K = 0x4b;
+const LETTER_O = 0x4f;
+const LETTER_Q = 0x51;
 const SIMPLE = Buffer.from('+OK\r\n');
 
 /** One step on its way. */
@@ -76,14 +83,14 @@ class Ask implements ReplyOwner {
   record = '';
   nodeStep: NodeStep | null = null;
   bytes = 0;
-  /** Replies before the last that say more than `+`, each in its place; null where there are none. */
+  /** Replies before the last that say more than +OK or +QUEUED, each in its place; null where there are none. */
   told: Uint8Array[] | null = null;
   sentMs = 0;
   /** Something of it may have come to the node. */
   wasSent = false;
   /** Why it was not sent, as an error for the client; null where it is no limit's doing. */
   refusal: Uint8Array | null = null;
-  /** The node did not know a script: it was told, and asked again. */
+  /** The node did not know a script, or had no memory for a transaction: it was asked again. */
   wasRepeated = false;
 
   constructor(voter: Voter, asker: KeyAsker, copy: number, tag: number, step: KeyStep) {
@@ -96,7 +103,7 @@ class Ask implements ReplyOwner {
 
   onPrelude(_pending: Pending, place: number, start: number, end: number): void {
     const { bytes } = this.voter;
-    if (bytes[start] === PLUS) return;
+    if (isPlainSimple(bytes, start)) return;
     this.told ??= [];
     this.told[place] = copyOf(bytes, start, end);
   }
@@ -132,6 +139,8 @@ export class Voter implements PrivateOwner, ReplyOwner {
   process = 0;
   private readonly waiting = new Fifo<Ask>();
   private waitingBytes = 0;
+  /** Until then it may have no memory left: see nodeStepOf. */
+  private fullUntilMs = 0;
   private unanswered: Ask[] = [];
   /** The look under way: what it was begun with, and its replies. */
   private look: { begun: number; replies: Uint8Array[] } | null = null;
@@ -216,13 +225,24 @@ export class Voter implements PrivateOwner, ReplyOwner {
     const { asker, copy, tag, record } = ask;
     // Since a push came nothing counts that was asked before.
     const answer = record === this.record && this.isOfPool ? this.answer(ask, start, end) : null;
-    if (answer?.kind === 'unable' && startsWith(answer.error, NOSCRIPT) && !ask.wasRepeated) {
+    if (answer?.kind === 'unable' && !ask.wasRepeated && this.mayDoOtherwise(ask, answer.error)) {
       ask.wasRepeated = true;
-      this.teach();
       if (this.send(ask)) return;
     }
     if (answer?.kind === 'unable' && startsWith(answer.error, OVERLOADED)) this.context.counts.replicatedTooLarge++;
     asker.onAnswer(copy, tag, answer);
+  }
+
+  /** Whether the node may be able to after all: it is told what it lacks, or asked in another form. */
+  private mayDoOtherwise({ step }: Ask, error: Uint8Array): boolean {
+    if (startsWith(error, NOSCRIPT)) {
+      this.teach();
+      return true;
+    }
+    const { kind } = step;
+    if (!startsWith(error, OOM) || (kind !== 'read' && kind !== 'peek' && kind !== 'snapshot')) return false;
+    this.fullUntilMs = this.context.transport.now + FULL_MS;
+    return true;
   }
 
   onFailed(ask: Ask, pending: Pending): void {
@@ -310,7 +330,8 @@ export class Voter implements PrivateOwner, ReplyOwner {
     if (connection === null || record === null || !this.isOfPool) return false;
     const { nodeQueueBytesMax, nodeQueueCommandsMax, replicatedScriptBytesMax } = this.channels.wanted.limits;
     const { frames } = context;
-    const nodeStep = frames.write(ask.step, ask.asker.key, this.recordBytes, replicatedScriptBytesMax);
+    const isFull = context.transport.now < this.fullUntilMs;
+    const nodeStep = frames.write(ask.step, ask.asker.key, this.recordBytes, replicatedScriptBytesMax, isFull);
     if (nodeStep === null) return false;
     ask.bytes = frames.end - frames.start;
     const bytes = this.waitingBytes + ask.bytes;
@@ -428,6 +449,13 @@ export class Voter implements PrivateOwner, ReplyOwner {
 /** Of the process that a record names: see Reader.process. */
 function processMark(record: string): number {
   return Number.parseInt(parseNodeRecord(record)?.process.runId.slice(0, 8) ?? '0', 16) % PROCESS_MARKS;
+}
+
+/** Whether it is +OK, or +QUEUED, which says no more. A command's own reply may be another: `+string`, to TYPE. */
+function isPlainSimple(bytes: Uint8Array, start: number): boolean {
+  if (bytes[start] !== PLUS) return false;
+  const first = bytes[start + 1];
+  return first === LETTER_Q || (first === LETTER_O && bytes[start + 2] === LETTER_K && bytes[start + 3] === CR);
 }
 
 function startsWith(bytes: Uint8Array, beginning: Uint8Array): boolean {

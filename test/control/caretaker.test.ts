@@ -187,6 +187,23 @@ t.test('a node that may evict keys is not admitted, and a member that may is tol
   await untilMembers(third);
 });
 
+t.test('nodes without memory stay members, and what they have is copied to one that has memory', async (t) => {
+  const pool = await TestPool.start(t);
+  const care = pool.care();
+  await untilMembers(care);
+  await pool.put([0, 1, 2], 'a', 1, 'value');
+  for (const node of [0, 1]) await pool.ask(node, 'CONFIG', 'SET', 'maxmemory', '1');
+  t.match(await pool.ask(0, 'SET', 'x', 'y'), /^-OOM /);
+  await pool.server(2).kill9();
+  await pool.server(2).restart();
+  await untilEvent(care, 'repaired', ({ node }) => node === 'n2');
+  t.equal(await pool.text(2, 'GET', 'a'), 'value');
+  // Who comes anew can look at them, too.
+  await care.stop();
+  await pool.ask(2, 'CONFIG', 'SET', 'maxmemory', '1');
+  await untilMembers(pool.care());
+});
+
 t.test('two who care for a pool repair a node together', async (t) => {
   const pool = await TestPool.start(t, { limits: { repairKeysPerSecond: 2_000 } });
   const one = pool.care();

@@ -18,6 +18,8 @@ export class ReplicaNode {
   readonly client: RespClient;
   /** What came unasked, the names that invalidations tell aside. */
   pushes = 0;
+  /** Whether it is asked as one that may have no memory left. */
+  isFull = false;
 
   private constructor(client: RespClient) {
     this.client = client;
@@ -41,10 +43,11 @@ export class ReplicaNode {
   }
 
   async perform(step: Step<Commands, Value>, key: Uint8Array, record: string): Promise<Answer<Replies, Value>> {
-    const encoded = encodeStep(step, key, Buffer.from(record));
+    const { isFull } = this;
+    const encoded = encodeStep(step, key, Buffer.from(record), Number.POSITIVE_INFINITY, isFull);
     const replies = await this.exchange(encoded.frames, encoded.replyCount);
     const answer = encoded.decode(replies);
-    checkPlainAnswer(nodeStepOf(step, key), replies, Buffer.from(record), answer);
+    checkPlainAnswer(nodeStepOf(step, key, isFull), replies, Buffer.from(record), answer);
     return answer;
   }
 

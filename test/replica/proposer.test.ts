@@ -398,6 +398,21 @@ t.test('what is for one copy is carried out there, and installed on the others',
   t.match(next.outcome, done('append gave ab'));
 });
 
+t.test('where no copy can read what it depends on, their error is the answer', async (t) => {
+  const bench = new Bench(3);
+  const submit = bench.proposer(1);
+  submit(write('set a'));
+  bench.settle();
+  const asked = submit(DOUBLE);
+  const error = Buffer.from('-OOM no\r\n');
+  for (let turns = 0; turns < 10; turns++) {
+    bench.turn((_, kind, answer) => (kind === 'read' ? { kind: 'unable', error } : answer));
+    bench.pass(1);
+  }
+  t.match(asked.outcome, { kind: 'unable', error });
+  t.equal(bench.values()[0], 'a');
+});
+
 t.test('what depends on the value reads it first, where the base is', async (t) => {
   const bench = new Bench(3);
   const submit = bench.proposer(1);

@@ -32,17 +32,19 @@ t.test('a step is encoded for the node and the key that it goes to, whatever it 
   ];
   const arena = new Arena(new ArrayBuffer(4 * 1024 * 1024));
   const frames = new StepFrames(arena);
-  frames.write({ kind: 'peek' }, 'first', Buffer.from('1 member'), 1000);
+  frames.write({ kind: 'peek' }, 'first', Buffer.from('1 member'), 1000, false);
   const { usedBytes } = arena;
   for (const step of steps) {
     const cases = ['one', 'two', 'one'].flatMap((key) => {
-      return ['1 member A', '1 member B', '1 member of another length'].map((record) => ({ key, record }));
+      return ['1 member A', '1 member B', '1 member of another length'].flatMap((record) => {
+        return [false, true].map((isFull) => ({ key, record, isFull }));
+      });
     });
-    for (const { key, record } of cases) {
-      t.ok(frames.write(step, key, Buffer.from(record), 1000));
+    for (const { key, record, isFull } of cases) {
+      t.ok(frames.write(step, key, Buffer.from(record), 1000, isFull));
       const together = Buffer.from(arena.bytes.slice(frames.start, frames.end));
       frames.release();
-      const alone = Buffer.from(encodeStep(step, Buffer.from(key), Buffer.from(record), 1000).frames);
+      const alone = Buffer.from(encodeStep(step, Buffer.from(key), Buffer.from(record), 1000, isFull).frames);
       t.ok(together.equals(alone), `${step.kind} for ${key} and ${record}`);
       t.ok(together.includes(`\r\n${key}\r\n`));
       t.equal(together.includes(`\r\n${record}\r\n`), step.kind !== 'peek' && step.kind !== 'snapshot');
@@ -55,9 +57,9 @@ t.test('frames for which the arena has no room are not written, and later there 
   const arena = new Arena(new ArrayBuffer(1024 * 1024));
   const frames = new StepFrames(arena);
   const block = arena.allocate(1024 * 1024);
-  t.equal(frames.write({ kind: 'peek' }, 'key', Buffer.from('1 member'), 1000), null);
+  t.equal(frames.write({ kind: 'peek' }, 'key', Buffer.from('1 member'), 1000, false), null);
   arena.release(block, 1024 * 1024);
-  t.ok(frames.write({ kind: 'peek' }, 'key', Buffer.from('1 member'), 1000));
+  t.ok(frames.write({ kind: 'peek' }, 'key', Buffer.from('1 member'), 1000, false));
   frames.release();
 });
 

@@ -9,7 +9,7 @@ import { KEY_SCRIPTS } from '../../src/replica/scripts.js';
 import type { AcceptAnswer, Answer, Step } from '../../src/replica/step.js';
 import { skipValue } from '../../src/resp/frame.js';
 import { encodeCommand } from '../../src/resp/reply.js';
-import { type ReplicaNode, startReplicaNode } from '../help/replica-node.js';
+import { memberRecord, type ReplicaNode, startReplicaNode } from '../help/replica-node.js';
 import { RespClient } from '../help/resp-client.js';
 import { waitFor } from '../help/wait-for.js';
 
@@ -230,6 +230,48 @@ t.test('a node without memory promises, deletes, reads and finishes, and refuses
   t.match(await node.performMember({ kind: 'raise', epoch: 3 }, record), { kind: 'raised', epochFloor: 3 });
 });
 
+t.test('a node without memory is read from, its value fetched, and its deletion installed', async (t) => {
+  const [, node, record] = await startMember(t);
+  await node.perform(acceptOf(FIRST, NEVER, ['RPUSH k a b']), KEY, record);
+  await node.exchange(encodeCommand(['CONFIG', 'SET', 'maxmemory', '1']), 1);
+  const read: Step<Commands, never> = { kind: 'read', commands: commandsOf(['LLEN k', 'PTTL k', 'GET k'], 2) };
+  for (const step of [read, { kind: 'peek' }, { kind: 'snapshot' }] as const) {
+    t.match(errorOf(await node.perform(step, KEY, record)), /^-OOM /, 'no transaction is queued');
+  }
+  node.isFull = true;
+  t.match(await node.perform({ kind: 'peek' }, KEY, record), { accepted: FIRST, live: true, isExpired: false });
+  const replies = [':2\r\n', ':-1\r\n', /^-WRONGTYPE /];
+  const view = await node.perform(read, KEY, record);
+  t.match(view.kind === 'view' && view.replies?.map(String), replies);
+  t.match(await node.perform(read, KEY, memberRecord({ runId: 'x', replId: 'y' })), { kind: 'not-member' });
+  const snapshot = await node.perform({ kind: 'snapshot' }, KEY, record);
+  const dump = (await node.exchange(encodeCommand(['DUMP', 'k']), 1))[0] as Buffer;
+  t.match(snapshot, { accepted: FIRST, live: true, value: skipHeader(dump) });
+  t.match(await node.performMember({ kind: 'look' }, ''), { kind: 'facts', record });
+  const gone = { accepted: SECOND, lineage: NO_LINEAGE, live: false, expireAt: 0, value: null };
+  t.match(await node.perform({ kind: 'install', state: gone, next: NEVER }, KEY, record), { kind: 'ok', live: false });
+  t.match(await node.perform({ kind: 'snapshot' }, KEY, record), { accepted: SECOND, live: false, value: null });
+  // Of what was not there, too, and of what commands write that make nothing grow.
+  const other = Buffer.from('other');
+  t.match(await node.perform({ kind: 'install', state: gone, next: NEVER }, other, record), { kind: 'ok' });
+  t.match(await node.perform(acceptOf(ballot(3), SECOND, ['SET k 5']), KEY, record), { kind: 'unable' });
+  const small = acceptOf(ballot(3), SECOND, ['SET k 5']);
+  const commands: Commands = { ...small.commands, isSmall: true };
+  t.match(await node.perform({ ...small, commands }, KEY, record), { kind: 'ok', live: true });
+});
+
+t.test('what comes between the two looks of a read is seen', async (t) => {
+  const [, node, record] = await startMember(t);
+  await node.perform(acceptOf(FIRST, NEVER, ['SET k a']), KEY, record);
+  const read = encodeStep({ kind: 'read', commands: commandsOf(['GET k'], 2) }, KEY, Buffer.from(record));
+  const frames = splitFrames(read.frames);
+  const first = await node.exchange(Buffer.concat(frames.slice(0, 2)), 2);
+  await node.perform(acceptOf(SECOND, FIRST, ['SET k b']), KEY, record);
+  const rest = await node.exchange(Buffer.concat(frames.slice(2)), 1);
+  t.match(read.decode([...first, ...rest]), { kind: 'not-member' });
+  t.match(read.decode(await node.exchange(read.frames, 3)), { kind: 'view', accepted: SECOND });
+});
+
 t.test('a replica, and a server busy with another script, carry out nothing', async (t) => {
   const [server, node, record] = await startMember(t);
   const steps: Step<Commands, Uint8Array>[] = [
@@ -340,4 +382,9 @@ function splitFrames(frames: Uint8Array): Uint8Array[] {
     at = end;
   }
   return commands;
+}
+
+/** The bytes of a bulk string. */
+function skipHeader(frame: Buffer): Buffer {
+  return frame.subarray(frame.indexOf('\r\n') + 2, -2);
 }
