@@ -1,6 +1,7 @@
 /** Members of a pool of replicated keys, and their repair, on real Redis servers. */
 import t from 'tap';
 import { examine } from '../../src/control/doctor.js';
+import { BALLOT_DIGITS } from '../../src/replica/ballot.js';
 import { NO_LINEAGE } from '../../src/replica/lineage.js';
 import { parseNodeRecord } from '../../src/replica/node-record.js';
 import { isMember, TestPool, untilCare, untilEvent, untilMembers } from '../help/replicated-pool.js';
@@ -42,6 +43,9 @@ t.test('a member that was restarted empty gets back what the others have', async
   t.match(await pool.text(2, 'GET', '~rl:m:gone'), /00$/);
   t.equal(await pool.text(2, 'GET', 'half'), 'accepted by one', 'what one member had was settled');
   t.equal(await pool.text(1, 'GET', 'half'), 'accepted by one');
+  const [settled, given] = await Promise.all([1, 2].map((node) => pool.text(node, 'GET', '~rl:m:half')));
+  t.match(settled?.slice(BALLOT_DIGITS * 2), /^10\d{40}10$/, 'it stands on what that member had');
+  t.equal(given?.slice(BALLOT_DIGITS), settled?.slice(BALLOT_DIGITS), 'and the repaired node says so, too');
   for (const node of [0, 1, 2]) t.match(await pool.text(node, 'GET', '~rl:floor'), /^00000001/, 'all are raised');
   t.match(parseNodeRecord((await pool.text(2, 'GET', '~rl:node')) ?? ''), { admission: { epoch: 1, count: 0 } });
 });
