@@ -166,10 +166,10 @@ export class Replicated {
   operation(session: Session, spec: CommandSpec, count: number): KeyOperation | Uint8Array {
     const { bytes, reader, locator } = this.context;
     if (!this.isOneKey(count)) return SEVERAL;
-    const first = locator.keys.positions[0] as number;
-    const key = bytes.slice(reader.argumentStart[first], reader.argumentEnd[first]);
     const operation = operationOf(spec, this.words(), session.protocol);
-    return operation instanceof Uint8Array || !WAKING.has(spec.name) ? operation : waking(operation, key);
+    if (operation instanceof Uint8Array || !WAKING.has(spec.name)) return operation;
+    const first = locator.keys.positions[0] as number;
+    return waking(operation, bytes.slice(reader.argumentStart[first], reader.argumentEnd[first]));
   }
 
   /** Those of the command last read, outside the arena. */
@@ -181,9 +181,12 @@ export class Replicated {
     // One copy of all, with what stands between them.
     const all = Buffer.allocUnsafe((argumentEnd[argumentCount - 1] as number) - first);
     all.set(bytes.subarray(first, argumentEnd[argumentCount - 1]));
-    const words: Uint8Array[] = [];
+    const { buffer, byteOffset } = all;
+    const words = new Array<Uint8Array>(argumentCount);
     for (let index = 0; index < argumentCount; index++) {
-      words.push(all.subarray((argumentStart[index] as number) - first, (argumentEnd[index] as number) - first));
+      const start = argumentStart[index] as number;
+      // Not subarray, which makes a Buffer of a part of one, and takes twice as long.
+      words[index] = new Uint8Array(buffer, byteOffset + start - first, (argumentEnd[index] as number) - start);
     }
     return words;
   }

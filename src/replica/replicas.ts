@@ -129,7 +129,13 @@ export class Replicas {
       own = Array.from(copySets.owners.subarray(at, at + copySets.copies), (index) => this.indexed[index] as number);
       nodes[place] = own;
     }
-    const key = Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('latin1');
+    const { frames, context } = this;
+    // Of the arena there is a Buffer already.
+    const whole =
+      bytes === context.transport.arena.bytes
+        ? frames.bytes
+        : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    const key = whole.toString('latin1', start, end);
     proposer.submit(key, own, operation, client);
     this.tellUntold();
     this.tickLater();
