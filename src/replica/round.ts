@@ -110,6 +110,8 @@ interface Attempt<R> {
   denied: number;
   /** Of these, those that could not (rule W8). */
   unable: number;
+  /** Copies that have accepted it, whenever they said so. */
+  accepted: number;
   /** Of an identity: which attempt at the operation is there. */
   finishes: Attempt<R> | null;
   /** Of the first that carried out its commands; how many have, which was the first, and those that gave other replies. */
@@ -208,6 +210,7 @@ export class Round<C, R, V> implements Asker<R, V>, Member {
       const accepted = answer as AcceptAnswer<R> | null;
       this.note(attempt as Attempt<R>, bit, accepted);
       if (this.phase === 'accepting' && attempt === this.attempt) this.onAccepted(bit, accepted);
+      else this.onLate(attempt as Attempt<R>);
     } else if (tag !== this.tag || this.phase === 'finished') {
       if (answer?.kind === 'refused') this.register.onSeen(answer.promised, answer.epochFloor);
     } else if (kind === 'prepare') {
@@ -232,10 +235,16 @@ export class Round<C, R, V> implements Asker<R, V>, Member {
       this.context.count('impatient');
       this.read();
     } else if (this.phase === 'accepting') {
-      this.context.count('impatient');
-      // The slow may still answer; the new state may do for those that are behind; else what was sent is to be settled.
+      // The slow may still answer; the new state may do for those that are behind; else what was sent is to be settled, by those that do
+      // answer. While these are too few, there is nobody else.
       this.isAsking = false;
-      if (!this.askForState()) this.again();
+      const isAsking = this.askForState();
+      if (!isAsking && bits(this.all & ~this.out) < this.context.quorum) {
+        this.dueMs = this.untilImpatient();
+        return;
+      }
+      this.context.count('impatient');
+      if (!isAsking) this.again();
     }
     // Preparing: all were asked, and there is nobody else.
   }
@@ -436,6 +445,7 @@ export class Round<C, R, V> implements Asker<R, V>, Member {
       sentTo: copies,
       denied: 0,
       unable: 0,
+      accepted: 0,
       finishes: null,
       replies: null,
       replied: 0,
@@ -467,6 +477,7 @@ export class Round<C, R, V> implements Asker<R, V>, Member {
     switch (answer?.kind) {
       case 'ok':
       case 'already':
+        attempt.accepted |= bit;
         if (answer.kind === 'ok' && answer.replies !== null) this.compare(attempt, bit, answer.replies);
         if (isChosen) register.holders |= bit;
         return;
@@ -540,6 +551,16 @@ export class Round<C, R, V> implements Asker<R, V>, Member {
         break;
     }
     this.decide();
+  }
+
+  /** Enough may have accepted an attempt that was given up for lost: then it is chosen, whatever was tried since (rule W2). */
+  private onLate(attempt: Attempt<R>): void {
+    const { context, register } = this;
+    if (this.phase === 'finished' || attempt.role === 'cleaning' || bits(attempt.accepted) < context.quorum) return;
+    const { replies, reply } = attempt.finishes ?? attempt;
+    if (replies === null) return;
+    register.onChosen(attempt.ballot, attempt.lineage, attempt.accepted, 0);
+    this.finish({ kind: 'done', reply: reply(replies), ballot: attempt.ballot });
   }
 
   private decide(): void {
@@ -679,7 +700,8 @@ export class Round<C, R, V> implements Asker<R, V>, Member {
   }
 }
 
-function bits(mask: number): number {
+/** How many are in a mask. */
+export function bits(mask: number): number {
   let count = 0;
   for (let rest = mask; rest !== 0; rest &= rest - 1) count++;
   return count;
