@@ -34,7 +34,7 @@ export const COUNTERS = {
   commandsTimedOut: 'commands given up at requestTimeoutMs or queueTimeoutMs',
   replicatedReads: 'reads of replicated keys answered in one round trip: enough copies agreed',
   replicatedReadRounds:
-    'reads of replicated keys answered by a round, two round trips or more: their copies did not agree, or were silent',
+    'reads of replicated keys that took two round trips or more: the first copies asked did not agree, or were silent',
   replicatedWrites: 'writes of replicated keys that were carried out',
   replicatedPrepares: 'times promises had to be asked for first, a round trip more',
   replicatedRefusals: 'ballots for replicated keys that were refused: somebody else came before',

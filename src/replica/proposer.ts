@@ -9,11 +9,11 @@
  * the oldest first, when there are too many and nothing happens in it: its next write takes a PREPARE more.
  */
 import { Fifo } from '../base/fifo.js';
-import { type Ballot, epochOf } from './ballot.js';
+import { epochOf } from './ballot.js';
 import { Mend } from './mend.js';
 import type { Operation, Reader } from './operation.js';
 import { type ReadContext, ReadRound } from './read-round.js';
-import { type ProposerNumbers, Register } from './register.js';
+import { type Agreement, type ProposerNumbers, Register } from './register.js';
 import { Roster } from './roster.js';
 import { type Client, type Outcome, Round, type RoundContext, type RoundTimes } from './round.js';
 
@@ -107,7 +107,7 @@ export class Proposer<C, R, V> {
     };
     this.readContext = {
       ...context,
-      onAgreement: (round, reply, ballot) => this.onAgreement(round, reply, ballot),
+      onAgreement: (round, reply, agreement) => this.onAgreement(round, reply, agreement),
       onDisagreement: (round, expired) => this.onDisagreement(round, expired),
     };
   }
@@ -181,10 +181,15 @@ export class Proposer<C, R, V> {
     return node !== undefined && this.context.isReachable(node) && this.context.processOf(node) === process;
   }
 
-  private onAgreement(round: ReadRound<C, R, V>, reply: R, ballot: Ballot): void {
-    this.context.count('fast-read');
+  private onAgreement(round: ReadRound<C, R, V>, reply: R, agreement: Agreement): void {
+    const { key, nodes, client } = round;
+    const { ballot, behind, isLate } = agreement;
+    this.context.count(isLate ? 'slow-read' : 'fast-read');
+    const line = this.lines.get(key) ?? (behind === 0 ? null : this.openLine(key, nodes));
+    line?.register.onFound(agreement);
     this.onReadEnded(round);
-    round.client.onOutcome({ kind: 'done', reply, ballot });
+    if (behind !== 0) this.onBehind(key);
+    client.onOutcome({ kind: 'done', reply, ballot });
   }
 
   /** A write that came after the last read under way may begin. */

@@ -20,6 +20,17 @@ export interface Ride {
   readonly base: KeyFacts;
 }
 
+/** What copies have said to a read. Copies are bits, bit i for copy i. */
+export interface Agreement {
+  readonly ballot: Ballot;
+  readonly lineage: Lineage;
+  /** Those that have that state, enough of them, and those that have an older one. */
+  readonly holders: number;
+  readonly behind: number;
+  /** More copies had to be asked than have to agree. */
+  readonly isLate: boolean;
+}
+
 export class Register {
   /** The key's bytes, a character each (latin1). */
   readonly key: string;
@@ -65,6 +76,19 @@ export class Register {
     this.lineage = lineage;
     this.holders = holders;
     this.behind = behind;
+  }
+
+  /** A read has found what is chosen. Of another's ballot the next one is, most likely, promised to it as well, and not to us any more. */
+  onFound({ ballot, lineage, holders, behind }: Agreement): void {
+    if (ballot === this.chosen) {
+      this.holders |= holders;
+      this.behind |= behind;
+    } else if (ballot > this.chosen) {
+      this.ride = null;
+      this.counter = Math.max(this.counter, counterOf(ballot) + 1);
+      this.numbers.epoch = Math.max(this.numbers.epoch, epochOf(ballot));
+      this.onChosen(ballot, lineage, holders, behind);
+    }
   }
 
   /** It is forgotten: its ballots are not used for the key again. */

@@ -81,6 +81,8 @@ class Bench {
   readonly gone = new Set<number>();
   /** Copies for which no step sets out. */
   readonly cut = new Set<number>();
+  /** Steps that are on their way for longer than others. */
+  isHeld: (sent: Sent) => boolean = () => false;
   private sent: Sent[] = [];
   private proposers: Proposer<Commands, Replies, string>[] = [];
 
@@ -133,8 +135,8 @@ class Bench {
     change: (copy: number, kind: string, answer: Answer<Replies, string>) => Answer<Replies, string> | null = same,
     instead: (sent: Sent) => Answer<Replies, string> | null = () => null,
   ): string[] {
-    const { sent } = this;
-    this.sent = [];
+    const sent = this.sent.filter((one) => !this.isHeld(one));
+    this.sent = this.sent.filter(this.isHeld);
     const answers = sent.map((one) => {
       const { copy, step, asker } = one;
       const other = instead(one);
@@ -569,4 +571,100 @@ t.test('what one copy cannot do another does; where too few can, their error is 
   run();
   t.match(second.outcome, { kind: 'unable' });
   t.same(bench.values(), ['ab', 'ab', 'ab']);
+});
+
+t.test('who is slow is waited for while too few others have answered', async (t) => {
+  const bench = new Bench(3);
+  const submit = bench.proposer(1);
+  submit(write('set a'));
+  bench.settle();
+  const asked = submit(write('append b'));
+  bench.isHeld = ({ copy }) => copy !== 0;
+  t.same(bench.turn(), ['0 accept']);
+  bench.pass(300);
+  t.same(bench.turn(), [], 'nothing else is tried');
+  bench.isHeld = ({ copy }) => copy === 2;
+  bench.turn();
+  t.match(asked.outcome, done('append gave ab'));
+  t.notOk(bench.events.includes('settle'));
+});
+
+t.test('what enough have accepted is done, though something else was tried meanwhile', async (t) => {
+  const bench = new Bench(3);
+  const submit = bench.proposer(1);
+  submit(write('set a'));
+  bench.settle();
+  const asked = submit(write('append b'));
+  bench.isHeld = ({ copy }) => copy === 1;
+  const refusal = { kind: 'refused', promised: floorOf(0), epochFloor: 0, collectFloor: floorOf(0) } as const;
+  bench.turn(same, ({ copy }) => (copy === 2 ? refusal : null));
+  // The slow one is given up, and all are asked for promises.
+  bench.pass(100);
+  bench.pass(5);
+  t.equal(asked.outcome, null);
+  bench.isHeld = () => false;
+  t.same(bench.turn(), ['1 accept', '0 prepare', '1 prepare', '2 prepare']);
+  t.match(asked.outcome, done('append gave ab'));
+  t.notOk(bench.events.includes('settle'));
+  bench.settle();
+  t.match(submit(GET), { outcome: null });
+  bench.settle();
+  t.same(bench.values().filter((value) => value === 'ab').length >= 2, true);
+});
+
+t.test('a read that comes upon a write on its way does not bar it', async (t) => {
+  const bench = new Bench(3);
+  const [one, other] = [bench.proposer(1), bench.proposer(2)];
+  one(write('set a'));
+  bench.settle();
+  const wrote = other(write('append b'));
+  bench.turn();
+  bench.turn();
+  bench.settle();
+  t.match(wrote.outcome, done('append gave ab'));
+  const again = other(write('append c'));
+  bench.isHeld = ({ step, copy }) => step.kind === 'accept' && copy !== 0;
+  bench.turn();
+  const read = one(GET);
+  t.same(bench.turn(), ['0 read', '1 peek']);
+  t.same(bench.turn(), ['2 read']);
+  t.match(read.outcome, done('ab'));
+  t.equal(bench.events.at(-1), 'slow-read');
+  bench.isHeld = () => false;
+  bench.turn();
+  t.match(again.outcome, done('append gave abc'));
+});
+
+t.test('a copy that a read finds behind is given what the others have', async (t) => {
+  const bench = new Bench(3);
+  const [one, other] = [bench.proposer(1), bench.proposer(2)];
+  one(write('set a'));
+  bench.settle();
+  bench.cut.add(1);
+  one(write('append b'));
+  bench.settle();
+  bench.cut.clear();
+  t.same(bench.values(), ['ab', 'a', 'ab']);
+  const read = other(GET);
+  bench.settle();
+  t.match(read.outcome, done('ab'));
+  t.same(bench.values(), ['ab', 'ab', 'ab']);
+  t.notOk(bench.events.slice(-5).includes('prepare'));
+});
+
+t.test('who has read what another wrote does not write by a promise that is past', async (t) => {
+  const bench = new Bench(3);
+  const [one, other] = [bench.proposer(1), bench.proposer(2)];
+  one(write('set a'));
+  bench.settle();
+  other(write('append b'));
+  bench.settle();
+  one(GET);
+  bench.settle();
+  const before = bench.events.filter((event) => event === 'refused').length;
+  const wrote = one(write('append c'));
+  t.same(bench.turn(), ['0 prepare', '1 prepare', '2 prepare']);
+  bench.turn();
+  t.match(wrote.outcome, done('append gave abc'));
+  t.equal(bench.events.filter((event) => event === 'refused').length, before);
 });
