@@ -1,12 +1,12 @@
 /**
  * Commands that wait for data of a replicated key: BLPOP and its like, XREAD with BLOCK. None waits at a node, which knows nothing
- * of the agreement: each tries, and tries again when a node says that somebody has put something into the key.
+ * of the agreement: each tries, and tries again when nodes say that somebody has put something into the key.
  *
- *   tries --nothing--> waits --wake--> tries ...
- *     │                  waits --a while--> looks --there may be something--> tries
- *     └── a reply, the time-out, CLIENT UNBLOCK, its client goes: over
+ *   looks --there may be something--> tries --nothing--> waits --wake, or a while--> looks ...
+ *     └── there is nothing ────────────────────────────────> │
+ *   a reply, the time-out, CLIENT UNBLOCK, its client goes: over
  *
- * To try is to write: a round by a new ballot, for which WATCH answers nil. To look is a read.
+ * To try is to write: a round by a new ballot, for which WATCH answers nil, and which contends with the others'. To look is a read.
  *
  * Those of one worker that contend for what one key has (its list, its sorted set, what is new to a group of its stream) stand in
  * one line: they try one after the other, in the order in which they came, and there is nothing for the second where there is
@@ -17,15 +17,15 @@ import type { Counts } from '../base/metrics.js';
 import type { Timer } from '../base/timers.js';
 import { isNothing } from '../replica/blocking-forms.js';
 import type { Commands, Replies } from '../replica/commands.js';
-import { isNoGroup, isWrongType, reading } from '../replica/key-operation.js';
+import { isNoGroup, isWrongType, type KeyOperation } from '../replica/key-operation.js';
 import type { Operation } from '../replica/operation.js';
 import type { Replicas } from '../replica/replicas.js';
 import type { Client, Outcome } from '../replica/round.js';
-import { textOf, word } from '../replica/words.js';
 import { errorReply, REPLY_NULL, REPLY_NULL_ARRAY } from '../resp/reply.js';
-import type { CopySets } from '../routing/copy-sets.js';
 import type { Transport } from '../transport/transport.js';
+import { Line, typeName, typeOf, type Wanted } from './replicated-line.js';
 import { replyOf } from './replicated-reply.js';
+import { Wakes } from './replicated-wakes.js';
 import type { BlockedBy, Session } from './session.js';
 
 export interface WaitsContext {
@@ -34,42 +34,16 @@ export interface WaitsContext {
   counts: Counts;
 }
 
-/** What is tried, and for how long. */
-export interface Wanted {
-  copySets: CopySets;
-  key: Uint8Array;
-  /** Of the key, as TYPE says it. */
-  type: 'list' | 'zset' | 'stream';
-  /** What is tried is the same each time. */
-  operation: Operation<Commands, Replies>;
-  /** The same for those of whom only one gets what comes; null where it is there for all. */
-  contest: string | null;
-  /** Infinity: for ever. */
-  timeoutMs: number;
-}
-
-/** Those who wait for the same of one key; first come, first served. */
-interface Line {
-  readonly contest: string | null;
-  readonly waiters: Waiter[];
-}
-
 /** A message may be lost with a connection: then the first in line looks all the same. */
 const POLL_MS = 1000;
-/** In which the other nodes do what the first to say so has done; or get what a script has made at one of them. */
-const GATHER_MS = 100;
 const UNBLOCKED = errorReply('UNBLOCKED client unblocked via CLIENT UNBLOCK');
 const GROUP_GONE = errorReply('NOGROUP the consumer group this client was blocked on no longer exists');
-const TYPE = word('TYPE');
-const XINFO = word('XINFO');
-const STREAM = word('STREAM');
 
 export class Waits {
   readonly context: WaitsContext;
+  readonly wakes: Wakes;
   /** By key, a character a byte. */
-  private readonly lines = new Map<string, Line[]>();
-  /** Keys that nodes have said something was put into, of late: how many have said so. */
-  private readonly said = new Map<string, number>();
+  private readonly lines = new Map<string, Line<Waiter>[]>();
   /** Those whose turn it is to try. */
   private readonly turns: Waiter[] = [];
   private isTakingTurns = false;
@@ -77,26 +51,20 @@ export class Waits {
 
   constructor(context: WaitsContext) {
     this.context = context;
-    context.replicas.onWake = (key) => this.onWake(key);
+    this.wakes = new Wakes(context.transport);
+    context.replicas.onWake = (message) => this.onWake(message);
   }
 
   /** `pending`, which `session` has tracked, gets the reply. */
   begin(session: Session, pending: Pending, wanted: Wanted): void {
     const waiter = this.open(session, pending, wanted);
-    if (wanted.contest === null || this.lineOf(waiter) === undefined) {
-      this.giveTurn(waiter);
-      return;
-    }
-    // Who came before takes what comes.
+    // From here on it is woken.
     this.join(waiter);
-    const { copySets, key, type } = wanted;
-    this.context.replicas.submit(copySets, key, 0, key.length, typeOf(key), {
-      onOutcome: (outcome) => {
-        // Something else that lies there before one waits is told at once, whoever waits.
-        if (outcome.kind === 'done' && isOther(replyOf(outcome), type)) this.giveTurn(waiter);
-        else waiter.accept();
-      },
-    });
+    const { type, contest, operation } = wanted;
+    // What only reads contends with nobody, and of a stream only trying shows whether anything is new to a group.
+    const mayTry = this.firstIn(waiter) === waiter && (type === 'stream' || this.hasValue(waiter));
+    if (contest === null || operation.isFaulty === true || mayTry) this.giveTurn(waiter);
+    else waiter.lookFirst();
   }
 
   /** As `begin`, with the operation that `make` makes of the reply to `first`. */
@@ -105,7 +73,7 @@ export class Waits {
     pending: Pending,
     wanted: Wanted,
     first: Operation<Commands, Replies>,
-    make: (reply: Uint8Array) => Operation<Commands, Replies>,
+    make: (reply: Uint8Array) => KeyOperation,
   ): void {
     const waiter = this.open(session, pending, wanted);
     const { copySets, key } = wanted;
@@ -116,6 +84,7 @@ export class Waits {
           return;
         }
         wanted.operation = make(replyOf(outcome));
+        this.join(waiter);
         this.giveTurn(waiter);
       },
     });
@@ -128,30 +97,28 @@ export class Waits {
     return waiter;
   }
 
-  join(waiter: Waiter): void {
-    if (waiter.isInLine) return;
+  private join(waiter: Waiter): void {
+    if (waiter.isOver) return;
     waiter.isInLine = true;
-    this.context.counts.sessionsWaiting++;
-    const line = this.lineOf(waiter);
-    if (line !== undefined) line.waiters.push(waiter);
-    else {
-      const { key } = waiter;
+    const { key, wanted } = waiter;
+    let line = this.lineOf(waiter);
+    if (line === undefined) {
+      line = new Line<Waiter>(this.context.replicas, wanted, (first) => this.giveTurn(first));
       const lines = this.lines.get(key);
-      const opened = { contest: waiter.wanted.contest, waiters: [waiter] };
-      if (lines === undefined) this.lines.set(key, [opened]);
-      else lines.push(opened);
+      if (lines === undefined) this.lines.set(key, [line]);
+      else lines.push(line);
     }
+    line.waiters.push(waiter);
     this.poll();
   }
 
   /** It is over for `waiter`. */
   leave(waiter: Waiter): void {
     if (!waiter.isInLine) return;
-    this.context.counts.sessionsWaiting--;
-    const line = this.lineOf(waiter) as Line;
+    const line = this.lineOf(waiter) as Line<Waiter>;
     line.waiters.splice(line.waiters.indexOf(waiter), 1);
     if (line.waiters.length > 0) return;
-    const left = (this.lines.get(waiter.key) as Line[]).filter((other) => other !== line);
+    const left = (this.lines.get(waiter.key) as Line<Waiter>[]).filter((other) => other !== line);
     if (left.length === 0) this.lines.delete(waiter.key);
     else this.lines.set(waiter.key, left);
   }
@@ -165,53 +132,62 @@ export class Waits {
     this.isTakingTurns = false;
   }
 
-  /** Who stands behind `waiter`; the first in line where it has not come to stand there. */
+  /** Who stands behind `waiter`, which stands in line. */
   behind(waiter: Waiter): Waiter | undefined {
     const { waiters = [] } = this.lineOf(waiter) ?? {};
     return waiters[waiters.indexOf(waiter) + 1];
   }
 
-  private lineOf({ key, wanted }: Waiter): Line | undefined {
-    return this.lines.get(key)?.find(({ contest }) => contest === wanted.contest);
+  /** Who stands first in the line of `waiter`, which stands there, too. */
+  firstIn(waiter: Waiter): Waiter {
+    return (this.lineOf(waiter) as Line<Waiter>).waiters[0] as Waiter;
   }
 
-  /**
-   * A node says that something was put into the key; null: into any, as far as is known. Each says so as it carries out a write, which is
-   * chosen when a majority has: who tried before would ask for promises that bar it from the others, and both would have to find
-   * out what became of it.
-   */
-  private onWake(key: string | null): void {
-    if (key === null) {
+  /** Whether the last write of the key was this worker's, as far as it knows, and has left something: then to try is as quick as to look. */
+  private hasValue({ wanted: { copySets, key } }: Waiter): boolean {
+    return this.context.replicas.hasValue(copySets, key);
+  }
+
+  private lineOf({ key, wanted }: Waiter): Line<Waiter> | undefined {
+    return this.lines.get(key)?.find((line) => line.wanted.contest === wanted.contest);
+  }
+
+  /** A node says that something was put into a key; null: into any, as far as is known. */
+  private onWake(message: string | null): void {
+    if (message === null) {
       this.lookAtAll();
       return;
     }
-    const waiter = this.lines.get(key)?.[0]?.waiters[0];
-    if (waiter === undefined) return;
-    const { copies } = waiter.wanted.copySets;
-    const quorum = (copies >> 1) + 1;
-    const said = (this.said.get(key) ?? 0) + 1;
-    this.said.set(key, said);
-    if (said === 1) {
-      const { timers, now } = this.context.transport;
-      timers.set(now + GATHER_MS, () => {
-        // Of the last write too few have said so: it was done at one node, or messages were lost.
-        const rest = (this.said.get(key) as number) % copies;
-        this.said.delete(key);
-        if (rest > 0 && rest < quorum) this.wake(key);
-      });
-    }
-    if (said % copies === quorum) this.wake(key);
+    const wake = this.wakes.read(message);
+    const { key } = wake;
+    const first = this.lines.get(key)?.[0]?.waiters[0];
+    if (first === undefined) return;
+    const { copySets, key: bytes } = first.wanted;
+    const onWoken = () => {
+      if (this.wakes.isForeign(wake)) this.context.replicas.onOvertaken(copySets, bytes);
+      this.wake(key);
+    };
+    this.wakes.gather(wake, copySets.copies, onWoken, () => this.doubt(key));
   }
 
   /** Somebody has put something into the key. */
   private wake(key: string): void {
-    const lines = [...(this.lines.get(key) ?? [])];
-    for (const { waiters } of lines) if (waiters[0] !== undefined) this.giveTurn(waiters[0]);
+    for (const line of [...(this.lines.get(key) ?? [])]) {
+      const [first] = line.waiters;
+      // Those of other workers may have taken it, or it was taken away.
+      if (first !== undefined && this.hasValue(first)) this.giveTurn(first);
+      else line.look();
+    }
+  }
+
+  /** Fewer nodes have said so than would have to. */
+  private doubt(key: string): void {
+    for (const line of [...(this.lines.get(key) ?? [])]) line.look();
   }
 
   /** Somebody may have put something into any key. */
   private lookAtAll(): void {
-    for (const { waiters } of [...this.lines.values()].flat()) waiters[0]?.look();
+    for (const line of [...this.lines.values()].flat()) line.look();
   }
 
   private poll(): void {
@@ -237,11 +213,8 @@ class Waiter implements BlockedBy, Client<Replies> {
   /** What it is told when nothing came. */
   private readonly nothing: Uint8Array;
   private isTrying = false;
-  private isLooking = false;
-  /** Of the stream, when it was looked at last. */
-  private seen: Uint8Array = REPLY_NULL;
   private isToTryAgain = false;
-  private isOver = false;
+  isOver = false;
   /** It was found that it has to wait: something else that comes to lie there does not end that. */
   private isAccepted = false;
   /** It is to end with that reply, unless what is under way gets something. */
@@ -271,36 +244,30 @@ class Waiter implements BlockedBy, Client<Replies> {
     this.waits.context.replicas.submit(copySets, key, 0, key.length, operation, this);
   }
 
-  /** Tries only if there may be something for it. */
-  look(): void {
-    const { copySets, key, operation } = this.wanted;
-    if (operation.reads !== null) {
-      this.waits.giveTurn(this);
-      return;
-    }
-    if (this.isLooking) return;
-    this.isLooking = true;
-    const looking = this.wanted.type === 'stream' ? reading([XINFO, STREAM, key], 2, false) : typeOf(key);
-    this.waits.context.replicas.submit(copySets, key, 0, key.length, looking, {
+  /** Of a list or sorted set, whose first look it is; or of a stream for whose group others wait already. */
+  lookFirst(): void {
+    const { copySets, key, type } = this.wanted;
+    this.waits.context.replicas.submit(copySets, key, 0, key.length, typeOf(key), {
       onOutcome: (outcome) => {
-        this.isLooking = false;
-        // Where a look fails, trying tells the client why.
-        if (outcome.kind !== 'done' || this.isPromising(replyOf(outcome))) this.waits.giveTurn(this);
+        if (this.isOver) return;
+        const found = outcome.kind === 'done' ? typeName(replyOf(outcome)) : null;
+        // Something else that lies there before one waits is told at once, whoever waits; and where a look fails, trying tells why.
+        const isToTry = type === 'stream' ? found !== type : found !== type && found !== 'none';
+        if (isToTry) {
+          this.waits.giveTurn(this);
+          return;
+        }
+        this.accept();
+        // Who came before takes what is there.
+        if (found === type && type !== 'stream') this.waits.giveTurn(this.waits.firstIn(this));
       },
     });
   }
 
-  /** A stream stays when nothing in it is new to a group, and when the group goes that ends the waiting: so it is whether anything has changed. */
-  private isPromising(found: Uint8Array): boolean {
-    const { type } = this.wanted;
-    if (type !== 'stream') return typeName(found) === type;
-    const { seen } = this;
-    this.seen = found;
-    return Buffer.compare(seen, found) !== 0;
-  }
-
-  accept(): void {
+  private accept(): void {
+    if (this.isAccepted) return;
     this.isAccepted = true;
+    this.waits.context.counts.sessionsWaiting++;
   }
 
   onOutcome(outcome: Outcome<Replies>): void {
@@ -312,7 +279,9 @@ class Waiter implements BlockedBy, Client<Replies> {
     if (!isInVain) this.finish(reply);
     else if (this.ending !== null) this.finish(this.ending);
     else this.waitOn();
-    if (next !== undefined && (!isInVain || this.wanted.contest === null)) this.waits.giveTurn(next);
+    // Who goes while it tries in vain has not heard of what came meanwhile.
+    const isForNext = !isInVain || this.wanted.contest === null || (this.isOver && this.isToTryAgain);
+    if (next !== undefined && isForNext) this.waits.giveTurn(next);
   }
 
   /** Nobody waits for it any more. */
@@ -336,31 +305,17 @@ class Waiter implements BlockedBy, Client<Replies> {
   }
 
   private waitOn(): void {
-    this.isAccepted = true;
-    this.waits.join(this);
+    this.accept();
     if (this.isToTryAgain) this.waits.giveTurn(this);
   }
 
   private finish(reply: Uint8Array): void {
     if (this.isOver) return;
     this.isOver = true;
-    this.waits.context.transport.timers.cancel(this.timer);
+    const { counts, transport } = this.waits.context;
+    if (this.isAccepted) counts.sessionsWaiting--;
+    transport.timers.cancel(this.timer);
     this.waits.leave(this);
     this.session.answer(this.pending, reply);
   }
-}
-
-function typeOf(key: Uint8Array): Operation<Commands, Replies> {
-  return reading([TYPE, key], 2, true);
-}
-
-/** Whether TYPE's reply names another type, and not that there is no key. */
-function isOther(reply: Uint8Array, type: Wanted['type']): boolean {
-  const found = typeName(reply);
-  return found !== 'none' && found !== type;
-}
-
-/** Of `+list`. */
-function typeName(reply: Uint8Array): string {
-  return textOf(reply).slice(1, -2);
 }

@@ -11,7 +11,6 @@ import type { Limits } from '../base/limits.js';
 import type { Commands, Replies } from '../replica/commands.js';
 import { operationOf } from '../replica/forms.js';
 import { type KeyOperation, reading } from '../replica/key-operation.js';
-import { WAKE_CHANNEL } from '../replica/meta.js';
 import type { Operation } from '../replica/operation.js';
 import type { Client, Outcome } from '../replica/round.js';
 import { argumentOf } from '../replica/stream-forms.js';
@@ -22,8 +21,9 @@ import { arrayHeader, errorReply, integerReply, isError, parseInteger, REPLY_OK 
 import type { RequestReader } from '../resp/request.js';
 import type { CopySets } from '../routing/copy-sets.js';
 import type { KeyLocator } from './key-locator.js';
+import type { Wanted } from './replicated-line.js';
 import { replyOf } from './replicated-reply.js';
-import { Waits, type WaitsContext, type Wanted } from './replicated-waits.js';
+import { Waits, type WaitsContext } from './replicated-waits.js';
 import type { Service } from './service.js';
 import type { Session } from './session.js';
 
@@ -169,7 +169,7 @@ export class Replicated {
     const operation = operationOf(spec, this.words(), session.protocol);
     if (operation instanceof Uint8Array || !WAKING.has(spec.name)) return operation;
     const first = locator.keys.positions[0] as number;
-    return waking(operation, bytes.slice(reader.argumentStart[first], reader.argumentEnd[first]));
+    return this.waits.wakes.waking(operation, bytes.slice(reader.argumentStart[first], reader.argumentEnd[first]));
   }
 
   /** Those of the command last read, outside the arena. */
@@ -260,7 +260,8 @@ export class Replicated {
         session.reply(operation);
         return;
       }
-      operations.push(operation);
+      const key = words[1] as Uint8Array;
+      operations.push(WAKING.has(spec.name) ? this.waits.wakes.waking(operation, key) : operation);
     }
     const pending = pendings.take(session, now(), spec.write);
     session.track(pending, requestBytes);
@@ -383,23 +384,6 @@ const WAKING: ReadonlySet<string> = new Set([
   ],
   ...['eval', 'evalsha', 'fcall'],
 ]);
-const PUBLISH = word('PUBLISH');
-
-/** `operation`, after whose commands each node says that something may be there. */
-function waking(operation: KeyOperation, key: Uint8Array): KeyOperation {
-  const message = [PUBLISH, word(WAKE_CHANNEL), key];
-  const extended = (commands: Commands): Commands => ({ ...commands, list: [...commands.list, message] });
-  return {
-    ...operation,
-    plain: extended(operation.plain),
-    plainReply: (replies) => operation.plainReply(replies.slice(0, -1)),
-    plan: (base, found) => {
-      const plan = operation.plan(base, found);
-      if (plan.kind === 'read') return plan;
-      return { ...plan, commands: extended(plan.commands), reply: (replies) => plan.reply(replies.slice(0, -1)) };
-    },
-  };
-}
 
 /** Of the key that a command waits for. */
 function typeOf({ name }: CommandSpec): Wanted['type'] {

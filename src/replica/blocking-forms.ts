@@ -67,7 +67,7 @@ export function blockingZsetPop(pop: string): Form {
 /** BLMOVE source target LEFT|RIGHT LEFT|RIGHT timeout: the places are looked at first. */
 export function blockingMove(words: Command, protocol: Protocol): KeyOperation | Uint8Array {
   const moving = everywhere([LMOVE, ...words.slice(1, 5)], protocol);
-  if (!isPlace(words[3]) || !isPlace(words[4])) return moving;
+  if (!isPlace(words[3]) || !isPlace(words[4])) return { ...moving, isFaulty: true };
   return secondsFault(words[5] as Uint8Array) ?? moving;
 }
 
@@ -84,7 +84,7 @@ export function blockingPopMany(pop: string, places: readonly [string, string]):
     const [where, option, count, ...rest] = words.slice(3 + Number(textOf(words[2] as Uint8Array)));
     const isCounted = isWord(option, 'count') && count !== undefined && (integerOf(count) ?? 0n) > 0n;
     const isValid = places.some((place) => isWord(where, place)) && (option === undefined || isCounted);
-    if (!isValid || rest.length > 0) return popping;
+    if (!isValid || rest.length > 0) return { ...popping, isFaulty: true };
     return secondsFault(words[1] as Uint8Array) ?? popping;
   };
 }

@@ -15,6 +15,8 @@ export interface KeyOperation extends Operation<Commands, Replies> {
    * a node's clock, or the order of its hash tables has a say: SRANDMEMBER, PTTL, SMEMBERS.
    */
   readonly repliesAgree: boolean;
+  /** Nodes find fault with its words, whatever the key holds: for commands that else wait for what it comes to hold. */
+  readonly isFaulty?: boolean;
 }
 
 type Protocol = Commands['protocol'];

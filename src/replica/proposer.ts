@@ -124,6 +124,17 @@ export class Proposer<C, R, V> {
     else this.enqueue(line ?? this.openLine(key, nodes), { operation, client, times });
   }
 
+  /** Whether the last that is known of the key is a write of this proposer's, which has left a value. */
+  hasValue(key: string): boolean {
+    return this.lines.get(key)?.register.ride?.base.live === true;
+  }
+
+  /** Somebody else has written the key: what was promised for the next write is worth nothing any more. */
+  onOvertaken(key: string): void {
+    const line = this.lines.get(key);
+    if (line !== undefined) line.register.ride = null;
+  }
+
   /** To be called every few milliseconds while anything is active. */
   onTime(): void {
     const now = this.context.now();

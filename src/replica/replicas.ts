@@ -68,8 +68,8 @@ const COUNTERS: Readonly<Record<ProposerEvent, keyof Counts>> = {
 };
 
 export class Replicas {
-  /** A node says that something was put into that key; null: it may have said so of any. */
-  onWake: (key: string | null) => void = () => {};
+  /** A node says that something was put into a key, with these words; null: it may have said so of any. */
+  onWake: (message: string | null) => void = () => {};
   private readonly context: ReplicasContext;
   private isListening = false;
   private readonly frames: StepFrames;
@@ -141,6 +141,16 @@ export class Replicas {
     this.tickLater();
   }
 
+  /** Whether the last that is known of the key is a write of this worker, which has left a value. */
+  hasValue(copySets: CopySets, key: Uint8Array): boolean {
+    return this.opened.get(copySets)?.proposer.hasValue(nameOf(key)) === true;
+  }
+
+  /** Somebody else has written the key. */
+  onOvertaken(copySets: CopySets, key: Uint8Array): void {
+    this.opened.get(copySets)?.proposer.onOvertaken(nameOf(key));
+  }
+
   /** From now on `onWake` is told. */
   listen(): void {
     if (this.isListening) return;
@@ -162,7 +172,7 @@ export class Replicas {
       {
         ...context,
         frames: this.frames,
-        onWake: (key) => this.onWake(key),
+        onWake: (message) => this.onWake(message),
         onUnanswered: (voter) => this.onUnanswered(voter),
         onStanding: ({ channels }, isMember, reason) => {
           this.compareClusters(channels.wanted.pool);
@@ -269,6 +279,11 @@ export class Replicas {
       if (isActive || this.untold.length > 0) this.tickLater();
     });
   }
+}
+
+/** The key as a proposer names it: a character a byte. */
+function nameOf(key: Uint8Array): string {
+  return Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1');
 }
 
 function isSame(one: Uint8Array, other: Uint8Array): boolean {

@@ -34,8 +34,8 @@ import type { StepFrames } from './step-frames.js';
 
 export interface VoterContext extends Pick<ChannelContext, 'transport' | 'pendings' | 'random' | 'counts'> {
   readonly frames: StepFrames;
-  /** The node says that something was put into that key; null: it may have said so of any, unheard. */
-  onWake(key: string | null): void;
+  /** The node says that something was put into a key, with these words; null: it may have said so of any, unheard. */
+  onWake(message: string | null): void;
   /** There is something to `tellUnanswered`. */
   onUnanswered(voter: Voter): void;
   /** Its votes count, or do not any more, for that reason. */
