@@ -1,0 +1,119 @@
+/** What the holder of a lease makes of a store that answers late, or not at all: by a driver that does as it is told. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import t from 'tap';
+import type { Attempt } from '../../src/coord/driver.js';
+import { FileDriver } from '../../src/coord/file-driver.js';
+import { HeldLease } from '../../src/coord/held-lease.js';
+import type { Key } from '../../src/coord/key.js';
+import { encodeLease, LEASE_MS_MAX, LEASE_MS_MIN } from '../../src/coord/lease.js';
+import { Store } from '../../src/coord/store.js';
+import { StoreError } from '../../src/coord/store-error.js';
+import { within } from '../help/wait-for.js';
+
+const KEY = { folder: 'members', name: 'a' };
+
+/** Carries out each change, and then does what it is told to. */
+class Unsteady extends FileDriver {
+  changes = 0;
+  after: (attempt: Attempt) => Promise<Attempt> = async (attempt) => attempt;
+
+  constructor() {
+    super(null);
+  }
+
+  override async compareAndSet(key: Key, expected: number, mark: string, value: string | null): Promise<Attempt> {
+    const attempt = await super.compareAndSet(key, expected, mark, value);
+    this.changes++;
+    return this.after(attempt);
+  }
+}
+
+/** A lease, and when and why it ended. */
+async function take(driver: Unsteady, lengthMs: number) {
+  const store = new Store(driver, { timeoutMs: 60, attemptMs: 30 });
+  let onEnd: (reason: string) => void = () => {};
+  const ended = new Promise<string>((resolve) => {
+    onEnd = resolve;
+  });
+  const lease = await HeldLease.take(store, { key: KEY, lengthMs, onEnd }, 0, 'value');
+  if (!(lease instanceof HeldLease)) throw new Error('it is not taken');
+  return { store, lease, ended };
+}
+
+t.test('a lease counts from when it was asked for, not from the answer', async (t) => {
+  const driver = new Unsteady();
+  const lengthMs = 1_000;
+  const startMs = performance.now();
+  driver.after = async (attempt) => {
+    await sleep(600);
+    return attempt;
+  };
+  const { store, lease } = await take(driver, lengthMs);
+  t.ok(performance.now() - startMs >= 599);
+  // No renewal is answered.
+  driver.after = () => new Promise(() => {});
+  await sleep(startMs + lengthMs - performance.now());
+  t.equal(lease.isHeld, false);
+  await store.close();
+});
+
+t.test('a lease outlives a time in which it is not known whether its renewals were done', async (t) => {
+  const driver = new Unsteady();
+  const lengthMs = 1_500;
+  const { store, lease, ended } = await take(driver, lengthMs);
+  const { version } = await store.get(KEY);
+  driver.after = async () => {
+    throw new StoreError('unknown', 'the answer was lost');
+  };
+  // The next one is done, and the one after it comes upon it.
+  while ((await store.get(KEY)).version === version) await sleep(5);
+  const lost = driver.changes;
+  while (driver.changes < lost + 3) await sleep(5);
+  driver.after = async (attempt) => attempt;
+  let reason = '';
+  void ended.then((why) => {
+    reason = why;
+  });
+  await sleep(lengthMs * 1.2);
+  t.equal(reason, '');
+  t.equal(lease.isHeld, true);
+  await lease.release();
+  t.equal((await store.get(KEY)).value, null);
+  await store.close();
+});
+
+t.test('a lease that somebody else has by now is not held', async (t) => {
+  const driver = new Unsteady();
+  const { store, lease, ended } = await take(driver, LEASE_MS_MIN);
+  const others = encodeLease({ lengthMs: 1_000, holder: 'other', value: 'value' });
+  for (let isTaken = false; !isTaken; ) {
+    const { version } = await store.get(KEY);
+    isTaken = (await store.compareAndSet(KEY, version, others)).kind === 'done';
+  }
+  t.equal(await within('the end', ended), 'others have taken it');
+  t.equal(lease.isHeld, false);
+  await lease.release();
+  t.equal((await store.get(KEY)).value, others, 'and not let go of');
+  await store.close();
+});
+
+t.test('a lease that cannot be renewed ends in its time', async (t) => {
+  const driver = new Unsteady();
+  const { store, lease, ended } = await take(driver, LEASE_MS_MIN);
+  driver.after = async () => {
+    throw new StoreError('unavailable', 'the store is away');
+  };
+  t.equal(await within('the end', ended), 'it could not be renewed in time');
+  t.equal(lease.isHeld, false);
+  await store.close();
+});
+
+t.test('a lease has a length that makes sense', async (t) => {
+  const store = new Store(new FileDriver(null));
+  for (const lengthMs of [0, -1, LEASE_MS_MIN - 1, LEASE_MS_MAX + 1, Number.NaN]) {
+    const terms = { key: KEY, lengthMs, onEnd: () => {} };
+    await t.rejects(HeldLease.take(store, terms, 0, ''), { message: /^a lease has 500 to 600000 ms, not / });
+  }
+  t.equal((await store.get(KEY)).value, null);
+  await store.close();
+});
