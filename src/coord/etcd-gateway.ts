@@ -131,12 +131,7 @@ export class EtcdGateway {
   private async post(member: number, path: string, body: object, timeoutMs: number): Promise<unknown> {
     const endsMs = performance.now() + timeoutMs;
     const response = await this.open(member, path, body, timeoutMs);
-    const timer = setTimeout(() => response.destroy(new Error(silence(timeoutMs))), endsMs - performance.now());
-    try {
-      return parse(await readText(response));
-    } finally {
-      clearTimeout(timer);
-    }
+    return parse(await readText(response, endsMs - performance.now()));
   }
 
   /** Resolves with a reply that is no failure, of which the body is still to come. */
@@ -161,7 +156,7 @@ export class EtcdGateway {
       sent.end(JSON.stringify(body));
     });
     if (response.statusCode === 200) return response;
-    throw this.failure(endpoint, response.statusCode ?? 0, await readText(response));
+    throw this.failure(endpoint, response.statusCode ?? 0, await readText(response, timeoutMs));
   }
 
   private failure(endpoint: string, status: number, text: string): StoreError {
@@ -183,9 +178,10 @@ function lost(endpoint: string, error: NodeJS.ErrnoException): StoreError {
   return new StoreError(fault, `${endpoint}: ${error.message}`, error);
 }
 
-async function readText(response: IncomingMessage): Promise<string> {
+async function readText(response: IncomingMessage, timeoutMs: number): Promise<string> {
   const parts: Uint8Array[] = [];
   let bytes = 0;
+  const timer = setTimeout(() => response.destroy(new Error(silence(timeoutMs))), timeoutMs);
   try {
     for await (const part of response as AsyncIterable<Uint8Array>) {
       bytes += part.length;
@@ -194,6 +190,8 @@ async function readText(response: IncomingMessage): Promise<string> {
     }
   } catch (error) {
     throw new StoreError('unknown', `the reply broke off: ${(error as Error).message}`, error);
+  } finally {
+    clearTimeout(timer);
   }
   return Buffer.concat(parts).toString();
 }
@@ -202,6 +200,7 @@ async function readText(response: IncomingMessage): Promise<string> {
 async function readLines(response: IncomingMessage, onMessage: (message: unknown) => void): Promise<void> {
   let parts: Buffer[] = [];
   let bytes = 0;
+  let isTelling = false;
   try {
     for await (const chunk of response as AsyncIterable<Buffer>) {
       let start = 0;
@@ -209,7 +208,9 @@ async function readLines(response: IncomingMessage, onMessage: (message: unknown
         parts.push(chunk.subarray(start, end));
         const { result, error } = parse(Buffer.concat(parts).toString()) as { result?: unknown; error?: Failure };
         if (error !== undefined) throw new Error(error.message ?? 'an error without a text');
+        isTelling = true;
         onMessage(result);
+        isTelling = false;
         parts = [];
         bytes = 0;
         start = end + 1;
@@ -219,7 +220,8 @@ async function readLines(response: IncomingMessage, onMessage: (message: unknown
       parts.push(chunk.subarray(start));
     }
   } catch (error) {
-    if (error instanceof StoreError) throw error;
+    // What is wrong with who listens is not the member's.
+    if (isTelling || error instanceof StoreError) throw error;
     throw new StoreError('unavailable', `the watch broke off: ${(error as Error).message}`, error);
   }
   throw new StoreError('unavailable', 'etcd ended the watch');
