@@ -43,9 +43,11 @@ else {
     const store = open({ username: 'root', password: 's3cret' });
     const watched = new Watched(store, 'things');
     t.same(await store.get(key), { version: 0, value: null });
+    await watched.until('nothing', () => watched.told === 1);
     const made = await store.compareAndSet(key, 0, 'a');
     t.equal(made.kind, 'done');
     await watched.until('the change', () => watched.values.length === 1);
+    t.same(watched.troubles, [], 'nothing had to be found out by looking again');
     // Servers that are started again have forgotten what they gave to whom gave the password.
     for (let index = 0; index < servers.size; index++) await servers.kill(index);
     for (let index = 0; index < servers.size; index++) await servers.restart(index);

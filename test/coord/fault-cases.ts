@@ -9,6 +9,9 @@ import { Watched } from './watched.js';
 const PATIENT: StoreTimes = { timeoutMs: 20_000, attemptMs: 1_000 };
 const HASTY: StoreTimes = { timeoutMs: 1_500, attemptMs: 500 };
 
+/** Of values that take a server a while. */
+const LARGE_LENGTH = 200_000;
+
 export const FAULT_CASES: Record<string, (t: Test, own: Case) => Promise<void>> = {
   'one server may be killed: reads, changes and watches go on, and it comes back': async (t, own) => {
     const { servers } = own;
@@ -48,6 +51,25 @@ export const FAULT_CASES: Record<string, (t: Test, own: Case) => Promise<void>> 
     await servers.settled();
     t.same(await store.get(KEY), { version: after, value: 'after' });
     t.same(watched.faults, []);
+  },
+
+  'a server that has not heard of a change yet does not tell what was before': async (t, own) => {
+    const { servers } = own;
+    const [leader, follower] = await leaderAndAnother(servers);
+    const writer = own.store({ server: leader, times: PATIENT });
+    const readers = [0, 1].map(() => own.store({ server: follower, times: PATIENT })) as [Store, Store];
+    for (let round = 0; round < 4; round++) {
+      for (const reader of readers) await reader.get(KEY);
+      servers.pause(follower);
+      let version = 0;
+      for (let count = 0; count < 10; count++) version = await write(writer, KEY, `${round}`.repeat(LARGE_LENGTH));
+      // The question and the changes lie before it when it wakes.
+      const asked = Promise.all([readers[0].get(KEY), readers[1].list('things')]);
+      servers.resume(follower);
+      const [got, listed] = await asked;
+      t.equal(got.version, version);
+      t.equal(listed.entries.get('one')?.version, version);
+    }
   },
 
   'without a majority nothing is believed and nothing is done; with one again nothing is lost': async (t, own) => {

@@ -11,6 +11,8 @@ export class Watched {
   told = 0;
   /** Why nothing is told now; null: it is. */
   trouble: StoreError | null = null;
+  /** All that ever was wrong. */
+  readonly troubles: string[] = [];
   /** What was wrong with what was told: it may never go back. */
   readonly faults: string[] = [];
   private readonly watch: { close(): void };
@@ -27,6 +29,7 @@ export class Watched {
       },
       onTrouble: (error: StoreError) => {
         this.trouble = error;
+        this.troubles.push(error.message);
         this.wake();
       },
     });
