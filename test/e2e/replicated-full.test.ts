@@ -37,7 +37,6 @@ t.test('full nodes refuse writes, and take them again when keys were deleted', a
   t.equal(await say(client, 'LPOP', 'list'), '$1\r\na\r\n');
   t.equal(await say(client, 'EXPIRE', 'list', '100'), ':1\r\n');
 
-  // Who comes now finds its nodes, too.
   const other = await startProxy(t, servers);
   t.equal(await say(other, 'LRANGE', 'list', '0', '-1'), '*1\r\n$1\r\nb\r\n');
   t.equal(await say(other, 'SET', 'one more', value), OOM);
@@ -81,6 +80,9 @@ for (const protocol of ['2', '3']) {
     // One node alone would carry it out, in a transaction, of which a full node queues nothing.
     t.equal(await say(own, 'EVAL', "return redis.call('DEL', KEYS[1])", '1', 's'), OOM);
     t.equal(await say(own, 'XREADGROUP', 'GROUP', 'g', 'c', 'STREAMS', 'x', '>'), OOM);
+    const other = await startProxy(t, servers);
+    t.equal(await say(other, 'UNLINK', 'pf'), ':1\r\n', 'who comes now finds its nodes');
+    t.equal(await say(own, 'EXISTS', 'pf'), ':0\r\n');
     for (const admin of admins) await admin.raw('CONFIG', 'SET', 'maxmemory', '0');
     t.equal(await say(own, 'SET', 's', 'again'), '+OK\r\n');
     t.equal(await say(own, 'EVAL', "return redis.call('DEL', KEYS[1])", '1', 's'), ':1\r\n');
