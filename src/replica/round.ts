@@ -148,6 +148,8 @@ export class Round<C, R, V> implements Asker<R, V>, Member {
   private tag = -1;
   private ballot: Ballot = NEVER;
   private sent: Attempt<R>[] = [];
+  /** Ballots of cleanings: they are begun where nothing of what was sent before is. */
+  private readonly cleanings: Ballot[] = [];
   private backoffs = 0;
   /** The error of a node that could not do what it was asked to (rule W8), and all that could not so far. */
   private error: Uint8Array | null = null;
@@ -314,13 +316,12 @@ export class Round<C, R, V> implements Asker<R, V>, Member {
     const { base, context, sent } = this;
     context.count('settle');
     const own = sent.find(({ ballot }) => standsOn(base, ballot) === true);
+    const isChosen = bits(this.holders) >= context.quorum;
     if (own !== undefined) {
-      // What is there is ours, or was made on top of it: it is made chosen, under this ballot.
-      this.accept(context.none, 0, 'identity', this.all, same);
-      (this.attempt as Attempt<R>).finishes = own.finishes ?? own;
+      this.finishOwn(own.finishes ?? own, isChosen);
       return;
     }
-    const neverHappened = sent.every(({ ballot }) => standsOn(base, ballot) === false && this.horizon < ballot);
+    const neverHappened = sent.every(({ ballot }) => this.isApart(ballot) && this.horizon < ballot);
     if (!neverHappened) {
       const why = 'other writes followed, and whether they were on top of this one cannot be told';
       this.finish({ kind: 'unknown', why });
@@ -330,7 +331,7 @@ export class Round<C, R, V> implements Asker<R, V>, Member {
     // And never will: what is not below a chosen state will not be below any that comes after it. What is above it, or where that
     // state is not chosen, only once this ballot is: until then a copy that these q do not know of may have it, and others may find
     // it there.
-    if (bits(this.holders) >= context.quorum) this.sent = sent.filter(({ ballot }) => ballot > base.accepted);
+    if (isChosen) this.sent = sent.filter(({ ballot }) => ballot > base.accepted);
     if (!this.preventsQuorum(wereUnable)) {
       this.proceed(null);
     } else if (this.sent.length === 0) {
@@ -341,6 +342,29 @@ export class Round<C, R, V> implements Asker<R, V>, Member {
         .trimEnd();
       this.finish({ kind: 'unknown', why: `some of its nodes could not: ${error}` });
     }
+  }
+
+  /** What is there is that attempt's, or was made on top of it: once that is chosen, it has happened. */
+  private finishOwn(own: Attempt<R>, isChosen: boolean): void {
+    const { base, ballot, context, holders, register } = this;
+    if (!isChosen) {
+      this.accept(context.none, 0, 'identity', this.all, same);
+      (this.attempt as Attempt<R>).finishes = own;
+      return;
+    }
+    register.onChosen(base.accepted, base.lineage, holders, 0);
+    // q copies have promised this ballot, for which nothing was sent.
+    register.ride = { ballot, base };
+    this.answer(own, base.accepted);
+  }
+
+  /**
+   * Whether what is there was not made on top of that ballot, which was sent. A cleaning of this round was begun on what was not: what
+   * was made on top of the cleaning is not, either.
+   */
+  private isApart(ballot: Ballot): boolean {
+    const { base, cleanings } = this;
+    return standsOn(base, ballot) === false || cleanings.some((cleaning) => standsOn(base, cleaning) === true);
   }
 
   // Planning
@@ -454,6 +478,7 @@ export class Round<C, R, V> implements Asker<R, V>, Member {
       reply,
     };
     if (role === 'operation' || role === 'identity') this.sent.push(attempt);
+    else if (role === 'cleaning') this.cleanings.push(ballot);
     this.attempt = attempt;
     this.phase = 'accepting';
     this.yes = 0;
@@ -622,9 +647,13 @@ export class Round<C, R, V> implements Asker<R, V>, Member {
       else this.takeRide(ride);
       return;
     }
-    const { replies, reply } = attempt.finishes ?? attempt;
+    this.answer(attempt.finishes ?? attempt, attempt.ballot);
+  }
+
+  /** The attempt has happened, and `ballot` is that of the state now. */
+  private answer({ replies, reply }: Attempt<R>, ballot: Ballot): void {
     if (replies === null) this.finish({ kind: 'unknown', why: 'it was carried out, but its reply was lost' });
-    else this.finish({ kind: 'done', reply: reply(replies), ballot: attempt.ballot });
+    else this.finish({ kind: 'done', reply: reply(replies), ballot });
   }
 
   // Failing

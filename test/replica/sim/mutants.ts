@@ -147,12 +147,17 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'W6: B forgotten where what is there is not chosen',
     often: 1_500,
-    edits: [{ file: ROUND, from: 'if (bits(this.holders) >= context.quorum)', to: 'if (true)' }],
+    edits: [{ file: ROUND, from: 'if (isChosen)\n            this.sent', to: 'this.sent' }],
   },
   {
     name: 'W6: B forgotten above what is chosen',
     often: 1_500,
     edits: [{ file: ROUND, from: 'ballot > base.accepted', to: 'false' }],
+  },
+  {
+    name: 'W6: what is not chosen is answered',
+    often: 1_500,
+    edits: [{ file: ROUND, from: 'if (!isChosen) {', to: 'if (false) {' }],
   },
   { name: 'W6: `collected` forgotten', seldom: [{ copies: 3, seed: 571 }], without: ['collected'] },
   { name: 'no collectFloor', often: 1_500, without: ['collect-floor'] },
