@@ -37,6 +37,7 @@ export interface WaitsContext {
 /** A message may be lost with a connection: then the first in line looks all the same. */
 const POLL_MS = 1000;
 const UNBLOCKED = errorReply('UNBLOCKED client unblocked via CLIENT UNBLOCK');
+const STREAM_GONE = errorReply('UNBLOCKED the stream key no longer exists');
 const GROUP_GONE = errorReply('NOGROUP the consumer group this client was blocked on no longer exists');
 
 export class Waits {
@@ -271,10 +272,15 @@ class Waiter implements BlockedBy, Client<Replies> {
   }
 
   onOutcome(outcome: Outcome<Replies>): void {
+    const reply = replyOf(outcome);
+    const isDone = outcome.kind === 'done';
+    if (isDone && this.isAccepted && this.isOfLostGroup(reply)) this.tellWhatIsLost();
+    else this.onTried(reply, isDone && (isNothing(reply) || (this.isAccepted && isWrongType(reply))));
+  }
+
+  /** `isInVain`: there was nothing for it. */
+  private onTried(reply: Uint8Array, isInVain: boolean): void {
     this.isTrying = false;
-    const found = replyOf(outcome);
-    const reply = this.isAccepted && isNoGroup(found) ? GROUP_GONE : found;
-    const isInVain = outcome.kind === 'done' && (isNothing(reply) || (this.isAccepted && isWrongType(reply)));
     const next = this.waits.behind(this);
     if (!isInVain) this.finish(reply);
     else if (this.ending !== null) this.finish(this.ending);
@@ -282,6 +288,24 @@ class Waiter implements BlockedBy, Client<Replies> {
     // Who goes while it tries in vain has not heard of what came meanwhile.
     const isForNext = !isInVain || this.wanted.contest === null || (this.isOver && this.isToTryAgain);
     if (next !== undefined && isForNext) this.waits.giveTurn(next);
+  }
+
+  /** Something else where the stream was ends the waiting for a group of it; who waits for entries alone waits on. */
+  private isOfLostGroup(reply: Uint8Array): boolean {
+    const { type, contest } = this.wanted;
+    return isNoGroup(reply) || (isWrongType(reply) && type === 'stream' && contest !== null);
+  }
+
+  /** The stream or only the group. */
+  private tellWhatIsLost(): void {
+    const { copySets, key } = this.wanted;
+    this.waits.context.replicas.submit(copySets, key, 0, key.length, typeOf(key), {
+      onOutcome: (outcome) => {
+        const found = replyOf(outcome);
+        if (outcome.kind !== 'done') this.onTried(found, false);
+        else this.onTried(typeName(found) === 'stream' ? GROUP_GONE : STREAM_GONE, false);
+      },
+    });
   }
 
   /** Nobody waits for it any more. */

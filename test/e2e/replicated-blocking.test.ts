@@ -50,6 +50,13 @@ const SCRIPTS: readonly (readonly string[])[] = [
     'XREADGROUP GROUP g c BLOCK 0 STREAMS s > < XGROUP DESTROY s g',
     'XREADGROUP GROUP g c BLOCK 0 STREAMS s >',
   ],
+  [
+    'XGROUP CREATE s g $ MKSTREAM',
+    'XREADGROUP GROUP g c BLOCK 0 STREAMS s > < DEL s',
+    'XGROUP CREATE s g $ MKSTREAM',
+    'XREADGROUP GROUP g c BLOCK 0 STREAMS s > < SET s x',
+    'DEL s',
+  ],
   // Nothing comes.
   [
     'BLPOP none 0.01',
