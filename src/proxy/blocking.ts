@@ -12,10 +12,11 @@ import type { NodeSnapshot } from '../messages.js';
 import type { CommandSpec } from '../resp/commands.js';
 import { encodeCommand, integerReply } from '../resp/reply.js';
 import type { Arena } from '../transport/arena.js';
+import type { BlockedBy } from './intake.js';
 import type { MergePool } from './merge.js';
 import { responsePolicy } from './response-policy.js';
 import type { Service } from './service.js';
-import type { BlockedBy, Session } from './session.js';
+import type { Session } from './session.js';
 
 export interface BlockingContext {
   arena: Arena;

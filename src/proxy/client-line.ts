@@ -12,7 +12,7 @@ export function clientLine(session: Session, nowMs: number): string {
   const { id, name, connection, transaction, database, requestBytes, bufferedBytes, lastCommand, user } = session;
   const { output, unreadBytes, unreadHeldBytes } = connection;
   const age = Math.floor((nowMs - session.createdMs) / 1000);
-  const idle = Math.floor((nowMs - session.lastBytesMs) / 1000);
+  const idle = Math.floor((nowMs - session.activity.lastBytesMs) / 1000);
   const [sub, psub, ssub] = SUBSCRIPTION_KINDS.map((kind) => session.subscriptions?.count(kind) ?? 0);
   const multi = transaction?.commandCount ?? -1;
   const [unsent, free] = [output.unsentBytes, Math.max(0, unreadHeldBytes - unreadBytes)];

@@ -194,14 +194,14 @@ export class Listener implements Acceptor {
   private sweep(now: number): void {
     const { limits, counts } = this.context;
     for (const session of this.sessions.values()) {
-      session.noteProgress();
+      session.sweep();
       let reason: string | null = null;
       if (session.endingSinceMs >= 0) {
         if (now - session.endingSinceMs > ENDING_MS_MAX) reason = 'it did not take its last replies';
       } else if (this.owesPassword(session, now)) {
         reason = `it gave no password (authDeadlineMs ${limits.authDeadlineMs})`;
-      } else if (limits.requestDeadlineMs > 0 && session.unfinishedSinceMs >= 0) {
-        const sinceMs = now - session.unfinishedSinceMs;
+      } else if (limits.requestDeadlineMs > 0 && session.activity.unfinishedSinceMs >= 0) {
+        const sinceMs = now - session.activity.unfinishedSinceMs;
         if (sinceMs > limits.requestDeadlineMs)
           reason = `a command stayed unfinished (requestDeadlineMs ${limits.requestDeadlineMs})`;
       } else if (
@@ -209,7 +209,7 @@ export class Listener implements Acceptor {
         session.isIdle &&
         session.blocked === null &&
         !session.isSubscribed &&
-        now - session.lastBytesMs > limits.idleTimeoutMs
+        now - session.activity.lastBytesMs > limits.idleTimeoutMs
       ) {
         reason = `idle (idleTimeoutMs ${limits.idleTimeoutMs})`;
       }

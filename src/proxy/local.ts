@@ -118,13 +118,13 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   'client|reply': (session, words) => {
     switch (words.text(2).toLowerCase()) {
       case 'on':
-        session.unmute();
+        session.muting.unmute();
         return REPLY_OK;
       case 'off':
-        session.mute(false);
+        session.muting.mute(false);
         return NO_REPLY;
       case 'skip':
-        session.mute(true);
+        session.muting.mute(true);
         return NO_REPLY;
       default:
         return SYNTAX_ERROR;

@@ -10,7 +10,8 @@ import type { CommandSpec } from '../resp/commands.js';
 import { mayReplicate } from '../resp/may-replicate.js';
 import type { RequestReader } from '../resp/request.js';
 import type { Transport } from '../transport/transport.js';
-import type { BlockedBy, Session } from './session.js';
+import type { BlockedBy } from './intake.js';
+import type { Session } from './session.js';
 
 export interface PausesContext {
   transport: Transport;

@@ -23,10 +23,11 @@ import type { Replicas } from '../replica/replicas.js';
 import type { Client, Outcome } from '../replica/round.js';
 import { errorReply, REPLY_NULL, REPLY_NULL_ARRAY } from '../resp/reply.js';
 import type { Transport } from '../transport/transport.js';
+import type { BlockedBy } from './intake.js';
 import { Line, typeName, typeOf, type Wanted } from './replicated-line.js';
 import { replyOf } from './replicated-reply.js';
 import { Wakes } from './replicated-wakes.js';
-import type { BlockedBy, Session } from './session.js';
+import type { Session } from './session.js';
 
 export interface WaitsContext {
   transport: Transport;

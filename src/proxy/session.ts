@@ -1,20 +1,12 @@
 /**
  * One client's connection: reads its commands, keeps their replies in order, holds it back when it is too fast.
  *
- *   client -> onBytes -> dispatch -> ... nodes ...
- *   client <- output <- queue: [done] [waits] [done] [waits]     flushed from the head only
- *
- * Reply order is the client's contract, whatever order shards answer in. A reply that comes before its turn is parked in
- * an own block of the arena.
- *
- * It is not read (held) while too much is in flight, while its output is too full, while a command that changes the session
- * itself (HELLO) waits for the replies before it, while one is carried out by a connection of its own (WATCH, BLPOP), or while
- * one is put off (CLIENT PAUSE).
+ *   client -> onBytes -> Intake: may it be read? -> dispatch -> ... nodes ...
+ *   client <- output <- ReplyQueue: in order
  */
 
 import type { Lane } from '../backend/lane.js';
 import type { Carrier, Pending, PendingPool, ReplyOwner } from '../backend/pending.js';
-import { Fifo } from '../base/fifo.js';
 import type { Limits } from '../base/limits.js';
 import type { Counts } from '../base/metrics.js';
 import { INVALID } from '../resp/frame.js';
@@ -27,8 +19,13 @@ import {
   UNAUTHENTICATED_BULK_BYTES_MAX,
 } from '../resp/request.js';
 import type { Connection, ConnectionOwner, Transport } from '../transport/transport.js';
+import { Activity } from './activity.js';
 import { type Authentication, DEFAULT_USER } from './authentication.js';
+import { type BlockedBy, Intake } from './intake.js';
+import { Muting } from './muting.js';
+import { OutputBounds } from './output-bounds.js';
 import type { ReplicatedWatch } from './replicated-block.js';
+import { ReplyQueue } from './reply-queue.js';
 import type { Subscriptions } from './subscriptions.js';
 import type { TrackingState } from './tracking-state.js';
 import type { Transaction } from './transaction.js';
@@ -52,16 +49,6 @@ export interface SessionContext {
   onSessionClosed: (session: Session, error: Error | null) => void;
 }
 
-/** What a session waits for by connections of its own. */
-export interface BlockedBy {
-  /** It has been answered. */
-  end(): void;
-  /** Nobody waits for the answer any more. */
-  cancel(): void;
-  /** Ends the wait at the nodes, as at its time-out or with an error. `done` is told once whether it did wait. */
-  unblock(isError: boolean, done: (isUnblocked: boolean) => void): void;
-}
-
 /** Why the proxy closed a client's connection. */
 export class SessionError extends Error {
   override name = 'SessionError';
@@ -69,11 +56,6 @@ export class SessionError extends Error {
 
 /** What a push begins with in RESP2. */
 const ARRAY = Buffer.from('*');
-const UNFINISHED_STEP_BYTES = 1024 * 1024;
-/** As sessionOutputSoftBytes, for one that owes its password: whom nobody knows may not have us hold much for him. */
-const UNAUTHENTICATED_OUTPUT_BYTES_MAX = 16 * 1024;
-/** Of what comes while its command blocks. Beyond, it is not read, and that the client has gone is seen late. */
-const BLOCKED_BYTES_MAX = 64 * 1024;
 
 export class Session implements ConnectionOwner, ReplyOwner {
   readonly id: number;
@@ -86,26 +68,17 @@ export class Session implements ConnectionOwner, ReplyOwner {
   /** False while it owes a password: then next to nothing is carried out. */
   isAuthenticated = true;
   user = DEFAULT_USER;
-  /** Whether the client does not want the reply to the next command (CLIENT REPLY); and if so, whether only that one. */
-  private isMuted = false;
-  private isMutedOnce = false;
+  /** Which replies its client does not want (CLIENT REPLY). */
+  readonly muting = new Muting();
   /** It asked not to be closed when memory runs out (CLIENT NO-EVICT). */
   isProtected = false;
   /** Since when it owes a password (-1: it does not). */
   unauthenticatedSinceMs = -1;
   readonly createdMs: number;
-  /** When bytes last came, or were last taken by the client; since when a command is half there (-1: none is). */
-  lastBytesMs: number;
-  unfinishedSinceMs = -1;
-  private unfinishedBytes = 0;
-  /** As `noteProgress` saw them last: the connection's unread bytes, and its output's position. */
-  private seenUnreadBytes = 0;
-  private seenSent = 0;
+  readonly activity: Activity;
   /** Since when it only waits for its last replies to go out (-1: it does not). */
   endingSinceMs = -1;
   lastCommand = '';
-  /** Bytes of the requests in its queue. */
-  requestBytes = 0;
   /** Between MULTI and EXEC. */
   transaction: Transaction | null = null;
   /** Between WATCH and EXEC. */
@@ -115,26 +88,15 @@ export class Session implements ConnectionOwner, ReplyOwner {
   subscriptions: Subscriptions | null = null;
   /** While it tracks keys (CLIENT TRACKING): `lane` is that of the tracking then. */
   tracking: TrackingState | null = null;
-  /** While its command may wait at the node. */
-  blocked: BlockedBy | null = null;
   isClosed = false;
   /** What still comes for it is dropped; soon it is closed. */
   isCutOff = false;
 
   private readonly context: SessionContext;
-  private readonly limits: Limits;
-  private readonly queue = new Fifo<Pending>();
+  private readonly replies: ReplyQueue;
+  private readonly intake: Intake;
+  private readonly bounds: OutputBounds;
   private readonly progress = new RequestProgress();
-  /** Bytes of the replies parked in the queue. */
-  private parkedBytes = 0;
-  /** What `pushOnce` sent last, and where in the output that ended. */
-  private lastPush: Uint8Array | null = null;
-  private lastPushPosition = 0;
-  private isHeld = false;
-  /** Reads no further command until the queue is empty. */
-  private waitsForReplies = false;
-  /** The command that comes next may not be carried out now. */
-  private isPutOff = false;
   /** A bit for each 32nd node: those whose bit is not set it has not written to. */
   private writtenNodes = 0;
   /** Reads no more, and closes when the last reply has been sent. */
@@ -142,13 +104,15 @@ export class Session implements ConnectionOwner, ReplyOwner {
 
   constructor(context: SessionContext, connection: Connection, service: number, id: number) {
     this.context = context;
-    this.limits = context.limits;
     this.connection = connection;
     this.service = service;
     this.id = id;
     this.createdMs = context.transport.now;
-    this.lastBytesMs = context.transport.now;
+    this.activity = new Activity(context.transport, connection);
     this.lane = context.lane(2, 0);
+    this.replies = new ReplyQueue(this, context.transport, context.pendings, connection.output);
+    this.intake = new Intake(context.limits, context.counts, connection, this.replies);
+    this.bounds = new OutputBounds(context.limits, context.counts, connection.output, this.replies);
     this.reset();
   }
 
@@ -162,29 +126,36 @@ export class Session implements ConnectionOwner, ReplyOwner {
     return this.lane.database;
   }
 
+  /** Bytes of the requests that are not answered yet. */
+  get requestBytes(): number {
+    return this.replies.requestBytes;
+  }
+
+  /** While its command may wait at the node, or is put off. */
+  get blocked(): BlockedBy | null {
+    return this.intake.blocked;
+  }
+
   /** Bytes of the arena that this session causes to be held, for choosing whom to close when memory runs out. */
   get bufferedBytes(): number {
     const { output, unreadHeldBytes } = this.connection;
-    let bytes = output.heldBytes + unreadHeldBytes + this.requestBytes + this.parkedBytes;
-    bytes += this.transaction?.heldBytes ?? 0;
-    for (let index = 0; index < this.queue.length; index++) {
-      const pending = this.queue.at(index);
-      bytes += (pending.source?.heldBytes ?? 0) + (pending.connection?.heldFor(pending) ?? 0);
-    }
-    return bytes;
+    const { requestBytes, parkedBytes, heldBytes } = this.replies;
+    return (
+      output.heldBytes + unreadHeldBytes + requestBytes + parkedBytes + heldBytes + (this.transaction?.heldBytes ?? 0)
+    );
   }
 
   onOpen(): void {}
 
   onBytes(start: number, end: number): number {
-    const { context, progress } = this;
+    const { context, progress, activity } = this;
     const { reader, transport } = context;
     const bytes = transport.arena.bytes;
-    this.lastBytesMs = transport.now;
+    activity.lastBytesMs = transport.now;
     let at = start;
     while (at < end) {
       if (this.isEnding) return end;
-      if (this.mustHold()) {
+      if (this.intake.mustHold()) {
         this.holdBack(end - at);
         break;
       }
@@ -195,10 +166,10 @@ export class Session implements ConnectionOwner, ReplyOwner {
           return end;
         }
         this.connection.expect(progress.need);
-        this.markUnfinished(end - at);
+        activity.onUnfinished(end - at);
         break;
       }
-      this.unfinishedSinceMs = -1;
+      activity.unfinishedSinceMs = -1;
       if (reader.inlineArguments !== null) {
         if (reader.inlineArguments.length > 0 && !this.dispatchInline(reader.inlineArguments, end - at)) break;
       } else if (reader.argumentCount > 0 && !context.dispatch(this, at, frameEnd)) {
@@ -221,13 +192,8 @@ export class Session implements ConnectionOwner, ReplyOwner {
   onClose(error: Error | null): void {
     this.isClosed = true;
     this.letGo();
-    this.blocked?.cancel();
-    this.blocked = null;
-    for (let pending = this.queue.shift(); pending !== undefined; pending = this.queue.shift()) {
-      if (pending.source !== null) pending.source.abandon();
-      // What is in flight stands in its connection's queue still, which gives it back with the reply.
-      if (pending.isDone || pending.source !== null) this.discard(pending);
-    }
+    this.intake.cancel();
+    this.replies.abandon();
     this.context.onSessionClosed(this, error);
   }
 
@@ -237,15 +203,14 @@ export class Session implements ConnectionOwner, ReplyOwner {
    */
   track(pending: Pending, requestBytes: number): void {
     pending.requestBytes = requestBytes;
-    pending.isMuted = this.isMuted && this.mutesThis();
-    this.requestBytes += requestBytes;
-    this.queue.push(pending);
+    pending.isMuted = this.muting.takes();
+    this.replies.push(pending);
   }
 
   /** Answers the command just read with bytes from outside the arena. */
   reply(bytes: Uint8Array): void {
-    if (this.queue.length === 0) {
-      if (this.isMuted && this.mutesThis()) return;
+    if (this.isIdle) {
+      if (this.muting.takes()) return;
       this.connection.output.appendBytes(bytes);
       this.afterReplies();
       return;
@@ -260,18 +225,6 @@ export class Session implements ConnectionOwner, ReplyOwner {
   refuse(error: Uint8Array): void {
     if (this.transaction !== null) this.transaction.isDirty = true;
     this.reply(error);
-  }
-
-  /** From the next command on the client wants no replies, or not the next one. */
-  mute(once: boolean): void {
-    if (once && this.isMuted && !this.isMutedOnce) return;
-    this.isMuted = true;
-    this.isMutedOnce = once;
-  }
-
-  unmute(): void {
-    this.isMuted = false;
-    this.isMutedOnce = false;
   }
 
   dropTransaction(): void {
@@ -327,50 +280,23 @@ export class Session implements ConnectionOwner, ReplyOwner {
    */
   pushInOrder(frame: Uint8Array): void {
     if (this.isLeaving) return;
-    if (!this.hasReplies()) this.connection.output.appendBytes(frame);
-    else {
-      const { arena } = this.context.transport;
-      const block = arena.allocate(frame.length);
-      if (block < 0) {
-        this.cutOffForMemory();
-        return;
-      }
-      arena.bytes.set(frame, block);
-      const pending = this.trackReady();
-      pending.replyStart = block;
-      pending.replyBytes = frame.length;
-      this.parkedBytes += frame.length;
-    }
-    this.afterReplies();
+    if (this.replies.pushInOrder(frame)) this.afterReplies();
+    else this.cutOffForMemory();
   }
 
   /** As `pushInOrder`, of a constant that says nothing new where it was the last that was sent. */
   pushOnce(frame: Uint8Array): void {
-    if (this.isLeaving) return;
-    const { queue } = this;
-    const { output } = this.connection;
-    if (this.hasReplies()) {
-      if (queue.at(queue.length - 1).replyConstant === frame) return;
-      this.trackReady().replyConstant = frame;
-      this.lastPush = frame;
-      return;
-    }
-    if (this.lastPush === frame && this.lastPushPosition === output.appended) return;
-    output.appendBytes(frame);
-    this.lastPush = frame;
-    this.lastPushPosition = output.appended;
-    this.afterReplies();
+    if (!this.isLeaving && this.replies.pushOnce(frame)) this.afterReplies();
   }
 
   /** Where its output ends; null while replies wait for those before them. */
   get quietPosition(): number | null {
-    return this.hasReplies() ? null : this.connection.output.appended;
+    return this.replies.hasReplies ? null : this.connection.output.appended;
   }
 
   /** Calls `then` when all that was read has been answered, unless the session is closed before. */
   whenAnswered(then: () => void): void {
-    if (this.queue.length === 0) then();
-    else this.trackReady().source = { writeReply: then, abandon: () => {}, awaitsPart: () => false, heldBytes: 0 };
+    this.replies.whenAnswered(then);
   }
 
   /** Speaks that protocol and works in that database from now on. All before has been answered. */
@@ -384,8 +310,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
 
   /** The command just tracked waits by connections of its own: nothing is read until it has been answered. */
   block(blocked: BlockedBy): void {
-    this.blocked = blocked;
-    this.waitsForReplies = true;
+    this.intake.block(blocked);
   }
 
   /**
@@ -393,23 +318,18 @@ export class Session implements ConnectionOwner, ReplyOwner {
    * about to say so.
    */
   putOff(blocked: BlockedBy): void {
-    this.blocked = blocked;
-    this.isPutOff = true;
-    this.waitsForReplies = true;
+    this.intake.putOff(blocked);
   }
 
   /** Ends `putOff`. */
   goOn(): void {
-    this.blocked?.end();
-    this.blocked = null;
-    this.isPutOff = false;
-    this.waitsForReplies = false;
+    this.intake.goOn();
     this.release();
   }
 
   /** Reads no further command before those that were read have been answered. */
   waitForReplies(): void {
-    this.waitsForReplies = true;
+    this.intake.waitForReplies();
   }
 
   noteWrite(node: number): void {
@@ -432,6 +352,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
     this.isAuthenticated = true;
     this.unauthenticatedSinceMs = -1;
     this.user = user;
+    this.intake.trust(true);
     this.progress.argumentsMax = ARGUMENTS_MAX;
     this.progress.bulkBytesMax = Number.MAX_SAFE_INTEGER;
   }
@@ -439,14 +360,14 @@ export class Session implements ConnectionOwner, ReplyOwner {
   /** As a new connection begins: RESP2, in database 0, without a name, and owing a password where one is asked for. */
   reset(): void {
     this.name = '';
-    // The one reply that SKIP is about may be RESET's own.
-    if (!this.isMutedOnce) this.isMuted = false;
+    this.muting.reset();
     this.letGo();
     this.enter(2, 0);
     this.authenticate(DEFAULT_USER);
     if (!this.context.authentication.isRequired) return;
     this.isAuthenticated = false;
     this.unauthenticatedSinceMs = this.context.transport.now;
+    this.intake.trust(false);
     this.progress.argumentsMax = UNAUTHENTICATED_ARGUMENTS_MAX;
     this.progress.bulkBytesMax = UNAUTHENTICATED_BULK_BYTES_MAX;
   }
@@ -456,11 +377,10 @@ export class Session implements ConnectionOwner, ReplyOwner {
     if (this.isEnding) return;
     this.isEnding = true;
     this.endingSinceMs = this.context.transport.now;
-    this.isHeld = true;
     // What it waits for may never come.
     if (this.blocked !== null) this.connection.destroy(null);
     this.connection.pause();
-    if (this.queue.length === 0) this.leave();
+    if (this.isIdle) this.leave();
   }
 
   /** All has been answered. What it had at the nodes ends now: that the client closes, too, may take a while. */
@@ -488,16 +408,12 @@ export class Session implements ConnectionOwner, ReplyOwner {
       this.context.pendings.release(pending);
       return;
     }
-    if (this.queue.peek() === pending) {
-      this.queue.shift();
-      this.requestBytes -= pending.requestBytes;
-      if (!pending.isMuted) this.connection.output.append(start, end);
-      this.context.pendings.release(pending);
-      if (this.queue.peek()?.isDone === true) this.flushHead();
+    const { replies } = this;
+    if (replies.isFirst(pending)) {
+      replies.answerFirst(pending, start, end);
       this.afterReplies();
-      return;
-    }
-    this.park(pending, start, end);
+    } else if (this.isCutOff) replies.drop(pending);
+    else if (!replies.park(pending, start, end)) this.cutOffForMemory();
   }
 
   onPrelude(): void {}
@@ -519,17 +435,13 @@ export class Session implements ConnectionOwner, ReplyOwner {
   /** The reply of `pending`, which is in the queue, stands ready in it or in its source. */
   complete(pending: Pending): void {
     pending.isDone = true;
-    if (this.queue.peek() !== pending) return;
-    this.flushHead();
+    if (!this.replies.isFirst(pending)) return;
+    this.replies.flush();
     this.afterReplies();
   }
 
   awaits(connection: Carrier): boolean {
-    for (let index = 0; index < this.queue.length; index++) {
-      const pending = this.queue.at(index);
-      if (pending.connection === connection || pending.source?.awaitsPart(connection) === true) return true;
-    }
-    return false;
+    return this.replies.awaits(connection);
   }
 
   askers(): readonly object[] {
@@ -547,149 +459,38 @@ export class Session implements ConnectionOwner, ReplyOwner {
 
   /** Whether all that was read has been answered. */
   get isIdle(): boolean {
-    return this.queue.length === 0;
+    return this.replies.length === 0;
   }
 
-  /**
-   * Looks at what came and went: nobody is told of the bytes of a large command before the last has come, nor of those of a
-   * large reply that the client takes. Called about once a second.
-   */
-  noteProgress(): void {
-    const { unreadBytes, output } = this.connection;
-    if (unreadBytes > this.seenUnreadBytes || output.sent !== this.seenSent)
-      this.lastBytesMs = this.context.transport.now;
-    this.seenUnreadBytes = unreadBytes;
-    this.seenSent = output.sent;
-    if (this.unfinishedSinceMs >= 0) this.markUnfinished(unreadBytes);
-    this.noteSlowness();
-  }
-
-  /** A client with subscriptions may be behind by more than the soft bound for so long, and no longer. */
-  private noteSlowness(): void {
-    const { subscriptions, limits } = this;
+  /** Looks at the clock, about once a second. */
+  sweep(): void {
+    this.activity.look();
+    const { subscriptions } = this;
     if (subscriptions === null) return;
-    const { now } = this.context.transport;
-    if (this.connection.output.unsentBytes <= limits.subscriberOutputSoftBytes) subscriptions.slowSinceMs = -1;
-    else if (subscriptions.slowSinceMs < 0) subscriptions.slowSinceMs = now;
-    else if (now - subscriptions.slowSinceMs > limits.subscriberOutputSoftMs)
-      this.cutOffSubscriber(`subscriberOutputSoftBytes ${limits.subscriberOutputSoftBytes}`);
-  }
-
-  /** A command is half there with `bytes` of it. Each MiB gives it new time: who sends a byte a minute has his end, too. */
-  private markUnfinished(bytes: number): void {
-    if (this.unfinishedSinceMs >= 0 && bytes < this.unfinishedBytes + UNFINISHED_STEP_BYTES) return;
-    this.unfinishedSinceMs = this.context.transport.now;
-    this.unfinishedBytes = bytes;
-  }
-
-  /** Whether the reply to the command just read is dropped, where not all are wanted. */
-  private mutesThis(): boolean {
-    if (this.isMutedOnce) this.unmute();
-    return true;
-  }
-
-  /** Whether there are replies, or parts of some, that wait for those before them. */
-  private hasReplies(): boolean {
-    if (this.parkedBytes > 0) return true;
-    for (let index = 0; index < this.queue.length; index++) {
-      const { isDone, source } = this.queue.at(index);
-      if (isDone || (source !== null && source.heldBytes > 0)) return true;
-    }
-    return false;
-  }
-
-  /** Puts into the queue what goes out in its turn, and is no reply. */
-  private trackReady(): Pending {
-    const pending = this.context.pendings.take(this, this.context.transport.now, false);
-    pending.isDone = true;
-    pending.isMuted = false;
-    this.queue.push(pending);
-    return pending;
-  }
-
-  private park(pending: Pending, start: number, end: number): void {
-    const { arena } = this.context.transport;
-    pending.connection = null;
-    // Without a reply it stays in the queue, and is given back when the connection is gone.
-    pending.isDone = true;
-    if (this.isCutOff || pending.isMuted) return;
-    const block = arena.allocate(end - start);
-    if (block < 0) {
-      this.cutOffForMemory();
-      return;
-    }
-    arena.bytes.copyWithin(block, start, end);
-    pending.replyStart = block;
-    pending.replyBytes = end - start;
-    this.parkedBytes += end - start;
-  }
-
-  private flushHead(): void {
-    for (let head = this.queue.peek(); head?.isDone === true; head = this.queue.peek()) {
-      this.queue.shift();
-      this.requestBytes -= head.requestBytes;
-      const output = this.connection.output;
-      if (head.isMuted) {
-        head.source?.abandon();
-      } else if (head.replyConstant !== null) {
-        output.appendBytes(head.replyConstant);
-        if (head.replyConstant === this.lastPush) this.lastPushPosition = output.appended;
-      } else if (head.source !== null) head.source.writeReply(output);
-      else output.appendNow(head.replyStart, head.replyStart + head.replyBytes);
-      this.discard(head);
-    }
+    const reason = this.bounds.slowness(subscriptions, this.context.transport.now);
+    if (reason !== null) this.cutOff(new SessionError(reason));
   }
 
   /** After bytes were appended to the output: sends them, and sees what may go on or must end. */
   private afterReplies(): void {
+    this.watchOutput();
     if (this.isCutOff) return;
-    const output = this.connection.output;
+    this.intake.onReplies();
+    if (this.isEnding) {
+      if (this.isIdle) this.leave();
+    } else if (this.intake.isHeld) this.release();
+  }
+
+  /** After something was appended to the output, or was parked: sends it, and cuts the client off that lets too much wait. */
+  watchOutput(): void {
+    if (this.isCutOff) return;
     this.connection.flush();
-    if (output.overflowed) {
+    if (this.connection.output.overflowed) {
       this.cutOffForMemory();
       return;
     }
-    if (this.isOverfull()) return;
-    if (this.waitsForReplies && !this.mustWait()) {
-      this.waitsForReplies = false;
-      this.blocked?.end();
-      this.blocked = null;
-    }
-    if (this.isEnding) {
-      if (this.queue.length === 0) this.leave();
-    } else if (this.isHeld) this.release();
-  }
-
-  /** After a message was appended to the output, or was parked. */
-  watchOutput(): void {
-    if (this.isCutOff) return;
-    const { output } = this.connection;
-    this.connection.flush();
-    if (output.overflowed) this.cutOffForMemory();
-    else this.isOverfull();
-  }
-
-  /** Closes it if more waits for its client than may. */
-  private isOverfull(): boolean {
-    const { limits, subscriptions } = this;
-    const { unsentBytes } = this.connection.output;
-    if (
-      subscriptions !== null &&
-      unsentBytes + this.parkedBytes + subscriptions.parkedBytes > limits.subscriberOutputHardBytes
-    ) {
-      this.cutOffSubscriber(`subscriberOutputHardBytes ${limits.subscriberOutputHardBytes}`);
-      return true;
-    }
-    if (unsentBytes + this.parkedBytes <= limits.sessionOutputHardBytes) return false;
-    this.context.counts.sessionOutputCloses++;
-    const limit = `sessionOutputHardBytes ${limits.sessionOutputHardBytes}`;
-    this.cutOff(new SessionError(`its unread replies exceed what may wait (${limit})`));
-    return true;
-  }
-
-  private cutOffSubscriber(limit: string): void {
-    this.context.counts.subscriberOutputCloses++;
-    this.cutOff(new SessionError(`its unread messages exceed what may wait (${limit})`));
+    const reason = this.bounds.excess(this.subscriptions);
+    if (reason !== null) this.cutOff(new SessionError(reason));
   }
 
   cutOffForMemory(): void {
@@ -697,59 +498,20 @@ export class Session implements ConnectionOwner, ReplyOwner {
     this.cutOff(new SessionError('no buffer memory is left for its replies'));
   }
 
-  private mustHold(): boolean {
-    const { sessionCommandsMax, sessionRequestBytesMax } = this.limits;
-    return (
-      (this.waitsForReplies && this.mustWait()) ||
-      this.queue.length >= sessionCommandsMax ||
-      this.requestBytes >= sessionRequestBytesMax ||
-      this.connection.output.unsentBytes >= this.outputSoftBytes
-    );
-  }
-
-  private mustWait(): boolean {
-    return this.queue.length > 0 || this.isPutOff;
-  }
-
-  private get outputSoftBytes(): number {
-    const { sessionOutputSoftBytes } = this.limits;
-    return this.isAuthenticated
-      ? sessionOutputSoftBytes
-      : Math.min(sessionOutputSoftBytes, UNAUTHENTICATED_OUTPUT_BYTES_MAX);
-  }
-
-  private hold(): void {
-    // What is not read for our sake is not late.
-    this.unfinishedSinceMs = -1;
-    if (!this.isHeld) this.context.counts.sessionPauses++;
-    this.isHeld = true;
-    this.connection.pause();
-  }
-
-  /** As `hold`, with so many bytes unread; but that the client goes is noticed while its command blocks. */
   private holdBack(unreadBytes: number): void {
-    if (this.blocked !== null && unreadBytes <= BLOCKED_BYTES_MAX) this.isHeld = true;
-    else this.hold();
+    // What is not read for our sake is not late.
+    this.activity.unfinishedSinceMs = -1;
+    this.intake.hold(unreadBytes);
   }
 
   private holdForReplies(unreadBytes: number): void {
     this.tracking?.onPutOff();
-    this.waitsForReplies = true;
+    this.intake.waitForReplies();
     this.holdBack(unreadBytes);
   }
 
-  /** Reads on once half of every limit is free again: not one command at a time. */
   private release(): void {
-    if (!this.isHeld || this.isEnding || this.isClosed) return;
-    const { sessionCommandsMax, sessionRequestBytesMax } = this.limits;
-    if (this.waitsForReplies && this.mustWait()) return;
-    // One that blocked was held without a pause, to hear of its client's going. While it is not read for another reason it must be
-    // paused, or nobody tells it of a drain.
-    this.connection.pause();
-    if (this.queue.length > sessionCommandsMax >> 1 || this.requestBytes > sessionRequestBytesMax >> 1) return;
-    if (this.connection.output.unsentBytes > this.outputSoftBytes >> 1) return;
-    this.isHeld = false;
-    this.connection.resume();
+    if (!this.isEnding && !this.isClosed) this.intake.release();
   }
 
   /** An inline command goes on as the same command in RESP. */
@@ -775,14 +537,5 @@ export class Session implements ConnectionOwner, ReplyOwner {
     this.context.counts.protocolErrors++;
     this.reply(errorReply(`ERR ${text}`));
     this.finish();
-  }
-
-  /** Gives back a pending that stands in no queue any more. */
-  private discard(pending: Pending): void {
-    if (pending.replyBytes > 0) {
-      this.parkedBytes -= pending.replyBytes;
-      this.context.transport.arena.release(pending.replyStart, pending.replyBytes);
-    }
-    this.context.pendings.release(pending);
   }
 }
