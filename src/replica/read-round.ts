@@ -9,10 +9,11 @@
  * Mostly there is a write on its way, or one copy has missed it: the rest tell which of both most have. A round would ask
  * for promises that bar the write from the copies that it has not come to yet.
  */
+import { bits } from './copies.js';
 import type { Operation, Reader } from './operation.js';
 import type { Agreement } from './register.js';
 import type { Member } from './roster.js';
-import { type Asker, bits, type Client, type RoundContext, type RoundTimes } from './round.js';
+import type { Asker, Client, RoundContext, RoundTimes } from './round.js';
 import type { Answer, Step } from './step.js';
 
 export interface ReadContext<C, R, V> extends Pick<RoundContext<C, R, V>, 'quorum' | 'now' | 'send' | 'count'> {

@@ -13,8 +13,10 @@
  * Invariant: `sent` holds every ballot under which this operation, or an identity that finishes it, was sent and may have been
  * accepted anywhere.
  */
+import { Attempt, type Role } from './attempt.js';
 import { type Ballot, floorOf, largest, NEVER } from './ballot.js';
-import { type Lineage, lineageOn, NO_LINEAGE, standsOn } from './lineage.js';
+import { bits } from './copies.js';
+import { lineageOn, NO_LINEAGE, standsOn } from './lineage.js';
 import type { BaseFacts, Operation, Plan } from './operation.js';
 import type { Register, Ride } from './register.js';
 import type { Member } from './roster.js';
@@ -95,33 +97,6 @@ export interface RoundTimes {
 const BACKOFF_MIN_MS = 1;
 const BACKOFF_MAX_MS = 64;
 const BACKOFFS_MAX = 6;
-
-/** A step that changes the key, under one ballot. */
-interface Attempt<R> {
-  readonly ballot: Ballot;
-  /** `operation`: what the client wants to be done. `identity`: it finishes one. `read`, `cleaning` (of what has expired): nobody can tell. */
-  readonly role: 'operation' | 'identity' | 'read' | 'cleaning';
-  readonly base: Ballot;
-  readonly lineage: Lineage;
-  /** The same proposer's next ballot, which is asked for with it. */
-  readonly next: Ballot;
-  /** Copies (bit i: copy i) that it was sent to, and those of them that have said that they did not take it and never will. */
-  sentTo: number;
-  denied: number;
-  /** Of these, those that could not (rule W8). */
-  unable: number;
-  /** Copies that have accepted it, whenever they said so. */
-  accepted: number;
-  /** Of an identity: which attempt at the operation is there. */
-  finishes: Attempt<R> | null;
-  /** Of the first that carried out its commands; how many have, which was the first, and those that gave other replies. */
-  replies: R | null;
-  replied: number;
-  repliedFirst: number;
-  differing: number;
-  /** What makes the client's reply of these. */
-  readonly reply: (replies: R) => R;
-}
 
 interface Tag<R> {
   readonly kind: 'prepare' | 'read' | 'accept' | 'snapshot';
@@ -449,34 +424,12 @@ export class Round<C, R, V> implements Asker<R, V>, Member {
 
   // Accepting
 
-  private accept(
-    commands: C,
-    setsExpiry: number,
-    role: Attempt<R>['role'],
-    copies: number,
-    reply: (replies: R) => R,
-  ): void {
+  private accept(commands: C, setsExpiry: number, role: Role, copies: number, reply: (replies: R) => R): void {
     const { ballot, isExpired: expired, context } = this;
     const base = this.base.accepted;
     const lineage = lineageOn(this.base, ballot, this.horizon);
     const next = this.register.freshBallot();
-    const attempt: Attempt<R> = {
-      ballot,
-      role,
-      base,
-      lineage,
-      next,
-      sentTo: copies,
-      denied: 0,
-      unable: 0,
-      accepted: 0,
-      finishes: null,
-      replies: null,
-      replied: 0,
-      repliedFirst: 0,
-      differing: 0,
-      reply,
-    };
+    const attempt = new Attempt(role, { ballot, base, lineage, next }, copies, reply);
     if (role === 'operation' || role === 'identity') this.sent.push(attempt);
     else if (role === 'cleaning') this.cleanings.push(ballot);
     this.attempt = attempt;
@@ -530,21 +483,11 @@ export class Round<C, R, V> implements Asker<R, V>, Member {
 
   /** Rule W9: who has done the same on equal states has equal replies. */
   private compare(attempt: Attempt<R>, bit: number, replies: R): void {
-    attempt.replied++;
-    if (attempt.replies === null) {
-      attempt.replies = replies;
-      attempt.repliedFirst = bit;
-      return;
-    }
-    if (attempt.role !== 'operation' || this.operation.repliesAgree !== true) return;
-    const { context, register } = this;
-    const differs = !context.areEqual(attempt.replies, replies);
-    if (differs) attempt.differing |= bit;
-    const others = bits(attempt.differing);
-    if (others === 0) return;
-    // Those are right that are most.
-    if (attempt.replied - others >= context.quorum) register.differing = attempt.differing;
-    else if (others >= context.quorum) register.differing = attempt.repliedFirst;
+    const { context, operation, register } = this;
+    const isComparable = attempt.role === 'operation' && operation.repliesAgree === true;
+    const differing = attempt.onReplies(bit, replies, isComparable ? context.areEqual : null, context.quorum);
+    if (differing === null) return;
+    if (differing !== 0) register.differing = differing;
     context.onDifference(register);
   }
 
@@ -671,7 +614,7 @@ export class Round<C, R, V> implements Asker<R, V>, Member {
 
   /** Of what was sent, that which no copy has accepted, nor will. */
   private dropNowhere(): void {
-    if (this.sent.length > 0) this.sent = this.sent.filter((attempt) => attempt.denied !== attempt.sentTo);
+    if (this.sent.length > 0) this.sent = this.sent.filter((attempt) => !attempt.isNowhere);
   }
 
   /** The phase has failed: another ballot. */
@@ -727,13 +670,6 @@ export class Round<C, R, V> implements Asker<R, V>, Member {
   private untilImpatient(): number {
     return Math.min(this.times.deadlineMs, this.context.now() + this.times.patienceMs);
   }
-}
-
-/** How many are in a mask. */
-export function bits(mask: number): number {
-  let count = 0;
-  for (let rest = mask; rest !== 0; rest &= rest - 1) count++;
-  return count;
 }
 
 function same<R>(replies: R): R {
