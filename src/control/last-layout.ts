@@ -2,8 +2,8 @@
 import type { Logger } from 'pino';
 import type { Config } from '../config.js';
 import { DataDir } from './data-dir.js';
-import { planRemaps, REMAP_ADVICE } from './keeper.js';
 import { layoutOf } from './layout.js';
+import { planRemaps, REMAP_ADVICE } from './remaps.js';
 
 /**
  * Opens the dataDir of `config`; null where it has none. Throws an error that says what would be looked for elsewhere than

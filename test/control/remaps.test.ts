@@ -1,7 +1,7 @@
 import t from 'tap';
 import { type Config, parseConfig } from '../../src/config.js';
-import { planRemaps, planRestarts } from '../../src/control/keeper.js';
 import { LAYOUT, type Layout, layoutOf } from '../../src/control/layout.js';
+import { planRemaps, planRestarts } from '../../src/control/remaps.js';
 
 const BASE = `
 listen: 127.0.0.1:6380
