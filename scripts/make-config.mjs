@@ -56,12 +56,13 @@ function forEditors(node) {
 /** Every key with what it is, its values, and its default, or an example where it has none. */
 function fullExample() {
   const { listen, admin, workers, transport, auth, protectedMode, pools, ...more } = schema.properties;
-  const { keyspaces, services, limits, log, ...last } = more;
+  const { keyspaces, services, limits, log, coordination, ...last } = more;
   const pool = pools.additionalProperties.properties;
   const node = pool.nodes.items.properties;
   const keyspace = keyspaces.items.properties;
   const { hash, hashTag, copies, consistency, tombstoneTtl, ...bySlots } = keyspace;
   const values = { placement: 'ketama', hash, hashTag };
+  const { store, cluster, member, lease, pool: agreeing, tls, ...server } = coordination.properties;
   return [
     '# yaml-language-server: $schema=./ringleader.schema.json',
     ...comment(
@@ -115,6 +116,18 @@ function fullExample() {
     ...entries(log.properties, '  '),
     '',
     ...entries(last),
+    ...comment(coordination.description),
+    'coordination:',
+    ...entries(
+      { store: { description: store.description, stated: 'redis' }, pool: agreeing, cluster, member, lease },
+      '  ',
+    ),
+    ...comment('On etcd, or ZooKeeper:'),
+    '#coordination:',
+    ...entries({ store: { stated: 'etcd' }, ...server }, '  ').map(disabled),
+    ...comment(tls.description, '  ').map(disabled),
+    '#  tls:',
+    ...entries(tls.properties, '    ').map(disabled),
     '',
   ]
     .join('\n')
@@ -158,7 +171,7 @@ function comment(text, indent = '') {
 }
 
 function docs() {
-  const { pools, keyspaces, services, limits, log, auth } = schema.properties;
+  const { pools, keyspaces, services, limits, log, auth, coordination } = schema.properties;
   const pool = pools.additionalProperties;
   const sections = [
     ['The file', '', schema],
@@ -170,6 +183,8 @@ function docs() {
     ['`limits`', limits.description, limits],
     ['`pools.NAME.limits`', pool.properties.limits.description, null],
     ['`log`', log.description, log],
+    ['`coordination`', coordination.description, coordination],
+    ['`coordination.tls`', coordination.properties.tls.description, coordination.properties.tls],
   ];
   const nodeLimits = Object.keys(pool.properties.limits.properties).map((key) => `\`${key}\``);
   const texts = sections.map(([title, description, section]) => {

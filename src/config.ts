@@ -2,11 +2,18 @@
  * The configuration: its shape, its defaults, and what is wrong with a file, all of it at once and each with its line.
  * A file becomes a `Config`, which is complete and frozen, or a list of problems. No message repeats a password.
  */
-import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 import { AUTH, type AuthSection, checkAuth, completeAuth } from './base/auth-section.js';
 import type { ClientAuth } from './base/client-rules.js';
 import { OTHER_WORDS } from './base/config-words.js';
+import {
+  COORDINATION,
+  type CoordinationConfig,
+  type CoordinationSection,
+  checkCoordination,
+  completeCoordination,
+  warnOfCoordination,
+} from './base/coordination-section.js';
 import type { Endpoint } from './base/endpoint.js';
 import type { Environment } from './base/environment.js';
 import { DEFAULT_LIMITS, type Limits } from './base/limits.js';
@@ -19,6 +26,7 @@ import { checkPools, completePools, isMap, POOLS, type PoolConfig, readablePools
 import { ReadableLists } from './base/readable-lists.js';
 import {
   about,
+  absolutePath,
   type Complain,
   expecting,
   formatPath,
@@ -26,7 +34,6 @@ import {
   nameText,
   oneOf,
   oneOfWords,
-  text,
   wholeNumber,
   yesOrNo,
 } from './base/schema.js';
@@ -78,6 +85,7 @@ export interface Config {
   drainTimeoutMs: number;
   /** The folder for what must survive a restart, null for none. */
   dataDir: string | null;
+  coordination: CoordinationConfig;
 }
 
 /** What depends on the machine rather than on the file. */
@@ -87,6 +95,8 @@ export interface ConfigDefaults {
   environment: Environment;
   /** The IP addresses of the machine; those of loopback go without saying. */
   ownAddresses?: readonly string[];
+  /** What is in a file that the configuration names; throws an error that says why not. Without it such files are not looked at. */
+  readFile?: (path: string) => string;
 }
 
 /** What a file comes to; `warnings` are what it may not have been meant to say. */
@@ -244,15 +254,16 @@ export const FILE = z.strictObject(
       { stated: formatMilliseconds(DRAIN_TIMEOUT_MS) },
     ),
     dataDir: about(
-      text(
-        'the absolute path of a folder',
-        (path) => (isAbsolute(path) && !path.includes('\0') ? path : { advice: 'begin it with /' }),
-        '^/',
-      ).optional(),
+      absolutePath('the absolute path of a folder').optional(),
       'The folder where the proxy keeps what must survive a restart. With it a start, too, refuses what would look for existing ' +
         'keys elsewhere than the last time, unless `--accept-remap` is given. It is made if need be; each proxy needs one of its ' +
         'own. None unless given, so that a read-only root file system will do.',
       { example: '/var/lib/ringleader' },
+    ),
+    coordination: about(
+      COORDINATION.optional(),
+      'Where several proxies that serve the same pools, a fleet, keep what they agree on. One proxy alone needs none of it. A change takes a ' +
+        'restart.',
     ),
   },
   expecting(`a map, with at least ${LEAST}`),
@@ -286,6 +297,7 @@ function complete(file: File, defaults: ConfigDefaults): Config {
     log: file.log ?? { level: 'info', format: 'auto' },
     drainTimeoutMs: file.drainTimeout,
     dataDir: file.dataDir ?? null,
+    coordination: completeCoordination(file.coordination),
   };
 }
 
@@ -304,6 +316,9 @@ interface Sections {
   /** Null where it is wrong in itself. */
   auth: AuthSection | undefined | null;
   protectedMode: boolean;
+  /** Null where it is wrong in itself. */
+  coordination: CoordinationSection | undefined | null;
+  hasDataDir: boolean;
 }
 
 function readSections(root: unknown, lists: ReadableLists): Sections {
@@ -324,7 +339,13 @@ function readSections(root: unknown, lists: ReadableLists): Sections {
     limits: file['limits'] === undefined ? undefined : (LIMITS.safeParse(file['limits']).data ?? null),
     auth: file['auth'] === undefined ? undefined : (AUTH.safeParse(file['auth']).data ?? null),
     protectedMode: yesOrNo().safeParse(file['protectedMode']).data ?? true,
+    coordination: readCoordination(file['coordination']),
+    hasDataDir: file['dataDir'] !== undefined,
   };
+}
+
+function readCoordination(written: unknown): Sections['coordination'] {
+  return written === undefined ? undefined : (COORDINATION.safeParse(written).data ?? null);
 }
 
 function readListen(path: Path, written: unknown, lists: ReadableLists): PlacedListen[] {
@@ -344,10 +365,10 @@ function mapOrNothing(value: unknown): Record<string, unknown> {
 }
 
 /** What no single value shows: names that lead nowhere, things given twice, bounds in the wrong order. */
-function crossCheck(source: YamlSource, { ownAddresses = [] }: ConfigDefaults): Problem[] {
+function crossCheck(source: YamlSource, { ownAddresses = [], readFile }: ConfigDefaults): Problem[] {
   const lists = new ReadableLists();
   const { listens, admin, pools, poolNames, ...more } = readSections(source.value, lists);
-  const { keyspaces, services, limits, auth, protectedMode } = more;
+  const { keyspaces, services, limits, auth, protectedMode, coordination } = more;
   const problems: Problem[] = [];
   const complain = complainer(source, lists, problems);
   if (services !== null) checkServices(source, services, complain);
@@ -366,7 +387,8 @@ function crossCheck(source: YamlSource, { ownAddresses = [] }: ConfigDefaults): 
       if (!isUnclear) checkKeyspaces(section, poolNames, pools, complain);
     }
     checkSharedPools(keyspaces, complain);
-    checkReplicatedPools(placedModes(keyspaces, poolNames), pools, complain);
+    const agreeing = coordination?.store === 'redis' ? (coordination.pool ?? null) : null;
+    checkReplicatedPools(placedModes(keyspaces, poolNames), agreeing, pools, complain);
     checkWeights(completePools(pools, DEFAULT_LIMITS), keyspaces, complain);
   }
   if (limits !== null) {
@@ -376,6 +398,10 @@ function crossCheck(source: YamlSource, { ownAddresses = [] }: ConfigDefaults): 
   if (auth !== null) {
     if (auth !== undefined) checkAuth(auth, complain);
     if (protectedMode && completeAuth(auth).mode === 'none') checkProtected(listens, complain);
+  }
+  if (coordination !== null && coordination !== undefined) {
+    const place = { pools, poolNames, listen: doors[0]?.listen[0], readFile };
+    checkCoordination(coordination, place, complain);
   }
   return problems;
 }
@@ -391,11 +417,17 @@ function complainer(source: YamlSource, lists: ReadableLists, problems: Problem[
 /** Of a file that is good. */
 function findWarnings(source: YamlSource): Problem[] {
   const lists = new ReadableLists();
-  const { pools, poolNames, keyspaces } = readSections(source.value, lists);
+  const { pools, poolNames, keyspaces, coordination, hasDataDir } = readSections(source.value, lists);
   const warnings: Problem[] = [];
   const warn = complainer(source, lists, warnings);
   warnOfPools(pools, warn);
-  warnOfKeyspaces(keyspaces, poolNames, warn);
+  const used = coordination?.store === 'redis' ? coordination.pool : undefined;
+  warnOfKeyspaces(
+    keyspaces,
+    poolNames.filter((name) => name !== used),
+    warn,
+  );
+  if (coordination !== null && coordination !== undefined) warnOfCoordination(coordination, hasDataDir, warn);
   return warnings;
 }
 

@@ -24,7 +24,8 @@ function otherHalf(): string {
   return enabled
     .replace(/^auth: none$/m, '')
     .replace(/^listen: .*$/m, '')
-    .replace(/^keyspaces:\n(?: .*\n)*/m, '');
+    .replace(/^keyspaces:\n(?: .*\n)*/m, '')
+    .replace(/^coordination:\n(?: .*\n)*/m, '');
 }
 
 /** `pools.*.nodes.*.url` for each key that a map of the schema knows and that `value` has. */
@@ -88,6 +89,10 @@ t.test('every default that is stated is the real one', async (t) => {
   );
   const hashes = [full, { keyspaces: bare }].map(({ keyspaces }) => keyspaces[1]?.placement);
   t.match(hashes[0], { hash: (hashes[1] as { hash: string }).hash });
+  const { store: _store, ...rest } = configOf(
+    'pools: { a: { nodes: [redis://h] } }\ncoordination: { member: a }',
+  ).coordination;
+  t.match(full.coordination, rest);
   const named = configOf('pools: { a: { nodes: [redis://h] } }\nauth: { password: x }').auth;
   t.match(configOf(otherHalf()).auth, { user: (named as { user: string }).user });
 });
@@ -105,6 +110,7 @@ t.test('an editor takes what the proxy takes', async (t) => {
     'pools: { main: { nodes: [{ url: "unix:/run/redis.sock", weight: "3" }] } }\nlisten: ["[::1]:1", "unix:/x"]',
     'pools: { main: { nodes: ["${URL}"] } }\nworkers: ${WORKERS:-2}\nlimits: { idleTimeoutMs: "1.5 h", bulkBytesMax: 64MB }',
     'pools: { main: { nodes: [redis://h] } }\nauth: { password: ["new", "old"] }\nprotectedMode: "${OPEN:-no}"',
+    'pools: { main: { nodes: [redis://h] } }\ncoordination: { store: zookeeper, endpoints: [h], tls: {}, lease: 5s }',
   ];
   const environment = { URL: 'redis://h', WORKERS: '1' };
   for (const text of good) {

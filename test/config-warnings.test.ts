@@ -99,6 +99,21 @@ keyspaces: [{ prefix: "", pool: a }, { prefix: "x:", pool: b }]`,
   ],
   ['a rule that has its name in common with another', colocating('user:{id}', 'user:{id}:*'), []],
   ['rules that put keys together', colocating('{*}:*'), []],
+  ['a store of files without a folder for them, that was not asked for', NAMED, []],
+  [
+    'a store of files without a folder for them',
+    `${NAMED}\ncoordination: { lease: 5s }`,
+    [
+      '2:15: coordination: store file without dataDir is in memory: a restart begins anew; add dataDir: /var/lib/ringleader',
+    ],
+  ],
+  ['a store of files with a folder for them', `${NAMED}\ncoordination: {}\ndataDir: /x`, []],
+  [
+    'a pool that is for coordination alone',
+    'pools: { a: { nodes: [{ name: a, url: redis://h:1 }] }, b: { nodes: [{ name: a, url: redis://i }, { name: b, url: redis://j }, { name: c, url: redis://k }] } }\n' +
+      'keyspaces: [{ prefix: "", pool: a }]\ncoordination: { store: redis, pool: b }',
+    [],
+  ],
 ];
 
 for (const [what, text, expected] of TABLE) {

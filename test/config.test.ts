@@ -70,6 +70,7 @@ keyspaces:
     log: { level: 'info', format: 'auto' },
     drainTimeoutMs: 10_000,
     dataDir: null,
+    coordination: { store: 'file', cluster: 'ringleader', member: null, leaseMs: 10_000 },
   });
 });
 
@@ -456,4 +457,44 @@ keyspaces: [{ prefix: "acct:", pool: main, mode: replicated${rest} }]`);
   const other = config(', restart: keeps-data', ', copies: 5, consistency: strong, tombstoneTtl: 0');
   t.match(other.keyspaces[0], { copies: 5, consistency: 'strong', tombstoneTtlMs: 0 });
   t.equal(other.pools[0]?.restart, 'keeps-data');
+});
+
+t.test('a coordination store is complete, whichever it is', async (t) => {
+  const three = 'pools: { main: { nodes: [redis://h] }, agree: { nodes: [redis://i, redis://j, redis://k] } }';
+  const coordination = (section: string) => {
+    return configOf(`${three}\nkeyspaces: [{ prefix: "", pool: main }]\ncoordination: ${section}`).coordination;
+  };
+  const rest = { cluster: 'ringleader', member: null, leaseMs: 10_000 };
+  const tcp = (host: string, port: number) => ({ kind: 'tcp', host, port });
+  const noTls = { ca: null, cert: null, key: null, serverName: null };
+  const TABLE: [string, object][] = [
+    ['{}', { store: 'file', ...rest }],
+    ['{ store: redis, pool: agree, member: 7a }', { store: 'redis', pool: 'agree', ...rest, member: '7a' }],
+    [
+      '{ store: etcd, endpoints: [http://a, "http://[::1]:1/"], cluster: "1", lease: 500ms }',
+      {
+        ...{ ...rest, cluster: '1', leaseMs: 500 },
+        ...{ store: 'etcd', endpoints: [tcp('a', 2379), tcp('::1', 1)], login: null, tls: null },
+      },
+    ],
+    [
+      '{ store: etcd, endpoints: [HTTPS://a:1], username: u, password: "p:@" }',
+      {
+        ...{ ...rest, store: 'etcd', endpoints: [tcp('a', 1)] },
+        ...{ login: { username: 'u', password: 'p:@' }, tls: noTls },
+      },
+    ],
+    [
+      '{ store: zookeeper, endpoints: [a, b:1], tls: { ca: /ca, cert: /c, key: /k, serverName: n } }',
+      {
+        ...{ ...rest, store: 'zookeeper', endpoints: [tcp('a', 2181), tcp('b', 1)], login: null },
+        tls: { ca: '/ca', cert: '/c', key: '/k', serverName: 'n' },
+      },
+    ],
+    [
+      '{ store: zookeeper, endpoints: [a], tls: {} }',
+      { ...rest, store: 'zookeeper', endpoints: [tcp('a', 2181)], login: null, tls: noTls },
+    ],
+  ];
+  for (const [section, expected] of TABLE) t.same(coordination(section), expected, section);
 });

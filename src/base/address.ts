@@ -3,7 +3,7 @@
  * password, and one that is wrong may hold it anywhere.
  */
 import { isIP } from 'node:net';
-import type { Endpoint } from './endpoint.js';
+import type { Endpoint, TcpEndpoint } from './endpoint.js';
 import type { Advice, Fault } from './schema.js';
 
 /** A node's URL, taken apart. */
@@ -84,15 +84,21 @@ export function parseNodeAddress(text: string): NodeAddress | Fault {
   if (path !== '' && path !== '/' && path !== '/0') {
     return { fault: 'something after the port: only database 0 and no options are supported' };
   }
-  const [, bracketed, name, port] = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(\d+))?$/.exec(place ?? '') ?? [];
+  const address = parseServer(place ?? '', REDIS_PORT);
+  return 'fault' in address ? address : { address, ...login };
+}
+
+/** `host[:port]`: a name, an IPv4 address, or an IPv6 address in brackets. */
+export function parseServer(text: string, defaultPort: number): TcpEndpoint | Fault {
+  const [, bracketed, name, port] = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(\d+))?$/.exec(text) ?? [];
   const host = bracketed ?? name;
   if (host === undefined) return { fault: 'a port that is no number, or an IPv6 address without brackets' };
   if (host === '') return { fault: 'no host' };
   if (bracketed === undefined ? !/^[\w.-]+$/.test(host) : isIP(host) !== 6)
     return { fault: 'a host that cannot be one' };
-  const portNumber = port === undefined ? REDIS_PORT : Number(port);
+  const portNumber = port === undefined ? defaultPort : Number(port);
   if (portNumber < 1 || portNumber > 65_535) return { fault: 'a port outside 1 to 65535' };
-  return { address: { kind: 'tcp', host, port: portNumber }, ...login };
+  return { kind: 'tcp', host, port: portNumber };
 }
 
 /** As `parseNodeAddress`, of what stands in a file: a port alone may be meant. */

@@ -9,6 +9,8 @@ const AUTH = 'write auth: { password: "…" }';
 const URL = 'write url: redis://HOST:PORT';
 const LOGIN = 'it stands in the url: redis://USER:PASSWORD@HOST:PORT';
 const NODES = 'write pools: { main: { nodes: […] } }';
+const COORDINATION = 'write coordination: { store: etcd, endpoints: […] }';
+const ENDPOINTS = 'write endpoints: […]';
 const POOL_TIMES = 'write limits: { connectTimeoutMs: 2s, requestTimeoutMs: 5s }';
 
 export const OTHER_WORDS: OtherWords = {
@@ -43,6 +45,56 @@ export const OTHER_WORDS: OtherWords = {
     prefixes: 'write keyspaces: [{ prefix: "a:", pool: main }]',
     databases: 'only database 0 is supported',
     dir: 'write dataDir: /var/lib/ringleader',
+    etcd: COORDINATION,
+    zookeeper: COORDINATION,
+    consul: COORDINATION,
+    cluster: 'write coordination: { cluster: NAME, … }',
+    fleet: COORDINATION,
+  },
+  coordination: {
+    type: 'write store: etcd',
+    driver: 'write store: etcd',
+    backend: 'write store: etcd',
+    url: ENDPOINTS,
+    urls: ENDPOINTS,
+    hosts: ENDPOINTS,
+    servers: ENDPOINTS,
+    nodes: ENDPOINTS,
+    address: ENDPOINTS,
+    connect: ENDPOINTS,
+    connectString: ENDPOINTS,
+    user: 'write username: …',
+    pass: 'write password: …',
+    auth: 'write username: … and password: …',
+    login: 'write username: … and password: …',
+    prefix: 'write cluster: NAME',
+    namespace: 'write cluster: NAME',
+    root: 'write cluster: NAME',
+    chroot: 'write cluster: NAME',
+    fleet: 'write cluster: NAME',
+    name: 'write member: NAME',
+    id: 'write member: NAME',
+    ttl: 'write lease: 10s',
+    leaseMs: 'write lease: 10s',
+    leaseTtl: 'write lease: 10s',
+    sessionTimeout: 'write lease: 10s',
+    ssl: 'write tls: { ca: /etc/ringleader/ca.pem }',
+    ca: 'it stands in tls: { ca: /etc/ringleader/ca.pem }',
+    cert: 'it stands in tls: { cert: …, key: … }',
+    key: 'it stands in tls: { cert: …, key: … }',
+    dataDir: 'it stands outside of coordination',
+  },
+  'coordination.tls': {
+    caFile: 'write ca: …',
+    caCert: 'write ca: …',
+    trustedCa: 'write ca: …',
+    certFile: 'write cert: …',
+    keyFile: 'write key: …',
+    insecure: 'a server that cannot show who it is is not used: give what its certificate comes from as ca',
+    insecureSkipVerify: 'a server that cannot show who it is is not used: give what its certificate comes from as ca',
+    rejectUnauthorized: 'a server that cannot show who it is is not used: give what its certificate comes from as ca',
+    passphrase: 'a key with a passphrase is not supported',
+    enabled: 'leave it out: tls: {} alone is enough',
   },
   'pools.*': {
     servers: 'write nodes: [redis://HOST:PORT]',

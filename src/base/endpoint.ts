@@ -2,7 +2,13 @@
  * Where a node or a listener is. As a worker connects to it, `host` is an IPv4 or IPv6 address; as the configuration and
  * the topology hold it, `host` may be a name, which the control plane resolves (again at every reconnect).
  */
-export type Endpoint = { kind: 'tcp'; host: string; port: number } | { kind: 'unix'; path: string };
+export type Endpoint = TcpEndpoint | { kind: 'unix'; path: string };
+
+export interface TcpEndpoint {
+  kind: 'tcp';
+  host: string;
+  port: number;
+}
 
 /** `127.0.0.1:6379`, `[::1]:6379` or `unix:/path`: as logs and errors show it. */
 export function formatEndpoint(endpoint: Endpoint): string {

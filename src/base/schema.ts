@@ -2,6 +2,7 @@
  * The values a YAML file may hold. A zod schema made of these says for each value what it expects, in words, and in JSON
  * Schema for editors; schema-problem.ts tells the author of a file what does not fit.
  */
+import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 import { meant } from './nearest.js';
 import {
@@ -100,6 +101,12 @@ export function nameText<T>(expected: string, parse: (text: string) => T | Fault
     },
     forms,
   );
+}
+
+/** Of a file or a folder: where the proxy was started is nobody's business. */
+export function absolutePath(expected: string) {
+  const parse = (path: string) => (isAbsolute(path) && !path.includes('\0') ? path : { advice: 'begin it with /' });
+  return text(expected, parse, '^/');
 }
 
 export function oneOf<const W extends string>(...words: readonly W[]) {

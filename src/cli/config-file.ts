@@ -1,4 +1,5 @@
 /** The configuration file, as commands read it: what is wrong with it is printed, a line each. */
+import { readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { type Config, type ConfigDefaults, formatProblem, formatWarning, parseConfig } from '../config.js';
 import { defaultWorkers } from '../control/cpus.js';
@@ -22,7 +23,8 @@ export function readConfig(path: string): ConfigFile | null {
 
 /** What the file leaves to the machine that it is read on. */
 export function machineDefaults(): ConfigDefaults {
-  return { workers: defaultWorkers(), environment: process.env, ownAddresses: ownAddresses() };
+  const readFile = (path: string) => readFileSync(path, 'utf8');
+  return { workers: defaultWorkers(), environment: process.env, ownAddresses: ownAddresses(), readFile };
 }
 
 /** None where the system does not tell: a sandbox may keep netlink from the process, and the proxy needs it for nothing else. */

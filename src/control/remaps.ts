@@ -5,6 +5,7 @@
  * operator says that this is meant. Some things need a restart. All else holds at once.
  */
 import { formatEndpoint } from '../base/endpoint.js';
+import { formatMilliseconds } from '../base/units.js';
 import type { Config } from '../config.js';
 import { isSameRule, narrowestKeyspace } from '../routing/keyspace-section.js';
 import type { Layout, LayoutKeyspace, LayoutPool, LayoutService } from './layout.js';
@@ -151,5 +152,33 @@ export function planRestarts(before: Config, after: Config): string[] {
   );
   say('dataDir', before.dataDir ?? 'none', after.dataDir ?? 'none');
   say('log.format', before.log.format, after.log.format);
+  const [old, now] = [describeCoordination(before.coordination), describeCoordination(after.coordination)];
+  for (const key of Object.keys({ ...old, ...now })) {
+    say(`coordination.${key}`, old[key] ?? 'none', now[key] ?? 'none');
+  }
+  if (passwordOf(before.coordination) !== passwordOf(after.coordination)) {
+    found.push('coordination.password: that of the start is used, another one takes a restart');
+  }
   return found;
+}
+
+/** Each setting in words, but for the password. */
+function describeCoordination(coordination: Config['coordination']): Readonly<Record<string, string>> {
+  const { store, cluster, member, leaseMs } = coordination;
+  const common = { store, cluster, member: member ?? 'by address', lease: formatMilliseconds(leaseMs) };
+  if (store === 'file') return common;
+  if (store === 'redis') return { ...common, pool: coordination.pool };
+  const { endpoints, login, tls } = coordination;
+  const texts = Object.entries(tls ?? {}).flatMap(([name, text]) => (text === null ? [] : [`${name} ${text}`]));
+  const words = texts.length === 0 ? 'the system' : texts.join(', ');
+  return {
+    ...common,
+    endpoints: endpoints.map(formatEndpoint).join(', '),
+    username: login?.username ?? 'none',
+    tls: tls === null ? 'none' : words,
+  };
+}
+
+function passwordOf(coordination: Config['coordination']): string | undefined {
+  return 'login' in coordination ? coordination.login?.password : undefined;
 }

@@ -6,9 +6,10 @@
  *                     └─ release() | a conflict: others ended it | the time is up ──> ended: onEnd is called once, but for release()
  */
 import { randomBytes } from 'node:crypto';
+import { LEASE_MS_MAX, LEASE_MS_MIN } from '../base/lease-length.js';
 import { pause } from '../base/pause.js';
 import type { Key } from './key.js';
-import { encodeLease, HeldTime, LEASE_MS_MAX, LEASE_MS_MIN } from './lease.js';
+import { encodeLease, HeldTime } from './lease.js';
 import type { Entry, Store } from './store.js';
 import { StoreError } from './store-error.js';
 

@@ -20,9 +20,6 @@ import { StoreError } from './store-error.js';
 export const DRIFT = 0.01;
 /** Of a length: two renewals may be lost before a lease ends. */
 const RENEW_AFTER = 1 / 3;
-/** Shorter ones end while a store elects a leader. Longer ones keep a fleet waiting for who is gone. */
-export const LEASE_MS_MIN = 500;
-export const LEASE_MS_MAX = 600_000;
 
 /** What the holder may believe. A renewal that is unknown, or a conflict, is none. */
 export class HeldTime {

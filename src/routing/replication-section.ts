@@ -117,25 +117,33 @@ export interface PlacedMode {
 }
 
 /**
- * What the keyspaces of all services make of the pools. A node of replicated keys has nothing else on it: what no member
- * knows of is dropped when it is repaired.
+ * What the keyspaces of all services make of the pools, and `agreeing`, the pool on which the fleet agrees. A node of replicated keys has
+ * nothing else on it: what no member knows of is dropped when it is repaired.
  */
-export function checkReplicatedPools(keyspaces: readonly PlacedMode[], pools: PoolsSection, complain: Complain): void {
-  const replicated = new Set(keyspaces.flatMap(({ mode, pool }) => (mode === 'replicated' ? [pool] : [])));
+export function checkReplicatedPools(
+  keyspaces: readonly PlacedMode[],
+  agreeing: string | null,
+  pools: PoolsSection,
+  complain: Complain,
+): void {
+  /** What each such pool has. */
+  const replicated = new Map(agreeing === null ? [] : [[agreeing, 'what coordination agrees on']]);
+  for (const { mode, pool } of keyspaces) if (mode === 'replicated') replicated.set(pool, 'keys of mode replicated');
   for (const { path, mode, pool } of keyspaces) {
-    if (mode === 'replicated' || !replicated.has(pool)) continue;
+    const what = replicated.get(pool);
+    if (mode === 'replicated' || what === undefined) continue;
     const why = 'a node of it that is repaired gets these and loses all else';
-    complain([...path, 'pool'], `: pool ${pool} has keys of mode replicated: ${why}; ${mode} keys need another pool`);
+    complain([...path, 'pool'], `: pool ${pool} has ${what}: ${why}; ${mode} keys need another pool`);
   }
   for (const [name, { nodes, restart }] of Object.entries(pools)) {
     if (restart !== undefined && !replicated.has(name)) {
       complain(['pools', name, 'restart'], ': is for pools with keys of mode replicated');
     }
     const addresses = new Set(nodes.map(({ url }) => formatEndpoint(url.address)));
-    for (const own of replicated) {
+    for (const [own, what] of replicated) {
       const shared = pools[own]?.nodes.findIndex(({ url }) => addresses.has(formatEndpoint(url.address))) ?? -1;
       if (own === name || shared < 0) continue;
-      const why = `pool ${own} has keys of mode replicated, and its nodes can have no others`;
+      const why = `pool ${own} has ${what}, and its nodes can have nothing else`;
       complain(['pools', own, 'nodes', shared], `: this server is in pool ${name}, too: ${why}`);
     }
   }

@@ -159,6 +159,21 @@ const CASES: { name: string; from: string | RegExp; to: string; remaps: RegExp[]
     remaps: [],
     restarts: [],
   },
+  {
+    name: 'the coordination store',
+    from: /\n$/,
+    to: '\ncoordination: { store: etcd, endpoints: [https://h], member: a, lease: 5s, username: u, password: secret }\n',
+    remaps: [],
+    restarts: [
+      /^coordination.store: file runs, etcd takes a restart$/,
+      /^coordination.member: by address runs, a takes/,
+      /^coordination.lease: 10s runs, 5s takes/,
+      /^coordination.endpoints: none runs, h:2379 takes/,
+      /^coordination.username: none runs, u takes/,
+      /^coordination.tls: none runs, the system takes/,
+      /^coordination.password: that of the start is used, another one takes a restart$/,
+    ],
+  },
 ];
 
 for (const { name, from, to, remaps, restarts } of CASES) {

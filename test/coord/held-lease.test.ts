@@ -1,11 +1,12 @@
 /** What the holder of a lease makes of a store that answers late, or not at all: by a driver that does as it is told. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
+import { LEASE_MS_MAX, LEASE_MS_MIN } from '../../src/base/lease-length.js';
 import type { Attempt } from '../../src/coord/driver.js';
 import { FileDriver } from '../../src/coord/file-driver.js';
 import { HeldLease } from '../../src/coord/held-lease.js';
 import type { Key } from '../../src/coord/key.js';
-import { encodeLease, LEASE_MS_MAX, LEASE_MS_MIN } from '../../src/coord/lease.js';
+import { encodeLease } from '../../src/coord/lease.js';
 import { Store } from '../../src/coord/store.js';
 import { StoreError } from '../../src/coord/store-error.js';
 import { within } from '../help/wait-for.js';
