@@ -1,11 +1,15 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { CLOCK, type Clock } from './clock.js';
 
 /** Resolves after so many milliseconds, or when `stopped` says that nobody waits any more. */
-export async function pause(ms: number, stopped: AbortSignal): Promise<void> {
-  if (stopped.aborted) return;
-  try {
-    await sleep(ms, undefined, { signal: stopped });
-  } catch (error) {
-    if (!stopped.aborted) throw error;
-  }
+export function pause(ms: number, stopped: AbortSignal, clock: Clock = CLOCK): Promise<void> {
+  if (stopped.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const end = () => {
+      callOff();
+      stopped.removeEventListener('abort', end);
+      resolve();
+    };
+    const callOff = clock.after(ms, end);
+    stopped.addEventListener('abort', end, { once: true });
+  });
 }

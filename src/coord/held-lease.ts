@@ -5,11 +5,9 @@
  *                     │  <── unavailable, unknown: tried again ──┘
  *                     └─ release() | a conflict: others ended it | the time is up ──> ended: onEnd is called once, but for release()
  */
-import { randomBytes } from 'node:crypto';
-import { LEASE_MS_MAX, LEASE_MS_MIN } from '../base/lease-length.js';
 import { pause } from '../base/pause.js';
 import type { Key } from './key.js';
-import { encodeLease, HeldTime } from './lease.js';
+import { checkLeaseMs, encodeLease, HeldTime, isLeaseOf } from './lease.js';
 import type { Entry, Store } from './store.js';
 import { StoreError } from './store-error.js';
 
@@ -19,32 +17,35 @@ const RETRY_MS = 50;
 export interface LeaseTerms {
   readonly key: Key;
   readonly lengthMs: number;
+  /** See LeaseBody. Who takes a lease of its own that is left over is the same holder. */
+  readonly holder: string;
   /** It is not held any more, and why. */
   readonly onEnd: (reason: string) => void;
 }
 
 export class HeldLease {
+  /** That it was taken with. It is that of no other lease under this key, and greater than those of all that were taken before. */
+  readonly takenVersion: number;
   private readonly store: Store;
   private readonly terms: LeaseTerms;
-  private readonly holder = randomBytes(12).toString('base64url');
   private readonly time: HeldTime;
   private readonly ending = new AbortController();
   private value: string;
   private version: number;
   /** One write after another. */
   private turn: Promise<void> = Promise.resolve();
-  private timer: NodeJS.Timeout | null = null;
+  /** Why the last renewal was not done. */
+  private failure: StoreError | null = null;
+  private callOffEnd = () => {};
 
-  private constructor(store: Store, terms: LeaseTerms, version: number, value: string) {
-    const { lengthMs } = terms;
-    if (!(lengthMs >= LEASE_MS_MIN && lengthMs <= LEASE_MS_MAX)) {
-      throw new StoreError('refused', `a lease has ${LEASE_MS_MIN} to ${LEASE_MS_MAX} ms, not ${lengthMs}`);
-    }
+  private constructor(store: Store, terms: LeaseTerms, sentMs: number, version: number, value: string) {
     this.store = store;
     this.terms = terms;
-    this.time = new HeldTime(lengthMs);
+    this.time = new HeldTime(terms.lengthMs);
+    this.takenVersion = version;
     this.version = version;
     this.value = value;
+    this.onDone(sentMs, version);
   }
 
   /**
@@ -52,18 +53,19 @@ export class HeldLease {
    * conflict. Rejects with a StoreError; where that is `unknown` it may be there, renewed by nobody.
    */
   static async take(store: Store, terms: LeaseTerms, expected: number, value: string): Promise<HeldLease | Entry> {
-    const lease = new HeldLease(store, terms, expected, value);
-    const sentMs = performance.now();
-    const written = await store.compareAndSet(terms.key, expected, lease.body);
+    const { key, lengthMs, holder } = terms;
+    checkLeaseMs(lengthMs);
+    const sentMs = store.clock.nowMs();
+    const written = await store.compareAndSet(key, expected, encodeLease({ lengthMs, holder, value }));
     if (written.kind === 'conflict') return written.found;
-    lease.onDone(sentMs, written.version);
+    const lease = new HeldLease(store, terms, sentMs, written.version, value);
     void lease.keep();
     return lease;
   }
 
   /** To be asked right before something is done that only the holder may do. */
   get isHeld(): boolean {
-    return !this.ending.signal.aborted && performance.now() < this.time.untilMs;
+    return !this.ending.signal.aborted && this.store.clock.nowMs() < this.time.untilMs;
   }
 
   /**
@@ -84,26 +86,29 @@ export class HeldLease {
     await this.turn;
     for (;;) {
       const written = await store.compareAndSet(terms.key, this.version, null);
-      if (written.kind === 'done' || !isOf(this.holder, written.found.value)) return;
+      if (written.kind === 'done' || !isLeaseOf(terms.holder, written.found.value)) return;
       this.version = written.found.version;
     }
   }
 
   private get body(): string {
-    return encodeLease({ lengthMs: this.terms.lengthMs, holder: this.holder, value: this.value });
+    const { lengthMs, holder } = this.terms;
+    return encodeLease({ lengthMs, holder, value: this.value });
   }
 
   private async keep(): Promise<void> {
     const { time, ending } = this;
+    const { clock } = this.store;
     while (!ending.signal.aborted) {
-      await pause(Math.max(0, time.renewAtMs - performance.now()), ending.signal);
+      await pause(Math.max(0, time.renewAtMs - clock.nowMs()), ending.signal, clock);
       if (ending.signal.aborted) return;
       try {
         await this.write();
       } catch (error) {
         if (!(error instanceof StoreError)) throw error;
+        this.failure = error;
         // The time will be up, if that goes on.
-        await pause(RETRY_MS, ending.signal);
+        await pause(RETRY_MS, ending.signal, clock);
       }
     }
   }
@@ -117,16 +122,17 @@ export class HeldLease {
   }
 
   private async writeNow(): Promise<void> {
+    const { store, terms } = this;
     for (;;) {
       if (this.ending.signal.aborted) return;
-      const sentMs = performance.now();
-      const written = await this.store.compareAndSet(this.terms.key, this.version, this.body);
+      const sentMs = store.clock.nowMs();
+      const written = await store.compareAndSet(terms.key, this.version, this.body);
       if (written.kind === 'done') {
         this.onDone(sentMs, written.version);
         return;
       }
       const { version, value } = written.found;
-      if (!isOf(this.holder, value)) {
+      if (!isLeaseOf(terms.holder, value)) {
         this.end(value === null ? 'others have ended it' : 'others have taken it');
         return;
       }
@@ -137,11 +143,18 @@ export class HeldLease {
 
   private onDone(sentMs: number, version: number): void {
     this.version = version;
+    this.failure = null;
     this.time.onRenewed(sentMs);
-    if (this.ending.signal.aborted) return;
-    if (this.timer !== null) clearTimeout(this.timer);
-    const leftMs = Math.max(0, this.time.untilMs - performance.now());
-    this.timer = setTimeout(() => this.end('it could not be renewed in time'), leftMs);
+    if (!this.ending.signal.aborted) this.endLater();
+  }
+
+  private endLater(): void {
+    const { clock } = this.store;
+    this.callOffEnd();
+    this.callOffEnd = clock.after(Math.max(0, this.time.untilMs - clock.nowMs()), () => {
+      if (clock.nowMs() < this.time.untilMs) this.endLater();
+      else this.end(`it could not be renewed in time${this.failure === null ? '' : `: ${this.failure.message}`}`);
+    });
   }
 
   private end(reason: string): void {
@@ -152,10 +165,6 @@ export class HeldLease {
 
   private stop(): void {
     this.ending.abort();
-    if (this.timer !== null) clearTimeout(this.timer);
+    this.callOffEnd();
   }
-}
-
-function isOf(holder: string, text: string | null): boolean {
-  return text !== null && text.split(' ', 2)[1] === holder;
 }

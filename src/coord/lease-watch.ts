@@ -30,7 +30,9 @@ export class LeaseWatch {
   private readonly watcher: LeaseWatcher;
   private readonly seen = new SeenLeases();
   private readonly watch: Watch;
-  private timer: NodeJS.Timeout | null = null;
+  private callOffLook = () => {};
+  /** What is overdue is being ended. */
+  private isEnding = false;
   private isClosed = false;
 
   constructor(store: Store, folder: string, watcher: LeaseWatcher) {
@@ -46,7 +48,7 @@ export class LeaseWatch {
   close(): void {
     this.isClosed = true;
     this.watch.close();
-    if (this.timer !== null) clearTimeout(this.timer);
+    this.callOffLook();
   }
 
   private onFolder({ version, entries }: Folder): void {
@@ -60,20 +62,26 @@ export class LeaseWatch {
       this.watcher.onTrouble(error);
       return;
     }
-    this.seen.onSeen(leases, performance.now());
-    this.lookAt(this.seen.nextMs);
+    this.seen.onSeen(leases, this.store.clock.nowMs());
+    if (!this.isEnding) this.lookAt(this.seen.nextMs);
     this.watcher.onLeases(leases, version);
   }
 
   private lookAt(timeMs: number): void {
-    if (this.timer !== null) clearTimeout(this.timer);
+    const { clock } = this.store;
+    this.callOffLook();
     if (this.isClosed || this.store.isClosed || timeMs === Number.POSITIVE_INFINITY) return;
-    this.timer = setTimeout(() => void this.look(), Math.max(0, timeMs - performance.now()));
+    this.callOffLook = clock.after(Math.max(0, timeMs - clock.nowMs()), () => void this.look());
   }
 
   private async look(): Promise<void> {
-    const overdue = this.seen.overdue(performance.now());
-    const { store, folder } = this;
+    const { store, folder, seen } = this;
+    const overdue = seen.overdue(store.clock.nowMs());
+    if (overdue.length === 0) {
+      this.lookAt(seen.nextMs);
+      return;
+    }
+    this.isEnding = true;
     try {
       // What became of it is seen by the watch.
       await Promise.all(overdue.map(({ name, version }) => store.compareAndSet({ folder, name }, version, null)));
@@ -81,7 +89,8 @@ export class LeaseWatch {
       if (!(error instanceof StoreError)) throw error;
       if (!this.isClosed && !this.store.isClosed) this.watcher.onTrouble(error);
     }
+    this.isEnding = false;
     // What is still there by then is tried again.
-    this.lookAt(Math.max(this.seen.nextMs, performance.now() + RETRY_MS));
+    this.lookAt(Math.max(seen.nextMs, store.clock.nowMs() + RETRY_MS));
   }
 }

@@ -14,12 +14,20 @@
  * The leases of etcd and the sessions of ZooKeeper are not used: one server says that they are renewed. A leader of etcd 3.4 that was
  * paused and deposed says so when it wakes, and a server of ZooKeeper that is cut off from its leader says so until it notices.
  */
+import { randomBytes } from 'node:crypto';
+import { LEASE_MS_MAX, LEASE_MS_MIN } from '../base/lease-length.js';
 import { StoreError } from './store-error.js';
 
 /** By how much a clock may be too fast or too slow, as a part of the time that passes. */
 export const DRIFT = 0.01;
 /** Of a length: two renewals may be lost before a lease ends. */
 const RENEW_AFTER = 1 / 3;
+
+/** Throws a StoreError, `refused`, for what is no length of a lease. */
+export function checkLeaseMs(lengthMs: number): void {
+  if (lengthMs >= LEASE_MS_MIN && lengthMs <= LEASE_MS_MAX) return;
+  throw new StoreError('refused', `a lease has ${LEASE_MS_MIN} to ${LEASE_MS_MAX} ms, not ${lengthMs}`);
+}
 
 /** What the holder may believe. A renewal that is unknown, or a conflict, is none. */
 export class HeldTime {
@@ -80,6 +88,11 @@ export interface LeaseBody {
   readonly value: string;
 }
 
+/** Nobody else's ever. */
+export function newHolder(): string {
+  return randomBytes(12).toString('base64url');
+}
+
 export function encodeLease({ lengthMs, holder, value }: LeaseBody): string {
   return `${lengthMs} ${holder} ${value}`;
 }
@@ -91,4 +104,9 @@ export function decodeLease(text: string): LeaseBody {
     throw new StoreError('refused', `"${text.slice(0, 100)}" is no lease`);
   }
   return { lengthMs: Number(length), holder, value };
+}
+
+/** Whether that holder wrote what lies there for a lease. */
+export function isLeaseOf(holder: string, text: string | null): boolean {
+  return text !== null && text.split(' ', 2)[1] === holder;
 }

@@ -9,6 +9,7 @@
  * was made by it can be seen. What still cannot be told is `unknown`.
  */
 import { randomBytes } from 'node:crypto';
+import { CLOCK, type Clock } from '../base/clock.js';
 import { pause } from '../base/pause.js';
 import type { Attempt, Driver, Stored, StoredFolder, Watch } from './driver.js';
 import { checkFolder, checkKey, checkValue, type Key } from './key.js';
@@ -50,15 +51,18 @@ const PAUSE_MS_MIN = 10;
 const PAUSE_MS_MAX = 200;
 
 export class Store {
+  /** What stands on the store goes by it, too. */
+  readonly clock: Clock;
   private readonly driver: Driver;
   private readonly times: StoreTimes;
   private readonly id = randomBytes(9).toString('base64url');
   private readonly closing = new AbortController();
   private changes = 0;
 
-  constructor(driver: Driver, times: StoreTimes = TIMES) {
+  constructor(driver: Driver, times: StoreTimes = TIMES, clock: Clock = CLOCK) {
     this.driver = driver;
     this.times = times;
+    this.clock = clock;
   }
 
   get isClosed(): boolean {
@@ -122,12 +126,13 @@ export class Store {
     onError: (error: StoreError) => void,
     doubt: () => StoreError | null,
   ): Promise<A> {
+    const { clock } = this;
     const { timeoutMs, attemptMs } = this.times;
-    const deadlineMs = performance.now() + timeoutMs;
+    const deadlineMs = clock.nowMs() + timeoutMs;
     for (let pauseMs = PAUSE_MS_MIN; ; pauseMs = Math.min(pauseMs * 2, PAUSE_MS_MAX)) {
       let failure: StoreError;
       try {
-        return await attempt(Math.min(attemptMs, deadlineMs - performance.now()));
+        return await attempt(Math.min(attemptMs, deadlineMs - clock.nowMs()));
       } catch (error) {
         if (!(error instanceof StoreError)) throw error;
         failure = error;
@@ -135,8 +140,8 @@ export class Store {
       }
       // What was in doubt before is so still, whatever is said of the last attempt.
       if (failure.fault === 'refused') throw doubt() ?? failure;
-      if (performance.now() + pauseMs >= deadlineMs) throw doubt() ?? failure;
-      await pause(pauseMs, this.closing.signal);
+      if (clock.nowMs() + pauseMs >= deadlineMs) throw doubt() ?? failure;
+      await pause(pauseMs, this.closing.signal, clock);
       if (this.closing.signal.aborted)
         throw doubt() ?? new StoreError('unavailable', 'the store is being closed', failure);
     }

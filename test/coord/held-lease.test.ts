@@ -6,7 +6,7 @@ import type { Attempt } from '../../src/coord/driver.js';
 import { FileDriver } from '../../src/coord/file-driver.js';
 import { HeldLease } from '../../src/coord/held-lease.js';
 import type { Key } from '../../src/coord/key.js';
-import { encodeLease } from '../../src/coord/lease.js';
+import { encodeLease, newHolder } from '../../src/coord/lease.js';
 import { Store } from '../../src/coord/store.js';
 import { StoreError } from '../../src/coord/store-error.js';
 import { within } from '../help/wait-for.js';
@@ -36,7 +36,7 @@ async function take(driver: Unsteady, lengthMs: number) {
   const ended = new Promise<string>((resolve) => {
     onEnd = resolve;
   });
-  const lease = await HeldLease.take(store, { key: KEY, lengthMs, onEnd }, 0, 'value');
+  const lease = await HeldLease.take(store, { key: KEY, lengthMs, holder: newHolder(), onEnd }, 0, 'value');
   if (!(lease instanceof HeldLease)) throw new Error('it is not taken');
   return { store, lease, ended };
 }
@@ -104,7 +104,7 @@ t.test('a lease that cannot be renewed ends in its time', async (t) => {
   driver.after = async () => {
     throw new StoreError('unavailable', 'the store is away');
   };
-  t.equal(await within('the end', ended), 'it could not be renewed in time');
+  t.equal(await within('the end', ended), 'it could not be renewed in time: the store is away');
   t.equal(lease.isHeld, false);
   await store.close();
 });
@@ -112,7 +112,7 @@ t.test('a lease that cannot be renewed ends in its time', async (t) => {
 t.test('a lease has a length that makes sense', async (t) => {
   const store = new Store(new FileDriver(null));
   for (const lengthMs of [0, -1, LEASE_MS_MIN - 1, LEASE_MS_MAX + 1, Number.NaN]) {
-    const terms = { key: KEY, lengthMs, onEnd: () => {} };
+    const terms = { key: KEY, lengthMs, holder: newHolder(), onEnd: () => {} };
     await t.rejects(HeldLease.take(store, terms, 0, ''), { message: /^a lease has 500 to 600000 ms, not / });
   }
   t.equal((await store.get(KEY)).value, null);

@@ -1,6 +1,7 @@
 /** Leases of members of a fleet, each with a client of its own. */
 import type { Test } from 'tap';
 import { HeldLease } from '../../src/coord/held-lease.js';
+import { newHolder } from '../../src/coord/lease.js';
 import type { Store } from '../../src/coord/store.js';
 import { within } from '../help/wait-for.js';
 import type { Case } from './case.js';
@@ -66,7 +67,9 @@ export const LEASE_CASES: Record<string, (t: Test, own: Case) => Promise<void>> 
 
   'of two who take one lease one has it': async (t, own) => {
     const taken = await Promise.all(
-      [own.store(), own.store()].map((store) => HeldLease.take(store, { ...LEASE, onEnd: () => {} }, 0, 'mine')),
+      [own.store(), own.store()].map((store) =>
+        HeldLease.take(store, { ...LEASE, holder: newHolder(), onEnd: () => {} }, 0, 'mine'),
+      ),
     );
     const held = taken.filter((one) => one instanceof HeldLease);
     t.equal(held.length, 1);
@@ -76,7 +79,7 @@ export const LEASE_CASES: Record<string, (t: Test, own: Case) => Promise<void>> 
 
 async function takeLease(store: Store, onEnd: (reason: string) => void, lengthMs = LEASE.lengthMs): Promise<HeldLease> {
   const { version } = await store.get(LEASE_KEY);
-  const lease = await HeldLease.take(store, { ...LEASE, lengthMs, onEnd }, version, 'first');
+  const lease = await HeldLease.take(store, { ...LEASE, lengthMs, holder: newHolder(), onEnd }, version, 'first');
   if (lease instanceof HeldLease) return lease;
   throw new Error(`the lease is somebody else's: ${JSON.stringify(lease)}`);
 }
