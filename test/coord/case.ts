@@ -1,9 +1,10 @@
 /** What a case of the contract has: clients of one fleet, each as a member would have it, and the servers of the store. */
 import type { Driver } from '../../src/coord/driver.js';
+import type { Key } from '../../src/coord/key.js';
 import { Store, type StoreTimes, type Written } from '../../src/coord/store.js';
 import { StoreError } from '../../src/coord/store-error.js';
 import { within } from '../help/wait-for.js';
-import { SeenBy } from './seen-by.js';
+import { LEASE_KEY, SeenBy } from './seen-by.js';
 
 /** The servers of a store, by their index. */
 export interface Servers {
@@ -53,8 +54,8 @@ export class Case {
   }
 
   /** Sees a lease until the case ends. */
-  seenBy(store: Store): SeenBy {
-    const seen = new SeenBy(store);
+  seenBy(store: Store, key: Key = LEASE_KEY): SeenBy {
+    const seen = new SeenBy(store, key);
     this.ends.push(() => seen.close());
     return seen;
   }

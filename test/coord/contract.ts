@@ -5,8 +5,10 @@
 import type { Test } from 'tap';
 import { BASIC_CASES } from './basic-cases.js';
 import { Case, type Deployment } from './case.js';
+import { ELECTION_CASES } from './election-cases.js';
 import { FAULT_CASES } from './fault-cases.js';
 import { LEASE_CASES } from './lease-cases.js';
+import { MEMBER_CASES } from './member-cases.js';
 
 type Cases = Readonly<Record<string, (t: Test, own: Case) => Promise<void>>>;
 
@@ -18,7 +20,9 @@ export async function testContract(t: Test, deployment: Deployment): Promise<voi
   t.teardown(() => deployment.stop());
   await t.test('while all is well', async (t) => {
     t.jobs = CASES_AT_ONCE;
-    await Promise.all(runCases(t, deployment, 'well', { ...BASIC_CASES, ...LEASE_CASES }));
+    await Promise.all(
+      runCases(t, deployment, 'well', { ...BASIC_CASES, ...LEASE_CASES, ...MEMBER_CASES, ...ELECTION_CASES }),
+    );
   });
   if (deployment.servers === null) return;
   await t.test('while servers fail', async (t) => {

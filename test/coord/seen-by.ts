@@ -1,4 +1,5 @@
 /** One lease, as a member of the fleet sees it that does not hold it. */
+import type { Key } from '../../src/coord/key.js';
 import { LeaseWatch } from '../../src/coord/lease-watch.js';
 import type { Store } from '../../src/coord/store.js';
 import { within } from '../help/wait-for.js';
@@ -13,10 +14,10 @@ export class SeenBy {
   private readonly watch: LeaseWatch;
   private onTold = () => {};
 
-  constructor(store: Store) {
-    this.watch = new LeaseWatch(store, LEASE_KEY.folder, {
+  constructor(store: Store, key: Key) {
+    this.watch = new LeaseWatch(store, key.folder, {
       onLeases: (leases, version) => {
-        const lease = leases.get(LEASE_KEY.name);
+        const lease = leases.get(key.name);
         this.value = lease?.value ?? null;
         this.version = lease?.version ?? version;
         this.onTold();
