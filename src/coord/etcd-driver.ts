@@ -6,14 +6,14 @@ import type { Attempt, Driver, DriverWatcher, Stored, StoredFolder, Watch } from
 import { EtcdGateway, type EtcdOptions } from './etcd-gateway.js';
 import { EtcdKeys, type RangeReply, type TxnReply } from './etcd-keys.js';
 import { EtcdWatch } from './etcd-watch.js';
-import { follow } from './follow.js';
+import { FollowedWatches } from './followed-watches.js';
 import type { Key } from './key.js';
 import { StoreError } from './store-error.js';
 
 export class EtcdDriver implements Driver {
   private readonly gateway: EtcdGateway;
   private readonly keys: EtcdKeys;
-  private readonly watches = new Set<AbortController>();
+  private readonly watches = new FollowedWatches();
 
   /** `prefix`: of all keys, without slashes around it. */
   constructor(options: EtcdOptions, prefix: string) {
@@ -48,21 +48,14 @@ export class EtcdDriver implements Driver {
   }
 
   watch(folder: string, watcher: DriverWatcher): Watch {
-    const closing = new AbortController();
-    this.watches.add(closing);
     const { gateway, keys } = this;
     const attempt = (onWell: () => void, signal: AbortSignal) =>
       new EtcdWatch(gateway, keys, folder, watcher).run(signal, onWell);
-    void follow({ attempt, onTrouble: (error) => watcher.onTrouble(error) }, closing.signal);
-    const close = () => {
-      closing.abort();
-      this.watches.delete(closing);
-    };
-    return { close };
+    return this.watches.begin(attempt, watcher);
   }
 
   async close(): Promise<void> {
-    for (const closing of this.watches) closing.abort();
+    this.watches.close();
     await this.gateway.close();
   }
 

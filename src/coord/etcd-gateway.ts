@@ -2,10 +2,16 @@
  * The gateway that every etcd has beside gRPC: its v3 API as JSON over HTTP (etcd's documentation, "gRPC gateway"), here on Node's
  * own client. Bytes are base64, 64-bit numbers are texts, and what is zero or empty is left out.
  *
- * One member is asked at a time, until it fails; then the next one.
+ * A token is what etcd gives for a password; it is had anew when it is not taken any more.
  */
-import { Agent, type ClientRequest, type IncomingMessage, request } from 'node:http';
+import { type ClientRequest, Agent as HttpAgent, type IncomingMessage, request as requestHttp } from 'node:http';
+import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
+import type { ConnectionOptions } from 'node:tls';
+import type { TlsConfig } from '../base/tls-section.js';
+import { failureOf, parse, readLines, readText, silence } from './etcd-reply.js';
+import { ServerTurn } from './server-turn.js';
 import { StoreError } from './store-error.js';
+import { BEFORE_TLS, distrust, isBeforeTls, tlsOptions } from './tls.js';
 
 export interface EtcdLogin {
   username: string;
@@ -13,13 +19,12 @@ export interface EtcdLogin {
 }
 
 export interface EtcdOptions {
-  /** At least one: `http://127.0.0.1:2379`. */
+  /** At least one: `http://127.0.0.1:2379`, or all with https. */
   endpoints: readonly string[];
   login: EtcdLogin | null;
+  /** For https. */
+  tls: TlsConfig | null;
 }
-
-/** Of one reply or message: a folder with large values has to fit, in base64. */
-const MESSAGE_BYTES_MAX = 64 * 1024 * 1024;
 
 /** Codes of gRPC that say: nothing was changed, and asking again changes nothing about that. */
 const REFUSALS: readonly number[] = [
@@ -31,40 +36,53 @@ const REFUSALS: readonly number[] = [
 ];
 /** A token is too old, or of before the member was started. */
 const UNAUTHENTICATED = 16;
+/** A token that is signed (JWT) is of before users or roles were changed: etcd has no code of its own for it. */
+const OLD_TOKEN = /revision of auth store is old/;
+
+/** etcd that asks for certificates and for passwords has its gateway serve nobody whose certificate may be taken for a user. */
+const NAMED = /CommonName of client sending a request against gateway/;
+
+/** What is said to who gives no password where one is asked for; the second where certificates are asked for, too. */
+const NOBODY = /user name is empty|permission denied/;
+const NOBODY_ADVICE = 'it asks for a username and a password';
+/** What to do about what etcd says. */
+const ADVICE: readonly [RegExp, string][] = [
+  [/authentication is not enabled/, 'leave out username and password, or enable it'],
+  [/permission denied/, 'the user needs a role that may read and write what begins with the prefix of the fleet'],
+  [/database space exceeded/, 'etcd takes no more until it was compacted, defragmented, and its alarm disarmed'],
+  [NAMED, 'beside a password tls.cert must be one without a common name (CN)'],
+];
 
 /** Errors of a connection that was never made: nothing was sent. */
 const NOT_CONNECTED: readonly string[] = [
   ...['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'EHOSTDOWN'],
 ];
 
-interface Failure {
-  code?: number;
-  grpc_code?: number;
-  message?: string;
-  error?: string;
-}
-
 export class EtcdGateway {
   private readonly options: EtcdOptions;
-  private readonly agent = new Agent({ keepAlive: true });
+  private readonly members: ServerTurn<string>;
+  private readonly agent: HttpAgent | HttpsAgent;
   private readonly active = new Set<ClientRequest>();
   private isClosed = false;
-  /** Which one is asked. */
-  private member = 0;
   /** Of the login; null: it is to be had first, if there is one. */
   private token: string | null = null;
+  private loggingIn: Promise<string> | null = null;
+  /** Null: to be read first. */
+  private tls: ConnectionOptions | null = null;
 
   constructor(options: EtcdOptions) {
     this.options = options;
+    this.members = new ServerTurn(options.endpoints);
+    this.agent = options.tls === null ? new HttpAgent({ keepAlive: true }) : new HttpsAgent({ keepAlive: true });
   }
 
   /** Rejects with a StoreError; then it is another member that is asked next. */
   async ask(path: string, body: object, timeoutMs: number): Promise<unknown> {
-    const { member } = this;
+    const member = this.members.current;
     const endsMs = performance.now() + timeoutMs;
     try {
-      await this.logIn(member, timeoutMs);
-      return await this.post(member, path, body, endsMs - performance.now());
+      const token = await this.logIn(member, timeoutMs);
+      return await this.post(member, path, token, body, endsMs - performance.now());
     } catch (error) {
       this.leave(member);
       throw error;
@@ -79,10 +97,10 @@ export class EtcdGateway {
     onMessage: (message: unknown) => void,
     signal: AbortSignal,
   ): Promise<void> {
-    const { member } = this;
+    const member = this.members.current;
     try {
-      await this.logIn(member, timeoutMs);
-      const response = await this.open(member, path, body, timeoutMs);
+      const token = await this.logIn(member, timeoutMs);
+      const response = await this.open(member, path, token, body, timeoutMs);
       const stop = () => response.destroy();
       signal.addEventListener('abort', stop, { once: true });
       try {
@@ -108,18 +126,27 @@ export class EtcdGateway {
     await Promise.all(ends);
   }
 
-  /** It has failed: others are asked. */
   private leave(member: number): void {
-    if (this.member === member) this.member = (member + 1) % this.options.endpoints.length;
+    this.members.leave(member);
+    // They may have been renewed.
+    this.tls = null;
   }
 
-  private async logIn(member: number, timeoutMs: number): Promise<void> {
+  /** Null: nobody asks for one. All that need one wait for the same. */
+  private async logIn(member: number, timeoutMs: number): Promise<string | null> {
     const { login } = this.options;
-    if (login === null || this.token !== null) return;
-    const body = { name: login.username, password: login.password };
+    if (login === null || this.token !== null) return this.token;
+    this.loggingIn ??= this.fetchToken(login, member, timeoutMs).finally(() => {
+      this.loggingIn = null;
+    });
+    this.token = await this.loggingIn;
+    return this.token;
+  }
+
+  private async fetchToken({ username, password }: EtcdLogin, member: number, timeoutMs: number): Promise<string> {
+    const body = { name: username, password };
     try {
-      const { token } = (await this.post(member, '/v3/auth/authenticate', body, timeoutMs)) as { token: string };
-      this.token = token;
+      return ((await this.post(member, '/v3/auth/authenticate', null, body, timeoutMs)) as { token: string }).token;
     } catch (error) {
       // Nothing was asked yet that changes anything.
       if (error instanceof StoreError && error.fault === 'unknown')
@@ -128,109 +155,73 @@ export class EtcdGateway {
     }
   }
 
-  private async post(member: number, path: string, body: object, timeoutMs: number): Promise<unknown> {
+  private async post(
+    member: number,
+    path: string,
+    token: string | null,
+    body: object,
+    timeoutMs: number,
+  ): Promise<unknown> {
     const endsMs = performance.now() + timeoutMs;
-    const response = await this.open(member, path, body, timeoutMs);
+    const response = await this.open(member, path, token, body, timeoutMs);
     return parse(await readText(response, endsMs - performance.now()));
   }
 
   /** Resolves with a reply that is no failure, of which the body is still to come. */
-  private async open(member: number, path: string, body: object, timeoutMs: number): Promise<IncomingMessage> {
+  private async open(
+    member: number,
+    path: string,
+    token: string | null,
+    body: object,
+    timeoutMs: number,
+  ): Promise<IncomingMessage> {
     if (this.isClosed) throw new StoreError('unavailable', 'the store is closed');
-    const endpoint = this.options.endpoints[member] as string;
+    const { tls } = this.options;
+    if (tls !== null) this.tls ??= tlsOptions(tls);
+    const request = tls === null ? requestHttp : requestHttps;
+    const endpoint = this.members.at(member);
     const headers: Record<string, string> = { 'content-type': 'application/json' };
-    if (this.token !== null) headers['authorization'] = this.token;
+    if (token !== null) headers['authorization'] = token;
+    const options = { ...this.tls, method: 'POST', agent: this.agent, headers };
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
-      const sent = request(`${endpoint}${path}`, { method: 'POST', agent: this.agent, headers });
+      const sent = request(`${endpoint}${path}`, options);
       this.active.add(sent);
       const timer = setTimeout(() => sent.destroy(new Error(silence(timeoutMs))), timeoutMs);
       sent.once('response', (response) => {
         clearTimeout(timer);
         resolve(response);
       });
-      sent.on('error', (error) => reject(lost(endpoint, error)));
+      sent.on('error', (error) => reject(this.lost(member, error)));
       sent.once('close', () => {
         clearTimeout(timer);
         this.active.delete(sent);
       });
       sent.end(JSON.stringify(body));
     });
+    this.members.onWell(member);
     if (response.statusCode === 200) return response;
-    throw this.failure(endpoint, response.statusCode ?? 0, await readText(response, timeoutMs));
+    throw this.refusal(endpoint, token, response.statusCode ?? 0, await readText(response, timeoutMs));
   }
 
-  private failure(endpoint: string, status: number, text: string): StoreError {
-    const { code = 0, message = text } = parse(text) as Failure;
-    if (code === UNAUTHENTICATED) {
-      this.token = null;
-      return new StoreError('unavailable', `${endpoint}: ${message}`);
+  private refusal(endpoint: string, token: string | null, status: number, text: string): StoreError {
+    const { code = 0, message = '' } = failureOf(text);
+    const isNobody = this.options.login === null && NOBODY.test(message);
+    const advice = isNobody ? NOBODY_ADVICE : ADVICE.find(([pattern]) => pattern.test(message))?.[1];
+    const words = `${endpoint}: ${message} (HTTP ${status})${advice === undefined ? '' : `: ${advice}`}`;
+    if (code === UNAUTHENTICATED || OLD_TOKEN.test(message)) {
+      if (this.token === token) this.token = null;
+      return new StoreError('unavailable', words);
     }
-    return new StoreError(REFUSALS.includes(code) ? 'refused' : 'unknown', `${endpoint}: ${message} (HTTP ${status})`);
+    const isRefusal = REFUSALS.includes(code) || NAMED.test(message);
+    return new StoreError(isRefusal ? 'refused' : 'unknown', words);
   }
-}
 
-function silence(timeoutMs: number): string {
-  return `no answer within ${Math.round(timeoutMs)} ms`;
-}
-
-function lost(endpoint: string, error: NodeJS.ErrnoException): StoreError {
-  const fault = NOT_CONNECTED.includes(error.code ?? '') ? 'unavailable' : 'unknown';
-  return new StoreError(fault, `${endpoint}: ${error.message}`, error);
-}
-
-async function readText(response: IncomingMessage, timeoutMs: number): Promise<string> {
-  const parts: Uint8Array[] = [];
-  let bytes = 0;
-  const timer = setTimeout(() => response.destroy(new Error(silence(timeoutMs))), timeoutMs);
-  try {
-    for await (const part of response as AsyncIterable<Uint8Array>) {
-      bytes += part.length;
-      if (bytes > MESSAGE_BYTES_MAX) throw new Error(`a reply has more than ${MESSAGE_BYTES_MAX} bytes`);
-      parts.push(part);
-    }
-  } catch (error) {
-    throw new StoreError('unknown', `the reply broke off: ${(error as Error).message}`, error);
-  } finally {
-    clearTimeout(timer);
-  }
-  return Buffer.concat(parts).toString();
-}
-
-/** Each line is `{"result": …}`, or `{"error": …}`, which is the last. Never resolves before the reply ends. */
-async function readLines(response: IncomingMessage, onMessage: (message: unknown) => void): Promise<void> {
-  let parts: Buffer[] = [];
-  let bytes = 0;
-  let isTelling = false;
-  try {
-    for await (const chunk of response as AsyncIterable<Buffer>) {
-      let start = 0;
-      for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, start)) {
-        parts.push(chunk.subarray(start, end));
-        const { result, error } = parse(Buffer.concat(parts).toString()) as { result?: unknown; error?: Failure };
-        if (error !== undefined) throw new Error(error.message ?? 'an error without a text');
-        isTelling = true;
-        onMessage(result);
-        isTelling = false;
-        parts = [];
-        bytes = 0;
-        start = end + 1;
-      }
-      bytes += chunk.length - start;
-      if (bytes > MESSAGE_BYTES_MAX) throw new Error(`a message has more than ${MESSAGE_BYTES_MAX} bytes`);
-      parts.push(chunk.subarray(start));
-    }
-  } catch (error) {
-    // What is wrong with who listens is not the member's.
-    if (isTelling || error instanceof StoreError) throw error;
-    throw new StoreError('unavailable', `the watch broke off: ${(error as Error).message}`, error);
-  }
-  throw new StoreError('unavailable', 'etcd ended the watch');
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new StoreError('unknown', 'what answers is no etcd: it sent no JSON', error);
+  private lost(member: number, error: NodeJS.ErrnoException): StoreError {
+    const endpoint = this.members.at(member);
+    const reason = distrust(error);
+    if (reason !== null) return this.members.stranger(member, `${endpoint}: ${reason}`, error);
+    if (isBeforeTls(error)) return new StoreError('unavailable', `${endpoint}: ${BEFORE_TLS}`, error);
+    const fault = NOT_CONNECTED.includes(error.code ?? '') ? 'unavailable' : 'unknown';
+    return new StoreError(fault, `${endpoint}: ${error.message}`, error);
   }
 }

@@ -13,7 +13,7 @@ import { z } from 'zod';
 import { DRAFT, replaceFile } from '../base/replace-file.js';
 import type { Attempt, Driver, DriverWatcher, Stored, StoredFolder, Watch } from './driver.js';
 import { changeFolder, EMPTY_FOLDER, type FolderState, storedIn } from './folder-state.js';
-import { follow } from './follow.js';
+import { FollowedWatches } from './followed-watches.js';
 import type { Key } from './key.js';
 import { StoreError } from './store-error.js';
 
@@ -42,8 +42,7 @@ interface Slot {
 export class FileDriver implements Driver {
   private readonly path: string | null;
   private readonly slots = new Map<string, Slot>();
-  /** What closes each of those that are open. */
-  private readonly watches = new Set<() => void>();
+  private readonly watches = new FollowedWatches();
   private isClosed = false;
 
   /** `path`: a folder that no other process uses, and that is made if need be in one that is there; null: nothing outlives the process. */
@@ -74,28 +73,21 @@ export class FileDriver implements Driver {
   }
 
   watch(folder: string, watcher: DriverWatcher): Watch {
-    const closing = new AbortController();
     const { watchers } = this.slotOf(folder);
-    const begin = async (slot: Slot) => {
+    const begin = async (slot: Slot, signal: AbortSignal) => {
       const state = await this.load(folder, slot);
-      if (closing.signal.aborted) return;
+      if (signal.aborted) return;
       watchers.add(watcher);
+      signal.addEventListener('abort', () => watchers.delete(watcher), { once: true });
       watcher.onFolder(state);
     };
-    const attempt = () => this.inTurn(folder, begin);
-    void follow({ attempt, onTrouble: (error) => watcher.onTrouble(error) }, closing.signal);
-    const close = () => {
-      closing.abort();
-      watchers.delete(watcher);
-      this.watches.delete(close);
-    };
-    this.watches.add(close);
-    return { close };
+    const attempt = (_onWell: () => void, signal: AbortSignal) => this.inTurn(folder, (slot) => begin(slot, signal));
+    return this.watches.begin(attempt, watcher);
   }
 
   async close(): Promise<void> {
     this.isClosed = true;
-    for (const close of this.watches) close();
+    this.watches.close();
     await Promise.allSettled([...this.slots.values()].map(({ turn }) => turn));
   }
 

@@ -10,10 +10,12 @@
  * Reads of ZooKeeper are those of one server, which may be behind; `sync` alone does not ask a majority. What is to be linearizable is read behind
  * an empty transaction, which does. No ephemeral nodes are used: see lease.ts.
  */
+import type { TlsConfig } from '../base/tls-section.js';
 import { encodeBody } from './body.js';
 import type { Attempt, Driver, DriverWatcher, Stored, StoredFolder, Watch } from './driver.js';
-import { follow } from './follow.js';
+import { FollowedWatches } from './followed-watches.js';
 import type { Key } from './key.js';
+import { ServerTurn } from './server-turn.js';
 import { StoreError } from './store-error.js';
 import { askMajority, readFolder, readNode, storedOf } from './zookeeper-reads.js';
 import {
@@ -35,6 +37,8 @@ export interface ZooKeeperOptions {
   endpoints: readonly ZooKeeperEndpoint[];
   /** What it makes is then for who gives the same password, and nobody else. */
   login: ZooKeeperLogin | null;
+  /** For the port that speaks TLS. */
+  tls: TlsConfig | null;
 }
 
 /** Of a greeting. */
@@ -49,8 +53,10 @@ interface View {
 export class ZooKeeperDriver implements Driver {
   private readonly options: ZooKeeperOptions;
   private readonly prefix: string;
-  private readonly watches = new Map<AbortController, ZooKeeperWatch | null>();
-  private server = 0;
+  private readonly servers: ServerTurn<ZooKeeperEndpoint>;
+  private readonly watches = new FollowedWatches();
+  /** Those that run on the session of now: they are told of its events, and of its end. */
+  private readonly told = new Set<ZooKeeperWatch>();
   private lastZxid = 0;
   private session: Promise<ZooKeeperSession> | null = null;
   private isClosed = false;
@@ -59,6 +65,7 @@ export class ZooKeeperDriver implements Driver {
   constructor(options: ZooKeeperOptions, prefix: string) {
     this.options = options;
     this.prefix = prefix;
+    this.servers = new ServerTurn(options.endpoints);
   }
 
   async get(key: Key, timeoutMs: number): Promise<Stored> {
@@ -101,29 +108,21 @@ export class ZooKeeperDriver implements Driver {
   }
 
   watch(folder: string, watcher: DriverWatcher): Watch {
-    const closing = new AbortController();
-    this.watches.set(closing, null);
     const attempt = async (onWell: () => void, signal: AbortSignal) => {
-      const session = await this.connect();
-      const watch = new ZooKeeperWatch(session, this.path(folder), watcher);
-      this.watches.set(closing, watch);
+      const watch = new ZooKeeperWatch(await this.connect(), this.path(folder), watcher);
+      this.told.add(watch);
       try {
         await watch.run(signal, onWell);
       } finally {
-        if (!signal.aborted) this.watches.set(closing, null);
+        this.told.delete(watch);
       }
     };
-    void follow({ attempt, onTrouble: (error) => watcher.onTrouble(error) }, closing.signal);
-    const close = () => {
-      closing.abort();
-      this.watches.delete(closing);
-    };
-    return { close };
+    return this.watches.begin(attempt, watcher);
   }
 
   async close(): Promise<void> {
     this.isClosed = true;
-    for (const closing of this.watches.keys()) closing.abort();
+    this.watches.close();
     const session = await this.session?.catch(() => null);
     await session?.close();
   }
@@ -131,32 +130,45 @@ export class ZooKeeperDriver implements Driver {
   /** The session of now, or the next one with another server. */
   private connect(): Promise<ZooKeeperSession> {
     if (this.isClosed) return Promise.reject(new StoreError('unavailable', 'the store is closed'));
-    this.session ??= this.open();
-    return this.session;
+    if (this.session !== null) return this.session;
+    const own = this.open().catch((error: unknown) => {
+      if (this.session === own) this.session = null;
+      throw error;
+    });
+    this.session = own;
+    return own;
   }
 
   private async open(): Promise<ZooKeeperSession> {
-    const { endpoints, login } = this.options;
-    const endpoint = endpoints[this.server] as ZooKeeperEndpoint;
-    const leave = () => {
-      this.session = null;
-      this.server = (this.server + 1) % endpoints.length;
-      this.lastZxid = Math.max(this.lastZxid, session?.lastZxid ?? 0);
-      for (const watch of this.watches.values()) watch?.onLost();
-    };
+    const { servers, lastZxid } = this;
+    const { login, tls } = this.options;
+    const index = servers.current;
     let session: ZooKeeperSession | null = null;
     const onEvent = (path: string) => {
-      for (const watch of this.watches.values()) watch?.onEvent(path);
+      for (const watch of this.told) watch.onEvent(path);
     };
-    const { lastZxid } = this;
-    session = await ZooKeeperSession.open({
-      endpoint,
-      login,
-      lastZxid,
-      timeoutMs: CONNECT_MS,
-      onEvent,
-      onClose: leave,
-    });
+    const onClose = () => {
+      this.session = null;
+      servers.leave(index);
+      this.lastZxid = Math.max(this.lastZxid, session?.lastZxid ?? 0);
+      for (const watch of this.told) watch.onLost();
+    };
+    try {
+      const endpoint = servers.at(index);
+      session = await ZooKeeperSession.open({
+        endpoint,
+        login,
+        tls,
+        lastZxid,
+        timeoutMs: CONNECT_MS,
+        onEvent,
+        onClose,
+      });
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.fault !== 'refused') throw error;
+      throw servers.stranger(index, error.message, error);
+    }
+    servers.onWell(index);
     return session;
   }
 

@@ -7,8 +7,11 @@
  * A request that is not answered in its time ends the session: all others wait for the same server.
  */
 import { createConnection, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import type { TlsConfig } from '../base/tls-section.js';
 import { JuteReader, JuteWriter } from './jute.js';
 import { StoreError } from './store-error.js';
+import { distrust, tlsOptions } from './tls.js';
 import { CODE, OP, type Request, safeNumber } from './zookeeper-requests.js';
 
 export interface ZooKeeperLogin {
@@ -24,6 +27,8 @@ export interface ZooKeeperEndpoint {
 export interface SessionOptions {
   endpoint: ZooKeeperEndpoint;
   login: ZooKeeperLogin | null;
+  /** Null: none is spoken. */
+  tls: TlsConfig | null;
   /** The newest that was ever seen: a server that has less refuses the session. */
   lastZxid: number;
   timeoutMs: number;
@@ -85,13 +90,17 @@ export class ZooKeeperSession {
     this.options = options;
     this.lastZxid = lastZxid;
     this.server = `${endpoint.host}:${endpoint.port}`;
-    this.socket = createConnection({ ...endpoint, noDelay: true });
+    this.socket = connect(options);
+    this.socket.setNoDelay(true);
     this.socket.on('data', (bytes) => this.onBytes(bytes));
-    this.socket.on('error', (error) => this.destroy(error.message));
+    this.socket.on('error', (error) => {
+      const reason = distrust(error);
+      this.destroy(reason ?? error.message, reason === null ? 'unavailable' : 'refused');
+    });
     this.socket.on('close', () => this.destroy('it closed the connection'));
   }
 
-  /** Rejects with a StoreError: `unavailable`, or `refused` where the password is. */
+  /** Rejects with a StoreError: `unavailable`, or `refused` where the two do not trust each other. */
   static async open(options: SessionOptions): Promise<ZooKeeperSession> {
     const session = new ZooKeeperSession(options);
     const { login, lastZxid, timeoutMs } = options;
@@ -138,15 +147,15 @@ export class ZooKeeperSession {
     await closed;
   }
 
-  /** What was asked is rejected: what may change something is unknown. */
-  destroy(reason: string): void {
+  /** What was asked is rejected; unless nobody was listened to, what may change something is unknown. */
+  destroy(reason: string, fault: 'unavailable' | 'refused' = 'unavailable'): void {
     if (this.failure !== null) return;
-    this.failure = new StoreError('unavailable', `${this.server}: ${reason}`);
+    this.failure = new StoreError(fault, `${this.server}: ${reason}`);
     if (this.pinging !== null) clearInterval(this.pinging);
     this.socket.destroy();
     for (const { isWrite, what, timer, reject } of this.questions.splice(0)) {
       clearTimeout(timer);
-      reject(new StoreError(isWrite ? 'unknown' : 'unavailable', `${this.server}, asked for ${what}: ${reason}`));
+      reject(new StoreError(isWrite ? 'unknown' : fault, `${this.server}, asked for ${what}: ${reason}`));
     }
     this.options.onClose();
   }
@@ -215,6 +224,10 @@ export class ZooKeeperSession {
     if (code === CODE.ok) resolve(reply);
     else reject(new ZooKeeperError(code, what));
   }
+}
+
+function connect({ endpoint: { host, port }, tls }: SessionOptions): Socket {
+  return tls === null ? createConnection({ host, port }) : connectTls({ ...tlsOptions(tls), host, port });
 }
 
 /** Packets out of bytes: each behind its length. Throws a RangeError for one that is too large. */

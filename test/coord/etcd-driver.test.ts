@@ -17,7 +17,7 @@ else {
       connect: (cluster, server = 0) => {
         const { endpoints } = servers;
         const order = [...endpoints.slice(server), ...endpoints.slice(0, server)];
-        return new EtcdDriver({ endpoints: order, login: null }, `ringleader/${cluster}`);
+        return new EtcdDriver({ endpoints: order, login: null, tls: null }, `ringleader/${cluster}`);
       },
       servers,
       stop: () => servers.stop(),
@@ -29,7 +29,7 @@ else {
     t.teardown(() => servers.stop());
     await servers.askForPassword('root', 's3cret');
     const open = (login: EtcdLogin | null) => {
-      const store = new Store(new EtcdDriver({ endpoints: servers.endpoints, login }, 'ringleader/auth'));
+      const store = new Store(new EtcdDriver({ endpoints: servers.endpoints, login, tls: null }, 'ringleader/auth'));
       t.teardown(() => store.close());
       return store;
     };
@@ -63,7 +63,7 @@ else {
     const servers = await EtcdCluster.start(program);
     t.teardown(() => servers.stop());
     await servers.put('/ringleader/f/things/one', 'foreign');
-    const store = new Store(new EtcdDriver({ endpoints: servers.endpoints, login: null }, 'ringleader/f'));
+    const store = new Store(new EtcdDriver({ endpoints: servers.endpoints, login: null, tls: null }, 'ringleader/f'));
     t.teardown(() => store.close());
     const faults = {
       fault: 'refused',
@@ -77,7 +77,7 @@ else {
 
   t.test('where no etcd is, nothing is done, and it is said', async (t) => {
     const endpoints = [`http://127.0.0.1:${await freePort()}`];
-    const driver = new EtcdDriver({ endpoints, login: null }, 'ringleader/none');
+    const driver = new EtcdDriver({ endpoints, login: null, tls: null }, 'ringleader/none');
     const store = new Store(driver, { timeoutMs: 300, attemptMs: 100 });
     t.teardown(() => store.close());
     const key = { folder: 'things', name: 'one' };

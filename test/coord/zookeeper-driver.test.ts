@@ -15,7 +15,7 @@ else {
   t.test('ZooKeeper that keeps what is ours for who has our password', async (t) => {
     const { endpoints } = servers;
     const open = (login: ZooKeeperLogin | null) => {
-      const store = new Store(new ZooKeeperDriver({ endpoints, login }, 'ringleader/auth'));
+      const store = new Store(new ZooKeeperDriver({ endpoints, login, tls: null }, 'ringleader/auth'));
       t.teardown(() => store.close());
       return store;
     };
@@ -35,7 +35,7 @@ else {
       connect: (cluster, server = 0) => {
         const { endpoints } = servers;
         const order = [...endpoints.slice(server), ...endpoints.slice(0, server)];
-        return new ZooKeeperDriver({ endpoints: order, login: null }, `ringleader/${cluster}`);
+        return new ZooKeeperDriver({ endpoints: order, login: null, tls: null }, `ringleader/${cluster}`);
       },
       servers,
       stop: async () => {},

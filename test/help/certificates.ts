@@ -42,13 +42,22 @@ export class Certificates {
     );
   }
 
-  /** For servers at these hosts and addresses, and for clients. */
+  /** For servers at these hosts and addresses, and for clients. `name`: its common name; '' for none. */
   certify(name: string, hosts: readonly string[] = ['localhost', '127.0.0.1']): Certified {
     const path = (suffix: string) => join(this.folder, `${this.count}.${suffix}`);
     this.count++;
     const names = hosts.map((host) => `${/^[\d.]+$/.test(host) ? 'IP' : 'DNS'}:${host}`).join(',');
     writeFileSync(path('ext'), `subjectAltName=${names}\nextendedKeyUsage=serverAuth,clientAuth\n`);
-    openssl('req', ...KEY, '-subj', `/CN=${name}`, '-keyout', path('key'), '-out', path('csr'));
+    openssl(
+      'req',
+      ...KEY,
+      '-subj',
+      `/O=tests${name === '' ? '' : `/CN=${name}`}`,
+      '-keyout',
+      path('key'),
+      '-out',
+      path('csr'),
+    );
     const signing = ['-CA', this.ca, '-CAkey', this.caKey, '-CAcreateserial', '-extfile', path('ext')];
     openssl('x509', '-req', ...DAYS, ...signing, '-in', path('csr'), '-out', path('pem'));
     return { cert: path('pem'), key: path('key') };

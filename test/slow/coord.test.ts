@@ -41,7 +41,7 @@ t.test('etcd', async (t) => {
   const servers = await EtcdCluster.start(program);
   t.teardown(() => servers.stop());
   await holdOut(t, servers, (server) => {
-    return new EtcdDriver({ endpoints: from(servers.endpoints, server), login: null }, 'ringleader/slow');
+    return new EtcdDriver({ endpoints: from(servers.endpoints, server), login: null, tls: null }, 'ringleader/slow');
   });
 });
 
@@ -54,6 +54,9 @@ t.test('ZooKeeper', async (t) => {
   const servers = await ZooKeeperEnsemble.start(program);
   t.teardown(() => servers.stop());
   await holdOut(t, servers, (server) => {
-    return new ZooKeeperDriver({ endpoints: from(servers.endpoints, server), login: null }, 'ringleader/slow');
+    return new ZooKeeperDriver(
+      { endpoints: from(servers.endpoints, server), login: null, tls: null },
+      'ringleader/slow',
+    );
   });
 });

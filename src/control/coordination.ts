@@ -1,0 +1,59 @@
+/** The coordination store that a configuration names, opened: who is given it knows nothing of which one it is. */
+import { join } from 'node:path';
+import type { StoreConfig } from '../base/coordination-section.js';
+import { formatEndpoint } from '../base/endpoint.js';
+import type { Config } from '../config.js';
+import type { Driver } from '../coord/driver.js';
+import { EtcdDriver } from '../coord/etcd-driver.js';
+import { FileDriver } from '../coord/file-driver.js';
+import { Store } from '../coord/store.js';
+import { ZooKeeperDriver } from '../coord/zookeeper-driver.js';
+
+/** What it stands on besides the section. */
+export interface CoordinationMeans {
+  /** The folder that this process alone has, made already; null: none outlives it. */
+  dataDir: string | null;
+}
+
+export interface Coordination {
+  readonly store: Store;
+  /** Where it is, in words for the log: no password is in them. */
+  readonly place: string;
+}
+
+/** In a store, and in the folder of one process. */
+const FOLDER = 'coordination';
+/** Before the names of fleets. */
+const PREFIX = 'ringleader';
+
+/** Asks nothing yet. Who is given the store closes it. Throws the system's error where the folder cannot be made. */
+export function openCoordination({ coordination }: Config, means: CoordinationMeans): Coordination {
+  const { driver, place } = openDriver(coordination, `${PREFIX}/${coordination.cluster}`, means);
+  return { store: new Store(driver), place };
+}
+
+function openDriver(
+  store: StoreConfig,
+  prefix: string,
+  { dataDir }: CoordinationMeans,
+): { driver: Driver; place: string } {
+  switch (store.store) {
+    case 'file': {
+      const path = dataDir === null ? null : join(dataDir, FOLDER);
+      return { driver: new FileDriver(path), place: path ?? 'memory' };
+    }
+    case 'etcd': {
+      const { endpoints, login, tls } = store;
+      const scheme = tls === null ? 'http' : 'https';
+      const urls = endpoints.map((endpoint) => `${scheme}://${formatEndpoint(endpoint)}`);
+      return { driver: new EtcdDriver({ endpoints: urls, login, tls }, prefix), place: `etcd at ${urls.join(', ')}` };
+    }
+    case 'zookeeper': {
+      const { endpoints, login, tls } = store;
+      const place = `zookeeper at ${endpoints.map(formatEndpoint).join(', ')}${tls === null ? '' : ' (TLS)'}`;
+      return { driver: new ZooKeeperDriver({ endpoints, login, tls }, prefix), place };
+    }
+    case 'redis':
+      throw new Error('coordination: store redis comes with a later version');
+  }
+}
