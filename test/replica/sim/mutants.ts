@@ -1,22 +1,11 @@
 /**
  * One rule of the protocol broken at a time, to show that the simulation would see it: by leaving it out of the model of a node,
- * or by an edit of the compiled deciders, of which a copy is then loaded. An edit that finds no place, or more than one, is an
- * error: the mutant has to follow the source.
+ * or by an edit of the compiled deciders, of which a copy is then loaded.
  */
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Omission } from '../../help/acceptor.js';
+import { type Edit, loadEdited } from '../../help/edited-copy.js';
 import type * as histories from './histories.js';
 import type { Simulation } from './simulation.js';
-
-interface Edit {
-  /** In dist/, without `.js`. */
-  file: string;
-  from: string;
-  to: string;
-}
 
 export interface Mutant {
   name: string;
@@ -306,10 +295,7 @@ export const HISTORY_MUTANTS = {
   },
 } as const satisfies Record<string, Mutant>;
 
-const DIST = fileURLToPath(new URL('../../../', import.meta.url));
-/** Folders in which there is something to edit, and what they import that is as it was. */
-const COPIED = ['src/replica', 'test/replica/sim'];
-const LINKED = ['src/base', 'test/help', 'test/transport'];
+const FOLDERS = { copied: ['src/replica', 'test/replica/sim'], linked: ['src/base', 'test/help', 'test/transport'] };
 
 /** The simulation with the deciders of that mutant. */
 export async function loadMutant(mutant: Mutant): Promise<{ Simulation: typeof Simulation }> {
@@ -322,29 +308,6 @@ export async function loadHistories(mutant: Mutant): Promise<typeof histories> {
 }
 
 /** A file of this folder, of a copy of all that is edited. */
-async function load({ name, edits = [] }: Mutant, file: string): Promise<unknown> {
-  const folder = mkdtempSync(join(tmpdir(), 'ringleader-mutant-'));
-  try {
-    writeFileSync(join(folder, 'package.json'), '{ "type": "module" }\n');
-    for (const place of COPIED) cpSync(join(DIST, place), join(folder, place), { recursive: true });
-    for (const place of LINKED) {
-      mkdirSync(join(folder, place, '..'), { recursive: true });
-      symlinkSync(join(DIST, place), join(folder, place));
-    }
-    for (const edit of edits) applyEdit(folder, name, edit);
-    return await import(pathToFileURL(join(folder, `test/replica/sim/${file}.js`)).href);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-}
-
-function applyEdit(folder: string, name: string, { file, from, to }: Edit): void {
-  const path = join(folder, `${file}.js`);
-  const text = readFileSync(path, 'utf8');
-  const places = text.split(from).length - 1;
-  if (places !== 1) throw new Error(`mutant "${name}": ${places} places in ${file}.js say: ${from}`);
-  writeFileSync(
-    path,
-    text.replace(from, () => to),
-  );
+function load({ name, edits = [] }: Mutant, file: string): Promise<unknown> {
+  return loadEdited(name, edits, FOLDERS, `test/replica/sim/${file}`);
 }
