@@ -53,8 +53,8 @@ compares in a second, so that clients do not feel it; where it is not given, the
     if (pools.length === 0) {
       throw new UsageError(
         values.pool === undefined
-          ? 'no keyspace of this configuration is replicated'
-          : `no keyspace in pool ${values.pool} is replicated`,
+          ? 'no keyspace of this configuration is replicated, and its coordination store is not redis'
+          : `pool ${values.pool} has no replicated keyspace, and no coordination store`,
       );
     }
     let isWell = true;

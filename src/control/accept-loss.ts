@@ -14,7 +14,7 @@
  */
 import { clusterInForce, serverFault } from '../replica/member.js';
 import type { NodeRecord } from '../replica/member-step.js';
-import { FLOOR_KEY } from '../replica/meta.js';
+import { EPOCH_KEY, FLOOR_KEY } from '../replica/meta.js';
 import { encodeMemberStep } from '../replica/node-member-step.js';
 import { formatNodeRecord, parseNodeRecord } from '../replica/node-record.js';
 import { setsWithoutQuorum } from '../replica/repair.js';
@@ -22,7 +22,6 @@ import { elementsOf, textOf } from '../replica/reply-shape.js';
 import { TYPE } from '../resp/frame.js';
 import { encodeCommand } from '../resp/reply.js';
 import type { NodeLink } from './node-link.js';
-import { EPOCH_KEY } from './pool-rounds.js';
 import { namesOf, type PoolVisit } from './pool-visit.js';
 import { runRepair } from './repair-run.js';
 

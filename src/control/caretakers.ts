@@ -1,15 +1,22 @@
 /** A caretaker for each pool with replicated keys, as topologies come and go. */
+import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import type { PoolConfig } from '../base/pools-section.js';
-import type { TopologySnapshot } from '../messages.js';
+import type { NodeSnapshot, ServiceSnapshot, TopologySnapshot } from '../messages.js';
 import { Caretaker, type PoolCare } from './caretaker.js';
 import type { NameLookup } from './name-lookup.js';
 import { replicatedPools } from './replicated-pools.js';
 
+interface Parts {
+  restart: PoolConfig['restart'];
+  nodes: readonly NodeSnapshot[];
+  services: readonly (ServiceSnapshot | null)[];
+}
+
 interface Cared {
   caretaker: Caretaker;
-  /** What it was made of: while these are the same objects, it stays. */
-  parts: readonly unknown[];
+  /** What it was made of: while these are the same, it stays. */
+  parts: Parts;
 }
 
 export class Caretakers {
@@ -25,13 +32,16 @@ export class Caretakers {
     this.log = log;
   }
 
-  /** Cares by this topology from now on; `pools` are those of the configuration that it was planned by. */
-  setTopology(topology: TopologySnapshot, pools: readonly PoolConfig[]): void {
+  /**
+   * Cares by this topology from now on; `pools` are those of the configuration that it was planned by, `store` is the one that the coordination
+   * store lies on, as the store itself has it.
+   */
+  setTopology(topology: TopologySnapshot, pools: readonly PoolConfig[], store: PoolConfig | null): void {
     const before = this.cared;
     this.cared = new Map();
-    for (const pool of replicatedPools(topology)) {
-      const restart = pools.find(({ name }) => name === pool.name)?.restart ?? 'loses-data';
-      const parts = [restart, ...pool.nodes, ...topology.services];
+    for (const pool of replicatedPools(topology, store)) {
+      const restart = (pools.find(({ name }) => name === pool.name) ?? store)?.restart ?? 'loses-data';
+      const parts = { restart, nodes: pool.nodes, services: topology.services };
       const old = before.get(pool.name);
       if (old !== undefined && isSame(old.parts, parts)) {
         before.delete(pool.name);
@@ -63,6 +73,12 @@ export class Caretakers {
   }
 }
 
-function isSame(one: readonly unknown[], other: readonly unknown[]): boolean {
-  return one.length === other.length && one.every((part, at) => part === other[at]);
+/** Placements are large, and the same object where they are the same; nodes are few. */
+function isSame(one: Parts, other: Parts): boolean {
+  return (
+    one.restart === other.restart &&
+    one.services.length === other.services.length &&
+    one.services.every((service, at) => service === other.services[at]) &&
+    isDeepStrictEqual(one.nodes, other.nodes)
+  );
 }

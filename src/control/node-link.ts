@@ -28,6 +28,12 @@ export interface Asked<A> {
   decode(replies: readonly Uint8Array[]): A;
 }
 
+/** Keys, besides the node's record, of which a link hears when somebody has changed them. */
+export interface Followed {
+  prefix: string;
+  onChange: (keys: readonly string[]) => void;
+}
+
 /** What a look found. */
 export interface LinkView {
   facts: NodeFacts;
@@ -46,10 +52,7 @@ export const REPAIRER_KEY = '~rl:repairer';
 
 const LOOK = encodeMemberStep({ kind: 'look' }, new Uint8Array());
 const SCRIPTS = [...KEY_SCRIPTS, ...MEMBER_SCRIPTS];
-const SET_UP = Buffer.concat([
-  encodeCommand(['CLIENT', 'TRACKING', 'ON', 'BCAST', 'PREFIX', NODE_KEY]),
-  encodeLoads(SCRIPTS),
-]);
+const LOADS = encodeLoads(SCRIPTS);
 /** A node's settings and the rights of its user are looked at anew after so many milliseconds. */
 const CONDITIONS_MS = 60_000;
 const SET_UP_REPLIES = 1 + SCRIPTS.length;
@@ -84,6 +87,7 @@ export class NodeLink {
   private conditions: NodeConditions | null = null;
   private conditionsMs = 0;
   private readonly onChange: () => void;
+  private readonly followed: Followed | null;
   private client: NodeClient | null = null;
   private membership: Membership;
   private looking: Promise<void> | null = null;
@@ -92,11 +96,18 @@ export class NodeLink {
   private isStopped = false;
 
   /** `prefixes`: of the keyspaces of its pool. `onChange`: what is known of the node may have changed. */
-  constructor(node: NodeSnapshot, prefixes: readonly string[], names: NameLookup, onChange: () => void) {
+  constructor(
+    node: NodeSnapshot,
+    prefixes: readonly string[],
+    names: NameLookup,
+    onChange: () => void,
+    followed: Followed | null = null,
+  ) {
     this.node = node;
     this.names = names;
     this.askConditions = askConditions(node.username ?? 'default', prefixes);
     this.onChange = onChange;
+    this.followed = followed;
     this.membership = new Membership(node.name);
   }
 
@@ -173,7 +184,7 @@ export class NodeLink {
         password,
         connectTimeoutMs: limits.connectTimeoutMs,
         requestTimeoutMs: limits.requestTimeoutMs,
-        onPush: () => this.onPush(client),
+        onPush: (frame) => this.onPush(client, frame),
         onClose: (error) => this.onLost(client, error),
       });
       if (this.isStopped) {
@@ -184,7 +195,7 @@ export class NodeLink {
       this.conditions = null;
       this.client = client;
       this.connection++;
-      const replies = await client.ask(SET_UP, SET_UP_REPLIES);
+      const replies = await client.ask(this.setUp(), SET_UP_REPLIES);
       const refusal = replies.find((reply) => isError(reply, 0));
       if (refusal !== undefined) client.destroy(new Error(`its set-up was refused: ${errorOf(refusal)}`));
       else await this.look();
@@ -193,8 +204,22 @@ export class NodeLink {
     }
   }
 
-  private onPush(client: NodeClient): void {
+  private setUp(): Uint8Array {
+    const followed = this.followed === null ? [] : ['PREFIX', this.followed.prefix];
+    return Buffer.concat([
+      encodeCommand(['CLIENT', 'TRACKING', 'ON', 'BCAST', 'PREFIX', NODE_KEY, ...followed]),
+      LOADS,
+    ]);
+  }
+
+  private onPush(client: NodeClient, frame: Uint8Array): void {
     if (client !== this.client) return;
+    const { followed } = this;
+    const keys = changedKeys(frame);
+    if (followed !== null && keys.length > 0 && keys.every((key) => key.startsWith(followed.prefix))) {
+      followed.onChange(keys);
+      return;
+    }
     this.membership.onPush();
     void this.look();
   }
@@ -271,6 +296,13 @@ function countKeys(keyspace: string): number {
   let count = 0;
   for (const [, keys] of keyspace.matchAll(/^db\d+:keys=(\d+)/gm)) count += Number(keys);
   return count;
+}
+
+/** Which keys a push says were changed; none: it says something else, as that all are gone. */
+function changedKeys(push: Uint8Array): string[] {
+  const [kind, keys] = elementsOf(push);
+  if (kind === undefined || keys === undefined || textOf(kind) !== 'invalidate' || keys[0] !== TYPE.array) return [];
+  return elementsOf(keys).map(textOf);
 }
 
 function errorOf(frame: Uint8Array): string {

@@ -9,6 +9,7 @@ import type { NodeSnapshot } from '../messages.js';
 import { type Ballot, NEVER, proposerNumber } from '../replica/ballot.js';
 import { type Command, type Commands, NO_COMMANDS, type Replies, type Value } from '../replica/commands.js';
 import { type Lineage, NO_LINEAGE } from '../replica/lineage.js';
+import { EPOCH_KEY } from '../replica/meta.js';
 import { encodeStep } from '../replica/node-step.js';
 import type { Operation } from '../replica/operation.js';
 import { Register } from '../replica/register.js';
@@ -20,8 +21,7 @@ import { TYPE } from '../resp/frame.js';
 import { bulkReply, parseInteger } from '../resp/reply.js';
 import type { NodeLink } from './node-link.js';
 
-/** The key of the register of epochs. */
-export const EPOCH_KEY = Buffer.from('~rl:epoch');
+const EPOCH = Buffer.from(EPOCH_KEY);
 
 /** How often a round looks at the clock, milliseconds. */
 const LOOK_MS = 5;
@@ -54,7 +54,7 @@ export class PoolRounds {
 
   /** An epoch larger than any that was drawn before, and than `above`. Null: the register has no quorum, or it is not known. */
   async drawEpoch(above: number): Promise<number | null> {
-    const outcome = await this.run(EPOCH_KEY, this.epochNodes, drawing(above), null);
+    const outcome = await this.run(EPOCH, this.epochNodes, drawing(above), null);
     const reply = outcome.kind === 'done' ? outcome.reply[0] : undefined;
     return reply === undefined ? null : Number(textOf(reply));
   }
@@ -186,7 +186,8 @@ export class PoolRounds {
   }
 }
 
-function drawProposer(): string {
+/** A number that no other proposer has. */
+export function drawProposer(): string {
   const bits = randomBytes(8);
   return proposerNumber(bits.readUInt32BE(0), bits.readUInt32BE(4));
 }
@@ -205,11 +206,11 @@ function drawing(above: number): Operation<Commands, Replies> {
     reads: null,
     readReply: (replies) => replies,
     plan: (_, found) => {
-      if (found === null) return { kind: 'read', commands: commands([word('GET'), EPOCH_KEY]) };
+      if (found === null) return { kind: 'read', commands: commands([word('GET'), EPOCH]) };
       const [last] = found as [Uint8Array];
       const next = String(Math.max(above, last[0] === TYPE.bulk ? Number(textOf(last)) : 0) + 1);
       // A pool whose nodes have no memory left can be repaired still.
-      const write: Commands = { ...commands([word('SET'), EPOCH_KEY, word(next)]), isSmall: true };
+      const write: Commands = { ...commands([word('SET'), EPOCH, word(next)]), isSmall: true };
       return { kind: 'all', commands: write, setsExpiry: 0, reply: () => [bulkReply(next)] };
     },
   };

@@ -152,7 +152,7 @@ export function planRestarts(before: Config, after: Config): string[] {
   );
   say('dataDir', before.dataDir ?? 'none', after.dataDir ?? 'none');
   say('log.format', before.log.format, after.log.format);
-  const [old, now] = [describeCoordination(before.coordination), describeCoordination(after.coordination)];
+  const [old, now] = [describeCoordination(before), describeCoordination(after)];
   for (const key of Object.keys({ ...old, ...now })) {
     say(`coordination.${key}`, old[key] ?? 'none', now[key] ?? 'none');
   }
@@ -163,11 +163,15 @@ export function planRestarts(before: Config, after: Config): string[] {
 }
 
 /** Each setting in words, but for the password. */
-function describeCoordination(coordination: Config['coordination']): Readonly<Record<string, string>> {
+function describeCoordination({ coordination, pools }: Config): Readonly<Record<string, string>> {
   const { store, cluster, member, leaseMs } = coordination;
   const common = { store, cluster, member: member ?? 'by address', lease: formatMilliseconds(leaseMs) };
   if (store === 'file') return common;
-  if (store === 'redis') return { ...common, pool: coordination.pool };
+  if (store === 'redis') {
+    const { nodes = [] } = pools.find(({ name }) => name === coordination.pool) ?? {};
+    const at = nodes.map(({ name, address }) => `${name} at ${formatEndpoint(address)}`);
+    return { ...common, pool: coordination.pool, nodes: at.sort().join(', ') };
+  }
   const { endpoints, login, tls } = coordination;
   const texts = Object.entries(tls ?? {}).flatMap(([name, text]) => (text === null ? [] : [`${name} ${text}`]));
   const words = texts.length === 0 ? 'the system' : texts.join(', ');

@@ -1,20 +1,30 @@
-/** Which pools have replicated keys, and where the copies of these are: what a caretaker needs to know of a topology. */
+/**
+ * Which pools have replicated keys, and where the copies of these are: what a caretaker needs to know of a topology. The pool of a
+ * coordination store on Redis is one of them, though no keyspace may lie on it.
+ */
 
 import type { NodeLimits } from '../base/limits.js';
+import type { PoolConfig } from '../base/pools-section.js';
 import type { Config } from '../config.js';
 import type { NodeSnapshot, ServiceSnapshot, TopologySnapshot } from '../messages.js';
+import { EPOCH_KEY, REGISTER_PREFIX } from '../replica/meta.js';
 import { planCopySets } from '../routing/copy-sets.js';
 import { planPlacement } from '../routing/route.js';
 import { Router } from '../routing/router.js';
-import { planTopology } from '../routing/topology.js';
-import { EPOCH_KEY, epochNodes } from './pool-rounds.js';
+import { planTopology, type TopologyPool } from '../routing/topology.js';
+import { epochNodes } from './pool-rounds.js';
+
+const EPOCH = Buffer.from(EPOCH_KEY);
+const REGISTERS = Buffer.from(REGISTER_PREFIX);
+
+type PoolsConfig = Pick<Config, 'pools' | 'services' | 'coordination'>;
 
 export interface ReplicatedPool {
   name: string;
   nodes: readonly NodeSnapshot[];
-  /** Of its keyspaces. */
+  /** Of its keyspaces; none where only registers of a coordination store are. */
   prefixes: readonly string[];
-  /** Indices of nodes: each different set that keys have their copies on, that of the register of epochs among them. */
+  /** Indices of nodes: each different set that keys have their copies on, that of the registers of the proxy's own among them. */
   copySets: readonly (readonly number[])[];
   epochNodes: readonly number[];
   /** How long keyspaces want deleted keys to be remembered: the different lengths, milliseconds. */
@@ -29,28 +39,40 @@ export interface KeyPlace {
   tombstoneTtlMs: number | null;
 }
 
-export function replicatedPools({ nodes, services }: TopologySnapshot): ReplicatedPool[] {
+/** `store`: the pool that a coordination store lies on. */
+export function replicatedPools({ nodes, services }: TopologySnapshot, store: TopologyPool | null): ReplicatedPool[] {
   const own = services.flatMap((service) => (service === null ? [] : [service]));
   const names = new Set(
     own.flatMap(({ keyspaces }) => keyspaces.flatMap(({ pool, replication }) => (replication === null ? [] : [pool]))),
   );
-  return [...names].map((name) => {
+  const pools = [...names].map((name) => {
     return planPool(
       name,
       nodes.filter(({ pool }) => pool === name),
       own,
     );
   });
+  if (store !== null && !names.has(store.name)) pools.push(planPool(store.name, poolNodes(store), []));
+  return pools;
+}
+
+/** The pool that the coordination store of a configuration lies on; null where that is elsewhere. */
+export function storePool({ coordination, pools }: Pick<Config, 'coordination' | 'pools'>): PoolConfig | null {
+  if (coordination.store !== 'redis') return null;
+  return pools.find(({ name }) => name === coordination.pool) ?? null;
+}
+
+/** The nodes of a pool that no topology has. */
+export function poolNodes({ name: pool, nodes, limits }: TopologyPool): NodeSnapshot[] {
+  return nodes.map((node, index) => ({ ...node, pool, index, label: node.name, limits }));
 }
 
 /** Those of a configuration, for who runs no proxy. */
-export async function planReplicatedPools({
-  pools,
-  services,
-}: Pick<Config, 'pools' | 'services'>): Promise<ReplicatedPool[]> {
+export async function planReplicatedPools(config: PoolsConfig): Promise<ReplicatedPool[]> {
+  const { pools, services } = config;
   const doors = services.map(({ name, keyspaces }) => ({ name, port: 0, keyspaces }));
   const placer = { placeKeys: planPlacement, placeCopies: planCopySets };
-  return replicatedPools(await planTopology(null, pools, doors, placer));
+  return replicatedPools(await planTopology(null, pools, doors, placer), storePool(config));
 }
 
 /** Those of its nodes, which all have the same. */
@@ -75,7 +97,7 @@ function planPool(name: string, nodes: readonly NodeSnapshot[], services: readon
   }
   const routers = services.map(({ keyspaces }) => new Router(keyspaces));
   const indices = new Set(nodes.map(({ index }) => index));
-  const epochPlace: KeyPlace = { nodes: register, tombstoneTtlMs: null };
+  const ownPlace: KeyPlace = { nodes: register, tombstoneTtlMs: null };
   return {
     name,
     nodes,
@@ -84,7 +106,7 @@ function planPool(name: string, nodes: readonly NodeSnapshot[], services: readon
     epochNodes: register,
     tombstoneTtlsMs: [...new Set(replications.map(({ tombstoneTtlMs }) => tombstoneTtlMs))],
     placeOf(key) {
-      if (EPOCH_KEY.equals(key)) return epochPlace;
+      if (EPOCH.equals(key) || REGISTERS.equals(key.subarray(0, REGISTERS.length))) return ownPlace;
       for (const router of routers) {
         const sets = router.copySetsOf(key, 0, key.length);
         if (sets === null) continue;

@@ -21,6 +21,7 @@ import { layoutOf } from './layout.js';
 import { workerMemoryShare } from './memory.js';
 import { NameLookup } from './name-lookup.js';
 import { planRemaps, planRestarts, REMAP_ADVICE } from './remaps.js';
+import { storePool } from './replicated-pools.js';
 import { type Orders, Workers } from './workers.js';
 
 /** A running proxy. */
@@ -238,7 +239,7 @@ class Supervisor implements Ringleader {
     this.config = config;
     this.topology = topology;
     this.health.setTopology(topology);
-    this.caretakers.setTopology(topology, config.pools);
+    this.caretakers.setTopology(topology, config.pools, storePool(this.startConfig));
     this.doors.adopt(doors, topology.version);
     const listeners = this.doors.snapshots(doors, (asked) => {
       const service = config.services.find(({ listen }) => listen.some((own) => formatEndpoint(own) === asked));

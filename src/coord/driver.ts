@@ -45,6 +45,11 @@ export interface Watch {
 }
 
 export interface Driver {
+  /**
+   * It leaves silent servers for others within an attempt, and finds out itself what became of what it sent: an attempt is given all the
+   * time that there is, since a second one would know less.
+   */
+  readonly isPersistent?: true;
   /** Linearizable: what is there at some moment of the call. Rejects with a StoreError, never `unknown`. */
   get(key: Key, timeoutMs: number): Promise<Stored>;
   /**

@@ -41,7 +41,7 @@ export interface Watcher {
 export interface StoreTimes {
   /** Of one call, all its attempts together. */
   timeoutMs: number;
-  /** Of one attempt: a server that is silent for so long is left for another one. */
+  /** Of one attempt: a server that is silent for so long is left for another one. Not for drivers that are persistent. */
   attemptMs: number;
 }
 
@@ -127,7 +127,8 @@ export class Store {
     doubt: () => StoreError | null,
   ): Promise<A> {
     const { clock } = this;
-    const { timeoutMs, attemptMs } = this.times;
+    const { timeoutMs } = this.times;
+    const attemptMs = this.driver.isPersistent === true ? timeoutMs : this.times.attemptMs;
     const deadlineMs = clock.nowMs() + timeoutMs;
     for (let pauseMs = PAUSE_MS_MIN; ; pauseMs = Math.min(pauseMs * 2, PAUSE_MS_MAX)) {
       let failure: StoreError;

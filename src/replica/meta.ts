@@ -17,6 +17,10 @@ export const META_PREFIX = '~rl:m:';
 export const WAKE_CHANNEL = '~rl:wake';
 export const NODE_KEY = '~rl:node';
 export const FLOOR_KEY = '~rl:floor';
+/** A replicated key of the proxy's own: the epochs of repairs. */
+export const EPOCH_KEY = '~rl:epoch';
+/** Before the cluster's name: replicated keys of the proxy's own, the registers of a coordination store. */
+export const REGISTER_PREFIX = '~rl:coord:';
 /** With the attempt behind it, as others may come in between. Touched by its check if that fails, while watched: the transaction behind it is then not carried out. */
 export const GUARD_PREFIX = '~rl:g:';
 /** Written by its check if that holds, and looked for by what is carried out for it. */

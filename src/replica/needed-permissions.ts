@@ -4,7 +4,16 @@
  * ACL DRYRUN, for each of these.
  */
 import { COMMANDS, type CommandSpec } from '../resp/commands.js';
-import { FLOOR_KEY, GUARD_PREFIX, META_PREFIX, NODE_KEY, PASS_PREFIX, WAKE_CHANNEL } from './meta.js';
+import {
+  EPOCH_KEY,
+  FLOOR_KEY,
+  GUARD_PREFIX,
+  META_PREFIX,
+  NODE_KEY,
+  PASS_PREFIX,
+  REGISTER_PREFIX,
+  WAKE_CHANNEL,
+} from './meta.js';
 
 /** Of the commands, what the steps and those who care for nodes need besides. */
 const WITHOUT_KEYS: readonly (readonly string[])[] = [
@@ -37,27 +46,49 @@ const ON_OWN_KEYS: readonly (readonly [string, ...string[]])[] = [
 
 /** Without a prefix of the clients'. */
 const OWN_KEYS = [NODE_KEY, FLOOR_KEY, `${GUARD_PREFIX}x`, `${PASS_PREFIX}x`, '~rl:repairer'];
-/** A replicated key of the proxy's own: the epochs of repairs. */
-const EPOCH_KEY = '~rl:epoch';
+/** Replicated keys of the proxy's own, and what is done with each of them; their metas are as those of others. */
+const OWN_REPLICATED = [EPOCH_KEY, `${REGISTER_PREFIX}x/x`];
+const ON_OWN_REPLICATED: readonly (readonly [string, ...string[]])[] = [
+  ['exists'],
+  ['del'],
+  ['dump'],
+  ['restore', '0', 'x'],
+  ['pexpiretime'],
+  ['watch'],
+  ['memory', 'usage'],
+  ['type'],
+  ['get'],
+  ['set', 'x'],
+  ['hmget', 'x'],
+  ['hgetall'],
+  ['hset', 'x', 'x'],
+  ['hdel', 'x'],
+];
 /** Prefixes of those that stand beside a client's key. */
 const OWN_PREFIXES = [META_PREFIX];
 
 /** The commands that ACL DRYRUN is to be asked about, without the user's name; `prefixes`: of the keyspaces of its pool. */
 export function neededPermissions(prefixes: readonly string[]): string[][] {
   const keys = prefixes.map((prefix) => `${prefix}x`);
-  const own = [...OWN_KEYS, ...OWN_PREFIXES.flatMap((before) => [...keys, EPOCH_KEY].map((key) => before + key))];
+  const own = [
+    ...OWN_KEYS,
+    ...OWN_PREFIXES.flatMap((before) => [...keys, ...OWN_REPLICATED].map((key) => before + key)),
+  ];
   const commands = COMMANDS.filter(mayBeSent);
   return [
     ...WITHOUT_KEYS.map((words) => [...words]),
     ...own.flatMap((key) => ON_OWN_KEYS.map((words) => onKey(words, key))),
-    ...[onKey(['get'], EPOCH_KEY), onKey(['set', 'x'], EPOCH_KEY)],
+    ...OWN_REPLICATED.flatMap((key) => [
+      ...ON_OWN_REPLICATED.map((words) => onKey(words, key)),
+      ['evalsha', 'x', '1', key],
+    ]),
     ...keys.flatMap((key) => [...commands.map((spec) => sample(spec, key)), ['watch', key]]),
   ];
 }
 
 /** `object idletime KEY`, `set KEY x`: the key comes after the name, and after a container's subcommand. */
 function onKey([name, ...rest]: readonly [string, ...string[]], key: string): string[] {
-  return name === 'object' ? [name, ...rest, key] : [name, key, ...rest];
+  return name === 'object' || name === 'memory' ? [name, ...rest, key] : [name, key, ...rest];
 }
 
 /** What the proxy refuses to clients is not among it. */

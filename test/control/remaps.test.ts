@@ -176,6 +176,22 @@ const CASES: { name: string; from: string | RegExp; to: string; remaps: RegExp[]
   },
 ];
 
+t.test('the nodes of the coordination store are those of the start', async (t) => {
+  const text = (nodes: string) => `
+keyspaces: [{ prefix: "", pool: main }]
+pools: { main: { nodes: [redis://h] }, agreeing: { nodes: [${nodes}] } }
+coordination: { store: redis, pool: agreeing, member: a }
+`;
+  const [before, moved] = ['redis://a, redis://b, redis://c', 'redis://a, redis://b, redis://d'].map((nodes) =>
+    config(text(nodes)),
+  ) as [Config, Config];
+  t.same(planRestarts(before, before), []);
+  t.same(planRestarts(before, moved), [
+    'coordination.nodes: a:6379 at a:6379, b:6379 at b:6379, c:6379 at c:6379 runs, ' +
+      'a:6379 at a:6379, b:6379 at b:6379, d:6379 at d:6379 takes a restart',
+  ]);
+});
+
 for (const { name, from, to, remaps, restarts } of CASES) {
   t.test(`a reload that changes ${name}`, async (t) => {
     t.not(BASE.replace(from, to), from === to ? '' : BASE, 'the case changes something that is there');

@@ -183,5 +183,5 @@ async function planOf(servers: readonly RedisServer[], options: PoolOptions): Pr
   const pools = [{ name: 'main', nodes, limits, restart: 'loses-data' as const }];
   const services = [{ name: 'main', port: 1, keyspaces: [keyspace] }];
   const topology = await planTopology(null, pools, services, PLACER);
-  return replicatedPools(topology)[0] as ReplicatedPool;
+  return replicatedPools(topology, null)[0] as ReplicatedPool;
 }

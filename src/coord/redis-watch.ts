@@ -1,0 +1,94 @@
+/**
+ * One watch of a folder in registers. What wakes it is a hint alone; what it tells is read linearizably:
+ *
+ *   read what the folder says of itself ──newer than what was told──> read all, tell
+ *        ^                └─ the same ─┐                                 │
+ *        └── a node says that something changed, or a second passes <────┘
+ */
+import type { DriverWatcher, Watch } from './driver.js';
+import { decodeFolder, decodeHead, FOLDER_FIELD } from './redis-folder.js';
+import type { Registers } from './registers.js';
+import { StoreError } from './store-error.js';
+
+const LOOK_MS = 1_000;
+const LOOK_TIMEOUT_MS = 2_000;
+
+export class RedisWatch {
+  private readonly registers: Registers;
+  private readonly folder: string;
+  private readonly watcher: DriverWatcher;
+  /** The last version that the folder had given, when it was told. */
+  private told = 0;
+
+  constructor(registers: Registers, folder: string, watcher: DriverWatcher) {
+    this.registers = registers;
+    this.folder = folder;
+    this.watcher = watcher;
+  }
+
+  /** Resolves when `signal` says to stop; rejects with a StoreError when the folder cannot be read. To be called again then. */
+  async run(signal: AbortSignal, onWell: () => void): Promise<void> {
+    const { registers, folder, watcher } = this;
+    const wake = new Wake();
+    const hints: Watch = registers.watch(folder, () => wake.up());
+    try {
+      // Who was told of trouble is told that it is over.
+      for (let isDue = true; !signal.aborted; isDue = false) {
+        if (isDue || (await this.isNewer())) {
+          const { last, version, entries } = decodeFolder(await registers.readAll(folder, LOOK_TIMEOUT_MS));
+          this.refuseOlder(last);
+          if (signal.aborted) return;
+          this.told = last;
+          watcher.onFolder({ version, entries });
+        }
+        onWell();
+        await wake.wait(LOOK_MS, signal);
+      }
+    } finally {
+      hints.close();
+    }
+  }
+
+  private async isNewer(): Promise<boolean> {
+    const [head = null] = await this.registers.read(this.folder, [FOLDER_FIELD], LOOK_TIMEOUT_MS);
+    const { last } = decodeHead(head);
+    this.refuseOlder(last);
+    return last > this.told;
+  }
+
+  private refuseOlder(last: number): void {
+    if (last >= this.told) return;
+    throw new StoreError(
+      'refused',
+      `the nodes have lost changes of the folder ${this.folder} that were there: they have ${last} of ${this.told}`,
+    );
+  }
+}
+
+/** Somebody sleeps, and is woken; what comes while nobody sleeps is not missed. */
+class Wake {
+  private isDue = false;
+  private end: () => void = () => {};
+
+  up(): void {
+    this.isDue = true;
+    this.end();
+  }
+
+  async wait(ms: number, signal: AbortSignal): Promise<void> {
+    if (!this.isDue && !signal.aborted) {
+      await new Promise<void>((resolve) => {
+        const end = () => {
+          clearTimeout(timer);
+          signal.removeEventListener('abort', end);
+          this.end = () => {};
+          resolve();
+        };
+        const timer = setTimeout(end, ms);
+        this.end = end;
+        signal.addEventListener('abort', end, { once: true });
+      });
+    }
+    this.isDue = false;
+  }
+}

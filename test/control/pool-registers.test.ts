@@ -1,0 +1,177 @@
+/** The registers of a coordination store, on real Redis servers that lose their data, are full, or have what somebody else wrote. */
+import t, { type Test } from 'tap';
+import { examine } from '../../src/control/doctor.js';
+import { reportKey } from '../../src/control/key-report.js';
+import { Store } from '../../src/coord/store.js';
+import { faultOf, KEY, OTHER, versionOf, write } from '../coord/case.js';
+import { Watched } from '../coord/watched.js';
+import { ProxyProcess } from '../help/proxy.js';
+import { poolOf, RedisStore } from '../help/redis-store.js';
+import { connect } from '../help/resp-client.js';
+import { waitFor } from '../help/wait-for.js';
+
+const REGISTER = '~rl:coord:fleet/things';
+
+async function start(t: Test, count = 3, keepsData = false): Promise<RedisStore> {
+  const nodes = await RedisStore.start(count, keepsData);
+  t.teardown(() => nodes.stop());
+  return nodes;
+}
+
+function open(t: Test, nodes: RedisStore, cluster = 'fleet'): Store {
+  const store = new Store(nodes.connect(cluster));
+  t.teardown(() => store.close());
+  return store;
+}
+
+t.test('a node that was replaced by an empty one is given the registers before it has a vote', async (t) => {
+  const nodes = await start(t);
+  const store = open(t, nodes);
+  const other = open(t, nodes);
+  const watched = new Watched(open(t, nodes), 'things');
+  await write(store, OTHER, 'kept');
+  for (const [turn, victim] of [2, 0, 1].entries()) {
+    await nodes.kill(victim);
+    nodes.server(victim).erase();
+    const version = await write(turn % 2 === 0 ? store : other, KEY, `without ${victim}`);
+    await nodes.restart(victim);
+    await waitFor('its repair', () => nodes.events.filter(({ msg }) => msg === 'repaired').length > turn, 30_000);
+    await nodes.settled();
+    // Now it is one of those that decide.
+    const rest = (victim + 1) % 3;
+    await nodes.kill(rest);
+    t.same(await store.get(KEY), { version, value: `without ${victim}` });
+    t.equal((await other.get(OTHER)).value, 'kept');
+    await nodes.restart(rest);
+    await nodes.settled();
+  }
+  await watched.until('the last', () => watched.values.includes('one=without 1'));
+  t.same(watched.faults, []);
+  const { isWell, lines } = await examine(nodes.replicated, false, { repair: false, acceptLoss: false });
+  t.ok(isWell, lines.join('\n'));
+  t.match(await reportKey(nodes.replicated, Buffer.from(REGISTER)), /^3 copies in pool main, 2 decide\n/);
+});
+
+t.test('one that was emptied by hand is so, too', async (t) => {
+  const nodes = await start(t);
+  const store = open(t, nodes);
+  const version = await write(store, KEY, 'a');
+  const client = await connect(t, nodes.server(1).port);
+  await client.command('FLUSHALL');
+  await waitFor('its repair', () => nodes.events.some(({ msg }) => msg === 'repaired'), 30_000);
+  await nodes.settled();
+  t.equal(await client.command('EXISTS', REGISTER), 1);
+  await nodes.kill(2);
+  t.same(await store.get(KEY), { version, value: 'a' });
+});
+
+t.test('who would have the registers on other nodes is refused, and changes nothing', async (t) => {
+  const nodes = await start(t, 4);
+  const store = open(t, nodes);
+  const version = await write(store, KEY, 'a');
+  const [first, ...rest] = poolOf(nodes.servers).nodes;
+  // The same servers; by its name the last of them comes first now.
+  const pool = { ...nodes.pool, nodes: [...rest, { ...(first as (typeof rest)[number]), name: 'z' }] };
+  const driver = nodes.connect('fleet', pool);
+  const other = new Store(driver, { timeoutMs: 3_000, attemptMs: 500 });
+  t.teardown(() => other.close());
+  const refusal = {
+    fault: 'refused',
+    message:
+      'the coordination store lies on the nodes n0,n1,n2 of its pool, and by this configuration it would lie on n1,n2,n3',
+  };
+  await t.rejects(other.get(KEY), refusal);
+  await t.rejects(other.list('things'), refusal);
+  await t.rejects(other.compareAndSet(KEY, version, 'b'), refusal);
+  t.same(await store.get(KEY), { version, value: 'a' });
+});
+
+t.test('a fleet goes on while its nodes have no memory left', async (t) => {
+  const nodes = await start(t);
+  const store = open(t, nodes);
+  const version = await write(store, KEY, 'a');
+  for (const { port } of nodes.servers) {
+    const client = await connect(t, port);
+    await client.command('CONFIG', 'SET', 'maxmemory', '1');
+    t.match(await client.command('SET', 'x', 'y').catch(String), /OOM/);
+  }
+  const watched = new Watched(open(t, nodes), 'things');
+  const changed = versionOf(await store.compareAndSet(KEY, version, 'b'));
+  t.same(await open(t, nodes).get(KEY), { version: changed, value: 'b' });
+  versionOf(await store.compareAndSet(OTHER, version, 'c'));
+  await watched.until('all', () => `${watched.values}` === 'one=b,other=c');
+  t.same(watched.troubles, []);
+});
+
+t.test('what somebody else wrote under the name of a register is refused, and left as it is', async (t) => {
+  const nodes = await start(t);
+  const store = open(t, nodes);
+  const clients = await Promise.all(nodes.servers.map(({ port }) => connect(t, port)));
+  for (const client of clients) await client.command('SET', REGISTER, 'foreign');
+  const refusal = { fault: 'refused', message: 'a register was not written by this program' };
+  await t.rejects(store.get(KEY), refusal);
+  await t.rejects(store.list('things'), refusal);
+  await t.rejects(store.compareAndSet(KEY, 0, 'a'), refusal);
+  for (const client of clients) t.equal(await client.command('GET', REGISTER), 'foreign');
+});
+
+t.test('what its user may not do is said', async (t) => {
+  const nodes = await start(t);
+  for (const { port } of nodes.servers) {
+    const client = await connect(t, port);
+    await client.command('ACL', 'SETUSER', 'weak', '>p', 'on', '~*', '&*', '+@all', '-hset', '-hmget');
+  }
+  const login = { username: 'weak', password: 'p' };
+  const pool = { ...nodes.pool, nodes: nodes.pool.nodes.map((node) => ({ ...node, ...login })) };
+  const store = new Store(nodes.connect('fleet', pool));
+  t.teardown(() => store.close());
+  await t.rejects(store.get(KEY), { message: /NOPERM|no permissions/ });
+  t.equal(await faultOf(store.compareAndSet(KEY, 0, 'a')), 'refused');
+});
+
+t.test('where no nodes can be asked it says why', async (t) => {
+  const nodes = await start(t);
+  const store = new Store(nodes.connect('fleet'), { timeoutMs: 1_500, attemptMs: 500 });
+  t.teardown(() => store.close());
+  await write(store, KEY, 'a');
+  await nodes.kill(0);
+  await nodes.kill(1);
+  await t.rejects(store.get(KEY), {
+    fault: 'unavailable',
+    message: /^too few of its nodes can be asked: n0: .*(ECONNREFUSED|closed).*; n1: /,
+  });
+});
+
+t.test('clients of the pool see nothing of the registers, and cannot touch them', async (t) => {
+  const nodes = await start(t);
+  const store = open(t, nodes);
+  const version = await write(store, KEY, 'a');
+  const proxy = await ProxyProcess.start({
+    nodes: nodes.servers.map(({ url }, index) => ({ name: `n${index}`, url })),
+    keyspaces: [{ prefix: '', pool: 'main', mode: 'replicated', copies: 3 }],
+  });
+  t.teardown(() => proxy.kill9());
+  const client = await connect(t, proxy.port);
+  await waitFor('a quorum', async () => (await client.command('SET', 'theirs', 'x').catch(() => '')) === 'OK');
+  t.same(await client.command('KEYS', '*'), ['theirs']);
+  t.equal(await client.command('DBSIZE'), 1);
+  t.equal(await client.command('RANDOMKEY'), 'theirs');
+  const scanned: unknown[] = [];
+  for (let cursor = ''; cursor !== '0'; ) {
+    const [next, keys] = (await client.command('SCAN', cursor || '0', 'COUNT', '1000')) as [string, unknown[]];
+    cursor = next;
+    scanned.push(...keys);
+  }
+  t.same(scanned, ['theirs']);
+  for (const words of [
+    ['GET', REGISTER],
+    ['DEL', REGISTER],
+    ['HSET', REGISTER, 'a', 'b'],
+    ['RENAME', REGISTER, 'theirs'],
+    ['GET', `~rl:m:${REGISTER}`],
+  ]) {
+    t.match(await client.command(...words).catch(String), /is the proxy's own/, words.join(' '));
+  }
+  t.match(await client.command('FLUSHALL').catch(String), /FLUSHALL is refused/);
+  t.same(await store.get(KEY), { version, value: 'a' });
+});

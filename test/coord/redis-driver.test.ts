@@ -1,0 +1,8 @@
+import t from 'tap';
+import { RedisStore } from '../help/redis-store.js';
+import { testContract } from './contract.js';
+
+t.test('Redis of three nodes, of which a restart keeps the data', async (t) => {
+  const servers = await RedisStore.start();
+  await testContract(t, { connect: (cluster) => servers.connect(cluster), servers, stop: () => servers.stop() });
+});

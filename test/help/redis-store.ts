@@ -1,0 +1,105 @@
+/** The coordination store on real Redis servers, for tests: a pool of them, who cares for it, and clients. */
+import { type Logger, pino } from 'pino';
+import { DEFAULT_NODE_LIMITS } from '../../src/base/limits.js';
+import { Caretaker } from '../../src/control/caretaker.js';
+import { NameLookup } from '../../src/control/name-lookup.js';
+import { PoolRegisters } from '../../src/control/pool-registers.js';
+import { poolNodes, type ReplicatedPool, replicatedPools } from '../../src/control/replicated-pools.js';
+import { RedisDriver } from '../../src/coord/redis-driver.js';
+import type { TopologyPool } from '../../src/routing/topology.js';
+import type { Servers } from '../coord/case.js';
+import { type RedisServer, startRedisServers } from './redis-server.js';
+import type { LoggedEvent } from './replicated-pool.js';
+import { waitFor } from './wait-for.js';
+
+/** What a restart keeps. */
+export const DURABLE_ARGS = ['--appendonly', 'yes', '--appendfsync', 'always'];
+
+export class RedisStore implements Servers {
+  readonly servers: RedisServer[];
+  readonly pool: TopologyPool;
+  readonly replicated: ReplicatedPool;
+  readonly events: LoggedEvent[] = [];
+  private readonly log: Logger;
+  private readonly caretaker: Caretaker;
+
+  private constructor(servers: RedisServer[], keepsData: boolean) {
+    this.servers = servers;
+    this.pool = poolOf(servers);
+    this.replicated = replicatedPools({ version: 1, nodes: [], services: [] }, this.pool)[0] as ReplicatedPool;
+    this.log = pino({ level: 'debug' }, { write: (line: string) => void this.events.push(JSON.parse(line)) });
+    this.caretaker = new Caretaker(this.replicated, keepsData, new NameLookup(), this.log);
+  }
+
+  /** Resolves when all servers are members. */
+  static async start(count = 3, keepsData = true): Promise<RedisStore> {
+    const servers = await startRedisServers(count, { args: DURABLE_ARGS });
+    const store = new RedisStore(servers, keepsData);
+    store.caretaker.start();
+    await store.settled();
+    return store;
+  }
+
+  get size(): number {
+    return this.servers.length;
+  }
+
+  /** One client, of that fleet, as a configuration with that pool would have it. */
+  connect(cluster: string, pool: TopologyPool = this.pool): RedisDriver {
+    const { log } = this;
+    return new RedisDriver(new PoolRegisters({ nodes: poolNodes(pool), cluster, names: new NameLookup(), log }));
+  }
+
+  server(index: number): RedisServer {
+    return this.servers[index] as RedisServer;
+  }
+
+  kill(index: number): Promise<void> {
+    return this.server(index).kill9();
+  }
+
+  restart(index: number): Promise<void> {
+    return this.server(index).restart();
+  }
+
+  pause(index: number): void {
+    this.server(index).pause();
+  }
+
+  resume(index: number): void {
+    this.server(index).resume();
+  }
+
+  /** None leads: any may stand for it. */
+  async leader(): Promise<number> {
+    return 0;
+  }
+
+  async settled(): Promise<void> {
+    await waitFor(
+      'all are members',
+      () => this.caretaker.care().nodes.every(({ standing }) => standing === 'member'),
+      30_000,
+    );
+  }
+
+  async stop(): Promise<void> {
+    await this.caretaker.stop();
+    await Promise.all(this.servers.map((server) => server.stop()));
+  }
+}
+
+/** These servers, as a configuration has them: n0, n1 … */
+export function poolOf(servers: readonly RedisServer[]): TopologyPool {
+  return {
+    name: 'main',
+    nodes: servers.map(({ port }, index) => ({
+      name: `n${index}`,
+      weight: 1,
+      address: { kind: 'tcp', host: '127.0.0.1', port } as const,
+      username: null,
+      password: null,
+    })),
+    limits: { ...DEFAULT_NODE_LIMITS, reconnectMaxMs: 200 },
+  };
+}
