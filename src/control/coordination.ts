@@ -1,18 +1,24 @@
 /** The coordination store that a configuration names, opened: who is given it knows nothing of which one it is. */
 import { join } from 'node:path';
+import type { Logger } from 'pino';
 import type { StoreConfig } from '../base/coordination-section.js';
 import { formatEndpoint } from '../base/endpoint.js';
 import type { Config } from '../config.js';
 import type { Driver } from '../coord/driver.js';
 import { EtcdDriver } from '../coord/etcd-driver.js';
 import { FileDriver } from '../coord/file-driver.js';
+import { RedisDriver } from '../coord/redis-driver.js';
 import { Store } from '../coord/store.js';
 import { ZooKeeperDriver } from '../coord/zookeeper-driver.js';
+import { NameLookup } from './name-lookup.js';
+import { PoolRegisters } from './pool-registers.js';
+import { poolNodes, storePool } from './replicated-pools.js';
 
 /** What it stands on besides the section. */
 export interface CoordinationMeans {
   /** The folder that this process alone has, made already; null: none outlives it. */
   dataDir: string | null;
+  log: Logger;
 }
 
 export interface Coordination {
@@ -26,17 +32,24 @@ const FOLDER = 'coordination';
 /** Before the names of fleets. */
 const PREFIX = 'ringleader';
 
-/** Asks nothing yet. Who is given the store closes it. Throws the system's error where the folder cannot be made. */
-export function openCoordination({ coordination }: Config, means: CoordinationMeans): Coordination {
-  const { driver, place } = openDriver(coordination, `${PREFIX}/${coordination.cluster}`, means);
+/**
+ * Asks nothing yet. Who is given the store closes it. Throws the system's error where the folder cannot be made. A store on Redis is there when
+ * somebody cares for its pool (Caretakers).
+ */
+export function openCoordination(config: Config, means: CoordinationMeans): Coordination {
+  const { driver, place } = openDriver(config, means);
   return { store: new Store(driver), place };
 }
 
-function openDriver(
-  store: StoreConfig,
-  prefix: string,
-  { dataDir }: CoordinationMeans,
-): { driver: Driver; place: string } {
+interface Opened {
+  driver: Driver;
+  place: string;
+}
+
+function openDriver(config: Config, { dataDir, log }: CoordinationMeans): Opened {
+  const store: StoreConfig = config.coordination;
+  const { cluster } = config.coordination;
+  const prefix = `${PREFIX}/${cluster}`;
   switch (store.store) {
     case 'file': {
       const path = dataDir === null ? null : join(dataDir, FOLDER);
@@ -53,7 +66,12 @@ function openDriver(
       const place = `zookeeper at ${endpoints.map(formatEndpoint).join(', ')}${tls === null ? '' : ' (TLS)'}`;
       return { driver: new ZooKeeperDriver({ endpoints, login, tls }, prefix), place };
     }
-    case 'redis':
-      throw new Error('coordination: store redis comes with a later version');
+    case 'redis': {
+      const pool = storePool(config);
+      if (pool === null) throw new Error(`the configuration has no pool ${store.pool}`);
+      const registers = new PoolRegisters({ nodes: poolNodes(pool), cluster, names: new NameLookup(), log });
+      const addresses = pool.nodes.map(({ address }) => formatEndpoint(address));
+      return { driver: new RedisDriver(registers), place: `redis, pool ${pool.name} at ${addresses.join(', ')}` };
+    }
   }
 }

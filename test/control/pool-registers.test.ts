@@ -1,7 +1,11 @@
 /** The registers of a coordination store, on real Redis servers that lose their data, are full, or have what somebody else wrote. */
+import { pino } from 'pino';
 import t, { type Test } from 'tap';
+import { parseConfig } from '../../src/config.js';
+import { openCoordination } from '../../src/control/coordination.js';
 import { examine } from '../../src/control/doctor.js';
 import { reportKey } from '../../src/control/key-report.js';
+import { planReplicatedPools } from '../../src/control/replicated-pools.js';
 import { Store } from '../../src/coord/store.js';
 import { faultOf, KEY, OTHER, versionOf, write } from '../coord/case.js';
 import { Watched } from '../coord/watched.js';
@@ -140,6 +144,35 @@ t.test('where no nodes can be asked it says why', async (t) => {
     fault: 'unavailable',
     message: /^too few of its nodes can be asked: n0: .*(ECONNREFUSED|closed).*; n1: /,
   });
+});
+
+t.test('the store that a configuration names is opened, and has a fleet of its own', async (t) => {
+  const nodes = await start(t);
+  const openAs = (cluster: string) => {
+    const urls = nodes.servers.map(({ url }, index) => `{ name: n${index}, url: "${url}" }`);
+    const result = parseConfig(
+      `
+listen: 127.0.0.1:6380
+pools: { cache: { nodes: [redis://127.0.0.1:1] }, main: { nodes: [${urls}], restart: keeps-data } }
+keyspaces: [{ prefix: "", pool: cache }]
+coordination: { store: redis, pool: main, cluster: ${cluster} }
+`,
+      { workers: 1, environment: {} },
+    );
+    if (!('config' in result)) throw new Error(JSON.stringify(result.problems));
+    const { store, place } = openCoordination(result.config, { dataDir: null, log: pino({ level: 'silent' }) });
+    t.teardown(() => store.close());
+    t.equal(place, `redis, pool main at ${nodes.servers.map(({ name }) => name).join(', ')}`);
+    return { store, config: result.config };
+  };
+  const { store, config } = openAs('fleet');
+  const version = await write(store, KEY, 'a');
+  t.same(await open(t, nodes).get(KEY), { version, value: 'a' });
+  t.same(await openAs('other').store.get(KEY), { version: 0, value: null });
+  const [pool] = await planReplicatedPools(config);
+  t.match(pool, { name: 'main', prefixes: [], copySets: [[0, 1, 2]] });
+  t.same(pool?.placeOf(Buffer.from(REGISTER)), { nodes: [0, 1, 2], tombstoneTtlMs: null });
+  t.equal(pool?.placeOf(Buffer.from('theirs')), null);
 });
 
 t.test('clients of the pool see nothing of the registers, and cannot touch them', async (t) => {

@@ -7,6 +7,7 @@ import { campaign } from '../coord/campaign.js';
 import { Case, type Servers } from '../coord/case.js';
 import { historyFaults } from '../coord/history.js';
 import { EtcdCluster, findEtcd } from '../help/etcd.js';
+import { RedisStore } from '../help/redis-store.js';
 import { findZooKeeper, ZooKeeperEnsemble } from '../help/zookeeper.js';
 
 const TURNS = 80;
@@ -59,4 +60,16 @@ t.test('ZooKeeper', async (t) => {
       'ringleader/slow',
     );
   });
+});
+
+t.test('Redis', async (t) => {
+  const servers = await RedisStore.start();
+  t.teardown(() => servers.stop());
+  await holdOut(t, servers, () => servers.connect('slow'));
+});
+
+t.test('Redis, whose nodes lose what they had when they are started again', async (t) => {
+  const servers = await RedisStore.start(5, false);
+  t.teardown(() => servers.stop());
+  await holdOut(t, servers, () => servers.connect('slow'));
 });
