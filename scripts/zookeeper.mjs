@@ -17,7 +17,12 @@ const PACKAGES = [
   'libsnappy-java',
 ];
 /** What a server needs of all that is in them. */
-const JARS = ['zookeeper', 'zookeeper-jute', 'slf4j-api', 'slf4j-simple', 'netty-all', 'metrics-core', 'snappy-java'];
+const JARS = [
+  ...['zookeeper', 'zookeeper-jute', 'slf4j-api', 'slf4j-simple', 'metrics-core', 'snappy-java'],
+  // For TLS. What Debian calls netty-all has nothing in it.
+  ...['netty-buffer', 'netty-codec', 'netty-common', 'netty-handler', 'netty-resolver', 'netty-transport'],
+  ...['netty-transport-native-epoll', 'netty-transport-native-unix-common'],
+];
 
 /**
  * Returns `{ java, env, classPath, version }`: the command, the environment variables to add when running it, where its classes

@@ -19,11 +19,13 @@ export function distrust({ code = '', message }: NodeJS.ErrnoException): string 
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
     return `its certificate is for another host (see tls.serverName): ${message}`;
   if (NOT_TRUSTED.test(code)) return `its certificate cannot be trusted (see tls.ca): ${message}`;
-  if (code === 'ERR_SSL_WRONG_VERSION_NUMBER' || code === 'ERR_SSL_PACKET_LENGTH_TOO_LONG') {
+  // What OpenSSL says: error:CODE:LIBRARY:FUNCTION:REASON:FILE:LINE:SSL alert number N
+  const [, reason] = /:SSL routines:[^:]*:([^:]+):/.exec(message) ?? [];
+  if (reason === 'wrong version number' || reason === 'packet length too long')
     return 'it does not speak TLS at this port';
-  }
-  if (NOT_TRUSTING.test(code)) return `it does not trust this process (see tls.cert): ${message}`;
-  return null;
+  const [, alert] = /:SSL alert number (\d+)/.exec(message) ?? [];
+  if (!NOT_TRUSTING.includes(Number(alert))) return null;
+  return `it does not trust this process (see tls.cert): ${reason}`;
 }
 
 /** What is to be said where `isBeforeTls`. */
@@ -38,9 +40,8 @@ export function isBeforeTls({ code, message }: NodeJS.ErrnoException): boolean {
 /** As Node names what OpenSSL says of a certificate (X509_V_ERR_…, "Certificate error codes" in Node's documentation of tls). */
 const NOT_TRUSTED = /^(UNABLE_TO_|CERT_|SELF_SIGNED_CERT|DEPTH_ZERO_|INVALID_CA$|INVALID_PURPOSE$|ERROR_IN_CERT_)/;
 
-/** As Node names the alerts by which a server ends a handshake (RFC 8446, 6.2). */
-const NOT_TRUSTING =
-  /_ALERT_(BAD_CERTIFICATE|UNSUPPORTED_CERTIFICATE|NO_CERTIFICATE|CERTIFICATE_(REVOKED|EXPIRED|UNKNOWN|REQUIRED)|UNKNOWN_CA|ACCESS_DENIED|HANDSHAKE_FAILURE)$/;
+/** The alerts by which a server ends a handshake because of who asks, or of what it asks with (RFC 8446, 6.2; 41 is of SSL 3). */
+const NOT_TRUSTING: readonly number[] = [40, 41, 42, 43, 44, 45, 46, 48, 49, 116];
 
 function readPem(path: string): Buffer {
   try {

@@ -24,8 +24,11 @@ import {
   create,
   createPart,
   deletePart,
+  EVERYBODY,
   multi,
   type NodeData,
+  type Owner,
+  ownerOf,
   type Part,
   setDataPart,
 } from './zookeeper-requests.js';
@@ -53,6 +56,8 @@ interface View {
 export class ZooKeeperDriver implements Driver {
   private readonly options: ZooKeeperOptions;
   private readonly prefix: string;
+  /** Of what it makes. */
+  private readonly owner: Owner;
   private readonly servers: ServerTurn<ZooKeeperEndpoint>;
   private readonly watches = new FollowedWatches();
   /** Those that run on the session of now: they are told of its events, and of its end. */
@@ -66,6 +71,8 @@ export class ZooKeeperDriver implements Driver {
     this.options = options;
     this.prefix = prefix;
     this.servers = new ServerTurn(options.endpoints);
+    const { login } = options;
+    this.owner = login === null ? EVERYBODY : ownerOf(login.username, login.password);
   }
 
   async get(key: Key, timeoutMs: number): Promise<Stored> {
@@ -175,15 +182,15 @@ export class ZooKeeperDriver implements Driver {
   /** The parts of a transaction; null: there is nothing to remove. */
   private change(key: Key, { folder, entry }: View, mark: string, value: string | null): Part[] | null {
     const [folderPath, path] = [this.path(key.folder), this.path(key.folder, key.name)];
-    const ownOnly = this.options.login !== null;
+    const { owner } = this;
     if (value === null) {
       if (entry === null || folder === null) return null;
       return [setDataPart(folderPath, mark, folder.version), deletePart(path, entry.version)];
     }
     const body = encodeBody(mark, value);
-    const addition = [setDataPart(folderPath, mark, folder?.version ?? 0), createPart(path, body, ownOnly)];
+    const addition = [setDataPart(folderPath, mark, folder?.version ?? 0), createPart(path, body, owner)];
     // A transaction sees what it did before: the new folder's data have the version 0.
-    if (folder === null) return [createPart(folderPath, mark, ownOnly), ...addition];
+    if (folder === null) return [createPart(folderPath, mark, owner), ...addition];
     if (entry === null) return addition;
     return [checkPart(folderPath, folder.version), setDataPart(path, body, entry.version)];
   }
@@ -212,14 +219,14 @@ export class ZooKeeperDriver implements Driver {
     return { version: view.folder?.mzxid ?? 0, mark: view.folder?.data ?? '', value: null };
   }
 
-  /** The nodes above a folder. */
+  /** The nodes above a folder. That of the fleet is its own, as all below it; other fleets may have theirs beside it. */
   private async makeParents(session: ZooKeeperSession, endsMs: number): Promise<void> {
-    let path = '';
-    for (const name of this.prefix.split('/')) {
-      path += `/${name}`;
+    const names = this.prefix.split('/');
+    for (const depth of names.keys()) {
+      const owner = depth === names.length - 1 ? this.owner : EVERYBODY;
+      const path = `/${names.slice(0, depth + 1).join('/')}`;
       try {
-        // Other fleets may have theirs below.
-        await session.ask(create(path, '', false), leftOf(endsMs), 'a folder');
+        await session.ask(create(path, '', owner), leftOf(endsMs), path);
       } catch (error) {
         if (!(error instanceof ZooKeeperError) || error.code !== CODE.nodeExists) throw unchanged(error);
       }

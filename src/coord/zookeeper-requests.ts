@@ -2,6 +2,7 @@
  * The requests of ZooKeeper that the driver makes, as they go over the wire (zookeeper.jute, of 3.5 and later), and what their replies
  * say.
  */
+import { createHash } from 'node:crypto';
 import { type JuteReader, JuteWriter } from './jute.js';
 
 /** ZooDefs.OpCode */
@@ -32,6 +33,8 @@ export const CODE = {
   badVersion: -103,
   nodeExists: -110,
   authFailed: -115,
+  /** Where `enforce.auth` is on. */
+  passwordNeeded: -124,
 } as const;
 
 const PERMISSIONS_ALL = 31;
@@ -67,17 +70,23 @@ export interface Part {
   readonly body: JuteWriter;
 }
 
-/** `ownOnly`: for who gives the password of this session, and nobody else. */
-export function createPart(path: string, data: string, ownOnly: boolean): Part {
-  const body = new JuteWriter().text(path).text(data).int(1).int(PERMISSIONS_ALL);
-  const scheme = ownOnly ? ['auth', ''] : ['world', 'anyone'];
-  return {
-    op: OP.create,
-    body: body
-      .text(scheme[0] as string)
-      .text(scheme[1] as string)
-      .int(0),
-  };
+/** Who may do all with a node: an entry of ZooKeeper's ACLs. */
+export interface Owner {
+  readonly scheme: string;
+  readonly id: string;
+}
+
+export const EVERYBODY: Owner = { scheme: 'world', id: 'anyone' };
+
+/** Who gives that password, and nobody else: neither the password nor a certificate alone will do (DigestAuthenticationProvider). */
+export function ownerOf(username: string, password: string): Owner {
+  const digest = createHash('sha1').update(`${username}:${password}`).digest('base64');
+  return { scheme: 'digest', id: `${username}:${digest}` };
+}
+
+export function createPart(path: string, data: string, { scheme, id }: Owner): Part {
+  const body = new JuteWriter().text(path).text(data);
+  return { op: OP.create, body: body.int(1).int(PERMISSIONS_ALL).text(scheme).text(id).int(0) };
 }
 
 export function setDataPart(path: string, data: string, version: number): Part {
@@ -103,8 +112,8 @@ export function multi(...parts: Part[]): Request<MultiReply> {
   return { op: OP.multi, body, isWrite: true, read: readMulti };
 }
 
-export function create(path: string, data: string, ownOnly: boolean): Request<null> {
-  return { ...createPart(path, data, ownOnly), isWrite: true, read: () => null };
+export function create(path: string, data: string, owner: Owner): Request<null> {
+  return { ...createPart(path, data, owner), isWrite: true, read: () => null };
 }
 
 export function getData(path: string, isWatched: boolean): Request<NodeData> {

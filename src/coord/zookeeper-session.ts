@@ -42,12 +42,22 @@ export class ZooKeeperError extends StoreError {
   readonly code: number;
 
   constructor(code: number, what: string) {
-    super(REFUSALS.includes(code) ? 'refused' : 'unavailable', `ZooKeeper refused ${what}: code ${code}`);
+    const words = MEANINGS[code];
+    const text = `ZooKeeper refused ${what}: code ${code}${words === undefined ? '' : `: ${words}`}`;
+    super(REFUSALS.includes(code) ? 'refused' : 'unavailable', text);
     this.code = code;
   }
 }
 
-const REFUSALS: readonly number[] = [CODE.noAuth, CODE.authFailed, CODE.badArguments, CODE.unimplemented];
+const REFUSALS: readonly number[] = [
+  ...[CODE.noAuth, CODE.authFailed, CODE.passwordNeeded, CODE.badArguments, CODE.unimplemented],
+];
+const MEANINGS: Readonly<Record<number, string>> = {
+  [CODE.noAuth]: 'it is for another username and password than these',
+  [CODE.authFailed]: 'it takes no username and password, or not these',
+  [CODE.passwordNeeded]: 'it asks for a username and a password',
+  [CODE.unimplemented]: 'it is older than 3.5',
+};
 /** After so long without a word the server forgets the session. It may choose another time. */
 const SESSION_MS = 6_000;
 /** A third of the time that the server has chosen, at most. */

@@ -1,8 +1,9 @@
 /** A real ZooKeeper of three servers for tests: to be killed, paused and revived one by one. */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import type { Certificates } from './certificates.js';
 import { type Child, removeFolder, scratchFolder, startChild } from './child.js';
 import { freePort } from './free-port.js';
 import { waitFor, within } from './wait-for.js';
@@ -25,9 +26,15 @@ export async function findZooKeeper(): Promise<ZooKeeperProgram | { reason: stri
   }
 }
 
+export interface ZooKeeperSettings {
+  /** Beside the port without it there is one with TLS, which asks for a certificate, too. */
+  certificates?: Certificates;
+}
+
 interface Server {
   readonly id: number;
   readonly port: number;
+  readonly tlsPort: number;
   /** Where the servers speak to each other, and where they elect. */
   readonly peerPorts: readonly [number, number];
   readonly folder: string;
@@ -44,21 +51,24 @@ const JAVA_OPTIONS = ['-Xmx128m', '-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC',
 
 export class ZooKeeperEnsemble {
   private readonly program: ZooKeeperProgram;
+  private readonly settings: ZooKeeperSettings;
   private readonly servers: readonly Server[];
 
-  private constructor(program: ZooKeeperProgram, servers: readonly Server[]) {
+  private constructor(program: ZooKeeperProgram, settings: ZooKeeperSettings, servers: readonly Server[]) {
     this.program = program;
+    this.settings = settings;
     this.servers = servers;
   }
 
   /** Resolves when it has a leader. */
-  static async start(program: ZooKeeperProgram): Promise<ZooKeeperEnsemble> {
+  static async start(program: ZooKeeperProgram, settings: ZooKeeperSettings = {}): Promise<ZooKeeperEnsemble> {
     const servers: Server[] = [];
     for (let id = 1; id <= COUNT; id++) {
-      const [port, ...peerPorts] = [await freePort(), await freePort(), await freePort()] as const;
-      servers.push({ id, port, peerPorts, folder: scratchFolder(`zookeeper-${id}`), child: null });
+      const [port, tlsPort] = [await freePort(), await freePort()];
+      const peerPorts = [await freePort(), await freePort()] as const;
+      servers.push({ id, port, tlsPort, peerPorts, folder: scratchFolder(`zookeeper-${id}`), child: null });
     }
-    const ensemble = new ZooKeeperEnsemble(program, servers);
+    const ensemble = new ZooKeeperEnsemble(program, settings, servers);
     try {
       for (const server of servers) await ensemble.launch(server);
       await ensemble.settled();
@@ -72,6 +82,10 @@ export class ZooKeeperEnsemble {
   /** Of clients. */
   get endpoints(): { host: string; port: number }[] {
     return this.servers.map(({ port }) => ({ host: HOST, port }));
+  }
+
+  get tlsEndpoints(): { host: string; port: number }[] {
+    return this.servers.map(({ tlsPort }) => ({ host: HOST, port: tlsPort }));
   }
 
   get size(): number {
@@ -135,12 +149,25 @@ export class ZooKeeperEnsemble {
       'maxSessionTimeout=60000',
     ];
     const path = join(folder, 'zoo.cfg');
-    writeFileSync(path, `${[...times, ...own, ...rest, ...peers].join('\n')}\n`);
+    writeFileSync(path, `${[...times, ...own, ...rest, ...this.tlsLines(server), ...peers].join('\n')}\n`);
     writeFileSync(join(folder, 'myid'), `${id}\n`);
     const { java, env, classPath } = this.program;
     const log = '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn';
     const args = [...JAVA_OPTIONS, log, '-cp', classPath, 'org.apache.zookeeper.server.quorum.QuorumPeerMain', path];
     server.child = await startChild(java, args, { env, cwd: folder });
+  }
+
+  private tlsLines({ id, tlsPort, folder }: Server): string[] {
+    const { certificates } = this.settings;
+    if (certificates === undefined) return [];
+    const { cert, key } = certificates.certify(`zookeeper-${id}`);
+    const both = join(folder, 'own.pem');
+    writeFileSync(both, `${readFileSync(key)}${readFileSync(cert)}`);
+    return [
+      ...['serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory', `secureClientPort=${tlsPort}`],
+      ...['ssl.keyStore.type=PEM', `ssl.keyStore.location=${both}`],
+      ...['ssl.trustStore.type=PEM', `ssl.trustStore.location=${certificates.ca}`],
+    ];
   }
 }
 
