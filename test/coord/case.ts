@@ -25,6 +25,8 @@ export interface Servers {
 export interface Deployment {
   /** A client of the store, which asks that server first. What one `cluster` has, others do not see. */
   connect(cluster: string, server?: number): Driver;
+  /** The same as the configuration of a process has it, in YAML; missing: no other process can reach it. */
+  configuration?(cluster: string): string;
   /** Null: there are none that could fail. */
   servers: Servers | null;
   stop(): Promise<void>;
@@ -51,6 +53,12 @@ export class Case {
   get servers(): Servers {
     if (this.deployment.servers === null) throw new Error('this store has no servers');
     return this.deployment.servers;
+  }
+
+  get configuration(): string {
+    const configuration = this.deployment.configuration?.(this.cluster);
+    if (configuration === undefined) throw new Error('no other process can reach this store');
+    return configuration;
   }
 
   /** Sees a lease until the case ends. */

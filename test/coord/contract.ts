@@ -7,6 +7,7 @@ import { BASIC_CASES } from './basic-cases.js';
 import { Case, type Deployment } from './case.js';
 import { ELECTION_CASES } from './election-cases.js';
 import { FAULT_CASES } from './fault-cases.js';
+import { PROCESS_CASES, STEADY_CASES } from './fleet-cases.js';
 import { LEASE_CASES } from './lease-cases.js';
 import { MEMBER_CASES } from './member-cases.js';
 
@@ -26,7 +27,11 @@ export async function testContract(t: Test, deployment: Deployment): Promise<voi
   });
   if (deployment.servers === null) return;
   await t.test('while servers fail', async (t) => {
-    await Promise.all(runCases(t, deployment, 'ill', FAULT_CASES));
+    await Promise.all(runCases(t, deployment, 'ill', { ...FAULT_CASES, ...STEADY_CASES }));
+  });
+  if (deployment.configuration === undefined) return;
+  await t.test('while processes fail', async (t) => {
+    await Promise.all(runCases(t, deployment, 'gone', PROCESS_CASES));
   });
 }
 

@@ -4,6 +4,7 @@ import type { EtcdLogin } from '../../src/coord/etcd-gateway.js';
 import { Store } from '../../src/coord/store.js';
 import { EtcdCluster, findEtcd } from '../help/etcd.js';
 import { freePort } from '../help/free-port.js';
+import { configurationOf } from './candidate.js';
 import { testContract } from './contract.js';
 import { Watched } from './watched.js';
 
@@ -19,6 +20,7 @@ else {
         const order = [...endpoints.slice(server), ...endpoints.slice(0, server)];
         return new EtcdDriver({ endpoints: order, login: null, tls: null }, `ringleader/${cluster}`);
       },
+      configuration: (cluster) => configurationOf({ store: 'etcd', endpoints: servers.endpoints, cluster }),
       servers,
       stop: () => servers.stop(),
     });

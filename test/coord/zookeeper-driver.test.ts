@@ -3,6 +3,7 @@ import { Store } from '../../src/coord/store.js';
 import { ZooKeeperDriver } from '../../src/coord/zookeeper-driver.js';
 import type { ZooKeeperLogin } from '../../src/coord/zookeeper-session.js';
 import { findZooKeeper, ZooKeeperEnsemble } from '../help/zookeeper.js';
+import { configurationOf } from './candidate.js';
 import { testContract } from './contract.js';
 
 const program = await findZooKeeper();
@@ -37,6 +38,12 @@ else {
         const order = [...endpoints.slice(server), ...endpoints.slice(0, server)];
         return new ZooKeeperDriver({ endpoints: order, login: null, tls: null }, `ringleader/${cluster}`);
       },
+      configuration: (cluster) =>
+        configurationOf({
+          store: 'zookeeper',
+          endpoints: servers.endpoints.map(({ host, port }) => `${host}:${port}`),
+          cluster,
+        }),
       servers,
       stop: async () => {},
     });
