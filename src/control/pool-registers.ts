@@ -47,7 +47,7 @@ export class PoolRegisters implements Registers {
   private readonly opening = new AbortController();
   /** By the key of the folder. */
   private readonly watchers = new Set<{ key: string; onChange: () => void }>();
-  /** Of the nodes that have the registers, sorted, with commas between them. */
+  /** The names of the nodes that have the registers, sorted, with spaces between them, which no name has. */
   private readonly place: string;
 
   constructor(options: PoolRegistersOptions) {
@@ -55,7 +55,7 @@ export class PoolRegisters implements Registers {
     this.options = options;
     const own = epochNodes(nodes).map((index) => nodes.find((node) => node.index === index) as NodeSnapshot);
     const [{ pool, limits }] = own as [NodeSnapshot];
-    this.place = own.map(({ name }) => name).join(',');
+    this.place = own.map(({ name }) => name).join(' ');
     this.links = own.map((node) => this.linkTo(node));
     this.proposer = new LinkProposer({
       links: this.links,

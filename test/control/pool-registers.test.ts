@@ -82,7 +82,7 @@ t.test('who would have the registers on other nodes is refused, and changes noth
   const refusal = {
     fault: 'refused',
     message:
-      'the coordination store lies on the nodes n0,n1,n2 of its pool, and by this configuration it would lie on n1,n2,n3',
+      'the coordination store lies on the nodes n0 n1 n2 of its pool, and by this configuration it would lie on n1 n2 n3',
   };
   await t.rejects(other.get(KEY), refusal);
   await t.rejects(other.list('things'), refusal);
@@ -131,6 +131,21 @@ t.test('what its user may not do is said', async (t) => {
   t.teardown(() => store.close());
   await t.rejects(store.get(KEY), { message: /NOPERM|no permissions/ });
   t.equal(await faultOf(store.compareAndSet(KEY, 0, 'a')), 'refused');
+});
+
+t.test('nodes tell of each change', async (t) => {
+  const nodes = await start(t);
+  const registers = nodes.registers('fleet');
+  t.teardown(() => registers.close());
+  await registers.read('things', [], 5_000);
+  let told = 0;
+  registers.watch('things', () => told++);
+  const store = open(t, nodes);
+  for (let count = 0; count < 5; count++) {
+    const before = told;
+    await write(store, KEY, `${count}`);
+    await waitFor('the hint', () => told > before);
+  }
 });
 
 t.test('where no nodes can be asked it says why', async (t) => {

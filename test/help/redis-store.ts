@@ -20,11 +20,13 @@ export class RedisStore implements Servers {
   readonly pool: TopologyPool;
   readonly replicated: ReplicatedPool;
   readonly events: LoggedEvent[] = [];
+  private readonly keepsData: boolean;
   private readonly log: Logger;
   private readonly caretaker: Caretaker;
 
   private constructor(servers: RedisServer[], keepsData: boolean) {
     this.servers = servers;
+    this.keepsData = keepsData;
     this.pool = poolOf(servers);
     this.replicated = replicatedPools({ version: 1, nodes: [], services: [] }, this.pool)[0] as ReplicatedPool;
     this.log = pino({ level: 'debug' }, { write: (line: string) => void this.events.push(JSON.parse(line)) });
@@ -46,8 +48,11 @@ export class RedisStore implements Servers {
 
   /** One client, of that fleet, as a configuration with that pool would have it. */
   connect(cluster: string, pool: TopologyPool = this.pool): RedisDriver {
-    const { log } = this;
-    return new RedisDriver(new PoolRegisters({ nodes: poolNodes(pool), cluster, names: new NameLookup(), log }));
+    return new RedisDriver(this.registers(cluster, pool));
+  }
+
+  registers(cluster: string, pool: TopologyPool = this.pool): PoolRegisters {
+    return new PoolRegisters({ nodes: poolNodes(pool), cluster, names: new NameLookup(), log: this.log });
   }
 
   server(index: number): RedisServer {
@@ -58,8 +63,10 @@ export class RedisStore implements Servers {
     return this.server(index).kill9();
   }
 
-  restart(index: number): Promise<void> {
-    return this.server(index).restart();
+  /** One that may have lost something counts as gone until it is repaired: resolves then. */
+  async restart(index: number): Promise<void> {
+    await this.server(index).restart();
+    if (!this.keepsData) await this.isMember(index);
   }
 
   pause(index: number): void {
@@ -76,16 +83,17 @@ export class RedisStore implements Servers {
   }
 
   async settled(): Promise<void> {
-    await waitFor(
-      'all are members',
-      () => this.caretaker.care().nodes.every(({ standing }) => standing === 'member'),
-      30_000,
-    );
+    for (let index = 0; index < this.size; index++) await this.isMember(index);
   }
 
   async stop(): Promise<void> {
     await this.caretaker.stop();
     await Promise.all(this.servers.map((server) => server.stop()));
+  }
+
+  private async isMember(index: number): Promise<void> {
+    const { caretaker } = this;
+    await waitFor(`n${index} is a member`, () => caretaker.care().nodes[index]?.standing === 'member', 30_000);
   }
 }
 
