@@ -66,7 +66,7 @@ t.test('every field of /status is explained, and no other', async (t) => {
   // The compiler holds these to the type; the end-to-end test holds the answer to it.
   const fields: Record<keyof Status, true> = {
     ...{ version: true, pid: true, startedAt: true, uptimeSeconds: true, ready: true, transport: true, listen: true },
-    ...{ configuration: true, workers: true, workerDeaths: true, nodes: true, replicatedPools: true },
+    ...{ configuration: true, fleet: true, workers: true, workerDeaths: true, nodes: true, replicatedPools: true },
     ...{ counters: true },
   };
   const explained = table('The admin port', 'field of /status').flatMap(([field]) => names(field));

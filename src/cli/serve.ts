@@ -61,7 +61,14 @@ export async function serve(
   const adminServer = admin && (await startAdminServer(admin, subject));
   try {
     logWarnings(log, warnings);
-    ringleader = await startRingleader({ config, log, acceptRemap: source?.acceptRemap ?? false });
+    const stopped = new AbortController();
+    void stopAsked.then((signal) => stopped.abort(new Error(`it was ended by ${signal} before it took clients`)));
+    ringleader = await startRingleader({
+      config,
+      log,
+      acceptRemap: source?.acceptRemap ?? false,
+      stopped: stopped.signal,
+    });
     report = new StatusReport(ringleader, source?.path ?? null);
     const hooks = process.env['RINGLEADER_TEST_HOOKS'];
     if (hooks === '1' || hooks === 'hang') breakOnSignal(ringleader, hooks === '1' ? 'crash' : 'hang');

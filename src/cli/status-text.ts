@@ -1,6 +1,6 @@
 /** A status in words and tables, for a terminal. */
 import type { NodeCare, PoolCare } from '../control/caretaker.js';
-import type { NodeStatus, Status, WorkerStatus } from '../control/status.js';
+import type { FleetStatus, NodeStatus, Status, WorkerStatus } from '../control/status.js';
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
@@ -34,8 +34,33 @@ export function describeStatus(status: Status, nowMs: number, nodesMax = Number.
   return `${lines.join('\n')}
 
 ${table([['worker', '', 'sessions', 'commands/s', 'memory'], ...workers.map(workerRow), totalRow(workers)], 'llrrr')}${deaths}
-${nodeTable(nodes, nodesMax, age)}
+${fleetTable(status.fleet, age)}${nodeTable(nodes, nodesMax, age)}
 ${replicatedPools.map(careTable).join('')}${counters(status)}`;
+}
+
+/** Nothing is said of a process that is alone, and whose store is well. */
+function fleetTable(fleet: FleetStatus, age: (time: string) => string): string {
+  const { store, cluster, member, isMember, leader, topologyVersion, members, trouble } = fleet;
+  const bad = trouble === null ? '' : `COORDINATION STORE: ${trouble}\n`;
+  if (store === 'file') return bad === '' ? '' : `${bad}\n`;
+  const rows = members.map(({ name, version, since, topologyVersion: own, reason }) => {
+    const lag = own < (topologyVersion ?? 0) ? 'LAGS' : '';
+    const role = [leader?.name === name ? 'leader' : '', name === member ? 'this one' : ''].filter(
+      (word) => word !== '',
+    );
+    return [
+      name,
+      role.join(', '),
+      version,
+      age(since),
+      `${own}`,
+      [lag, reason ?? ''].filter((word) => word !== '').join(': '),
+    ];
+  });
+  const lead = leader === null ? 'NO LEADER' : `led by ${leader.name} in term ${leader.term ?? 'unknown'}`;
+  const own = isMember ? '' : `${member} (this one) HAS NO LEASE: what needs agreement waits\n`;
+  const head = `fleet ${cluster} (${store}), topology version ${topologyVersion ?? 'unknown'}, ${lead}\n`;
+  return `${head}${table([['member', '', 'version', 'up', 'topology', ''], ...rows], 'lllrrl')}${own}${bad}\n`;
 }
 
 const NODE_HEAD = ['node', 'pool', 'address', '', 'for', 'queued', 'version', 'last error'];

@@ -58,6 +58,15 @@ export interface PoolCare {
   sweep: SweepCounts;
 }
 
+/** `admit`: where it is not agreed yet which keys a node should have, nothing is repaired or swept. */
+export type Duty = 'admit' | 'all';
+
+export interface CaretakerOptions {
+  duty: Duty;
+  /** Whether a node that is started again has all that it had acknowledged. */
+  keepsData: boolean;
+}
+
 interface Patient {
   verdict: NodeVerdict;
   /** Repairs that came to nothing, one after another, and when the next may begin. */
@@ -72,7 +81,7 @@ interface Patient {
 
 export class Caretaker {
   readonly pool: ReplicatedPool;
-  private readonly keepsData: boolean;
+  private readonly options: CaretakerOptions;
   private readonly log: Logger;
   private readonly links: ReadonlyMap<number, NodeLink>;
   private readonly patients: ReadonlyMap<number, Patient>;
@@ -91,9 +100,9 @@ export class Caretaker {
   private lacking: readonly (readonly number[])[] = [];
   private lackingTold = 0;
 
-  constructor(pool: ReplicatedPool, keepsData: boolean, names: NameLookup, log: Logger) {
+  constructor(pool: ReplicatedPool, options: CaretakerOptions, names: NameLookup, log: Logger) {
     this.pool = pool;
-    this.keepsData = keepsData;
+    this.options = options;
     this.log = log;
     this.links = new Map(
       pool.nodes.map((node) => [node.index, new NodeLink(node, pool.prefixes, names, () => this.look())]),
@@ -107,6 +116,7 @@ export class Caretaker {
     this.timer = setInterval(() => {
       for (const link of this.links.values()) this.follow(link.look());
     }, LOOK_MS);
+    if (this.options.duty === 'admit') return;
     for (const ttlMs of this.pool.tombstoneTtlsMs) this.follow(this.sweep(ttlMs));
   }
 
@@ -167,7 +177,8 @@ export class Caretaker {
   }
 
   private judge(): ReadonlyMap<number, NodeVerdict> {
-    const { pool, links, keepsData, newClusterId } = this;
+    const { pool, links, newClusterId } = this;
+    const { keepsData } = this.options;
     const views = pool.nodes.map(({ index }) => (links.get(index) as NodeLink).nodeView);
     const verdicts = planAdmission(views, { keepsData, newClusterId });
     this.noteVersions();
@@ -247,7 +258,7 @@ export class Caretaker {
   }
 
   private beginRepair(): void {
-    if (this.isRepairing) return;
+    if (this.isRepairing || this.options.duty === 'admit') return;
     const nowMs = performance.now();
     for (const [index, link] of this.links) {
       const patient = this.patients.get(index) as Patient;

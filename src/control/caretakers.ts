@@ -3,11 +3,13 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import type { PoolConfig } from '../base/pools-section.js';
 import type { NodeSnapshot, ServiceSnapshot, TopologySnapshot } from '../messages.js';
-import { Caretaker, type PoolCare } from './caretaker.js';
+import { Caretaker, type Duty, type PoolCare } from './caretaker.js';
 import type { NameLookup } from './name-lookup.js';
-import { replicatedPools } from './replicated-pools.js';
+import { type ReplicatedPool, replicatedPools } from './replicated-pools.js';
 
 interface Parts {
+  /** See Caretaker. */
+  duty: Duty;
   restart: PoolConfig['restart'];
   nodes: readonly NodeSnapshot[];
   services: readonly (ServiceSnapshot | null)[];
@@ -32,6 +34,13 @@ export class Caretakers {
     this.log = log;
   }
 
+  /** Before there is a topology: has a coordination store on that pool found its nodes. */
+  admit(store: PoolConfig): void {
+    const before = { version: 0, nodes: [], services: [] };
+    for (const pool of replicatedPools(before, store))
+      this.begin(pool, { duty: 'admit', ...partsOf(pool, store, before) });
+  }
+
   /**
    * Cares by this topology from now on; `pools` are those of the configuration that it was planned by, `store` is the one that the coordination
    * store lies on, as the store itself has it.
@@ -40,19 +49,24 @@ export class Caretakers {
     const before = this.cared;
     this.cared = new Map();
     for (const pool of replicatedPools(topology, store)) {
-      const restart = (pools.find(({ name }) => name === pool.name) ?? store)?.restart ?? 'loses-data';
-      const parts = { restart, nodes: pool.nodes, services: topology.services };
+      const config = pools.find(({ name }) => name === pool.name) ?? store;
+      const parts: Parts = { duty: 'all', ...partsOf(pool, config, topology) };
       const old = before.get(pool.name);
       if (old !== undefined && isSame(old.parts, parts)) {
         before.delete(pool.name);
         this.cared.set(pool.name, old);
         continue;
       }
-      const caretaker = new Caretaker(pool, restart === 'keeps-data', this.names, this.log);
-      caretaker.start();
-      this.cared.set(pool.name, { caretaker, parts });
+      this.begin(pool, parts);
     }
     for (const { caretaker } of before.values()) this.end(caretaker);
+  }
+
+  private begin(pool: ReplicatedPool, parts: Parts): void {
+    const { duty, restart } = parts;
+    const caretaker = new Caretaker(pool, { duty, keepsData: restart === 'keeps-data' }, this.names, this.log);
+    caretaker.start();
+    this.cared.set(pool.name, { caretaker, parts });
   }
 
   care(): PoolCare[] {
@@ -73,9 +87,18 @@ export class Caretakers {
   }
 }
 
+function partsOf(
+  { nodes }: ReplicatedPool,
+  config: PoolConfig | null,
+  { services }: TopologySnapshot,
+): Omit<Parts, 'duty'> {
+  return { restart: config?.restart ?? 'loses-data', nodes, services };
+}
+
 /** Placements are large, and the same object where they are the same; nodes are few. */
 function isSame(one: Parts, other: Parts): boolean {
   return (
+    one.duty === other.duty &&
     one.restart === other.restart &&
     one.services.length === other.services.length &&
     one.services.every((service, at) => service === other.services[at]) &&

@@ -4,6 +4,7 @@ import { type Counts, readMetrics, readWorkerMetrics } from '../base/metrics.js'
 import { packageVersion } from '../base/version.js';
 import type { PoolCare } from './caretaker.js';
 import { CommandRates } from './command-rates.js';
+import type { FleetFacts } from './fleet.js';
 import type { NodeState } from './health.js';
 import type { Ringleader } from './supervisor.js';
 
@@ -23,6 +24,7 @@ export interface Status {
     topologyVersion: number;
     lastReload: ReloadStatus | null;
   };
+  fleet: FleetStatus;
   workers: readonly WorkerStatus[];
   workerDeaths: number;
   nodes: readonly NodeStatus[];
@@ -38,6 +40,32 @@ export interface ReloadStatus {
   outcome: 'applied' | 'refused' | 'failed' | 'invalid';
   /** Why nothing was changed, or what still takes a restart. */
   reasons: readonly string[];
+}
+
+export interface FleetStatus {
+  store: 'file' | 'redis' | 'etcd' | 'zookeeper';
+  cluster: string;
+  /** What this process is called. */
+  member: string;
+  /** Whether it has its lease: what needs agreement waits while it has not. */
+  isMember: boolean;
+  leader: { name: string; term: number | null } | null;
+  /** The newest that was seen in the store. */
+  topologyVersion: number | null;
+  /** As last seen, this one among them; by name. */
+  members: readonly MemberStatus[];
+  /** Why the store is of no use now. */
+  trouble: string | null;
+}
+
+export interface MemberStatus {
+  name: string;
+  version: string;
+  since: string;
+  /** That all its workers go by. */
+  topologyVersion: number;
+  /** Why it cannot go on to the newest. */
+  reason: string | null;
 }
 
 export interface WorkerStatus {
@@ -80,8 +108,9 @@ export class StatusReport {
 
   status(): Status {
     const { metrics, transport, endpoints } = this.ringleader;
-    const { startedAtMs, topologyVersion, workersAlive, workerDeaths, nodes, commandsQueued, replicatedPools } =
-      this.ringleader.facts();
+    const facts = this.ringleader.facts();
+    const { startedAtMs, topologyVersion, fleet, workersAlive, workerDeaths, nodes, commandsQueued } = facts;
+    const { replicatedPools } = facts;
     const rates = this.rates.rates();
     return {
       version: packageVersion(),
@@ -92,6 +121,7 @@ export class StatusReport {
       transport,
       listen: endpoints.map(formatEndpoint),
       configuration: { file: this.file, topologyVersion, lastReload: this.lastReload },
+      fleet: fleetStatus(fleet),
       workers: workersAlive.map((alive, index) => workerStatus(metrics, index, alive, rates[index] ?? 0)),
       workerDeaths,
       nodes: nodes.map((node, index) => nodeStatus(node, commandsQueued[index] ?? 0)),
@@ -103,6 +133,13 @@ export class StatusReport {
   stop(): void {
     this.rates.stop();
   }
+}
+
+function fleetStatus({ members, ...fleet }: FleetFacts): FleetStatus {
+  const shown = members.map(({ name, version, sinceMs, topologyVersion, reason }): MemberStatus => {
+    return { name, version, since: isoTime(sinceMs), topologyVersion, reason };
+  });
+  return { ...fleet, members: shown.sort((one, other) => (one.name < other.name ? -1 : 1)) };
 }
 
 /** What a worker that died had published last is no longer so. */

@@ -2,6 +2,7 @@
  * The whole proxy, under one roof: what it listens on, the topology that it goes by, the workers that do so, and how all of it changes
  * at a reload and ends.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { type Endpoint, formatEndpoint } from '../base/endpoint.js';
 import type { Limits } from '../base/limits.js';
@@ -13,15 +14,19 @@ import { BulkPool } from './bulk-pool.js';
 import type { PoolCare } from './caretaker.js';
 import { Caretakers } from './caretakers.js';
 import { clientRoom, descriptorsMax } from './client-room.js';
-import type { DataDir } from './data-dir.js';
+import { type Coordination, openCoordination } from './coordination.js';
+import { DataDir } from './data-dir.js';
 import { Doors, type PreparedDoors } from './doors.js';
+import { Fleet, type FleetFacts } from './fleet.js';
+import { followLayout } from './follow-layout.js';
 import { NodeHealth, type NodeState } from './health.js';
-import { openDataDir } from './last-layout.js';
-import { layoutOf } from './layout.js';
+import { type Layout, layoutOf } from './layout.js';
+import { describeDifferences } from './layout-differences.js';
 import { workerMemoryShare } from './memory.js';
 import { NameLookup } from './name-lookup.js';
-import { planRemaps, planRestarts, REMAP_ADVICE } from './remaps.js';
+import { planRestarts, REMAP_ADVICE } from './remaps.js';
 import { storePool } from './replicated-pools.js';
+import { RemapError } from './topology-plan.js';
 import { type Orders, Workers } from './workers.js';
 
 /** A running proxy. */
@@ -57,7 +62,9 @@ export interface ReloadResult {
 
 export interface ProxyFacts {
   startedAtMs: number;
+  /** Of the fleet's topologies, the one that all workers go by. */
   topologyVersion: number;
+  fleet: FleetFacts;
   /** By index: whether that worker runs. */
   workersAlive: readonly boolean[];
   /** Workers that died since the start. */
@@ -70,19 +77,23 @@ export interface ProxyFacts {
 }
 
 /**
- * Starts the proxy. Rejects with a plain-worded error when it cannot listen, a worker cannot start, its data cannot be kept,
- * or keys would be looked for elsewhere than the last time and `acceptRemap` is not given.
+ * Starts the proxy. Rejects with a plain-worded error when it cannot listen, a worker cannot start, its data cannot be kept, the
+ * coordination store refuses it, or keys would be looked for elsewhere than the fleet does (alone: than the last time) and `acceptRemap` is not
+ * given. While the store is away it waits, until `stopped` says otherwise: then it rejects with the reason of that.
  */
 export async function startRingleader(options: {
   config: Config;
   acceptRemap: boolean;
   log: Logger;
+  stopped: AbortSignal;
 }): Promise<Ringleader> {
-  const { config, acceptRemap, log } = options;
-  const dataDir = openDataDir(config, acceptRemap, log);
+  const { config, acceptRemap, log, stopped } = options;
+  const dataDir = config.dataDir === null ? null : DataDir.open(config.dataDir);
   try {
-    const supervisor = new Supervisor(config, dataDir, log);
-    await supervisor.start();
+    const coordination = openCoordination(config, { dataDir: dataDir?.path ?? null, log });
+    log.info({ store: coordination.place }, 'coordination');
+    const supervisor = new Supervisor(config, dataDir, coordination, log);
+    await supervisor.start(acceptRemap, stopped);
     return supervisor;
   } catch (error) {
     dataDir?.close();
@@ -95,13 +106,21 @@ const NO_TOPOLOGY: TopologySnapshot = { version: 0, nodes: [], services: [] };
 
 const NOT_RUNNING: ReloadResult = { outcome: 'failed', reasons: ['the proxy is not running'] };
 
+/** What is ready to be gone by. */
+interface Prepared {
+  config: Config;
+  topology: TopologySnapshot;
+}
+
 class Supervisor implements Ringleader {
   readonly transport: 'epoll' | 'node';
   readonly workerCount: number;
 
   /** What it was started with: some of it holds until it is started again. */
   private readonly startConfig: Config;
-  /** What was applied last. */
+  /** The configuration that was applied last, as it was read. */
+  private ownConfig: Config;
+  /** What it comes to in the topology of the fleet: what is gone by. */
   private config: Config;
   private readonly dataDir: DataDir | null;
   private readonly log: Logger;
@@ -112,13 +131,17 @@ class Supervisor implements Ringleader {
   private readonly names = new NameLookup();
   private readonly caretakers: Caretakers;
   private readonly workers: Workers;
-  /** The last one; it may be under way. */
-  private reloading: Promise<ReloadResult> | null = null;
+  private readonly fleet: Fleet;
+  /** The version of the fleet's topology that is gone by. */
+  private sharedVersion = 0;
+  /** One change after another; the last of them. */
+  private changing: Promise<unknown> = Promise.resolve();
   private readonly startedAtMs = Date.now();
   private state: 'starting' | 'running' | 'stopping' = 'starting';
 
-  constructor(config: Config, dataDir: DataDir | null, log: Logger) {
+  constructor(config: Config, dataDir: DataDir | null, coordination: Coordination, log: Logger) {
     this.startConfig = config;
+    this.ownConfig = config;
     this.config = config;
     this.dataDir = dataDir;
     this.log = log;
@@ -136,19 +159,31 @@ class Supervisor implements Ringleader {
     const { health, names, doors, startedAtMs } = this;
     const context = { transport, count, health, names, log, onVersion: (least: number) => doors.closeGone(least) };
     this.workers = new Workers(context, startedAtMs);
+    this.fleet = new Fleet(coordination, config, log, {
+      onTopology: () => void this.inTurn(() => this.follow()),
+    });
   }
 
-  async start(): Promise<void> {
+  async start(acceptRemap: boolean, stopped: AbortSignal): Promise<void> {
     try {
       const doors = await this.doors.prepare(this.config.listen);
-      const topology = await this.plan(this.config, doors);
-      await this.dataDir?.writeLayout(layoutOf(this.config));
-      await this.workers.start(this.adopt(this.config, doors, topology));
+      // What cannot be placed is not written down.
+      await this.plan(this.config, doors);
+      const store = storePool(this.config);
+      if (store !== null) this.caretakers.admit(store);
+      const { version, layout, remaps } = await this.fleet.settle(this.config, acceptRemap, stopped);
+      if (remaps.length > 0) this.log.warn({ remaps }, 'start-remaps');
+      const differences = describeDifferences(layout, layoutOf(this.config));
+      if (differences.length > 0) this.log.warn({ topology: version, differences }, 'topology-differs');
+      const { config, topology } = await this.prepare(this.config, layout, doors);
+      await this.workers.start(this.adopt(config, doors, topology));
+      this.goesBy(version);
     } catch (error) {
       await this.cleanUp();
       throw error;
     }
     this.state = 'running';
+    this.fleet.start();
     this.log.info({ listen: this.endpoints.map(formatEndpoint), nodes: this.topology.nodes.length }, 'listening');
   }
 
@@ -169,10 +204,11 @@ class Supervisor implements Ringleader {
   }
 
   facts(): ProxyFacts {
-    const { startedAtMs, topology, workers, health, caretakers } = this;
+    const { startedAtMs, workers, health, caretakers, fleet } = this;
     return {
       startedAtMs,
-      topologyVersion: topology.version,
+      topologyVersion: this.sharedVersion,
+      fleet: fleet.facts(),
       workersAlive: workers.alive,
       workerDeaths: workers.deaths,
       nodes: health.nodes(),
@@ -182,31 +218,42 @@ class Supervisor implements Ringleader {
   }
 
   reload(config: Config, acceptRemap: boolean): Promise<ReloadResult> {
-    const reloading = this.goOnBy(config, acceptRemap);
-    this.reloading = reloading;
-    return reloading;
+    return this.inTurn(() => this.goOnBy(config, acceptRemap));
   }
 
-  private async goOnBy(config: Config, acceptRemap: boolean): Promise<ReloadResult> {
+  /** After the changes that are under way. */
+  private inTurn<A>(change: () => Promise<A>): Promise<A> {
+    const own = this.changing.then(change);
+    this.changing = own.catch(() => {});
+    return own;
+  }
+
+  private async goOnBy(own: Config, acceptRemap: boolean): Promise<ReloadResult> {
     if (this.state !== 'running') return NOT_RUNNING;
-    const remaps = planRemaps(layoutOf(this.config), layoutOf(config));
-    const restarts = planRestarts(this.startConfig, config);
-    if (remaps.length > 0 && !acceptRemap) {
-      this.log.error({ remaps, advice: REMAP_ADVICE }, 'reload-refused');
-      return { outcome: 'refused', reasons: remaps };
-    }
+    const { fleet, log } = this;
+    const before = this.ownConfig;
+    const restarts = planRestarts(this.startConfig, own);
     let doors: PreparedDoors = new Map();
-    let topology: TopologySnapshot;
+    let [remaps, version, prepared]: [readonly string[], number, Prepared | null] = [[], 0, null];
     try {
-      doors = await this.doors.prepare(config.listen);
-      topology = await this.plan(config, doors);
-      await this.dataDir?.writeLayout(layoutOf(config));
+      const planned = fleet.plan(fleet.topology, before, own, acceptRemap);
+      ({ remaps } = planned);
+      doors = await this.doors.prepare(own.listen);
+      prepared = await this.prepare(own, planned.layout, doors);
+      const shared = await fleet.change(before, own, acceptRemap);
+      ({ version } = shared);
+      // Somebody else has changed it meanwhile.
+      if (!isDeepStrictEqual(shared.layout, planned.layout)) prepared = await this.prepare(own, shared.layout, doors);
     } catch (error) {
       this.doors.abandon(doors);
       // What plans for us ends with us.
       if (!this.isRunning()) return NOT_RUNNING;
+      if (error instanceof RemapError) {
+        log.error({ remaps: error.remaps, advice: REMAP_ADVICE }, 'reload-refused');
+        return { outcome: 'refused', reasons: error.remaps };
+      }
       const reason = error instanceof Error ? error.message : String(error);
-      this.log.error({ reason }, 'reload-failed');
+      log.error({ reason }, 'reload-failed');
       return { outcome: 'failed', reasons: [reason] };
     }
     if (!this.isRunning()) {
@@ -214,13 +261,50 @@ class Supervisor implements Ringleader {
       return NOT_RUNNING;
     }
     // The new level is for what is said of the reload itself, too.
-    this.log.level = config.log.level;
-    if (restarts.length > 0) this.log.warn({ restarts }, 'reload-needs-restart');
-    if (remaps.length > 0) this.log.warn({ remaps }, 'reload-remaps');
+    log.level = own.log.level;
+    if (restarts.length > 0) log.warn({ restarts }, 'reload-needs-restart');
+    if (remaps.length > 0) log.warn({ remaps }, 'reload-remaps');
+    const { config, topology } = prepared;
+    this.ownConfig = own;
     await this.workers.follow(this.adopt(config, doors, topology));
+    this.goesBy(version);
     const listen = this.endpoints.map(formatEndpoint);
-    this.log.info({ topology: topology.version, nodes: topology.nodes.length, listen }, 'reloaded');
+    log.info({ topology: version, nodes: topology.nodes.length, listen }, 'reloaded');
     return { outcome: 'applied', reasons: restarts };
+  }
+
+  /** Goes on to the newest topology of the fleet. */
+  private async follow(): Promise<void> {
+    const shared = this.fleet.topology;
+    if (!this.isRunning() || shared === null || shared.version <= this.sharedVersion) return;
+    const { version, layout, writer } = shared;
+    let doors: PreparedDoors = new Map();
+    let prepared: Prepared;
+    try {
+      doors = await this.doors.prepare(this.ownConfig.listen);
+      prepared = await this.prepare(this.ownConfig, layout, doors);
+    } catch (error) {
+      this.doors.abandon(doors);
+      if (this.isRunning()) this.fleet.cannotFollow(version, [error instanceof Error ? error.message : String(error)]);
+      return;
+    }
+    if (!this.isRunning()) return;
+    const { config, topology } = prepared;
+    await this.workers.follow(this.adopt(config, doors, topology));
+    this.goesBy(version);
+    this.log.info({ topology: version, writer, nodes: topology.nodes.length }, 'topology-followed');
+  }
+
+  /** What `own` comes to by that layout. Rejects with what is in the way. */
+  private async prepare(own: Config, layout: Layout, doors: PreparedDoors): Promise<Prepared> {
+    const config = followLayout(own, layout);
+    return { config, topology: await this.plan(config, doors) };
+  }
+
+  /** All workers go by that version of the fleet's topology. */
+  private goesBy(version: number): void {
+    this.sharedVersion = version;
+    this.fleet.goesBy(version);
   }
 
   /** The topology of `config`, which listens at these doors. */
@@ -284,8 +368,9 @@ class Supervisor implements Ringleader {
 
   private async cleanUp(): Promise<void> {
     await Promise.all([this.workers.end(), this.bulk.destroy(), this.caretakers.stop()]);
-    // It may have doors of its own, and the data folder's file half written.
-    await this.reloading;
+    // It may have doors of its own, or write to the store.
+    await this.changing;
+    await this.fleet.stop();
     this.doors.close();
     this.dataDir?.close();
   }

@@ -16,7 +16,9 @@ import type { SeenLease } from './lease-watch.js';
 import type { Store } from './store.js';
 import { StoreError } from './store-error.js';
 
-const KEY = { folder: 'leader', name: 'leader' };
+export const LEADER_FOLDER = 'leader';
+
+const KEY = { folder: LEADER_FOLDER, name: 'leader' };
 
 const LEADER = z.object({ name: z.string(), term: z.int().nullable() });
 

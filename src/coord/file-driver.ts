@@ -171,7 +171,10 @@ async function readState(path: string): Promise<FolderState> {
 }
 
 function damaged(path: string, cause: unknown): StoreError {
-  return new StoreError('refused', `${path} is damaged, or was written by another version of this program`, cause);
+  const advice =
+    'start the version that wrote it, or, if the nodes, pools and keyspaces of the configuration are those of the last time, remove the file ' +
+    'and start again: it is made anew';
+  return new StoreError('refused', `${path} is damaged, or was written by another version: ${advice}`, cause);
 }
 
 function textOf({ last, version, mark, entries }: FolderState): string {

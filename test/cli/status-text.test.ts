@@ -15,6 +15,16 @@ const STATUS: Status = {
   transport: 'epoll',
   listen: ['127.0.0.1:6380', 'unix:/run/r.sock'],
   configuration: { file: 'ringleader.yml', topologyVersion: 7, lastReload: null },
+  fleet: {
+    store: 'file',
+    cluster: 'ringleader',
+    member: 'a',
+    isMember: true,
+    leader: { name: 'a', term: 1 },
+    topologyVersion: 7,
+    members: [],
+    trouble: null,
+  },
   workers: [
     { index: 0, alive: true, sessions: 1_200, commandsPerSecond: 98_765, memoryBytes: 5 * 1024 * 1024 },
     { index: 1, alive: false, sessions: 0, commandsPerSecond: 0, memoryBytes: 0 },
@@ -135,4 +145,41 @@ NO QUORUM in 1 set of nodes: their keys are not served
 
 counter`,
   );
+});
+
+t.test('a fleet is told with its members, who leads, and who lags', async (t) => {
+  const since = '2026-05-01T10:57:00Z';
+  const fleet: Status['fleet'] = {
+    store: 'etcd',
+    cluster: 'eu',
+    member: 'b',
+    isMember: true,
+    leader: { name: 'a', term: 12 },
+    topologyVersion: 7,
+    members: [
+      { name: 'a', version: '1.2.3', since, topologyVersion: 7, reason: null },
+      { name: 'b', version: '1.2.4', since, topologyVersion: 6, reason: 'pool x is not in the configuration' },
+    ],
+    trouble: null,
+  };
+  const has = (text: string, part: string) => t.ok(text.includes(part), text);
+  has(
+    describeStatus({ ...STATUS, fleet }, NOW),
+    `
+fleet eu (etcd), topology version 7, led by a in term 12
+member            version         up  topology
+a       leader    1.2.3    1 h 3 min         7
+b       this one  1.2.4    1 h 3 min         6  LAGS: pool x is not in the configuration
+
+node `,
+  );
+  const lost = { ...fleet, isMember: false, leader: null, topologyVersion: null, trouble: 'no server answers' };
+  const text = describeStatus({ ...STATUS, fleet: lost }, NOW);
+  has(text, 'fleet eu (etcd), topology version unknown, NO LEADER');
+  t.match(
+    text,
+    'b (this one) HAS NO LEASE: what needs agreement waits\nCOORDINATION STORE: no server answers\n\nnode ',
+  );
+  const alone = { ...STATUS.fleet, trouble: 'the disk is full' };
+  has(describeStatus({ ...STATUS, fleet: alone }, NOW), '\nCOORDINATION STORE: the disk is full\n\nnode ');
 });

@@ -23,7 +23,7 @@ function configOf(ports: readonly number[], nodes: number): Config {
 async function start(t: Test, config: Config): Promise<{ ringleader: Ringleader; logged: Record<string, unknown>[] }> {
   const logged: Record<string, unknown>[] = [];
   const log = pino({ level: 'trace' }, { write: (line: string) => logged.push(JSON.parse(line)) });
-  const ringleader = await startRingleader({ config, acceptRemap: false, log });
+  const ringleader = await startRingleader({ config, acceptRemap: false, log, stopped: new AbortController().signal });
   t.teardown(() => ringleader.stop());
   return { ringleader, logged };
 }

@@ -26,6 +26,12 @@ async function start(t: Test, options: ProxyOptions): Promise<ProxyProcess> {
   return proxy;
 }
 
+/** What lies in the folder: { version, writer, layout }, as JSON. */
+function keptTopology(dataDir: string): string {
+  const { entries } = JSON.parse(readFileSync(join(dataDir, 'coordination', 'topology.json'), 'utf8'));
+  return entries[0][3];
+}
+
 function named(nodes: readonly RedisServer[], names: string): { name: string; url: string }[] {
   return nodes.map(({ url }, index) => ({ name: names[index] as string, url }));
 }
@@ -41,7 +47,7 @@ t.test('a restart goes on where keys are, and refuses to look for them elsewhere
 
   await t.rejects(start(t, { nodes: named(nodes, 'ac'), dataDir }), {
     message: new RegExp(
-      `keys would be looked for elsewhere than the last time \\(dataDir ${dataDir}\\):\n` +
+      `keys would be looked for elsewhere than the last time \\(${dataDir}/coordination\\):\n` +
         '  pool main: node c is new, .*\n  pool main: node b is gone, .*\nkeys are not moved yet: .*--accept-remap',
     ),
   });
@@ -75,7 +81,7 @@ t.test('a reload is kept when it is applied, and not when it is refused', async 
   const dataDir = t.testdir({});
   const nodes = await servers(t, 2);
   const proxy = await start(t, { nodes: named(nodes, 'ab'), dataDir });
-  const kept = () => readFileSync(join(dataDir, 'layout.json'), 'utf8');
+  const kept = () => keptTopology(dataDir);
   const before = kept();
   proxy.reload((text) => text.replace('"name": "a"', '"name": "z"'));
   await proxy.waitForLog('reload-refused');
@@ -92,13 +98,13 @@ t.test('a reload is kept when it is applied, and not when it is refused', async 
 
 t.test('what cannot be used is said at the start, and at a reload what cannot be kept', async (t) => {
   const nodes = named(await servers(t, 1), 'a');
-  const folder = t.testdir({ data: { 'layout.json': '{"format":1,' } });
+  const folder = t.testdir({ data: { coordination: { 'topology.json': '{"format":1,' } } });
   const dataDir = join(folder, 'data');
   await t.rejects(start(t, { nodes, dataDir }), {
-    message: /layout\.json is damaged: .*remove the file and start again/,
+    message: /topology\.json is damaged, .*remove the file and start again/,
   });
   await t.rejects(start(t, { nodes, dataDir: '/proc/none' }), { message: /dataDir \/proc\/none cannot be made: / });
-  t.same(readdirSync(dataDir), ['layout.json'], 'no lock stays');
+  t.same(readdirSync(dataDir), ['coordination'], 'no lock stays');
 
   const own = join(folder, 'own');
   const taken = await servers(t, 1);
@@ -149,7 +155,7 @@ t.test('a proxy that is killed while it writes finds the layout of before or the
       await new Promise((resolve) => setImmediate(resolve));
     }
     await proxy.kill9();
-    const { layout } = JSON.parse(readFileSync(join(dataDir, 'layout.json'), 'utf8'));
+    const { layout } = JSON.parse(keptTopology(dataDir));
     const spares = layout.pools.length - 1;
     writtenMax = Math.max(writtenMax, spares);
     t.ok(
@@ -159,6 +165,6 @@ t.test('a proxy that is killed while it writes finds the layout of before or the
   }
   t.ok(writtenMax > 0, 'some were written before the end');
   const last = await start(t, { nodes, dataDir, keyspaces: [{ prefix: '', pool: 'main' }] });
-  t.same(readdirSync(dataDir).sort(), ['layout.json', 'lock']);
+  t.same(readdirSync(dataDir).sort(), ['coordination', 'lock']);
   t.equal(await last.stop(), 0);
 });

@@ -75,7 +75,9 @@ t.test('/status tells of workers, nodes, counters and reloads as they change', a
   proxy.reload((text) => text.replace('"workers": 2', '"workers": "two"'));
   t.match((await reloaded('invalid')).lastReload?.reasons.join(), /workers: expected a whole number/);
   proxy.reload((text) => text.replace('"workers": "two"', '"workers": 2').replace('"name": "d"', '"name": "c"'));
-  t.match(await reloaded('applied'), { topologyVersion: 2 });
+  t.match(await reloaded('applied'), { topologyVersion: 1 }, 'where keys are has not changed');
+  proxy.reload((text) => text.replace('"pools": {', '"pools": { "spare": { "nodes": ["redis://127.0.0.1:1"] },'));
+  await waitFor('the next version', async () => (await statusOf(proxy.adminUrl)).configuration.topologyVersion === 2);
 
   proxy.signal('SIGUSR2');
   await proxy.waitForLog('worker-died');

@@ -37,6 +37,7 @@ export interface ProxyOptions {
   protectedMode?: string;
   pubsub?: 'exact' | 'shared';
   dataDir?: string;
+  coordination?: unknown;
   /** In place of the one of all keys. */
   keyspaces?: readonly unknown[];
   env?: Readonly<Record<string, string>>;
@@ -71,6 +72,20 @@ export class ProxyProcess {
 
   /** Resolves when it takes connections. Rejects with what it wrote when it ends instead. */
   static async start(options: ProxyOptions): Promise<ProxyProcess> {
+    const proxy = await ProxyProcess.launch(options);
+    try {
+      await proxy.waitForLog('listening', undefined, START_TIMEOUT_MS);
+    } catch (error) {
+      proxy.child.signal('SIGKILL');
+      removeFolder(proxy.folder);
+      const reason = error instanceof Error ? error.message : error;
+      throw new Error(`the proxy did not start: ${reason}\n${proxy.output()}`, { cause: error });
+    }
+    return proxy;
+  }
+
+  /** Resolves when the process is there. */
+  static async launch(options: ProxyOptions): Promise<ProxyProcess> {
     const [port, adminPort] = [await freePort(), await freePort()];
     const { nodes, keyspaces, layout, acceptRemap, env = {}, listen, descriptorsMax, ...rest } = options;
     const config = {
@@ -94,16 +109,7 @@ export class ProxyProcess {
     // The shell limits itself, and then becomes the proxy.
     if (descriptorsMax !== undefined) command.unshift('sh', '-c', 'ulimit -n "$0" && exec "$@"', `${descriptorsMax}`);
     const child = await startChild(command[0] as string, command.slice(1), { env });
-    const proxy = new ProxyProcess(port, adminPort, folder, child);
-    try {
-      await proxy.waitForLog('listening', undefined, START_TIMEOUT_MS);
-    } catch (error) {
-      child.signal('SIGKILL');
-      removeFolder(folder);
-      const reason = error instanceof Error ? error.message : error;
-      throw new Error(`the proxy did not start: ${reason}\n${child.output()}`, { cause: error });
-    }
-    return proxy;
+    return new ProxyProcess(port, adminPort, folder, child);
   }
 
   get configPath(): string {

@@ -65,7 +65,12 @@ export class TestPool {
   care(options: { keepsData?: boolean } = {}): CareProcess {
     const events: LoggedEvent[] = [];
     const log: Logger = pino({ level: 'debug' }, { write: (line: string) => void events.push(JSON.parse(line)) });
-    const caretaker = new Caretaker(this.pool, options.keepsData ?? false, new NameLookup(), log);
+    const caretaker = new Caretaker(
+      this.pool,
+      { duty: 'all', keepsData: options.keepsData ?? false },
+      new NameLookup(),
+      log,
+    );
     caretaker.start();
     let stopped: Promise<void> | null = null;
     const stop = () => {

@@ -1,0 +1,293 @@
+/**
+ * This process as a member of its fleet: the coordination store with what lies in it, under one roof. What is said here of the store is
+ * said once, when it changes.
+ */
+import { hostname } from 'node:os';
+import { isDeepStrictEqual } from 'node:util';
+import type { Logger } from 'pino';
+import { LEASE_MS_MAX } from '../base/lease-length.js';
+import { pause } from '../base/pause.js';
+import { packageVersion } from '../base/version.js';
+import type { Config } from '../config.js';
+import { Election, LEADER_FOLDER, type Leader } from '../coord/election.js';
+import type { Member } from '../coord/member-facts.js';
+import { MEMBERS_FOLDER, Membership } from '../coord/membership.js';
+import type { Store } from '../coord/store.js';
+import { StoreError } from '../coord/store-error.js';
+import type { Coordination } from './coordination.js';
+import { followLayout } from './follow-layout.js';
+import { Keeper } from './keeper.js';
+import type { Layout } from './layout.js';
+import { memberName } from './member-name.js';
+import { REMAP_ADVICE } from './remaps.js';
+import type { SharedTopology } from './shared-topology.js';
+import { type Planned, planReload, planStart, RemapError } from './topology-plan.js';
+
+const LEASE_FOLDERS = [MEMBERS_FOLDER, LEADER_FOLDER];
+/** Between two attempts to reach the store at the start. */
+const START_PAUSE_MS = 500;
+/** A store that has not answered by then is said to be waited for. */
+const SILENT_MS = 1_000;
+/** A change that not all members have acknowledged by then is said, and who has not. */
+const LATE_MS = 5_000;
+
+/** What is known of the fleet now. */
+export interface FleetFacts {
+  store: Config['coordination']['store'];
+  cluster: string;
+  /** What this process is called. */
+  member: string;
+  /** Whether it has its lease. */
+  isMember: boolean;
+  leader: Leader | null;
+  /** The newest that was seen; null before the first. */
+  topologyVersion: number | null;
+  members: readonly Member[];
+  /** Why the store is of no use now; null where nothing is known against it. */
+  trouble: string | null;
+}
+
+export interface FleetWatcher {
+  /** A topology newer than all before is in the store. */
+  onTopology(topology: SharedTopology): void;
+}
+
+export class Fleet {
+  private readonly config: Config['coordination'];
+  private readonly store: Store;
+  /** Where that is. */
+  private readonly place: string;
+  private readonly member: string;
+  /** Nobody else has the store. */
+  private readonly isAlone: boolean;
+  private readonly log: Logger;
+  private readonly keeper: Keeper;
+  private readonly membership: Membership;
+  private readonly election: Election;
+  private readonly closing = new AbortController();
+  /** Why the topology cannot be seen now. */
+  private unseen: string | null = null;
+  /** Why it was last no member. */
+  private outside: string | null = null;
+  /** What was said last in the log. */
+  private trouble = '';
+
+  constructor(coordination: Coordination, config: Config, log: Logger, watcher: FleetWatcher) {
+    const { store, place } = coordination;
+    const member = memberName(config, hostname());
+    const { cluster } = config.coordination;
+    const isAlone = config.coordination.store === 'file';
+    this.config = config.coordination;
+    this.store = store;
+    this.place = place;
+    this.member = member;
+    this.isAlone = isAlone;
+    // Of a fleet of one there is nothing to say while all is well.
+    this.log = isAlone && log.isLevelEnabled('warn') ? log.child({}, { level: 'warn' }) : log;
+    // Who is alone need not say often that it is there.
+    const leaseMs = isAlone ? LEASE_MS_MAX : config.coordination.leaseMs;
+    this.keeper = new Keeper(store, member, {
+      onTopology: (topology) => watcher.onTopology(topology),
+      onSeen: () => {
+        this.unseen = null;
+        this.trouble = '';
+      },
+      onTrouble: (error) => {
+        this.unseen = error.message;
+        this.onTrouble(error.message);
+      },
+    });
+    this.membership = new Membership(store, {
+      name: member,
+      leaseMs,
+      facts: { version: packageVersion(), sinceMs: Date.now(), topologyVersion: 0, reason: null },
+      onMembers: (members) => this.log.info({ members: [...members.keys()] }, 'fleet-members'),
+      onJoined: () => {
+        this.log.info({ member, cluster }, 'fleet-joined');
+        void this.lookAgain();
+      },
+      onLost: (reason) => {
+        this.outside = reason;
+        this.log.warn({ member, reason }, 'fleet-lease-lost');
+      },
+      onTrouble: (reason) => {
+        this.outside = reason;
+        this.onTrouble(reason);
+      },
+    });
+    this.election = new Election(store, {
+      name: member,
+      leaseMs,
+      onLeader: (leader) => this.log.info({ leader: leader?.name ?? null, term: leader?.term ?? null }, 'fleet-leader'),
+      onElected: (term) => this.log.info({ term }, 'fleet-elected'),
+      onDeposed: (reason) => this.log.warn({ reason }, 'fleet-deposed'),
+      onTrouble: (reason) => this.onTrouble(reason),
+    });
+  }
+
+  /**
+   * What is gone by at the start, and written if need be: waits for the store, and says so. Rejects with plain words, or when `stopped` says
+   * so.
+   */
+  async settle(config: Config, acceptRemap: boolean, stopped: AbortSignal): Promise<SharedTopology & Planned> {
+    const { isAlone } = this;
+    const options = { isAlone, acceptRemap };
+    let said = '';
+    const say = (reason: string) => {
+      if (reason !== said) this.log.warn({ store: this.place, reason }, 'coordination-awaited');
+      said = reason;
+    };
+    const silent = setTimeout(() => say('it has not answered yet'), SILENT_MS);
+    try {
+      for (;;) {
+        stopped.throwIfAborted();
+        try {
+          if (isAlone) await this.forgetLeases();
+          let planned: Planned | undefined;
+          const topology = await this.keeper.change((there) => {
+            planned = planStart(there?.layout ?? null, config, options);
+            followLayout(config, planned.layout);
+            return planned.layout;
+          });
+          return { ...topology, remaps: planned?.remaps ?? [] };
+        } catch (error) {
+          if (error instanceof RemapError) throw this.refusal(error);
+          // A file of one's own is not waited for.
+          if (!(error instanceof StoreError) || error.fault === 'refused' || isAlone) throw error;
+          say(error.message);
+        }
+        await pause(START_PAUSE_MS, stopped);
+      }
+    } finally {
+      clearTimeout(silent);
+    }
+  }
+
+  /** Who has the store alone knows that the process is gone that held them. */
+  private async forgetLeases(): Promise<void> {
+    for (const folder of LEASE_FOLDERS) {
+      for (const [name, { version }] of (await this.store.list(folder)).entries) {
+        await this.store.compareAndSet({ folder, name }, version, null);
+      }
+    }
+  }
+
+  private refusal({ remaps }: RemapError): Error {
+    const { topology } = this.keeper;
+    const { cluster } = this.config;
+    this.log.error({ remaps, advice: REMAP_ADVICE }, 'start-refused');
+    const others = this.isAlone
+      ? `the last time (${this.place})`
+      : `the fleet ${cluster} does (topology version ${topology?.version}, written by ${topology?.writer})`;
+    const list = remaps.map((remap) => `  ${remap}\n`).join('');
+    return new Error(`keys would be looked for elsewhere than ${others}:\n${list}${REMAP_ADVICE}`);
+  }
+
+  /** Joins, stands for leader and follows from now on. */
+  start(): void {
+    this.keeper.start();
+    this.election.stand();
+    // It goes on trying, and says why it cannot; what it rejects with was found out when the store was opened.
+    void this.membership.start();
+  }
+
+  get topology(): SharedTopology | null {
+    return this.keeper.topology;
+  }
+
+  /**
+   * What a configuration that is read again makes of the topology; where that differs it is in the store when this resolves. The store is not
+   * asked where nothing changes of what was seen last. Rejects with a RemapError, a CannotFollowError, or a StoreError.
+   */
+  async change(before: Config, after: Config, acceptRemap: boolean): Promise<SharedTopology> {
+    const plan = (there: SharedTopology | null) => {
+      const { layout } = this.plan(there, before, after, acceptRemap);
+      followLayout(after, layout);
+      return layout;
+    };
+    const seen = this.keeper.topology;
+    if (seen !== null && isDeepStrictEqual(plan(seen), seen.layout)) return seen;
+    const changed = await this.keeper.change(plan);
+    if (changed.version !== seen?.version) void this.awaitAll(changed.version);
+    return changed;
+  }
+
+  /** As `change`, but nothing is written: of what was seen last. Throws a RemapError. */
+  plan(there: SharedTopology | null, before: Config, after: Config, acceptRemap: boolean): Planned {
+    const { isAlone } = this;
+    const base: Layout = there?.layout ?? planStart(null, before, { isAlone, acceptRemap }).layout;
+    return planReload(base, before, after, { isAlone, acceptRemap });
+  }
+
+  /** All workers go by that version. */
+  goesBy(topologyVersion: number): void {
+    this.membership.show({ topologyVersion, reason: null });
+  }
+
+  /** It stays with what it goes by. */
+  cannotFollow(version: number, reasons: readonly string[]): void {
+    this.log.error({ topology: version, reasons }, 'topology-not-followed');
+    this.membership.show({ reason: reasons.join('; ') });
+  }
+
+  facts(): FleetFacts {
+    const { config, keeper, membership, election, unseen, outside } = this;
+    return {
+      store: config.store,
+      cluster: config.cluster,
+      member: this.member,
+      isMember: membership.isMember,
+      leader: election.leader,
+      topologyVersion: keeper.topology?.version ?? null,
+      members: [...membership.members.values()],
+      trouble: unseen ?? (membership.isMember ? null : outside),
+    };
+  }
+
+  /** Leaves the fleet, so that nobody waits for this process. */
+  async stop(): Promise<void> {
+    this.closing.abort();
+    this.keeper.stop();
+    await Promise.all([this.election.withdraw(), this.membership.leave()]);
+    await this.store.close();
+  }
+
+  /** Says when every member goes by that version; and who is late. */
+  private async awaitAll(version: number): Promise<void> {
+    const startMs = performance.now();
+    const late = setTimeout(() => {
+      const members = [...this.membership.members.values()].filter(({ topologyVersion }) => topologyVersion < version);
+      this.log.warn(
+        { topology: version, late: members.map(({ name, reason }) => ({ name, reason })) },
+        'topology-late',
+      );
+    }, LATE_MS);
+    try {
+      await this.keeper.acknowledged(version, this.membership, this.closing.signal);
+      const tookMs = Math.round(performance.now() - startMs);
+      const members = this.membership.members.size;
+      this.log.info({ topology: version, members, tookMs }, 'topology-acknowledged');
+    } catch (error) {
+      if (!this.closing.signal.aborted) throw error;
+    } finally {
+      clearTimeout(late);
+    }
+  }
+
+  /** Who has just joined must know what was written before. */
+  private async lookAgain(): Promise<void> {
+    try {
+      await this.keeper.read();
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      this.onTrouble(error.message);
+    }
+  }
+
+  /** Watches that fail for one reason say it once. */
+  private onTrouble(reason: string): void {
+    if (this.closing.signal.aborted || this.trouble === reason) return;
+    this.trouble = reason;
+    this.log.warn({ reason }, 'coordination-trouble');
+  }
+}

@@ -1,0 +1,82 @@
+/**
+ * How one member goes by the topology of its fleet: its own configuration, with the nodes of the fleet's. What nobody but the member can
+ * know (addresses to listen on, passwords, limits) is its own; what all must agree on has to be as the fleet has it, or the
+ * member cannot go on to it, and says why.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import { readEndpoint } from '../base/endpoint.js';
+import type { NodeConfig, PoolConfig } from '../base/pools-section.js';
+import type { Config, ServiceConfig } from '../config.js';
+import { type Layout, type LayoutPool, layoutOf } from './layout.js';
+
+/** A member cannot go by the topology of its fleet. */
+export class CannotFollowError extends Error {
+  override name = 'CannotFollowError';
+  /** At least one, each a sentence. */
+  readonly reasons: readonly string[];
+
+  constructor(reasons: readonly string[]) {
+    super(reasons.join('; '));
+    this.reasons = reasons;
+  }
+}
+
+/** What the member goes by. Services and pools of the fleet that the member lacks are not its business. Throws a CannotFollowError. */
+export function followLayout(config: Config, layout: Layout): Config {
+  const reasons: string[] = [];
+  for (const service of config.services) reasons.push(...serviceFaults(service, config, layout));
+  const used = new Set(config.keyspaces.map(({ pool }) => pool));
+  const pools = config.pools.map((pool) => {
+    const shared = layout.pools.find(({ name }) => name === pool.name);
+    if (shared !== undefined) return followPool(pool, shared, reasons);
+    if (used.has(pool.name)) reasons.push(`pool ${pool.name} is not in the fleet's topology`);
+    return pool;
+  });
+  if (reasons.length > 0) throw new CannotFollowError(reasons);
+  return { ...config, pools };
+}
+
+function serviceFaults({ name }: ServiceConfig, config: Config, layout: Layout): string[] {
+  const shared = layout.services.find((service) => service.name === name);
+  if (shared === undefined) return [`service ${name} is not in the fleet's topology`];
+  const own = layoutOf(config).services.find((service) => service.name === name)?.keyspaces ?? [];
+  const faults: string[] = [];
+  for (const keyspace of own) {
+    const other = shared.keyspaces.find(({ prefix }) => prefix === keyspace.prefix);
+    const label = `service ${name}, keyspace "${keyspace.prefix}"`;
+    if (other === undefined) faults.push(`${label} is not in the fleet's topology`);
+    else if (!isDeepStrictEqual(keyspace, other)) {
+      const both = `the fleet's is ${JSON.stringify(other)}, this configuration's ${JSON.stringify(keyspace)}`;
+      faults.push(`${label}: ${both}`);
+    }
+  }
+  for (const { prefix } of shared.keyspaces) {
+    if (own.some((keyspace) => keyspace.prefix === prefix)) continue;
+    faults.push(`service ${name}, keyspace "${prefix}" of the fleet's topology is not in this configuration`);
+  }
+  return faults;
+}
+
+function followPool(own: PoolConfig, { nodes }: LayoutPool, reasons: string[]): PoolConfig {
+  const followed = nodes.flatMap(({ name, weight, address: written }): NodeConfig[] => {
+    const address = readEndpoint(written);
+    const known = own.nodes.find((node) => node.name === name) ?? likeAll(own);
+    if (address === null) reasons.push(`pool ${own.name}, node ${name}: "${written}" is no address`);
+    else if (known === null) {
+      const why = 'is not in this configuration, whose nodes do not all have the same user and password';
+      reasons.push(`pool ${own.name}: node ${name} ${why}`);
+    } else return [{ name, weight, address, username: known.username, password: known.password }];
+    return [];
+  });
+  return isDeepStrictEqual(followed, own.nodes) ? own : { ...own, nodes: followed };
+}
+
+/** What a node that the configuration does not name is logged in to with: what all have that it names. */
+function likeAll({ nodes }: PoolConfig): Pick<NodeConfig, 'username' | 'password'> | null {
+  const [first] = nodes;
+  if (first === undefined) return null;
+  const { username, password } = first;
+  return nodes.every((node) => node.username === username && node.password === password)
+    ? { username, password }
+    : null;
+}

@@ -1,0 +1,119 @@
+/**
+ * Keeps one topology for a whole fleet: the one that lies in the coordination store. Here it is read, changed, and known to have arrived.
+ *
+ *   change(plan) ── compare-and-set: version N ──> every member's watch ──> its workers ──> it shows N in its lease
+ *                                                                                 │
+ *   acknowledged(N) resolves <── nobody is a member any more who does not show N or later
+ *
+ * This is the barrier that whoever moves keys stands on. Who had no lease when it resolved is not waited for: such a process may go by an
+ * older topology, and must not do what the change forbids without asking whether it is a member (`Membership.isMember`). Who joins
+ * later reads the topology after it has joined.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import type { Watch } from '../coord/driver.js';
+import type { Membership } from '../coord/membership.js';
+import type { Entry, Store } from '../coord/store.js';
+import { StoreError } from '../coord/store-error.js';
+import type { Layout } from './layout.js';
+import { decodeTopology, encodeTopology, type SharedTopology, TOPOLOGY_KEY } from './shared-topology.js';
+
+/** Others that may be faster, one after another, before a change is given up. */
+const ATTEMPTS_MAX = 20;
+
+export interface KeeperWatcher {
+  /** A newer one is there than was told before. What comes close together may be told as one. */
+  onTopology(topology: SharedTopology): void;
+  /** What is there is seen. */
+  onSeen(): void;
+  /** What is there cannot be seen, or not be understood, now. */
+  onTrouble(error: StoreError): void;
+}
+
+export class Keeper {
+  private readonly store: Store;
+  private readonly member: string;
+  private readonly watcher: KeeperWatcher;
+  private newest: SharedTopology | null = null;
+  private watch: Watch | null = null;
+
+  /** `member`: the writer of what is written here. */
+  constructor(store: Store, member: string, watcher: KeeperWatcher) {
+    this.store = store;
+    this.member = member;
+    this.watcher = watcher;
+  }
+
+  /** As last seen: another one may be there by now. Null: none was seen. */
+  get topology(): SharedTopology | null {
+    return this.newest;
+  }
+
+  /** Tells of each that comes from now on. */
+  start(): void {
+    const { watcher } = this;
+    this.watch = this.store.watch(TOPOLOGY_KEY.folder, {
+      onFolder: ({ entries }) => {
+        try {
+          this.see(entries.get(TOPOLOGY_KEY.name));
+          watcher.onSeen();
+        } catch (error) {
+          if (!(error instanceof StoreError)) throw error;
+          watcher.onTrouble(error);
+        }
+      },
+      onTrouble: (error) => watcher.onTrouble(error),
+    });
+  }
+
+  /** Linearizable: the one that is there at some moment of the call. Throws a StoreError. */
+  async read(): Promise<SharedTopology | null> {
+    return this.see(await this.store.get(TOPOLOGY_KEY));
+  }
+
+  /**
+   * Writes what `plan` makes of what is there as the next version, unless that is the same. `plan` is asked again where somebody was faster;
+   * what it throws is thrown. Throws a StoreError: after `unknown`, the watch tells what came of it.
+   */
+  async change(plan: (there: SharedTopology | null) => Layout): Promise<SharedTopology> {
+    let entry = await this.store.get(TOPOLOGY_KEY);
+    for (let attempts = 0; attempts < ATTEMPTS_MAX; attempts++) {
+      const there = this.see(entry);
+      const layout = plan(there);
+      if (there !== null && isDeepStrictEqual(layout, there.layout)) return there;
+      const next = { version: (there?.version ?? 0) + 1, writer: this.member, layout };
+      const written = await this.store.compareAndSet(TOPOLOGY_KEY, entry.version, encodeTopology(next));
+      if (written.kind === 'done') {
+        this.note(next);
+        return next;
+      }
+      entry = written.found;
+    }
+    throw new StoreError('unavailable', `others have changed the topology ${ATTEMPTS_MAX} times meanwhile`);
+  }
+
+  /** Resolves when every member goes by `version` or a later one, or has lost its lease. Rejects when `stopped` says so. */
+  acknowledged(version: number, membership: Membership, stopped: AbortSignal): Promise<void> {
+    return membership.until((members) => {
+      return [...members.values()].every(({ topologyVersion }) => topologyVersion >= version);
+    }, stopped);
+  }
+
+  stop(): void {
+    this.watch?.close();
+  }
+
+  /** Throws a StoreError for one that cannot be understood. */
+  private see(entry: Entry | undefined): SharedTopology | null {
+    if (entry === undefined || entry.value === null) return null;
+    const topology = decodeTopology(entry.value);
+    this.note(topology);
+    return topology;
+  }
+
+  /** What is seen may be older than what was seen before. */
+  private note(topology: SharedTopology): void {
+    if (topology.version <= (this.newest?.version ?? 0)) return;
+    this.newest = topology;
+    this.watcher.onTopology(topology);
+  }
+}

@@ -1,0 +1,51 @@
+/**
+ * What a configuration makes of the topology that its fleet has agreed on: the store's holds, but for what the configuration itself
+ * has changed since it was read before. So a member whose file is old takes nothing back.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import type { Layout, LayoutKeyspace, LayoutPool, LayoutService } from './layout.js';
+
+/** Before a configuration was read for the first time. */
+export const NO_LAYOUT: Layout = { services: [], pools: [] };
+
+/** `there`, with what differs between two readings of one configuration: what is new in it, changed, or gone. */
+export function mergeLayouts(there: Layout, before: Layout, after: Layout): Layout {
+  return {
+    services: mergeByName(there.services, before.services, after.services, ({ name }) => name, mergeService),
+    pools: mergeByName(there.pools, before.pools, after.pools, ({ name }) => name, mergeWhole<LayoutPool>),
+  };
+}
+
+/** Three lists of items that have names; `merge` is for one that is in the first and in the last. */
+function mergeByName<A>(
+  there: readonly A[],
+  before: readonly A[],
+  after: readonly A[],
+  nameOf: (item: A) => string,
+  merge: (there: A, before: A | undefined, after: A) => A,
+): A[] {
+  const find = (list: readonly A[], item: A) => list.find((other) => nameOf(other) === nameOf(item));
+  const kept = there.flatMap((item) => {
+    const [old, next] = [find(before, item), find(after, item)];
+    if (next !== undefined) return [merge(item, old, next)];
+    return old === undefined ? [item] : [];
+  });
+  // What others took out stays out.
+  const added = after.filter((item) => find(there, item) === undefined && find(before, item) === undefined);
+  return [...kept, ...added];
+}
+
+function mergeWhole<A>(there: A, before: A | undefined, after: A): A {
+  return before === undefined || isDeepStrictEqual(before, after) ? there : after;
+}
+
+function mergeService(there: LayoutService, before: LayoutService | undefined, after: LayoutService): LayoutService {
+  const keyspaces = mergeByName(
+    there.keyspaces,
+    before?.keyspaces ?? [],
+    after.keyspaces,
+    ({ prefix }) => prefix,
+    mergeWhole<LayoutKeyspace>,
+  );
+  return { name: there.name, listen: after.listen, keyspaces };
+}
