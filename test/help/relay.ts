@@ -12,6 +12,7 @@ export class Relay {
   private budget: (() => number) | null = null;
   private pauseMs = 0;
   private part: 'none' | 'silent' | 'refused' = 'none';
+  private awaited: { is: (bytes: Buffer) => boolean; found: () => void } | null = null;
 
   private constructor(server: Server) {
     this.server = server;
@@ -58,6 +59,13 @@ export class Relay {
     for (const pair of [...this.pairs]) this.cut(pair);
   }
 
+  /** As `silence`, from the first piece of a client on that `is` the one: it is not carried. Resolves when it has come. */
+  silenceAt(is: (bytes: Buffer) => boolean): Promise<void> {
+    return new Promise((found) => {
+      this.awaited = { is, found };
+    });
+  }
+
   /** Ends `silence` and `refuse`. */
   mend(): void {
     this.part = 'none';
@@ -94,6 +102,14 @@ export class Relay {
     });
     client.on('drain', () => this.readOn(node));
     client.on('data', (bytes) => {
+      if (this.awaited?.is(bytes) === true) {
+        const { found } = this.awaited;
+        this.awaited = null;
+        this.silence();
+        client.unshift(bytes);
+        found();
+        return;
+      }
       if (!node.write(bytes)) client.pause();
     });
     node.on('drain', () => this.readOn(client));
