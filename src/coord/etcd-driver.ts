@@ -7,16 +7,18 @@ import { EtcdGateway, type EtcdOptions } from './etcd-gateway.js';
 import { EtcdKeys, type RangeReply, type TxnReply } from './etcd-keys.js';
 import { EtcdWatch } from './etcd-watch.js';
 import { FollowedWatches } from './followed-watches.js';
-import type { Key } from './key.js';
+import { checkRoom, FOLDER_ENTRIES_MAX, type Key } from './key.js';
 import { StoreError } from './store-error.js';
 
 export class EtcdDriver implements Driver {
   private readonly gateway: EtcdGateway;
   private readonly keys: EtcdKeys;
+  private readonly entriesMax: number;
   private readonly watches = new FollowedWatches();
 
   /** `prefix`: of all keys, without slashes around it. */
-  constructor(options: EtcdOptions, prefix: string) {
+  constructor(options: EtcdOptions, prefix: string, entriesMax = FOLDER_ENTRIES_MAX) {
+    this.entriesMax = entriesMax;
     this.gateway = new EtcdGateway(options);
     this.keys = new EtcdKeys(prefix);
   }
@@ -39,12 +41,15 @@ export class EtcdDriver implements Driver {
   ): Promise<Attempt> {
     const { keys } = this;
     const endsMs = performance.now() + timeoutMs;
-    const changed = await this.transact(keys.change(key, expected, mark, value), timeoutMs);
+    const reply = await this.transact(keys.change(key, expected, mark, value), timeoutMs);
+    const changed = keys.outcome(reply);
     if (changed.kind === 'done' || value === null) return changed;
     const { found } = changed;
     // One transaction of both would have the value twice in it, which may be too much for etcd.
     if (found.value !== null || found.version !== expected) return changed;
-    return this.transact(keys.addition(key, expected, mark, value), endsMs - performance.now());
+    // Nobody adds another one meanwhile: the addition goes by the folder's version.
+    checkRoom(keys.count(reply), this.entriesMax);
+    return keys.outcome(await this.transact(keys.addition(key, expected, mark, value), endsMs - performance.now()));
   }
 
   watch(folder: string, watcher: DriverWatcher): Watch {
@@ -59,8 +64,8 @@ export class EtcdDriver implements Driver {
     await this.gateway.close();
   }
 
-  private async transact(body: object, timeoutMs: number): Promise<Attempt> {
-    return this.keys.outcome((await this.gateway.ask('/v3/kv/txn', body, timeoutMs)) as TxnReply);
+  private async transact(body: object, timeoutMs: number): Promise<TxnReply> {
+    return (await this.gateway.ask('/v3/kv/txn', body, timeoutMs)) as TxnReply;
   }
 
   /** What only reads has changed nothing, whatever became of it. */

@@ -17,6 +17,8 @@ export interface KeyValue {
 export interface RangeReply {
   header: { revision: string };
   kvs?: KeyValue[];
+  /** Of all keys in the range. */
+  count?: string;
 }
 
 export interface TxnReply {
@@ -52,13 +54,14 @@ export class EtcdKeys {
     return { success: this.reads(key) };
   }
 
-  /** A transaction that changes the entry to `value`, or removes it (null), if that is its version; else it reads what is there. */
+  /** A transaction that changes the entry to `value`, or removes it (null), if that is its version; else it reads what is there, and counts. */
   change(key: Key, expected: number, mark: string, value: string | null): object {
     const own = base64(this.path(key));
     const remove = [{ request_delete_range: { key: own } }, this.noteNames(key, mark)];
     const success = value === null ? remove : [put(own, encodeBody(mark, value))];
     // What is not there has the revision 0 for etcd.
-    return { compare: [hasVersion(own, expected), isThere(own)], success, failure: this.reads(key) };
+    const failure = [...this.reads(key), { request_range: { ...this.range(key.folder), count_only: true } }];
+    return { compare: [hasVersion(own, expected), isThere(own)], success, failure };
   }
 
   /** A transaction that adds the entry, if it is not there and that is the folder's version; else it reads what is there. */
@@ -73,6 +76,13 @@ export class EtcdKeys {
   outcome(reply: TxnReply): Attempt {
     if (reply.succeeded === true) return { kind: 'done', version: Number(reply.header.revision) };
     return { kind: 'conflict', found: this.found(reply) };
+  }
+
+  /** Of a change that was none: how many entries the folder has. */
+  count({ responses = [] }: TxnReply): number {
+    const keys = Number(responses[2]?.response_range?.count ?? 0);
+    // One of them is the folder's own.
+    return Math.max(0, keys - 1);
   }
 
   /** What a `read` has found. */

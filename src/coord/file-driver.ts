@@ -14,7 +14,7 @@ import { DRAFT, replaceFile } from '../base/replace-file.js';
 import type { Attempt, Driver, DriverWatcher, Stored, StoredFolder, Watch } from './driver.js';
 import { changeFolder, EMPTY_FOLDER, type FolderState, storedIn } from './folder-state.js';
 import { FollowedWatches } from './followed-watches.js';
-import type { Key } from './key.js';
+import { checkRoom, FOLDER_ENTRIES_MAX, type Key } from './key.js';
 import { StoreError } from './store-error.js';
 
 const FORMAT = 1;
@@ -41,13 +41,15 @@ interface Slot {
 
 export class FileDriver implements Driver {
   private readonly path: string | null;
+  private readonly entriesMax: number;
   private readonly slots = new Map<string, Slot>();
   private readonly watches = new FollowedWatches();
   private isClosed = false;
 
   /** `path`: a folder that no other process uses, and that is made if need be in one that is there; null: nothing outlives the process. */
-  constructor(path: string | null) {
+  constructor(path: string | null, entriesMax = FOLDER_ENTRIES_MAX) {
     this.path = path;
+    this.entriesMax = entriesMax;
     if (path === null) return;
     if (!existsSync(path)) mkdirSync(path, { mode: 0o700 });
     for (const name of readdirSync(path)) if (name.endsWith(DRAFT)) rmSync(join(path, name));
@@ -66,6 +68,7 @@ export class FileDriver implements Driver {
       const before = await this.load(key.folder, slot);
       const { attempt, folder } = changeFolder(before, key.name, expected, mark, value);
       if (folder === before) return attempt;
+      if (folder.entries.size > before.entries.size) checkRoom(before.entries.size, this.entriesMax);
       slot.state = null;
       await this.write(key.folder, slot, folder, 'unknown');
       return attempt;

@@ -12,6 +12,9 @@ export interface Key {
  */
 export const VALUE_BYTES_MAX = 1_000_000;
 
+/** Of one folder: each change of it is told as a whole to who watches it. */
+export const FOLDER_ENTRIES_MAX = 10_000;
+
 const FOLDER = /^[a-z][a-z0-9-]{0,31}$/;
 /** Printable ASCII but for the slash; ZooKeeper has no nodes named . and .. */
 const NAME = /^(?!\.{1,2}$)[!-.0-~]{1,200}$/;
@@ -32,4 +35,9 @@ export function checkValue(value: string): void {
   const bytes = Buffer.byteLength(value);
   if (bytes <= VALUE_BYTES_MAX) return;
   throw new StoreError('refused', `a value has at most ${VALUE_BYTES_MAX} bytes, this one has ${bytes}`);
+}
+
+/** Throws a StoreError, `refused`, where one more entry is too many in a folder that has so many. */
+export function checkRoom(entries: number, entriesMax: number): void {
+  if (entries >= entriesMax) throw new StoreError('refused', `a folder has at most ${entriesMax} entries`);
 }

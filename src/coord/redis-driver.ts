@@ -3,8 +3,8 @@
  * an entry is one round on the whole folder, and a version is a count that the folder keeps.
  */
 import type { Attempt, Driver, DriverWatcher, Stored, StoredFolder, Watch } from './driver.js';
-import { follow } from './follow.js';
-import type { Key } from './key.js';
+import { FollowedWatches } from './followed-watches.js';
+import { FOLDER_ENTRIES_MAX, type Key } from './key.js';
 import { changeFields, decodeFolder, decodeStored, FOLDER_FIELD } from './redis-folder.js';
 import { RedisWatch } from './redis-watch.js';
 import type { FieldChanges, Found, Registers } from './registers.js';
@@ -15,10 +15,12 @@ const NO_CHANGES: FieldChanges = new Map();
 export class RedisDriver implements Driver {
   readonly isPersistent = true;
   private readonly registers: Registers;
-  private readonly watches = new Set<AbortController>();
+  private readonly entriesMax: number;
+  private readonly watches = new FollowedWatches();
 
   /** Closes the registers with itself. */
-  constructor(registers: Registers) {
+  constructor(registers: Registers, entriesMax = FOLDER_ENTRIES_MAX) {
+    this.entriesMax = entriesMax;
     this.registers = registers;
   }
 
@@ -38,7 +40,7 @@ export class RedisDriver implements Driver {
     value: string | null,
     timeoutMs: number,
   ): Promise<Attempt> {
-    const changed = (found: Found) => changeFields(found, name, expected, mark, value);
+    const changed = (found: Found) => changeFields(found, name, expected, mark, value, this.entriesMax);
     const decide = (found: Found): FieldChanges => {
       try {
         return changed(found).changes;
@@ -52,20 +54,13 @@ export class RedisDriver implements Driver {
   }
 
   watch(folder: string, watcher: DriverWatcher): Watch {
-    const closing = new AbortController();
-    this.watches.add(closing);
     const watch = new RedisWatch(this.registers, folder, watcher);
     const attempt = (onWell: () => void, signal: AbortSignal) => watch.run(signal, onWell);
-    void follow({ attempt, onTrouble: (error) => watcher.onTrouble(error) }, closing.signal);
-    const close = () => {
-      closing.abort();
-      this.watches.delete(closing);
-    };
-    return { close };
+    return this.watches.begin(attempt, watcher);
   }
 
   async close(): Promise<void> {
-    for (const closing of this.watches) closing.abort();
+    this.watches.close();
     await this.registers.close();
   }
 }

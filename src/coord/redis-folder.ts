@@ -1,15 +1,16 @@
 /**
  * How a folder lies in a map of texts (Registers), and what a change makes of it:
  *
- *   /       { "format": 1, "last": 7, "version": 3, "mark": "…", "bytes": 120 }     the folder itself: no entry has a slash in its name
+ *   /       { "format": 1, "last": 7, "version": 3, "mark": "…", "names": 2, "bytes": 120 }     the folder itself: no entry has a slash in its name
  *   NAME    7 MARK VALUE                                                            the entry, with its version
  *
- * `bytes` are those of all entries together. A folder is one key of Redis: it is copied as a whole to who has missed a change.
+ * `names` are how many entries it has, `bytes` those of all together. A folder is one key of Redis: it is copied as a whole to who has missed a change.
  */
 import { z } from 'zod';
 import { decodeBody, encodeBody } from './body.js';
 import type { Attempt, Stored, StoredFolder } from './driver.js';
 import { changeFolder, EMPTY_FOLDER, type FolderState } from './folder-state.js';
+import { checkRoom, FOLDER_ENTRIES_MAX } from './key.js';
 import type { FieldChanges, Found } from './registers.js';
 import { StoreError } from './store-error.js';
 
@@ -24,15 +25,17 @@ const HEAD = z.strictObject({
   last: COUNT,
   version: COUNT,
   mark: z.string(),
+  names: COUNT,
   bytes: COUNT,
 });
 
 /** What is known of a folder without its entries. */
 export interface FolderHead extends Omit<FolderState, 'entries'> {
+  readonly names: number;
   readonly bytes: number;
 }
 
-const NO_HEAD: FolderHead = { last: 0, version: 0, mark: '', bytes: 0 };
+const NO_HEAD: FolderHead = { last: 0, version: 0, mark: '', names: 0, bytes: 0 };
 const NO_CHANGES: FieldChanges = new Map();
 
 /** Throws a StoreError, `refused`, for what somebody else wrote; so do all below. */
@@ -71,13 +74,15 @@ export function changeFields(
   expected: number,
   mark: string,
   value: string | null,
+  entriesMax = FOLDER_ENTRIES_MAX,
 ): { attempt: Attempt; changes: FieldChanges } {
-  const { bytes, ...head } = decodeHead(found[0] ?? null);
+  const { names, bytes, ...rest } = decodeHead(found[0] ?? null);
   const before = found[1] ?? null;
   const entries = before === null ? EMPTY_FOLDER.entries : new Map([[name, decodeEntry(before, name)]]);
-  const state: FolderState = { ...head, entries };
+  const state: FolderState = { ...rest, entries };
   const { attempt, folder } = changeFolder(state, name, expected, mark, value);
   if (folder === state) return { attempt, changes: NO_CHANGES };
+  if (before === null) checkRoom(names, entriesMax);
   const after = value === null ? null : `${folder.last} ${encodeBody(mark, value)}`;
   const bytesAfter = bytes - bytesOf(name, before) + bytesOf(name, after);
   if (bytesAfter > FOLDER_BYTES_MAX && bytesAfter > bytes) {
@@ -87,7 +92,9 @@ export function changeFields(
     );
   }
   const { last, version, mark: folderMark } = folder;
-  const written: z.infer<typeof HEAD> = { format: FORMAT, last, version, mark: folderMark, bytes: bytesAfter };
+  const namesAfter = names + Number(after !== null) - Number(before !== null);
+  const head: FolderHead = { last, version, mark: folderMark, names: namesAfter, bytes: bytesAfter };
+  const written: z.infer<typeof HEAD> = { format: FORMAT, ...head };
   const changes = new Map([
     [FOLDER_FIELD, JSON.stringify(written)],
     [name, after],

@@ -14,7 +14,7 @@ import type { TlsConfig } from '../base/tls-section.js';
 import { encodeBody } from './body.js';
 import type { Attempt, Driver, DriverWatcher, Stored, StoredFolder, Watch } from './driver.js';
 import { FollowedWatches } from './followed-watches.js';
-import type { Key } from './key.js';
+import { checkRoom, FOLDER_ENTRIES_MAX, type Key } from './key.js';
 import { ServerTurn } from './server-turn.js';
 import { StoreError } from './store-error.js';
 import { askMajority, readFolder, readNode, storedOf } from './zookeeper-reads.js';
@@ -56,6 +56,7 @@ interface View {
 export class ZooKeeperDriver implements Driver {
   private readonly options: ZooKeeperOptions;
   private readonly prefix: string;
+  private readonly entriesMax: number;
   /** Of what it makes. */
   private readonly owner: Owner;
   private readonly servers: ServerTurn<ZooKeeperEndpoint>;
@@ -67,7 +68,8 @@ export class ZooKeeperDriver implements Driver {
   private isClosed = false;
 
   /** `prefix`: of all paths, without slashes around it. */
-  constructor(options: ZooKeeperOptions, prefix: string) {
+  constructor(options: ZooKeeperOptions, prefix: string, entriesMax = FOLDER_ENTRIES_MAX) {
+    this.entriesMax = entriesMax;
     this.options = options;
     this.prefix = prefix;
     this.servers = new ServerTurn(options.endpoints);
@@ -191,7 +193,11 @@ export class ZooKeeperDriver implements Driver {
     const addition = [setDataPart(folderPath, mark, folder?.version ?? 0), createPart(path, body, owner)];
     // A transaction sees what it did before: the new folder's data have the version 0.
     if (folder === null) return [createPart(folderPath, mark, owner), ...addition];
-    if (entry === null) return addition;
+    if (entry === null) {
+      // Nobody adds another one meanwhile: the folder's version is checked.
+      checkRoom(folder.children, this.entriesMax);
+      return addition;
+    }
     return [checkPart(folderPath, folder.version), setDataPart(path, body, entry.version)];
   }
 

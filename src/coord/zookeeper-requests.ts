@@ -58,6 +58,8 @@ export interface Stat {
   readonly mzxid: number;
   /** Of its data, since it was created. */
   readonly version: number;
+  /** Nodes in it. */
+  readonly children: number;
 }
 
 export interface NodeData extends Stat {
@@ -158,8 +160,10 @@ function readMulti(reply: JuteReader): MultiReply {
 function readStat(reply: JuteReader): Stat {
   const [, mzxid] = [reply.long(), reply.long(), reply.long(), reply.long()];
   const version = reply.int();
-  for (const skip of ['int', 'int', 'long', 'int', 'int', 'long'] as const) reply[skip]();
-  return { mzxid: safeNumber(mzxid as bigint), version };
+  for (const skip of ['int', 'int', 'long', 'int'] as const) reply[skip]();
+  const children = reply.int();
+  reply.long();
+  return { mzxid: safeNumber(mzxid as bigint), version, children };
 }
 
 /** A zxid has the leader's epoch above 32 bits: after two million elections it is no safe number any more. */

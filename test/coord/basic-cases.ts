@@ -119,6 +119,26 @@ export const BASIC_CASES: Record<string, (t: Test, own: Case) => Promise<void>> 
     for (const folder of ['', 'A', 'a/b', '..', 'a'.repeat(33)]) t.equal(await faultOf(store.list(folder)), 'refused');
   },
 
+  'a folder that is full takes no other name, and goes on with those that it has': async (t, own) => {
+    const store = own.store({ entriesMax: 2 });
+    await write(store, KEY, 'a');
+    await write(store, OTHER, 'b');
+    const third = { folder: 'things', name: 'third' };
+    const { version } = await store.get(third);
+    await t.rejects(store.compareAndSet(third, version, 'c'), {
+      fault: 'refused',
+      message: 'a folder has at most 2 entries',
+    });
+    const late = await store.compareAndSet(third, version - 1, 'c');
+    t.equal(late.kind, 'conflict', 'it would not have been added anyway');
+    await write(store, KEY, 'd');
+    await write(store, { folder: 'others', name: 'one' }, 'another folder');
+    await write(store, OTHER, null);
+    await write(store, third, 'c');
+    const { entries } = await store.list('things');
+    t.same([...entries.keys()].sort(), ['one', 'third']);
+  },
+
   'fleets do not see each other': async (t, own) => {
     const store = own.store();
     const other = own.store({ cluster: 'another' });

@@ -23,8 +23,8 @@ export interface Servers {
 }
 
 export interface Deployment {
-  /** A client of the store, which asks that server first. What one `cluster` has, others do not see. */
-  connect(cluster: string, server?: number): Driver;
+  /** A client of the store, which asks that server first, and fills no folder beyond that. What one `cluster` has, others do not see. */
+  connect(cluster: string, server?: number, entriesMax?: number): Driver;
   /** The same as the configuration of a process has it, in YAML; missing: no other process can reach it. */
   configuration?(cluster: string): string;
   /** Null: there are none that could fail. */
@@ -43,9 +43,9 @@ export class Case {
     this.cluster = cluster;
   }
 
-  store(options: { cluster?: string; server?: number; times?: StoreTimes } = {}): Store {
-    const { cluster = this.cluster, server, times } = options;
-    const store = new Store(this.deployment.connect(cluster, server), times);
+  store(options: { cluster?: string; server?: number; entriesMax?: number; times?: StoreTimes } = {}): Store {
+    const { cluster = this.cluster, server, entriesMax, times } = options;
+    const store = new Store(this.deployment.connect(cluster, server, entriesMax), times);
     this.stores.push(store);
     return store;
   }

@@ -1,6 +1,7 @@
 import t from 'tap';
 import { EtcdDriver } from '../../src/coord/etcd-driver.js';
 import type { EtcdLogin } from '../../src/coord/etcd-gateway.js';
+import { FOLDER_ENTRIES_MAX } from '../../src/coord/key.js';
 import { Store } from '../../src/coord/store.js';
 import { EtcdCluster, findEtcd } from '../help/etcd.js';
 import { freePort } from '../help/free-port.js';
@@ -15,10 +16,10 @@ else {
   t.test('etcd of three members', async (t) => {
     const servers = await EtcdCluster.start(program);
     await testContract(t, {
-      connect: (cluster, server = 0) => {
+      connect: (cluster, server = 0, entriesMax = FOLDER_ENTRIES_MAX) => {
         const { endpoints } = servers;
         const order = [...endpoints.slice(server), ...endpoints.slice(0, server)];
-        return new EtcdDriver({ endpoints: order, login: null, tls: null }, `ringleader/${cluster}`);
+        return new EtcdDriver({ endpoints: order, login: null, tls: null }, `ringleader/${cluster}`, entriesMax);
       },
       configuration: (cluster) => configurationOf({ store: 'etcd', endpoints: servers.endpoints, cluster }),
       servers,

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { EtcdDriver } from '../../src/coord/etcd-driver.js';
 import type { EtcdLogin } from '../../src/coord/etcd-gateway.js';
+import { FOLDER_ENTRIES_MAX } from '../../src/coord/key.js';
 import { Store } from '../../src/coord/store.js';
 import { Certificates, noCertificates } from '../help/certificates.js';
 import { removeFolder, scratchFolder } from '../help/child.js';
@@ -46,8 +47,13 @@ async function testCertificates(t: Test, program: EtcdProgram): Promise<void> {
   const { ca } = certificates;
   const own = certificates.certify('');
   const trusted = { ca, ...own, serverName: null };
-  const driver = (endpoints: readonly string[], tls: object, login: EtcdLogin | null, cluster: string) =>
-    new EtcdDriver({ endpoints, login, tls: { ...trusted, ...tls } }, `ringleader/${cluster}`);
+  const driver = (
+    endpoints: readonly string[],
+    tls: object,
+    login: EtcdLogin | null,
+    cluster: string,
+    entriesMax = FOLDER_ENTRIES_MAX,
+  ) => new EtcdDriver({ endpoints, login, tls: { ...trusted, ...tls } }, `ringleader/${cluster}`, entriesMax);
   const open = (tls: object, { endpoints = servers.tlsEndpoints, login = LOGIN as EtcdLogin | null } = {}) => {
     const store = new Store(driver(endpoints, tls, login, 'own'));
     t.teardown(() => store.close());
@@ -56,9 +62,15 @@ async function testCertificates(t: Test, program: EtcdProgram): Promise<void> {
 
   await t.test('the contract', (t) =>
     testContract(t, {
-      connect: (cluster, server = 0) => {
+      connect: (cluster, server = 0, entriesMax = FOLDER_ENTRIES_MAX) => {
         const { tlsEndpoints } = servers;
-        return driver([...tlsEndpoints.slice(server), ...tlsEndpoints.slice(0, server)], {}, LOGIN, cluster);
+        return driver(
+          [...tlsEndpoints.slice(server), ...tlsEndpoints.slice(0, server)],
+          {},
+          LOGIN,
+          cluster,
+          entriesMax,
+        );
       },
       servers: null,
       stop: async () => {},

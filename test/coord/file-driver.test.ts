@@ -50,13 +50,13 @@ class Client implements Driver {
 
 function shared(pathOf: (cluster: string) => string | null): Deployment {
   const drivers = new Map<string, FileDriver>();
-  const driverOf = (cluster: string) => {
-    const driver = drivers.get(cluster) ?? new FileDriver(pathOf(cluster));
+  const driverOf = (cluster: string, entriesMax?: number) => {
+    const driver = drivers.get(cluster) ?? new FileDriver(pathOf(cluster), entriesMax);
     drivers.set(cluster, driver);
     return driver;
   };
   return {
-    connect: (cluster) => new Client(driverOf(cluster)),
+    connect: (cluster, _server, entriesMax) => new Client(driverOf(cluster, entriesMax)),
     servers: null,
     stop: async () => {
       for (const driver of drivers.values()) await driver.close();

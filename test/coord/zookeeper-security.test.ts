@@ -1,5 +1,6 @@
 /** ZooKeeper whose servers and clients show each other certificates, and that keeps what is ours for who has our password. */
 import t, { type Test } from 'tap';
+import { FOLDER_ENTRIES_MAX } from '../../src/coord/key.js';
 import { Store } from '../../src/coord/store.js';
 import { ZooKeeperDriver } from '../../src/coord/zookeeper-driver.js';
 import type { ZooKeeperEndpoint, ZooKeeperLogin } from '../../src/coord/zookeeper-session.js';
@@ -35,7 +36,8 @@ async function testSecurity(t: Test, program: ZooKeeperProgram): Promise<void> {
     tls: object,
     login: ZooKeeperLogin | null,
     cluster: string,
-  ) => new ZooKeeperDriver({ endpoints, login, tls: { ...own, ...tls } }, `ringleader/${cluster}`);
+    entriesMax = FOLDER_ENTRIES_MAX,
+  ) => new ZooKeeperDriver({ endpoints, login, tls: { ...own, ...tls } }, `ringleader/${cluster}`, entriesMax);
   const open = (
     tls: object,
     { endpoints = servers.tlsEndpoints, login = LOGIN as ZooKeeperLogin | null, cluster = 'own' } = {},
@@ -47,9 +49,15 @@ async function testSecurity(t: Test, program: ZooKeeperProgram): Promise<void> {
 
   await t.test('the contract', (t) =>
     testContract(t, {
-      connect: (cluster, server = 0) => {
+      connect: (cluster, server = 0, entriesMax = FOLDER_ENTRIES_MAX) => {
         const { tlsEndpoints } = servers;
-        return driver([...tlsEndpoints.slice(server), ...tlsEndpoints.slice(0, server)], {}, LOGIN, cluster);
+        return driver(
+          [...tlsEndpoints.slice(server), ...tlsEndpoints.slice(0, server)],
+          {},
+          LOGIN,
+          cluster,
+          entriesMax,
+        );
       },
       servers: null,
       stop: async () => {},

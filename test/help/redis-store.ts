@@ -47,8 +47,8 @@ export class RedisStore implements Servers {
   }
 
   /** One client, of that fleet, as a configuration with that pool would have it. */
-  connect(cluster: string, pool: TopologyPool = this.pool): RedisDriver {
-    return new RedisDriver(this.registers(cluster, pool));
+  connect(cluster: string, pool: TopologyPool = this.pool, entriesMax?: number): RedisDriver {
+    return new RedisDriver(this.registers(cluster, pool), entriesMax);
   }
 
   registers(cluster: string, pool: TopologyPool = this.pool): PoolRegisters {
