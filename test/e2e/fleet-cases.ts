@@ -1,24 +1,15 @@
 /** Several proxies that are one fleet by their configuration alone, whatever store they have. */
 import type { Test } from 'tap';
-import type { FleetStatus, Status } from '../../src/control/status.js';
-import type { Servers } from '../coord/case.js';
+import type { FleetStatus } from '../../src/control/status.js';
+import { testCampaign } from '../help/fleet-campaign.js';
+import { statusOf, waitForFleet, withNode } from '../help/fleet-member.js';
+import type { FleetStore } from '../help/fleet-stores.js';
 import { type ProxyOptions, ProxyProcess } from '../help/proxy.js';
 import { type RedisServer, startRedisServers } from '../help/redis-server.js';
 import { RespClient } from '../help/resp-client.js';
-import { waitFor } from '../help/wait-for.js';
-
-export type StoreServers = Pick<Servers, 'size' | 'kill' | 'restart'>;
-
-/** A store that runs, and how members reach it. */
-export interface FleetStore {
-  /** The section, but for `cluster`, `member` and `lease`. */
-  readonly section: Readonly<Record<string, unknown>>;
-  /** Pools besides those of the case. */
-  readonly pools?: Readonly<Record<string, unknown>>;
-  readonly servers: StoreServers;
-}
 
 const LEASE_MS = 2_000;
+const CAMPAIGN_MS = 20_000;
 const NAMES = ['one', 'two', 'three'] as const;
 
 type Start = (member: string, change?: (options: ProxyOptions) => ProxyOptions) => Promise<ProxyProcess>;
@@ -51,29 +42,6 @@ async function startAll(fleet: Fleet): Promise<ProxyProcess[]> {
   return Promise.all(NAMES.map((name) => fleet.start(name)));
 }
 
-async function statusOf(proxy: ProxyProcess): Promise<Status> {
-  const response = await fetch(`${proxy.adminUrl}/status`);
-  if (response.status !== 200) throw new Error(`${response.status}`);
-  return (await response.json()) as Status;
-}
-
-/** Resolves with the first status of the fleet that is so, as that member sees it. */
-async function waitForFleet(
-  proxy: ProxyProcess,
-  what: string,
-  isSo: (fleet: FleetStatus) => boolean,
-  timeoutMs?: number,
-): Promise<FleetStatus> {
-  return waitFor(
-    what,
-    async () => {
-      const { fleet } = await statusOf(proxy);
-      return isSo(fleet) && fleet;
-    },
-    timeoutMs,
-  );
-}
-
 /** All of them are members, all go by that version, and one leads. */
 function isWhole(version: number, names: readonly string[] = NAMES): (fleet: FleetStatus) => boolean {
   return ({ members, leader, topologyVersion }) => {
@@ -90,13 +58,6 @@ async function ask(proxy: ProxyProcess, ...command: string[]): Promise<unknown> 
   } finally {
     client.close();
   }
-}
-
-/** In the text of a configuration (JSON). */
-function withNode(text: string, name: string, url: string): string {
-  const config = JSON.parse(text);
-  for (const node of config.pools.main.nodes) if (node.name === name) node.url = url;
-  return JSON.stringify(config, null, 2);
 }
 
 function withKeyspace(text: string, prefix: string): string {
@@ -139,8 +100,7 @@ const CASES: Readonly<Record<string, FleetCase>> = {
     await waitForFleet(one, 'a whole fleet', isWhole(1));
     // A node moves: what it has is elsewhere from now on, for all members.
     const { url = '' } = fleet.nodes[2] ?? {};
-    for (const name of ['a', 'b'])
-      one.reload((text) => withNode(text, name, name === 'a' ? url : 'redis://127.0.0.1:1'));
+    one.reload((text) => withNode(withNode(text, 'a', url), 'b', 'redis://127.0.0.1:1'));
     await waitForFleet(two, 'all to follow', isWhole(2));
     t.match(await one.waitForLog('topology-acknowledged', ({ topology }) => topology === 2), { members: 3 });
     t.match(await two.waitForLog('topology-followed'), { topology: 2, writer: 'one' });
@@ -254,8 +214,8 @@ const CASES: Readonly<Record<string, FleetCase>> = {
     t.notOk(three.logLines.some(({ msg }) => msg === 'listening'));
     for (let index = 0; index < majority; index++) await store.servers.restart(index);
     await three.waitForLog('listening');
-    const whole = await waitForFleet(one, 'all to be members again', ({ members }) => members.length === 3, 30_000);
-    t.equal(whole.trouble, null);
+    const isWell = ({ members, trouble }: FleetStatus) => members.length === 3 && trouble === null;
+    await waitForFleet(one, 'all to be members again, and the store to be seen', isWell, 30_000);
     t.equal(await ask(three, 'GET', 'k'), 'v');
   },
 };
@@ -263,4 +223,5 @@ const CASES: Readonly<Record<string, FleetCase>> = {
 /** Runs all cases, one after another: some of them kill the store's servers. */
 export async function testFleet(t: Test, store: FleetStore): Promise<void> {
   for (const [name, run] of Object.entries(CASES)) await t.test(name, (t) => run(t, store));
+  await t.test('members and servers that are killed and stopped', (t) => testCampaign(t, store, CAMPAIGN_MS));
 }
