@@ -17,8 +17,8 @@ import type { Answer, Step } from '../replica/step.js';
 import type { NodeLink } from './node-link.js';
 import { drawProposer } from './pool-rounds.js';
 
-/** How often operations under way look at the clock, milliseconds. */
-const LOOK_MS = 5;
+/** How often operations under way look at the clock, milliseconds: who was overtaken waits for one or two before it tries again. */
+const LOOK_MS = 1;
 /** Keys of which something is remembered, and operations that may wait for their turn on one. */
 const KEYS_MAX = 1_000;
 const KEY_QUEUE_MAX = 1_000;

@@ -5,12 +5,15 @@
  *        ^                └─ the same ─┐                                 │
  *        └── a node says that something changed, or a second passes <────┘
  */
+import { pause } from '../base/pause.js';
 import type { DriverWatcher, Watch } from './driver.js';
 import { decodeFolder, decodeHead, FOLDER_FIELD } from './redis-folder.js';
 import type { Registers } from './registers.js';
 import { StoreError } from './store-error.js';
 
 const LOOK_MS = 1_000;
+/** Each of its nodes tells of a change, within a few milliseconds: one look is enough for them. */
+const GATHER_MS = 5;
 const LOOK_TIMEOUT_MS = 2_000;
 
 export class RedisWatch {
@@ -42,7 +45,7 @@ export class RedisWatch {
           watcher.onFolder({ version, entries });
         }
         onWell();
-        await wake.wait(LOOK_MS, signal);
+        await wake.wait(LOOK_MS, GATHER_MS, signal);
       }
     } finally {
       hints.close();
@@ -75,20 +78,25 @@ class Wake {
     this.end();
   }
 
-  async wait(ms: number, signal: AbortSignal): Promise<void> {
-    if (!this.isDue && !signal.aborted) {
-      await new Promise<void>((resolve) => {
-        const end = () => {
-          clearTimeout(timer);
-          signal.removeEventListener('abort', end);
-          this.end = () => {};
-          resolve();
-        };
-        const timer = setTimeout(end, ms);
-        this.end = end;
-        signal.addEventListener('abort', end, { once: true });
-      });
-    }
+  /** Resolves after `ms`, or `gatherMs` after it was woken; at once when `signal` says so. */
+  async wait(ms: number, gatherMs: number, signal: AbortSignal): Promise<void> {
+    if (!this.isDue) await this.sleep(ms, signal);
+    if (this.isDue) await pause(gatherMs, signal);
     this.isDue = false;
+  }
+
+  private async sleep(ms: number, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return;
+    await new Promise<void>((resolve) => {
+      const end = () => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', end);
+        this.end = () => {};
+        resolve();
+      };
+      const timer = setTimeout(end, ms);
+      this.end = end;
+      signal.addEventListener('abort', end, { once: true });
+    });
   }
 }

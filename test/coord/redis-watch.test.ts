@@ -3,6 +3,7 @@ import t from 'tap';
 import type { Watch } from '../../src/coord/driver.js';
 import { RedisDriver } from '../../src/coord/redis-driver.js';
 import type { FieldChanges, Found, Registers } from '../../src/coord/registers.js';
+import { waitFor } from '../help/wait-for.js';
 import { Watched } from './watched.js';
 
 const KEY = { folder: 'things', name: 'one' };
@@ -70,7 +71,7 @@ t.test('what nodes tell of again and again is read as a whole when something is 
     registers.tell();
     await new Promise((resolve) => setImmediate(resolve));
   }
-  t.ok(registers.reads > reads, 'it looked');
+  await waitFor('a look', () => registers.reads > reads);
   t.equal(registers.readsOfAll, 1);
   await driver.compareAndSet(KEY, 0, 'm.1', 'a', 1_000);
   await watched.until('the change', () => watched.values[0] === 'one=a');
