@@ -25,8 +25,12 @@ export interface Coordination {
   readonly store: Store;
   /** Where it is, in words for the log: no password is in them. */
   readonly place: string;
+  /** What of it is not as it has to be, each in a sentence. Rejects with a StoreError while it cannot be asked. */
+  doubts(): Promise<string[]>;
 }
 
+/** Of asking for doubts. */
+const DOUBTS_MS = 5_000;
 /** In a store, and in the folder of one process. */
 const FOLDER = 'coordination';
 /** Before the names of fleets. */
@@ -37,13 +41,14 @@ const PREFIX = 'ringleader';
  * somebody cares for its pool (Caretakers).
  */
 export function openCoordination(config: Config, means: CoordinationMeans): Coordination {
-  const { driver, place } = openDriver(config, means);
-  return { store: new Store(driver), place };
+  const { driver, place, doubts } = openDriver(config, means);
+  return { store: new Store(driver), place, doubts: async () => doubts?.(DOUBTS_MS) ?? [] };
 }
 
 interface Opened {
   driver: Driver;
   place: string;
+  doubts?: (timeoutMs: number) => Promise<string[]>;
 }
 
 function openDriver(config: Config, { dataDir, log }: CoordinationMeans): Opened {
@@ -59,12 +64,14 @@ function openDriver(config: Config, { dataDir, log }: CoordinationMeans): Opened
       const { endpoints, login, tls } = store;
       const scheme = tls === null ? 'http' : 'https';
       const urls = endpoints.map((endpoint) => `${scheme}://${formatEndpoint(endpoint)}`);
-      return { driver: new EtcdDriver({ endpoints: urls, login, tls }, prefix), place: `etcd at ${urls.join(', ')}` };
+      const driver = new EtcdDriver({ endpoints: urls, login, tls }, prefix);
+      return { driver, place: `etcd at ${urls.join(', ')}`, doubts: (timeoutMs) => driver.doubts(timeoutMs) };
     }
     case 'zookeeper': {
       const { endpoints, login, tls } = store;
       const place = `zookeeper at ${endpoints.map(formatEndpoint).join(', ')}${tls === null ? '' : ' (TLS)'}`;
-      return { driver: new ZooKeeperDriver({ endpoints, login, tls }, prefix), place };
+      const driver = new ZooKeeperDriver({ endpoints, login, tls }, prefix);
+      return { driver, place, doubts: (timeoutMs) => driver.doubts(timeoutMs) };
     }
     case 'redis': {
       const pool = storePool(config);

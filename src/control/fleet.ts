@@ -54,6 +54,7 @@ export interface FleetWatcher {
 
 export class Fleet {
   private readonly config: Config['coordination'];
+  private readonly coordination: Coordination;
   private readonly store: Store;
   /** Where that is. */
   private readonly place: string;
@@ -78,6 +79,7 @@ export class Fleet {
     const { cluster } = config.coordination;
     const isAlone = config.coordination.store === 'file';
     this.config = config.coordination;
+    this.coordination = coordination;
     this.store = store;
     this.place = place;
     this.member = member;
@@ -189,6 +191,7 @@ export class Fleet {
     this.election.stand();
     // It goes on trying, and says why it cannot; what it rejects with was found out when the store was opened.
     void this.membership.start();
+    void this.sayDoubts();
   }
 
   get topology(): SharedTopology | null {
@@ -271,6 +274,16 @@ export class Fleet {
       if (!this.closing.signal.aborted) throw error;
     } finally {
       clearTimeout(late);
+    }
+  }
+
+  /** What of the store goes well today, and will not for ever. */
+  private async sayDoubts(): Promise<void> {
+    try {
+      for (const reason of await this.coordination.doubts()) this.log.warn({ reason }, 'coordination-doubt');
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      this.onTrouble(error.message);
     }
   }
 

@@ -10,6 +10,11 @@ import { FollowedWatches } from './followed-watches.js';
 import { checkRoom, FOLDER_ENTRIES_MAX, type Key } from './key.js';
 import { StoreError } from './store-error.js';
 
+/** About those of three members in a day. Beyond, an etcd that has all of them still is one that never forgets. */
+const REVISIONS_MAX = 100_000;
+/** What etcd says of a revision that it has forgotten. */
+const FORGOTTEN = /has been compacted/;
+
 export class EtcdDriver implements Driver {
   private readonly gateway: EtcdGateway;
   private readonly keys: EtcdKeys;
@@ -57,6 +62,20 @@ export class EtcdDriver implements Driver {
     const attempt = (onWell: () => void, signal: AbortSignal) =>
       new EtcdWatch(gateway, keys, folder, watcher).run(signal, onWell);
     return this.watches.begin(attempt, watcher);
+  }
+
+  /** What of etcd is not as it has to be, each in a sentence. Rejects with a StoreError. */
+  async doubts(timeoutMs: number, revisionsMax = REVISIONS_MAX): Promise<string[]> {
+    const first = { ...this.keys.range(''), revision: '1', count_only: true };
+    try {
+      const { header } = (await this.read('/v3/kv/range', first, timeoutMs)) as RangeReply;
+      if (Number(header.revision) <= revisionsMax) return [];
+    } catch (error) {
+      if (error instanceof StoreError && FORGOTTEN.test(error.message)) return [];
+      throw error;
+    }
+    const what = 'etcd forgets nothing, and each renewal of a lease is one more thing to remember';
+    return [`${what}: run its members with --auto-compaction-mode periodic --auto-compaction-retention 1h`];
   }
 
   async close(): Promise<void> {

@@ -32,6 +32,7 @@ const REFUSALS: readonly number[] = [
   7, // PERMISSION_DENIED
   8, // RESOURCE_EXHAUSTED: no space is left
   9, // FAILED_PRECONDITION: it asks for no passwords
+  11, // OUT_OF_RANGE: a revision that it has forgotten
   12, // UNIMPLEMENTED: this etcd is too old
 ];
 /** A token is too old, or of before the member was started. */

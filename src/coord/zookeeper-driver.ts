@@ -25,6 +25,7 @@ import {
   createPart,
   deletePart,
   EVERYBODY,
+  getAcl,
   multi,
   type NodeData,
   type Owner,
@@ -127,6 +128,19 @@ export class ZooKeeperDriver implements Driver {
       }
     };
     return this.watches.begin(attempt, watcher);
+  }
+
+  /** What of ZooKeeper is not as it has to be, each in a sentence. Rejects with a StoreError. */
+  async doubts(timeoutMs: number): Promise<string[]> {
+    const { login } = this.options;
+    if (login === null) return [];
+    const path = this.path();
+    const owners = await (await this.connect()).ask(getAcl(path), timeoutMs, path);
+    const { scheme, id } = this.owner;
+    if (owners.every((owner) => owner.scheme === scheme && owner.id === id)) return [];
+    return [
+      `${path} of ZooKeeper was made by another username and password, or none: others may change what lies below it`,
+    ];
   }
 
   async close(): Promise<void> {

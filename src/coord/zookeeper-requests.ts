@@ -12,6 +12,7 @@ export const OP = {
   exists: 3,
   getData: 4,
   setData: 5,
+  getAcl: 6,
   sync: 9,
   ping: 11,
   getChildren2: 12,
@@ -126,6 +127,16 @@ export function getData(path: string, isWatched: boolean): Request<NodeData> {
 
 export function exists(path: string, isWatched: boolean): Request<Stat> {
   return { op: OP.exists, body: new JuteWriter().text(path).bool(isWatched), isWrite: false, read: readStat };
+}
+
+/** Who may do something with a node. */
+export function getAcl(path: string): Request<Owner[]> {
+  const owner = (reply: JuteReader) => {
+    reply.int();
+    return { scheme: reply.text(), id: reply.text() };
+  };
+  const read = (reply: JuteReader) => Array.from({ length: Math.max(0, reply.int()) }, () => owner(reply));
+  return { op: OP.getAcl, body: new JuteWriter().text(path), isWrite: false, read };
 }
 
 export function getChildren(path: string, isWatched: boolean): Request<string[]> {

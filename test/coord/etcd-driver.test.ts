@@ -78,6 +78,22 @@ else {
     await watched.until('the trouble', () => watched.trouble !== null);
   });
 
+  t.test('etcd that never forgets is doubted', async (t) => {
+    const servers = await EtcdCluster.start(program);
+    t.teardown(() => servers.stop());
+    const driver = new EtcdDriver({ endpoints: servers.endpoints, login: null, tls: null }, 'ringleader/doubts');
+    const store = new Store(driver);
+    t.teardown(() => store.close());
+    const key = { folder: 'things', name: 'one' };
+    for (const value of ['a', 'b', 'c', 'd']) {
+      await store.compareAndSet(key, (await store.get(key)).version, value);
+    }
+    t.same(await driver.doubts(5_000), [], 'it is young');
+    t.match(await driver.doubts(5_000, 3), [/^etcd forgets nothing, .*--auto-compaction-retention 1h$/]);
+    await servers.ask('/v3/kv/compaction', { revision: '3' });
+    t.same(await driver.doubts(5_000, 3), []);
+  });
+
   t.test('where no etcd is, nothing is done, and it is said', async (t) => {
     const endpoints = [`http://127.0.0.1:${await freePort()}`];
     const driver = new EtcdDriver({ endpoints, login: null, tls: null }, 'ringleader/none');

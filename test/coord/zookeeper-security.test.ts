@@ -47,6 +47,12 @@ async function testSecurity(t: Test, program: ZooKeeperProgram): Promise<void> {
     return store;
   };
 
+  const doubtsOf = async (cluster: string) => {
+    const asked = driver(servers.tlsEndpoints, {}, LOGIN, cluster);
+    t.teardown(() => asked.close());
+    return asked.doubts(5_000);
+  };
+
   await t.test('the contract', (t) =>
     testContract(t, {
       connect: (cluster, server = 0, entriesMax = FOLDER_ENTRIES_MAX) => {
@@ -103,5 +109,13 @@ async function testSecurity(t: Test, program: ZooKeeperProgram): Promise<void> {
       watched.close();
     }
     t.equal((await store.get(KEY)).value, 'b');
+    t.same(await doubtsOf(cluster), []);
+  });
+
+  await t.test('what was made without a password is doubted', async (t) => {
+    await write(open({}, { cluster: 'world', login: null }), KEY, 'a');
+    t.match(await doubtsOf('world'), [
+      /^\/ringleader\/world of ZooKeeper was made by another username .*others may change/,
+    ]);
   });
 }
