@@ -11,6 +11,7 @@ import { type Config, FILE, parseConfig } from '../src/config.js';
 const MINIMAL = readFileSync('conf/minimal.yaml', 'utf8');
 const FULL = readFileSync('conf/full.yaml', 'utf8');
 const BULLMQ = readFileSync('conf/bullmq.yaml', 'utf8');
+const FLEET = readFileSync('conf/fleet.yaml', 'utf8');
 
 function configOf(text: string): Config {
   const result = parseConfig(text, { workers: 3, environment: {} });
@@ -26,6 +27,13 @@ function otherHalf(): string {
     .replace(/^listen: .*$/m, '')
     .replace(/^keyspaces:\n(?: .*\n)*/m, '')
     .replace(/^coordination:\n(?: .*\n)*/m, '');
+}
+
+/** The example of a fleet with each other store. */
+function otherFleets(): string[] {
+  const blocks = FLEET.match(/^#coordination:\n(?:#.*\n)*/gm) ?? [];
+  const alone = FLEET.replace(/^ {2}# What the fleet agrees on[^]*?(?=^keyspaces:)/m, '');
+  return blocks.map((block) => alone.replace(/^coordination:\n(?: .*\n)*/m, block.replaceAll(/^#/gm, '')));
 }
 
 /** `pools.*.nodes.*.url` for each key that a map of the schema knows and that `value` has. */
@@ -52,9 +60,17 @@ t.test('the least and the fullest configuration are good, in both its halves', a
 });
 
 t.test('no example is warned of', async (t) => {
-  for (const text of [MINIMAL, FULL, BULLMQ, otherHalf()]) {
+  for (const text of [MINIMAL, FULL, BULLMQ, otherHalf(), FLEET, ...otherFleets()]) {
     t.match(parseConfig(text, { workers: 3, environment: {} }), { warnings: [] });
   }
+});
+
+t.test('the example of a fleet has one for each store', async (t) => {
+  t.same(
+    [FLEET, ...otherFleets()].map((text) => configOf(text).coordination.store),
+    ['redis', 'etcd', 'zookeeper'],
+  );
+  for (const text of otherFleets()) t.same(configOf(text).pools.length, 1);
 });
 
 t.test('the full example has every key, and no other', async (t) => {
@@ -107,6 +123,8 @@ t.test('an editor takes what the proxy takes', async (t) => {
     FULL,
     BULLMQ,
     otherHalf(),
+    FLEET,
+    ...otherFleets(),
     'pools: { main: { nodes: [{ url: "unix:/run/redis.sock", weight: "3" }] } }\nlisten: ["[::1]:1", "unix:/x"]',
     'pools: { main: { nodes: ["${URL}"] } }\nworkers: ${WORKERS:-2}\nlimits: { idleTimeoutMs: "1.5 h", bulkBytesMax: 64MB }',
     'pools: { main: { nodes: [redis://h] } }\nauth: { password: ["new", "old"] }\nprotectedMode: "${OPEN:-no}"',
