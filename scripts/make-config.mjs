@@ -122,6 +122,7 @@ function fullExample() {
       { store: { description: store.description, stated: 'redis' }, pool: agreeing, cluster, member, lease },
       '  ',
     ),
+    '',
     ...comment('On etcd, or ZooKeeper:'),
     '#coordination:',
     ...entries({ store: { stated: 'etcd' }, ...server }, '  ').map(disabled),

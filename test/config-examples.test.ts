@@ -32,7 +32,7 @@ function otherHalf(): string {
 /** The example of a fleet with each other store. */
 function otherFleets(): string[] {
   const blocks = FLEET.match(/^#coordination:\n(?:#.*\n)*/gm) ?? [];
-  const alone = FLEET.replace(/^ {2}# What the fleet agrees on[^]*?(?=^keyspaces:)/m, '');
+  const alone = FLEET.replace(/^ {2}# What the fleet agrees on[\s\S]*?(?=^keyspaces:)/m, '');
   return blocks.map((block) => alone.replace(/^coordination:\n(?: .*\n)*/m, block.replaceAll(/^#/gm, '')));
 }
 
