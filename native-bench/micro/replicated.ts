@@ -43,6 +43,7 @@ export function run(only = ''): Measurement[] {
         next = (next + 1) % KEYS;
         client.receiveArena(start, end);
       }
+      world.transport.onTurnEnd();
       world.answer();
       for (const client of world.clients) drain(client);
       world.transport.onTurnEnd();
@@ -123,7 +124,10 @@ class World {
 
   answer(): void {
     // The first write of a key takes two rounds.
-    for (let round = 0; round < 2; round++) for (const node of this.nodes) node.answer();
+    for (let round = 0; round < 2; round++) {
+      for (const node of this.nodes) node.answer();
+      this.transport.onTurnEnd();
+    }
   }
 
   /** Puts text into the arena for good. */
@@ -138,7 +142,11 @@ class World {
 const OK = Buffer.from('+OK\r\n');
 const QUEUED = Buffer.from('+QUEUED\r\n');
 const PROMISED = Buffer.from(bulk(`P${NO_FLOOR}${NO_FACTS_TEXT}`));
-const ACCEPTED = Buffer.from('*2\r\n$2\r\n10\r\n+OK\r\n');
+/** Words before the items of a call of ACCEPT_EACH, and of an item, whose command is SET. */
+const HEAD_WORDS = 4;
+const ITEM_WORDS = 6;
+/** To a call, by its number of words. */
+const ACCEPTED: Buffer[] = [];
 const VERSION = Buffer.from('%1\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n');
 const RUN_ID = 'r'.repeat(40);
 const REPL_ID = '1'.repeat(40);
@@ -158,20 +166,22 @@ const HELLO = mark('HELLO');
 const MULTI = mark('MULTI');
 const EXEC = mark('EXEC');
 const EVALSHA = mark('EVALSHA');
-const INFO = mark('INFO');
+const EVAL = mark('EVAL');
+const CONFIG = mark('CONFIG');
+/** To what the greeting and the look ask for. */
+const SETTINGS = Buffer.from('%1\r\n$20\r\nenable-debug-command\r\n$2\r\nno\r\n');
 
 /** A node with the same state for every key, which promises and accepts whatever it is asked to. */
 class SteadyNode {
   private readonly transport: FakeTransport;
   private readonly connection: FakeConnection;
-  /** What EXEC answers: to who looks whether it is a member, to PEEK, to READ. */
+  /** What it answers to who looks whether it is a member; and what EXEC answers, to PEEK, to READ. */
   private readonly looked: Uint8Array;
   private readonly peeked: Uint8Array;
   private readonly read: Uint8Array;
   private readonly answers: number;
   /** Commands since MULTI; -1 outside of it. */
   private queued = -1;
-  private isLooking = false;
 
   constructor(transport: FakeTransport, connection: FakeConnection, name: string) {
     this.transport = transport;
@@ -179,9 +189,8 @@ class SteadyNode {
     this.answers = transport.arena.allocate(ANSWERS_BYTES);
     const record = bulk(`1 member 0.1 ${RUN_ID} ${REPL_ID} ${'c'.repeat(32)} ${name}`);
     const info = bulk(`role:master\r\nconnected_slaves:0\r\nrun_id:${RUN_ID}\r\nmaster_replid:${REPL_ID}\r\n`);
-    const config = '%1\r\n$20\r\nenable-debug-command\r\n$2\r\nno\r\n';
     const found = `*3\r\n${record}_\r\n${META}`;
-    this.looked = Buffer.from(`*3\r\n${info}${config}${record}`);
+    this.looked = Buffer.from(`*2\r\n${info}${record}`);
     this.peeked = Buffer.from(`*2\r\n${found}:1\r\n`);
     this.read = Buffer.from(`*3\r\n${found}:1\r\n${bulk(VALUE)}`);
   }
@@ -213,23 +222,36 @@ class SteadyNode {
       case HELLO:
         return VERSION;
       case EVALSHA:
-        return isCalled(PREPARE, bytes, lineAfter(bytes, nameAt + 9)) ? PROMISED : ACCEPTED;
+        return isCalled(PREPARE, bytes, lineAfter(bytes, nameAt + 9)) ? PROMISED : accepted(readNumber(bytes, at + 1));
       case MULTI:
         this.queued = 0;
-        this.isLooking = false;
         return OK;
       case EXEC: {
         const isPeek = this.queued === 2;
         this.queued = -1;
-        return this.isLooking ? this.looked : isPeek ? this.peeked : this.read;
+        return isPeek ? this.peeked : this.read;
       }
-      case INFO:
-        this.isLooking = true;
+      case EVAL:
+        return this.looked;
+      case CONFIG:
+        return SETTINGS;
     }
     if (this.queued < 0) return OK;
     this.queued++;
     return QUEUED;
   }
+}
+
+function accepted(words: number): Buffer {
+  const items = (words - HEAD_WORDS) / ITEM_WORDS;
+  ACCEPTED[words] ??= Buffer.from(`*${items}\r\n${'$1\r\nK\r\n'.repeat(items)}`);
+  return ACCEPTED[words];
+}
+
+function readNumber(bytes: Uint8Array, at: number): number {
+  let number = 0;
+  for (let next = at; bytes[next] !== 0x0d; next++) number = number * 10 + (bytes[next] as number) - 0x30;
+  return number;
 }
 
 function isCalled({ sha }: Script, bytes: Uint8Array, at: number): boolean {
