@@ -33,6 +33,8 @@ const RULES: Rules = {
     // The protocol: workers write and read by it, the control plane repairs by it.
     replica: 'shared',
     'replica/replicas.ts': 'data',
+    'replica/accept-batch.ts': 'data',
+    'replica/ask.ts': 'data',
     'replica/voter.ts': 'data',
 
     transport: 'data',

@@ -132,6 +132,7 @@ export class DataPlane {
     });
     transport.onTurnEnd = () => {
       this.dispatcher.onTurnEnd();
+      this.replicas.onTurnEnd();
       this.listener.watchMemory();
     };
   }

@@ -38,6 +38,7 @@ const ON_OWN_KEYS: readonly (readonly [string, ...string[]])[] = [
   ['mget'],
   ['incr'],
   ['set', 'x'],
+  ['mset', 'x'],
   ['del'],
   ['watch'],
   ['object', 'idletime'],

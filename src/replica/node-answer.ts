@@ -32,7 +32,6 @@ const CR = 0x0d;
 const LETTER_O = 0x4f;
 const LETTER_K = 0x4b;
 const DIGIT_0 = 0x30;
-const DIGIT_1 = 0x31;
 const DIGIT_2 = 0x32;
 
 export const NOT_MEMBER: NotMember = { kind: 'not-member' };
@@ -42,34 +41,14 @@ export function unable(error: Uint8Array): Unable {
   return { kind: 'unable', error };
 }
 
+/** Whether a script says so that broke off in the midst: what it has done by then is done. */
+export function isBrokenOff(error: Uint8Array): boolean {
+  return Buffer.from(error.buffer, error.byteOffset, error.length).includes('user_script');
+}
+
 /** Whether a script says that the node is another than was expected. */
 export function isNotMember(text: string): boolean {
   return text.charCodeAt(0) === VERDICT.notMember;
-}
-
-/**
- * What ACCEPT says of one command in bytes[start, end), if it is the most frequent of answers: it was carried out, there is no expiry, and
- * its reply is no null, nor has one in it. Else null.
- *
- *   *2 $2 10 reply        the reply from byte 12 on
- */
-export function plainAccept(
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-  promised: Ballot,
-): AcceptAnswer<Replies> | null {
-  const isPlain =
-    bytes[start] === TYPE.array &&
-    bytes[start + 1] === DIGIT_2 &&
-    bytes[start + 2] === CR &&
-    bytes[start + 4] === TYPE.bulk &&
-    bytes[start + 5] === DIGIT_2 &&
-    bytes[start + 6] === CR &&
-    isPlainReply(bytes[start + 12] as number);
-  if (!isPlain) return null;
-  const live = bytes[start + 8] === DIGIT_1;
-  return { kind: 'ok', promised, live, expireAt: 0, replies: replyIn(bytes, start + 12, end) };
 }
 
 /** Whether a reply of that type is the same in both protocols, and exact when it comes through a script. */
@@ -77,7 +56,7 @@ function isPlainReply(type: number): boolean {
   return type === TYPE.simple || type === TYPE.integer || type === TYPE.bulk || type === TYPE.error;
 }
 
-const OK: Replies = [REPLY_OK];
+export const OK_REPLIES: Replies = [REPLY_OK];
 
 /** The one reply that stands there, for good. */
 function replyIn(bytes: Uint8Array, start: number, end: number): Replies {
@@ -86,7 +65,7 @@ function replyIn(bytes: Uint8Array, start: number, end: number): Replies {
     bytes[start] === TYPE.simple &&
     bytes[start + 1] === LETTER_O &&
     bytes[start + 2] === LETTER_K;
-  return isOk ? OK : [copyOf(bytes, start, end)];
+  return isOk ? OK_REPLIES : [copyOf(bytes, start, end)];
 }
 
 /** V8 has so small arrays on its heap, without a buffer of their own. */

@@ -9,7 +9,8 @@
  */
 import { COMMAND_HEAD_BYTES_MAX, CommandWriter, type Word, wordBytesMax } from '../resp/command-writer.js';
 import { encodeCommand, isError } from '../resp/reply.js';
-import { type Ballot, largest } from './ballot.js';
+import { AcceptItem } from './accept-item.js';
+import { largest } from './ballot.js';
 import { type Command, type Commands, NO_COMMANDS, type Replies, type Value } from './commands.js';
 import { FLOOR_KEY, formatTail, META_PREFIX, NODE_KEY } from './meta.js';
 import {
@@ -19,14 +20,13 @@ import {
   decodeView,
   executed,
   NOT_MEMBER,
-  plainAccept,
   plainView,
   unable,
 } from './node-answer.js';
 import type { KeyAnswer, NodeRequest, NodeStep } from './node-request.js';
-import { bulkOf, elementsOf, isNull, nullsToResp2, wideToInteger } from './reply-shape.js';
-import { areExactInScript, type CommandTraits, commandTraits, tailAfter } from './script-commands.js';
-import { ACCEPT_ALL, ACCEPT_ONE, ACCEPT_SMALL, COLLECT, INSTALL, PREPARE, type Script, VIEW } from './scripts.js';
+import { bulkOf, elementsOf, isNull, shapeReplies } from './reply-shape.js';
+import { areExactInScript, commandTraits } from './script-commands.js';
+import { ACCEPT_ALL, ACCEPT_SMALL, COLLECT, INSTALL, PREPARE, type Script, VIEW } from './scripts.js';
 import type { Step } from './step.js';
 import { type QueuedCommands, queueCommands } from './transaction-replies.js';
 import { WatchedStep } from './watch-form.js';
@@ -96,8 +96,8 @@ function acceptStep(step: AcceptStep, key: Word): NodeStep {
   if (list.length === 1 && !step.expired && isSmall !== true) {
     const command = list[0] as Command;
     const traits = commandTraits(command);
-    if ((protocol === 3 ? traits.inScript3 : traits.inScript2) && !traits.readonly)
-      return new AcceptStepOfOne(step, key, command, traits);
+    if ((protocol === 3 ? traits.inScript3 : traits.inScript2) && !traits.readonly && isWordOf(command[1], key))
+      return new AcceptItem(step, command, traits);
   }
   const traits = list.map(commandTraits);
   if (!areExactInScript(traits, protocol)) return new WatchedStep(step, key);
@@ -120,12 +120,13 @@ function acceptStep(step: AcceptStep, key: Word): NodeStep {
   });
 }
 
-/** Replies of a script to commands whose traits say that they can be made those of Redis. */
-function shapeReplies(replies: Replies, traits: readonly CommandTraits[], protocol: 2 | 3): Replies {
-  return replies.map((reply, index) => {
-    const exact = wideToInteger(reply);
-    return protocol === 3 ? exact : nullsToResp2(exact, (traits[index] as CommandTraits).nullArray);
-  });
+/** Whether the word is the key. */
+function isWordOf(word: Uint8Array | undefined, key: Word): boolean {
+  if (word?.length !== key.length) return false;
+  for (let at = 0; at < key.length; at++) {
+    if (word[at] !== (typeof key === 'string' ? key.charCodeAt(at) : key[at])) return false;
+  }
+  return true;
 }
 
 /** The earliest expiry that its commands set. */
@@ -171,70 +172,6 @@ class ScriptStep implements NodeStep {
     return null;
   }
 }
-
-/** One command on a base that has not expired: what nearly all writes are. */
-class AcceptStepOfOne implements NodeStep {
-  readonly replyCount = 1;
-  private readonly step: AcceptStep;
-  private readonly key: Word;
-  private readonly command: Command;
-  private readonly traits: CommandTraits;
-  private readonly promised: Ballot;
-
-  constructor(step: AcceptStep, key: Word, command: Command, traits: CommandTraits) {
-    this.step = step;
-    this.key = key;
-    this.command = command;
-    this.traits = traits;
-    this.promised = largest(step.ballot, step.next);
-  }
-
-  bytesMax(recordBytes: number): number {
-    const { ballot, lineage } = this.step;
-    // Two words of ballots, and three short ones.
-    let bytes = scriptBytesMax(ACCEPT_ONE, this.key, recordBytes);
-    bytes += wordBytesMax(ballot.length * 2) + wordBytesMax(ballot.length * 2 + lineage.length) + wordBytesMax(1);
-    bytes += 2 * wordBytesMax(MOMENT_BYTES_MAX);
-    for (const { length } of this.command) bytes += wordBytesMax(length);
-    return bytes;
-  }
-
-  write(writer: CommandWriter, record: Uint8Array): number {
-    const { step, command, promised } = this;
-    const { ballot, base, lineage } = step;
-    const recordAt = beginScript(writer, ACCEPT_ONE, OWN_WORDS + command.length, this.key, record);
-    writer.beginWord(ballot.length + base.length);
-    writer.part(ballot);
-    writer.part(base);
-    writer.endWord();
-    writer.beginWord(promised.length + ballot.length + lineage.length);
-    writer.part(promised);
-    writer.part(ballot);
-    writer.part(lineage);
-    writer.endWord();
-    writer.word('0');
-    writer.word(momentOf(step));
-    writer.word(tailAfter(command, this.traits));
-    for (let index = 0; index < command.length; index++) writer.word(command[index] as Uint8Array);
-    return recordAt;
-  }
-
-  decode(replies: readonly Uint8Array[]): KeyAnswer {
-    const answer = decodeAccept(replies[0] as Uint8Array, this.promised);
-    if (answer.kind === 'ok')
-      answer.replies = shapeReplies(answer.replies as Replies, [this.traits], this.step.commands.protocol);
-    return answer;
-  }
-
-  plainAnswer(bytes: Buffer, start: number, end: number): KeyAnswer | null {
-    return plainAccept(bytes, start, end, this.promised);
-  }
-}
-
-/** Ballots, the next meta's head, whether the base has expired, the expiry that is set, and what is left (see ACCEPT_ONE). */
-const OWN_WORDS = 5;
-/** Of a tail, too. */
-const MOMENT_BYTES_MAX = 24;
 
 /**
  * A transaction that reads. For a client of RESP2 the connection changes its protocol inside, where no push can be lost, unless

@@ -86,6 +86,8 @@ export class Replicas {
   private readonly poolLimits = new Map<string, NodeLimits>();
   /** Those that have something to tell. */
   private untold: Voter[] = [];
+  /** Those that have something to send, some of them twice. */
+  private unsent: Voter[] = [];
   private isTicking = false;
 
   constructor(context: ReplicasContext) {
@@ -158,6 +160,13 @@ export class Replicas {
     for (const voter of this.voters) voter.listen();
   }
 
+  /** Has the steps sent that wait for others of the turn: at its end. */
+  onTurnEnd(): void {
+    const { unsent } = this;
+    for (const voter of unsent) voter.onTurnEnd();
+    unsent.length = 0;
+  }
+
   close(): void {
     for (const voter of this.voters) voter.close();
   }
@@ -173,6 +182,7 @@ export class Replicas {
         ...context,
         frames: this.frames,
         onWake: (message) => this.onWake(message),
+        onBatch: (voter) => this.unsent.push(voter),
         onUnanswered: (voter) => this.onUnanswered(voter),
         onStanding: ({ channels }, isMember, reason) => {
           this.compareClusters(channels.wanted.pool);

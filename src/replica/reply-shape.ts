@@ -1,6 +1,8 @@
 /** Replies that came in RESP3 through a script or a transaction, as Redis would have given them to the client itself. */
 import { skipValue, TYPE } from '../resp/frame.js';
 import { parseInteger, REPLY_NULL_ARRAY, REPLY_NULL_BULK } from '../resp/reply.js';
+import type { Replies } from './commands.js';
+import type { CommandTraits } from './script-commands.js';
 
 const CR = 0x0d;
 
@@ -61,4 +63,12 @@ export function wideToInteger(frame: Uint8Array): Uint8Array {
   const integer = Buffer.from(frame);
   integer[0] = TYPE.integer;
   return integer;
+}
+
+/** Replies of a script to commands whose traits say that they can be made those of Redis. */
+export function shapeReplies(replies: Replies, traits: readonly CommandTraits[], protocol: 2 | 3): Replies {
+  return replies.map((reply, index) => {
+    const exact = wideToInteger(reply);
+    return protocol === 3 ? exact : nullsToResp2(exact, (traits[index] as CommandTraits).nullArray);
+  });
 }

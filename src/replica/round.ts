@@ -442,7 +442,8 @@ export class Round<C, R, V> implements Asker<R, V>, Member {
     this.isAsking = false;
     this.dueMs = this.untilImpatient();
     this.open('accept', attempt, copies);
-    const step: Step<C, V> = { kind: 'accept', ballot, base, lineage, expired, commands, setsExpiry, next };
+    const expected = this.base;
+    const step: Step<C, V> = { kind: 'accept', ballot, base, expected, lineage, expired, commands, setsExpiry, next };
     for (let copy = 0; copy < this.nodes.length; copy++) {
       if ((copies & (1 << copy)) !== 0) context.send(this, copy, this.tag, step);
     }

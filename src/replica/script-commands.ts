@@ -7,6 +7,7 @@ import { COMMAND_FLAG } from '../resp/command-spec.js';
 import { COMMANDS, type CommandSpec, findCommand } from '../resp/commands.js';
 import type { Command, Commands } from './commands.js';
 import { formatTail, NO_TAIL } from './meta.js';
+import type { KeyFacts } from './step.js';
 
 /**
  * `same`: alike in RESP2 and RESP3 but for what null looks like, and no integer is wide that a script cannot read again.
@@ -18,7 +19,7 @@ type Shape = 'same' | 'alike' | 'wide' | 'differs';
 
 interface Row {
   readonly shape: Shape;
-  /** What is left after it, unless it fails: as ACCEPT_ONE's ARGV[6]. */
+  /** What is left after it, unless it fails: see `tailAfter`. */
   readonly after: string;
 }
 
@@ -135,8 +136,12 @@ export function canSetExpiry({ list, protocol }: Commands): boolean {
   return areExactInScript(list.map(commandTraits), protocol);
 }
 
-/** What is left after a command that does not fail: a tail, 'k' or '' (see ACCEPT_ONE). */
-export function tailAfter(command: Command, traits: CommandTraits): string {
+/**
+ * The tail of what a command that does not fail leaves, which is carried out on a base with these facts; '' where the node is to be
+ * asked.
+ */
+export function tailAfter(command: Command, traits: CommandTraits, { live, expireAt }: KeyFacts): string {
+  if (traits.after === KEPT) return formatTail(true, live ? expireAt : 0);
   if (traits !== SET) return traits.after;
   if (command.length === 3) return '10';
   if (command.length !== 5 || textOfWord(command[3] as Uint8Array).toLowerCase() !== 'pxat') return ASK;

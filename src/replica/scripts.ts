@@ -11,6 +11,7 @@
  *   S, B, O                      stale; the base has expired; the commands' own expiry has passed
  *   P floor accepted tail        promised
  *   C0, C1                       not collected, collected
+ *   K                            accepted as was expected, and the reply is OK
  *
  * A tail alone, which begins with a digit, says that it was accepted. An error is one that tells of the node (rule W8).
  */
@@ -24,7 +25,7 @@ export interface Script {
   readonly source: string;
   /** 40 hexadecimal digits, for EVALSHA. */
   readonly sha: string;
-  /** The first words of a call with one key, as a command has them: EVALSHA, `sha`, 1. */
+  /** The first words of a call, as a command has them: EVALSHA, `sha`, and the number of KEYS: 1, or 0 for ACCEPT_EACH. */
   readonly call: Uint8Array;
 }
 
@@ -64,19 +65,20 @@ if promised > ballot then return 'R' .. promised .. (floor or '${NO_FLOOR}') end
 `;
 
 /**
- * ACCEPT's checks. ARGV[2]: ballot and base; ARGV[4]: '1' if the base has expired; ARGV[5]: the expiry that the commands set, or ''.
- * Who has promised this ballot, and has the base, finds both together at the head of the meta: then nothing else can refuse
- * but the epoch's floor. A value without expiry cannot be gone: these nodes evict nothing.
+ * ACCEPT's checks, as Lua with these expressions in it; `ballots`: ballot and base; `isExpired`: whether the base has expired;
+ * `moment`: the expiry that the commands set, or ''. Who has promised this ballot, and has the base, finds both together at the head
+ * of the meta: then nothing else can refuse but the epoch's floor. A value without expiry cannot be gone: these nodes evict nothing.
  */
-const CHECK_ACCEPT = `
+function checkAccept(key: string, ballots: string, isExpired: string, moment: string): string {
+  return `
 local tail
-if meta and string.sub(meta, 1, 80) == ARGV[2]
+if meta and string.sub(meta, 1, 80) == ${ballots}
   and (not floor or string.sub(floor, 1, 8) <= string.sub(meta, 1, 8)) then
   tail = ${TAIL}
 else
-  local ballot = string.sub(ARGV[2], 1, 40)
+  local ballot = string.sub(${ballots}, 1, 40)
   ${CHECK_BALLOT}
-  local base = string.sub(ARGV[2], 41)
+  local base = string.sub(${ballots}, 41)
   if meta then
     if string.sub(meta, 41, 80) ~= base then return 'S' end
     tail = ${TAIL}
@@ -85,26 +87,37 @@ else
     tail = '00'
   end
 end
-if ARGV[4] ~= '1' and #tail > 2 and string.byte(tail) == 49 and redis.call('EXISTS', KEYS[1]) == 0 then
+if not ${isExpired} and #tail > 2 and string.byte(tail) == 49 and redis.call('EXISTS', ${key}) == 0 then
   return 'B'
 end
-if ARGV[5] ~= '' then
+if ${moment} ~= '' then
   local time = redis.call('TIME')
-  if time[1] * 1000 + math.floor(time[2] / 1000) >= tonumber(ARGV[5]) then return 'O' end
+  if time[1] * 1000 + math.floor(time[2] / 1000) >= tonumber(${moment}) then return 'O' end
+end
+`;
+}
+
+/** ARGV[2]: ballot and base; ARGV[4]: '1' if the base has expired; ARGV[5]: the expiry that the commands set, or ''. */
+const CHECK_ACCEPT = checkAccept('KEYS[1]', 'ARGV[2]', "(ARGV[4] == '1')", 'ARGV[5]');
+
+/**
+ * Of a reply, as Lua: `isError`, and `isRefusal`. Redis answers errors of the data with these codes; with any other it has not carried
+ * out the command (rule W8).
+ */
+const JUDGE_REPLY = `
+local isError = type(reply) == 'table' and reply.err
+local isRefusal, code = false, nil
+if isError then
+  code = string.match(reply.err, '^%-?(%u+) ')
+  isRefusal = code ~= 'WRONGTYPE' and code ~= 'NOGROUP' and code ~= 'BUSYGROUP' and code ~= 'BUSYKEY'
+    and code ~= 'INVALIDOBJ'
+    and (code ~= 'ERR' or string.find(reply.err, ' script', 1, true))
 end
 `;
 
-/** Redis answers errors of the data with these codes; with any other it has not carried out the command (rule W8). */
-const CHECK_RESULT = `
-if type(reply) == 'table' and reply.err then
-  local code = string.match(reply.err, '^%-?(%u+) ')
-  if code ~= 'WRONGTYPE' and code ~= 'NOGROUP' and code ~= 'BUSYGROUP' and code ~= 'BUSYKEY'
-    and code ~= 'INVALIDOBJ'
-    and (code ~= 'ERR' or string.find(reply.err, ' script', 1, true)) then
-    REFUSED
-    return reply
-  end
-elseif type(reply) == 'number' and (reply >= 9007199254740992 or reply <= -9007199254740992) then
+/** Of a number too large to be exact; ARGV[first] is the command's name. */
+const EXACT_NUMBER = `
+if type(reply) == 'number' and (reply >= 9007199254740992 or reply <= -9007199254740992) then
   -- Lua's numbers are doubles. Only these commands answer so large ones, and what they answer is there to be read.
   if string.lower(ARGV[first]) == 'hincrby' then
     reply = { big_number = redis.call('HGET', ARGV[first + 1], ARGV[first + 2]) }
@@ -118,13 +131,17 @@ end
  * The key's state here is nobody's: it has no ballot any more, so that repair does not take it for that of the last one, and the
  * node's record says that it is to be repaired.
  */
-const GIVE_UP = `
-  redis.call('DEL', '${META_PREFIX}' .. KEYS[1])
+function giveUp(metaKey: string): string {
+  return `
+  redis.call('DEL', ${metaKey})
   redis.call('SET', '${NODE_KEY}', (string.gsub(ARGV[1], '^1 %S+', '1 repairing:0', 1)))
 `;
+}
+const GIVE_UP = giveUp(`'${META_PREFIX}' .. KEYS[1]`);
 
-const ASK_TAIL = `
-  local expireAt = redis.call('PEXPIRETIME', KEYS[1])
+function askTail(key: string): string {
+  return `
+  local expireAt = redis.call('PEXPIRETIME', ${key})
   if expireAt == -2 then
     tail = '00'
   elseif expireAt == -1 then
@@ -133,6 +150,8 @@ const ASK_TAIL = `
     tail = '1' .. string.format('%.0f', expireAt)
   end
 `;
+}
+const ASK_TAIL = askTail('KEYS[1]');
 
 export const PREPARE = script(`${ALLOW_OOM}
 ${BEGIN}
@@ -143,28 +162,116 @@ redis.call('SET', metaKey, ARGV[2] .. facts)
 return 'P' .. (floor or '${NO_FLOOR}') .. facts
 `);
 
+/** Of the number before each item of ACCEPT_EACH: the words behind it; and what is to be done besides. */
+export const ITEM = {
+  wordsMax: 8191,
+  /** The base may have expired, or what the proposer knows of it is not enough: it is looked at. */
+  looks: 8192,
+  /** The last word is the expiry that the command sets. With `looks`. */
+  moment: 16_384,
+  /** What the command leaves is to be looked up; the next meta has no tail. With `looks`. */
+  asks: 32_768,
+} as const;
+
 /**
- * One command on a base that has not expired. ARGV[3]: head of the new meta; ARGV[6]: what the command leaves, if it does not
- * fail: a tail, 'k' (a value, whose expiry it keeps) or '' (to be looked up); then the command.
+ * One command on each of many keys, or on one: what nearly all writes are. No KEYS: of each after the record
+ *
+ *   expected   the meta as the proposer takes it to be: ballot, base, its lineage and tail
+ *   next       the whole meta to be, if the command does not fail
+ *   code       see ITEM
+ *   words      the command, whose second word is the key
+ *
+ * They do not know of each other: each has a verdict of its own, in an array. Most find what they expect, and are carried out as they
+ * were expected to be: of them no meta is cut apart, and only the reply is answered: a number, or 'K' for OK. Others are answered
+ * { tail, reply }, or a verdict, or the node's error. All metas are written at the end, by one command: of all that was begun, whatever
+ * comes in between. If they cannot be, what was carried out is nobody's.
  */
-export const ACCEPT_ONE = script(`
-${BEGIN}
-${CHECK_ACCEPT}
-local first = 7
-local reply = redis.pcall(unpack(ARGV, 7))
-${CHECK_RESULT.replace('REFUSED', '')}
-if type(reply) == 'table' and reply.err then
-  -- What fails changes nothing.
-elseif ARGV[6] == 'k' then
-  if string.byte(tail) ~= 49 then tail = '10' end
-elseif ARGV[6] ~= '' then
-  tail = ARGV[6]
-else
-${ASK_TAIL}
+export const ACCEPT_EACH = script(
+  `
+local ARGV, try, sub = ARGV, redis.pcall, string.sub
+local names, count, at = { '${NODE_KEY}', '${FLOOR_KEY}' }, 2, 2
+while at < #ARGV do
+  count = count + 1
+  names[count] = '${META_PREFIX}' .. ARGV[at + 4]
+  at = at + 3 + ARGV[at + 2] % ${ITEM.looks}
 end
-redis.call('SET', metaKey, ARGV[3] .. tail)
-return { tail, reply }
-`);
+local found = redis.call('MGET', unpack(names))
+if found[1] ~= ARGV[1] then return 'N' end
+local floor = found[2]
+local least = floor and sub(floor, 1, 8) or '00000000'
+-- By name: who names a key twice finds what the first has left.
+local metas = {}
+for place = 3, count do metas[names[place]] = found[place] end
+local function check(meta, ballots, key, moment)
+${checkAccept('key', 'ballots', 'false', 'moment')}
+end
+local verdicts, writes, written, begun = {}, {}, 0, nil
+local function carryOut()
+  at = 2
+  for place = 3, count do
+    local name, expected, next, code, first = names[place], ARGV[at], ARGV[at + 1], ARGV[at + 2] + 0, at + 3
+    at = first + code % ${ITEM.looks}
+    local meta, last, verdict = metas[name], at - 1, nil
+    local isExpected = meta == expected and (least == '00000000' or least <= sub(expected, 1, 8))
+    local asks = not isExpected or code >= ${ITEM.asks}
+    if not isExpected or code >= ${ITEM.looks} then
+      local moment = ''
+      if code % ${ITEM.asks} >= ${ITEM.moment} then
+        moment = ARGV[last]
+        last = last - 1
+      end
+      verdict = check(meta, sub(expected, 1, 80), ARGV[first + 1], moment)
+    end
+    if not verdict then
+      begun = name
+      local reply = try(unpack(ARGV, first, last))
+      ${JUDGE_REPLY}
+      if isRefusal then
+        verdict = reply
+      else
+        ${EXACT_NUMBER}
+        local tail
+        if isError then
+          -- What fails changes nothing.
+          tail = meta and ${TAIL} or '00'
+        elseif asks then
+          ${askTail('ARGV[first + 1]')}
+        end
+        if tail then next = sub(next, 1, string.byte(next, 81) * 40 - 1838) .. tail end
+        written = written + 2
+        writes[written - 1], writes[written] = name, next
+        metas[name] = next
+        if not tail and type(reply) == 'number' then
+          verdict = reply
+        elseif not tail and type(reply) == 'table' and reply.ok == 'OK' then
+          verdict = 'K'
+        else
+          verdict = { sub(next, string.byte(next, 81) * 40 - 1837), reply }
+        end
+      end
+      begun = nil
+    end
+    verdicts[place - 2] = verdict
+  end
+end
+local isWhole, fault = pcall(carryOut)
+if written > 0 then
+  local saved = try('MSET', unpack(writes))
+  if saved.err then
+    isWhole, fault = false, saved
+    for place = 1, written, 2 do
+      ${giveUp('writes[place]')}
+    end
+  end
+end
+if begun then
+  ${giveUp('begun')}
+end
+if not isWhole then error(fault) end
+return verdicts
+`,
+  0,
+);
 
 /**
  * Any number of commands, of none (an identity). ARGV[6…]: before each command the number of its words. If the node refuses
@@ -184,14 +291,16 @@ while at <= #ARGV do
   local first = at + 1
   at = first + ARGV[at]
   local reply = redis.pcall(unpack(ARGV, first, at - 1))
-  ${CHECK_RESULT.replace(
-    'REFUSED',
-    `-- Of memory, disk and role Redis asks before a script's first write only: nothing was written then.
+  ${JUDGE_REPLY}
+  if isRefusal then
+    -- Of memory, disk and role Redis asks before a script's first write only: nothing was written then.
     local isBefore = code == 'OOM' or code == 'MISCONF' or code == 'READONLY' or code == 'NOREPLICAS'
     if not isBefore and (first > 7 or ARGV[4] == '1') then
       ${GIVE_UP}
-    end`,
-  )}
+    end
+    return reply
+  end
+  ${EXACT_NUMBER}
   replies[#replies + 1] = reply
 end
 if #replies > 1 then
@@ -306,7 +415,7 @@ return { found, redis.call(ARGV[1], KEYS[1]) }
 `);
 
 /** What a connection for steps on keys needs. */
-export const KEY_SCRIPTS: readonly Script[] = [PREPARE, ACCEPT_ONE, ACCEPT_ALL, ACCEPT_SMALL, INSTALL, COLLECT, VIEW];
+export const KEY_SCRIPTS: readonly Script[] = [PREPARE, ACCEPT_EACH, ACCEPT_ALL, ACCEPT_SMALL, INSTALL, COLLECT, VIEW];
 
 // The steps of members and repair. They have no KEYS but where a key is named.
 
@@ -412,12 +521,12 @@ export function encodeLoads(scripts: readonly Script[]): Uint8Array {
   return Buffer.concat(scripts.map(({ source }) => encodeCommand(['SCRIPT', 'LOAD', source])));
 }
 
-function script(text: string): Script {
+function script(text: string, keys = 1): Script {
   // The watch form sends its scripts whole: without what only readers want.
   const source = `${text
     .trim()
     .replaceAll(/\s*--.*/g, '')
     .replaceAll(/\n\s*/g, '\n')}\n`;
   const sha = createHash('sha1').update(source).digest('hex');
-  return { source, sha, call: Buffer.from(`$7\r\nEVALSHA\r\n$40\r\n${sha}\r\n$1\r\n1\r\n`) };
+  return { source, sha, call: Buffer.from(`$7\r\nEVALSHA\r\n$40\r\n${sha}\r\n$1\r\n${keys}\r\n`) };
 }

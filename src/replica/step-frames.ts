@@ -4,6 +4,7 @@
  */
 import { CommandWriter } from '../resp/command-writer.js';
 import type { Arena } from '../transport/arena.js';
+import type { AcceptItem } from './accept-item.js';
 import type { Commands, Value } from './commands.js';
 import type { NodeStep } from './node-request.js';
 import { nodeStepOf } from './node-step.js';
@@ -24,11 +25,14 @@ export class StepFrames {
   private readonly arena: Arena;
   private readonly writer = new CommandWriter();
   private kept = NONE;
-  /** What is written there; null for nothing. */
+  /** What was asked for last; null for nothing. */
   private step: KeyStep | null = null;
   private key = '';
   private isFull = false;
   private nodeStep: NodeStep | null = null;
+  /** What of it stands there. */
+  private written: 'nothing' | 'frames' | 'item' = 'nothing';
+  private bytesMax = 0;
   /** Where its record stands, as a word, and its bytes; NONE where no other can take its place. */
   private recordAt = NONE;
   private recordBytes = 0;
@@ -40,35 +44,45 @@ export class StepFrames {
     this.bytes = Buffer.from(buffer, byteOffset, length);
   }
 
-  /**
-   * Writes the frames for a node with that record. Null when the arena has no room. They must have been sent, or copied, before the
-   * next, and before `release`. `key`: a character a byte; `aloneBytesMax`: see NodeStep; `isFull`: see nodeStepOf.
-   */
-  write(step: KeyStep, key: string, record: Uint8Array, aloneBytesMax: number, isFull: boolean): NodeStep | null {
+  /** The step as nodes get it. `key`: a character a byte; `isFull`: see nodeStepOf. */
+  stepFor(step: KeyStep, key: string, isFull: boolean): NodeStep {
     if (this.step !== step || this.key !== key || this.isFull !== isFull || this.nodeStep === null) {
       this.nodeStep = nodeStepOf(step, key, isFull);
       this.step = step;
       this.key = key;
       this.isFull = isFull;
-      this.recordAt = NONE;
+      this.written = 'nothing';
     }
-    const { writer, bytes, nodeStep } = this;
-    if (this.recordAt !== NONE && this.recordBytes === record.length) {
+    return this.nodeStep;
+  }
+
+  /**
+   * Writes the frames of the step that was asked for last, for a node with that record. False when the arena has no room. They must have
+   * been sent, or copied, before the next, and before `release`. `aloneBytesMax`: see NodeStep.
+   */
+  write(record: Uint8Array, aloneBytesMax: number): boolean {
+    const { writer, bytes } = this;
+    const nodeStep = this.nodeStep as NodeStep;
+    if (this.written === 'frames' && this.recordAt !== NONE && this.recordBytes === record.length) {
       writer.aim(bytes, this.recordAt);
       writer.word(record);
-      return nodeStep;
+      return true;
     }
-    const bytesMax = nodeStep.bytesMax(record.length);
-    const start = this.room(bytesMax);
-    if (start < 0) return null;
-    writer.aim(bytes, start);
+    if (!this.begin(nodeStep.bytesMax(record.length))) return false;
     const recordAt = nodeStep.write(writer, record, aloneBytesMax);
-    if (writer.at > start + bytesMax) throw new Error(`frames took ${writer.at - start} bytes, and not ${bytesMax}`);
-    this.start = start;
-    this.end = writer.at;
-    this.recordAt = this.ownBytes === 0 ? recordAt : NONE;
+    this.finish('frames');
+    this.recordAt = recordAt;
     this.recordBytes = record.length;
-    return nodeStep;
+    return true;
+  }
+
+  /** The same of that step as an item of a batch, of which it has no more bytes than may be kept. */
+  writeItem(item: AcceptItem): boolean {
+    if (this.written === 'item') return true;
+    if (!this.begin(item.itemBytesMax)) return false;
+    item.writeItem(this.writer);
+    this.finish('item');
+    return true;
   }
 
   /** What was written has been sent. */
@@ -79,6 +93,23 @@ export class StepFrames {
     // What is large is not kept.
     this.step = null;
     this.nodeStep = null;
+    this.written = 'nothing';
+  }
+
+  private begin(bytesMax: number): boolean {
+    const start = this.room(bytesMax);
+    if (start < 0) return false;
+    this.writer.aim(this.bytes, start);
+    this.start = start;
+    this.bytesMax = bytesMax;
+    return true;
+  }
+
+  private finish(written: 'frames' | 'item'): void {
+    this.end = this.writer.at;
+    this.written = written;
+    const size = this.end - this.start;
+    if (size > this.bytesMax) throw new Error(`frames took ${size} bytes, and not ${this.bytesMax}`);
   }
 
   private room(size: number): number {

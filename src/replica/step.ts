@@ -31,6 +31,11 @@ export type Step<C, V> =
       kind: 'accept';
       ballot: Ballot;
       base: Ballot;
+      /**
+       * Of the base, as far as the proposer knows; null where it does not. The copy's own are what counts: where they are as expected the
+       * step costs it less.
+       */
+      expected: KeyFacts | null;
       /** Of `ballot`. */
       lineage: Lineage;
       /** The base has expired: its value is deleted first. */

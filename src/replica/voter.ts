@@ -17,25 +17,30 @@ import type { PrivateConnection, PrivateOwner } from '../backend/private-connect
 import { errorBytes } from '../base/errors.js';
 import { Fifo } from '../base/fifo.js';
 import type { Timer } from '../base/timers.js';
-import { encodeCommand } from '../resp/reply.js';
+import { skipValue, TYPE } from '../resp/frame.js';
+import { encodeCommand, headerLength, isError } from '../resp/reply.js';
+import { AcceptBatch, ITEM_BYTES_MAX } from './accept-batch.js';
+import { AcceptItem } from './accept-item.js';
+import { Ask, AskedTogether, type AskOwner, LoneAsk, type Sent } from './ask.js';
 import type { Commands, Replies, Value } from './commands.js';
 import { Membership } from './member.js';
 import { NODE_KEY, WAKE_CHANNEL } from './meta.js';
-import { copyOf, unable } from './node-answer.js';
+import { copyOf, isBrokenOff, isNotMember, NOT_MEMBER, unable } from './node-answer.js';
 import { encodeMemberStep } from './node-member-step.js';
 import { parseNodeRecord } from './node-record.js';
-import type { NodeStep } from './node-request.js';
 import { PROCESS_MARKS } from './operation.js';
 import { elementsOf, textOf } from './reply-shape.js';
 import type { Asker } from './round.js';
 import { KEY_SCRIPTS } from './scripts.js';
-import type { Answer, Step } from './step.js';
+import type { Answer, NotMember, Step, Unable } from './step.js';
 import type { StepFrames } from './step-frames.js';
 
 export interface VoterContext extends Pick<ChannelContext, 'transport' | 'pendings' | 'random' | 'counts'> {
   readonly frames: StepFrames;
   /** The node says that something was put into a key, with these words; null: it may have said so of any, unheard. */
   onWake(message: string | null): void;
+  /** There may be something to send at the end of the turn: see `onTurnEnd`. */
+  onBatch(voter: Voter): void;
   /** There is something to `tellUnanswered`. */
   onUnanswered(voter: Voter): void;
   /** Its votes count, or do not any more, for that reason. */
@@ -60,72 +65,18 @@ const NOT_NEEDED = 'no keys have copies there';
 const NOSCRIPT = Buffer.from('-NOSCRIPT');
 const OVERLOADED = Buffer.from('-OVERLOADED');
 const OOM = Buffer.from('-OOM');
+/**
+ * Calls of several steps that a node is given before it has answered one: while it carries out some, and writes them to its disk, the next
+ * become more. So a node that has much to do has less to do for each.
+ */
+const CALLS_MAX = 2;
 /** A node that had no memory is asked as such a one for so many milliseconds. */
 const FULL_MS = 1000;
 
 const UNSENT = { kind: 'unsent' } as const;
-const PLUS = 0x2b;
-const CR = 0x0d;
-const LETTER_K = 0x4b;
-const LETTER_O = 0x4f;
-const LETTER_Q = 0x51;
 const SIMPLE = Buffer.from('+OK\r\n');
 
-/** One step on its way. */
-class Ask implements ReplyOwner {
-  readonly isGone = false;
-  readonly voter: Voter;
-  readonly asker: KeyAsker;
-  readonly copy: number;
-  readonly tag: number;
-  readonly step: KeyStep;
-  /** The record that it carries. */
-  record = '';
-  nodeStep: NodeStep | null = null;
-  bytes = 0;
-  /** Replies before the last that say more than +OK or +QUEUED, each in its place; null where there are none. */
-  told: Uint8Array[] | null = null;
-  sentMs = 0;
-  /** Something of it may have come to the node. */
-  wasSent = false;
-  /** Why it was not sent, as an error for the client; null where it is no limit's doing. */
-  refusal: Uint8Array | null = null;
-  /** The node did not know a script, or had no memory for a transaction: it was asked again. */
-  wasRepeated = false;
-
-  constructor(voter: Voter, asker: KeyAsker, copy: number, tag: number, step: KeyStep) {
-    this.voter = voter;
-    this.asker = asker;
-    this.copy = copy;
-    this.tag = tag;
-    this.step = step;
-  }
-
-  onPrelude(_pending: Pending, place: number, start: number, end: number): void {
-    const { bytes } = this.voter;
-    if (isPlainSimple(bytes, start)) return;
-    this.told ??= [];
-    this.told[place] = copyOf(bytes, start, end);
-  }
-
-  onReply(pending: Pending, start: number, end: number): void {
-    this.voter.onAnswered(this, pending, start, end);
-  }
-
-  onFailure(pending: Pending): void {
-    this.voter.onFailed(this, pending);
-  }
-
-  awaits(): boolean {
-    return false;
-  }
-
-  askers(): readonly object[] {
-    return [];
-  }
-}
-
-export class Voter implements PrivateOwner, ReplyOwner {
+export class Voter implements PrivateOwner, ReplyOwner, AskOwner {
   readonly isGone = false;
   readonly channels: NodeChannels;
   readonly bytes: Uint8Array;
@@ -137,8 +88,14 @@ export class Voter implements PrivateOwner, ReplyOwner {
   private recordBytes: Uint8Array = new Uint8Array();
   /** Of its process: see Reader.process. */
   process = 0;
-  private readonly waiting = new Fifo<Ask>();
+  private readonly waiting = new Fifo<Sent>();
+  /** Of these and of the batch. */
   private waitingBytes = 0;
+  private waitingCount = 0;
+  /** What sets out at the end of the turn. */
+  private batch: AcceptBatch | null = null;
+  /** Calls of several steps that are not answered. */
+  private callsUnderWay = 0;
   /** Until then it may have no memory left: see nodeStepOf. */
   private fullUntilMs = 0;
   private unanswered: Ask[] = [];
@@ -205,8 +162,38 @@ export class Voter implements PrivateOwner, ReplyOwner {
 
   /** Has a step carried out; `asker` is told, later, what comes of it. */
   ask(asker: KeyAsker, copy: number, tag: number, step: KeyStep): void {
-    const ask = new Ask(this, asker, copy, tag, step);
-    if (!this.send(ask)) this.leaveUnanswered(ask);
+    const { frames } = this.context;
+    const nodeStep = frames.stepFor(step, asker.key, this.isFull);
+    if (nodeStep instanceof AcceptItem && nodeStep.itemBytesMax <= ITEM_BYTES_MAX) {
+      const ask = new Ask(asker, copy, tag, step, nodeStep);
+      if (!this.join(ask, nodeStep)) this.leaveUnanswered(ask);
+    } else {
+      const ask = new LoneAsk(this, asker, copy, tag, step, nodeStep);
+      if (!this.send(ask)) this.leaveUnanswered(ask);
+    }
+  }
+
+  /** What was gathered goes, unless the node has enough to do: then there will be more of it. */
+  onTurnEnd(): void {
+    if (this.callsUnderWay < CALLS_MAX) this.sendBatch();
+  }
+
+  private sendBatch(): void {
+    const { batch, record, context } = this;
+    if (batch === null) return;
+    this.batch = null;
+    batch.close();
+    const { asks, start, end, itemBytes } = batch;
+    const sent = new AskedTogether(this, asks, itemBytes, record as string, context.transport.now);
+    const isSent = this.put(sent, start, end, 1);
+    batch.release();
+    if (!isSent) {
+      this.leaveBatch(batch);
+      return;
+    }
+    for (const ask of asks) ask.wasSent = true;
+    this.waiting.push(sent);
+    this.callsUnderWay++;
   }
 
   /** Tells who asked what will have no answer. */
@@ -220,34 +207,78 @@ export class Voter implements PrivateOwner, ReplyOwner {
   }
 
   /** The last of its replies is arena bytes [start, end). */
-  onAnswered(ask: Ask, pending: Pending, start: number, end: number): void {
+  onAnswered(ask: LoneAsk, pending: Pending, start: number, end: number): void {
     this.leave(ask, pending);
-    const { asker, copy, tag, record } = ask;
-    // Since a push came nothing counts that was asked before.
-    const answer = record === this.record && this.isOfPool ? this.answer(ask, start, end) : null;
-    if (answer?.kind === 'unable' && !ask.wasRepeated && this.mayDoOtherwise(ask, answer.error)) {
-      ask.wasRepeated = true;
-      if (this.send(ask)) return;
-    }
-    if (answer?.kind === 'unable' && startsWith(answer.error, OVERLOADED)) this.context.counts.replicatedTooLarge++;
-    asker.onAnswer(copy, tag, answer);
+    const answer = this.isCounted(ask) ? this.answer(ask, start, end) : null;
+    if (answer?.kind === 'unable' && !ask.wasRepeated && startsWith(answer.error, NOSCRIPT)) this.teach();
+    this.tell(ask, answer);
   }
 
-  /** Whether the node may be able to after all: it is told what it lacks, or asked in another form. */
-  private mayDoOtherwise({ step }: Ask, error: Uint8Array): boolean {
-    if (startsWith(error, NOSCRIPT)) {
-      this.teach();
-      return true;
+  /** The reply is arena bytes [start, end): an element for each of them, or what is said of all. */
+  onAnsweredTogether(sent: AskedTogether, pending: Pending, start: number, end: number): void {
+    this.leave(sent, pending);
+    this.callsUnderWay--;
+    if (this.batch !== null) this.context.onBatch(this);
+    const { asks } = sent;
+    const { bytes } = this.context.frames;
+    if (!this.isCounted(sent)) {
+      for (const ask of asks) this.tell(ask, null);
+    } else if (bytes[start] !== TYPE.array) {
+      const answer = answerOfAll(copyOf(bytes, start, end));
+      if (answer.kind === 'unable' && startsWith(answer.error, NOSCRIPT)) this.teach();
+      for (const ask of asks) this.tell(ask, answer);
+    } else {
+      let at = start + headerLength(asks.length);
+      for (const ask of asks) {
+        const next = skipValue(bytes, at);
+        this.tell(ask, (ask.nodeStep as AcceptItem).answerIn(bytes, at, next));
+        at = next;
+      }
     }
+  }
+
+  onFailed(asks: LoneAsk | AskedTogether, pending: Pending): void {
+    this.leave(asks, pending);
+    if (asks instanceof LoneAsk) {
+      this.leaveUnanswered(asks);
+    } else {
+      this.callsUnderWay--;
+      for (const ask of asks.asks) this.leaveUnanswered(ask);
+    }
+  }
+
+  /** Since a push came nothing counts that was asked before. */
+  private isCounted({ record }: Sent): boolean {
+    return record === this.record && this.isOfPool;
+  }
+
+  private tell(ask: Ask, answer: Answer<Replies, Value> | null): void {
+    const { asker, copy, tag } = ask;
+    if (answer?.kind === 'unable') {
+      const { error } = answer;
+      if (!ask.wasRepeated && this.mayDoOtherwise(ask, error)) {
+        ask.wasRepeated = true;
+        if (this.repeat(ask)) return;
+      }
+      if (startsWith(error, OVERLOADED)) this.context.counts.replicatedTooLarge++;
+      asker.onAnswer(copy, tag, isBrokenOff(error) ? null : answer);
+    } else {
+      asker.onAnswer(copy, tag, answer);
+    }
+  }
+
+  /** Whether the node may be able to after all: it was told what it lacked, or is asked in another form. */
+  private mayDoOtherwise({ step }: Ask, error: Uint8Array): boolean {
+    if (startsWith(error, NOSCRIPT)) return true;
     const { kind } = step;
     if (!startsWith(error, OOM) || (kind !== 'read' && kind !== 'peek' && kind !== 'snapshot')) return false;
     this.fullUntilMs = this.context.transport.now + FULL_MS;
     return true;
   }
 
-  onFailed(ask: Ask, pending: Pending): void {
-    this.leave(ask, pending);
-    this.leaveUnanswered(ask);
+  private repeat(ask: Ask): boolean {
+    ask.nodeStep = this.context.frames.stepFor(ask.step, ask.asker.key, this.isFull);
+    return ask instanceof LoneAsk ? this.send(ask) : this.join(ask, ask.nodeStep as AcceptItem);
   }
 
   onReady(): void {
@@ -325,53 +356,84 @@ export class Voter implements PrivateOwner, ReplyOwner {
     return [];
   }
 
-  private send(ask: Ask): boolean {
-    const { connection, record, context } = this;
-    if (connection === null || record === null || !this.isOfPool) return false;
-    const { nodeQueueBytesMax, nodeQueueCommandsMax, replicatedScriptBytesMax } = this.channels.wanted.limits;
-    const { frames } = context;
-    const isFull = context.transport.now < this.fullUntilMs;
-    const nodeStep = frames.write(ask.step, ask.asker.key, this.recordBytes, replicatedScriptBytesMax, isFull);
-    if (nodeStep === null) return false;
-    ask.bytes = frames.end - frames.start;
-    const bytes = this.waitingBytes + ask.bytes;
-    if (this.waiting.length >= nodeQueueCommandsMax || bytes > nodeQueueBytesMax) {
-      frames.release();
-      context.counts.replicatedStepsRefused++;
+  /** Has it go with others, at the end of the turn. */
+  private join(ask: Ask, item: AcceptItem): boolean {
+    const { context } = this;
+    const { frames, transport } = context;
+    if (!this.isAskable || !frames.writeItem(item)) return false;
+    const bytes = frames.end - frames.start;
+    if (this.isTooMuch(bytes)) {
       ask.refusal = this.tooMuchWaits();
       return false;
     }
-    ask.record = record;
-    ask.nodeStep = nodeStep;
+    if (this.batch === null) {
+      this.batch = AcceptBatch.open(transport.arena, frames.bytes, this.recordBytes);
+      if (this.batch === null) return false;
+      context.onBatch(this);
+    }
+    this.waitingBytes += bytes;
+    this.waitingCount++;
+    if (this.batch.add(ask, item, frames.start, frames.end)) this.sendBatch();
+    return true;
+  }
+
+  private send(ask: LoneAsk): boolean {
+    const { context, channels } = this;
+    const { frames, transport } = context;
+    // What was accepted on the key before is to be there.
+    if (this.batch?.hasKey(ask.asker.key) === true) this.sendBatch();
+    if (!this.isAskable || !frames.write(this.recordBytes, channels.wanted.limits.replicatedScriptBytesMax))
+      return false;
+    const { start, end } = frames;
+    ask.bytes = end - start;
+    ask.record = this.record as string;
     ask.told = null;
-    ask.sentMs = context.transport.now;
-    const isSent = this.put(ask, frames.start, frames.end, nodeStep.replyCount);
+    ask.sentMs = transport.now;
+    const isRefused = this.isTooMuch(ask.bytes);
+    if (isRefused) ask.refusal = this.tooMuchWaits();
+    const isSent = !isRefused && this.put(ask, start, end, ask.nodeStep.replyCount);
     frames.release();
     if (!isSent) return false;
     ask.wasSent = true;
     this.waiting.push(ask);
-    this.waitingBytes = bytes;
+    this.waitingBytes += ask.bytes;
+    this.waitingCount++;
     return true;
+  }
+
+  private get isAskable(): boolean {
+    return this.connection !== null && this.record !== null && this.isOfPool;
+  }
+
+  private get isFull(): boolean {
+    return this.context.transport.now < this.fullUntilMs;
+  }
+
+  /** Whether so many bytes more, of one step, may not wait. */
+  private isTooMuch(bytes: number): boolean {
+    const { nodeQueueBytesMax, nodeQueueCommandsMax } = this.channels.wanted.limits;
+    return this.waitingCount >= nodeQueueCommandsMax || this.waitingBytes + bytes > nodeQueueBytesMax;
   }
 
   private tooMuchWaits(): Uint8Array {
     const { label, limits } = this.channels.wanted;
     const { nodeQueueBytesMax, nodeQueueCommandsMax } = limits;
     const names = `nodeQueueBytesMax ${nodeQueueBytesMax}, nodeQueueCommandsMax ${nodeQueueCommandsMax}`;
+    this.context.counts.replicatedStepsRefused++;
     return errorBytes(
       'OVERLOADED',
       `node ${label}: too much waits for it (${names}); the command had no effect: repeat it later`,
     );
   }
 
-  private answer({ nodeStep, told }: Ask, start: number, end: number): Answer<Replies, Value> {
-    const { replyCount } = nodeStep as NodeStep;
+  private answer({ nodeStep, told }: LoneAsk, start: number, end: number): Answer<Replies, Value> {
+    const { replyCount } = nodeStep;
     const { bytes } = this.context.frames;
-    const plain = told === null ? (nodeStep as NodeStep).plainAnswer(bytes, start, end, this.recordBytes) : null;
+    const plain = told === null ? nodeStep.plainAnswer(bytes, start, end, this.recordBytes) : null;
     if (plain !== null) return plain;
     const replies = Array.from({ length: replyCount - 1 }, (_, place) => told?.[place] ?? SIMPLE);
     replies.push(copyOf(this.bytes, start, end));
-    return (nodeStep as NodeStep).decode(replies, this.recordBytes);
+    return nodeStep.decode(replies, this.recordBytes);
   }
 
   /** Sends arena bytes [start, end), frames that have so many replies. */
@@ -385,9 +447,10 @@ export class Voter implements PrivateOwner, ReplyOwner {
     return refusal === null;
   }
 
-  private leave(ask: Ask, pending: Pending): void {
+  private leave({ bytes, count }: Sent, pending: Pending): void {
     this.context.pendings.release(pending);
-    this.waitingBytes -= ask.bytes;
+    this.waitingBytes -= bytes;
+    this.waitingCount -= count;
     // They are answered in order, and lost in order.
     this.waiting.shift();
   }
@@ -429,11 +492,27 @@ export class Voter implements PrivateOwner, ReplyOwner {
     const record = this.membership?.record ?? null;
     const wasMember = this.record !== null;
     if (record !== this.record) {
+      this.dropBatch();
       this.record = record;
       this.recordBytes = Buffer.from(record ?? '');
       this.process = record === null ? 0 : processMark(record);
     }
     if (wasMember !== (record !== null) || reason !== '') this.context.onStanding(this, record !== null, reason);
+  }
+
+  /** What was to go with a record that does not count any more does not go. */
+  private dropBatch(): void {
+    const { batch } = this;
+    if (batch === null) return;
+    this.batch = null;
+    batch.release();
+    this.leaveBatch(batch);
+  }
+
+  private leaveBatch({ asks, itemBytes }: AcceptBatch): void {
+    this.waitingBytes -= itemBytes;
+    this.waitingCount -= asks.length;
+    for (const ask of asks) this.leaveUnanswered(ask);
   }
 
   private openLater(): void {
@@ -446,16 +525,16 @@ export class Voter implements PrivateOwner, ReplyOwner {
   }
 }
 
+/** What a call says of all its items: nothing was done for any of them. */
+function answerOfAll(reply: Uint8Array): NotMember | Unable {
+  if (isError(reply, 0)) return unable(reply);
+  if (isNotMember(textOf(reply))) return NOT_MEMBER;
+  throw new Error(`a call of several steps was answered ${textOf(reply)}`);
+}
+
 /** Of the process that a record names: see Reader.process. */
 function processMark(record: string): number {
   return Number.parseInt(parseNodeRecord(record)?.process.runId.slice(0, 8) ?? '0', 16) % PROCESS_MARKS;
-}
-
-/** Whether it is +OK, or +QUEUED, which says no more. A command's own reply may be another: `+string`, to TYPE. */
-function isPlainSimple(bytes: Uint8Array, start: number): boolean {
-  if (bytes[start] !== PLUS) return false;
-  const first = bytes[start + 1];
-  return first === LETTER_Q || (first === LETTER_O && bytes[start + 2] === LETTER_K && bytes[start + 3] === CR);
 }
 
 function startsWith(bytes: Uint8Array, beginning: Uint8Array): boolean {

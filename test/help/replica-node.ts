@@ -1,5 +1,6 @@
 /** A real Redis server as a node of replicated keys: has steps carried out on a connection of its own, as a worker does. */
 import type { Test } from 'tap';
+import { AcceptItem, headBytesMax, writeHead } from '../../src/replica/accept-item.js';
 import type { Commands, Replies, Value } from '../../src/replica/commands.js';
 import type { MemberAnswer, MemberStep, NodeRecord, ProcessId } from '../../src/replica/member-step.js';
 import { encodeMemberStep } from '../../src/replica/node-member-step.js';
@@ -8,6 +9,8 @@ import type { KeyAnswer, NodeStep } from '../../src/replica/node-request.js';
 import { encodeStep, nodeStepOf } from '../../src/replica/node-step.js';
 import { encodeLoads, KEY_SCRIPTS, MEMBER_SCRIPTS } from '../../src/replica/scripts.js';
 import type { Answer, Step } from '../../src/replica/step.js';
+import { CommandWriter } from '../../src/resp/command-writer.js';
+import { skipValue } from '../../src/resp/frame.js';
 import { RedisServer, type RedisServerOptions } from './redis-server.js';
 import { Push, parseReply } from './reference-parser.js';
 import { RespClient } from './resp-client.js';
@@ -49,6 +52,37 @@ export class ReplicaNode {
     const answer = encoded.decode(replies);
     checkPlainAnswer(nodeStepOf(step, key, isFull), replies, Buffer.from(record), answer);
     return answer;
+  }
+
+  /**
+   * As many steps in one call, all of which are to be items of it. Null: the reply is not one to each of them; `refusal` is what it says.
+   */
+  async performTogether(
+    asked: readonly { step: Step<Commands, Value>; key: Uint8Array }[],
+    record: string,
+  ): Promise<{ answers: KeyAnswer[] | null; reply: Buffer }> {
+    const items = asked.map(({ step, key }) => {
+      const item = nodeStepOf(step, key);
+      if (!(item instanceof AcceptItem)) throw new Error('one of the steps goes alone');
+      return item;
+    });
+    const expected = Buffer.from(record);
+    const words = items.reduce((sum, item) => sum + item.words, 0);
+    const room = Buffer.alloc(headBytesMax(expected.length) + items.reduce((sum, item) => sum + item.itemBytesMax, 0));
+    const writer = new CommandWriter();
+    writer.aim(room, 0);
+    writeHead(writer, words, expected);
+    for (const item of items) item.writeItem(writer);
+    const [reply] = (await this.exchange(room.subarray(0, writer.at), 1)) as [Buffer];
+    if (reply[0] !== ARRAY) return { answers: null, reply };
+    let at = reply.indexOf('\n') + 1;
+    const answers = items.map((item) => {
+      const start = at;
+      at = skipValue(reply, start);
+      return item.answerIn(Buffer.from(reply), start, at);
+    });
+    if (at !== reply.length) throw new Error(`${items.length} steps were answered ${reply}`);
+    return { answers, reply };
   }
 
   async performMember(step: MemberStep<Uint8Array, Value>, record: string): Promise<MemberAnswer<Uint8Array>> {
@@ -118,6 +152,7 @@ function checkPlainAnswer(step: NodeStep, replies: readonly Buffer[], record: Bu
 }
 
 const PLUS = 0x2b;
+const ARRAY = 0x2a;
 
 function asText(answer: KeyAnswer): string {
   // A Buffer, which has a form of its own in JSON, and an array of bytes may hold the same.

@@ -164,6 +164,7 @@ async function accept(
       kind: 'accept',
       ballot: second,
       base: first,
+      expected: { accepted: first, lineage: NO_LINEAGE, live, expireAt },
       lineage: NO_LINEAGE,
       expired: false,
       commands: { list, protocol },

@@ -60,6 +60,7 @@ class Twins {
       kind: 'accept',
       ballot,
       base: NEVER,
+      expected: null,
       lineage: NO_LINEAGE,
       expired: false,
       commands,
@@ -161,7 +162,14 @@ t.test('a raised floor stays, and refuses older ballots', async (t) => {
   const other = KEYS[1] as Buffer;
   t.equal(await twins.key({ kind: 'install', state, next: ride }, member, other), 'ok');
   await twins.member({ kind: 'raise', epoch: 13 }, member);
-  const accept = { kind: 'accept', lineage: NO_LINEAGE, expired: false, setsExpiry: 0, next: ride } as const;
+  const accept = {
+    kind: 'accept',
+    expected: null,
+    lineage: NO_LINEAGE,
+    expired: false,
+    setsExpiry: 0,
+    next: ride,
+  } as const;
   const commands: Commands = { list: [[Buffer.from('SET'), other, Buffer.from('x')]], protocol: 2 };
   t.equal(
     await twins.key({ ...accept, ballot: ride, base, commands }, member, other),

@@ -17,7 +17,18 @@ const [BASE, BALLOT, NEXT] = [1, 2, 3].map((count) => makeBallot(0, count, propo
 function accept(lines: readonly string[], expired = false, lineage = NO_LINEAGE): Step<Commands, Value> {
   const list = lines.map((line) => line.split(' ').map((each) => Buffer.from(each)));
   const commands: Commands = { list, protocol: 2 };
-  return { kind: 'accept', ballot: BALLOT, base: BASE, lineage, expired, commands, setsExpiry: 0, next: NEXT };
+  const expected = { accepted: BASE, lineage, live: true, expireAt: 0 };
+  return {
+    kind: 'accept',
+    ballot: BALLOT,
+    base: BASE,
+    expected,
+    lineage,
+    expired,
+    commands,
+    setsExpiry: 0,
+    next: NEXT,
+  };
 }
 
 t.test('a step is encoded for the node and the key that it goes to, whatever it was encoded for before', async (t) => {
@@ -32,7 +43,8 @@ t.test('a step is encoded for the node and the key that it goes to, whatever it 
   ];
   const arena = new Arena(new ArrayBuffer(4 * 1024 * 1024));
   const frames = new StepFrames(arena);
-  frames.write({ kind: 'peek' }, 'first', Buffer.from('1 member'), 1000, false);
+  frames.stepFor({ kind: 'peek' }, 'first', false);
+  frames.write(Buffer.from('1 member'), 1000);
   const { usedBytes } = arena;
   for (const step of steps) {
     const cases = ['one', 'two', 'one'].flatMap((key) => {
@@ -41,7 +53,8 @@ t.test('a step is encoded for the node and the key that it goes to, whatever it 
       });
     });
     for (const { key, record, isFull } of cases) {
-      t.ok(frames.write(step, key, Buffer.from(record), 1000, isFull));
+      frames.stepFor(step, key, isFull);
+      t.ok(frames.write(Buffer.from(record), 1000));
       const together = Buffer.from(arena.bytes.slice(frames.start, frames.end));
       frames.release();
       const alone = Buffer.from(encodeStep(step, Buffer.from(key), Buffer.from(record), 1000, isFull).frames);
@@ -57,9 +70,10 @@ t.test('frames for which the arena has no room are not written, and later there 
   const arena = new Arena(new ArrayBuffer(1024 * 1024));
   const frames = new StepFrames(arena);
   const block = arena.allocate(1024 * 1024);
-  t.equal(frames.write({ kind: 'peek' }, 'key', Buffer.from('1 member'), 1000, false), null);
+  frames.stepFor({ kind: 'peek' }, 'key', false);
+  t.equal(frames.write(Buffer.from('1 member'), 1000), false);
   arena.release(block, 1024 * 1024);
-  t.ok(frames.write({ kind: 'peek' }, 'key', Buffer.from('1 member'), 1000, false));
+  t.ok(frames.write(Buffer.from('1 member'), 1000));
   frames.release();
 });
 

@@ -338,6 +338,7 @@ function acceptOf(own: string, base: string, list: readonly string[], more: Part
     kind: 'accept',
     ballot: own,
     base,
+    expected: null,
     lineage: NO_LINEAGE,
     expired: false,
     commands,

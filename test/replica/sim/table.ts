@@ -83,6 +83,7 @@ export class Table {
       kind: 'accept',
       ballot: ballotOf(ballot),
       base: base === null ? makeBallot(0, 0, '0'.repeat(20)) : ballotOf(base),
+      expected: null,
       lineage: NO_LINEAGE,
       expired: false,
       commands: [act],
