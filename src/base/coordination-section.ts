@@ -4,20 +4,15 @@
  *   coordination: { store: redis, pool: main }
  *   coordination: { store: etcd, endpoints: ["https://10.0.0.1:2379"], username: fleet, password: "…", tls: { ca: /etc/ca.pem } }
  *   coordination: { store: zookeeper, endpoints: ["10.0.0.1:2181"], cluster: eu, member: a, lease: 5s }
- *
- * What stands in an endpoint is not shown: it may be a password in the wrong place.
  */
 import { z } from 'zod';
-import { parseServer } from './address.js';
 import { PASSWORD_CHARACTERS_MAX } from './auth-section.js';
 import { type Endpoint, formatEndpoint, type TcpEndpoint } from './endpoint.js';
 import { LEASE_MS_MAX, LEASE_MS_MIN } from './lease-length.js';
 import type { PoolsSection } from './pools-section.js';
 import {
-  type Advice,
   about,
   type Complain,
-  duplicates,
   expecting,
   type Fault,
   milliseconds,
@@ -26,6 +21,7 @@ import {
   text,
   value,
 } from './schema.js';
+import { checkEndpoints, ENDPOINTS, ENDPOINTS_FORM, type ServerStore } from './store-endpoint.js';
 import { checkTls, completeTls, TLS, type TlsConfig } from './tls-section.js';
 import { formatMilliseconds } from './units.js';
 import type { Path } from './yaml-source.js';
@@ -59,21 +55,8 @@ const CLUSTER_DEFAULT = 'ringleader';
  */
 const LEASE_MS = 10_000;
 const POOL_NODES_MIN = 3;
-const ENDPOINTS_MAX = 32;
 
 const FORM = 'a map: { store: etcd, endpoints: ["http://10.0.0.1:2379"] }';
-const ENDPOINTS_FORM = 'a list of servers: ["http://10.0.0.1:2379"] for etcd, ["10.0.0.1:2181"] for zookeeper';
-
-type ServerStore = 'etcd' | 'zookeeper';
-
-const PORTS: Readonly<Record<ServerStore, number>> = { etcd: 2379, zookeeper: 2181 };
-
-/** An endpoint, and what stood before the host. */
-interface WrittenEndpoint {
-  scheme: 'http' | 'https' | null;
-  /** With the port that the store has where none is written. */
-  at: Readonly<Record<ServerStore, TcpEndpoint>>;
-}
 
 const STORE = oneOfWords(['file', 'redis', 'etcd', 'zookeeper'], {
   memory: 'file',
@@ -81,9 +64,6 @@ const STORE = oneOfWords(['file', 'redis', 'etcd', 'zookeeper'], {
   local: 'file',
   pool: 'redis',
   zk: 'zookeeper',
-});
-const ENDPOINT = value('http://host[:port] or https://host[:port] for etcd, host[:port] for zookeeper', endpoint, {
-  type: 'string',
 });
 
 /** What keys of the map are for, by the store that they are for. */
@@ -135,7 +115,7 @@ export const COORDINATION = z.strictObject(
       { example: 'accounts' },
     ),
     endpoints: about(
-      z.array(ENDPOINT, expecting(ENDPOINTS_FORM)).max(ENDPOINTS_MAX, `at most ${ENDPOINTS_MAX} servers`).optional(),
+      ENDPOINTS.optional(),
       'For stores etcd and zookeeper: the servers that clients of the store connect to. One at a time is used; name all.',
       {
         example: '["https://10.0.0.1:2379", "https://10.0.0.2:2379", "https://10.0.0.3:2379"]',
@@ -265,49 +245,6 @@ function checkPool(pool: string | undefined, { pools, poolNames }: CoordinationP
     ['coordination', 'pool'],
     `: a majority takes at least ${POOL_NODES_MIN} nodes, and pool ${pool} has ${nodes}`,
   );
-}
-
-function checkEndpoints(
-  store: ServerStore,
-  endpoints: readonly WrittenEndpoint[],
-  hasTls: boolean,
-  complain: Complain,
-): void {
-  const path = ['coordination', 'endpoints'];
-  if (endpoints.length === 0) complain(path, ': expected at least one server, found none');
-  const isMixed = new Set(endpoints.map(({ scheme }) => scheme)).size > 1;
-  for (const [index, { scheme, at }] of endpoints.entries()) {
-    const place = [...path, index];
-    const where = formatEndpoint(at[store]);
-    if (store === 'zookeeper' && scheme !== null) complain(place, `: zookeeper speaks no HTTP; write ${where}`);
-    if (store !== 'etcd') continue;
-    if (scheme === null) complain(place, `: etcd speaks HTTP; write ${hasTls ? 'https' : 'http'}://${where}`);
-    else if (scheme === 'http' && hasTls) complain(place, `: has no TLS, and there is tls; write https://${where}`);
-    else if (scheme === 'http' && isMixed) complain(place, ': has no TLS, which others of the list have');
-  }
-  for (const [index, address] of duplicates(endpoints.map(({ at }) => formatEndpoint(at[store])))) {
-    complain([...path, index], `: ${address} is listed twice`);
-  }
-}
-
-/** Of what is wrong with an endpoint nothing is shown: it may hold a password. */
-function endpoint(input: unknown): WrittenEndpoint | Fault | Advice | null {
-  if (typeof input !== 'string') return typeof input === 'number' ? { fault: 'a port without a host' } : null;
-  const [, before, rest = ''] = /^(?:([a-z][a-z0-9+.-]*):\/\/)?(.*)$/is.exec(input) ?? [];
-  const scheme = before?.toLowerCase() ?? null;
-  if (scheme !== null && scheme !== 'http' && scheme !== 'https') {
-    return { fault: 'another scheme than http:// and https://' };
-  }
-  if (rest.includes('@'))
-    return { fault: 'a user before the host', advice: 'write username: and password: beside endpoints' };
-  if (/,|\s/.test(rest))
-    return { fault: 'several servers in one text, or a blank', advice: 'each is an item of the list' };
-  const [, place = '', path = ''] = /^([^/?#]*)(.*)$/s.exec(rest) ?? [];
-  if (path !== '' && path !== '/')
-    return { fault: 'something after the port', advice: 'a name for all keys is cluster: NAME' };
-  const [etcd, zookeeper] = [parseServer(place, PORTS.etcd), parseServer(place, PORTS.zookeeper)];
-  if ('fault' in etcd) return etcd;
-  return 'fault' in zookeeper ? zookeeper : { scheme, at: { etcd, zookeeper } };
 }
 
 function password(input: unknown): string | Fault {

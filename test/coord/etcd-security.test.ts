@@ -11,7 +11,9 @@ import { Certificates, noCertificates } from '../help/certificates.js';
 import { removeFolder, scratchFolder } from '../help/child.js';
 import { EtcdCluster, type EtcdProgram, findEtcd } from '../help/etcd.js';
 import { waitFor } from '../help/wait-for.js';
+import { configurationOf } from './candidate.js';
 import { faultOf, KEY, write } from './case.js';
+import { openConfigured } from './configured.js';
 import { testContract } from './contract.js';
 import { Watched } from './watched.js';
 
@@ -45,8 +47,8 @@ async function testCertificates(t: Test, program: EtcdProgram): Promise<void> {
   await servers.askForPassword('root', 's3cret');
 
   const { ca } = certificates;
-  const own = certificates.certify('');
-  const trusted = { ca, ...own, serverName: null };
+  const keys = certificates.certify('');
+  const trusted = { ca, ...keys, serverName: null };
   const driver = (
     endpoints: readonly string[],
     tls: object,
@@ -76,6 +78,22 @@ async function testCertificates(t: Test, program: EtcdProgram): Promise<void> {
       stop: async () => {},
     }),
   );
+
+  await t.test('a configuration says all that it takes', async (t) => {
+    const endpoints = servers.tlsEndpoints;
+    const section = { store: 'etcd', cluster: 'configured', endpoints, ...LOGIN, tls: { ca, ...keys } };
+    const { store, place, doubts } = openConfigured(t, configurationOf(section));
+    await write(store, KEY, 'a');
+    t.equal((await store.get(KEY)).value, 'a');
+    t.same(await doubts(), []);
+    t.ok(
+      endpoints.every((endpoint) => place.includes(endpoint)),
+      place,
+    );
+    t.notMatch(place, LOGIN.password);
+    const wrong = openConfigured(t, configurationOf({ ...section, password: 'wrong' }));
+    t.equal(await faultOf(wrong.store.get(KEY)), 'refused');
+  });
 
   await t.test('who is not trusted is refused, and it is said what to look at', async (t) => {
     const foreign = strangers.certify('a stranger');

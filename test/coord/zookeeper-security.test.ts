@@ -6,7 +6,9 @@ import { ZooKeeperDriver } from '../../src/coord/zookeeper-driver.js';
 import type { ZooKeeperEndpoint, ZooKeeperLogin } from '../../src/coord/zookeeper-session.js';
 import { Certificates, noCertificates } from '../help/certificates.js';
 import { findZooKeeper, ZooKeeperEnsemble, type ZooKeeperProgram } from '../help/zookeeper.js';
-import { KEY, write } from './case.js';
+import { configurationOf } from './candidate.js';
+import { faultOf, KEY, write } from './case.js';
+import { openConfigured } from './configured.js';
 import { testContract } from './contract.js';
 import { Watched } from './watched.js';
 
@@ -30,7 +32,8 @@ async function testSecurity(t: Test, program: ZooKeeperProgram): Promise<void> {
   const servers = await ZooKeeperEnsemble.start(program, { certificates });
   t.teardown(() => servers.stop());
   const { ca } = certificates;
-  const own = { ca, ...certificates.certify('a member'), serverName: null };
+  const keys = certificates.certify('a member');
+  const own = { ca, ...keys, serverName: null };
   const driver = (
     endpoints: readonly ZooKeeperEndpoint[],
     tls: object,
@@ -69,6 +72,22 @@ async function testSecurity(t: Test, program: ZooKeeperProgram): Promise<void> {
       stop: async () => {},
     }),
   );
+
+  await t.test('a configuration says all that it takes', async (t) => {
+    const endpoints = servers.tlsEndpoints.map(({ host, port }) => `${host}:${port}`);
+    const section = { store: 'zookeeper', cluster: 'configured', endpoints, ...LOGIN, tls: { ca, ...keys } };
+    const { store, place, doubts } = openConfigured(t, configurationOf(section));
+    await write(store, KEY, 'a');
+    t.equal((await store.get(KEY)).value, 'a');
+    t.same(await doubts(), []);
+    t.ok(
+      endpoints.every((endpoint) => place.includes(endpoint)),
+      place,
+    );
+    t.notMatch(place, LOGIN.password);
+    const wrong = openConfigured(t, configurationOf({ ...section, password: 'wrong' }));
+    t.equal(await faultOf(wrong.store.get(KEY)), 'refused');
+  });
 
   await t.test('who is not trusted is refused, and it is said what to look at', async (t) => {
     const TABLE: [string, object, RegExp][] = [
