@@ -182,7 +182,9 @@ export class PoolRegisters implements Registers {
       const reason = standing?.kind === 'stranger' ? standing.reason : 'it is being asked whether it is a member';
       return [`${node.name}: ${trouble ?? reason}`];
     });
-    return troubles.join('; ') || 'they are of different clusters';
+    if (troubles.length > 0) return troubles.join('; ');
+    const clusters = new Set(this.links.map(({ standing }) => (standing?.kind === 'member' ? standing.clusterId : '')));
+    return clusters.size > 1 ? 'they are of different clusters' : 'they did not answer in time';
   }
 
   private placed(found: Found): Found {

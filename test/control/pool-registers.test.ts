@@ -119,6 +119,21 @@ t.test('what somebody else wrote under the name of a register is refused, and le
   for (const client of clients) t.equal(await client.command('GET', REGISTER), 'foreign');
 });
 
+t.test('nodes of another fleet of servers are not believed', async (t) => {
+  const nodes = await start(t);
+  const others = await start(t);
+  await write(open(t, nodes), KEY, 'ours');
+  await write(open(t, others), KEY, 'theirs');
+  const mixed = poolOf([nodes.server(0), nodes.server(1), others.server(2)]);
+  const store = new Store(nodes.connect('fleet', mixed));
+  t.teardown(() => store.close());
+  for (let count = 0; count < 5; count++) t.equal((await store.get(KEY)).value, 'ours');
+  await nodes.kill(1);
+  const torn = new Store(nodes.connect('fleet', mixed), { timeoutMs: 1_000, attemptMs: 500 });
+  t.teardown(() => torn.close());
+  t.equal(await faultOf(torn.get(KEY)), 'unavailable', 'one of each is no majority of either');
+});
+
 t.test('what its user may not do is said', async (t) => {
   const nodes = await start(t);
   for (const { port } of nodes.servers) {
