@@ -7,7 +7,6 @@
  */
 import type { NodeLimits } from '../base/limits.js';
 import { type Commands, NO_COMMANDS, type Replies, type Value } from '../replica/commands.js';
-import { clusterInForce } from '../replica/member.js';
 import { encodeStep } from '../replica/node-step.js';
 import type { Operation } from '../replica/operation.js';
 import { Proposer } from '../replica/proposer.js';
@@ -15,7 +14,7 @@ import { quorumOf } from '../replica/repair.js';
 import type { Asker, Outcome } from '../replica/round.js';
 import type { Answer, Step } from '../replica/step.js';
 import type { NodeLink } from './node-link.js';
-import { drawProposer } from './pool-rounds.js';
+import { drawProposer, recordInForce } from './pool-rounds.js';
 
 /** How often operations under way look at the clock, milliseconds: who was overtaken waits for one or two before it tries again. */
 const LOOK_MS = 1;
@@ -116,12 +115,8 @@ export class LinkProposer {
     for (const end of this.ending) end(null);
   }
 
-  /** Members of two clusters have different states under equal ballots: those of most count. */
   private recordOf(place: number): string | null {
-    const { standing, record } = this.links[place] as NodeLink;
-    if (record === null || standing?.kind !== 'member') return null;
-    const ids = this.links.map(({ standing }) => (standing?.kind === 'member' ? standing.clusterId : null));
-    return clusterInForce(ids) === standing.clusterId ? record : null;
+    return recordInForce(this.links[place] as NodeLink, this.links);
   }
 
   private watch(): void {

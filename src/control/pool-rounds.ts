@@ -9,6 +9,7 @@ import type { NodeSnapshot } from '../messages.js';
 import { type Ballot, NEVER, proposerNumber } from '../replica/ballot.js';
 import { type Command, type Commands, NO_COMMANDS, type Replies, type Value } from '../replica/commands.js';
 import { type Lineage, NO_LINEAGE } from '../replica/lineage.js';
+import { clusterInForce } from '../replica/member.js';
 import { EPOCH_KEY } from '../replica/meta.js';
 import { encodeStep } from '../replica/node-step.js';
 import type { Operation } from '../replica/operation.js';
@@ -33,6 +34,17 @@ export function epochNodes(nodes: readonly Pick<NodeSnapshot, 'name' | 'index'>[
   const count = nodes.length < EPOCH_COPIES ? 3 : EPOCH_COPIES;
   const sorted = [...nodes].sort((one, other) => (one.name < other.name ? -1 : 1));
   return sorted.slice(0, count).map(({ index }) => index);
+}
+
+/**
+ * The record that steps on keys carry to that node, one of `links`; null: its votes do not count. Members of two clusters have different states
+ * under equal ballots: those of most count.
+ */
+export function recordInForce(link: NodeLink, links: Iterable<NodeLink>): string | null {
+  const { record, standing } = link;
+  if (record === null || standing?.kind !== 'member') return null;
+  const ids = Array.from(links, ({ standing }) => (standing?.kind === 'member' ? standing.clusterId : null));
+  return clusterInForce(ids) === standing.clusterId ? record : null;
 }
 
 type Times = Pick<NodeLimits, 'requestTimeoutMs' | 'replicatedPatienceMs'>;
@@ -180,7 +192,7 @@ export class PoolRounds {
     step: Step<Commands, Value>,
   ): Promise<Answer<Replies, Value> | null> {
     const link = this.links.get(node);
-    const record = link?.record ?? null;
+    const record = link === undefined ? null : recordInForce(link, this.links.values());
     if (link === undefined || record === null) return null;
     return link.askMember(record, encodeStep(step, key, Buffer.from(record)));
   }

@@ -264,6 +264,30 @@ t.test('a node under repair is left to who repairs it', async (t) => {
   t.notOk(second.events.some(({ msg }) => msg === 'repaired' || msg === 'repair-failed'));
 });
 
+t.test('a node of another cluster has no say in the repairs of a pool, and is told nothing of them', async (t) => {
+  const pool = await TestPool.start(t, { nodes: 5, copies: 5 });
+  const care = pool.care();
+  await untilMembers(care);
+  await pool.put([0], 'half', 1, 'accepted by one');
+  await care.stop();
+  const other = await TestPool.start(t, { nodes: 5, copies: 5 });
+  const otherCare = other.care();
+  await untilMembers(otherCare);
+  await otherCare.stop();
+  // Its own record is that of n3, too.
+  const mixed = await TestPool.of(t, [...pool.servers.slice(0, 3), other.server(3), pool.server(4)], {
+    nodes: 5,
+    copies: 5,
+  });
+  await pool.server(4).kill9();
+  await pool.server(4).restart();
+  const mixedCare = mixed.care();
+  await untilEvent(mixedCare, 'repaired', ({ node }) => node === 'n4');
+  t.equal(await mixed.text(4, 'GET', 'half'), 'accepted by one');
+  t.match(await mixed.text(2, 'GET', '~rl:m:~rl:epoch'), /10$/);
+  for (const key of ['~rl:m:half', '~rl:m:~rl:epoch', '~rl:epoch']) t.equal(await mixed.text(3, 'GET', key), null, key);
+});
+
 t.test('a node of another cluster is refused by name, and not touched', async (t) => {
   const pool = await TestPool.start(t);
   const other = await TestPool.start(t);
