@@ -210,8 +210,9 @@ export class Fleet {
     };
     const seen = this.keeper.topology;
     if (seen !== null && isDeepStrictEqual(plan(seen), seen.layout)) return seen;
+    const startMs = performance.now();
     const changed = await this.keeper.change(plan);
-    if (changed.version !== seen?.version) void this.awaitAll(changed.version);
+    if (changed.version !== seen?.version) void this.awaitAll(changed.version, startMs);
     return changed;
   }
 
@@ -256,8 +257,7 @@ export class Fleet {
   }
 
   /** Says when every member goes by that version; and who is late. */
-  private async awaitAll(version: number): Promise<void> {
-    const startMs = performance.now();
+  private async awaitAll(version: number, startMs: number): Promise<void> {
     const late = setTimeout(() => {
       const members = [...this.membership.members.values()].filter(({ topologyVersion }) => topologyVersion < version);
       this.log.warn(

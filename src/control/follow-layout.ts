@@ -58,9 +58,11 @@ function serviceFaults({ name }: ServiceConfig, config: Config, layout: Layout):
 }
 
 function followPool(own: PoolConfig, { nodes }: LayoutPool, reasons: string[]): PoolConfig {
+  const byName = new Map(own.nodes.map((node) => [node.name, node]));
+  const login = commonLogin(own);
   const followed = nodes.flatMap(({ name, weight, address: written }): NodeConfig[] => {
     const address = readEndpoint(written);
-    const known = own.nodes.find((node) => node.name === name) ?? likeAll(own);
+    const known = byName.get(name) ?? login;
     if (address === null) reasons.push(`pool ${own.name}, node ${name}: "${written}" is no address`);
     else if (known === null) {
       const why = 'is not in this configuration, whose nodes do not all have the same user and password';
@@ -72,7 +74,7 @@ function followPool(own: PoolConfig, { nodes }: LayoutPool, reasons: string[]): 
 }
 
 /** What a node that the configuration does not name is logged in to with: what all have that it names. */
-function likeAll({ nodes }: PoolConfig): Pick<NodeConfig, 'username' | 'password'> | null {
+function commonLogin({ nodes }: PoolConfig): Pick<NodeConfig, 'username' | 'password'> | null {
   const [first] = nodes;
   if (first === undefined) return null;
   const { username, password } = first;

@@ -6,14 +6,16 @@ export function describeDifferences(shared: Layout, own: Layout): string[] {
   const found: string[] = [];
   for (const pool of own.pools) {
     const other = shared.pools.find(({ name }) => name === pool.name);
+    const sharedNodes = new Map((other?.nodes ?? []).map((node) => [node.name, node]));
+    const ownNames = new Set(pool.nodes.map(({ name }) => name));
     for (const node of pool.nodes) {
-      const known = other?.nodes.find(({ name }) => name === node.name);
+      const known = sharedNodes.get(node.name);
       if (known === undefined || known.address === node.address) continue;
       const both = `it is at ${known.address} in the fleet's topology, and at ${node.address} in this configuration`;
       found.push(`pool ${pool.name}, node ${node.name}: ${both}`);
     }
-    for (const { name } of other?.nodes ?? []) {
-      if (pool.nodes.some((node) => node.name === name)) continue;
+    for (const name of sharedNodes.keys()) {
+      if (ownNames.has(name)) continue;
       found.push(`pool ${pool.name}: node ${name} is in the fleet's topology, and not in this configuration`);
     }
   }

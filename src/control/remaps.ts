@@ -8,7 +8,7 @@ import { formatEndpoint } from '../base/endpoint.js';
 import { formatMilliseconds } from '../base/units.js';
 import type { Config } from '../config.js';
 import { isSameRule, narrowestKeyspace } from '../routing/keyspace-section.js';
-import type { Layout, LayoutKeyspace, LayoutPool, LayoutService } from './layout.js';
+import type { Layout, LayoutKeyspace, LayoutNode, LayoutPool, LayoutService } from './layout.js';
 
 /** What to do about remaps. */
 export const REMAP_ADVICE =
@@ -54,12 +54,16 @@ function addressRemaps(address: string, service: LayoutService, before: Layout, 
 /** A node may move to another machine with its keys; not to where another node's keys are. */
 function moveRemaps(pool: LayoutPool, before: Layout): string[] {
   const found: string[] = [];
-  const old = before.pools.find(({ name }) => name === pool.name);
+  const old = nodesByName(before.pools.find(({ name }) => name === pool.name));
+  const owners = before.pools.map((other) => {
+    // Where several are at one address, the first is named.
+    return { other, byAddress: new Map(other.nodes.map((node) => [node.address, node] as const).reverse()) };
+  });
   for (const { name, address } of pool.nodes) {
-    const own = old?.nodes.find((node) => node.name === name);
+    const own = old.get(name);
     if (own === undefined || own.address === address) continue;
-    for (const other of before.pools) {
-      const owner = other.nodes.find((node) => node.address === address);
+    for (const { other, byAddress } of owners) {
+      const owner = byAddress.get(address);
       if (owner === undefined) continue;
       const whose = other.name === pool.name ? `node ${owner.name}` : `node ${owner.name} of pool ${other.name}`;
       found.push(`pool ${pool.name}: node ${name} would be at ${address}, where the keys of ${whose} are`);
@@ -119,11 +123,16 @@ function copiesOf(keyspace: LayoutKeyspace): number {
   return keyspace.mode === 'sharded' ? 1 : keyspace.copies;
 }
 
+function nodesByName(pool: LayoutPool | undefined): ReadonlyMap<string, LayoutNode> {
+  return new Map((pool?.nodes ?? []).map((node) => [node.name, node]));
+}
+
 /** Slots follow the names and weights of a pool's nodes; addresses and passwords may change. */
 function poolRemaps(before: LayoutPool, after: LayoutPool): string[] {
   const found: string[] = [];
+  const [known, next] = [nodesByName(before), nodesByName(after)];
   for (const node of after.nodes) {
-    const old = before.nodes.find(({ name }) => name === node.name);
+    const old = known.get(node.name);
     if (old === undefined)
       found.push(`pool ${after.name}: node ${node.name} is new, and would be given slots of the others`);
     else if (old.weight !== node.weight) {
@@ -131,7 +140,7 @@ function poolRemaps(before: LayoutPool, after: LayoutPool): string[] {
     }
   }
   for (const node of before.nodes) {
-    if (after.nodes.some(({ name }) => name === node.name)) continue;
+    if (next.has(node.name)) continue;
     found.push(`pool ${after.name}: node ${node.name} is gone, and its slots would be given to the others`);
   }
   return found;

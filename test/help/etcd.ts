@@ -84,6 +84,11 @@ export class EtcdCluster {
     return this.members.map(({ tlsUrl }) => tlsUrl);
   }
 
+  /** Of those that run. */
+  get pids(): number[] {
+    return this.members.flatMap(({ child }) => child?.pid ?? []);
+  }
+
   get size(): number {
     return this.members.length;
   }

@@ -80,6 +80,11 @@ export class ZooKeeperEnsemble {
   }
 
   /** Of clients. */
+  /** Of those that run. */
+  get pids(): number[] {
+    return this.servers.flatMap(({ child }) => child?.pid ?? []);
+  }
+
   get endpoints(): { host: string; port: number }[] {
     return this.servers.map(({ port }) => ({ host: HOST, port }));
   }
