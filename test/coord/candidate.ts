@@ -1,4 +1,4 @@
-/** A process of its own that stands for election (candidate-main.ts): to be killed, stopped and resumed. */
+/** A process of a fleet, as far as its store goes (candidate-main.ts): to be killed, stopped and resumed. */
 import { fileURLToPath } from 'node:url';
 import { type Child, startChild } from '../help/child.js';
 import { waitFor } from '../help/wait-for.js';
@@ -6,13 +6,21 @@ import { waitFor } from '../help/wait-for.js';
 export type CandidateEvent =
   | { kind: 'elected'; term: number }
   | { kind: 'deposed'; reason: string }
-  /** `isLeader`: what it knew right before. */
-  | { kind: 'written'; term: number; isLeader: boolean }
+  /** `leadingMs`: when it led for certain, before it asked for that; null: it did not any more. */
+  | { kind: 'written'; term: number; leadingMs: number | null }
   | { kind: 'refused'; term: number; reason: string }
   | { kind: 'trouble'; reason: string };
 
-/** With the time of the machine. */
+/** With the time of the machine, as `machineMs` has it. */
 export type ToldEvent = CandidateEvent & { atMs: number };
+
+/** What all show of it. */
+export const TOPOLOGY_KEY = { folder: 'topology', name: 'current' };
+
+/** One clock for all processes of this machine, which nobody sets. */
+export function machineMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
+}
 
 /** That of a process whose fleet meets there; `pools` are those that it needs for that. */
 export function configurationOf(
@@ -29,6 +37,8 @@ const PROGRAM = fileURLToPath(new URL('candidate-main.js', import.meta.url));
 export class Candidate {
   readonly name: string;
   readonly events: ToldEvent[] = [];
+  /** It was killed. */
+  isGone = false;
   private readonly child: Child;
 
   private constructor(name: string, child: Child) {
@@ -73,6 +83,7 @@ export class Candidate {
   }
 
   async kill(): Promise<void> {
+    this.isGone = true;
     this.child.signal('SIGKILL');
     await this.child.ended;
   }

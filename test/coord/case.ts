@@ -4,6 +4,7 @@ import type { Key } from '../../src/coord/key.js';
 import { Store, type StoreTimes, type Written } from '../../src/coord/store.js';
 import { StoreError } from '../../src/coord/store-error.js';
 import { within } from '../help/wait-for.js';
+import { Candidate } from './candidate.js';
 import { LEASE_KEY, SeenBy } from './seen-by.js';
 
 /** The servers of a store, by their index. */
@@ -36,7 +37,7 @@ export class Case {
   private readonly deployment: Deployment;
   private readonly cluster: string;
   private readonly stores: Store[] = [];
-  private readonly ends: (() => void)[] = [];
+  private readonly ends: (() => void | Promise<void>)[] = [];
 
   constructor(deployment: Deployment, cluster: string) {
     this.deployment = deployment;
@@ -55,10 +56,13 @@ export class Case {
     return this.deployment.servers;
   }
 
-  get configuration(): string {
+  /** A process of the fleet, until the case ends. */
+  async candidate(name: string, leaseMs: number): Promise<Candidate> {
     const configuration = this.deployment.configuration?.(this.cluster);
     if (configuration === undefined) throw new Error('no other process can reach this store');
-    return configuration;
+    const candidate = await Candidate.start(configuration, name, leaseMs);
+    this.ends.push(() => candidate.kill());
+    return candidate;
   }
 
   /** Sees a lease until the case ends. */
@@ -69,7 +73,7 @@ export class Case {
   }
 
   async end(): Promise<void> {
-    for (const end of this.ends) end();
+    for (const end of this.ends) await end();
     for (const store of this.stores) await within('the end of a client', store.close());
   }
 }

@@ -7,6 +7,7 @@ import { PoolRegisters } from '../../src/control/pool-registers.js';
 import { poolNodes, type ReplicatedPool, replicatedPools } from '../../src/control/replicated-pools.js';
 import { RedisDriver } from '../../src/coord/redis-driver.js';
 import type { TopologyPool } from '../../src/routing/topology.js';
+import { configurationOf } from '../coord/candidate.js';
 import type { Servers } from '../coord/case.js';
 import { type RedisServer, startRedisServers } from './redis-server.js';
 import type { LoggedEvent } from './replicated-pool.js';
@@ -53,6 +54,12 @@ export class RedisStore implements Servers {
 
   registers(cluster: string, pool: TopologyPool = this.pool): PoolRegisters {
     return new PoolRegisters({ nodes: poolNodes(pool), cluster, names: new NameLookup(), log: this.log });
+  }
+
+  /** That of a process whose fleet of that name meets here. */
+  configuration(cluster: string): string {
+    const nodes = this.servers.map(({ port }, index) => ({ name: `n${index}`, url: `redis://127.0.0.1:${port}` }));
+    return configurationOf({ store: 'redis', pool: 'main', cluster }, { main: { nodes } });
   }
 
   server(index: number): RedisServer {
