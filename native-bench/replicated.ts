@@ -1,7 +1,7 @@
 /**
  * What replicated keys cost, next to plain ones and next to etcd: README.md says how.
  *
- *   npm run bench:replicated -- [--only cost,etcd,failure] [--rounds 5] [--seconds 3] [--clients 64] [--keys 10000] [--size 64] [--no-save]
+ *   npm run bench:replicated -- [--only cost,etcd,failure] [--rounds 5] [--seconds 3] [--clients 64] [--connections 8] [--keys 10000] [--size 64] [--no-save]
  *
  *   cost      CPU of the proxy per command: strong keys, and sharded ones before servers of the same kind
  *   etcd      answers per second: strong keys with appendfsync always and everysec, and etcd with three members
@@ -27,6 +27,8 @@ interface Options {
   rounds: number;
   seconds: number;
   clients: number;
+  /** That they are spread over: of etcd's, and of those that are compared with it. */
+  connections: number;
   keys: number;
   size: number;
   isSaved: boolean;
@@ -128,7 +130,7 @@ async function compareEtcd(bench: Bench): Promise<void> {
   const connections = new Map<Target, Awaited<ReturnType<Target['connect']>>>();
   for (const target of targets) {
     await awaitWrites(target, options.size);
-    const connected = await target.connect(options.size);
+    const connected = await target.connect(options.size, options.connections);
     connections.set(target, connected);
     await fillThrough(connected.write, options.keys);
   }
@@ -146,7 +148,9 @@ async function compareEtcd(bench: Bench): Promise<void> {
     });
     const medians = targets.map(({ label }) => [label, medianOf(runs.get(`${what} ${label}`) ?? [])] as const);
     const etcd = medians.find(([label]) => label === 'etcd')?.[1] as MeasuredCpu;
-    console.log(`\n${what}s, ${options.clients} clients (medians; at least 3 × etcd)`);
+    console.log(
+      `\n${what}s, ${options.clients} clients on ${options.connections} connections (medians; at least 3 × etcd)`,
+    );
     for (const [label, measured] of medians) {
       const ratio = (measured.rps / etcd.rps).toFixed(2);
       const cheaper = (etcd.serversUs / measured.serversUs).toFixed(2);
@@ -172,7 +176,7 @@ async function compareFailure(bench: Bench): Promise<void> {
         persistence: 'everysec',
       });
       await awaitWrites(target, options.size);
-      const connected = await target.connect(options.size);
+      const connected = await target.connect(options.size, options.clients);
       await fillThrough(connected.write, options.keys);
       await runLoad(connected[what], options);
       const healthy = await runLoad(connected[what], options);
@@ -216,7 +220,7 @@ async function inRounds<T>(rounds: number, targets: readonly T[], act: (target: 
 /** Members elect a leader, or are admitted, before anything can be written. */
 async function awaitWrites(target: Target, size: number): Promise<void> {
   const deadlineMs = performance.now() + START_MS_MAX;
-  const { write, close } = await target.connect(size);
+  const { write, close } = await target.connect(size, 1);
   for (;;) {
     try {
       await write(0, 'key:0');
@@ -284,6 +288,7 @@ function parseOptions(args: readonly string[]): Options {
       rounds: { ...text, default: '5' },
       seconds: { ...text, default: '3' },
       clients: { ...text, default: '64' },
+      connections: { ...text, default: '8' },
       keys: { ...text, default: '10000' },
       size: { ...text, default: '64' },
       'no-save': { type: 'boolean', default: false },
@@ -292,7 +297,7 @@ function parseOptions(args: readonly string[]): Options {
   const parts = values.only.split(',');
   const unknown = parts.find((part) => !PARTS.includes(part));
   if (unknown !== undefined) throw new BenchmarkError(`--only ${unknown}: one or more of ${PARTS.join(',')}`);
-  const number = (name: 'rounds' | 'seconds' | 'clients' | 'keys' | 'size') => {
+  const number = (name: 'rounds' | 'seconds' | 'clients' | 'connections' | 'keys' | 'size') => {
     const value = Number(values[name]);
     if (!(value > 0)) throw new BenchmarkError(`--${name} ${values[name]}: a number above 0`);
     return value;
@@ -302,6 +307,7 @@ function parseOptions(args: readonly string[]): Options {
     rounds: number('rounds'),
     seconds: number('seconds'),
     clients: number('clients'),
+    connections: number('connections'),
     keys: number('keys'),
     size: number('size'),
     isSaved: !values['no-save'],

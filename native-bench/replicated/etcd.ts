@@ -8,8 +8,6 @@ import type { Ask, Target } from './load.js';
 
 const HOST = '127.0.0.1';
 const MEMBERS = ['a', 'b', 'c'];
-/** HTTP/2 connections that the calls are spread over. */
-const CONNECTIONS = 8;
 const START_MS_MAX = 30_000;
 
 /** PutRequest and RangeRequest have the key as field 1; PutRequest has the value as field 2. A range is linearizable unless it says otherwise. */
@@ -42,7 +40,7 @@ export async function startEtcd(children: Children, { program, env }: Peer): Pro
     label: 'etcd',
     serverPids: members.map(({ pid }) => pid),
     proxyPid: null,
-    connect: (size) => connectTo(leader, size),
+    connect: (size, connections) => connectTo(leader, size, connections),
   };
 }
 
@@ -66,12 +64,16 @@ async function findLeader(urls: readonly string[]): Promise<string> {
   throw new BenchmarkError(`etcd has no leader after ${START_MS_MAX / 1000} s`);
 }
 
-async function connectTo(url: string, size: number): Promise<{ write: Ask; read: Ask; close: () => void }> {
+async function connectTo(
+  url: string,
+  size: number,
+  count: number,
+): Promise<{ write: Ask; read: Ask; close: () => void }> {
   const connections = await Promise.all(
-    Array.from({ length: CONNECTIONS }, () => GrpcConnection.connect(url, 'etcdserverpb.KV')),
+    Array.from({ length: count }, () => GrpcConnection.connect(url, 'etcdserverpb.KV')),
   );
   const value = field(VALUE, Buffer.alloc(size, 'x'));
-  const of = (client: number) => connections[client % CONNECTIONS] as GrpcConnection;
+  const of = (client: number) => connections[client % count] as GrpcConnection;
   return {
     write: async (client, key) => {
       await of(client).call('Put', Buffer.concat([field(KEY, Buffer.from(key)), value]));

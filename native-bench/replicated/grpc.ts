@@ -9,6 +9,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { BenchmarkError } from '../compare/children.js';
+import { writeLater } from './write-later.js';
 
 const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
 const FRAME_HEADER_BYTES = 9;
@@ -80,7 +81,7 @@ export class GrpcConnection {
     body.writeUInt32BE(message.length, 1);
     body.set(message, MESSAGE_HEADER_BYTES);
     const head = frame(HEADERS, END_HEADERS, stream, this.headersOf(method));
-    this.socket.write(Buffer.concat([head, frame(DATA, END_STREAM, stream, body)]));
+    writeLater(this.socket, Buffer.concat([head, frame(DATA, END_STREAM, stream, body)]));
     return new Promise((resolve, reject) => this.calls.set(stream, { message: null, resolve, reject }));
   }
 

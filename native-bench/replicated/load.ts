@@ -13,8 +13,8 @@ export interface Target {
   /** The process before the servers, if there is one. */
   proxyPid: number | null;
   serverPids: readonly number[];
-  /** Connections for values of so many bytes. */
-  connect(size: number): Promise<{ write: Ask; read: Ask; close(): void }>;
+  /** So many connections, over which the clients are spread, for values of that many bytes. */
+  connect(size: number, connections: number): Promise<{ write: Ask; read: Ask; close(): void }>;
 }
 
 export interface LoadOptions {

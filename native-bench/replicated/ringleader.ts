@@ -9,6 +9,7 @@ import { BenchmarkError, type Children } from '../compare/children.js';
 import { mainPath } from '../compare/endpoints.js';
 import type { RedisPrograms } from '../compare/programs.js';
 import type { Ask, Target } from './load.js';
+import { writeLater } from './write-later.js';
 
 const HOST = '127.0.0.1';
 const NODES = ['a', 'b', 'c'];
@@ -64,7 +65,7 @@ export async function startRingleader(
     pid,
     proxyPid: pid,
     serverPids,
-    connect: (size) => connectTo(port, size),
+    connect: (size, connections) => connectTo(port, size, connections),
     killNode: () => children.kill9(`${label}-${NODES.at(-1)}`),
   };
 }
@@ -77,52 +78,50 @@ export async function countersOf({ host, port }: RingleaderTarget): Promise<Map<
   return new Map([...info.matchAll(/^(\w+):(\d+)\r$/gm)].map(([, name, value]) => [name as string, Number(value)]));
 }
 
-/** A connection for each client, made when it first asks. */
-async function connectTo(port: number, size: number): Promise<{ write: Ask; read: Ask; close: () => void }> {
-  const clients: RespConnection[] = [];
-  const of = async (client: number) => {
-    clients[client] ??= await RespConnection.connect(port);
-    return clients[client];
-  };
+async function connectTo(
+  port: number,
+  size: number,
+  count: number,
+): Promise<{ write: Ask; read: Ask; close: () => void }> {
+  const connections = await Promise.all(Array.from({ length: count }, () => RespConnection.connect(port)));
+  const of = (client: number) => connections[client % count] as RespConnection;
   const value = 'x'.repeat(size);
   const reply = `$${size}\r\n${value}\r\n`;
   return {
     write: async (client, key) => {
-      const answer = await (await of(client)).ask(`*3\r\n$3\r\nSET\r\n$${key.length}\r\n${key}\r\n${reply}`, 5);
+      const answer = await of(client).ask(`*3\r\n$3\r\nSET\r\n$${key.length}\r\n${key}\r\n${reply}`);
       if (answer !== '+OK\r\n') throw new BenchmarkError(`SET was answered ${answer}`);
     },
     read: async (client, key) => {
-      const answer = await (await of(client)).ask(`*2\r\n$3\r\nGET\r\n$${key.length}\r\n${key}\r\n`, reply.length);
+      const answer = await of(client).ask(`*2\r\n$3\r\nGET\r\n$${key.length}\r\n${key}\r\n`);
       if (answer !== reply) throw new BenchmarkError(`GET was answered ${answer}`);
     },
     close: () => {
-      for (const client of clients) client?.close();
+      for (const connection of connections) connection.close();
     },
   };
 }
 
-/** One question at a time. What is expected has a known length; an error is a line. */
+interface Question {
+  resolve: (answer: string) => void;
+  reject: (error: Error) => void;
+}
+
+/** Answers come in the order of the questions; each is a line, or a bulk string. */
 class RespConnection {
   private readonly socket: Socket;
+  private readonly questions: Question[] = [];
   private received = '';
-  private expected = 0;
-  private resolve: (answer: string) => void = () => {};
-  private reject: (error: Error) => void = () => {};
 
   private constructor(socket: Socket) {
     this.socket = socket;
     socket.setEncoding('latin1');
     socket.on('data', (text: string) => {
-      this.received += text;
-      const isError = this.received.startsWith('-') && this.received.endsWith('\r\n');
-      if (this.received.length >= this.expected || isError || this.received === '$-1\r\n') {
-        const answer = this.received;
-        this.received = '';
-        this.resolve(answer);
-      }
+      this.received = this.received === '' ? text : this.received + text;
+      this.takeAnswers();
     });
-    socket.on('close', () => this.reject(new BenchmarkError('the connection was closed')));
-    socket.on('error', (error) => this.reject(error));
+    socket.on('close', () => this.fail(new BenchmarkError('the connection was closed')));
+    socket.on('error', (error) => this.fail(error));
   }
 
   static async connect(port: number): Promise<RespConnection> {
@@ -131,16 +130,31 @@ class RespConnection {
     return new RespConnection(socket);
   }
 
-  ask(words: string, expected: number): Promise<string> {
-    this.expected = expected;
-    this.socket.write(words, 'latin1');
-    return new Promise((resolve, reject) => {
-      this.resolve = resolve;
-      this.reject = reject;
-    });
+  ask(words: string): Promise<string> {
+    writeLater(this.socket, words);
+    return new Promise((resolve, reject) => this.questions.push({ resolve, reject }));
   }
 
   close(): void {
     this.socket.destroy();
+  }
+
+  private takeAnswers(): void {
+    const { received } = this;
+    let at = 0;
+    for (;;) {
+      const line = received.indexOf('\r\n', at) + 2;
+      if (line < 2) break;
+      const length = received[at] === '$' ? Number(received.slice(at + 1, line - 2)) : -1;
+      const end = length < 0 ? line : line + length + 2;
+      if (end > received.length) break;
+      this.questions.shift()?.resolve(received.slice(at, end));
+      at = end;
+    }
+    this.received = received.slice(at);
+  }
+
+  private fail(error: Error): void {
+    for (const { reject } of this.questions.splice(0)) reject(error);
   }
 }
