@@ -1,4 +1,5 @@
 import t from 'tap';
+import { examine } from '../../src/control/doctor.js';
 import { RedisStore } from '../help/redis-store.js';
 import { testContract } from './contract.js';
 
@@ -10,4 +11,11 @@ t.test('Redis of three nodes, of which a restart keeps the data', async (t) => {
     servers,
     stop: () => servers.stop(),
   });
+  t.notOk(servers.events.some(({ msg }) => msg === 'copies-differ'));
+  const { lines } = await examine(servers.replicated, true, { repair: true, acceptLoss: false });
+  t.notMatch(
+    lines.join('\n'),
+    /another value|no proxy wrote/,
+    'what was behind is mended, and nothing differs under one ballot',
+  );
 });
