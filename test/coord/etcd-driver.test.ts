@@ -78,7 +78,7 @@ else {
     await watched.until('the trouble', () => watched.trouble !== null);
   });
 
-  t.test('etcd that never forgets is doubted', async (t) => {
+  t.test('etcd that never forgets is doubted, and one that asks for no password refuses one', async (t) => {
     const servers = await EtcdCluster.start(program);
     t.teardown(() => servers.stop());
     const driver = new EtcdDriver({ endpoints: servers.endpoints, login: null, tls: null }, 'ringleader/doubts');
@@ -92,6 +92,14 @@ else {
     t.match(await driver.doubts(5_000, 3), [/^etcd forgets nothing, .*--auto-compaction-retention 1h$/]);
     await servers.ask('/v3/kv/compaction', { revision: '3' });
     t.same(await driver.doubts(5_000, 3), []);
+
+    const login = { username: 'fleet', password: 's3cret' };
+    const named = new Store(new EtcdDriver({ endpoints: servers.endpoints, login, tls: null }, 'ringleader/doubts'));
+    t.teardown(() => named.close());
+    await t.rejects(named.get(key), {
+      fault: 'refused',
+      message: /authentication is not enabled \(HTTP \d+\): leave out username and password, or enable it$/,
+    });
   });
 
   t.test('where no etcd is, nothing is done, and it is said', async (t) => {
