@@ -267,6 +267,8 @@ class Supervisor implements Ringleader {
     const { config, topology } = prepared;
     this.ownConfig = own;
     await this.workers.follow(this.adopt(config, doors, topology));
+    // Workers that end need not have got there.
+    if (!this.isRunning()) return NOT_RUNNING;
     this.goesBy(version);
     const listen = this.endpoints.map(formatEndpoint);
     log.info({ topology: version, nodes: topology.nodes.length, listen }, 'reloaded');
@@ -291,6 +293,8 @@ class Supervisor implements Ringleader {
     if (!this.isRunning()) return;
     const { config, topology } = prepared;
     await this.workers.follow(this.adopt(config, doors, topology));
+    // Workers that end need not have got there.
+    if (!this.isRunning()) return;
     this.goesBy(version);
     this.log.info({ topology: version, writer, nodes: topology.nodes.length }, 'topology-followed');
   }

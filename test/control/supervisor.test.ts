@@ -6,6 +6,7 @@ import { type Config, parseConfig } from '../../src/config.js';
 import { BulkPool } from '../../src/control/bulk-pool.js';
 import { type Ringleader, startRingleader } from '../../src/control/supervisor.js';
 import { freePort } from '../help/free-port.js';
+import { waitFor } from '../help/wait-for.js';
 
 function configOf(ports: readonly number[], nodes: number): Config {
   const result = parseConfig(
@@ -73,3 +74,17 @@ t.test('a proxy that is stopped while it places the keys of a reload ends in ord
     [],
   );
 });
+
+t.test(
+  'a proxy that is stopped while a worker hangs does not say that it goes by what that one never got',
+  async (t) => {
+    const config: Config = { ...configOf([await freePort()], 3), drainTimeoutMs: 50 };
+    const { ringleader } = await start(t, config);
+    ringleader.breakWorker(0, 'hang');
+    const reload = ringleader.reload({ ...configOf([await freePort()], 4), drainTimeoutMs: 50 }, true);
+    await waitFor('the topology to be written', () => ringleader.facts().fleet.topologyVersion === 2);
+    const [, result] = await Promise.all([ringleader.stop(), reload]);
+    t.same(result, { outcome: 'failed', reasons: ['the proxy is not running'] });
+    t.equal(ringleader.facts().topologyVersion, 1);
+  },
+);
