@@ -3,17 +3,19 @@
  * has changed since it was read before. So a member whose file is old takes nothing back.
  */
 import { isDeepStrictEqual } from 'node:util';
-import type { Layout, LayoutKeyspace, LayoutPool, LayoutService } from './layout.js';
+import type { Layout, LayoutKeyspace, LayoutNode, LayoutPool, LayoutService } from './layout.js';
 
 /** Before a configuration was read for the first time. */
 export const NO_LAYOUT: Layout = { services: [], pools: [] };
 
 /** `there`, with what differs between two readings of one configuration: what is new in it, changed, or gone. */
 export function mergeLayouts(there: Layout, before: Layout, after: Layout): Layout {
-  return {
-    services: mergeByName(there.services, before.services, after.services, ({ name }) => name, mergeService),
-    pools: mergeByName(there.pools, before.pools, after.pools, ({ name }) => name, mergeWhole<LayoutPool>),
-  };
+  const services = mergeByName(there.services, before.services, after.services, ({ name }) => name, mergeService);
+  const pools = mergeByName(there.pools, before.pools, after.pools, ({ name }) => name, mergePool);
+  const has = (name: string) => pools.some((pool) => pool.name === name);
+  const used = new Set(services.flatMap(({ keyspaces }) => keyspaces.map(({ pool }) => pool)));
+  // Who has no use for a pool does not take it from others.
+  return { services, pools: [...pools, ...there.pools.filter(({ name }) => used.has(name) && !has(name))] };
 }
 
 /** Three lists of items that have names; `merge` is for one that is in the first and in the last. */
@@ -37,6 +39,23 @@ function mergeByName<A>(
 
 function mergeWhole<A>(there: A, before: A | undefined, after: A): A {
   return before === undefined || isDeepStrictEqual(before, after) ? there : after;
+}
+
+function mergePool(there: LayoutPool, before: LayoutPool | undefined, after: LayoutPool): LayoutPool {
+  if (before === undefined) return there;
+  return {
+    name: there.name,
+    nodes: mergeByName(there.nodes, before.nodes, after.nodes, ({ name }) => name, mergeNode),
+  };
+}
+
+function mergeNode(there: LayoutNode, before: LayoutNode | undefined, after: LayoutNode): LayoutNode {
+  if (before === undefined) return there;
+  return {
+    name: there.name,
+    weight: before.weight === after.weight ? there.weight : after.weight,
+    address: before.address === after.address ? there.address : after.address,
+  };
 }
 
 function mergeService(there: LayoutService, before: LayoutService | undefined, after: LayoutService): LayoutService {

@@ -115,6 +115,17 @@ t.test('a reload changes what it changed itself, and nothing else', (t) => {
   t.end();
 });
 
+t.test('of a pool, too, a reload changes what it changed itself, and nothing else', (t) => {
+  const there = planReload(THERE, config(), config(MOVED), FLEET).layout;
+  const other = ['10.0.0.1:7001', '10.0.0.8:7001'] as const;
+  const { layout } = planReload(there, config(), config(other), FLEET);
+  t.same([addressOf(layout, 'main', 'a'), addressOf(layout, 'main', 'b')], ['10.0.0.8:7001', '10.0.0.7:7001']);
+  const grown = planReload(there, config(), config(NODE_C), { ...FLEET, acceptRemap: true }).layout;
+  t.equal(addressOf(grown, 'main', 'b'), '10.0.0.7:7001', 'a node that is new takes no address back');
+  t.same(planReload(grown, config(), config(other), FLEET).layout.pools[0]?.nodes.length, 3, 'nor a node out');
+  t.end();
+});
+
 t.test('a member serves some services of its fleet, and takes the others from nobody', (t) => {
   const service = (name: string, port: number, pool: string) =>
     `  - { name: ${name}, listen: 127.0.0.1:${port}, keyspaces: [{ prefix: "", pool: ${pool} }] }`;
@@ -125,6 +136,8 @@ t.test('a member serves some services of its fleet, and takes the others from no
   t.same(planStart(both, one, FLEET).layout, both);
   t.equal(followLayout(one, both).services.length, 1);
   t.same(planStart(sharedLayoutOf(one, false), of(service('two', 2, 'old')), FLEET).layout.services.length, 2);
+  const without = { ...one, pools: one.pools.filter(({ name }) => name === 'main') };
+  t.same(planReload(both, one, without, FLEET).layout, both, 'a pool that others use stays');
   t.end();
 });
 
