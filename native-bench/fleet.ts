@@ -6,7 +6,7 @@
  *
  *   change    a member writes another address for one node, and for all nodes, of a pool of 1,000: until every worker of every member goes by it
  *   leader    the leader's process is killed: until another one has a term
- *   idle      CPU of the three members and of the store's servers, beside three members that have no store in common
+ *   idle      CPU of a member and of the store's servers, beside a process that has no store in common with others
  *
  * Everything is on one machine, also the store's three servers; each syncs what it acknowledges to the disk.
  */
@@ -165,18 +165,17 @@ async function measureIdle(store: FleetStore, { seconds }: Options, alone: numbe
     owner.teardown(() => server.stop());
     const proxies = await startMembers(owner, store, 'idle', [{ name: 'a', url: server.url }], '10s');
     await sleep(SETTLE_MS);
-    const [members = 0, servers = 0] = await cpuPerCent([proxies.map(({ pid }) => pid), store.pids()], seconds);
-    const cost = members - alone;
-    const words = `three members ${members.toFixed(2)} % of a core, without a store in common ${alone.toFixed(2)} %: the store costs them ${cost.toFixed(2)} %`;
-    console.log(
-      `  idle, lease 10 s: ${words} (asked: under ${IDLE_PER_CENT_MAX}); its three servers take ${servers.toFixed(2)} %`,
-    );
+    const [all = 0, servers = 0] = await cpuPerCent([proxies.map(({ pid }) => pid), store.pids()], seconds);
+    const each = all / MEMBERS.length;
+    const both = `a member takes ${each.toFixed(2)} % of a core, and ${alone.toFixed(2)} % without a store in common`;
+    const cost = `the store costs it ${(each - alone).toFixed(2)} % (asked: under ${IDLE_PER_CENT_MAX})`;
+    console.log(`  idle, lease 10 s: ${both}: ${cost}; the store's three servers take ${servers.toFixed(2)} %`);
   } finally {
     await owner.stop();
   }
 }
 
-/** Of three processes that have nothing to agree on, per cent of a core. */
+/** One of three processes that have nothing to agree on, per cent of a core. */
 async function idleAlone(owner: Owner, { seconds }: Options): Promise<number> {
   const own = new Owner();
   owner.teardown(() => own.stop());
@@ -191,7 +190,7 @@ async function idleAlone(owner: Owner, { seconds }: Options): Promise<number> {
   await sleep(SETTLE_MS);
   const [percent = 0] = await cpuPerCent([pids], seconds);
   await own.stop();
-  return percent;
+  return percent / MEMBERS.length;
 }
 
 type Nodes = readonly { name: string; url: string }[];
