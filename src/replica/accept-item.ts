@@ -10,11 +10,11 @@ import { TYPE } from '../resp/frame.js';
 import { headerLength } from '../resp/reply.js';
 import { BALLOT_DIGITS, type Ballot, largest } from './ballot.js';
 import type { Command, Commands, Replies, Value } from './commands.js';
-import { expiry, formatTail, isLive } from './meta.js';
+import { expiry, formatTail, isLive, NO_FACTS } from './meta.js';
 import { copyOf, decodeAccept, OK_REPLIES } from './node-answer.js';
 import type { KeyAnswer, NodeStep } from './node-request.js';
 import { elementsOf, shapeReplies } from './reply-shape.js';
-import { type CommandTraits, tailAfter } from './script-commands.js';
+import { type CommandTraits, isPlainSet, tailAfter } from './script-commands.js';
 import { ACCEPT_EACH, ITEM } from './scripts.js';
 import type { AcceptAnswer, Step } from './step.js';
 
@@ -72,11 +72,13 @@ export class AcceptItem implements NodeStep {
     this.command = command;
     this.traits = traits;
     this.promised = largest(step.ballot, step.next);
-    this.tail = expected === null ? '' : tailAfter(command, traits, expected);
+    const sets = isPlainSet(command, traits);
+    this.tail = sets || expected !== null ? tailAfter(command, traits, expected ?? NO_FACTS) : '';
     const words = command.length + (setsExpiry === 0 ? 0 : 1);
-    const asks = this.tail === '' ? ITEM.asks + ITEM.looks : 0;
-    const looks = asks === 0 && (setsExpiry !== 0 || (expected as AcceptStep['expected'])?.expireAt !== 0);
-    this.code = words + asks + (looks ? ITEM.looks : 0) + (setsExpiry === 0 ? 0 : ITEM.moment);
+    const asks = this.tail === '';
+    const looks = asks || setsExpiry !== 0 || expected === null || expected.expireAt !== 0;
+    this.code = words + (sets ? ITEM.sets : 0) + (looks ? ITEM.looks : 0);
+    this.code += (setsExpiry === 0 ? 0 : ITEM.moment) + (asks ? ITEM.asks : 0);
     this.words = words + 3;
   }
 

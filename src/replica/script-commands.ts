@@ -143,10 +143,15 @@ export function canSetExpiry({ list, protocol }: Commands): boolean {
 export function tailAfter(command: Command, traits: CommandTraits, { live, expireAt }: KeyFacts): string {
   if (traits.after === KEPT) return formatTail(true, live ? expireAt : 0);
   if (traits !== SET) return traits.after;
-  if (command.length === 3) return '10';
+  if (isPlainSet(command, traits)) return formatTail(true, 0);
   if (command.length !== 5 || textOfWord(command[3] as Uint8Array).toLowerCase() !== 'pxat') return ASK;
   const time = textOfWord(command[4] as Uint8Array);
   return /^[1-9]\d{0,14}$/.test(time) ? `1${time}` : ASK;
+}
+
+/** SET of a key and a value, and nothing else. */
+export function isPlainSet(command: Command, traits: CommandTraits): boolean {
+  return traits === SET && command.length === 3;
 }
 
 function textOfWord(word: Uint8Array): string {

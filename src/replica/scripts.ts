@@ -162,15 +162,17 @@ redis.call('SET', metaKey, ARGV[2] .. facts)
 return 'P' .. (floor or '${NO_FLOOR}') .. facts
 `);
 
-/** Of the number before each item of ACCEPT_EACH: the words behind it; and what is to be done besides. */
+/** Of the number before each item of ACCEPT_EACH: the words behind it, and what is to be known of them besides. */
 export const ITEM = {
   wordsMax: 8191,
+  /** It is SET with nothing behind the value: done with the metas. */
+  sets: 8192,
   /** The base may have expired, or what the proposer knows of it is not enough: it is looked at. */
-  looks: 8192,
+  looks: 16_384,
   /** The last word is the expiry that the command sets. With `looks`. */
-  moment: 16_384,
+  moment: 32_768,
   /** What the command leaves is to be looked up; the next meta has no tail. With `looks`. */
-  asks: 32_768,
+  asks: 65_536,
 } as const;
 
 /**
@@ -183,8 +185,8 @@ export const ITEM = {
  *
  * They do not know of each other: each has a verdict of its own, in an array. Most find what they expect, and are carried out as they
  * were expected to be: of them no meta is cut apart, and only the reply is answered: a number, or 'K' for OK. Others are answered
- * { tail, reply }, or a verdict, or the node's error. All metas are written at the end, by one command: of all that was begun, whatever
- * comes in between. If they cannot be, what was carried out is nobody's.
+ * { tail, reply }, or a verdict, or the node's error. All metas are written at the end, by one command, with the values that are just to be
+ * set: of all that was begun, whatever comes in between. If they cannot be, what was carried out is nobody's.
  */
 export const ACCEPT_EACH = script(
   `
@@ -193,7 +195,7 @@ local names, count, at = { '${NODE_KEY}', '${FLOOR_KEY}' }, 2, 2
 while at < #ARGV do
   count = count + 1
   names[count] = '${META_PREFIX}' .. ARGV[at + 4]
-  at = at + 3 + ARGV[at + 2] % ${ITEM.looks}
+  at = at + 3 + ARGV[at + 2] % ${ITEM.sets}
 end
 local found = redis.call('MGET', unpack(names))
 if found[1] ~= ARGV[1] then return 'N' end
@@ -205,12 +207,19 @@ for place = 3, count do metas[names[place]] = found[place] end
 local function check(meta, ballots, key, moment)
 ${checkAccept('key', 'ballots', 'false', 'moment')}
 end
-local verdicts, writes, written, begun = {}, {}, 0, nil
+local verdicts, writes, written, begun, hasRun = {}, {}, 0, nil, false
+local function save()
+  if written == 0 then return nil end
+  local saved = try('MSET', unpack(writes))
+  if saved.err then return saved end
+  writes, written, hasRun = {}, 0, true
+  return nil
+end
 local function carryOut()
   at = 2
   for place = 3, count do
     local name, expected, next, code, first = names[place], ARGV[at], ARGV[at + 1], ARGV[at + 2] + 0, at + 3
-    at = first + code % ${ITEM.looks}
+    at = first + code % ${ITEM.sets}
     local meta, last, verdict = metas[name], at - 1, nil
     local isExpected = meta == expected and (least == '00000000' or least <= sub(expected, 1, 8))
     local asks = not isExpected or code >= ${ITEM.asks}
@@ -222,13 +231,23 @@ local function carryOut()
       end
       verdict = check(meta, sub(expected, 1, 80), ARGV[first + 1], moment)
     end
-    if not verdict then
+    if not verdict and code % ${ITEM.looks} >= ${ITEM.sets} then
+      written = written + 4
+      writes[written - 3], writes[written - 2] = ARGV[first + 1], ARGV[first + 2]
+      writes[written - 1], writes[written] = name, next
+      metas[name] = next
+      verdict = 'K'
+    elseif not verdict then
+      -- What an item before it sets is to be there.
+      local unsaved = meta ~= found[place] and save()
+      if unsaved then error(unsaved) end
       begun = name
       local reply = try(unpack(ARGV, first, last))
       ${JUDGE_REPLY}
       if isRefusal then
         verdict = reply
       else
+        hasRun = true
         ${EXACT_NUMBER}
         local tail
         if isError then
@@ -255,12 +274,18 @@ local function carryOut()
   end
 end
 local isWhole, fault = pcall(carryOut)
-if written > 0 then
-  local saved = try('MSET', unpack(writes))
-  if saved.err then
-    isWhole, fault = false, saved
-    for place = 1, written, 2 do
-      ${giveUp('writes[place]')}
+local unsaved = save()
+if unsaved and not hasRun then
+  -- Nothing at all was written: neither what was to be set, nor what was said on top of it.
+  for place = 3, count do
+    if metas[names[place]] ~= found[place] then verdicts[place - 2] = unsaved end
+  end
+elseif unsaved then
+  isWhole, fault = false, unsaved
+  for place = 3, count do
+    local name = names[place]
+    if metas[name] ~= found[place] then
+      ${giveUp('name')}
     end
   end
 end

@@ -162,16 +162,38 @@ t.test(
 t.test('where metas cannot be written all that was carried out is nobody’s', async (t) => {
   const [server, admin] = await startReplicaNode(t);
   const record = await admin.admit();
-  await admin.performTogether([accept('SET a 1')], record);
+  await admin.performTogether([accept('SET a 1'), accept('SET b 1')], record);
   const node = await connectWithout(t, server.port, admin, 'mset');
-  const { answers, reply } = await node.performTogether(
-    [accept('SET a 2', SECOND, FIRST, THIRD), accept('SET b 1')],
-    record,
-  );
+  const asked = [accept('SET a 2', SECOND, FIRST, THIRD), accept('INCR b', SECOND, FIRST, THIRD)];
+  const { answers, reply } = await node.performTogether(asked, record);
   t.equal(answers, null);
   t.ok(isBrokenOff(reply), reply.toString());
   t.match(await ask(admin, 'GET', '~rl:node'), / repairing:0 /);
   t.equal(await ask(admin, 'EXISTS', '~rl:m:a', '~rl:m:b'), ':0\r\n');
+});
+
+t.test('where nothing but values cannot be set nothing has changed', async (t) => {
+  const [server, admin] = await startReplicaNode(t);
+  const record = await admin.admit();
+  await admin.performTogether([accept('SET a 1')], record);
+  const node = await connectWithout(t, server.port, admin, 'mset');
+  const set = accept('SET a 2', SECOND, FIRST, THIRD);
+  const asked = [set, accept('SET b 1'), set, accept('INCR c', THIRD, FIRST)];
+  const { answers } = await node.performTogether(asked, record);
+  t.match(answers, [{ kind: 'unable' }, { kind: 'unable' }, { kind: 'unable' }, { kind: 'stale' }]);
+  t.match(await admin.perform({ kind: 'peek' }, Buffer.from('a'), record), { accepted: FIRST, live: true });
+  t.equal(await ask(admin, 'GET', 'a'), '$1\r\n1\r\n');
+});
+
+t.test('a command finds the value that was set before it in the same call', async (t) => {
+  const [, node] = await startReplicaNode(t);
+  const record = await node.admit();
+  await node.performTogether([accept('RPUSH a x')], record);
+  const asked = [accept('SET a 5', SECOND, FIRST, THIRD), accept('INCR a', THIRD, SECOND, THIRD)];
+  const { answers } = await node.performTogether(asked, record);
+  t.match(answers, [{ kind: 'ok' }, { kind: 'ok' }]);
+  t.equal(await ask(node, 'GET', 'a'), '$1\r\n6\r\n');
+  t.match(await ask(node, 'GET', '~rl:m:a'), THIRD + THIRD);
 });
 
 t.test('errors that come before a script runs are not taken for one that broke off', async (t) => {
