@@ -51,7 +51,8 @@ export class Claim {
   private spent = -1;
   private isResting = false;
   private callOffRest = () => {};
-  private trouble = '';
+  /** What was told last of writing, and of seeing; '': it has gone well since. */
+  private readonly troubles = { write: '', watch: '' };
 
   /** Throws a StoreError, `refused`, for what is no key or no length. `value`: see `show`. */
   constructor(store: Store, key: Key, lengthMs: number, value: string, events: ClaimEvents) {
@@ -64,7 +65,7 @@ export class Claim {
     this.events = events;
     this.watch = new LeaseWatch(store, key.folder, {
       onLeases: (leases, version) => this.onLeases(leases, version),
-      onTrouble: (error) => this.onTrouble(error),
+      onTrouble: (error) => this.onTrouble('watch', error),
     });
   }
 
@@ -94,7 +95,7 @@ export class Claim {
     const lease = leases.get(this.key.name);
     if (lease === undefined) this.free = version;
     else this.free = lease.holder === this.holder ? lease.version : -1;
-    this.trouble = '';
+    this.troubles.watch = '';
     this.events.onLeases(leases);
     this.resume();
   }
@@ -111,6 +112,7 @@ export class Claim {
     const terms = { key, lengthMs, holder, onEnd: (reason: string) => this.onEnd(reason) };
     try {
       const lease = await HeldLease.take(store, terms, expected, value);
+      this.troubles.write = '';
       if (!(lease instanceof HeldLease)) this.spent = expected;
       else {
         this.onTaken(lease, value);
@@ -128,7 +130,6 @@ export class Claim {
   private onTaken(lease: HeldLease, shown: string): void {
     if (this.state.kind === 'over') return;
     this.state = { kind: 'held', lease };
-    this.trouble = '';
     this.events.onHeld(lease);
     if (this.value !== shown) this.show(this.value);
   }
@@ -140,7 +141,7 @@ export class Claim {
       this.isResting = false;
       this.resume();
     });
-    this.onTrouble(error);
+    this.onTrouble('write', error);
   }
 
   private onEnd(reason: string): void {
@@ -157,18 +158,19 @@ export class Claim {
       shown = this.value;
       try {
         await this.state.lease.show(shown);
+        this.troubles.write = '';
       } catch (error) {
         // It goes along with the next renewal that is done, or with what is taken next.
         if (!(error instanceof StoreError)) throw error;
-        if (this.state.kind === 'held') this.onTrouble(error);
+        if (this.state.kind === 'held') this.onTrouble('write', error);
       }
     }
     this.isShowing = false;
   }
 
-  private onTrouble(error: StoreError): void {
-    if (this.state.kind === 'over' || error.message === this.trouble) return;
-    this.trouble = error.message;
+  private onTrouble(where: 'write' | 'watch', error: StoreError): void {
+    if (this.state.kind === 'over' || error.message === this.troubles[where]) return;
+    this.troubles[where] = error.message;
     this.events.onTrouble(error.message);
   }
 }
