@@ -220,11 +220,10 @@ async function inRounds<T>(rounds: number, targets: readonly T[], act: (target: 
 /** Members elect a leader, or are admitted, before anything can be written. */
 async function awaitWrites(target: Target, size: number): Promise<void> {
   const deadlineMs = performance.now() + START_MS_MAX;
-  const { write, close } = await target.connect(size, 1);
   for (;;) {
     try {
-      await write(0, 'key:0');
-      close();
+      const { write, close } = await target.connect(size, 1);
+      await write(0, 'key:0').finally(close);
       return;
     } catch (error) {
       const reason = error instanceof Error ? error.message : error;
