@@ -207,7 +207,10 @@ export type ToControl =
   /** Takes connections. */
   | { kind: 'started' }
   | { kind: 'learned' }
-  /** Goes by the topology of that version, and no longer accepts from listeners that went; nothing else was done for `tookMs`. */
+  /**
+   * Goes by the topology of that version, also by its addresses, and no longer accepts from listeners that went; nothing else was done for
+   * `tookMs`. What was in flight before may still be carried out, where it was sent.
+   */
   | { kind: 'configured'; version: number; tookMs: number }
   | { kind: 'resolve'; id: number; host: string; port: number }
   /** For all workers. Answered by `answers`. */

@@ -106,9 +106,14 @@ function run(start: WorkerStart, onEnded: () => void): void {
       case 'configure': {
         const startMs = performance.now();
         const { version } = message.topology;
-        plane.configure(known.assemble(message.topology), message.limits, message.rules);
-        const tookMs = performance.now() - startMs;
-        transport.setListeners(message.listeners, () => tell({ kind: 'configured', version, tookMs }));
+        let [tookMs, missing] = [0, 2];
+        // It goes by that version where both are done.
+        const done = () => {
+          if (--missing === 0) tell({ kind: 'configured', version, tookMs });
+        };
+        plane.configure(known.assemble(message.topology), message.limits, message.rules, done);
+        tookMs = performance.now() - startMs;
+        transport.setListeners(message.listeners, done);
         return;
       }
       case 'drain':

@@ -57,7 +57,13 @@ export class BackendPool {
     }
   }
 
-  /** The nodes are those of `topology` from now on. */
+  /** Calls `done` when nothing goes any more to where a node was before the updates until now, but for what is in flight there. */
+  whenSettled(done: () => void): void {
+    // Behind the nodes that wait for their turn.
+    this.chores.request(done);
+  }
+
+  /** The nodes are those of `topology` from now on; that one is elsewhere holds when its turn comes (`whenSettled`). */
   update({ nodes }: TopologySnapshot): void {
     const before = this.nodes;
     const after = new Map<NodeSnapshot, NodeChannels>();

@@ -152,9 +152,9 @@ export class DataPlane {
   /**
    * From the next command on these nodes, services, limits and rules hold. Connections stay, but for those of a service that
    * is gone, and so does what is in flight; a new password is for new clients to give. New addresses and passwords of nodes
-   * hold a little later: a few nodes are told in a turn (backend/pool.ts).
+   * hold a little later, when `done` is called at the latest: a few nodes are told in a turn (backend/pool.ts).
    */
-  configure(topology: TopologySnapshot, limits: Limits, rules: ClientRules): void {
+  configure(topology: TopologySnapshot, limits: Limits, rules: ClientRules, done: () => void = () => {}): void {
     Object.assign(this.limits, fitted(limits, this.transport.arena));
     this.reader.configure(limits);
     this.pool.update(topology);
@@ -163,6 +163,7 @@ export class DataPlane {
     this.authentication.configure(rules.auth);
     this.dispatcher.configure(topology, rules);
     this.listener.onTopologyChanged();
+    this.pool.whenSettled(done);
   }
 
   /** Answers for this worker what is asked of all of them. */

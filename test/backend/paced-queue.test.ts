@@ -122,6 +122,30 @@ t.test('a node that goes before its turn is not connected to', async (t) => {
   t.equal(openOnes(plane).length, 3);
 });
 
+t.test('that a topology is gone by is told when nothing goes to where nodes were before', async (t) => {
+  const count = 100;
+  const plane = new Plane().greetAll();
+  configure(plane, 2, nodesAt(plane, count, 1));
+  const openAt = (network: number) => openOnes(plane).filter(({ endpoint }) => isAt(endpoint, network)).length;
+  mostInTurn(
+    plane,
+    () => 0,
+    () => openAt(1) === count,
+  );
+  let leftThen = -1;
+  configure(plane, 3, nodesAt(plane, count, 2), () => {
+    leftThen = openAt(1);
+  });
+  t.ok(openAt(1) > 0, 'not all at once');
+  const { turns } = mostInTurn(
+    plane,
+    () => 0,
+    () => leftThen >= 0,
+  );
+  t.equal(leftThen, 0);
+  t.ok(turns <= count / NODES_PER_TURN, `after ${turns} turns`);
+});
+
 /** So many nodes, each with a name of its own, in the network of that number. */
 function nodesAt(plane: Plane, count: number, network: number): NodeSnapshot[] {
   const first = plane.topology.nodes[0] as NodeSnapshot;
@@ -135,8 +159,8 @@ function isAt(endpoint: Endpoint | null, network: number): boolean {
   return endpoint?.kind === 'tcp' && endpoint.host === `10.1.${network}.1`;
 }
 
-function configure(plane: Plane, version: number, nodes: readonly NodeSnapshot[]): void {
-  plane.data.configure(plainTopology(version, nodes, slotOwnersOf(plane.topology)), plane.limits, plane.rules);
+function configure(plane: Plane, version: number, nodes: readonly NodeSnapshot[], done?: () => void): void {
+  plane.data.configure(plainTopology(version, nodes, slotOwnersOf(plane.topology)), plane.limits, plane.rules, done);
 }
 
 function openOnes({ transport }: Plane): FakeConnection[] {
