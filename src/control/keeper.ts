@@ -6,8 +6,9 @@
  *   acknowledged(N) resolves <── nobody is a member any more who does not show N or later
  *
  * This is the barrier that whoever moves keys stands on. Who had no lease when it resolved is not waited for: such a process may go by an
- * older topology, and must not do what the change forbids without asking whether it is a member (`Membership.isMember`). Who joins
- * later reads the topology after it has joined.
+ * older topology, and must not do what the change forbids without asking whether it is a member (`Membership.isMember`) that goes by what
+ * it has read since it joined: a lease alone says nothing about versions that were acknowledged before. And commands that were sent before are
+ * not waited for: nodes may still carry them out.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Watch } from '../coord/driver.js';
@@ -34,6 +35,8 @@ export class Keeper {
   private readonly member: string;
   private readonly watcher: KeeperWatcher;
   private newest: SharedTopology | null = null;
+  /** The version that the watch told last: it never goes back. */
+  private told = 0;
   private watch: Watch | null = null;
 
   /** `member`: the writer of what is written here. */
@@ -54,7 +57,7 @@ export class Keeper {
     this.watch = this.store.watch(TOPOLOGY_KEY.folder, {
       onFolder: ({ entries }) => {
         try {
-          this.see(entries.get(TOPOLOGY_KEY.name));
+          this.told = this.see(entries.get(TOPOLOGY_KEY.name), this.told)?.version ?? 0;
           watcher.onSeen();
         } catch (error) {
           if (!(error instanceof StoreError)) throw error;
@@ -67,7 +70,8 @@ export class Keeper {
 
   /** Linearizable: the one that is there at some moment of the call. Throws a StoreError. */
   async read(): Promise<SharedTopology | null> {
-    return this.see(await this.store.get(TOPOLOGY_KEY));
+    const known = this.knownVersion;
+    return this.see(await this.store.get(TOPOLOGY_KEY), known);
   }
 
   /**
@@ -75,9 +79,10 @@ export class Keeper {
    * what it throws is thrown. Throws a StoreError: after `unknown`, the watch tells what came of it.
    */
   async change(plan: (there: SharedTopology | null) => Layout): Promise<SharedTopology> {
+    const known = this.knownVersion;
     let entry = await this.store.get(TOPOLOGY_KEY);
     for (let attempts = 0; attempts < ATTEMPTS_MAX; attempts++) {
-      const there = this.see(entry);
+      const there = this.see(entry, known);
       const layout = plan(there);
       if (there !== null && isDeepStrictEqual(layout, there.layout)) return there;
       const next = { version: (there?.version ?? 0) + 1, writer: this.member, layout };
@@ -102,17 +107,29 @@ export class Keeper {
     this.watch?.close();
   }
 
-  /** Throws a StoreError for one that cannot be understood. */
-  private see(entry: Entry | undefined): SharedTopology | null {
-    if (entry === undefined || entry.value === null) return null;
-    const topology = decodeTopology(entry.value);
-    this.note(topology);
+  private get knownVersion(): number {
+    return this.newest?.version ?? 0;
+  }
+
+  /** `known`: a version that was there before. Throws a StoreError for an older one, and for one that cannot be understood. */
+  private see(entry: Entry | undefined, known: number): SharedTopology | null {
+    const text = entry?.value ?? null;
+    const topology = text === null ? null : decodeTopology(text);
+    const version = topology?.version ?? 0;
+    if (version < known) {
+      const found = topology === null ? 'gone' : `version ${version}`;
+      throw new StoreError(
+        'refused',
+        `the topology in the coordination store was version ${known}, and is ${found}: if the store was emptied, stop all members and start them again`,
+      );
+    }
+    if (topology !== null) this.note(topology);
     return topology;
   }
 
   /** What is seen may be older than what was seen before. */
   private note(topology: SharedTopology): void {
-    if (topology.version <= (this.newest?.version ?? 0)) return;
+    if (topology.version <= this.knownVersion) return;
     this.newest = topology;
     this.watcher.onTopology(topology);
   }

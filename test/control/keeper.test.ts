@@ -154,6 +154,28 @@ t.test('a topology that cannot be understood is said, and not gone by', async (t
   t.match(troubles[1], { message: /is no JSON/ });
 });
 
+t.test('a topology that is gone, or older than it was, is said, and nothing is made of it', async (t) => {
+  const store = open(t);
+  const { keeper, topologies, troubles } = keep(t, store, 'a');
+  for (const nodes of [1, 2, 3]) await keeper.change(() => layout(nodes));
+  await waitFor('the third to be told', () => topologies.length === 3);
+  const old = encodeTopology({ version: 2, writer: 'b', layout: layout(9) });
+  for (const [text, message] of [
+    [null, /was version 3, and is gone: if the store was emptied, stop all members/],
+    [old, /was version 3, and is version 2/],
+  ] as const) {
+    const { version } = await store.get(TOPOLOGY_KEY);
+    await store.compareAndSet(TOPOLOGY_KEY, version, text);
+    await waitFor('the watch to see it', () => troubles.some(({ message: told }) => message.test(told)));
+    await t.rejects(keeper.read(), { name: 'StoreError', fault: 'refused', message });
+    await t.rejects(
+      keeper.change(() => layout(4)),
+      { message },
+    );
+  }
+  t.equal(keeper.topology?.version, 3);
+});
+
 t.test('as large as a configuration may be, it is an entry that every store takes', async (t) => {
   const large = { version: 1, writer: 'a', layout: layout(65_536) };
   const text = encodeTopology(large);
