@@ -11,7 +11,7 @@ import type { PrivateConnections } from './private-connections.js';
 const SWEEP_BUSY_MS = 50;
 const SWEEP_IDLE_MS = 500;
 /** Nodes that are opened, told of a change, or given up in one turn, and connections that are opened. */
-const NODES_PER_TURN = 8;
+const NODES_PER_TURN = 32;
 const DIALS_PER_TURN = 4;
 /** How many databases a node has that does not say: Redis's default. */
 const DATABASES_DEFAULT = 16;

@@ -66,10 +66,14 @@ export class Fleet {
   private readonly membership: Membership;
   private readonly election: Election;
   private readonly closing = new AbortController();
+  /** Ends the wait for the members to acknowledge what was written here last. */
+  private awaiting = new AbortController();
   /** Why the topology cannot be seen now. */
   private unseen: string | null = null;
   /** Why it was last no member. */
   private outside: string | null = null;
+  /** What could not be followed last, and why. */
+  private cannot = '';
   /** What was said last in the log. */
   private trouble = '';
 
@@ -134,6 +138,7 @@ export class Fleet {
   async settle(config: Config, acceptRemap: boolean, stopped: AbortSignal): Promise<SharedTopology & Planned> {
     const { isAlone } = this;
     const options = { isAlone, acceptRemap };
+    let remaps: readonly string[] = [];
     let said = '';
     const say = (reason: string) => {
       if (reason !== said) this.log.warn({ store: this.place, reason }, 'coordination-awaited');
@@ -145,13 +150,14 @@ export class Fleet {
         stopped.throwIfAborted();
         try {
           if (isAlone) await this.forgetLeases();
-          let planned: Planned | undefined;
           const topology = await this.keeper.change((there) => {
-            planned = planStart(there?.layout ?? null, config, options);
+            const planned = planStart(there?.layout ?? null, config, options);
             followLayout(config, planned.layout);
+            // An attempt before may have written it already, though nobody knew.
+            if (planned.remaps.length > 0) ({ remaps } = planned);
             return planned.layout;
           });
-          return { ...topology, remaps: planned?.remaps ?? [] };
+          return { ...topology, remaps };
         } catch (error) {
           if (error instanceof RemapError) throw this.refusal(error);
           // A file of one's own is not waited for.
@@ -229,9 +235,11 @@ export class Fleet {
   }
 
   /** It stays with what it goes by. */
-  cannotFollow(version: number, reasons: readonly string[]): void {
-    this.log.error({ topology: version, reasons }, 'topology-not-followed');
-    this.membership.show({ reason: reasons.join('; ') });
+  cannotFollow(version: number, reason: string): void {
+    // What is tried again is said once.
+    if (this.cannot !== `${version} ${reason}`) this.log.error({ topology: version, reason }, 'topology-not-followed');
+    this.cannot = `${version} ${reason}`;
+    this.membership.show({ reason });
   }
 
   facts(): FleetFacts {
@@ -251,13 +259,17 @@ export class Fleet {
   /** Leaves the fleet, so that nobody waits for this process. */
   async stop(): Promise<void> {
     this.closing.abort();
+    this.awaiting.abort();
     this.keeper.stop();
     await Promise.all([this.election.withdraw(), this.membership.leave()]);
     await this.store.close();
   }
 
-  /** Says when every member goes by that version; and who is late. */
+  /** Says when every member goes by that version, unless a newer one is written here before; and who is late. */
   private async awaitAll(version: number, startMs: number): Promise<void> {
+    this.awaiting.abort();
+    const awaiting = new AbortController();
+    this.awaiting = awaiting;
     const late = setTimeout(() => {
       const members = [...this.membership.members.values()].filter(({ topologyVersion }) => topologyVersion < version);
       this.log.warn(
@@ -266,12 +278,12 @@ export class Fleet {
       );
     }, LATE_MS);
     try {
-      await this.keeper.acknowledged(version, this.membership, this.closing.signal);
+      await this.keeper.acknowledged(version, this.membership, awaiting.signal);
       const tookMs = Math.round(performance.now() - startMs);
       const members = this.membership.members.size;
       this.log.info({ topology: version, members, tookMs }, 'topology-acknowledged');
     } catch (error) {
-      if (!this.closing.signal.aborted) throw error;
+      if (!awaiting.signal.aborted) throw error;
     } finally {
       clearTimeout(late);
     }

@@ -18,7 +18,7 @@ import { type Coordination, openCoordination } from './coordination.js';
 import { DataDir } from './data-dir.js';
 import { Doors, type PreparedDoors } from './doors.js';
 import { Fleet, type FleetFacts } from './fleet.js';
-import { followLayout } from './follow-layout.js';
+import { CannotFollowError, followLayout } from './follow-layout.js';
 import { NodeHealth, type NodeState } from './health.js';
 import { type Layout, layoutOf } from './layout.js';
 import { describeDifferences } from './layout-differences.js';
@@ -101,6 +101,9 @@ export async function startRingleader(options: {
   }
 }
 
+/** Until what could not be followed for a reason that may pass is tried again. */
+const RETRY_MS = 1_000;
+
 /** Before the first is planned. */
 const NO_TOPOLOGY: TopologySnapshot = { version: 0, nodes: [], services: [] };
 
@@ -136,6 +139,7 @@ class Supervisor implements Ringleader {
   private sharedVersion = 0;
   /** One change after another; the last of them. */
   private changing: Promise<unknown> = Promise.resolve();
+  private retrying: NodeJS.Timeout | null = null;
   private readonly startedAtMs = Date.now();
   private state: 'starting' | 'running' | 'stopping' = 'starting';
 
@@ -221,11 +225,12 @@ class Supervisor implements Ringleader {
     return this.inTurn(() => this.goOnBy(config, acceptRemap));
   }
 
-  /** After the changes that are under way. */
-  private inTurn<A>(change: () => Promise<A>): Promise<A> {
+  /** After the changes that are under way. Whoever drops what is returned has the process end by an error in it. */
+  private async inTurn<A>(change: () => Promise<A>): Promise<A> {
     const own = this.changing.then(change);
+    // Who comes next does not mind how it ended.
     this.changing = own.catch(() => {});
-    return own;
+    return await own;
   }
 
   private async goOnBy(own: Config, acceptRemap: boolean): Promise<ReloadResult> {
@@ -287,7 +292,10 @@ class Supervisor implements Ringleader {
       prepared = await this.prepare(this.ownConfig, layout, doors);
     } catch (error) {
       this.doors.abandon(doors);
-      if (this.isRunning()) this.fleet.cannotFollow(version, [error instanceof Error ? error.message : String(error)]);
+      if (!this.isRunning()) return;
+      this.fleet.cannotFollow(version, error instanceof Error ? error.message : String(error));
+      // A reload may help, or the next version. All else may pass.
+      if (!(error instanceof CannotFollowError)) this.followLater();
       return;
     }
     if (!this.isRunning()) return;
@@ -297,6 +305,11 @@ class Supervisor implements Ringleader {
     if (!this.isRunning()) return;
     this.goesBy(version);
     this.log.info({ topology: version, writer, nodes: topology.nodes.length }, 'topology-followed');
+  }
+
+  private followLater(): void {
+    if (this.retrying !== null) clearTimeout(this.retrying);
+    this.retrying = setTimeout(() => void this.inTurn(() => this.follow()), RETRY_MS);
   }
 
   /** What `own` comes to by that layout. Rejects with what is in the way. */
@@ -371,6 +384,7 @@ class Supervisor implements Ringleader {
   }
 
   private async cleanUp(): Promise<void> {
+    if (this.retrying !== null) clearTimeout(this.retrying);
     await Promise.all([this.workers.end(), this.bulk.destroy(), this.caretakers.stop()]);
     // It may have doors of its own, or write to the store.
     await this.changing;

@@ -4,15 +4,18 @@ import pino from 'pino';
 import t, { type Test } from 'tap';
 import { type Config, parseConfig } from '../../src/config.js';
 import { BulkPool } from '../../src/control/bulk-pool.js';
+import { Keeper } from '../../src/control/keeper.js';
 import { type Ringleader, startRingleader } from '../../src/control/supervisor.js';
+import { connectTo, startEtcdStore } from '../help/fleet-stores.js';
 import { freePort } from '../help/free-port.js';
 import { waitFor } from '../help/wait-for.js';
 
-function configOf(ports: readonly number[], nodes: number): Config {
+function configOf(ports: readonly number[], nodes: number, coordination: object = {}): Config {
   const result = parseConfig(
     JSON.stringify({
       listen: ports.map((port) => `127.0.0.1:${port}`),
       workers: 1,
+      coordination,
       pools: { main: { nodes: Array.from({ length: nodes }, (_, index) => `unix:/nowhere/node-${index}.sock`) } },
     }),
     { workers: 1, environment: {} },
@@ -88,3 +91,36 @@ t.test(
     t.equal(ringleader.facts().topologyVersion, 1);
   },
 );
+
+t.test('a topology that could not be followed for a reason that passes is followed when it has passed', async (t) => {
+  const store = await startEtcdStore(t);
+  if (store === null) return;
+  const { ringleader, logged } = await start(
+    t,
+    configOf([await freePort()], 3, { ...store.section, cluster: 'passing' }),
+  );
+  const { placeKeys } = BulkPool.prototype;
+  const restore = () => {
+    BulkPool.prototype.placeKeys = placeKeys;
+  };
+  t.teardown(restore);
+  BulkPool.prototype.placeKeys = () => Promise.reject(new Error('no thread can be started'));
+  const other = connectTo(store, 'passing');
+  t.teardown(() => other.close());
+  const keeper = new Keeper(other, 'other', { onTopology: () => {}, onSeen: () => {}, onTrouble: () => {} });
+  await keeper.change((there) => {
+    const [pool] = there?.layout.pools ?? [];
+    if (there === null || pool === undefined) throw new Error('the store has no topology');
+    const nodes = [...pool.nodes, { name: 'more', weight: 1, address: 'unix:/nowhere/more.sock' }];
+    return { ...there.layout, pools: [{ ...pool, nodes }] };
+  });
+  const said = () => logged.filter(({ msg }) => msg === 'topology-not-followed');
+  await waitFor('the failure', () => said().length > 0);
+  t.match(said(), [{ topology: 2, reason: 'no thread can be started' }]);
+  t.equal(ringleader.facts().topologyVersion, 1);
+  restore();
+  await waitFor('the topology', () => ringleader.facts().topologyVersion === 2);
+  t.equal(ringleader.facts().nodes.length, 4);
+  t.equal(said().length, 1, 'what is tried again is said once');
+  await waitFor('what others see', () => ringleader.facts().fleet.members[0]?.reason === null);
+});

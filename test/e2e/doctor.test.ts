@@ -58,7 +58,10 @@ t.test('doctor and inspect say how they are called', async (t) => {
   const { configPath } = proxy;
   const wrong: [string[], RegExp][] = [
     [['doctor'], /doctor needs --config FILE/],
-    [['doctor', '--config', configPath, '--pool', 'other'], /no keyspace in pool other is replicated/],
+    [
+      ['doctor', '--config', configPath, '--pool', 'other'],
+      /pool other has no replicated keyspace, and no coordination store/,
+    ],
     [['doctor', '--config', configPath, '--accept-loss'], /--accept-loss needs --pool NAME/],
     [['doctor', '--config', configPath, '--pace', '0'], /--pace is a number of keys, above 0, and not "0"/],
     [['inspect', '--config', configPath], /inspect needs --config FILE and a KEY/],

@@ -1,15 +1,19 @@
 /** Several proxies that are one fleet by their configuration alone, whatever store they have. */
 import type { Test } from 'tap';
 import type { FleetStatus } from '../../src/control/status.js';
+import { Placement } from '../help/deployment.js';
 import { testCampaign } from '../help/fleet-campaign.js';
 import { statusOf, waitForFleet, withNode } from '../help/fleet-member.js';
 import type { FleetStore } from '../help/fleet-stores.js';
 import { type ProxyOptions, ProxyProcess } from '../help/proxy.js';
 import { type RedisServer, startRedisServers } from '../help/redis-server.js';
-import { RespClient } from '../help/resp-client.js';
+import { connect, RespClient } from '../help/resp-client.js';
 
 const LEASE_MS = 2_000;
 const CAMPAIGN_MS = 20_000;
+const MOVES = 8;
+/** Of each member: with so many it is unlikely that a worker has none. */
+const CLIENTS = 10;
 const NAMES = ['one', 'two', 'three'] as const;
 
 type Start = (member: string, change?: (options: ProxyOptions) => ProxyOptions) => Promise<ProxyProcess>;
@@ -139,6 +143,32 @@ const CASES: Readonly<Record<string, FleetCase>> = {
     one.reload((text) => text.replace('"name": "a"', '"name": "z"'));
     t.match(await one.waitForLog('reload-refused'), { remaps: [/node z is new/, /node a is gone/] });
     t.equal((await statusOf(one)).fleet.topologyVersion, 3);
+  },
+
+  async 'what is acknowledged holds in every worker of every member'(t, store) {
+    const fleet = await prepare(t, store, 'workers', 3);
+    const twoWorkers = (options: ProxyOptions) => ({ ...options, workers: 2 });
+    const proxies = await Promise.all(NAMES.map((name) => fleet.start(name, twoWorkers)));
+    await waitForFleet(proxies[0] as ProxyProcess, 'a whole fleet', isWhole(1));
+    // The node a is one of two servers in turn; each says which.
+    const homes = [fleet.nodes[0], fleet.nodes[2]] as [RedisServer, RedisServer];
+    const key = new Placement(['a', 'b']).key(0, 'home');
+    for (const [home, { port }] of homes.entries()) {
+      const client = await connect(t, port);
+      await client.command('SET', key, `${home}`);
+    }
+    const clients: RespClient[] = [];
+    for (const { port } of proxies) for (let n = 0; n < CLIENTS; n++) clients.push(await connect(t, port));
+    for (let move = 1; move <= MOVES; move++) {
+      const home = move % homes.length;
+      // What a file says already is no news: each has to be another one than the writer wrote before.
+      const writer = proxies[move <= MOVES / 2 ? 0 : 1] as ProxyProcess;
+      const version = move + 1;
+      writer.reload((text) => withNode(text, 'a', homes[home]?.url ?? ''));
+      await writer.waitForLog('topology-acknowledged', ({ topology }) => topology === version);
+      const replies = await Promise.all(clients.map((client) => client.command('GET', key)));
+      t.same(new Set(replies), new Set([`${home}`]), `move ${move}`);
+    }
   },
 
   async 'a leader that is killed or paused has a successor, in a later term'(t, store) {

@@ -36,7 +36,8 @@ export async function rage(t: Test, options: Omit<ClusterOptions, 'proxies'>, du
   for (const phase of nemesis.phases) t.comment(phase);
   for (const [text, count] of workload.doubts) t.comment(`in doubt, ${count} times: ${text}`);
   const { answered, unknown, failed } = workload.counts;
-  t.ok(answered > 0 && unknown > 0, `${answered} answered, ${unknown} unknown, ${failed} without effect`);
+  // Which of them the faults leave unknown is left to chance: maybe none.
+  t.ok(answered > 0 && nemesis.phases.length > 0, `${answered} answered, ${unknown} unknown, ${failed} without effect`);
   t.same(workload.wrong, [], 'no reply that the command does not have');
   t.same(
     historyFaults(workload.calls, (calls) => keyModel(calls, { skewMs: TOLERANCE_MS + spreadOf(options) })),

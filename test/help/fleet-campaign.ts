@@ -33,6 +33,8 @@ interface Member {
   readonly name: string;
   proxy: ProxyProcess;
   isUp: boolean;
+  /** One of its workers may have gone, with the clients that it had. */
+  isShaken: boolean;
 }
 
 export class FleetCampaign {
@@ -67,7 +69,12 @@ export class FleetCampaign {
     const [node] = (await startRedisServers(1)) as [RedisServer];
     const campaign = new FleetCampaign(store, cluster, random, node);
     for (const name of NAMES) {
-      campaign.members.push({ name, proxy: await ProxyProcess.start(campaign.options(name)), isUp: true });
+      campaign.members.push({
+        name,
+        proxy: await ProxyProcess.start(campaign.options(name)),
+        isUp: true,
+        isShaken: false,
+      });
     }
     return campaign;
   }
@@ -104,6 +111,8 @@ export class FleetCampaign {
       layout: { pools: { main: { nodes }, ...pools }, keyspaces: [{ prefix: '', pool: 'main' }] },
       coordination: { ...section, cluster: this.cluster, member, lease: `${LEASE_MS}ms` },
       log: { level: 'info', format: 'json' },
+      workers: 2,
+      env: { RINGLEADER_TEST_HOOKS: '1' },
     };
   }
 
@@ -118,6 +127,8 @@ export class FleetCampaign {
           () => this.killMember(member),
           () => this.startMember(member),
         ),
+      () => this.restartMember(member),
+      () => this.crashWorker(member),
       () =>
         this.during(
           'a member is stopped',
@@ -179,6 +190,28 @@ export class FleetCampaign {
     // Its file says what was at the very beginning: that takes nothing back.
     member.proxy = await ProxyProcess.start(this.options(member.name));
     member.isUp = true;
+  }
+
+  /** In order: whoever is told to end leaves the fleet. */
+  private async restartMember(member: Member): Promise<void> {
+    member.isUp = false;
+    const code = await member.proxy.stop();
+    this.readLog(member.name, member.proxy);
+    if (code !== 0) this.faults.push(`${member.name} ended with ${code}:\n${member.proxy.output()}`);
+    await this.change();
+    await this.startMember(member);
+  }
+
+  /** Its clients are cut off; another takes its place. */
+  private async crashWorker(member: Member): Promise<void> {
+    const { proxy } = member;
+    const restarted = () => proxy.logLines.filter(({ msg }) => msg === 'worker-restarted').length;
+    const before = restarted();
+    member.isShaken = true;
+    proxy.signal('SIGUSR2');
+    await this.change();
+    await waitFor('another worker', () => restarted() > before);
+    member.isShaken = false;
   }
 
   private pauseMember(member: Member): void {
@@ -277,7 +310,7 @@ export class FleetCampaign {
         }
       } catch (error) {
         // It was killed or stopped meanwhile.
-        if (!member.isUp || member.proxy !== proxy || this.isOver) continue;
+        if (!member.isUp || member.isShaken || member.proxy !== proxy || this.isOver) continue;
         this.faults.push(`${member.name} does not serve: ${(error as Error).message}`);
         await sleep(FAULT_MS_MAX);
       }
