@@ -61,14 +61,17 @@ export async function serve(
   const adminServer = admin && (await startAdminServer(admin, subject));
   try {
     logWarnings(log, warnings);
-    const stopped = new AbortController();
-    void stopAsked.then((signal) => stopped.abort(new Error(`it was ended by ${signal} before it took clients`)));
-    ringleader = await startRingleader({
-      config,
-      log,
-      acceptRemap: source?.acceptRemap ?? false,
-      stopped: stopped.signal,
-    });
+    const stopping = new AbortController();
+    void stopAsked.then((signal) => stopping.abort(signal));
+    const { signal: stopped } = stopping;
+    try {
+      ringleader = await startRingleader({ config, log, acceptRemap: source?.acceptRemap ?? false, stopped });
+    } catch (error) {
+      if (!stopped.aborted || error !== stopped.reason) throw error;
+      // It still waited for the coordination store.
+      log.info({ signal: stopped.reason }, 'signal');
+      return 0;
+    }
     report = new StatusReport(ringleader, source?.path ?? null);
     const hooks = process.env['RINGLEADER_TEST_HOOKS'];
     if (hooks === '1' || hooks === 'hang') breakOnSignal(ringleader, hooks === '1' ? 'crash' : 'hang');

@@ -147,7 +147,6 @@ export class Fleet {
     const silent = setTimeout(() => say('it has not answered yet'), SILENT_MS);
     try {
       for (;;) {
-        stopped.throwIfAborted();
         try {
           if (isAlone) await this.forgetLeases();
           const topology = await this.keeper.change((there) => {
@@ -165,6 +164,7 @@ export class Fleet {
           say(error.message);
         }
         await pause(START_PAUSE_MS, stopped);
+        stopped.throwIfAborted();
       }
     } finally {
       clearTimeout(silent);

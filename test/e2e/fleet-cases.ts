@@ -239,8 +239,7 @@ const CASES: Readonly<Record<string, FleetCase>> = {
     t.teardown(() => four.kill9());
     await four.waitForLog('coordination-awaited');
     four.signal('SIGTERM');
-    t.equal((await four.ended).code, 1, 'and can be ended meanwhile');
-    t.match(four.output(), /it was ended by SIGTERM before it took clients/);
+    t.equal((await four.ended).code, 0, 'and can be ended meanwhile');
     t.notOk(three.logLines.some(({ msg }) => msg === 'listening'));
     for (let index = 0; index < majority; index++) await store.servers.restart(index);
     await three.waitForLog('listening');
