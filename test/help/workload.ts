@@ -282,7 +282,11 @@ class WorkloadClient {
     }
     if (!(reply instanceof ReplyError)) return { kind: 'answered', output: reply as Answered };
     if (ANSWER.test(reply.message)) return { kind: 'answered', output: reply.message };
-    if (NO_EFFECT.test(reply.message)) return { kind: 'failed' };
+    if (NO_EFFECT.test(reply.message)) {
+      // Another proxy may reach the nodes: all clients may be with this one, since the other was killed before.
+      this.close();
+      return { kind: 'failed' };
+    }
     this.workload.doubt(reply.message.slice(0, DOUBT_CHARACTERS));
     if (!UNKNOWN.test(reply.message)) {
       this.workload.complain(`${wordsOf(key, input).join(' ')} was answered ${reply.message}`);

@@ -28,6 +28,7 @@ t.test('one Redis server behind two proxies is linearizable, whatever is done to
   const workload = new Workload({ clients: CLIENTS, ports: () => cluster.ports(), random });
   const nemesis = new Nemesis(cluster, workload, random);
   workload.start();
+  t.teardown(() => workload.halt());
   await workload.goesOn('at the start', 20_000);
   await nemesis.rage(RAGE_MS);
   await workload.halt();
@@ -101,6 +102,7 @@ for (const [name, { kinds, wrong }] of Object.entries(WRONG)) {
     const port = await startWrongProxy(t, server.port, wrong, random);
     const workload = new Workload({ clients: FEW_CLIENTS, ports: () => [port], random, kinds });
     workload.start();
+    t.teardown(() => workload.halt());
     await workload.answers('enough calls', 2_000, 60_000);
     await workload.halt();
     await workload.read(workload.keys());
