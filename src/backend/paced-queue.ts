@@ -8,16 +8,27 @@ import type { Transport } from '../transport/transport.js';
 /** Milliseconds between turns in which there is work, while some waits. */
 const INTERVAL_MS = 1;
 
+/** Of the time that tasks may take together in one turn: where it is up, none more is begun in it. */
+export interface TurnBudget {
+  readonly ms: number;
+  /** Milliseconds, also within a turn. */
+  nowMs(): number;
+}
+
 export class PacedQueue {
   private readonly transport: Transport;
   private readonly tasksPerTurn: number;
+  private readonly budget: TurnBudget | null;
   private readonly waiting = new Fifo<() => void>();
   private turn = -1;
   private tasksInTurn = 0;
+  /** When the first task of the turn was begun. */
+  private begunMs = 0;
 
-  constructor(transport: Transport, tasksPerTurn: number) {
+  constructor(transport: Transport, tasksPerTurn: number, budget: TurnBudget | null = null) {
     this.transport = transport;
     this.tasksPerTurn = tasksPerTurn;
+    this.budget = budget;
   }
 
   /** Calls `task` now, or in a later turn, after those that wait already. Its bound is the caller's business. */
@@ -39,12 +50,15 @@ export class PacedQueue {
   }
 
   private takesOne(): boolean {
+    const { budget } = this;
     const { turns } = this.transport;
     if (turns !== this.turn) {
       this.turn = turns;
       this.tasksInTurn = 0;
+      this.begunMs = budget?.nowMs() ?? 0;
     }
     if (this.tasksInTurn === this.tasksPerTurn) return false;
+    if (budget !== null && budget.nowMs() - this.begunMs > budget.ms) return false;
     this.tasksInTurn++;
     return true;
   }
