@@ -8,27 +8,21 @@ import type { Transport } from '../transport/transport.js';
 /** Milliseconds between turns in which there is work, while some waits. */
 const INTERVAL_MS = 1;
 
-/** Of the time that tasks may take together in one turn: where it is up, none more is begun in it. */
-export interface TurnBudget {
-  readonly ms: number;
-  /** Milliseconds, also within a turn. */
-  nowMs(): number;
-}
-
 export class PacedQueue {
   private readonly transport: Transport;
   private readonly tasksPerTurn: number;
-  private readonly budget: TurnBudget | null;
+  private readonly turnMs: number;
   private readonly waiting = new Fifo<() => void>();
   private turn = -1;
   private tasksInTurn = 0;
   /** When the first task of the turn was begun. */
   private begunMs = 0;
 
-  constructor(transport: Transport, tasksPerTurn: number, budget: TurnBudget | null = null) {
+  /** `turnMs`: after so many milliseconds none more is begun in the same turn. */
+  constructor(transport: Transport, tasksPerTurn: number, turnMs = Number.POSITIVE_INFINITY) {
     this.transport = transport;
     this.tasksPerTurn = tasksPerTurn;
-    this.budget = budget;
+    this.turnMs = turnMs;
   }
 
   /** Calls `task` now, or in a later turn, after those that wait already. Its bound is the caller's business. */
@@ -50,15 +44,14 @@ export class PacedQueue {
   }
 
   private takesOne(): boolean {
-    const { budget } = this;
-    const { turns } = this.transport;
-    if (turns !== this.turn) {
-      this.turn = turns;
+    const { transport } = this;
+    if (transport.turns !== this.turn) {
+      this.turn = transport.turns;
       this.tasksInTurn = 0;
-      this.begunMs = budget?.nowMs() ?? 0;
+      this.begunMs = transport.exactNow();
     }
     if (this.tasksInTurn === this.tasksPerTurn) return false;
-    if (budget !== null && budget.nowMs() - this.begunMs > budget.ms) return false;
+    if (this.tasksInTurn > 0 && transport.exactNow() - this.begunMs > this.turnMs) return false;
     this.tasksInTurn++;
     return true;
   }

@@ -116,6 +116,10 @@ export class EpollTransport implements Transport, EpollHost {
     this.accepting.stop();
   }
 
+  exactNow(): number {
+    return performance.now();
+  }
+
   start(onListening: () => void = doNothing): void {
     if (this.started) return;
     this.started = true;

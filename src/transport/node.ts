@@ -119,6 +119,10 @@ export class NodeTransport implements Transport, NodeHost {
     this.accepted = [];
   }
 
+  exactNow(): number {
+    return performance.now();
+  }
+
   start(onListening: () => void = doNothing): void {
     if (this.started) return;
     this.started = true;

@@ -103,6 +103,8 @@ export interface Transport {
   readonly timers: Timers;
   /** Monotonic milliseconds, an integer read once per turn. */
   readonly now: number;
+  /** Milliseconds within the turn: `now` is the same through all of it. */
+  exactNow(): number;
   /** Turns taken so far. */
   readonly turns: number;
   /** Called at the end of each turn, after all owners and before the sends. */

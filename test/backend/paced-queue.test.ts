@@ -28,7 +28,8 @@ t.test('so many tasks are done in a turn, in their order, and the rest later', a
 t.test('no task is begun in a turn when its time is up', async (t) => {
   const transport = new FakeTransport();
   let nowMs = 0;
-  const queue = new PacedQueue(transport, 4, { ms: 2, nowMs: () => nowMs });
+  transport.exactNow = () => nowMs;
+  const queue = new PacedQueue(transport, 4, 2);
   const done: number[] = [];
   const takes = [1, 2, 1, 3, 0, 0, 0, 0, 0];
   for (const [task, ms] of takes.entries()) {

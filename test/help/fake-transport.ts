@@ -238,6 +238,10 @@ export class FakeTransport implements Transport {
   }
 
   /** Does what was put off, until nothing is left. */
+  exactNow(): number {
+    return this.now;
+  }
+
   turn(): void {
     this.turns++;
     this.doDeferred();
