@@ -8,21 +8,26 @@ import type { Transport } from '../transport/transport.js';
 /** Milliseconds between turns in which there is work, while some waits. */
 const INTERVAL_MS = 1;
 
+/** Where the tasks of a turn are soon done, it takes more of them: up to `max` in all, begun within so many milliseconds. */
+export interface MoreTasks {
+  readonly max: number;
+  readonly ms: number;
+}
+
 export class PacedQueue {
   private readonly transport: Transport;
   private readonly tasksPerTurn: number;
-  private readonly turnMs: number;
+  private readonly more: MoreTasks;
   private readonly waiting = new Fifo<() => void>();
   private turn = -1;
   private tasksInTurn = 0;
   /** When the first task of the turn was begun. */
   private begunMs = 0;
 
-  /** `turnMs`: after so many milliseconds none more is begun in the same turn. */
-  constructor(transport: Transport, tasksPerTurn: number, turnMs = Number.POSITIVE_INFINITY) {
+  constructor(transport: Transport, tasksPerTurn: number, more: MoreTasks = { max: tasksPerTurn, ms: 0 }) {
     this.transport = transport;
     this.tasksPerTurn = tasksPerTurn;
-    this.turnMs = turnMs;
+    this.more = more;
   }
 
   /** Calls `task` now, or in a later turn, after those that wait already. Its bound is the caller's business. */
@@ -50,8 +55,9 @@ export class PacedQueue {
       this.tasksInTurn = 0;
       this.begunMs = transport.exactNow();
     }
-    if (this.tasksInTurn === this.tasksPerTurn) return false;
-    if (this.tasksInTurn > 0 && transport.exactNow() - this.begunMs > this.turnMs) return false;
+    const { tasksInTurn, tasksPerTurn, more } = this;
+    if (tasksInTurn === more.max) return false;
+    if (tasksInTurn >= tasksPerTurn && transport.exactNow() - this.begunMs >= more.ms) return false;
     this.tasksInTurn++;
     return true;
   }

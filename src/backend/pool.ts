@@ -10,9 +10,9 @@ import type { PrivateConnections } from './private-connections.js';
 /** Milliseconds between looks at the clock while commands are in flight, and otherwise. */
 const SWEEP_BUSY_MS = 50;
 const SWEEP_IDLE_MS = 500;
-/** Nodes that are opened, told of a change, or given up in one turn, and for how long; and connections that are opened. */
-const NODES_PER_TURN = 32;
-const NODES_TURN_MS = 0.5;
+/** Nodes that are opened, told of a change, or given up in one turn, and how many more if that is soon done; and connections that are opened. */
+const NODES_PER_TURN = 8;
+const MORE_NODES = { max: 32, ms: 0.5 };
 const DIALS_PER_TURN = 4;
 /** How many databases a node has that does not say: Redis's default. */
 const DATABASES_DEFAULT = 16;
@@ -47,7 +47,7 @@ export class BackendPool {
       },
       dials: new PacedQueue(transport, DIALS_PER_TURN),
     };
-    this.chores = new PacedQueue(transport, NODES_PER_TURN, NODES_TURN_MS);
+    this.chores = new PacedQueue(transport, NODES_PER_TURN, MORE_NODES);
     this.update(topology);
   }
 

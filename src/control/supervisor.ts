@@ -177,6 +177,8 @@ class Supervisor implements Ringleader {
       if (store !== null) this.caretakers.admit(store);
       const { version, layout, remaps } = await this.fleet.settle(this.config, acceptRemap, stopped);
       if (remaps.length > 0) this.log.warn({ remaps }, 'start-remaps');
+      // Before it goes by it: what is written from now on waits for it.
+      this.fleet.start();
       const differences = describeDifferences(layout, layoutOf(this.config));
       if (differences.length > 0) this.log.warn({ topology: version, differences }, 'topology-differs');
       const { config, topology } = await this.prepare(this.config, layout, doors);
@@ -187,8 +189,9 @@ class Supervisor implements Ringleader {
       throw error;
     }
     this.state = 'running';
-    this.fleet.start();
     this.log.info({ listen: this.endpoints.map(formatEndpoint), nodes: this.topology.nodes.length }, 'listening');
+    // What came meanwhile.
+    void this.inTurn(() => this.follow());
   }
 
   get endpoints(): readonly Endpoint[] {
