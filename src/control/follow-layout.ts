@@ -12,12 +12,10 @@ import { type Layout, type LayoutPool, layoutOf } from './layout.js';
 /** A member cannot go by the topology of its fleet. */
 export class CannotFollowError extends Error {
   override name = 'CannotFollowError';
-  /** At least one, each a sentence. */
-  readonly reasons: readonly string[];
 
+  /** `reasons`: at least one, each a sentence. */
   constructor(reasons: readonly string[]) {
     super(reasons.join('; '));
-    this.reasons = reasons;
   }
 }
 
