@@ -5,14 +5,15 @@ import type { Connection, Transport } from '../transport/transport.js';
 const STEP_BYTES = 1024 * 1024;
 
 export class Activity {
-  /** When bytes last came, or were last taken by the client. */
+  /** When bytes last came, or were last taken by the client or made ready for it. */
   lastBytesMs: number;
   /** Since when a command is half there (-1: none is). */
   unfinishedSinceMs = -1;
   private unfinishedBytes = 0;
-  /** As `look` saw them last: the connection's unread bytes, and its output's position. */
+  /** As `look` saw them last: the connection's unread bytes, and its output's positions. */
   private seenUnreadBytes = 0;
   private seenSent = 0;
+  private seenAppended = 0;
   private readonly transport: Transport;
   private readonly connection: Connection;
 
@@ -24,13 +25,16 @@ export class Activity {
 
   /**
    * Looks at what came and went: nobody is told of the bytes of a large command before the last has come, nor of those of a
-   * large reply that the client takes. Called about once a second.
+   * large reply that the client takes. A reply that came just now has not been sent yet: it goes at the end of the turn.
+   * Called about once a second.
    */
   look(): void {
     const { unreadBytes, output } = this.connection;
-    if (unreadBytes > this.seenUnreadBytes || output.sent !== this.seenSent) this.lastBytesMs = this.transport.now;
+    const isMoving = output.sent !== this.seenSent || output.appended !== this.seenAppended;
+    if (unreadBytes > this.seenUnreadBytes || isMoving) this.lastBytesMs = this.transport.now;
     this.seenUnreadBytes = unreadBytes;
     this.seenSent = output.sent;
+    this.seenAppended = output.appended;
     if (this.unfinishedSinceMs >= 0) this.onUnfinished(unreadBytes);
   }
 

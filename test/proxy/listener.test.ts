@@ -121,6 +121,23 @@ t.test('an idle client is closed after idleTimeoutMs, one that awaits a reply is
   t.notOk(busy.isClosed);
 });
 
+t.test('a client whose reply has just come is not idle, however long it waited', async (t) => {
+  const limits = { idleTimeoutMs: 3_000, requestTimeoutMs: 60_000, stallTimeoutMs: 60_000 };
+  const world = new Plane({ limits }).greetAll();
+  const client = world.client().send(['GET', world.key(0)]);
+  world.turn();
+  const link = world.only(0);
+  t.equal(link.commands().length, 1);
+  world.pass(6_000);
+  link.answer('$5\r\nvalue\r\n');
+  // The next look at the clocks comes before the kernel has taken any of it.
+  world.pass(1_500);
+  t.notOk(client.isClosed);
+  t.equal(client.take(), '$5\r\nvalue\r\n');
+  world.pass(5_000);
+  t.match(client.connection.closeError, { message: /idle \(idleTimeoutMs 3000\)/ });
+});
+
 t.test('a client that slowly sends a large command, or slowly takes a large reply, is not idle', async (t) => {
   const limits = { idleTimeoutMs: 3_000, requestDeadlineMs: 0 };
   const world = new Plane({ limits }).greetAll();
