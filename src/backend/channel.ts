@@ -17,7 +17,7 @@
  * session that still awaits replies from a retired connection goes on there, so that its commands keep their order. Where no
  * fresh one can be had, the retired one is taken back.
  */
-import { formatEndpoint } from '../base/endpoint.js';
+import { isSameEndpoint } from '../base/endpoint.js';
 import type { Limits } from '../base/limits.js';
 import type { Counts } from '../base/metrics.js';
 import type { Timer } from '../base/timers.js';
@@ -520,8 +520,6 @@ function overtakenReads(connection: BackendConnection): Set<Pending> {
 
 export function isSameServer(one: NodeSnapshot, other: NodeSnapshot): boolean {
   return (
-    formatEndpoint(one.address) === formatEndpoint(other.address) &&
-    one.username === other.username &&
-    one.password === other.password
+    isSameEndpoint(one.address, other.address) && one.username === other.username && one.password === other.password
   );
 }

@@ -16,6 +16,12 @@ export function formatEndpoint(endpoint: Endpoint): string {
   return endpoint.host.includes(':') ? `[${endpoint.host}]:${endpoint.port}` : `${endpoint.host}:${endpoint.port}`;
 }
 
+export function isSameEndpoint(one: Endpoint, other: Endpoint): boolean {
+  if (one.kind === 'unix' || other.kind === 'unix')
+    return one.kind === other.kind && formatEndpoint(one) === formatEndpoint(other);
+  return one.port === other.port && one.host === other.host;
+}
+
 /** What `formatEndpoint` has written; null for what it has not. */
 export function readEndpoint(text: string): Endpoint | null {
   if (text.startsWith('unix:')) return { kind: 'unix', path: text.slice('unix:'.length) };

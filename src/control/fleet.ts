@@ -17,7 +17,6 @@ import { StoreError } from '../coord/store-error.js';
 import type { Coordination } from './coordination.js';
 import { followLayout } from './follow-layout.js';
 import { Keeper } from './keeper.js';
-import type { Layout } from './layout.js';
 import { memberName } from './member-name.js';
 import { REMAP_ADVICE } from './remaps.js';
 import type { SharedTopology } from './shared-topology.js';
@@ -46,6 +45,14 @@ export interface FleetFacts {
   /** Why the store is of no use now; null where nothing is known against it. */
   trouble: string | null;
 }
+
+/** What a reload comes to. */
+export interface ReloadPlan extends Planned {
+  /** What is gone by. */
+  readonly config: Config;
+}
+
+export type ReloadPlanner = (there: SharedTopology | null) => ReloadPlan;
 
 export interface FleetWatcher {
   /** A topology newer than all before is in the store. */
@@ -205,28 +212,33 @@ export class Fleet {
   }
 
   /**
-   * What a configuration that is read again makes of the topology; where that differs it is in the store when this resolves. The store is not
-   * asked where nothing changes of what was seen last. Rejects with a RemapError, a CannotFollowError, or a StoreError.
+   * What a configuration that is read again makes of a topology, and what is gone by then: decided once for one and the same topology. What it
+   * returns throws a RemapError or a CannotFollowError.
    */
-  async change(before: Config, after: Config, acceptRemap: boolean): Promise<SharedTopology> {
-    const plan = (there: SharedTopology | null) => {
-      const { layout } = this.plan(there, before, after, acceptRemap);
-      followLayout(after, layout);
-      return layout;
+  planner(before: Config, after: Config, acceptRemap: boolean): ReloadPlanner {
+    const options = { isAlone: this.isAlone, acceptRemap };
+    let last: { there: SharedTopology | null; plan: ReloadPlan } | null = null;
+    return (there) => {
+      if (last?.there !== there) {
+        const base = there?.layout ?? planStart(null, before, options).layout;
+        const planned = planReload(base, before, after, options);
+        last = { there, plan: { ...planned, config: followLayout(after, planned.layout) } };
+      }
+      return last.plan;
     };
-    const seen = this.keeper.topology;
-    if (seen !== null && isDeepStrictEqual(plan(seen), seen.layout)) return seen;
-    const startMs = performance.now();
-    const changed = await this.keeper.change(plan);
-    if (changed.version !== seen?.version) void this.awaitAll(changed.version, startMs);
-    return changed;
   }
 
-  /** As `change`, but nothing is written: of what was seen last. Throws a RemapError. */
-  plan(there: SharedTopology | null, before: Config, after: Config, acceptRemap: boolean): Planned {
-    const { isAlone } = this;
-    const base: Layout = there?.layout ?? planStart(null, before, { isAlone, acceptRemap }).layout;
-    return planReload(base, before, after, { isAlone, acceptRemap });
+  /**
+   * Has what `plan` makes of the topology in the store, where that differs, when this resolves. The store is not asked where nothing changes of
+   * what was seen last. Rejects with what `plan` throws, or a StoreError.
+   */
+  async change(plan: ReloadPlanner): Promise<SharedTopology> {
+    const seen = this.keeper.topology;
+    if (seen !== null && isDeepStrictEqual(plan(seen).layout, seen.layout)) return seen;
+    const startMs = performance.now();
+    const changed = await this.keeper.change((there) => plan(there).layout);
+    if (changed.version !== seen?.version) void this.awaitAll(changed.version, startMs);
+    return changed;
   }
 
   /** All workers go by that version. */

@@ -4,7 +4,7 @@
  * member cannot go on to it, and says why.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { readEndpoint } from '../base/endpoint.js';
+import { formatEndpoint, readEndpoint } from '../base/endpoint.js';
 import type { NodeConfig, PoolConfig } from '../base/pools-section.js';
 import type { Config, ServiceConfig } from '../config.js';
 import { type Layout, type LayoutPool, layoutOf } from './layout.js';
@@ -59,8 +59,11 @@ function followPool(own: PoolConfig, { nodes }: LayoutPool, reasons: string[]): 
   const byName = new Map(own.nodes.map((node) => [node.name, node]));
   const login = commonLogin(own);
   const followed = nodes.flatMap(({ name, weight, address: written }): NodeConfig[] => {
+    const configured = byName.get(name);
+    // Most are as the configuration has them.
+    if (configured?.weight === weight && formatEndpoint(configured.address) === written) return [configured];
     const address = readEndpoint(written);
-    const known = byName.get(name) ?? login;
+    const known = configured ?? login;
     if (address === null) reasons.push(`pool ${own.name}, node ${name}: "${written}" is no address`);
     else if (known === null) {
       const why = 'is not in this configuration, whose nodes do not all have the same user and password';

@@ -35,6 +35,8 @@ export class Keeper {
   private readonly member: string;
   private readonly watcher: KeeperWatcher;
   private newest: SharedTopology | null = null;
+  /** As it lies in the store. */
+  private newestText = '';
   /** The version that the watch told last: it never goes back. */
   private told = 0;
   private watch: Watch | null = null;
@@ -86,9 +88,10 @@ export class Keeper {
       const layout = plan(there);
       if (there !== null && isDeepStrictEqual(layout, there.layout)) return there;
       const next = { version: (there?.version ?? 0) + 1, writer: this.member, layout };
-      const written = await this.store.compareAndSet(TOPOLOGY_KEY, entry.version, encodeTopology(next));
+      const text = encodeTopology(next);
+      const written = await this.store.compareAndSet(TOPOLOGY_KEY, entry.version, text);
       if (written.kind === 'done') {
-        this.note(next);
+        this.note(next, text);
         return next;
       }
       entry = written.found;
@@ -114,7 +117,7 @@ export class Keeper {
   /** `known`: a version that was there before. Throws a StoreError for an older one, and for one that cannot be understood. */
   private see(entry: Entry | undefined, known: number): SharedTopology | null {
     const text = entry?.value ?? null;
-    const topology = text === null ? null : decodeTopology(text);
+    const topology = text === null ? null : this.decode(text);
     const version = topology?.version ?? 0;
     if (version < known) {
       const found = topology === null ? 'gone' : `version ${version}`;
@@ -123,14 +126,20 @@ export class Keeper {
         `the topology in the coordination store was version ${known}, and is ${found}: if the store was emptied, stop all members and start them again`,
       );
     }
-    if (topology !== null) this.note(topology);
+    if (topology !== null && text !== null) this.note(topology, text);
     return topology;
   }
 
+  /** The object that was made of that text before, if it is the newest: whoever has planned by it need not plan again. */
+  private decode(text: string): SharedTopology {
+    return this.newest !== null && text === this.newestText ? this.newest : decodeTopology(text);
+  }
+
   /** What is seen may be older than what was seen before. */
-  private note(topology: SharedTopology): void {
+  private note(topology: SharedTopology, text: string): void {
     if (topology.version <= this.knownVersion) return;
     this.newest = topology;
+    this.newestText = text;
     this.watcher.onTopology(topology);
   }
 }

@@ -26,15 +26,22 @@ function mergeByName<A>(
   nameOf: (item: A) => string,
   merge: (there: A, before: A | undefined, after: A) => A,
 ): A[] {
-  const find = (list: readonly A[], item: A) => list.find((other) => nameOf(other) === nameOf(item));
-  const kept = there.flatMap((item) => {
-    const [old, next] = [find(before, item), find(after, item)];
-    if (next !== undefined) return [merge(item, old, next)];
-    return old === undefined ? [item] : [];
-  });
-  // What others took out stays out.
-  const added = after.filter((item) => find(there, item) === undefined && find(before, item) === undefined);
-  return [...kept, ...added];
+  const byName = (list: readonly A[]) => new Map(list.map((item) => [nameOf(item), item]));
+  // Pools have thousands of nodes.
+  const [known, old, next] = [byName(there), byName(before), byName(after)];
+  const merged: A[] = [];
+  for (const item of there) {
+    const name = nameOf(item);
+    const now = next.get(name);
+    if (now !== undefined) merged.push(merge(item, old.get(name), now));
+    else if (!old.has(name)) merged.push(item);
+  }
+  for (const item of after) {
+    const name = nameOf(item);
+    // What others took out stays out.
+    if (!known.has(name) && !old.has(name)) merged.push(item);
+  }
+  return merged;
 }
 
 function mergeWhole<A>(there: A, before: A | undefined, after: A): A {
@@ -51,11 +58,10 @@ function mergePool(there: LayoutPool, before: LayoutPool | undefined, after: Lay
 
 function mergeNode(there: LayoutNode, before: LayoutNode | undefined, after: LayoutNode): LayoutNode {
   if (before === undefined) return there;
-  return {
-    name: there.name,
-    weight: before.weight === after.weight ? there.weight : after.weight,
-    address: before.address === after.address ? there.address : after.address,
-  };
+  const weight = before.weight === after.weight ? there.weight : after.weight;
+  const address = before.address === after.address ? there.address : after.address;
+  // Most are as they were, and the same object then: that is soon seen.
+  return weight === there.weight && address === there.address ? there : { name: there.name, weight, address };
 }
 
 function mergeService(there: LayoutService, before: LayoutService | undefined, after: LayoutService): LayoutService {

@@ -20,7 +20,7 @@ import { Doors, type PreparedDoors } from './doors.js';
 import { Fleet, type FleetFacts } from './fleet.js';
 import { CannotFollowError, followLayout } from './follow-layout.js';
 import { NodeHealth, type NodeState } from './health.js';
-import { type Layout, layoutOf } from './layout.js';
+import { layoutOf } from './layout.js';
 import { describeDifferences } from './layout-differences.js';
 import { workerMemoryShare } from './memory.js';
 import { NameLookup } from './name-lookup.js';
@@ -192,7 +192,9 @@ class Supervisor implements Ringleader {
       // Mostly the fleet's nodes are those of the configuration: a thousand take a third of a second to be placed.
       const isPlanned = config.pools.every((pool, index) => pool === this.config.pools[index]);
       const topology = isPlanned ? planned : await this.plan(config, doors);
-      await this.workers.start(this.adopt(config, doors, topology));
+      const orders = this.adopt({ config, topology }, doors);
+      this.tend();
+      await this.workers.start(orders);
       this.goesBy(version);
     } catch (error) {
       await this.cleanUp();
@@ -254,14 +256,16 @@ class Supervisor implements Ringleader {
     let doors: PreparedDoors = new Map();
     let [remaps, version, prepared]: [readonly string[], number, Prepared | null] = [[], 0, null];
     try {
-      const planned = fleet.plan(fleet.topology, before, own, acceptRemap);
+      const plan = fleet.planner(before, own, acceptRemap);
+      const planned = plan(fleet.topology);
       ({ remaps } = planned);
       doors = await this.doors.prepare(own.listen);
-      prepared = await this.prepare(own, planned.layout, doors);
-      const shared = await fleet.change(before, own, acceptRemap);
+      prepared = await this.prepare(planned.config, doors);
+      const shared = await fleet.change(plan);
       ({ version } = shared);
       // Somebody else has changed it meanwhile.
-      if (!isDeepStrictEqual(shared.layout, planned.layout)) prepared = await this.prepare(own, shared.layout, doors);
+      if (!isDeepStrictEqual(shared.layout, planned.layout))
+        prepared = await this.prepare(followLayout(own, shared.layout), doors);
     } catch (error) {
       this.doors.abandon(doors);
       // What plans for us ends with us.
@@ -282,14 +286,13 @@ class Supervisor implements Ringleader {
     log.level = own.log.level;
     if (restarts.length > 0) log.warn({ restarts }, 'reload-needs-restart');
     if (remaps.length > 0) log.warn({ remaps }, 'reload-remaps');
-    const { config, topology } = prepared;
     this.ownConfig = own;
-    await this.workers.follow(this.adopt(config, doors, topology));
+    await this.goBy(prepared, doors);
     // Workers that end need not have got there.
     if (!this.isRunning()) return NOT_RUNNING;
     this.goesBy(version);
     const listen = this.endpoints.map(formatEndpoint);
-    log.info({ topology: version, nodes: topology.nodes.length, listen }, 'reloaded');
+    log.info({ topology: version, nodes: this.topology.nodes.length, listen }, 'reloaded');
     return { outcome: 'applied', reasons: restarts };
   }
 
@@ -302,7 +305,7 @@ class Supervisor implements Ringleader {
     let prepared: Prepared;
     try {
       doors = await this.doors.prepare(this.ownConfig.listen);
-      prepared = await this.prepare(this.ownConfig, layout, doors);
+      prepared = await this.prepare(followLayout(this.ownConfig, layout), doors);
     } catch (error) {
       this.doors.abandon(doors);
       if (!this.isRunning()) return;
@@ -312,12 +315,11 @@ class Supervisor implements Ringleader {
       return;
     }
     if (!this.isRunning()) return;
-    const { config, topology } = prepared;
-    await this.workers.follow(this.adopt(config, doors, topology));
+    await this.goBy(prepared, doors);
     // Workers that end need not have got there.
     if (!this.isRunning()) return;
     this.goesBy(version);
-    this.log.info({ topology: version, writer, nodes: topology.nodes.length }, 'topology-followed');
+    this.log.info({ topology: version, writer, nodes: this.topology.nodes.length }, 'topology-followed');
   }
 
   private followLater(): void {
@@ -325,9 +327,8 @@ class Supervisor implements Ringleader {
     this.retrying = setTimeout(() => void this.inTurn(() => this.follow()), RETRY_MS);
   }
 
-  /** What `own` comes to by that layout. Rejects with what is in the way. */
-  private async prepare(own: Config, layout: Layout, doors: PreparedDoors): Promise<Prepared> {
-    const config = followLayout(own, layout);
+  /** What is gone by then, where that is `config`. Rejects with what keys cannot be placed on. */
+  private async prepare(config: Config, doors: PreparedDoors): Promise<Prepared> {
     return { config, topology: await this.plan(config, doors) };
   }
 
@@ -348,12 +349,18 @@ class Supervisor implements Ringleader {
     return planTopology(before, config.pools, services, this.bulk);
   }
 
-  /** Goes by these from now on; what is returned is for the workers. */
-  private adopt(config: Config, doors: PreparedDoors, topology: TopologySnapshot): Orders {
+  /** Goes by these from now on. Resolves when all workers do. */
+  private async goBy(prepared: Prepared, doors: PreparedDoors): Promise<void> {
+    const followed = this.workers.follow(this.adopt(prepared, doors));
+    // The workers have been told already: each is a thread of its own.
+    this.tend();
+    await followed;
+  }
+
+  /** What is returned is for the workers. */
+  private adopt({ config, topology }: Prepared, doors: PreparedDoors): Orders {
     this.config = config;
     this.topology = topology;
-    this.health.setTopology(topology);
-    this.caretakers.setTopology(topology, config.pools, storePool(this.startConfig));
     this.doors.adopt(doors, topology.version);
     const listeners = this.doors.snapshots(doors, (asked) => {
       const service = config.services.find(({ listen }) => listen.some((own) => formatEndpoint(own) === asked));
@@ -361,6 +368,13 @@ class Supervisor implements Ringleader {
     });
     const { auth, pubsub } = config;
     return { topology, limits: this.boundedLimits(config), rules: { auth, pubsub }, listeners };
+  }
+
+  /** Looks after the nodes of the topology that is gone by. */
+  private tend(): void {
+    const { topology, config, startConfig } = this;
+    this.health.setTopology(topology);
+    this.caretakers.setTopology(topology, config.pools, storePool(startConfig));
   }
 
   private isRunning(): boolean {

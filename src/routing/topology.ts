@@ -3,6 +3,7 @@
  * them has a key.
  */
 import { isDeepStrictEqual } from 'node:util';
+import { isSameEndpoint } from '../base/endpoint.js';
 import type { NodeLimits } from '../base/limits.js';
 import type { PlacementRule } from '../base/placement.js';
 import type {
@@ -82,16 +83,28 @@ export async function planTopology(
 /** A node that is what it was in `before` is the same object: workers need not be told of it again. */
 function listNodes(before: readonly NodeSnapshot[], pools: readonly TopologyPool[]): readonly NodeSnapshot[] {
   const counts = new Map<string, number>();
-  for (const { name } of pools.flatMap(({ nodes }) => nodes)) counts.set(name, (counts.get(name) ?? 0) + 1);
-  const all = pools.flatMap(({ name: pool, nodes, limits }) => nodes.map((node) => ({ ...node, pool, limits })));
-  return Object.freeze(
-    all.map((node, index) => {
-      const label = counts.get(node.name) === 1 ? node.name : `${node.pool}/${node.name}`;
+  for (const { nodes } of pools) for (const { name } of nodes) counts.set(name, (counts.get(name) ?? 0) + 1);
+  const all: NodeSnapshot[] = [];
+  for (const { name: pool, nodes, limits: own } of pools) {
+    const known = before[all.length]?.limits;
+    // The same object as before where it says the same.
+    const limits = known !== undefined && isDeepStrictEqual(known, own) ? known : own;
+    for (const node of nodes) {
+      const index = all.length;
+      const label = counts.get(node.name) === 1 ? node.name : `${pool}/${node.name}`;
+      const snapshot = { ...node, index, pool, label, limits };
       const same = before[index];
-      const snapshot = { ...node, index, label };
-      return same !== undefined && isDeepStrictEqual(same, snapshot) ? same : Object.freeze(snapshot);
-    }),
-  );
+      all.push(same !== undefined && isSameNode(same, snapshot) ? same : Object.freeze(snapshot));
+    }
+  }
+  return Object.freeze(all);
+}
+
+/** Field by field: to compare any two objects takes ten times as long, and there may be thousands of nodes. */
+function isSameNode(one: NodeSnapshot, other: NodeSnapshot): boolean {
+  let field: keyof NodeSnapshot;
+  for (field in one) if (field !== 'address' && one[field] !== other[field]) return false;
+  return isSameEndpoint(one.address, other.address);
 }
 
 /** `before`, if `service` is nothing else. */
@@ -114,11 +127,13 @@ function isSameReplication(one: ReplicationSnapshot | null, other: ReplicationSn
 
 /** Whether a keyspace of `before` lies on the same nodes, with the same indices, among `nodes`. */
 function isAsIn(before: TopologySnapshot, nodes: readonly NodeSnapshot[]): (keyspace: KeyspaceSnapshot) => boolean {
-  const describe = (all: readonly NodeSnapshot[], pool: string) =>
-    JSON.stringify(all.flatMap((node) => (node.pool === pool ? [[node.index, node.name, node.weight]] : [])));
-  const pools = new Set(nodes.map(({ pool }) => pool));
-  const same = new Set([...pools].filter((pool) => describe(before.nodes, pool) === describe(nodes, pool)));
-  return ({ pool }) => same.has(pool);
+  const other = new Set<string>();
+  for (let index = 0; index < Math.max(before.nodes.length, nodes.length); index++) {
+    const [old, now] = [before.nodes[index], nodes[index]];
+    if (old?.pool === now?.pool && old?.name === now?.name && old?.weight === now?.weight) continue;
+    for (const node of [old, now]) if (node !== undefined) other.add(node.pool);
+  }
+  return ({ pool }) => !other.has(pool);
 }
 
 async function placeKeys(

@@ -88,6 +88,29 @@ t.test('of changes that are made at once none is lost, and no version has two co
   for (const { version, layout } of made) t.equal(layout.pools[0]?.nodes.length, version);
 });
 
+t.test('a plan is asked about the topology that was told, and about another one where it is another', async (t) => {
+  const store = open(t);
+  const [one, other] = [keep(t, store, 'one'), keep(t, store, 'other')];
+  await one.keeper.change(() => layout(1));
+  const seen = one.keeper.topology;
+  const asked: (SharedTopology | null)[] = [];
+  const ask = (there: SharedTopology | null) => {
+    asked.push(there);
+    return layout(2);
+  };
+  await one.keeper.change(ask);
+  t.equal(asked[0], seen, 'what was planned by it need not be planned again');
+  await waitFor('the other one to be told', () => other.keeper.topology?.version === 2);
+  t.same(await other.keeper.change(ask), one.keeper.topology);
+  t.equal(asked[1], other.keeper.topology);
+  await other.keeper.change(() => layout(3));
+  await one.keeper.change((there) => {
+    t.same(there, other.keeper.topology);
+    return layout(4);
+  });
+  t.same(one.troubles, []);
+});
+
 t.test('what a plan throws changes nothing', async (t) => {
   const store = open(t);
   const { keeper } = keep(t, store, 'a');

@@ -108,6 +108,38 @@ t.test('what is placed by the same rule on the same nodes is not planned again',
   t.not(keyspaceOf(third, 0).placement, keyspaceOf(second, 0).placement, 'the nodes have other numbers');
 });
 
+t.test(
+  'a node is the same object while all that is said of it is the same, and another one by each word',
+  async (t) => {
+    const services = [service('main', keyspace('', 'main'))];
+    const [main] = [pool('main', { a: 1, b: 1 })];
+    const first = await plan([main], services);
+    const [a, b] = main.nodes as [TopologyPool['nodes'][0], TopologyPool['nodes'][0]];
+    const again = await plan(structuredClone([main]), services, first);
+    t.strictSame(
+      again.nodes.map((node, index) => node === first.nodes[index]),
+      [true, true],
+      'limits that say the same are the same, too',
+    );
+    const others = [
+      { ...b, name: 'c' },
+      { ...b, weight: 2 },
+      { ...b, address: { kind: 'tcp', host: 'b', port: 6380 } as const },
+      { ...b, address: { kind: 'tcp', host: 'c', port: 6379 } as const },
+      { ...b, address: { kind: 'unix', path: 'b:6379' } as const },
+      { ...b, username: 'b' },
+      { ...b, password: 'b' },
+    ];
+    for (const other of others) {
+      const next = await plan([{ ...main, nodes: [a, other] }], services, first);
+      t.equal(next.nodes[0], first.nodes[0]);
+      t.match(next.nodes[1], other);
+    }
+    const hurried = await plan([{ ...main, limits: { ...main.limits, idlePingMs: 1 } }], services, first);
+    t.notOk(hurried.nodes.some((node, index) => node === first.nodes[index]));
+  },
+);
+
 t.test('a rule is another one by each of its words', async (t) => {
   const rules: PlacementRule[] = [
     SLOTS,
