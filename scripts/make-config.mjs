@@ -60,7 +60,7 @@ function fullExample() {
   const pool = pools.additionalProperties.properties;
   const node = pool.nodes.items.properties;
   const keyspace = keyspaces.items.properties;
-  const { hash, hashTag, copies, consistency, tombstoneTtl, ...bySlots } = keyspace;
+  const { hash, hashTag, copies, consistency, tombstoneTtl, provider, ttlMaxMs, ...bySlots } = keyspace;
   const values = { placement: 'ketama', hash, hashTag };
   const { store, cluster, member, lease, pool: agreeing, tls, ...server } = coordination.properties;
   return [
@@ -100,6 +100,9 @@ function fullExample() {
     '  - prefix: "acct:"',
     '    pool: accounts',
     ...entries({ mode: { stated: 'replicated' }, copies, consistency, tombstoneTtl }, '    '),
+    '  - prefix: "lock:"',
+    '    pool: accounts',
+    ...entries({ mode: { stated: 'lock' }, provider, ttlMaxMs }, '    '),
     '',
     ...comment(services.description),
     '#services:',

@@ -65,6 +65,8 @@ export interface KeyspaceSnapshot {
   splitsWrites: boolean;
   /** Null where each key is on one node. The placement is that of slots, and then leads to the first copy. */
   replication: ReplicationSnapshot | null;
+  /** Null unless its keys are locks. The placement is that of slots. */
+  locks: LockSnapshot | null;
 }
 
 /** Where the copies of the keys of a keyspace are. */
@@ -75,6 +77,16 @@ export interface ReplicationSnapshot {
   owners: Uint16Array;
   /** How long the ballot of a deleted key is kept at least. */
   tombstoneTtlMs: number;
+}
+
+/** Which nodes hold the locks of a keyspace. */
+export interface LockSnapshot {
+  /** Nodes of each lock: at least 3. */
+  copies: number;
+  /** As those of a ReplicationSnapshot. */
+  owners: Uint16Array;
+  /** The longest that a lock may be taken or extended for. */
+  ttlMaxMs: number;
 }
 
 /**

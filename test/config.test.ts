@@ -459,6 +459,28 @@ keyspaces: [{ prefix: "acct:", pool: main, mode: replicated${rest} }]`);
   t.equal(other.pools[0]?.restart, 'keeps-data');
 });
 
+t.test('keys may be locks, on all nodes of the pool unless fewer are wanted', async (t) => {
+  const nodes = [1, 2, 3, 4, 5].map((host) => `redis://h${host}`).join(', ');
+  const config = (rest: string) => {
+    return configOf(`pools: { main: { nodes: [${nodes}], restart: keeps-data } }
+keyspaces:
+  - { prefix: "lock:", pool: main, mode: lock${rest} }
+  - { prefix: "acct:", pool: main, mode: replicated }`);
+  };
+  t.same(config('').keyspaces[0], {
+    prefix: 'lock:',
+    pool: 'main',
+    placement: SLOTS,
+    multiKeyWrites: 'split',
+    mode: 'lock',
+    provider: 'redlock',
+    copies: null,
+    ttlMaxMs: 60_000,
+  });
+  const other = config(', provider: redlock, copies: 3, ttlMaxMs: 1500');
+  t.match(other.keyspaces[0], { copies: 3, ttlMaxMs: 1_500 });
+});
+
 t.test('a coordination store is complete, whichever it is', async (t) => {
   const three = 'pools: { main: { nodes: [redis://h] }, agree: { nodes: [redis://i, redis://j, redis://k] } }';
   const coordination = (section: string) => {

@@ -10,7 +10,12 @@ import type { Config } from '../config.js';
 import type { KeyspaceConfig } from '../routing/keyspace-section.js';
 
 export type LayoutKeyspace = Pick<KeyspaceConfig, 'prefix' | 'pool' | 'placement'> &
-  ({ mode: 'sharded' } | { mode: 'replicated'; copies: number });
+  (
+    | { mode: 'sharded' }
+    | { mode: 'replicated'; copies: number }
+    /** Null: all nodes of the pool. */
+    | { mode: 'lock'; copies: number | null }
+  );
 
 export interface LayoutNode extends Pick<NodeConfig, 'name' | 'weight'> {
   /** As `formatEndpoint` writes it. */
@@ -55,6 +60,12 @@ export const LAYOUT: z.ZodType<Layout> = z.strictObject({
             placement: PLACEMENT,
             copies: z.int().positive(),
           }),
+          z.strictObject({
+            ...BASICS,
+            mode: z.literal('lock'),
+            placement: PLACEMENT,
+            copies: z.int().positive().nullable(),
+          }),
         ]),
       ),
     }),
@@ -82,8 +93,13 @@ export function layoutOf(config: Config): Layout {
 }
 
 function keyspaceOf(config: KeyspaceConfig): LayoutKeyspace {
-  const { prefix, pool, mode, placement } = config;
-  return mode === 'sharded'
-    ? { prefix, pool, mode, placement }
-    : { prefix, pool, mode, placement, copies: config.copies };
+  const { prefix, pool, placement } = config;
+  switch (config.mode) {
+    case 'sharded':
+      return { prefix, pool, mode: config.mode, placement };
+    case 'replicated':
+      return { prefix, pool, mode: config.mode, placement, copies: config.copies };
+    case 'lock':
+      return { prefix, pool, mode: config.mode, placement, copies: config.copies };
+  }
 }

@@ -99,7 +99,9 @@ function keyspaceRemaps(
     if (home.mode !== keyspace.mode)
       found.push(`${name}: its keys had mode ${home.mode}, and would have ${keyspace.mode}`);
     else if (copiesOf(home) !== copiesOf(keyspace))
-      found.push(`${name}: its keys had ${copiesOf(home)} copies, and would have ${copiesOf(keyspace)}`);
+      found.push(
+        `${name}: its keys had ${countOf(copiesOf(home))}, and would have ${copiesOf(keyspace) ?? 'as many as nodes'}`,
+      );
     if (isElsewhere(home, keyspace))
       found.push(`${name}: its keys are in pool ${home.pool}, and would be looked for in ${keyspace.pool}`);
     if (!isSameRule(home.placement, keyspace.placement))
@@ -112,15 +114,23 @@ function keyspaceRemaps(
     if (home === null) found.push(`${name} is gone: its keys in pool ${keyspace.pool} would no longer be found`);
     else if (isElsewhere(keyspace, home))
       found.push(`${name} is gone: its keys are in pool ${keyspace.pool}, and would be looked for in ${home.pool}`);
-    else if (!isSameRule(home.placement, keyspace.placement) || copiesOf(home) !== copiesOf(keyspace))
+    else if (
+      !isSameRule(home.placement, keyspace.placement) ||
+      home.mode !== keyspace.mode ||
+      copiesOf(home) !== copiesOf(keyspace)
+    )
       found.push(`${name} is gone: its keys would be placed by the rules of keyspace "${home.prefix}"`);
   }
   return found;
 }
 
-/** Keys of mode sharded have one. */
-function copiesOf(keyspace: LayoutKeyspace): number {
+/** Keys of mode sharded have one; null: one on each node of their pool. */
+function copiesOf(keyspace: LayoutKeyspace): number | null {
   return keyspace.mode === 'sharded' ? 1 : keyspace.copies;
+}
+
+function countOf(copies: number | null): string {
+  return copies === null ? 'as many copies as nodes' : `${copies} copies`;
 }
 
 function nodesByName(pool: LayoutPool | undefined): ReadonlyMap<string, LayoutNode> {

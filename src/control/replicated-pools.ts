@@ -1,6 +1,6 @@
 /**
- * Which pools have replicated keys, and where the copies of these are: what a caretaker needs to know of a topology. The pool of a
- * coordination store on Redis is one of them, though no keyspace may lie on it.
+ * Which pools have replicated keys or locks, and where the copies of these are: what a caretaker needs to know of a topology. The pool
+ * of a coordination store on Redis is one of them, though no keyspace may lie on it.
  */
 
 import type { NodeLimits } from '../base/limits.js';
@@ -43,7 +43,9 @@ export interface KeyPlace {
 export function replicatedPools({ nodes, services }: TopologySnapshot, store: TopologyPool | null): ReplicatedPool[] {
   const own = services.flatMap((service) => (service === null ? [] : [service]));
   const names = new Set(
-    own.flatMap(({ keyspaces }) => keyspaces.flatMap(({ pool, replication }) => (replication === null ? [] : [pool]))),
+    own.flatMap(({ keyspaces }) =>
+      keyspaces.flatMap(({ pool, replication, locks }) => (replication === null && locks === null ? [] : [pool])),
+    ),
   );
   const pools = [...names].map((name) => {
     return planPool(
@@ -87,7 +89,8 @@ function planPool(name: string, nodes: readonly NodeSnapshot[], services: readon
   const replications = keyspaces.flatMap(({ replication }) => (replication === null ? [] : [replication]));
   const register = epochNodes(nodes);
   const sets = new Map<string, readonly number[]>([[register.toSorted().join(), register]]);
-  for (const { copies, owners } of replications) {
+  const lockings = keyspaces.flatMap(({ locks }) => (locks === null ? [] : [locks]));
+  for (const { copies, owners } of [...replications, ...lockings]) {
     for (let at = 0; at < owners.length; at += copies) {
       const set = [...owners.subarray(at, at + copies)];
       // Who has its first copy where does not matter to who votes.

@@ -36,13 +36,13 @@ export function describePlacement({ service, keyspace, pool, present, planned }:
   return `keyspace "${prefix}" of service ${service}: pool ${pool.name}, ${plural(nodes, 'node')}${change}, placed by ${
     placement.kind === 'slots' ? 'slots' : `${placement.kind} of ${placement.hash}`
   }${placement.kind !== 'slots' && placement.hashTag !== null ? ` with hash tag ${placement.hashTag}` : ''}${
-    keyspace.mode === 'replicated' ? `, ${keyspace.copies} copies of each key` : ''
+    keyspace.mode === 'sharded' ? '' : `, ${keyspace.copies ?? nodes} copies of each key`
   }`;
 }
 
 /** Per slot its nodes in a row, by their places; null where each key is on one. */
 function copiesOf({ keyspace }: RingView, { nodes }: PlacedNodes): Uint16Array | null {
-  return keyspace.mode === 'replicated' ? planCopies(nodes, keyspace.copies) : null;
+  return keyspace.mode === 'sharded' ? null : planCopies(nodes, keyspace.copies ?? nodes.length);
 }
 
 function table(view: RingView, placed: PlacedNodes): string[] {

@@ -5,7 +5,8 @@
  *   RANDOMKEY   every node is asked for its size too
  *   SCAN        goes to one node, with that node's cursor
  *
- * Where keys are replicated, what is about all keys is a walk over the nodes (key-walk.ts), or refused.
+ * Where keys are replicated, or locks, what is about all keys is a walk over the nodes (key-walk.ts), or refused. A walk leaves out
+ * locks: whether one is held is the word of a majority at one moment, and a walk hears one node after the other.
  *
  * "All" are the nodes of the session's service. Where they hold keys that it does not see, KEYS and SCAN leave those out, and
  * what would count, draw or delete them is refused.
@@ -88,7 +89,7 @@ export class AllShards {
       session.reply(errorReply(`ERR ${spec.name.toUpperCase()} is refused: ${why}`));
       return;
     }
-    if (service.isReplicated && this.sendReplicated(session, service, spec, end - start)) return;
+    if (service.hasCopies && this.sendReplicated(session, service, spec, end - start)) return;
     switch (spec.name) {
       case 'info':
         this.sendInfo(session, service, start, end);
@@ -109,10 +110,10 @@ export class AllShards {
     }
   }
 
-  /** What is of all keys, where some are replicated. False: it is carried out as everywhere. */
+  /** What is of all keys, where some have copies. False: it is carried out as everywhere. */
   private sendReplicated(session: Session, service: Service, spec: CommandSpec, requestBytes: number): boolean {
     const { reader, random, clock } = this.context;
-    const refusal = this.refusalOfReplicated(session, spec);
+    const refusal = this.refusalOfCopied(session, service, spec);
     if (refusal !== null) {
       session.reply(errorReply(refusal));
       return true;
@@ -145,19 +146,23 @@ export class AllShards {
     return true;
   }
 
-  private refusalOfReplicated(session: Session, { name }: CommandSpec): string | null {
+  private refusalOfCopied(session: Session, service: Service, { name }: CommandSpec): string | null {
+    const { isReplicated } = service;
     if (name === 'flushall' || name === 'flushdb') {
-      const why = 'some keys of this service are replicated, and a node that is emptied has to be repaired';
+      const what = isReplicated ? 'replicated' : 'locks';
+      const why = `some keys of this service are ${what}, and a node that is emptied has to be repaired`;
       return `ERR ${name.toUpperCase()} is refused: ${why}; delete keys by their names`;
     }
     if (name === 'config|set') {
       for (let index = 2; index < this.context.reader.argumentCount; index += 2) {
         const setting = this.argument(index).toLowerCase();
         if (!HELD_SETTINGS.has(setting)) continue;
-        return `ERR CONFIG SET ${setting} is refused: the replicated keys of this service depend on it; connect to the node itself`;
+        const what = isReplicated ? 'replicated keys' : 'locks';
+        return `ERR CONFIG SET ${setting} is refused: the ${what} of this service depend on it; connect to the node itself`;
       }
     }
-    if (session.database !== 0 && OF_KEYS.has(name)) return 'ERR replicated keys are in database 0 only';
+    if (isReplicated && session.database !== 0 && OF_KEYS.has(name))
+      return 'ERR replicated keys are in database 0 only';
     return null;
   }
 

@@ -38,6 +38,7 @@ import { Blocking } from './blocking.js';
 import { Clients, type ClientsContext } from './clients.js';
 import { KeyLocator } from './key-locator.js';
 import { answerLocally, type LocalContext, NO_REPLY, Words } from './local.js';
+import { Locks } from './locks.js';
 import { MergePool } from './merge.js';
 import type { Pauses } from './pauses.js';
 import { PubSub } from './pubsub.js';
@@ -77,6 +78,7 @@ export class Dispatcher {
   private readonly locator: KeyLocator;
   private readonly transactions: Transactions;
   private readonly replicated: Replicated;
+  private readonly locks: Locks;
   private readonly blocking: Blocking;
   private readonly clients: Clients;
   private readonly pubsub: PubSub;
@@ -96,6 +98,7 @@ export class Dispatcher {
     this.allShards = new AllShards(context, this.merges);
     this.locator = new KeyLocator(context.arena.bytes, context.reader, context.topology);
     this.replicated = new Replicated({ ...context, bytes: context.arena.bytes, locator: this.locator });
+    this.locks = new Locks({ ...context, bytes: context.arena.bytes, locator: this.locator });
     this.clients = new Clients(context);
     this.tracking = new TrackingCommands({
       ...context,
@@ -107,6 +110,7 @@ export class Dispatcher {
       locator: this.locator,
       merges: this.merges,
       replicated: this.replicated,
+      locks: this.locks,
       clients: this.clients,
       lend,
       serviceOf: (session) => this.serviceOf(session),
@@ -183,6 +187,7 @@ export class Dispatcher {
       return true;
     }
     const service = this.services[session.service] as Service;
+    if (service.hasLocks && this.locks.carryOut(session, service, spec)) return true;
     if (service.isReplicated) {
       const fate = this.replicated.carryOut(session, service, spec, end - start);
       if (fate === 'done') return true;

@@ -124,6 +124,7 @@ export class KeyWalks {
   *scan(cursor: string, options: ScanOptions, nowMs: number): Walk {
     const value = parseCursor(cursor);
     if (value === null) return INVALID_CURSOR;
+    if (this.order.length === 0) return Buffer.concat([arrayHeader(2), bulkReply('0'), bulks([])]);
     const at = value === 0n ? { place: 0, cursor: 0n, tag: 0n } : cutCursor(value, this.order.length);
     try {
       const seen = yield* this.page(at.place, at.cursor, options, nowMs);

@@ -2,7 +2,7 @@
  * One service as a worker sees it: what a session that came in by its door sees as one Redis. Made anew with each topology.
  */
 import type { KeyspaceSnapshot, NodeSnapshot, ServiceSnapshot, TopologySnapshot } from '../messages.js';
-import type { CopySets } from '../routing/copy-sets.js';
+import type { LockSets, ReplicaSets } from '../routing/copy-sets.js';
 import { Router } from '../routing/router.js';
 import { slotOf } from '../routing/slot.js';
 import { KeyWalks } from './key-walk.js';
@@ -26,6 +26,8 @@ export class Service {
   readonly hidesKeys: boolean;
   /** Whether some of its keys have copies. */
   readonly isReplicated: boolean;
+  /** Whether some of its keys are locks. */
+  readonly hasLocks: boolean;
   private readonly snapshot: ServiceSnapshot;
   private readonly keyspaces: readonly KeyspaceSnapshot[];
   private openedScan: Scan | null = null;
@@ -49,7 +51,8 @@ export class Service {
     const [only, ...others] = keyspaces;
     const hasAll = only?.prefix === '' && others.length === 0;
     this.isReplicated = keyspaces.some(({ replication }) => replication !== null);
-    this.hidesKeys = !hasAll || this.isReplicated;
+    this.hasLocks = keyspaces.some(({ locks }) => locks !== null);
+    this.hidesKeys = !hasAll || this.hasCopies;
     const placement = only?.placement;
     const isPlain = placement?.kind === 'slots' && placement.colocate.length === 0;
     this.slotOwners = isPlain && !this.hidesKeys ? placement.owners : null;
@@ -70,13 +73,23 @@ export class Service {
     return this.openedScan;
   }
 
-  /** The walks over its nodes, if some of its keys are replicated. */
+  /** The walks over its nodes, if some of its keys have copies. Locks are not among what they see. */
   get walks(): KeyWalks {
-    this.openedWalks ??= new KeyWalks(this);
+    this.openedWalks ??= new KeyWalks({
+      nodes: this.nodes.filter(({ pool }) => this.keyspaces.some((own) => own.pool === pool && own.locks === null)),
+      copySetsOfNodes: this.copySetsOfNodes,
+      copySetsOf: (bytes, start, end) => this.copySetsOf(bytes, start, end),
+      isOwn: this.isOwn,
+    });
     return this.openedWalks;
   }
 
-  /** Each set of nodes that some key has its copies on. */
+  /** Whether some of its keys are on several nodes: replicated ones, or locks. */
+  get hasCopies(): boolean {
+    return this.isReplicated || this.hasLocks;
+  }
+
+  /** Each set of nodes that some replicated key has its copies on. */
   get copySetsOfNodes(): readonly (readonly number[])[] {
     this.distinctCopySets ??= distinctSets(this.keyspaces);
     return this.distinctCopySets;
@@ -84,7 +97,8 @@ export class Service {
 
   /** Whether what is sent to the home node comes to where copies of keys are. */
   get isHomeCopied(): boolean {
-    return this.isReplicated && this.copySetsOfNodes.some((set) => set.includes(this.homeNode));
+    const home = this.nodes.find(({ index }) => index === this.homeNode)?.pool;
+    return this.keyspaces.some(({ pool, replication, locks }) => pool === home && (replication ?? locks) !== null);
   }
 
   /** The index of the node of the key bytes[start, end), or -1 where no keyspace has it. Allocates nothing. */
@@ -95,8 +109,13 @@ export class Service {
   }
 
   /** Where the copies of the key bytes[start, end) are, if it is replicated; else null. Allocates nothing. */
-  copySetsOf(bytes: Uint8Array, start: number, end: number): CopySets | null {
+  copySetsOf(bytes: Uint8Array, start: number, end: number): ReplicaSets | null {
     return this.isReplicated ? this.router.copySetsOf(bytes, start, end) : null;
+  }
+
+  /** Where the key bytes[start, end) is, if it is a lock; else null. Allocates nothing. */
+  lockSetsOf(bytes: Uint8Array, start: number, end: number): LockSets | null {
+    return this.hasLocks ? this.router.lockSetsOf(bytes, start, end) : null;
   }
 
   /** The index of the node where the channel bytes[start, end) lives. One that no keyspace would have is not refused. */
@@ -106,7 +125,9 @@ export class Service {
   }
 
   /** Whether the key bytes[start, end), which `node` has, is one that this service sees. */
-  readonly isOwn: KeyTest = (bytes, start, end, node) => this.nodeOf(bytes, start, end) === node;
+  readonly isOwn: KeyTest = (bytes, start, end, node) => {
+    return this.nodeOf(bytes, start, end) === node && this.lockSetsOf(bytes, start, end) === null;
+  };
 
   /** Whether a write of several keys, of which this is one, may be split. */
   splitsWriteOf(bytes: Uint8Array, start: number, end: number): boolean {

@@ -17,6 +17,7 @@ import type { Arena } from '../transport/arena.js';
 import type { ClientInquiry, Clients } from './clients.js';
 import { ExecPolicy, ExecReply } from './exec-policy.js';
 import { crossSlotError, type KeyLocator } from './key-locator.js';
+import type { Locks } from './locks.js';
 import type { Merge, MergePool } from './merge.js';
 import type { Replicated } from './replicated.js';
 import { ReplicatedTransactions } from './replicated-transactions.js';
@@ -38,6 +39,7 @@ export interface TransactionsContext {
   merges: MergePool;
   clients: Clients;
   replicated: Replicated;
+  locks: Locks;
   serviceOf: (session: Session) => Service;
   topologyVersion: () => number;
   /** The node for a command without keys. */
@@ -98,12 +100,21 @@ export class Transactions {
           return true;
         }
         if (!session.isIdle) return false;
+        if (this.refusesLocks(session, spec)) return true;
         if (!this.replicated.watch(session, this.context.serviceOf(session), spec, end - start))
           this.watch(session, spec, start, end);
         return true;
       default:
         throw new Error(`${spec.name} does not control transactions`);
     }
+  }
+
+  /** WATCH was read. False: none of its keys is a lock. */
+  private refusesLocks(session: Session, spec: CommandSpec): boolean {
+    const service = this.context.serviceOf(session);
+    const refusal = service.hasLocks ? this.context.locks.transactionRefusal(session, service, spec) : null;
+    if (refusal !== null) session.reply(refusal);
+    return refusal !== null;
   }
 
   /** WATCH was read, and all before it has been answered. */
@@ -174,6 +185,8 @@ export class Transactions {
       return errorBytes('OVERLOADED', `the commands after MULTI are more than may wait (${limit})`);
     }
     const service = this.context.serviceOf(session);
+    const ofLocks = service.hasLocks ? this.context.locks.transactionRefusal(session, service, spec) : null;
+    if (ofLocks !== null) return ofLocks;
     if (service.isReplicated) {
       const queued = this.replicated.queue(session, service, transaction, spec, end - start);
       if (queued !== false) return queued === true ? null : queued;

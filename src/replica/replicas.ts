@@ -76,7 +76,7 @@ export class Replicas {
   private readonly voters: Voter[] = [];
   /** Their numbers, by pool and name: a node keeps its number, wherever it stands in a topology, while it has copies. */
   private readonly numbers = new Map<string, number>();
-  /** The same by the index in the topology; -1 for nodes without copies. */
+  /** The same by the index in the topology; -1 for nodes without copies and locks. */
   private indexed: number[] = [];
   /** By pool and number of copies: a key must have one proposer, by whatever service it is asked for. */
   private readonly proposers = new Map<string, KeyProposer>();
@@ -99,7 +99,8 @@ export class Replicas {
   configure(topology: TopologySnapshot): void {
     const pools = new Set<string>();
     for (const service of topology.services) {
-      for (const { pool, replication } of service?.keyspaces ?? []) if (replication !== null) pools.add(pool);
+      for (const { pool, replication, locks } of service?.keyspaces ?? [])
+        if ((replication ?? locks) !== null) pools.add(pool);
     }
     this.topology = topology;
     for (const { pool, limits } of topology.nodes) this.poolLimits.set(pool, limits);

@@ -1,8 +1,8 @@
 /**
- * From a key of a replicated keyspace to the nodes that have its copies. The control plane plans them with the ring
- * (`planCopySets`); each worker opens what was planned, and asks it for every key.
+ * From a key of a replicated keyspace, or of one of locks, to the nodes that have its copies. The control plane plans them with the
+ * ring (`planCopySets`); each worker opens what was planned, and asks it for every key.
  */
-import type { KeyspaceSnapshot, ReplicationSnapshot } from '../messages.js';
+import type { KeyspaceSnapshot, LockSnapshot, ReplicationSnapshot } from '../messages.js';
 import { planCopies, type RingNode } from './ring.js';
 import { ColocatedPlacement } from './route.js';
 import { SLOT_COUNT, slotOf } from './slot.js';
@@ -18,20 +18,18 @@ export function planCopySets(nodes: readonly RingNode[], copies: number): Uint16
 
 /** Of one keyspace. */
 export class CopySets {
-  /** 3 or 5. */
+  /** Replicated keys have 3 or 5. */
   readonly copies: number;
-  readonly tombstoneTtlMs: number;
   /** Indices of nodes. A key has `copies` in a row, from `find` on, the first of its slot before the others. */
   readonly owners: Uint16Array;
   /** Null where keys have the slots of Redis Cluster. */
   private readonly colocated: ColocatedPlacement | null;
 
-  /** `snapshot.replication` is `replication`. Throws a TypeError for a keyspace that has no slots. */
-  constructor({ placement }: KeyspaceSnapshot, { copies, owners, tombstoneTtlMs }: ReplicationSnapshot) {
+  /** Throws a TypeError for a keyspace that has no slots. */
+  constructor({ placement }: KeyspaceSnapshot, { copies, owners }: Pick<ReplicationSnapshot, 'copies' | 'owners'>) {
     if (placement.kind !== 'slots') throw new TypeError(`copies need slots, and there is ${placement.kind}`);
     this.copies = copies;
     this.owners = owners;
-    this.tombstoneTtlMs = tombstoneTtlMs;
     this.colocated = placement.colocate.length === 0 ? null : new ColocatedPlacement(placement);
   }
 
@@ -46,5 +44,35 @@ export class CopySets {
     const first = this.find(bytes, start, end);
     for (let place = 0; place < this.copies; place++) if (this.owners[first + place] === node) return place;
     return -1;
+  }
+}
+
+/** Those of a keyspace of replicated keys. */
+export class ReplicaSets extends CopySets {
+  readonly tombstoneTtlMs: number;
+
+  /** `replication` is that of `snapshot`. */
+  constructor(snapshot: KeyspaceSnapshot, replication: ReplicationSnapshot) {
+    super(snapshot, replication);
+    this.tombstoneTtlMs = replication.tombstoneTtlMs;
+  }
+}
+
+/** Those of a keyspace of locks. */
+export class LockSets extends CopySets {
+  readonly ttlMaxMs: number;
+
+  /** `locks` are those of `snapshot`. */
+  constructor(snapshot: KeyspaceSnapshot, locks: LockSnapshot) {
+    super(snapshot, locks);
+    this.ttlMaxMs = locks.ttlMaxMs;
+  }
+
+  /** Whether the locks at these places, which `find` has found, are on the same nodes, maybe in another order. */
+  areTogether(one: number, other: number): boolean {
+    const { owners, copies } = this;
+    const nodes = owners.subarray(other, other + copies);
+    for (let place = one; place < one + copies; place++) if (!nodes.includes(owners[place] as number)) return false;
+    return true;
   }
 }

@@ -9,6 +9,7 @@ import type { PoolsSection } from '../base/pools-section.js';
 import { about, type Complain, expecting, type Fault, nameText, oneOf, show, text } from '../base/schema.js';
 import type { Path } from '../base/yaml-source.js';
 import { COLOCATE_RULES_MAX, parsePattern } from './colocate.js';
+import { checkLocks, completeLocks, LOCK_KEYS, type Locks } from './lock-section.js';
 import {
   checkReplication,
   completeReplication,
@@ -20,14 +21,15 @@ import {
 import { RING_NODES_MAX, RING_WEIGHT_MAX, type RingNode } from './ring.js';
 import { TWEMPROXY_NODES_MAX } from './twemproxy-order.js';
 
-export type KeyspaceConfig = KeyspaceBasics & ({ mode: 'sharded' } | ({ mode: 'replicated' } & Replication));
+export type KeyspaceConfig = KeyspaceBasics &
+  ({ mode: 'sharded' } | ({ mode: 'replicated' } & Replication) | ({ mode: 'lock' } & Locks));
 
 interface KeyspaceBasics {
   /** Keys whose bytes begin with those of this text (UTF-8); '' for all keys. */
   prefix: string;
   /** The name of a pool. */
   pool: string;
-  /** Of mode replicated: always slots. */
+  /** Of modes replicated and lock: always slots. */
   placement: PlacementRule;
   /** A write of several keys that lie on several shards: one part a shard (not atomic), or -CROSSSLOT. */
   multiKeyWrites: 'split' | 'reject';
@@ -54,12 +56,13 @@ export const KEYSPACES = z
           { example: 'main' },
         ),
         mode: about(
-          oneOf('sharded', 'replicated').default('sharded'),
-          '`sharded`: each key is on one node; `replicated`: on several, and none of them alone is asked. A pool with replicated keys has ' +
-            'no others. See docs/CONSISTENCY.md.',
+          oneOf('sharded', 'replicated', 'lock').default('sharded'),
+          '`sharded`: each key is on one node; `replicated`: on several, and none of them alone is asked (docs/CONSISTENCY.md); `lock`: keys ' +
+            'are locks, which a majority of nodes holds (docs/LOCKS.md). A pool with replicated keys or locks has no others.',
           { stated: 'sharded' },
         ),
         ...REPLICATION_KEYS,
+        ...LOCK_KEYS,
         placement: about(
           oneOf('slots', 'ketama', 'modula').default('slots'),
           '`slots` are those of Redis Cluster, on a ring that keeps nodes balanced; `ketama` and `modula` place each key where ' +
@@ -123,7 +126,9 @@ export function completeKeyspaces(section: KeyspaceSection): KeyspaceConfig[] {
         ? { kind, colocate: colocate ?? [] }
         : { kind, hash: hash ?? HASH_DEFAULT, hashTag: hashTag ?? null };
     const basics = { prefix, pool, placement, multiKeyWrites };
-    return mode === 'sharded' ? { ...basics, mode } : { ...basics, mode, ...completeReplication(keyspace) };
+    if (mode === 'sharded') return { ...basics, mode };
+    if (mode === 'lock') return { ...basics, mode, ...completeLocks(keyspace) };
+    return { ...basics, mode, ...completeReplication(keyspace) };
   });
 }
 
@@ -157,6 +162,7 @@ export function checkKeyspaces(
     const { prefix, pool, placement, hash, hashTag, colocate } = keyspace;
     const place = [...path, index];
     checkReplication(place, keyspace, readable, complain);
+    checkLocks(place, keyspace, readable, complain);
     if (keyspaces?.findIndex((other) => other.prefix === prefix) !== index) {
       complain([...place, 'prefix'], `: another keyspace has the prefix ${show(prefix)} too`);
     }
@@ -190,10 +196,11 @@ export function checkSharedPools(sections: readonly PlacedSection[], complain: C
   }
 }
 
-/** Keys of one pool that are replicated and others are told apart elsewhere (`checkReplicatedPools`). */
+/** Sharded keys and others of one pool are told apart elsewhere (`checkReplicatedPools`). */
 function isPlacedAlike(one: KeyspaceConfig, other: KeyspaceConfig): boolean {
-  const differs = one.mode === 'replicated' && other.mode === 'replicated' && one.copies !== other.copies;
-  return isSameRule(one.placement, other.placement) && !differs;
+  if (!isSameRule(one.placement, other.placement)) return false;
+  if (one.mode === 'sharded' || other.mode === 'sharded') return true;
+  return one.mode === other.mode && one.copies === other.copies;
 }
 
 /** What a ring or twemproxy's placements can be made of depends on which of them a pool's nodes are for. */

@@ -41,8 +41,8 @@ export const REPLICATION_KEYS = {
       },
       { anyOf: [{ enum: [3, 5] }, { type: 'string', pattern: '^[35]$|\\$\\{' }] },
     ).optional(),
-    'Nodes that have a copy of each key, for mode replicated only. Of 3 one may fail, of 5 two, and all goes on. A change is refused as ' +
-      'one of the pool is.',
+    'Nodes that have a copy of each key, for modes replicated and lock. Of 3 one may fail, of 5 two, and all goes on. Locks are on all nodes ' +
+      'of the pool unless it is given. A change is refused as one of the pool is.',
     { stated: COPIES_DEFAULT },
   ),
   consistency: about(
@@ -67,7 +67,7 @@ export const REPLICATION_KEYS = {
 
 /** What of a keyspace is written in the file by these keys. */
 export interface ReplicationKeys {
-  mode: 'sharded' | 'replicated';
+  mode: 'sharded' | 'replicated' | 'lock';
   copies?: 3 | 5 | undefined;
   consistency?: 'strong' | undefined;
   tombstoneTtl?: number | undefined;
@@ -90,8 +90,12 @@ interface Written extends ReplicationKeys {
 export function checkReplication(path: Path, keyspace: Written, pools: PoolsSection, complain: Complain): void {
   const { mode, placement } = keyspace;
   if (mode !== 'replicated') {
-    for (const key of ['copies', 'consistency', 'tombstoneTtl'] as const) {
-      if (keyspace[key] !== undefined) complain([...path, key], `: is for mode replicated; ${mode} keys have one copy`);
+    const why = mode === 'lock' ? 'locks are forgotten when their time is over' : `${mode} keys have one copy`;
+    for (const key of ['consistency', 'tombstoneTtl'] as const) {
+      if (keyspace[key] !== undefined) complain([...path, key], `: is for mode replicated; ${why}`);
+    }
+    if (mode === 'sharded' && keyspace.copies !== undefined) {
+      complain([...path, 'copies'], `: is for modes replicated and lock; ${why}`);
     }
     return;
   }
@@ -112,13 +116,13 @@ export function checkReplication(path: Path, keyspace: Written, pools: PoolsSect
 /** Of a keyspace, and where it stands. */
 export interface PlacedMode {
   path: Path;
-  mode: 'sharded' | 'replicated';
+  mode: 'sharded' | 'replicated' | 'lock';
   pool: string;
 }
 
 /**
- * What the keyspaces of all services make of the pools, and `agreeing`, the pool on which the fleet agrees. A node of replicated keys has
- * nothing else on it: what no member knows of is dropped when it is repaired.
+ * What the keyspaces of all services make of the pools, and `agreeing`, the pool on which the fleet agrees. A node of replicated keys or
+ * locks has nothing else on it: what no member knows of is dropped when it is repaired.
  */
 export function checkReplicatedPools(
   keyspaces: readonly PlacedMode[],
@@ -128,16 +132,16 @@ export function checkReplicatedPools(
 ): void {
   /** What each such pool has. */
   const replicated = new Map(agreeing === null ? [] : [[agreeing, 'what coordination agrees on']]);
-  for (const { mode, pool } of keyspaces) if (mode === 'replicated') replicated.set(pool, 'keys of mode replicated');
+  for (const { mode, pool } of keyspaces) if (mode !== 'sharded') replicated.set(pool, `keys of mode ${mode}`);
   for (const { path, mode, pool } of keyspaces) {
     const what = replicated.get(pool);
-    if (mode === 'replicated' || what === undefined) continue;
+    if (mode !== 'sharded' || what === undefined) continue;
     const why = 'a node of it that is repaired gets these and loses all else';
     complain([...path, 'pool'], `: pool ${pool} has ${what}: ${why}; ${mode} keys need another pool`);
   }
   for (const [name, { nodes, restart }] of Object.entries(pools)) {
     if (restart !== undefined && !replicated.has(name)) {
-      complain(['pools', name, 'restart'], ': is for pools with keys of mode replicated');
+      complain(['pools', name, 'restart'], ': is for pools with keys of mode replicated or lock');
     }
     const addresses = new Set(nodes.map(({ url }) => formatEndpoint(url.address)));
     for (const [own, what] of replicated) {

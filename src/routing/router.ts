@@ -3,7 +3,7 @@
  * placement to its node.
  */
 import type { KeyspaceSnapshot } from '../messages.js';
-import { CopySets } from './copy-sets.js';
+import { LockSets, ReplicaSets } from './copy-sets.js';
 import { OWN_PREFIX } from './replication-section.js';
 import { openPlacement, type Placement } from './route.js';
 
@@ -11,12 +11,14 @@ interface Entry {
   prefix: Uint8Array;
   keyspace: number;
   placement: Placement;
-  /** Null where each key is on one node. */
-  copySets: CopySets | null;
+  /** Null unless its keys are replicated. */
+  copySets: ReplicaSets | null;
+  /** Null unless they are locks. */
+  lockSets: LockSets | null;
 }
 
 /** What the proxy keeps on the nodes of replicated keys for itself: no keyspace has it. */
-const OWN: Omit<Entry, 'prefix'> = { keyspace: -1, placement: { nodeOf: () => -1 }, copySets: null };
+const OWN: Omit<Entry, 'prefix'> = { keyspace: -1, placement: { nodeOf: () => -1 }, copySets: null, lockSets: null };
 
 export class Router {
   /** The longest prefix first. */
@@ -29,11 +31,13 @@ export class Router {
   constructor(keyspaces: readonly KeyspaceSnapshot[]) {
     const encoder = new TextEncoder();
     const entries = keyspaces.map((snapshot, keyspace): Entry => {
-      const { prefix, placement, replication } = snapshot;
-      const copySets = replication && new CopySets(snapshot, replication);
-      return { prefix: encoder.encode(prefix), keyspace, placement: openPlacement(placement), copySets };
+      const { prefix, placement, replication, locks } = snapshot;
+      const copySets = replication && new ReplicaSets(snapshot, replication);
+      const lockSets = locks && new LockSets(snapshot, locks);
+      return { prefix: encoder.encode(prefix), keyspace, placement: openPlacement(placement), copySets, lockSets };
     });
-    if (entries.some(({ copySets }) => copySets !== null)) entries.push({ prefix: encoder.encode(OWN_PREFIX), ...OWN });
+    if (entries.some(({ copySets, lockSets }) => copySets !== null || lockSets !== null))
+      entries.push({ prefix: encoder.encode(OWN_PREFIX), ...OWN });
     entries.sort((one, other) => other.prefix.length - one.prefix.length);
     this.entries = entries;
     const hasAll = entries.at(-1)?.prefix.length === 0;
@@ -56,8 +60,13 @@ export class Router {
   }
 
   /** Where the copies of the key are, if it is replicated; else null. */
-  copySetsOf(bytes: Uint8Array, start: number, end: number): CopySets | null {
+  copySetsOf(bytes: Uint8Array, start: number, end: number): ReplicaSets | null {
     return this.entries[this.find(bytes, start, end)]?.copySets ?? null;
+  }
+
+  /** Where the key is, if it is a lock; else null. */
+  lockSetsOf(bytes: Uint8Array, start: number, end: number): LockSets | null {
+    return this.entries[this.find(bytes, start, end)]?.lockSets ?? null;
   }
 
   private find(bytes: Uint8Array, start: number, end: number): number {

@@ -8,6 +8,7 @@ import type { NodeLimits } from '../base/limits.js';
 import type { PlacementRule } from '../base/placement.js';
 import type {
   KeyspaceSnapshot,
+  LockSnapshot,
   NodeSnapshot,
   PlacementSnapshot,
   ReplicationSnapshot,
@@ -15,6 +16,7 @@ import type {
   TopologySnapshot,
 } from '../messages.js';
 import { isSameRule, type KeyspaceConfig, narrowestKeyspace } from './keyspace-section.js';
+import type { Locks } from './lock-section.js';
 import type { Replication } from './replication-section.js';
 import type { RingNode } from './ring.js';
 
@@ -66,8 +68,9 @@ export async function planTopology(
       const same = known.find((other) => other.pool === pool && isSameRule(ruleOf(other.placement), rule));
       const placement = same?.placement ?? (await placeKeys(nodes, pool, rule, placer));
       const replication = config.mode === 'replicated' ? await replicate(nodes, pool, config, known, placer) : null;
+      const locks = config.mode === 'lock' ? await placeLocks(nodes, pool, config, known, placer) : null;
       const splitsWrites = multiKeyWrites === 'split';
-      const keyspace = Object.freeze({ prefix, pool, placement, splitsWrites, replication });
+      const keyspace = Object.freeze({ prefix, pool, placement, splitsWrites, replication, locks });
       keyspaces.push(keyspace);
       known.push(keyspace);
     }
@@ -111,9 +114,11 @@ function isSameNode(one: NodeSnapshot, other: NodeSnapshot): boolean {
 function sameService(before: ServiceSnapshot | null | undefined, service: ServiceSnapshot): ServiceSnapshot | null {
   if (before === null || before === undefined || before.keyspaces.length !== service.keyspaces.length) return null;
   // Placements are large, and the same object where they are the same.
-  const isSame = service.keyspaces.every(({ placement, replication, ...own }, index) => {
-    const { placement: old, replication: oldReplication, ...other } = before.keyspaces[index] as KeyspaceSnapshot;
-    return placement === old && isSameReplication(replication, oldReplication) && isDeepStrictEqual(own, other);
+  const isSame = service.keyspaces.every(({ placement, replication, locks, ...own }, index) => {
+    const old = before.keyspaces[index] as KeyspaceSnapshot;
+    const { placement: oldPlacement, replication: oldReplication, locks: oldLocks, ...other } = old;
+    const isPlacedSo = placement === oldPlacement && isSameReplication(replication, oldReplication);
+    return isPlacedSo && areSameLocks(locks, oldLocks) && isDeepStrictEqual(own, other);
   });
   const { name, port, shared } = service;
   return isSame && before.name === name && before.port === port && isDeepStrictEqual(before.shared, shared)
@@ -123,6 +128,10 @@ function sameService(before: ServiceSnapshot | null | undefined, service: Servic
 
 function isSameReplication(one: ReplicationSnapshot | null, other: ReplicationSnapshot | null): boolean {
   return one?.owners === other?.owners && one?.tombstoneTtlMs === other?.tombstoneTtlMs;
+}
+
+function areSameLocks(one: LockSnapshot | null, other: LockSnapshot | null): boolean {
+  return one?.owners === other?.owners && one?.ttlMaxMs === other?.ttlMaxMs;
 }
 
 /** Whether a keyspace of `before` lies on the same nodes, with the same indices, among `nodes`. */
@@ -156,12 +165,36 @@ async function replicate(
   known: readonly KeyspaceSnapshot[],
   placer: Placer,
 ): Promise<ReplicationSnapshot> {
-  const same = known.find((other) => other.pool === pool && other.replication?.copies === copies)?.replication;
-  if (same) return Object.freeze({ ...same, tombstoneTtlMs });
+  return Object.freeze({ copies, owners: await placeCopies(nodes, pool, copies, known, placer), tombstoneTtlMs });
+}
+
+async function placeLocks(
+  nodes: readonly NodeSnapshot[],
+  pool: string,
+  { copies: wanted, ttlMaxMs }: Locks,
+  known: readonly KeyspaceSnapshot[],
+  placer: Placer,
+): Promise<LockSnapshot> {
+  const copies = wanted ?? nodes.filter((node) => node.pool === pool).length;
+  return Object.freeze({ copies, owners: await placeCopies(nodes, pool, copies, known, placer), ttlMaxMs });
+}
+
+async function placeCopies(
+  nodes: readonly NodeSnapshot[],
+  pool: string,
+  copies: number,
+  known: readonly KeyspaceSnapshot[],
+  placer: Placer,
+): Promise<Uint16Array> {
+  const planned = known
+    .filter((other) => other.pool === pool)
+    .flatMap(({ replication, locks }) => replication ?? locks ?? []);
+  const same = planned.find((other) => other.copies === copies);
+  if (same !== undefined) return same.owners;
   const own = nodes.filter((node) => node.pool === pool);
   const owners = await placer.placeCopies(ringNodes(own), copies);
   countFrom(own[0]?.index ?? 0, owners);
-  return Object.freeze({ copies, owners, tombstoneTtlMs });
+  return owners;
 }
 
 function ringNodes(nodes: readonly NodeSnapshot[]): RingNode[] {
@@ -202,13 +235,18 @@ function numberOf(
 }
 
 function hasSameKeyspaces(one: ServiceSnapshot, other: TopologyService): boolean {
-  const describe = (prefix: string, pool: string, rule: PlacementRule, copies: number) =>
+  const describe = (prefix: string, pool: string, rule: PlacementRule, copies: string) =>
     JSON.stringify([prefix, pool, rule, copies]);
-  const own = one.keyspaces.map(({ prefix, pool, placement, replication }) =>
-    describe(prefix, pool, ruleOf(placement), replication?.copies ?? 1),
+  const own = one.keyspaces.map(({ prefix, pool, placement, replication, locks }) =>
+    describe(prefix, pool, ruleOf(placement), locks !== null ? 'locks' : `${replication?.copies ?? 1}`),
   );
   const others = other.keyspaces.map((config) =>
-    describe(config.prefix, config.pool, config.placement, config.mode === 'replicated' ? config.copies : 1),
+    describe(
+      config.prefix,
+      config.pool,
+      config.placement,
+      config.mode === 'lock' ? 'locks' : `${config.mode === 'replicated' ? config.copies : 1}`,
+    ),
   );
   return own.sort().join() === others.sort().join();
 }

@@ -267,6 +267,21 @@ for (const { name, from, to, remaps } of COPY_CASES) {
   });
 }
 
+const LOCKS = REPLICATED.replace('mode: replicated, copies: 3', 'mode: lock');
+
+t.test('a reload may change how long locks are held, and nothing of where they are', async (t) => {
+  const remaps = (before: string, after: string) => planRemaps(layoutOf(config(before)), layoutOf(config(after)));
+  t.same(remaps(LOCKS, LOCKS.replace('mode: lock', 'mode: lock, ttlMaxMs: 1s')), []);
+  t.same(remaps(LOCKS, LOCKS.replace('mode: lock', 'mode: lock, copies: 3')), [
+    'keyspace "": its keys had as many copies as nodes, and would have 3',
+  ]);
+  t.same(remaps(LOCKS, REPLICATED), ['keyspace "": its keys had mode lock, and would have replicated']);
+  const both = LOCKS.concat('  - { prefix: "a:", pool: main, mode: replicated }\n');
+  t.match(remaps(both, LOCKS), [/^keyspace "a:" is gone: its keys would be placed by the rules of keyspace ""$/]);
+  const layout = layoutOf(config(LOCKS));
+  t.same(LAYOUT.parse(JSON.parse(JSON.stringify(layout))), layout, 'it is the same when it was written down');
+});
+
 t.test('the copies of a keyspace that another takes over count, too', async (t) => {
   const both = REPLICATED.concat('  - { prefix: "a:", pool: main, mode: replicated, copies: 5 }\n');
   const found = planRemaps(layoutOf(config(both)), layoutOf(config(REPLICATED)));

@@ -6,7 +6,7 @@ import { KeyWalks, type NodeAsk, type Walk } from '../../src/proxy/key-walk.js';
 import { NO_LINEAGE } from '../../src/replica/lineage.js';
 import { formatNodeRecord } from '../../src/replica/node-record.js';
 import { arrayHeader, bulkReply, errorReply } from '../../src/resp/reply.js';
-import { CopySets, planCopySets } from '../../src/routing/copy-sets.js';
+import { planCopySets, ReplicaSets } from '../../src/routing/copy-sets.js';
 import { type Parsed, parseReply, ReplyError } from '../help/reference-parser.js';
 import { Seeded } from '../transport/seeded.js';
 
@@ -73,7 +73,7 @@ function placeOf(key: string): number {
 class World {
   readonly nodes = Array.from({ length: NODES }, (_, index) => new FakeNode(index));
   readonly walks: KeyWalks;
-  private readonly sets: CopySets;
+  private readonly sets: ReplicaSets;
   private ballot = 10;
 
   constructor() {
@@ -86,8 +86,8 @@ class World {
     const owners = planCopySets(snapshots, COPIES);
     const replication = { copies: COPIES, owners, tombstoneTtlMs: 1 };
     const placement = { kind: 'slots', owners: owners.filter((_, at) => at % COPIES === 0), colocate: [] } as const;
-    const keyspace = { prefix: '', pool: 'main', placement, splitsWrites: true, replication };
-    this.sets = new CopySets(keyspace, replication);
+    const keyspace = { prefix: '', pool: 'main', placement, splitsWrites: true, replication, locks: null };
+    this.sets = new ReplicaSets(keyspace, replication);
     const distinct = new Map<string, number[]>();
     for (let at = 0; at < owners.length; at += COPIES) {
       const set = Array.from(owners.subarray(at, at + COPIES));

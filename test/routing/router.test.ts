@@ -9,7 +9,7 @@ import { Seeded } from '../transport/seeded.js';
 function keyspace(prefix: string, node: number): KeyspaceSnapshot {
   const owners = new Uint16Array(16_384).fill(node);
   const placement = { kind: 'slots', owners, colocate: [] } as const;
-  return { prefix, pool: 'main', placement, splitsWrites: true, replication: null };
+  return { prefix, pool: 'main', placement, splitsWrites: true, replication: null, locks: null };
 }
 
 function router(...prefixes: string[]): (key: string) => string | null {
@@ -67,7 +67,7 @@ t.test("a replicated key is found at the nodes of its copies, and the proxy's ow
   const first = new Uint16Array(16_384).map((_, slot) => owners[slot * 3] as number);
   const replication = { copies: 3, owners, tombstoneTtlMs: 1 };
   const placement = { kind: 'slots', owners: first, colocate: ['job:{id}:*'] } as const;
-  const basics = { pool: 'main', splitsWrites: true };
+  const basics = { pool: 'main', splitsWrites: true, locks: null };
   const router = new Router([
     { ...basics, prefix: '', placement: { ...placement, colocate: [] }, replication },
     { ...basics, prefix: 'job:', placement, replication },
@@ -94,6 +94,39 @@ t.test("a replicated key is found at the nodes of its copies, and the proxy's ow
   t.same(of('job:7:log').found, slotted('7'), 'a colocate rule holds for all copies');
   t.same(of('~x'), { found: null, node: first[slotOf(Buffer.from('~x'), 0, 2)] });
   for (const key of ['~rl:', '~rl:m:k', '~rl:node']) t.same(of(key), { found: null, node: -1 }, key);
+});
+
+t.test('a lock is found at its nodes, and is no replicated key', async (t) => {
+  const nodes = ['a', 'b', 'c', 'd', 'e'].map((name) => ({ name, weight: 1 }));
+  const open = (copies: number) => {
+    const owners = planCopySets(nodes, copies);
+    const first = new Uint16Array(16_384).map((_, slot) => owners[slot * copies] as number);
+    const placement = { kind: 'slots', owners: first, colocate: [] } as const;
+    const locks = { copies, owners, ttlMaxMs: 7 };
+    return new Router([{ prefix: 'lock:', pool: 'main', splitsWrites: true, placement, replication: null, locks }]);
+  };
+  const setsOf = (router: Router, key: string) => router.lockSetsOf(Buffer.from(key), 0, key.length);
+  const five = open(5);
+  t.equal(setsOf(five, 'x'), null);
+  t.equal(five.copySetsOf(Buffer.from('lock:a'), 0, 6), null);
+  t.equal(five.nodeOf(Buffer.from('~rl:node'), 0, 8), -1);
+  const [all, three] = [setsOf(five, 'lock:a'), setsOf(open(3), 'lock:a')] as const;
+  if (all === null || three === null) throw new Error('both have the key');
+  t.equal(all.ttlMaxMs, 7);
+  let apart = 0;
+  for (let number = 0; number < 200; number++) {
+    const other = Buffer.from(`lock:${number}`);
+    t.ok(all.areTogether(all.find(Buffer.from('lock:a'), 0, 6), all.find(other, 0, other.length)), 'five of five');
+    const [one, two] = [three.find(Buffer.from('lock:a'), 0, 6), three.find(other, 0, other.length)];
+    const sets = [one, two].map((at) =>
+      Array.from(three.owners.subarray(at, at + 3))
+        .sort()
+        .join(),
+    );
+    t.equal(three.areTogether(one, two), sets[0] === sets[1]);
+    if (sets[0] !== sets[1]) apart++;
+  }
+  t.ok(apart > 100 && apart < 200, `${apart} of 200 are apart`);
 });
 
 t.test('where nothing is replicated all keys are the clients', async (t) => {

@@ -234,6 +234,36 @@ t.test('a replicated keyspace has the nodes of all copies, by their numbers in t
   t.ok(replication?.owners.buffer instanceof SharedArrayBuffer, 'all workers share it');
 });
 
+function locking(prefix: string, pool: string, copies: 3 | 5 | null, ttlMaxMs = 1_000): KeyspaceConfig {
+  const basics = { prefix, pool, placement: SLOTS, multiKeyWrites: 'split' } as const;
+  return { ...basics, mode: 'lock', provider: 'redlock', copies, ttlMaxMs };
+}
+
+t.test('locks are on all nodes of their pool, or on some, where copies of keys would be', async (t) => {
+  const weights = { a: 1, b: 1, c: 1, d: 1 };
+  const planned = (before: TopologySnapshot | null, ttlMaxMs: number) => {
+    const keyspaces = [
+      locking('all:', 'main', null, ttlMaxMs),
+      locking('some:', 'main', 3),
+      replicated('r:', 'main', 3),
+    ];
+    return plan([pool('main', weights)], [service('main', ...keyspaces)], before);
+  };
+  const first = await planned(null, 7);
+  const [all, some, others] = [0, 1, 2].map((index) => keyspaceOf(first, 0, index));
+  t.match(all?.locks, { copies: 4, ttlMaxMs: 7 });
+  t.equal(all?.replication, null);
+  t.same(all?.locks?.owners.slice(0, 4).sort(), [0, 1, 2, 3]);
+  t.match(some?.locks, { copies: 3, ttlMaxMs: 1_000 });
+  t.equal(some?.locks?.owners, others?.replication?.owners, 'one memory for all that are placed alike');
+  t.equal(others?.locks, null);
+  t.equal((await planned(first, 7)).services[0], first.services[0], 'nothing is new');
+  const longer = await planned(first, 8);
+  t.not(longer.services[0], first.services[0]);
+  t.equal(keyspaceOf(longer, 0).locks?.ttlMaxMs, 8);
+  t.equal(keyspaceOf(longer, 0).locks?.owners, all?.locks?.owners);
+});
+
 t.test('copies are planned anew for other nodes and other numbers of them alone', async (t) => {
   const weights = { a: 1, b: 1, c: 1, d: 1, e: 1 };
   const planned = async (weights: Record<string, number>, before: TopologySnapshot | null, ttl = 1) => {

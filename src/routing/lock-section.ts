@@ -1,0 +1,100 @@
+/**
+ * What a keyspace with `mode: lock` says besides: who keeps its locks, on how many nodes, and for how long at the most.
+ *
+ *   keyspaces:
+ *     - { prefix: "lock:", pool: main, mode: lock, provider: redlock, ttlMaxMs: 60000 }
+ */
+import type { PoolsSection } from '../base/pools-section.js';
+import { about, type Complain, milliseconds, value } from '../base/schema.js';
+import { formatMilliseconds } from '../base/units.js';
+import type { Path } from '../base/yaml-source.js';
+
+export interface Locks {
+  /** `redlock`: a majority of the nodes that have the lock. */
+  provider: 'redlock';
+  /** Nodes that have each lock; null: all of the pool. */
+  copies: 3 | 5 | null;
+  /** The longest that a lock is held unless it is extended, and how long a node that may have forgotten takes no part. */
+  ttlMaxMs: number;
+}
+
+const PROVIDER_DEFAULT = 'redlock';
+const TTL_MAX_MS = 60_000;
+const TTL_MAX_MS_LEAST = 100;
+const TTL_MAX_MS_MOST = 86_400_000;
+/** Who bears no failure is no better than one node. */
+const NODES_MIN = 3;
+/** Each lock command goes to all of them. */
+export const LOCK_NODES_MAX = 9;
+
+export const LOCK_KEYS = {
+  provider: about(
+    value(
+      'redlock',
+      (input) => {
+        if (input === 'redlock') return input;
+        return input === 'store' ? { advice: 'locks on the coordination store are not built yet' } : null;
+      },
+      { anyOf: [{ enum: ['redlock'] }, { type: 'string', pattern: '\\$\\{' }] },
+    ).optional(),
+    'Who keeps the locks of mode lock: `redlock` is a majority of the nodes that have each.',
+    { stated: PROVIDER_DEFAULT },
+  ),
+  ttlMaxMs: about(
+    milliseconds(TTL_MAX_MS_LEAST, TTL_MAX_MS_MOST).optional(),
+    'For mode lock: the longest time that a lock may be taken or extended for. So long a node that was started again, and may have ' +
+      'forgotten who has what, takes no part.',
+    { stated: formatMilliseconds(TTL_MAX_MS) },
+  ),
+};
+
+/** What of a keyspace is written in the file by these keys. */
+export interface LockKeys {
+  copies?: 3 | 5 | undefined;
+  provider?: 'redlock' | undefined;
+  ttlMaxMs?: number | undefined;
+}
+
+export function completeLocks({ copies, provider, ttlMaxMs }: LockKeys): Locks {
+  return { provider: provider ?? PROVIDER_DEFAULT, copies: copies ?? null, ttlMaxMs: ttlMaxMs ?? TTL_MAX_MS };
+}
+
+interface Written extends LockKeys {
+  mode: 'sharded' | 'replicated' | 'lock';
+  pool: string;
+  placement: string;
+}
+
+/** Of one keyspace; `pools` are those that are right in themselves. */
+export function checkLocks(path: Path, keyspace: Written, pools: PoolsSection, complain: Complain): void {
+  const { mode, placement, pool, copies } = keyspace;
+  if (mode !== 'lock') {
+    for (const key of ['provider', 'ttlMaxMs'] as const) {
+      if (keyspace[key] !== undefined) complain([...path, key], `: is for mode lock; ${mode} keys are no locks`);
+    }
+    return;
+  }
+  if (placement !== 'slots') {
+    complain(
+      [...path, 'placement'],
+      `: must be slots for mode lock; ${placement} says of one node alone that it has a key`,
+    );
+  }
+  const nodes = pools[pool]?.nodes.length ?? 0;
+  if (nodes === 0) return;
+  if (copies !== undefined && nodes < copies) {
+    complain([...path, 'copies'], `: locks on ${copies} nodes need as many, and pool ${pool} has ${nodes}`);
+  } else if (nodes < NODES_MIN) {
+    const why = 'a lock is held by more than half of its nodes, and goes on without one of them from 3 on';
+    complain(
+      [...path, 'mode'],
+      `: lock needs a pool of at least ${NODES_MIN} nodes, and pool ${pool} has ${nodes}: ${why}`,
+    );
+  } else if (copies === undefined && nodes > LOCK_NODES_MAX) {
+    const advice = 'say on how many of them each lock is: copies: 3 or copies: 5';
+    complain(
+      [...path, 'mode'],
+      `: a lock is on at most ${LOCK_NODES_MAX} nodes, and pool ${pool} has ${nodes}; ${advice}`,
+    );
+  }
+}
