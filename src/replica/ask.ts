@@ -1,18 +1,26 @@
 /** Steps on their way to one node, alone or together, and who is told what comes of them. */
 import type { Pending, ReplyOwner } from '../backend/pending.js';
-import type { Commands, Replies, Value } from './commands.js';
+import type { Commands, Value } from './commands.js';
 import { copyOf } from './node-answer.js';
 import type { NodeStep } from './node-request.js';
-import type { Asker } from './round.js';
 import type { Step } from './step.js';
 
+/** Who asks a node for something, and is told what comes of it. */
+export interface Asking<A> {
+  /** The key that it is about, a character a byte (latin1). */
+  readonly key: string;
+  /** `tag`: what was given with the step; null: no answer will come. */
+  onAnswer(copy: number, tag: number, answer: A | null): void;
+}
+
 export class Ask {
-  readonly asker: Asker<Replies, Value>;
+  readonly asker: Asking<unknown>;
   readonly copy: number;
   readonly tag: number;
-  readonly step: Step<Commands, Value>;
+  /** Null for what is no step on a key: it is always sent as it is. */
+  readonly step: Step<Commands, Value> | null;
   /** As it was sent last. */
-  nodeStep: NodeStep;
+  nodeStep: NodeStep<unknown>;
   /** Something of it may have come to the node. */
   wasSent = false;
   /** Why it was not sent, as an error for the client; null where it is no limit's doing. */
@@ -21,11 +29,11 @@ export class Ask {
   wasRepeated = false;
 
   constructor(
-    asker: Asker<Replies, Value>,
+    asker: Asking<unknown>,
     copy: number,
     tag: number,
-    step: Step<Commands, Value>,
-    nodeStep: NodeStep,
+    step: Step<Commands, Value> | null,
+    nodeStep: NodeStep<unknown>,
   ) {
     this.asker = asker;
     this.copy = copy;
@@ -67,11 +75,11 @@ export class LoneAsk extends Ask implements ReplyOwner, Sent {
 
   constructor(
     owner: AskOwner,
-    asker: Asker<Replies, Value>,
+    asker: Asking<unknown>,
     copy: number,
     tag: number,
-    step: Step<Commands, Value>,
-    nodeStep: NodeStep,
+    step: Step<Commands, Value> | null,
+    nodeStep: NodeStep<unknown>,
   ) {
     super(asker, copy, tag, step, nodeStep);
     this.owner = owner;

@@ -21,6 +21,10 @@ export const FLOOR_KEY = '~rl:floor';
 export const EPOCH_KEY = '~rl:epoch';
 /** Before the cluster's name: replicated keys of the proxy's own, the registers of a coordination store. */
 export const REGISTER_PREFIX = '~rl:coord:';
+/** Before the name of a lock: a replicated key of the proxy's own, the register of its fences, on the nodes of the lock. */
+export const FENCE_PREFIX = '~rl:fence:';
+/** Since when a node has locks, and as which member: see lock/lock-scripts. */
+export const LOCKS_KEY = '~rl:locks';
 /** With the attempt behind it, as others may come in between. Touched by its check if that fails, while watched: the transaction behind it is then not carried out. */
 export const GUARD_PREFIX = '~rl:g:';
 /** Written by its check if that holds, and looked for by what is carried out for it. */

@@ -129,7 +129,8 @@ export function decodePrepare(reply: Uint8Array): PrepareAnswer {
   return { kind: 'ok', accepted, lineage, live, expireAt, collected, epochFloor };
 }
 
-function decodeRefusal(text: string): Refusal {
+/** Of a verdict that says so. */
+export function decodeRefusal(text: string): Refusal {
   const { epochFloor, collectFloor } = parseFloors(text, 1 + BALLOT_DIGITS);
   return { kind: 'refused', promised: text.slice(1, 1 + BALLOT_DIGITS), epochFloor, collectFloor };
 }

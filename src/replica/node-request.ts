@@ -16,7 +16,7 @@ export interface NodeRequest<A> {
 export type KeyAnswer = Answer<Replies, Value>;
 
 /** A step as all nodes get it that it goes to, but for the record that each is to have. */
-export interface NodeStep {
+export interface NodeStep<A = KeyAnswer> {
   readonly replyCount: number;
   /** Of its frames, with a record of so many bytes, the most that they take. */
   bytesMax(recordBytes: number): number;
@@ -26,10 +26,10 @@ export interface NodeStep {
    */
   write(writer: CommandWriter, record: Uint8Array, aloneBytesMax: number): number;
   /** Of its replies, whole frames in their order, the answer. What it holds are views of them. */
-  decode(replies: readonly Uint8Array[], record: Uint8Array): KeyAnswer;
+  decode(replies: readonly Uint8Array[], record: Uint8Array): A;
   /**
    * The answer, read where the last reply lies, which is bytes[start, end), if it is as replies mostly are and those before it
    * were `+`; else null: then they are for `decode`. What it holds are copies.
    */
-  plainAnswer(bytes: Buffer, start: number, end: number, record: Uint8Array): KeyAnswer | null;
+  plainAnswer(bytes: Buffer, start: number, end: number, record: Uint8Array): A | null;
 }

@@ -16,12 +16,15 @@ import { clusterInForce } from './member.js';
 import type { Operation } from './operation.js';
 import { Proposer, type ProposerEvent } from './proposer.js';
 import type { Client } from './round.js';
+import type { Script } from './scripts.js';
 import { StepFrames } from './step-frames.js';
 import { Voter } from './voter.js';
 
 export interface ReplicasContext extends Pick<ChannelContext, 'transport' | 'pendings' | 'random' | 'counts'> {
   pool: BackendPool;
   limits: Pick<Limits, 'replicatedKeyQueueMax' | 'replicatedKeysMax'>;
+  /** See VoterContext. */
+  scripts: readonly Script[];
   /** A number that no other proposer ever has: see `proposerNumber`. */
   drawProposer: () => string;
   /** Milliseconds since 1970. */

@@ -25,17 +25,18 @@ export interface Script {
   readonly source: string;
   /** 40 hexadecimal digits, for EVALSHA. */
   readonly sha: string;
-  /** The first words of a call, as a command has them: EVALSHA, `sha`, and the number of KEYS: 1, or 0 for ACCEPT_EACH. */
+  /** The first words of a call, as a command has them: EVALSHA, `sha`, and the number of KEYS: 1 unless it says otherwise. */
   readonly call: Uint8Array;
 }
 
 /** May be carried out while the node has no memory left: it makes little or nothing grow. */
-const ALLOW_OOM = '#!lua flags=allow-oom\n';
+export const ALLOW_OOM = '#!lua flags=allow-oom\n';
 
 /** As Redis reads while it has no memory left. */
 export const READS_OOM = '#!lua flags=no-writes,allow-oom\n';
 
-const BEGIN = `
+/** Finds `meta` and `floor`, and refuses on a node that is another member than ARGV[1] says. */
+export const BEGIN = `
 local metaKey = '${META_PREFIX}' .. KEYS[1]
 local found = redis.call('MGET', '${NODE_KEY}', '${FLOOR_KEY}', metaKey)
 if found[1] ~= ARGV[1] then return 'N' end
@@ -47,7 +48,7 @@ const TAIL_AT = 'string.byte(meta, 81) * 40 - 1837';
 const TAIL = `string.sub(meta, ${TAIL_AT})`;
 
 /** The key's effective promise. */
-const PROMISED = `
+export const PROMISED = `
 local promised = meta and string.sub(meta, 1, 40) or floor and string.sub(floor, 9, 48) or '${NEVER}'
 if floor then
   local least = string.sub(floor, 1, 8) .. '${'0'.repeat(32)}'
@@ -56,7 +57,7 @@ end
 `;
 
 /** The first two checks of ACCEPT and INSTALL. */
-const CHECK_BALLOT = `
+export const CHECK_BALLOT = `
 if meta and string.sub(meta, 41, 80) == ballot then
   return 'A' .. string.sub(meta, 1, 40) .. ${TAIL}
 end
@@ -546,7 +547,8 @@ export function encodeLoads(scripts: readonly Script[]): Uint8Array {
   return Buffer.concat(scripts.map(({ source }) => encodeCommand(['SCRIPT', 'LOAD', source])));
 }
 
-function script(text: string, keys = 1): Script {
+/** `keys`: how many KEYS it has. */
+export function script(text: string, keys = 1): Script {
   // The watch form sends its scripts whole: without what only readers want.
   const source = `${text
     .trim()

@@ -29,7 +29,7 @@ export class StepFrames {
   private step: KeyStep | null = null;
   private key = '';
   private isFull = false;
-  private nodeStep: NodeStep | null = null;
+  private nodeStep: NodeStep<unknown> | null = null;
   /** What of it stands there. */
   private written: 'nothing' | 'frames' | 'item' = 'nothing';
   private bytesMax = 0;
@@ -53,7 +53,15 @@ export class StepFrames {
       this.isFull = isFull;
       this.written = 'nothing';
     }
-    return this.nodeStep;
+    return this.nodeStep as NodeStep;
+  }
+
+  /** That step is asked for, which is none on a key. */
+  take(nodeStep: NodeStep<unknown>): void {
+    if (this.nodeStep === nodeStep) return;
+    this.nodeStep = nodeStep;
+    this.step = null;
+    this.written = 'nothing';
   }
 
   /**
@@ -62,7 +70,7 @@ export class StepFrames {
    */
   write(record: Uint8Array, aloneBytesMax: number): boolean {
     const { writer, bytes } = this;
-    const nodeStep = this.nodeStep as NodeStep;
+    const nodeStep = this.nodeStep as NodeStep<unknown>;
     if (this.written === 'frames' && this.recordAt !== NONE && this.recordBytes === record.length) {
       writer.aim(bytes, this.recordAt);
       writer.word(record);

@@ -21,22 +21,25 @@ import { skipValue, TYPE } from '../resp/frame.js';
 import { encodeCommand, headerLength, isError } from '../resp/reply.js';
 import { AcceptBatch, ITEM_BYTES_MAX } from './accept-batch.js';
 import { AcceptItem } from './accept-item.js';
-import { Ask, AskedTogether, type AskOwner, LoneAsk, type Sent } from './ask.js';
+import { Ask, AskedTogether, type Asking, type AskOwner, LoneAsk, type Sent } from './ask.js';
 import type { Commands, Replies, Value } from './commands.js';
 import { Membership } from './member.js';
 import { NODE_KEY, WAKE_CHANNEL } from './meta.js';
 import { copyOf, isBrokenOff, isNotMember, NOT_MEMBER, unable } from './node-answer.js';
 import { encodeMemberStep } from './node-member-step.js';
 import { parseNodeRecord } from './node-record.js';
+import type { NodeStep } from './node-request.js';
 import { PROCESS_MARKS } from './operation.js';
 import { elementsOf, textOf } from './reply-shape.js';
 import type { Asker } from './round.js';
-import { KEY_SCRIPTS } from './scripts.js';
-import type { Answer, NotMember, Step, Unable } from './step.js';
+import { encodeLoads, KEY_SCRIPTS, type Script } from './scripts.js';
+import type { NotMember, Step, Unable, Unsent } from './step.js';
 import type { StepFrames } from './step-frames.js';
 
 export interface VoterContext extends Pick<ChannelContext, 'transport' | 'pendings' | 'random' | 'counts'> {
   readonly frames: StepFrames;
+  /** What nodes are taught besides the scripts for steps on keys. */
+  readonly scripts: readonly Script[];
   /** The node says that something was put into a key, with these words; null: it may have said so of any, unheard. */
   onWake(message: string | null): void;
   /** There may be something to send at the end of the turn: see `onTurnEnd`. */
@@ -55,7 +58,6 @@ const KIND = {
   database: 0,
   setUp: [encodeCommand(['CLIENT', 'TRACKING', 'ON', 'BCAST', 'PREFIX', NODE_KEY])],
 } as const;
-const LOADS = KEY_SCRIPTS.map(({ source }) => encodeCommand(['SCRIPT', 'LOAD', source]));
 const LOOK = encodeMemberStep({ kind: 'look' }, new Uint8Array());
 /** Its confirmation is a push: the reply is that to PING. */
 const LISTEN = Buffer.concat([encodeCommand(['SUBSCRIBE', WAKE_CHANNEL]), encodeCommand(['PING'])]);
@@ -81,6 +83,7 @@ export class Voter implements PrivateOwner, ReplyOwner, AskOwner {
   readonly channels: NodeChannels;
   readonly bytes: Uint8Array;
   private readonly context: VoterContext;
+  private readonly loads: readonly Uint8Array[];
   private connection: PrivateConnection | null = null;
   private membership: Membership | null = null;
   /** The record that counts, as steps carry it. */
@@ -110,6 +113,7 @@ export class Voter implements PrivateOwner, ReplyOwner, AskOwner {
 
   constructor(context: VoterContext, channels: NodeChannels) {
     this.context = context;
+    this.loads = [...KEY_SCRIPTS, ...context.scripts].map((script) => encodeLoads([script]));
     this.channels = channels;
     this.bytes = context.transport.arena.bytes;
   }
@@ -173,6 +177,13 @@ export class Voter implements PrivateOwner, ReplyOwner, AskOwner {
     }
   }
 
+  /** The same of a step that is none on a key. */
+  askOther<A>(asker: Asking<A | NotMember | Unable | Unsent>, copy: number, tag: number, nodeStep: NodeStep<A>): void {
+    this.context.frames.take(nodeStep);
+    const ask = new LoneAsk(this, asker, copy, tag, null, nodeStep);
+    if (!this.send(ask)) this.leaveUnanswered(ask);
+  }
+
   /** What was gathered goes, unless the node has enough to do: then there will be more of it. */
   onTurnEnd(): void {
     if (this.callsUnderWay < CALLS_MAX) this.sendBatch();
@@ -210,7 +221,7 @@ export class Voter implements PrivateOwner, ReplyOwner, AskOwner {
   onAnswered(ask: LoneAsk, pending: Pending, start: number, end: number): void {
     this.leave(ask, pending);
     const answer = this.isCounted(ask) ? this.answer(ask, start, end) : null;
-    if (answer?.kind === 'unable' && !ask.wasRepeated && startsWith(answer.error, NOSCRIPT)) this.teach();
+    if (isUnable(answer) && !ask.wasRepeated && startsWith(answer.error, NOSCRIPT)) this.teach();
     this.tell(ask, answer);
   }
 
@@ -252,9 +263,9 @@ export class Voter implements PrivateOwner, ReplyOwner, AskOwner {
     return record === this.record && this.isOfPool;
   }
 
-  private tell(ask: Ask, answer: Answer<Replies, Value> | null): void {
+  private tell(ask: Ask, answer: unknown): void {
     const { asker, copy, tag } = ask;
-    if (answer?.kind === 'unable') {
+    if (isUnable(answer)) {
       const { error } = answer;
       if (!ask.wasRepeated && this.mayDoOtherwise(ask, error)) {
         ask.wasRepeated = true;
@@ -270,6 +281,7 @@ export class Voter implements PrivateOwner, ReplyOwner, AskOwner {
   /** Whether the node may be able to after all: it was told what it lacked, or is asked in another form. */
   private mayDoOtherwise({ step }: Ask, error: Uint8Array): boolean {
     if (startsWith(error, NOSCRIPT)) return true;
+    if (step === null) return false;
     const { kind } = step;
     if (!startsWith(error, OOM) || (kind !== 'read' && kind !== 'peek' && kind !== 'snapshot')) return false;
     this.fullUntilMs = this.context.transport.now + FULL_MS;
@@ -277,7 +289,9 @@ export class Voter implements PrivateOwner, ReplyOwner, AskOwner {
   }
 
   private repeat(ask: Ask): boolean {
-    ask.nodeStep = this.context.frames.stepFor(ask.step, ask.asker.key, this.isFull);
+    const { frames } = this.context;
+    if (ask.step === null) frames.take(ask.nodeStep);
+    else ask.nodeStep = frames.stepFor(ask.step, ask.asker.key, this.isFull);
     return ask instanceof LoneAsk ? this.send(ask) : this.join(ask, ask.nodeStep as AcceptItem);
   }
 
@@ -426,7 +440,7 @@ export class Voter implements PrivateOwner, ReplyOwner, AskOwner {
     );
   }
 
-  private answer({ nodeStep, told }: LoneAsk, start: number, end: number): Answer<Replies, Value> {
+  private answer({ nodeStep, told }: LoneAsk, start: number, end: number): unknown {
     const { replyCount } = nodeStep;
     const { bytes } = this.context.frames;
     const plain = told === null ? nodeStep.plainAnswer(bytes, start, end, this.recordBytes) : null;
@@ -469,7 +483,7 @@ export class Voter implements PrivateOwner, ReplyOwner, AskOwner {
 
   /** Tells the node the scripts. */
   private teach(): void {
-    for (const load of LOADS) this.connection?.tell(load);
+    for (const load of this.loads) this.connection?.tell(load);
   }
 
   private beginLook(): void {
@@ -530,6 +544,11 @@ function answerOfAll(reply: Uint8Array): NotMember | Unable {
   if (isError(reply, 0)) return unable(reply);
   if (isNotMember(textOf(reply))) return NOT_MEMBER;
   throw new Error(`a call of several steps was answered ${textOf(reply)}`);
+}
+
+/** Whether it says of a step that the node could not do it. */
+function isUnable(answer: unknown): answer is Unable {
+  return (answer as { kind: string } | null)?.kind === 'unable';
 }
 
 /** Of the process that a record names: see Reader.process. */

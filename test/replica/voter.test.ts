@@ -58,6 +58,7 @@ class World {
         random: () => 0,
         counts: new Metrics(metricsMemory(1), 0).counts,
         frames: new StepFrames(transport.arena),
+        scripts: [],
         onWake: () => {},
         onBatch: (voter) => this.due.push(voter),
         onUnanswered: () => {},
