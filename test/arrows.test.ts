@@ -16,6 +16,7 @@ const RULES: Rules = {
     backend: 4,
     replica: 5,
     coord: 6,
+    lock: 6,
     proxy: 7,
     control: 7,
     admin: 8,
@@ -37,6 +38,7 @@ const RULES: Rules = {
     'replica/ask.ts': 'data',
     'replica/voter.ts': 'data',
 
+    lock: 'data',
     transport: 'data',
     backend: 'data',
     proxy: 'data',

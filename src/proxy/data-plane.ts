@@ -14,6 +14,7 @@ import type { Limits } from '../base/limits.js';
 import type { LogLevel } from '../base/log-event.js';
 import type { Counts } from '../base/metrics.js';
 import type { PauseSnapshot } from '../base/pause-table.js';
+import { LOCK_SCRIPTS } from '../lock/lock-scripts.js';
 import type { Answer, NodeSnapshot, ProcessFacts, Question, TopologySnapshot } from '../messages.js';
 import { proposerNumber } from '../replica/ballot.js';
 import { Replicas } from '../replica/replicas.js';
@@ -79,6 +80,7 @@ export class DataPlane {
       limits,
       random,
       pool: this.pool,
+      scripts: LOCK_SCRIPTS,
       drawProposer: () => proposerNumber(...randomWords()),
       clock: () => Date.now(),
       onDifference: (key, nodes) => {

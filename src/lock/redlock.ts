@@ -1,0 +1,247 @@
+/**
+ * One attempt to take a lock, decided purely (Redlock, redis.io/docs/latest/develop/use/patterns/distributed-locks, with the fences of
+ * DESIGN §10): messages and times in, actions out.
+ *
+ *   acquiring --q votes--> confirming --q have it--> granted
+ *       │ └── held, or too few answer ──> taken back: held | contended | no-quorum
+ *       └──<── refused for a larger ballot, by either: all of it anew, with one above it
+ *
+ * A vote is a node that the lock was free at, and that has promised the ballot for the register of fences. The fence is one more than that
+ * of the largest ballot among q votes, and is written by a majority of nodes where the lock is the caller's still: whoever gets a
+ * majority after that finds it. So fences are ordered as acquisitions are, whatever the clocks do. What was taken is held for the ttl
+ * from when it was *asked for*, less what clocks may differ by.
+ */
+import { type Ballot, floorOf, largest, NEVER } from '../replica/ballot.js';
+import { bits } from '../replica/copies.js';
+import { lineageOn } from '../replica/lineage.js';
+import { formatRegister, parseRegister } from './fence.js';
+import type { LockReply, LockStep, Vote } from './lock-step.js';
+
+export interface AcquisitionPlan {
+  /** Nodes of the lock: at most 30. */
+  readonly copies: number;
+  readonly ttlMs: number;
+  /** A character a byte. */
+  readonly token: string;
+  /** See FenceRegister. */
+  readonly client: string;
+  /** See LockStep. */
+  readonly mark: string;
+  /** For how long nodes are waited for. */
+  readonly timeoutMs: number;
+  /** One that was never used, above all that were seen. */
+  freshBallot(): Ballot;
+  /** A node has promised that, and takes none of an epoch below that floor. */
+  onSeen(promised: Ballot, epochFloor: number): void;
+}
+
+export type AcquisitionOutcome =
+  /** `validityMs`: from now on. */
+  | { kind: 'granted'; fence: number; validityMs: number }
+  /** By a majority of nodes, for so long as far as they say; Infinity: for good. */
+  | { kind: 'held'; ttlMs: number }
+  /** Others want it at the same time, and nobody may have got it. */
+  | { kind: 'contended' }
+  /** `quarantinedMs`: when the first of the nodes counts that may have forgotten, null where there is none; `error`: of a node that could not. */
+  | { kind: 'no-quorum'; quarantinedMs: number | null; error: Uint8Array | null }
+  /** It took longer than it would have been held for. */
+  | { kind: 'late' };
+
+export type LockAction =
+  /** Of the copies in that set (bit i: copy i). */
+  { kind: 'ask'; copies: number; tag: number; step: LockStep } | { kind: 'end'; outcome: AcquisitionOutcome };
+
+/** What clocks may differ by: a hundredth of the time, and what a node rounds. */
+const DRIFT = 0.01;
+const DRIFT_MS = 2;
+/** Each takes a round trip. */
+const BALLOTS_MAX = 8;
+
+export function quorumOf(copies: number): number {
+  return (copies >> 1) + 1;
+}
+
+/** For how long, from `nowMs` on, something is held that was asked for at `askedMs` for `ttlMs`. */
+export function validityMs(ttlMs: number, askedMs: number, nowMs: number): number {
+  return Math.floor(ttlMs - (nowMs - askedMs) - ttlMs * DRIFT - DRIFT_MS);
+}
+
+export class Acquisition {
+  /** When `onTime` is to be called. */
+  dueMs = Number.POSITIVE_INFINITY;
+  private readonly plan: AcquisitionPlan;
+  private readonly all: number;
+  private phase: 'acquiring' | 'confirming' | 'over' = 'acquiring';
+  private ballot: Ballot = NEVER;
+  private ballots = 0;
+  private fence = 0;
+  /** When the ballot's votes were asked for. */
+  private askedMs = 0;
+  // Of the phase; copies are bits:
+  private tag = 0;
+  private out = 0;
+  private yes = 0;
+  private refused = 0;
+  private readonly votes: Vote[] = [];
+  private readonly heldMs: number[] = [];
+  private quarantinedMs: number | null = null;
+  private error: Uint8Array | null = null;
+  /** Those that may have the lock by this. */
+  private takers = 0;
+  /** Those that do not: they are not asked to confirm. */
+  private others = 0;
+
+  constructor(plan: AcquisitionPlan) {
+    this.plan = plan;
+    this.all = 2 ** plan.copies - 1;
+  }
+
+  begin(nowMs: number): LockAction[] {
+    const { plan, all } = this;
+    this.ballot = plan.freshBallot();
+    this.ballots++;
+    this.askedMs = nowMs;
+    this.votes.length = 0;
+    this.quarantinedMs = null;
+    this.takers = all;
+    this.others = 0;
+    const { token, ttlMs } = plan;
+    return [this.enter('acquiring', all, nowMs, { kind: 'acquire', ballot: this.ballot, token, ttlMs })];
+  }
+
+  /** `tag`: that of the step. */
+  onAnswer(copy: number, tag: number, reply: LockReply, nowMs: number): LockAction[] {
+    const bit = 1 << copy;
+    if (this.phase === 'over' || tag !== this.tag || (this.out & bit) === 0) return [];
+    this.out &= ~bit;
+    this.note(bit, reply);
+    return this.decide(nowMs);
+  }
+
+  onTime(nowMs: number): LockAction[] {
+    if (this.phase === 'over' || nowMs < this.dueMs) return [];
+    this.out = 0;
+    return this.decide(nowMs);
+  }
+
+  /** Nobody wants it any more. */
+  cancel(): LockAction[] {
+    if (this.phase === 'over') return [];
+    return this.giveUp({ kind: 'contended' });
+  }
+
+  private note(bit: number, reply: LockReply): void {
+    const { plan } = this;
+    switch (reply?.kind) {
+      case 'vote':
+        this.votes.push(reply);
+        this.yes |= bit;
+        plan.onSeen(reply.accepted, reply.epochFloor);
+        return;
+      case 'done':
+        this.yes |= bit;
+        return;
+      case 'refused':
+        this.refused |= bit;
+        plan.onSeen(reply.promised, reply.epochFloor);
+        return;
+      case 'held':
+        this.heldMs.push(reply.ttlMs < 0 ? Number.POSITIVE_INFINITY : reply.ttlMs);
+        this.hasNot(bit);
+        return;
+      case 'quarantined':
+        this.quarantinedMs = Math.min(this.quarantinedMs ?? reply.leftMs, reply.leftMs);
+        this.hasNot(bit);
+        return;
+      case 'lost':
+        this.heldMs.push(0);
+        return;
+      case 'unsent':
+      case 'not-member':
+        if (this.phase === 'acquiring') this.hasNot(bit);
+        return;
+      case 'unable':
+        this.error = reply.error;
+        return;
+    }
+  }
+
+  private hasNot(bit: number): void {
+    this.others |= bit;
+    // With an earlier ballot it may have got it.
+    if (this.ballots === 1) this.takers &= ~bit;
+  }
+
+  private decide(nowMs: number): LockAction[] {
+    const quorum = quorumOf(this.plan.copies);
+    const yes = bits(this.yes);
+    if (yes >= quorum) return this.phase === 'acquiring' ? this.confirm(nowMs) : this.grant(nowMs);
+    const out = bits(this.out);
+    if (yes + out >= quorum) return [];
+    const mayRefuse = yes + out + bits(this.refused) >= quorum && this.ballots < BALLOTS_MAX;
+    if (mayRefuse && out === 0) return this.begin(nowMs);
+    if (mayRefuse) return [];
+    return this.giveUp(this.failure(quorum));
+  }
+
+  private confirm(nowMs: number): LockAction[] {
+    const { plan, votes, ballot, all, others } = this;
+    let base = votes[0] as Vote;
+    let horizon = NEVER;
+    for (const vote of votes) {
+      if (vote.accepted > base.accepted) base = vote;
+      if (vote.accepted === NEVER) horizon = largest(horizon, largest(vote.collected, floorOf(vote.epochFloor)));
+    }
+    this.fence = (parseRegister(base.register)?.fence ?? 0) + 1;
+    const { token, client } = plan;
+    const register = formatRegister({ fence: this.fence, client, token });
+    const lineage = lineageOn(base, ballot, horizon);
+    return [this.enter('confirming', all & ~others, nowMs, { kind: 'confirm', ballot, token, lineage, register })];
+  }
+
+  private grant(nowMs: number): LockAction[] {
+    const { fence } = this;
+    const leftMs = validityMs(this.plan.ttlMs, this.askedMs, nowMs);
+    if (leftMs <= 0) return this.giveUp({ kind: 'late' });
+    return this.end({ kind: 'granted', fence, validityMs: leftMs });
+  }
+
+  private failure(quorum: number): AcquisitionOutcome {
+    const { phase, yes, refused, heldMs, quarantinedMs, error } = this;
+    if (phase === 'acquiring' && heldMs.length >= quorum) {
+      // As soon as so many more are free, there are enough.
+      const lacking = quorum - bits(yes);
+      const ttlMs = heldMs.toSorted((one, other) => one - other)[lacking - 1] as number;
+      return { kind: 'held', ttlMs };
+    }
+    if (heldMs.length > 0 || refused !== 0) return { kind: 'contended' };
+    return { kind: 'no-quorum', quarantinedMs, error };
+  }
+
+  /** What was got is given back. */
+  private giveUp(outcome: AcquisitionOutcome): LockAction[] {
+    const { takers: copies, ballot } = this;
+    const { token, mark } = this.plan;
+    const end = this.end(outcome);
+    if (copies === 0) return end;
+    this.tag++;
+    return [{ kind: 'ask', copies, tag: this.tag, step: { kind: 'take-back', ballot, token, mark } }, ...end];
+  }
+
+  private end(outcome: AcquisitionOutcome): LockAction[] {
+    this.phase = 'over';
+    this.dueMs = Number.POSITIVE_INFINITY;
+    return [{ kind: 'end', outcome }];
+  }
+
+  private enter(phase: 'acquiring' | 'confirming', copies: number, nowMs: number, step: LockStep): LockAction {
+    this.phase = phase;
+    this.tag++;
+    this.out = copies;
+    this.heldMs.length = 0;
+    this.yes = 0;
+    this.refused = 0;
+    this.dueMs = nowMs + this.plan.timeoutMs;
+    return { kind: 'ask', copies, tag: this.tag, step };
+  }
+}

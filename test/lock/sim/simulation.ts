@@ -1,0 +1,305 @@
+/**
+ * Locks in a time that is made up: clients that contend for one lock, by the decider of the product, over models of nodes. Messages are
+ * late, lost, doubled and overtake each other; clients stand still; clocks go at rates of their own; nodes lose all they had, and are repaired.
+ *
+ * Where the assumptions hold, no two clients have the lock at once. Where clocks jump they may, and what holds is that of two
+ * acquisitions, one of which was over before the other was asked for, the later one has the larger fence; and no two have the same.
+ */
+import type { LockReply, LockStep } from '../../../src/lock/lock-step.js';
+import { Acquisition, type LockAction, quorumOf } from '../../../src/lock/redlock.js';
+import { type Ballot, counterOf, epochOf, makeBallot, proposerNumber } from '../../../src/replica/ballot.js';
+import { Random } from '../../help/random.js';
+import { ModelNode, NOTHING, type Omission } from '../model-node.js';
+
+export interface ScheduleOptions {
+  copies: number;
+  seed: number;
+  /** Clocks of nodes jump, forwards and back. */
+  jumps: boolean;
+  without?: readonly Omission[];
+}
+
+export interface Ruling {
+  /** What was broken; empty if nothing. */
+  faults: string[];
+  grants: number;
+}
+
+interface Grant {
+  client: number;
+  /** In true time: when its votes were asked for, when it was granted, and until when it is held. */
+  askedMs: number;
+  grantedMs: number;
+  untilMs: number;
+  fence: number;
+}
+
+const NAME = 'lock';
+const EVENTS_MAX = 3_000;
+const CLIENTS = 4;
+/** Rates differ by less than a hundredth. */
+const RATE_MAX = 0.0045;
+
+/** Runs one schedule. */
+export function simulate(options: ScheduleOptions): Ruling {
+  return new World(options).run();
+}
+
+/** A clock that goes at its own rate, from a time of its own on. */
+class Clock {
+  private readonly rate: number;
+  private offsetMs: number;
+
+  constructor(random: Random) {
+    this.rate = 1 + ((random.below(2001) - 1000) / 1000) * RATE_MAX;
+    this.offsetMs = random.below(1_000_000);
+  }
+
+  at(trueMs: number): number {
+    return trueMs * this.rate + this.offsetMs;
+  }
+
+  /** How long, in true time, `ms` of it are. */
+  trueLength(ms: number): number {
+    return ms / this.rate;
+  }
+
+  jump(ms: number): void {
+    this.offsetMs += ms;
+  }
+}
+
+class World {
+  readonly random: Random;
+  readonly options: ScheduleOptions;
+  readonly ttlMaxMs: number;
+  readonly grants: Grant[] = [];
+  nowMs = 0;
+  private readonly nodes: ModelNode[];
+  private readonly clocks: Clock[];
+  private readonly agenda: { atMs: number; order: number; event: () => void }[] = [];
+  private order = 0;
+  private readonly latencyMs: number;
+  private readonly troubles: number;
+
+  constructor(options: ScheduleOptions) {
+    this.options = options;
+    const random = new Random(options.seed);
+    this.random = random;
+    this.ttlMaxMs = 50 + random.below(1000);
+    this.latencyMs = random.size(Math.ceil(this.ttlMaxMs / 3));
+    // In a thousand messages.
+    this.troubles = random.pick([0, 20, 100]);
+    this.nodes = Array.from({ length: options.copies }, () => new ModelNode(options.without));
+    this.clocks = this.nodes.map(() => new Clock(random));
+  }
+
+  run(): Ruling {
+    for (let client = 0; client < CLIENTS; client++) new Client(this, client).begin();
+    this.after(this.random.below(this.ttlMaxMs * 2), () => this.trouble());
+    for (let count = 0; count < EVENTS_MAX; count++) {
+      const next = this.takeNext();
+      if (next === null) break;
+      this.nowMs = next.atMs;
+      next.event();
+    }
+    return { faults: this.judge(), grants: this.grants.length };
+  }
+
+  after(ms: number, event: () => void): void {
+    this.agenda.push({ atMs: this.nowMs + ms, order: this.order++, event });
+  }
+
+  /** Has a step carried out; `answer` is told, maybe never, maybe twice. */
+  send(copy: number, step: LockStep, answer: (reply: LockReply) => void): void {
+    for (let times = this.copiesOfMessage(); times > 0; times--) {
+      this.after(this.delay(), () => {
+        const node = this.nodes[copy] as ModelNode;
+        const reply = node.perform(step, NAME, this.ttlMaxMs, (this.clocks[copy] as Clock).at(this.nowMs));
+        for (let count = this.copiesOfMessage(); count > 0; count--) this.after(this.delay(), () => answer(reply));
+      });
+    }
+  }
+
+  private copiesOfMessage(): number {
+    const drawn = this.random.below(1000);
+    return drawn < this.troubles ? 0 : drawn < this.troubles * 1.5 ? 2 : 1;
+  }
+
+  private delay(): number {
+    const isLate = this.random.below(1000) < this.troubles / 2;
+    return isLate ? this.random.below(this.ttlMaxMs * 3) : this.random.below(this.latencyMs);
+  }
+
+  private takeNext(): { atMs: number; event: () => void } | null {
+    let best = 0;
+    for (let at = 1; at < this.agenda.length; at++) {
+      const [one, other] = [this.agenda[at], this.agenda[best]] as [(typeof this.agenda)[0], (typeof this.agenda)[0]];
+      if (one.atMs < other.atMs || (one.atMs === other.atMs && one.order < other.order)) best = at;
+    }
+    return this.agenda.splice(best, 1)[0] ?? null;
+  }
+
+  private trouble(): void {
+    const { random, nodes } = this;
+    const copy = random.below(nodes.length);
+    if (this.options.jumps && random.chance(60)) {
+      (this.clocks[copy] as Clock).jump(random.below(this.ttlMaxMs * 4) - this.ttlMaxMs);
+    } else this.forget(copy);
+    this.after(random.below(this.ttlMaxMs * 2), () => this.trouble());
+  }
+
+  /** The node is started anew, with nothing, and is repaired after a while: see REPLICATION.md, P1 to P4. */
+  private forget(copy: number): void {
+    const { nodes, random } = this;
+    const others = nodes.filter((node, at) => node.isMember && at !== copy);
+    // What too few remember nobody can repair.
+    if (others.length < quorumOf(nodes.length)) return;
+    const node = nodes[copy] as ModelNode;
+    node.isMember = false;
+    node.locks.clear();
+    node.registers.clear();
+    this.after(random.below(this.ttlMaxMs), () => this.repair(node));
+  }
+
+  private repair(node: ModelNode): void {
+    const { nodes } = this;
+    const members = nodes.filter(({ isMember }) => isMember);
+    const epoch = Math.max(...nodes.map(({ epochFloor }) => epochFloor)) + 1;
+    const found = members.map(({ registers }) => registers.get(NAME) ?? NOTHING);
+    let largest = found[0] as typeof NOTHING;
+    for (const register of found) if (register.accepted > largest.accepted) largest = register;
+    const ballot = makeBallot(epoch, 1, proposerNumber(0, 99));
+    const settled = { ...largest, promised: ballot, accepted: ballot };
+    for (const member of members) {
+      member.epochFloor = epoch;
+      if (largest.text !== '') member.registers.set(NAME, { ...settled });
+    }
+    if (largest.text !== '') node.registers.set(NAME, { ...settled });
+    node.epochFloor = epoch;
+    node.isMember = true;
+    node.mayHaveForgotten = true;
+    node.quarantinedSinceMs = null;
+  }
+
+  private judge(): string[] {
+    const { grants } = this;
+    const faults: string[] = [];
+    for (const [at, one] of grants.entries()) {
+      for (const other of grants.slice(at + 1)) {
+        const both = `${JSON.stringify(one)} and ${JSON.stringify(other)}`;
+        if (one.fence === other.fence) faults.push(`one fence twice: ${both}`);
+        const [early, late] = one.grantedMs <= other.askedMs ? [one, other] : [other, one];
+        if (early.grantedMs <= late.askedMs && early.fence >= late.fence) faults.push(`fences go back: ${both}`);
+        const isShared = one.grantedMs < other.untilMs && other.grantedMs < one.untilMs;
+        if (isShared && !this.options.jumps) faults.push(`two at once: ${both}`);
+      }
+    }
+    return faults;
+  }
+}
+
+/** Takes the lock again and again, and holds it for a while. */
+class Client {
+  private readonly world: World;
+  private readonly number: number;
+  private readonly clock: Clock;
+  private readonly proposer: string;
+  private counter = 0;
+  private epoch = 0;
+  private tokens = 0;
+  /** Until then it stands still: what comes is seen after that. */
+  private stoppedUntilMs = 0;
+
+  constructor(world: World, number: number) {
+    this.world = world;
+    this.number = number;
+    this.clock = new Clock(world.random);
+    this.proposer = proposerNumber(0, number + 1);
+  }
+
+  begin(): void {
+    const { world } = this;
+    const { copies } = world.options;
+    const { random, ttlMaxMs } = world;
+    const token = `${this.number}.${this.tokens++}`;
+    const ttlMs = random.chance(50) ? ttlMaxMs : 20 + random.below(ttlMaxMs);
+    let askedMs = world.nowMs;
+    const acquisition = new Acquisition({
+      copies,
+      ttlMs,
+      token,
+      client: `c${this.number}`,
+      mark: 'm',
+      timeoutMs: 1 + random.below(ttlMs),
+      freshBallot: () => this.freshBallot(),
+      onSeen: (promised, epochFloor) => {
+        this.counter = Math.max(this.counter, counterOf(promised));
+        this.epoch = Math.max(this.epoch, epochFloor, epochOf(promised));
+      },
+    });
+    const obey = (actions: readonly LockAction[]) => {
+      for (const action of actions) {
+        if (action.kind === 'end') {
+          const { outcome } = action;
+          if (outcome.kind !== 'granted') {
+            this.later(random.below(ttlMs), () => this.begin());
+            continue;
+          }
+          const untilMs = world.nowMs + this.clock.trueLength(outcome.validityMs);
+          this.hold({ client: this.number, askedMs, grantedMs: world.nowMs, untilMs, fence: outcome.fence }, token);
+          continue;
+        }
+        const { step, tag } = action;
+        if (step.kind === 'acquire') askedMs = world.nowMs;
+        for (let copy = 0; copy < copies; copy++) {
+          if ((action.copies & (1 << copy)) === 0) continue;
+          world.send(copy, step, (reply) => {
+            this.later(0, () => obey(acquisition.onAnswer(copy, tag, reply, this.clock.at(world.nowMs))));
+          });
+        }
+        const waitMs = acquisition.dueMs - this.clock.at(world.nowMs);
+        if (!Number.isFinite(waitMs)) continue;
+        this.later(1 + this.clock.trueLength(waitMs), () => {
+          obey(acquisition.onTime(this.clock.at(world.nowMs)));
+        });
+      }
+    };
+    obey(acquisition.begin(this.clock.at(world.nowMs)));
+  }
+
+  private hold(grant: Grant, token: string): void {
+    const { world } = this;
+    const { random } = world;
+    world.grants.push(grant);
+    const heldMs = grant.untilMs - world.nowMs;
+    const isForgotten = random.chance(40);
+    this.later(isForgotten ? heldMs : random.below(Math.ceil(heldMs)), () => {
+      if (!isForgotten) {
+        // From here on it is not held.
+        grant.untilMs = Math.min(grant.untilMs, world.nowMs);
+        for (let copy = 0; copy < world.options.copies; copy++) {
+          world.send(copy, { kind: 'release', token, mark: 'm' }, () => {});
+        }
+      }
+      this.later(random.below(20), () => this.begin());
+    });
+  }
+
+  private freshBallot(): Ballot {
+    // As clocks that are not quite right make them: some are behind.
+    this.counter = Math.max(this.counter + 1, Math.floor(this.world.nowMs / 50));
+    return makeBallot(this.epoch, this.counter, this.proposer);
+  }
+
+  /** Unless it stands still then. */
+  private later(ms: number, event: () => void): void {
+    const { world } = this;
+    world.after(ms, () => {
+      if (world.random.below(1000) < 5) this.stoppedUntilMs = world.nowMs + world.random.below(world.ttlMaxMs * 2);
+      const restMs = this.stoppedUntilMs - world.nowMs;
+      if (restMs > 0) world.after(restMs, event);
+      else event();
+    });
+  }
+}

@@ -1,0 +1,108 @@
+/** Locks in a time that is made up; and that each rule of theirs, if it were broken, would be seen. */
+import t from 'tap';
+import { type Edit, loadEdited } from '../help/edited-copy.js';
+import { randomFromSeed } from '../help/random.js';
+import type { Omission } from './model-node.js';
+import { simulate } from './sim/simulation.js';
+
+const SCHEDULES = 1500;
+const CATCH_MAX = 1500;
+
+for (const copies of [3, 4, 5]) {
+  for (const jumps of [false, true]) {
+    const clocks = jumps ? 'clocks that jump' : 'clocks that are nearly right';
+    t.test(`${copies} nodes, ${clocks}`, async (t) => {
+      const random = randomFromSeed((text) => t.comment(text));
+      let grants = 0;
+      for (let count = 0; count < SCHEDULES; count++) {
+        const seed = random.below(2 ** 31);
+        const ruling = simulate({ copies, seed, jumps });
+        grants += ruling.grants;
+        if (ruling.faults.length > 0) t.fail(`seed ${seed}`, { faults: ruling.faults });
+      }
+      t.comment(`${grants} acquisitions`);
+      t.ok(grants > SCHEDULES * 5, `${grants} acquisitions in ${SCHEDULES} schedules`);
+    });
+  }
+}
+
+interface Mutant {
+  name: string;
+  fault: RegExp;
+  copies?: number;
+  edits?: readonly Omit<Edit, 'file'>[];
+  without?: readonly Omission[];
+}
+
+const MUTANTS: readonly Mutant[] = [
+  {
+    name: 'no drift',
+    fault: /two at once/,
+    edits: [{ from: ' - ttlMs * DRIFT - DRIFT_MS', to: '' }],
+  },
+  {
+    name: 'validity from the answer on',
+    fault: /two at once/,
+    edits: [
+      { from: 'validityMs(this.plan.ttlMs, this.askedMs, nowMs)', to: 'validityMs(this.plan.ttlMs, nowMs, nowMs)' },
+    ],
+  },
+  {
+    name: 'minority',
+    fault: /two at once|one fence twice/,
+    edits: [{ from: 'return (copies >> 1) + 1;', to: 'return copies >> 1;' }],
+  },
+  {
+    name: 'half of four',
+    fault: /two at once|one fence twice/,
+    copies: 4,
+    edits: [{ from: 'return (copies >> 1) + 1;', to: 'return (copies + 1) >> 1;' }],
+  },
+  {
+    name: 'fence not stored on a majority',
+    fault: /one fence twice|fences go back/,
+    edits: [
+      {
+        from: 'const yes = bits(this.yes);',
+        to: "const yes = bits(this.yes) + (this.phase === 'confirming' ? 1 : 0);",
+      },
+    ],
+  },
+  {
+    name: 'the fence of whoever answers first',
+    fault: /one fence twice|fences go back/,
+    edits: [{ from: 'if (vote.accepted > base.accepted)', to: 'if (false)' }],
+  },
+  { name: 'quarantine off', fault: /two at once/, without: ['quarantine'] },
+  { name: 'confirmed without the promise', fault: /one fence twice|fences go back/, without: ['promise', 'token'] },
+];
+
+t.test('each broken rule is seen', async (t) => {
+  for (const { name, fault, copies = 3, edits = [], without = [] } of MUTANTS) {
+    const random = randomFromSeed((text) => t.comment(text));
+    const edited = edits.map((edit) => ({ file: 'src/lock/redlock', ...edit }));
+    const places = {
+      copied: ['src/lock', 'test/lock'],
+      linked: [
+        'src/replica',
+        'src/resp',
+        'src/routing',
+        'src/base',
+        'src/backend',
+        'src/transport',
+        'test/help',
+        'test/transport',
+      ],
+    };
+    const module = (await loadEdited(name, edited, places, 'test/lock/sim/simulation')) as {
+      simulate: typeof simulate;
+    };
+    let tried = 0;
+    let seen = '';
+    for (; tried < CATCH_MAX && seen === ''; tried++) {
+      const ruling = module.simulate({ copies, seed: random.below(2 ** 31), jumps: false, without });
+      seen = ruling.faults.find((text) => fault.test(text)) ?? '';
+    }
+    t.match(seen, fault, `${name}: after ${tried} schedules`);
+  }
+});
