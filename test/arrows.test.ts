@@ -37,6 +37,7 @@ const RULES: Rules = {
     'replica/accept-batch.ts': 'data',
     'replica/ask.ts': 'data',
     'replica/voter.ts': 'data',
+    'replica/wakes.ts': 'data',
 
     lock: 'data',
     transport: 'data',

@@ -21,12 +21,12 @@ import { isNoGroup, isWrongType, type KeyOperation } from '../replica/key-operat
 import type { Operation } from '../replica/operation.js';
 import type { Replicas } from '../replica/replicas.js';
 import type { Client, Outcome } from '../replica/round.js';
+import { Wakes } from '../replica/wakes.js';
 import { errorReply, REPLY_NULL, REPLY_NULL_ARRAY } from '../resp/reply.js';
 import type { Transport } from '../transport/transport.js';
 import type { BlockedBy } from './intake.js';
 import { Line, typeName, typeOf, type Wanted } from './replicated-line.js';
 import { replyOf } from './replicated-reply.js';
-import { Wakes } from './replicated-wakes.js';
 import type { Session } from './session.js';
 
 export interface WaitsContext {
@@ -54,7 +54,7 @@ export class Waits {
   constructor(context: WaitsContext) {
     this.context = context;
     this.wakes = new Wakes(context.transport);
-    context.replicas.onWake = (message) => this.onWake(message);
+    context.replicas.whenWoken((message) => this.onWake(message));
   }
 
   /** `pending`, which `session` has tracked, gets the reply. */

@@ -11,12 +11,15 @@ import type { Limits, NodeLimits } from '../base/limits.js';
 import type { Counts } from '../base/metrics.js';
 import type { NodeSnapshot, TopologySnapshot } from '../messages.js';
 import type { CopySets } from '../routing/copy-sets.js';
+import type { Asking } from './ask.js';
 import { type Commands, NO_COMMANDS, type Replies, type Value } from './commands.js';
 import { clusterInForce } from './member.js';
+import type { NodeStep } from './node-request.js';
 import type { Operation } from './operation.js';
 import { Proposer, type ProposerEvent } from './proposer.js';
 import type { Client } from './round.js';
 import type { Script } from './scripts.js';
+import type { NotMember, Unable, Unsent } from './step.js';
 import { StepFrames } from './step-frames.js';
 import { Voter } from './voter.js';
 
@@ -71,9 +74,8 @@ const COUNTERS: Readonly<Record<ProposerEvent, keyof Counts>> = {
 };
 
 export class Replicas {
-  /** A node says that something was put into a key, with these words; null: it may have said so of any. */
-  onWake: (message: string | null) => void = () => {};
   private readonly context: ReplicasContext;
+  private readonly wakened: ((message: string | null) => void)[] = [];
   private isListening = false;
   private readonly frames: StepFrames;
   private readonly voters: Voter[] = [];
@@ -157,7 +159,41 @@ export class Replicas {
     this.opened.get(copySets)?.proposer.onOvertaken(nameOf(key));
   }
 
-  /** From now on `onWake` is told. */
+  /**
+   * `listener` is told, from `listen` on, when a node says that something was put into a key, with these words; null: it may have said so of
+   * any.
+   */
+  whenWoken(listener: (message: string | null) => void): void {
+    this.wakened.push(listener);
+  }
+
+  /** The nodes that lie in a row in these sets, by the numbers that they have here and keep. */
+  numbersOf({ owners, copies }: CopySets, at: number): number[] {
+    return Array.from(owners.subarray(at, at + copies), (index) => this.indexed[index] as number);
+  }
+
+  /** The name of the pool of those nodes. */
+  poolOf({ owners }: CopySets): string {
+    return ((this.topology as TopologySnapshot).nodes[owners[0] as number] as NodeSnapshot).pool;
+  }
+
+  /** Of the nodes of a pool. */
+  limitsOf(pool: string): NodeLimits {
+    return this.poolLimits.get(pool) as NodeLimits;
+  }
+
+  /** Has a node, by its number, carry out a step that is none on a key. `asker` is told later, never within the call. */
+  askNode<A>(
+    number: number,
+    asker: Asking<A | NotMember | Unable | Unsent>,
+    copy: number,
+    tag: number,
+    nodeStep: NodeStep<A>,
+  ): void {
+    (this.voters[number] as Voter).askOther(asker, copy, tag, nodeStep);
+  }
+
+  /** From now on those who want to know are told what nodes say. */
   listen(): void {
     if (this.isListening) return;
     this.isListening = true;
@@ -185,7 +221,9 @@ export class Replicas {
       {
         ...context,
         frames: this.frames,
-        onWake: (message) => this.onWake(message),
+        onWake: (message) => {
+          for (const listener of this.wakened) listener(message);
+        },
         onBatch: (voter) => this.unsent.push(voter),
         onUnanswered: (voter) => this.onUnanswered(voter),
         onStanding: ({ channels }, isMember, reason) => {

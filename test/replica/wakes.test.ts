@@ -1,9 +1,9 @@
 /** Messages of the nodes that something was put into a key: by which of them who waits is woken. */
 import t from 'tap';
 import { Timers } from '../../src/base/timers.js';
-import { Wakes } from '../../src/proxy/replicated-wakes.js';
 import { everywhere } from '../../src/replica/key-operation.js';
 import type { BaseFacts } from '../../src/replica/operation.js';
+import { Wakes } from '../../src/replica/wakes.js';
 import { word } from '../../src/replica/words.js';
 import type { Transport } from '../../src/transport/transport.js';
 

@@ -1,5 +1,6 @@
 /**
- * Messages of the nodes that something was put into a key: each says so as it carries out a write, under the mark of that write.
+ * Messages of the nodes that something was put into a key, or that a lock was freed: each says so as it does that, under the mark of that
+ * write.
  *
  *   first word of a write ──> gathering ──a majority has said so──> woken
  *                                 └─── a while, and fewer have ───> doubted
@@ -8,11 +9,11 @@
  * from the other nodes, and both would have to find out what became of it.
  */
 import { randomBytes } from 'node:crypto';
-import type { Commands } from '../replica/commands.js';
-import type { KeyOperation } from '../replica/key-operation.js';
-import { WAKE_CHANNEL } from '../replica/meta.js';
-import { word } from '../replica/words.js';
 import type { Transport } from '../transport/transport.js';
+import type { Commands } from './commands.js';
+import type { KeyOperation } from './key-operation.js';
+import { WAKE_CHANNEL } from './meta.js';
+import { word } from './words.js';
 
 /** What a message says. */
 export interface Wake {
@@ -46,9 +47,7 @@ export class Wakes {
 
   /** `operation`, after whose commands each node says that something may be there. */
   waking(operation: KeyOperation, key: Uint8Array): KeyOperation {
-    this.count = (this.count + 1) % COUNT_MAX;
-    const mark = this.owner + this.count.toString(16).padStart(COUNT_CHARS, '0');
-    const message = [PUBLISH, word(WAKE_CHANNEL), Buffer.concat([word(mark), key])];
+    const message = [PUBLISH, word(WAKE_CHANNEL), Buffer.concat([word(this.nextMark()), key])];
     const extended = (commands: Commands): Commands => ({ ...commands, list: [...commands.list, message] });
     return {
       ...operation,
@@ -60,6 +59,12 @@ export class Wakes {
         return { ...plan, commands: extended(plan.commands), reply: (replies) => plan.reply(replies.slice(0, -1)) };
       },
     };
+  }
+
+  /** That of another write: so many characters that stand before the key in its messages. */
+  nextMark(): string {
+    this.count = (this.count + 1) % COUNT_MAX;
+    return this.owner + this.count.toString(16).padStart(COUNT_CHARS, '0');
   }
 
   /** Of a message's text, a character a byte. */
