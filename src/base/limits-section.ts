@@ -193,6 +193,11 @@ const KEYS = {
     'Replicated keys of which one worker remembers, for each pool, what it has agreed upon last: their next write takes one round trip. Beyond, one that has not been used for long is forgotten, and its next write takes two. Each takes about 1 KiB.',
     stated('replicatedKeysMax'),
   ),
+  lockQueueMax: about(
+    wholeNumber(1, COUNT_MAX),
+    'Clients that may wait for one lock (`LOCK.ACQUIRE` with `WAIT`), in one worker. Beyond, they get `-OVERLOADED` at once.',
+    stated('lockQueueMax'),
+  ),
   ...NODE_KEYS,
   largeValueBytes: about(
     bytes(1, GIBI),

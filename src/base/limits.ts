@@ -22,6 +22,7 @@ export interface Limits extends NodeLimits {
   replicatedKeyQueueMax: number;
   replicatedBytesMax: number;
   replicatedKeysMax: number;
+  lockQueueMax: number;
   largeValueBytes: number;
   workerMemoryMax: number;
   workerStallTimeoutMs: number;
@@ -85,6 +86,7 @@ export const DEFAULT_LIMITS: Limits = {
   replicatedKeyQueueMax: 10_000,
   replicatedBytesMax: 256 * 1024 * 1024,
   replicatedKeysMax: 100_000,
+  lockQueueMax: 10_000,
   ...DEFAULT_NODE_LIMITS,
   largeValueBytes: 1024 * 1024,
   workerMemoryMax: 1536 * 1024 * 1024,

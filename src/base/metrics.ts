@@ -59,6 +59,12 @@ export const COUNTERS = {
   replicatedAtOneNode:
     'writes that one node carried out, as scripts, and whose whole value was then sent to the others',
   replicatedTooLarge: 'times a node refused to carry out such a write at replicatedScriptBytesMax',
+  locksAcquired: 'locks taken by LOCK.ACQUIRE',
+  locksContended:
+    'times LOCK.ACQUIRE got a lock at fewer nodes than it takes, as others wanted it at the same time, and gave it back',
+  locksWaiting: 'client connections that wait for a lock now (LOCK.ACQUIRE with WAIT)',
+  locksCrowded: 'commands refused at lockQueueMax: too many waited for the same lock',
+  locksNoQuorum: 'commands on locks answered -NOQUORUM or -UNKNOWN: too few nodes count, or answered',
   memoryBytes: 'bytes of buffers in use now',
 } as const;
 

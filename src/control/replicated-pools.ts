@@ -7,7 +7,7 @@ import type { NodeLimits } from '../base/limits.js';
 import type { PoolConfig } from '../base/pools-section.js';
 import type { Config } from '../config.js';
 import type { NodeSnapshot, ServiceSnapshot, TopologySnapshot } from '../messages.js';
-import { EPOCH_KEY, REGISTER_PREFIX } from '../replica/meta.js';
+import { EPOCH_KEY, FENCE_PREFIX, REGISTER_PREFIX } from '../replica/meta.js';
 import { planCopySets } from '../routing/copy-sets.js';
 import { planPlacement } from '../routing/route.js';
 import { Router } from '../routing/router.js';
@@ -16,6 +16,7 @@ import { epochNodes } from './pool-rounds.js';
 
 const EPOCH = Buffer.from(EPOCH_KEY);
 const REGISTERS = Buffer.from(REGISTER_PREFIX);
+const FENCES = Buffer.from(FENCE_PREFIX);
 
 type PoolsConfig = Pick<Config, 'pools' | 'services' | 'coordination'>;
 
@@ -110,12 +111,17 @@ function planPool(name: string, nodes: readonly NodeSnapshot[], services: readon
     tombstoneTtlsMs: [...new Set(replications.map(({ tombstoneTtlMs }) => tombstoneTtlMs))],
     placeOf(key) {
       if (EPOCH.equals(key) || REGISTERS.equals(key.subarray(0, REGISTERS.length))) return ownPlace;
+      const isFence = FENCES.equals(key.subarray(0, FENCES.length));
+      const start = isFence ? FENCES.length : 0;
       for (const router of routers) {
-        const sets = router.copySetsOf(key, 0, key.length);
+        // The fences of a lock are where it is.
+        const locks = isFence ? router.lockSetsOf(key, start, key.length) : null;
+        const copies = isFence ? null : router.copySetsOf(key, start, key.length);
+        const sets = locks ?? copies;
         if (sets === null) continue;
-        const first = sets.find(key, 0, key.length);
+        const first = sets.find(key, start, key.length);
         const owners = [...sets.owners.subarray(first, first + sets.copies)];
-        if (indices.has(owners[0] as number)) return { nodes: owners, tombstoneTtlMs: sets.tombstoneTtlMs };
+        if (indices.has(owners[0] as number)) return { nodes: owners, tombstoneTtlMs: copies?.tombstoneTtlMs ?? null };
       }
       return null;
     },

@@ -81,7 +81,7 @@ export class DataPlane {
       random,
       pool: this.pool,
       scripts: LOCK_SCRIPTS,
-      drawProposer: () => proposerNumber(...randomWords()),
+      drawProposer,
       clock: () => Date.now(),
       onDifference: (key, nodes) => {
         const names = nodes.map(({ name }) => name).join(', ');
@@ -97,6 +97,7 @@ export class DataPlane {
     this.dispatcher = new Dispatcher({
       transport,
       replicas: this.replicas,
+      drawProposer,
       arena: transport.arena,
       rules,
       reader,
@@ -214,6 +215,10 @@ const ARENA_SHARE = 0.75;
 /** `limits` for that arena: some systems give less of it than workerMemoryMax. */
 function fitted(limits: Limits, { bytes }: Arena): Limits {
   return { ...limits, workerMemoryMax: Math.min(limits.workerMemoryMax, Math.floor(bytes.length * ARENA_SHARE)) };
+}
+
+function drawProposer(): string {
+  return proposerNumber(...randomWords());
 }
 
 /** 64 random bits, that no two workers anywhere have alike. */

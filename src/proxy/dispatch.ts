@@ -7,6 +7,7 @@
  *   publish  the shard of its channel      subscribe  by connections of its own (pubsub.ts)
  *   block  the shard of its keys, by a connection of the session's own; wait: so to several shards
  *   clients  asked of all workers     tracking  by ways of the session's own to all nodes
+ *   lock   the nodes of the lock (lock-commands.ts)
  *   reject an error that says why
  */
 
@@ -38,6 +39,7 @@ import { Blocking } from './blocking.js';
 import { Clients, type ClientsContext } from './clients.js';
 import { KeyLocator } from './key-locator.js';
 import { answerLocally, type LocalContext, NO_REPLY, Words } from './local.js';
+import { LockCommands } from './lock-commands.js';
 import { Locks } from './locks.js';
 import { MergePool } from './merge.js';
 import type { Pauses } from './pauses.js';
@@ -56,6 +58,8 @@ const TABLE_VERSION = '7.0.15';
 export interface DispatchContext extends AllShardsContext, ClientsContext, Omit<TrackingCommandsContext, 'serviceOf'> {
   pauses: Pauses;
   replicas: Replicas;
+  /** See ReplicasContext. */
+  drawProposer: () => string;
   transport: Transport;
   topology: TopologySnapshot;
   rules: Pick<ClientRules, 'pubsub'>;
@@ -79,6 +83,7 @@ export class Dispatcher {
   private readonly transactions: Transactions;
   private readonly replicated: Replicated;
   private readonly locks: Locks;
+  private readonly lockCommands: LockCommands;
   private readonly blocking: Blocking;
   private readonly clients: Clients;
   private readonly pubsub: PubSub;
@@ -99,6 +104,7 @@ export class Dispatcher {
     this.locator = new KeyLocator(context.arena.bytes, context.reader, context.topology);
     this.replicated = new Replicated({ ...context, bytes: context.arena.bytes, locator: this.locator });
     this.locks = new Locks({ ...context, bytes: context.arena.bytes, locator: this.locator });
+    this.lockCommands = new LockCommands({ ...context, bytes: context.arena.bytes });
     this.clients = new Clients(context);
     this.tracking = new TrackingCommands({
       ...context,
@@ -235,6 +241,8 @@ export class Dispatcher {
         return true;
       case 'tracking':
         return this.tracking.carryOut(session, spec, end - start) || this.putOff();
+      case 'lock':
+        return this.lockCommands.carryOut(session, service, spec, end - start) || this.putOff();
       case 'reject':
         session.reply(errorReply(spec.reason));
         return true;

@@ -112,7 +112,7 @@ function ownFields({ process, port, connectedClients, clientsMax, counts }: Prox
     tcp_port: port,
     connected_clients: connectedClients,
     maxclients: clientsMax,
-    blocked_clients: counts.sessionsPaused + counts.sessionsWaiting,
+    blocked_clients: counts.sessionsPaused + counts.sessionsWaiting + counts.locksWaiting,
     tracking_clients: counts.sessionsTracking,
     total_connections_received: counts.sessionsAccepted,
     rejected_connections: counts.sessionsRefused,

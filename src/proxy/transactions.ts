@@ -206,6 +206,7 @@ export class Transactions {
         }
         break;
       case 'subscribe':
+      case 'lock':
         return errorReply(`ERR ${spec.name.toUpperCase()} inside MULTI is not supported by this proxy`);
       case 'one':
       case 'publish':

@@ -113,7 +113,7 @@ function makeTable(): (Form | null)[] {
     if (form !== undefined) return form;
     if (asTheyAre.has(spec.name)) return everywhere;
     if (atOne.has(spec.name)) return atOneNode;
-    if (spec.keys === 'none' || !spec.readonly) return null;
+    if (spec.keys === 'none' || spec.route === 'lock' || !spec.readonly) return null;
     const repliesAgree = !differing.has(spec.name);
     return (words, protocol) => reading(words, protocol, repliesAgree);
   });

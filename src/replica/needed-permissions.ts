@@ -6,8 +6,10 @@
 import { COMMANDS, type CommandSpec } from '../resp/commands.js';
 import {
   EPOCH_KEY,
+  FENCE_PREFIX,
   FLOOR_KEY,
   GUARD_PREFIX,
+  LOCKS_KEY,
   META_PREFIX,
   NODE_KEY,
   PASS_PREFIX,
@@ -46,9 +48,9 @@ const ON_OWN_KEYS: readonly (readonly [string, ...string[]])[] = [
 ];
 
 /** Without a prefix of the clients'. */
-const OWN_KEYS = [NODE_KEY, FLOOR_KEY, `${GUARD_PREFIX}x`, `${PASS_PREFIX}x`, '~rl:repairer'];
+const OWN_KEYS = [NODE_KEY, FLOOR_KEY, LOCKS_KEY, `${GUARD_PREFIX}x`, `${PASS_PREFIX}x`, '~rl:repairer'];
 /** Replicated keys of the proxy's own, and what is done with each of them; their metas are as those of others. */
-const OWN_REPLICATED = [EPOCH_KEY, `${REGISTER_PREFIX}x/x`];
+const OWN_REPLICATED = [EPOCH_KEY, `${REGISTER_PREFIX}x/x`, `${FENCE_PREFIX}x`];
 const ON_OWN_REPLICATED: readonly (readonly [string, ...string[]])[] = [
   ['exists'],
   ['del'],

@@ -30,6 +30,8 @@ export type Route =
   | 'clients'
   /** CLIENT TRACKING, CLIENT CACHING: what the session's nodes are to remember for it. */
   | 'tracking'
+  /** LOCK.*: to the nodes of the lock. */
+  | 'lock'
   /** Answered with an error that gives the reason. */
   | 'reject';
 
@@ -132,6 +134,11 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ...rules('subscribe', SUBSCRIBE, 'subscribe psubscribe ssubscribe unsubscribe punsubscribe sunsubscribe'),
   ...rules('all', '', 'pubsub|channels pubsub|shardchannels pubsub|numpat'),
   ...rules('all', 'with `pubsub: shared` workers count, not clients', 'pubsub|numsub pubsub|shardnumsub'),
+  ...rules(
+    'lock',
+    'only in keyspaces of `mode: lock`; not inside MULTI',
+    'lock.acquire lock.extend lock.release lock.info',
+  ),
   ...rejects(MERGED, 'function|stats'),
   ...rejects(USERS, 'acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|list acl|load acl|log acl|save'),
   ...rejects(USERS, 'acl|setuser acl|users acl|whoami'),

@@ -13,9 +13,16 @@ const OTHER_WRITES: ReadonlySet<string> = new Set([
   ...['config|set', 'config|resetstat', 'config|rewrite'],
 ]);
 
+/** Commands of the proxy's own (docs/LOCKS.md), as Redis would describe them; since which of its own versions. */
+const OWN_DATA = `
+lock.acquire; -4; denyoom noscript write; write slow; 1 1 1; index 1 range 0 1 0 RW access update;; lock; 0.1.0
+lock.extend; 5; noscript write; write slow; 1 1 1; index 1 range 0 1 0 RW access update;; lock; 0.1.0
+lock.info; 2; noscript readonly; read slow; 1 1 1; index 1 range 0 1 0 RO access;; lock; 0.1.0
+lock.release; 3; noscript write; write slow; 1 1 1; index 1 range 0 1 0 RW access delete;; lock; 0.1.0`;
+
 /** All commands and subcommands, sorted by name, each at its `index`. */
 export function makeCommands(): readonly CommandSpec[] {
-  const commands = parseCommands(`${COMMAND_DATA.trim()}\n${LATER_DATA}`);
+  const commands = parseCommands(`${COMMAND_DATA.trim()}\n${LATER_DATA}${OWN_DATA}`);
   const names = new Set(commands.map((spec) => spec.name));
   for (const name of ruledNames()) {
     if (!names.has(name)) throw new Error(`command-routes.ts names ${name}, which is no command`);

@@ -55,8 +55,8 @@ const TABLE = LINES.trim()
   )
   .map((line) => line.split(' '));
 
-/** MIGRATE's specification is incomplete, and the proxy refuses it whatever its keys. */
-const WITH_KEYS = COMMANDS.filter((spec) => spec.keys !== 'none' && spec.name !== 'migrate');
+/** MIGRATE's specification is incomplete, and the proxy refuses it whatever its keys; LOCK commands are the proxy's own. */
+const WITH_KEYS = COMMANDS.filter(({ keys, name, route }) => keys !== 'none' && name !== 'migrate' && route !== 'lock');
 
 const list = new KeyList();
 

@@ -1,0 +1,256 @@
+/**
+ * Those of one worker who want locks: who wants the same one stands in line, and only the first tries.
+ *
+ *   first: tries --granted, or out of time--> leaves, and the next is first
+ *            └── held, contended --> waits: for a message that it was freed, until it expires, or a while --> tries
+ *
+ * A lock that is freed is told by its nodes; when a majority has said so, the first in line tries at once. Others do not even hear of
+ * it. Who may not wait does not stand in line: where somebody waits already, the lock is his next.
+ */
+import type { Timer } from '../base/timers.js';
+import { Wakes } from '../replica/wakes.js';
+import type { LockNodes, LockOrder, LockPlace } from './lock-nodes.js';
+import type { AcquisitionOutcome } from './redlock.js';
+
+export type WishOutcome =
+  | Extract<AcquisitionOutcome, { kind: 'granted' | 'no-quorum' | 'late' }>
+  /** Its time is over, and others have the lock. */
+  | { kind: 'out-of-time' }
+  | { kind: 'crowded'; max: number };
+
+export interface LockLinesContext {
+  nodes: LockNodes;
+  random: () => number;
+  limits: { lockQueueMax: number };
+  counts: { locksAcquired: number; locksContended: number; locksWaiting: number; locksCrowded: number };
+}
+
+/** A message may be lost with a connection: then the first in line tries all the same. */
+const LOOK_MS = 1000;
+/** What a node's time left is rounded by. */
+const EXPIRY_MS = 2;
+/** A lock that several want at the same moment is tried again after a random part of that, which doubles. */
+const BACKOFF_MIN_MS = 4;
+const BACKOFF_MAX_MS = 256;
+/** So often by who may not wait. */
+const TRIES_MAX = 4;
+
+export class LockLines {
+  readonly context: LockLinesContext;
+  readonly wakes: Wakes;
+  /** By name, those of different pools. */
+  private readonly lines = new Map<string, Line[]>();
+
+  constructor(context: LockLinesContext) {
+    this.context = context;
+    const { transport, replicas } = context.nodes.context;
+    this.wakes = new Wakes(transport);
+    replicas.whenWoken((message) => this.onWake(message));
+  }
+
+  /**
+   * Takes the lock, and waits for it for so long if others have it. `told` is called once, maybe within the call; what is
+   * returned ends that: `told` is told nothing any more, and what was got is given back.
+   */
+  begin(
+    place: LockPlace,
+    order: Omit<LockOrder, 'mark'>,
+    waitMs: number,
+    told: (outcome: WishOutcome) => void,
+  ): () => void {
+    const line = this.lineOf(place);
+    const { counts, limits, nodes } = this.context;
+    const max = limits.lockQueueMax;
+    if (line.wishes.length > max) {
+      counts.locksCrowded++;
+      told({ kind: 'crowded', max });
+      return () => {};
+    }
+    if (waitMs === 0 && line.wishes.length > 0) {
+      told({ kind: 'out-of-time' });
+      return () => {};
+    }
+    if (waitMs > 0) nodes.context.replicas.listen();
+    return line.join(place, { ...order, mark: this.wakes.nextMark() }, waitMs, told);
+  }
+
+  /** Nobody stands there any more. */
+  drop(line: Line): void {
+    const { name } = line;
+    const left = (this.lines.get(name) ?? []).filter((other) => other !== line);
+    if (left.length === 0) this.lines.delete(name);
+    else this.lines.set(name, left);
+  }
+
+  private lineOf({ name, pool }: LockPlace): Line {
+    const lines = this.lines.get(name) ?? [];
+    const known = lines.find((line) => line.pool === pool);
+    if (known !== undefined) return known;
+    const line = new Line(this, name, pool);
+    this.lines.set(name, [...lines, line]);
+    return line;
+  }
+
+  /** A node says that a lock was freed, or something else; null: any may have been. */
+  private onWake(message: string | null): void {
+    if (message === null) {
+      for (const line of [...this.lines.values()].flat()) line.wake();
+      return;
+    }
+    const wake = this.wakes.read(message);
+    for (const line of this.lines.get(wake.key) ?? []) {
+      const onWoken = () => line.wake();
+      this.wakes.gather(wake, line.copies, onWoken, onWoken);
+    }
+  }
+}
+
+class Line {
+  readonly name: string;
+  readonly pool: string;
+  readonly wishes: Wish[] = [];
+  private readonly lines: LockLines;
+  /** Gives up the attempt of the first; null: there is none under way. */
+  private giveUp: (() => void) | null = null;
+  /** It was freed while that was under way. */
+  private wasWoken = false;
+  /** Several want it at the same moment: what they give back wakes nobody, or all would try at the same moment again. */
+  private isBackingOff = false;
+  private tries = 0;
+  private timer: Timer | null = null;
+
+  constructor(lines: LockLines, name: string, pool: string) {
+    this.lines = lines;
+    this.name = name;
+    this.pool = pool;
+  }
+
+  /** Nodes of the lock. */
+  get copies(): number {
+    return this.wishes[0]?.place.nodes.length ?? 1;
+  }
+
+  join(place: LockPlace, order: LockOrder, waitMs: number, told: (outcome: WishOutcome) => void): () => void {
+    const { counts, nodes } = this.lines.context;
+    const { transport } = nodes.context;
+    const wish: Wish = { place, order, told, mayWait: waitMs > 0, timer: null, lack: null, isLast: false };
+    if (wish.mayWait) {
+      counts.locksWaiting++;
+      wish.timer = transport.timers.set(transport.now + waitMs, () => this.onTimeOver(wish));
+    }
+    this.wishes.push(wish);
+    if (this.wishes.length === 1) this.attempt();
+    return () => this.leave(wish);
+  }
+
+  /** The lock may be free. */
+  wake(): void {
+    if (this.giveUp !== null) this.wasWoken = true;
+    else if (!this.isBackingOff) this.attempt();
+  }
+
+  private attempt(): void {
+    const [first] = this.wishes;
+    if (first === undefined || this.giveUp !== null) return;
+    const { nodes } = this.lines.context;
+    nodes.context.transport.timers.cancel(this.timer);
+    this.wasWoken = false;
+    this.isBackingOff = false;
+    this.giveUp = nodes.acquire(first.place, first.order, (outcome) => {
+      this.giveUp = null;
+      this.onOutcome(first, outcome);
+    });
+  }
+
+  private onOutcome(wish: Wish, outcome: AcquisitionOutcome): void {
+    const { counts } = this.lines.context;
+    const mayTryOn = wish.mayWait && !wish.isLast;
+    this.tries++;
+    if (outcome.kind === 'granted') {
+      counts.locksAcquired++;
+      this.finish(wish, outcome);
+      this.waitOn(outcome.validityMs);
+      return;
+    }
+    wish.lack = outcome.kind === 'no-quorum' || outcome.kind === 'late' ? outcome : null;
+    if (outcome.kind === 'contended') {
+      counts.locksContended++;
+      if (!mayTryOn && (wish.isLast || this.tries >= TRIES_MAX)) this.endInVain(wish);
+      else {
+        this.wasWoken = false;
+        this.waitOn(this.backoffMs());
+        this.isBackingOff = true;
+      }
+    } else if (!mayTryOn) this.endInVain(wish);
+    else this.waitOn(outcome.kind === 'held' ? outcome.ttlMs + EXPIRY_MS : BACKOFF_MAX_MS);
+  }
+
+  /** The first is out of time, and the next, who has not tried yet, does. */
+  private endInVain(wish: Wish): void {
+    this.finish(wish, wish.lack ?? { kind: 'out-of-time' });
+    this.attempt();
+  }
+
+  private onTimeOver(wish: Wish): void {
+    wish.timer = null;
+    // What is under way may get it, and has its own time.
+    if (this.wishes[0] === wish && this.giveUp !== null) wish.isLast = true;
+    else if (this.wishes[0] === wish) this.endInVain(wish);
+    else this.finish(wish, { kind: 'out-of-time' });
+  }
+
+  /** Nobody wants to be told. */
+  private leave(wish: Wish): void {
+    if (!this.wishes.includes(wish)) return;
+    const isFirst = this.wishes[0] === wish;
+    if (isFirst) this.giveUp?.();
+    if (isFirst) this.giveUp = null;
+    this.remove(wish);
+    if (isFirst) this.attempt();
+  }
+
+  private finish(wish: Wish, outcome: WishOutcome): void {
+    this.remove(wish);
+    wish.told(outcome);
+  }
+
+  private remove(wish: Wish): void {
+    const { counts, nodes } = this.lines.context;
+    nodes.context.transport.timers.cancel(wish.timer);
+    if (wish.mayWait) counts.locksWaiting--;
+    if (this.wishes[0] === wish) this.tries = 0;
+    this.wishes.splice(this.wishes.indexOf(wish), 1);
+    if (this.wishes.length === 0) this.lines.drop(this);
+  }
+
+  /** The first tries again after that, at the latest. */
+  private waitOn(ms: number): void {
+    if (this.wishes.length === 0) return;
+    if (this.wasWoken) {
+      this.attempt();
+      return;
+    }
+    const { timers, now } = this.lines.context.nodes.context.transport;
+    timers.cancel(this.timer);
+    this.timer = timers.set(now + Math.min(ms, LOOK_MS), () => this.attempt());
+  }
+
+  private backoffMs(): number {
+    const most = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(this.tries, 10));
+    return 1 + Math.floor(this.lines.context.random() * most);
+  }
+}
+
+/** Somebody who wants the lock. */
+interface Wish {
+  readonly place: LockPlace;
+  readonly order: LockOrder;
+  readonly told: (outcome: WishOutcome) => void;
+  readonly mayWait: boolean;
+  /** Ends its waiting. */
+  timer: Timer | null;
+  /** Why it has not got it, where that is not that others have it. */
+  lack: Extract<AcquisitionOutcome, { kind: 'no-quorum' | 'late' }> | null;
+  /** The attempt under way is its last. */
+  isLast: boolean;
+}

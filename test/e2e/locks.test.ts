@@ -1,0 +1,140 @@
+/** LOCK commands over three nodes, through two proxies, as clients see them. */
+import t from 'tap';
+import { acquire, fieldsOf } from '../help/lock-client.js';
+import { deployLocks } from '../help/lock-deployment.js';
+import { connect, RespClient } from '../help/resp-client.js';
+import { waitFor } from '../help/wait-for.js';
+
+const TTL_MAX_MS = 60_000;
+
+t.test('LOCK commands', async (t) => {
+  const { servers, proxies } = await deployLocks(t, { nodes: 3, ttlMaxMs: TTL_MAX_MS });
+  const [one, other] = [await connect(t, proxies[0].port), await connect(t, proxies[1].port)];
+
+  t.test('a lock is taken, extended, and released', async (t) => {
+    const lock = await acquire(one, 'lock:a', 'TTL', '30000');
+    t.match(lock, { token: /^[0-9a-f]{32}$/, fence: 1 });
+    t.ok((lock?.validity ?? 0) > 25_000 && (lock?.validity ?? 0) < 30_000, `${lock?.validity} ms`);
+    const token = lock?.token as string;
+    t.equal(await acquire(other, 'lock:a', 'TTL', '30000'), null);
+    for (const server of servers) {
+      const node = await connect(t, server.port);
+      t.equal(await node.command('GET', 'lock:a'), token, 'the token is on every node');
+    }
+    t.match(
+      `${fieldsOf(await other.command('LOCK.EXTEND', 'lock:a', token, 'TTL', '50000')).get('validity')}`,
+      /^49\d{3}$/,
+    );
+    t.match(
+      (await other.raw('LOCK.EXTEND', 'lock:a', 'wrong', 'TTL', '1000')).toString(),
+      /^-NOTHELD the lock is not held by this token, but by 127\.0\.0\.1:\d+ with fence 1, for \d+ ms more/,
+    );
+    t.match((await other.raw('LOCK.RELEASE', 'lock:a', 'wrong')).toString(), /^-NOTHELD .* fence 1, for \d+ ms more/);
+    t.equal((await other.raw('LOCK.RELEASE', 'lock:a', token)).toString(), '+OK\r\n');
+    t.equal(
+      (await other.raw('LOCK.RELEASE', 'lock:a', token)).toString(),
+      '-NOTHELD the lock is not held by this token: it is free\r\n',
+    );
+    t.match(await acquire(other, 'lock:a', 'TTL', '30000'), { fence: 2 });
+  });
+
+  t.test('replies are maps in RESP3 and flat arrays in RESP2, and null is null', async (t) => {
+    const modern = await connect(t, proxies[0].port);
+    await modern.raw('HELLO', '3');
+    t.match((await modern.raw('LOCK.ACQUIRE', 'lock:b', 'TTL', '30000')).toString(), /^%3\r\n\$5\r\ntoken\r\n\$32\r\n/);
+    t.equal((await modern.raw('LOCK.ACQUIRE', 'lock:b', 'TTL', '30000')).toString(), '_\r\n');
+    t.equal((await one.raw('LOCK.ACQUIRE', 'lock:b', 'TTL', '30000')).toString(), '$-1\r\n');
+    t.match((await one.raw('LOCK.ACQUIRE', 'lock:c', 'TTL', '30000')).toString(), /^\*6\r\n/);
+  });
+
+  t.test('LOCK.INFO says who has it, and who had it last', async (t) => {
+    const client = await connect(t, proxies[1].port);
+    await client.raw('CLIENT', 'SETNAME', 'worker-7');
+    const free = fieldsOf(await one.command('LOCK.INFO', 'lock:d'));
+    t.match([free.get('state'), free.get('fence'), free.get('ttl')].map(String), ['free', 'null', 'null']);
+    const lock = await acquire(client, 'lock:d', 'TTL', '30000', 'TOKEN', 'mine');
+    t.equal(lock?.token, 'mine');
+    const held = fieldsOf(await one.command('LOCK.INFO', 'lock:d'));
+    t.match([held.get('state'), held.get('holder'), held.get('fence')].map(String), ['held', 'worker-7', '1']);
+    t.ok(Number(held.get('ttl')) > 25_000);
+    await client.raw('LOCK.RELEASE', 'lock:d', 'mine');
+    t.match(String(fieldsOf(await one.command('LOCK.INFO', 'lock:d')).get('fence')), '1');
+  });
+
+  t.test('who repeats with the same token has it again, under a larger fence', async (t) => {
+    const first = await acquire(one, 'lock:e', 'TTL', '30000', 'TOKEN', 'same');
+    const again = await acquire(other, 'lock:e', 'TTL', '30000', 'TOKEN', 'same');
+    t.match([first, again], [{ fence: 1 }, { fence: 2 }]);
+  });
+
+  t.test('what makes no sense is refused in words', async (t) => {
+    for (const [words, expected] of [
+      ['LOCK.ACQUIRE lock:x', /^-ERR wrong number of arguments for 'lock.acquire' command/],
+      ['LOCK.ACQUIRE lock:x WAIT 5', /^-ERR TTL is missing/],
+      ['LOCK.ACQUIRE lock:x TTL 9', /^-ERR TTL must be milliseconds from 10 to ttlMaxMs, which is 60000/],
+      ['LOCK.ACQUIRE lock:x TTL 60001', /^-ERR TTL must be/],
+      ['LOCK.ACQUIRE lock:x TTL 1000 WAIT x', /^-ERR WAIT must be milliseconds/],
+      ['LOCK.ACQUIRE lock:x TTL 1000 SHARED', /^-ERR SHARED locks come with a later version/],
+      ['LOCK.ACQUIRE lock:x TTL 1000 NOW 1', /^-ERR syntax error/],
+      ['LOCK.EXTEND lock:x t PX 1', /^-ERR syntax error/],
+      ['LOCK.ACQUIRE other TTL 1000', /^-ERR no keyspace of mode lock has this name/],
+      ['LOCK.LIST lock:x', /^-ERR unknown command 'LOCK.LIST'/],
+    ] as const) {
+      t.match((await one.raw(...words.split(' '))).toString(), expected, words);
+    }
+    await one.raw('MULTI');
+    t.match((await one.raw('LOCK.INFO', 'lock:x')).toString(), /^-ERR LOCK.INFO inside MULTI is not supported/);
+    t.match((await one.raw('EXEC')).toString(), /^-EXECABORT/);
+    await one.raw('SELECT', '1');
+    t.equal((await one.raw('LOCK.INFO', 'lock:x')).toString(), '-ERR locks are in database 0 only\r\n');
+    await one.raw('SELECT', '0');
+  });
+
+  t.test('who waits is told by a release, in the order of asking, without asking again and again', async (t) => {
+    const lock = await acquire(one, 'lock:f', 'TTL', '50000');
+    const order: number[] = [];
+    const waiters = await Promise.all(Array.from({ length: 5 }, () => connect(t, proxies[1].port)));
+    const waiting: Promise<void>[] = [];
+    for (const [number, waiter] of waiters.entries()) {
+      const wait = async () => {
+        const taken = await acquire(waiter, 'lock:f', 'TTL', '50000', 'WAIT', '40000');
+        order.push(number);
+        t.equal(taken?.fence, 2 + number);
+        await waiter.raw('LOCK.RELEASE', 'lock:f', taken?.token as string);
+      };
+      waiting.push(wait());
+      await waitFor(
+        'it to wait',
+        async () => /blocked_clients:(\d+)/.exec(`${await other.command('INFO', 'clients')}`)?.[1] === `${number + 1}`,
+      );
+    }
+    const startMs = performance.now();
+    await one.raw('LOCK.RELEASE', 'lock:f', lock?.token as string);
+    await Promise.all(waiting);
+    t.same(order, [0, 1, 2, 3, 4]);
+    t.comment(`${Math.round(performance.now() - startMs)} ms for five hand-overs`);
+    t.ok(performance.now() - startMs < 5000, 'nobody waited for a time to be over');
+  });
+
+  t.test('a wait ends in time, and where the holder just expires it ends with the lock', async (t) => {
+    await acquire(one, 'lock:g', 'TTL', '700');
+    const startMs = performance.now();
+    t.equal(await acquire(other, 'lock:g', 'TTL', '1000', 'WAIT', '100'), null);
+    t.ok(performance.now() - startMs < 600, 'WAIT ran out before');
+    t.match(await acquire(other, 'lock:g', 'TTL', '1000', 'WAIT', '20000'), { fence: 2 });
+    const tookMs = performance.now() - startMs;
+    t.ok(tookMs > 500 && tookMs < 5000, `${tookMs} ms`);
+  });
+
+  t.test('what a client waits for that has gone is nobody’s', async (t) => {
+    const lock = await acquire(one, 'lock:h', 'TTL', '50000');
+    const gone = await RespClient.connect(proxies[1].port);
+    gone.send('*6\r\n$12\r\nLOCK.ACQUIRE\r\n$6\r\nlock:h\r\n$3\r\nTTL\r\n$5\r\n50000\r\n$4\r\nWAIT\r\n$5\r\n40000\r\n');
+    const waitingNow = async () => /blocked_clients:(\d+)/.exec(`${await other.command('INFO', 'clients')}`)?.[1];
+    await waitFor('it to wait', async () => (await waitingNow()) === '1');
+    gone.close();
+    await waitFor('it to be gone', async () => (await waitingNow()) === '0');
+    await one.raw('LOCK.RELEASE', 'lock:h', lock?.token as string);
+    t.match(await acquire(one, 'lock:h', 'TTL', '1000', 'WAIT', '10000'), { fence: 2 });
+  });
+});

@@ -1,0 +1,55 @@
+/** A pool of locks behind two proxies, for one test: all of it is stopped when the test ends. */
+import type { Test } from 'tap';
+import { ProxyProcess } from './proxy.js';
+import { type RedisServer, startRedisServers } from './redis-server.js';
+import { RespClient } from './resp-client.js';
+import { waitFor } from './wait-for.js';
+
+export interface LockOptions {
+  /** Nodes, all of which have every lock. */
+  nodes: 3 | 5;
+  ttlMaxMs: number;
+  limits?: Readonly<Record<string, string | number>>;
+}
+
+export interface LockDeployment {
+  readonly servers: readonly RedisServer[];
+  /** The first has two workers on epoll, the second one on node:net. */
+  readonly proxies: readonly [ProxyProcess, ProxyProcess];
+}
+
+/** Clients that are asked for whether a proxy with two workers serves. */
+const ASKED = 8;
+
+/** Resolves when locks named `lock:…` are served by all workers. */
+export async function deployLocks(t: Test, { nodes, ttlMaxMs, limits = {} }: LockOptions): Promise<LockDeployment> {
+  const servers = await startRedisServers(nodes);
+  t.teardown(() => Promise.all(servers.map((server) => server.stop())));
+  const start = async (workers: number, transport: 'epoll' | 'node') => {
+    const proxy = await ProxyProcess.start({
+      limits,
+      layout: {
+        pools: { main: { nodes: servers.map(({ url }, index) => ({ name: 'abcde'[index], url })) } },
+        keyspaces: [{ prefix: 'lock:', pool: 'main', mode: 'lock', ttlMaxMs }],
+      },
+      workers,
+      transport,
+    });
+    t.teardown(() => proxy.kill9());
+    return proxy;
+  };
+  const proxies = [await start(2, 'epoll'), await start(1, 'node')] as const;
+  for (const proxy of [...Array<ProxyProcess>(ASKED).fill(proxies[0]), proxies[1]]) await isServed(proxy);
+  return { servers, proxies };
+}
+
+async function isServed({ port }: ProxyProcess): Promise<void> {
+  const client = await RespClient.connect(port);
+  try {
+    await waitFor('locks to be served', async () => {
+      return !(await client.raw('LOCK.INFO', 'lock:none')).toString().startsWith('-');
+    });
+  } finally {
+    client.close();
+  }
+}
