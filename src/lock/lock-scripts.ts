@@ -18,7 +18,7 @@ import { ALLOW_OOM, BEGIN, CHECK_BALLOT, PROMISED, READS_OOM, type Script, scrip
  * A node may have forgotten locks that are held: so the locks that are asked of a process that was admitted again are counted from the first on,
  * by its own clock, as it counts their expiry. Who was a member from the first start on (M2) has nothing to forget. ARGV[2]: ttlMaxMs.
  */
-const QUARANTINE = `
+export const QUARANTINE = `
 if not string.find(ARGV[1], '^1 member 0%.1 ') then
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000)

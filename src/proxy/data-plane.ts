@@ -14,6 +14,7 @@ import type { Limits } from '../base/limits.js';
 import type { LogLevel } from '../base/log-event.js';
 import type { Counts } from '../base/metrics.js';
 import type { PauseSnapshot } from '../base/pause-table.js';
+import { LOCK_KEYSPACE_SCRIPTS } from '../lock/lock-keyspace-steps.js';
 import { LOCK_SCRIPTS } from '../lock/lock-scripts.js';
 import type { Answer, NodeSnapshot, ProcessFacts, Question, TopologySnapshot } from '../messages.js';
 import { proposerNumber } from '../replica/ballot.js';
@@ -80,7 +81,7 @@ export class DataPlane {
       limits,
       random,
       pool: this.pool,
-      scripts: LOCK_SCRIPTS,
+      scripts: [...LOCK_SCRIPTS, ...LOCK_KEYSPACE_SCRIPTS],
       drawProposer,
       clock: () => Date.now(),
       onDifference: (key, nodes) => {

@@ -17,6 +17,7 @@ import type { Holder, PrivateConnection } from '../backend/private-connection.js
 import type { ClientRules } from '../base/client-rules.js';
 import type { Limits } from '../base/limits.js';
 import type { LogLevel } from '../base/log-event.js';
+import { LockKeyspace } from '../lock/lock-keyspace.js';
 import type { TopologySnapshot } from '../messages.js';
 import type { Replicas } from '../replica/replicas.js';
 import { isBlockingForm, refusedForm } from '../resp/command-forms.js';
@@ -103,7 +104,8 @@ export class Dispatcher {
     this.allShards = new AllShards(context, this.merges);
     this.locator = new KeyLocator(context.arena.bytes, context.reader, context.topology);
     this.replicated = new Replicated({ ...context, bytes: context.arena.bytes, locator: this.locator });
-    this.locks = new Locks({ ...context, bytes: context.arena.bytes, locator: this.locator });
+    const lockKeyspace = new LockKeyspace(context);
+    this.locks = new Locks({ ...context, bytes: context.arena.bytes, locator: this.locator, lockKeyspace });
     this.lockCommands = new LockCommands({ ...context, bytes: context.arena.bytes });
     this.clients = new Clients(context);
     this.tracking = new TrackingCommands({
@@ -193,7 +195,7 @@ export class Dispatcher {
       return true;
     }
     const service = this.services[session.service] as Service;
-    if (service.hasLocks && this.locks.carryOut(session, service, spec)) return true;
+    if (service.hasLocks && this.locks.carryOut(session, service, spec, end - start)) return true;
     if (service.isReplicated) {
       const fate = this.replicated.carryOut(session, service, spec, end - start);
       if (fate === 'done') return true;

@@ -1,11 +1,15 @@
 /**
  * Commands on the keys of a keyspace with `mode: lock`: each is asked of all nodes of its key, and answered by a majority of them.
  */
+import type { Pending, PendingPool } from '../backend/pending.js';
+import type { LockKeyspace } from '../lock/lock-keyspace.js';
+import { lockFormOf } from '../lock/lock-keyspace-forms.js';
 import type { CommandSpec } from '../resp/commands.js';
 import { errorReply } from '../resp/reply.js';
 import type { RequestReader } from '../resp/request.js';
 import type { LockSets } from '../routing/copy-sets.js';
 import type { KeyLocator } from './key-locator.js';
+import { requestWords } from './request-words.js';
 import type { Service } from './service.js';
 import type { Session } from './session.js';
 
@@ -21,7 +25,15 @@ export interface LocksContext {
   bytes: Uint8Array;
   reader: RequestReader;
   locator: KeyLocator;
+  pendings: PendingPool;
+  lockKeyspace: LockKeyspace;
+  now: () => number;
 }
+
+/** A lock's command is small: a token, a script. What is larger would be sent to each node, and kept until all have answered. */
+const REQUEST_BYTES_MAX = 64 * 1024;
+const KEYS_MAX = 256;
+const TOO_LARGE = errorReply(`ERR a command on locks may have ${REQUEST_BYTES_MAX} bytes and ${KEYS_MAX} keys`);
 
 const OTHER_DATABASE = errorReply('ERR locks are in database 0 only');
 const TRACKING = errorReply('ERR locks are not tracked: turn CLIENT TRACKING off to use them');
@@ -44,10 +56,28 @@ export class Locks {
   }
 
   /** Carries out the command last read, if its keys are locks. False: they are not, or it has none. */
-  carryOut(session: Session, service: Service, spec: CommandSpec): boolean {
+  carryOut(session: Session, service: Service, spec: CommandSpec, requestBytes: number): boolean {
     const found = spec.route === 'transaction' ? null : this.find(session, service, spec);
     if (found === null) return false;
-    session.reply(found instanceof Uint8Array ? found : errorReply(`ERR ${nameOf(spec)} is not for locks`));
+    if (found instanceof Uint8Array) {
+      session.reply(found);
+      return true;
+    }
+    const { lockSets: sets, at, count } = found;
+    if (requestBytes > REQUEST_BYTES_MAX || count > KEYS_MAX) {
+      session.reply(TOO_LARGE);
+      return true;
+    }
+    const { reader, bytes, pendings, lockKeyspace, now } = this.context;
+    const form = lockFormOf(spec.name, requestWords(reader, bytes), count, sets.ttlMaxMs);
+    if (form instanceof Uint8Array) {
+      session.reply(form);
+      return true;
+    }
+    const pending: Pending = pendings.take(session, now(), spec.write);
+    session.track(pending, requestBytes);
+    const { protocol } = session;
+    lockKeyspace.ask({ sets, at, form, asker: session, protocol }, (reply) => session.answer(pending, reply));
     return true;
   }
 

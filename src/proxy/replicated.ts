@@ -24,6 +24,7 @@ import type { KeyLocator } from './key-locator.js';
 import type { Wanted } from './replicated-line.js';
 import { replyOf } from './replicated-reply.js';
 import { Waits, type WaitsContext } from './replicated-waits.js';
+import { requestWords } from './request-words.js';
 import type { Service } from './service.js';
 import type { Session } from './session.js';
 
@@ -110,9 +111,9 @@ export class Replicated {
     operation: KeyOperation,
     requestBytes: number,
   ): void {
-    const { bytes, pendings, now } = this.context;
+    const { bytes, reader, pendings, now } = this.context;
     const key = bytes.slice(start, end);
-    const words = this.words();
+    const words = requestWords(reader, bytes);
     const wanted: Wanted = {
       copySets,
       key,
@@ -166,29 +167,10 @@ export class Replicated {
   operation(session: Session, spec: CommandSpec, count: number): KeyOperation | Uint8Array {
     const { bytes, reader, locator } = this.context;
     if (!this.isOneKey(count)) return SEVERAL;
-    const operation = operationOf(spec, this.words(), session.protocol);
+    const operation = operationOf(spec, requestWords(reader, bytes), session.protocol);
     if (operation instanceof Uint8Array || !WAKING.has(spec.name)) return operation;
     const first = locator.keys.positions[0] as number;
     return this.waits.wakes.waking(operation, bytes.slice(reader.argumentStart[first], reader.argumentEnd[first]));
-  }
-
-  /** Those of the command last read, outside the arena. */
-  private words(): Uint8Array[] {
-    const { bytes, reader } = this.context;
-    const { argumentStart, argumentEnd } = reader;
-    const { argumentCount } = reader;
-    const first = argumentStart[0] as number;
-    // One copy of all, with what stands between them.
-    const all = Buffer.allocUnsafe((argumentEnd[argumentCount - 1] as number) - first);
-    all.set(bytes.subarray(first, argumentEnd[argumentCount - 1]));
-    const { buffer, byteOffset } = all;
-    const words = new Array<Uint8Array>(argumentCount);
-    for (let index = 0; index < argumentCount; index++) {
-      const start = argumentStart[index] as number;
-      // Not subarray, which makes a Buffer of a part of one, and takes twice as long.
-      words[index] = new Uint8Array(buffer, byteOffset + start - first, (argumentEnd[index] as number) - start);
-    }
-    return words;
   }
 
   /** Has an operation on the key, of `bytes`, carried out; `reply` makes the session's next reply of the outcome. */

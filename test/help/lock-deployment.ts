@@ -1,4 +1,9 @@
-/** A pool of locks behind two proxies, for one test: all of it is stopped when the test ends. */
+/**
+ * A pool of locks behind two proxies, for one test, and one plain Redis server beside it: all of it is stopped when the test ends.
+ *
+ *   proxies[0], two workers on epoll   ──┬── servers: keys `lock:…`, each a lock on all of them
+ *   proxies[1], one worker on node:net ──┴── plain: all other keys; and what a test compares with
+ */
 import type { Test } from 'tap';
 import { ProxyProcess } from './proxy.js';
 import { type RedisServer, startRedisServers } from './redis-server.js';
@@ -14,7 +19,7 @@ export interface LockOptions {
 
 export interface LockDeployment {
   readonly servers: readonly RedisServer[];
-  /** The first has two workers on epoll, the second one on node:net. */
+  readonly plain: RedisServer;
   readonly proxies: readonly [ProxyProcess, ProxyProcess];
 }
 
@@ -23,14 +28,20 @@ const ASKED = 8;
 
 /** Resolves when locks named `lock:…` are served by all workers. */
 export async function deployLocks(t: Test, { nodes, ttlMaxMs, limits = {} }: LockOptions): Promise<LockDeployment> {
-  const servers = await startRedisServers(nodes);
-  t.teardown(() => Promise.all(servers.map((server) => server.stop())));
+  const [plain, ...servers] = (await startRedisServers(1 + nodes)) as [RedisServer, ...RedisServer[]];
+  t.teardown(() => Promise.all([plain, ...servers].map((server) => server.stop())));
   const start = async (workers: number, transport: 'epoll' | 'node') => {
     const proxy = await ProxyProcess.start({
       limits,
       layout: {
-        pools: { main: { nodes: servers.map(({ url }, index) => ({ name: 'abcde'[index], url })) } },
-        keyspaces: [{ prefix: 'lock:', pool: 'main', mode: 'lock', ttlMaxMs }],
+        pools: {
+          main: { nodes: servers.map(({ url }, index) => ({ name: 'abcde'[index], url })) },
+          plain: { nodes: [{ name: 'plain', url: plain.url }] },
+        },
+        keyspaces: [
+          { prefix: 'lock:', pool: 'main', mode: 'lock', ttlMaxMs },
+          { prefix: '', pool: 'plain' },
+        ],
       },
       workers,
       transport,
@@ -40,7 +51,7 @@ export async function deployLocks(t: Test, { nodes, ttlMaxMs, limits = {} }: Loc
   };
   const proxies = [await start(2, 'epoll'), await start(1, 'node')] as const;
   for (const proxy of [...Array<ProxyProcess>(ASKED).fill(proxies[0]), proxies[1]]) await isServed(proxy);
-  return { servers, proxies };
+  return { servers, plain, proxies };
 }
 
 async function isServed({ port }: ProxyProcess): Promise<void> {

@@ -1,0 +1,307 @@
+/**
+ * What the nodes of a lock are asked for a drop-in client's command, as a stock Redis server takes it, and what its replies mean.
+ *
+ *   command, time   EVALSHA of a script that carries it out where the node is the member that was expected, and is not quarantined
+ *   script          MULTI; what keys are there; the client's EVAL; what keys are there now, and what they hold; EXEC
+ *                   until it is known that the node is not quarantined: the first script, with nothing to carry out
+ *   take-back       EVALSHA of a script that deletes what still holds what is to be taken back
+ *
+ * The client's own script cannot be called by one of ours, which is why it stands between two of them. Nothing of it is sent twice: scripts
+ * of ours that stand in a transaction are sent whole, so that no node can lack them.
+ */
+import { NODE_KEY } from '../replica/meta.js';
+import { executed, isNotMember, NOT_MEMBER, unable } from '../replica/node-answer.js';
+import type { NodeStep } from '../replica/node-request.js';
+import { bulkOf, elementsOf, textOf } from '../replica/reply-shape.js';
+import { ALLOW_OOM, type Script, script } from '../replica/scripts.js';
+import type { NotMember, Unable } from '../replica/step.js';
+import { COMMAND_HEAD_BYTES_MAX, type CommandWriter, type Word, wordBytesMax } from '../resp/command-writer.js';
+import { TYPE } from '../resp/frame.js';
+import { encodeCommand, isError, parseInteger } from '../resp/reply.js';
+import { type LockForm, TAKEN } from './lock-keyspace-forms.js';
+import type { Vote, Written } from './lock-keyspace-votes.js';
+import { QUARANTINE } from './lock-scripts.js';
+import type { Quarantined } from './lock-step.js';
+
+export type DropInAnswer =
+  | ({ kind: 'vote' } & Vote)
+  /** The node counts, and was asked nothing yet: it is to be asked again. */
+  | { kind: 'open' }
+  | Quarantined
+  | NotMember
+  | Unable;
+
+/**
+ * ARGV[1]: the record, [2]: ttlMaxMs, then the command, or nothing; KEYS: as in it. The reply stands in an array, so that no reply of a client's
+ * is taken for a verdict.
+ */
+const CARRY_OUT = script(`
+if redis.call('GET', '${NODE_KEY}') ~= ARGV[1] then return 'N' end
+${QUARANTINE}
+if #ARGV == 2 then return {} end
+return { redis.pcall(unpack(ARGV, 3)) }
+`);
+
+/** The same for what a lock holds, and how long yet: of one moment. */
+const LOOK_AT = script(`
+if redis.call('GET', '${NODE_KEY}') ~= ARGV[1] then return 'N' end
+${QUARANTINE}
+return { redis.pcall('GET', KEYS[1]), redis.call('PTTL', KEYS[1]) }
+`);
+
+/** ARGV[1]: the record, [2]: the command that shows what a key holds, then of each of KEYS what is taken back. */
+const TAKE_BACK = script(`${ALLOW_OOM}
+if redis.call('GET', '${NODE_KEY}') ~= ARGV[1] then return 'N' end
+for at, key in ipairs(KEYS) do
+  if redis.pcall(ARGV[2], key) == ARGV[at + 2] then redis.call('DEL', key) end
+end
+return {}
+`);
+
+/** What a connection has to have loaded for these steps. */
+export const LOCK_KEYSPACE_SCRIPTS: readonly Script[] = [CARRY_OUT, LOOK_AT, TAKE_BACK];
+
+/** ARGV[1]: the record. Of each key 1 if it is there. */
+const BEFORE = script(`
+if redis.call('GET', '${NODE_KEY}') ~= ARGV[1] then return 'N' end
+local there = {}
+for at, key in ipairs(KEYS) do there[at] = redis.call('EXISTS', key) end
+return there
+`).source;
+
+/**
+ * ARGV[1]: ttlMaxMs. Of each key what it holds, '' for nothing, and its PTTL. None is left for longer than a lock may be held: whoever has it so
+ * is told by the time, which is that from before.
+ */
+const AFTER = script(`${ALLOW_OOM}
+local found = {}
+for _, key in ipairs(KEYS) do
+  local left = redis.call('PTTL', key)
+  found[#found + 1] = redis.call('DUMP', key) or ''
+  found[#found + 1] = left
+  if left == -1 or left > tonumber(ARGV[1]) then redis.call('PEXPIRE', key, ARGV[1]) end
+end
+return found
+`).source;
+
+const MULTI = encodeCommand(['MULTI']);
+const EXEC = encodeCommand(['EXEC']);
+const NOT_TAKEN: readonly Written[] = [];
+/** PTTL of what does not expire. */
+const FOR_GOOD = -1;
+
+/** Which nodes are known not to be quarantined, by the numbers that they have as voters: with which record, a character a byte. */
+export type OpenNodes = Map<number, string>;
+
+/** What a form is asked of the node of that number by. It is that node's alone. */
+export function dropInStep(form: LockForm, node: number, ttlMaxMs: number, open: OpenNodes): NodeStep<DropInAnswer> {
+  switch (form.kind) {
+    case 'command': {
+      const { words, keys, takes } = form;
+      return new CallStep(CARRY_OUT, words.slice(1, 1 + keys), [`${ttlMaxMs}`, ...words], (reply) =>
+        voteOf(reply, takes),
+      );
+    }
+    case 'time':
+      return new CallStep(LOOK_AT, [form.key], [`${ttlMaxMs}`], timeVoteOf);
+    case 'script':
+      return new ScriptStep(form.words, form.keys, node, ttlMaxMs, open);
+  }
+}
+
+/** Takes back what was written to those of the keys; `isValue`: what they hold is a client's own value. */
+export function takeBackStep(
+  keys: readonly Uint8Array[],
+  written: readonly Written[],
+  isValue: boolean,
+): NodeStep<DropInAnswer> {
+  const own = written.map(({ key }) => keys[key] as Uint8Array);
+  const words = [isValue ? 'GET' : 'DUMP', ...written.map(({ content }) => content)];
+  return new CallStep(TAKE_BACK, own, words, () => ({ kind: 'open' }));
+}
+
+/** EVALSHA, sha, the number of keys; the record. */
+const CALL_WORDS = 4;
+
+/** Of a script of ours, with the record as its first argument. */
+class CallStep implements NodeStep<DropInAnswer> {
+  readonly replyCount = 1;
+  private readonly script: Script;
+  private readonly keys: readonly Uint8Array[];
+  private readonly words: readonly Word[];
+  private readonly decodeArray: (reply: Uint8Array) => DropInAnswer;
+
+  constructor(
+    script: Script,
+    keys: readonly Uint8Array[],
+    words: readonly Word[],
+    decodeArray: (reply: Uint8Array) => DropInAnswer,
+  ) {
+    this.script = script;
+    this.keys = keys;
+    this.words = words;
+    this.decodeArray = decodeArray;
+  }
+
+  bytesMax(recordBytes: number): number {
+    return COMMAND_HEAD_BYTES_MAX + callBytesMax(this.script.sha.length, this.keys, this.words, recordBytes);
+  }
+
+  write(writer: CommandWriter, record: Uint8Array): number {
+    return writeCall(writer, ['EVALSHA', this.script.sha], this.keys, record, this.words);
+  }
+
+  decode([reply]: readonly Uint8Array[]): DropInAnswer {
+    const frame = reply as Uint8Array;
+    if (isError(frame, 0)) return unable(frame);
+    return frame[0] === TYPE.array ? this.decodeArray(frame) : verdictOf(frame);
+  }
+
+  plainAnswer(): null {
+    return null;
+  }
+}
+
+class ScriptStep implements NodeStep<DropInAnswer> {
+  /** Of what was written last. */
+  replyCount = 1;
+  private readonly words: readonly Uint8Array[];
+  private readonly keys: readonly Uint8Array[];
+  private readonly node: number;
+  private readonly ttlMaxMs: number;
+  private readonly open: OpenNodes;
+  private readonly gate: CallStep;
+
+  constructor(
+    words: readonly Uint8Array[],
+    keys: readonly Uint8Array[],
+    node: number,
+    ttlMaxMs: number,
+    open: OpenNodes,
+  ) {
+    this.words = words;
+    this.keys = keys;
+    this.node = node;
+    this.ttlMaxMs = ttlMaxMs;
+    this.open = open;
+    this.gate = new CallStep(CARRY_OUT, [], [`${ttlMaxMs}`], () => ({ kind: 'open' }));
+  }
+
+  bytesMax(recordBytes: number): number {
+    const { keys, words } = this;
+    let bytes = MULTI.length + EXEC.length + COMMAND_HEAD_BYTES_MAX * 3;
+    for (const source of [BEFORE, AFTER]) bytes += callBytesMax(source.length, keys, [], recordBytes);
+    for (const { length } of words) bytes += wordBytesMax(length);
+    return Math.max(bytes, this.gate.bytesMax(recordBytes));
+  }
+
+  write(writer: CommandWriter, record: Uint8Array): number {
+    const { keys, words, ttlMaxMs } = this;
+    if (this.open.get(this.node) !== latin1(record)) {
+      this.replyCount = this.gate.replyCount;
+      return this.gate.write(writer, record);
+    }
+    this.replyCount = BLOCK_REPLIES;
+    writer.part(MULTI);
+    writeCall(writer, ['EVAL', BEFORE], keys, record, []);
+    writer.begin(words.length);
+    for (const word of words) writer.word(word);
+    writeCall(writer, ['EVAL', AFTER], keys, Buffer.from(`${ttlMaxMs}`), []);
+    writer.part(EXEC);
+    return -1;
+  }
+
+  decode(replies: readonly Uint8Array[], record: Uint8Array): DropInAnswer {
+    if (this.replyCount === 1) {
+      const answer = this.gate.decode(replies);
+      if (answer.kind === 'open') this.open.set(this.node, latin1(record));
+      return answer;
+    }
+    const exec = executed(replies);
+    if (isError(exec, 0)) return vote(exec, NOT_TAKEN);
+    const [before, reply, after] = elementsOf(exec) as [Uint8Array, Uint8Array, Uint8Array];
+    for (const own of [before, after]) if (isError(own, 0)) return unable(own);
+    return before[0] === TYPE.array ? this.voteOf(elementsOf(before), reply, elementsOf(after)) : verdictOf(before);
+  }
+
+  plainAnswer(): null {
+    return null;
+  }
+
+  private voteOf(before: readonly Uint8Array[], reply: Uint8Array, after: readonly Uint8Array[]): DropInAnswer {
+    const written: Written[] = [];
+    let overlong = false;
+    for (const [key, was] of before.entries()) {
+      const [content, left] = [after[2 * key], after[2 * key + 1]] as [Uint8Array, Uint8Array];
+      const ttlMs = parseInteger(left, 0, left.length);
+      overlong ||= ttlMs === FOR_GOOD || ttlMs > this.ttlMaxMs;
+      const isNew = parseInteger(was, 0, was.length) === 0 && ttlMs !== NOTHING;
+      if (isNew) written.push({ key, content: bulkOf(content), ttlMs: Math.min(ttlMs, this.ttlMaxMs) });
+    }
+    return { kind: 'vote', reply, remainingMs: null, written, overlong };
+  }
+}
+
+/** MULTI, what it queues, EXEC. */
+const BLOCK_REPLIES = 5;
+/** PTTL of what is not there. */
+const NOTHING = -2;
+
+/** A command `head number-of-keys keys first words`. Returns where `first` stands. */
+function writeCall(
+  writer: CommandWriter,
+  head: readonly [string, string],
+  keys: readonly Uint8Array[],
+  first: Uint8Array,
+  words: readonly Word[],
+): number {
+  writer.begin(CALL_WORDS + keys.length + words.length);
+  for (const word of head) writer.word(word);
+  writer.word(`${keys.length}`);
+  for (const key of keys) writer.word(key);
+  const firstAt = writer.at;
+  writer.word(first);
+  for (const word of words) writer.word(word);
+  return firstAt;
+}
+
+function callBytesMax(
+  sourceBytes: number,
+  keys: readonly Uint8Array[],
+  words: readonly Word[],
+  firstBytes: number,
+): number {
+  let bytes = wordBytesMax(8) * 2 + wordBytesMax(sourceBytes) + wordBytesMax(Math.max(firstBytes, 8));
+  for (const { length } of [...keys, ...words]) bytes += wordBytesMax(length);
+  return bytes;
+}
+
+/** The reply to a client's command, alone in an array. */
+function voteOf(frame: Uint8Array, takes: Written | null): DropInAnswer {
+  const [reply] = elementsOf(frame) as [Uint8Array];
+  const isTaken = takes !== null && Buffer.compare(reply, TAKEN) === 0;
+  return vote(reply, isTaken ? [takes] : NOT_TAKEN);
+}
+
+/** What the key holds, and its PTTL. */
+function timeVoteOf(frame: Uint8Array): DropInAnswer {
+  const [holds, left] = elementsOf(frame) as [Uint8Array, Uint8Array];
+  const remainingMs = parseInteger(left, 0, left.length);
+  return { kind: 'vote', reply: holds, remainingMs, written: NOT_TAKEN, overlong: false };
+}
+
+function vote(reply: Uint8Array, written: readonly Written[]): DropInAnswer {
+  return { kind: 'vote', reply, remainingMs: null, written, overlong: false };
+}
+
+/** `N`, or `Q` and the milliseconds. */
+function verdictOf(frame: Uint8Array): NotMember | Quarantined {
+  const text = textOf(frame);
+  if (isNotMember(text)) return NOT_MEMBER;
+  if (!text.startsWith('Q')) throw new Error(`a command on a lock was answered ${text}`);
+  return { kind: 'quarantined', leftMs: Number(text.slice(1)) };
+}
+
+function latin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+}

@@ -1,0 +1,303 @@
+/**
+ * Commands of drop-in clients on their way to the nodes of a lock and back: `lock-keyspace-forms` says how they are asked for,
+ * `lock-keyspace-votes` what comes of the answers.
+ *
+ *   ask --> all nodes --votes--> decide --> reply --late votes--> take back (late-votes)
+ *    ^                             ├──> take back, on the connections that it went by: so behind it, and before what the client does next
+ *    └────── later: a read that nodes did not agree about
+ */
+import { errorBytes } from '../base/errors.js';
+import type { NodeLimits } from '../base/limits.js';
+import type { Counts } from '../base/metrics.js';
+import type { Timer } from '../base/timers.js';
+import type { Replicas } from '../replica/replicas.js';
+import { nullsToResp2 } from '../replica/reply-shape.js';
+import type { NotMember, Unable, Unsent } from '../replica/step.js';
+import { errorReply, integerReply, isError, nullReply } from '../resp/reply.js';
+import type { LockSets } from '../routing/copy-sets.js';
+import type { Transport } from '../transport/transport.js';
+import { type Latecomer, LateVotes } from './late-votes.js';
+import type { LockForm } from './lock-keyspace-forms.js';
+import { type DropInAnswer, dropInStep, type OpenNodes, takeBackStep } from './lock-keyspace-steps.js';
+import { decide, type TakeBack, type Verdict, type Vote, type Written } from './lock-keyspace-votes.js';
+import { quorumOf } from './redlock.js';
+
+export interface LockKeyspaceContext {
+  transport: Transport;
+  replicas: Replicas;
+  counts: Counts;
+  /** A number in [0, 1). */
+  random: () => number;
+}
+
+/** What is wanted of the locks whose nodes lie at `at` in `sets`. */
+export interface LockOrder {
+  readonly sets: LockSets;
+  readonly at: number;
+  readonly form: LockForm;
+  /** The client: see late-votes. */
+  readonly asker: object;
+  readonly protocol: 2 | 3;
+}
+
+type Answered = DropInAnswer | NotMember | Unable | Unsent | null;
+
+/** Times that a read is asked for while nodes do not agree: others are taking the lock, and one of them will have it soon, or none. */
+const READS_MAX = 4;
+/** Between two of them, a random part of it more. */
+const READ_PAUSE_MS = 10;
+
+export class LockKeyspace {
+  private readonly context: LockKeyspaceContext;
+  private readonly open: OpenNodes = new Map();
+  private readonly late = new LateVotes();
+
+  constructor(context: LockKeyspaceContext) {
+    this.context = context;
+  }
+
+  /** `told` is told the reply once, never within the call. */
+  ask(order: LockOrder, told: (reply: Uint8Array) => void): void {
+    const poll = new Poll(this.context, this.open, this.late, order, told);
+    this.late.onAsked(poll);
+    poll.begin();
+  }
+}
+
+class Poll implements Latecomer {
+  /** Of no matter: what is asked is no step on one key. */
+  readonly key = '';
+  readonly keys: readonly string[];
+  readonly asker: object;
+  readonly text: string;
+  private readonly context: LockKeyspaceContext;
+  private readonly open: OpenNodes;
+  private readonly late: LateVotes;
+  private readonly order: LockOrder;
+  private readonly told: (reply: Uint8Array) => void;
+  private readonly nodes: readonly number[];
+  private readonly limits: NodeLimits;
+  private votes: (Vote | null | undefined)[] = [];
+  private quarantinedMs: number[] = [];
+  /** Why a node could not, in its own words. */
+  private error: Uint8Array | null = null;
+  /** Some node may have carried it out. */
+  private mayBeDone = false;
+  private beganMs = 0;
+  private round = 1;
+  private timer: Timer | null = null;
+  private isOver = false;
+  /** What the client was told, as a node says it; null where that was none's word. */
+  private outcome: Uint8Array | null = null;
+  private isForgone = false;
+
+  constructor(
+    context: LockKeyspaceContext,
+    open: OpenNodes,
+    late: LateVotes,
+    order: LockOrder,
+    told: (reply: Uint8Array) => void,
+  ) {
+    this.context = context;
+    this.open = open;
+    this.late = late;
+    this.keys = keysOf(order.form).map(latin1);
+    this.asker = order.asker;
+    this.text = order.form.kind === 'script' ? JSON.stringify(order.form.words.map(latin1)) : '';
+    this.order = order;
+    this.told = told;
+    const { replicas } = context;
+    this.nodes = replicas.numbersOf(order.sets, order.at);
+    this.limits = replicas.limitsOf(replicas.poolOf(order.sets));
+  }
+
+  begin(): void {
+    const { nodes, limits, context } = this;
+    const { transport } = context;
+    this.votes = nodes.map(() => undefined);
+    this.quarantinedMs = [];
+    this.error = null;
+    this.beganMs = performance.now();
+    for (const copy of nodes.keys()) this.askCopy(copy);
+    const patienceMs = Math.min(limits.replicatedPatienceMs, limits.requestTimeoutMs);
+    this.timer = transport.timers.set(transport.now + patienceMs, () => this.look(true));
+  }
+
+  /** `round`: in which it was asked. */
+  onAnswer(copy: number, round: number, answer: Answered): void {
+    if (round !== this.round) return;
+    if (this.isOver) {
+      this.onLate(copy, answer);
+      return;
+    }
+    switch (answer?.kind) {
+      case 'vote':
+        this.mayBeDone = true;
+        this.votes[copy] = answer;
+        break;
+      case 'open':
+        this.askCopy(copy);
+        return;
+      case 'unsent':
+      case 'not-member':
+        this.votes[copy] = null;
+        break;
+      case 'quarantined':
+        this.quarantinedMs.push(answer.leftMs);
+        this.votes[copy] = null;
+        break;
+      case 'unable':
+        this.error = answer.error;
+        this.votes[copy] = null;
+        break;
+      default:
+        this.mayBeDone = true;
+        this.votes[copy] = null;
+    }
+    this.look(false);
+  }
+
+  forgo(): void {
+    this.isForgone = true;
+    this.late.remove(this);
+  }
+
+  /** The client has been told. */
+  private onLate(copy: number, answer: Answered): void {
+    const vote = answer?.kind === 'vote' ? answer : null;
+    this.votes[copy] = vote;
+    if (!this.votes.includes(undefined)) this.late.remove(this);
+    if (vote === null || vote.written.length === 0 || this.isForgone) return;
+    if (this.outcome === null || Buffer.compare(vote.reply, this.outcome) !== 0) {
+      this.takeBack([{ copy, written: vote.written }]);
+    }
+  }
+
+  private askCopy(copy: number): void {
+    const { context, nodes, order, open } = this;
+    const node = nodes[copy] as number;
+    context.replicas.askNode(node, this, copy, this.round, dropInStep(order.form, node, order.sets.ttlMaxMs, open));
+  }
+
+  /** `isOver`: who has not answered is not waited for any longer. */
+  private look(isOver: boolean): void {
+    const { votes, order, nodes, context } = this;
+    const elapsedMs = performance.now() - this.beganMs;
+    this.mayBeDone ||= isOver;
+    const verdict = decide(votes, { quorum: quorumOf(nodes.length), elapsedMs, unsaid: takenBy(order.form), isOver });
+    if (verdict === null) return;
+    context.transport.timers.cancel(this.timer);
+    this.takeBack(verdict.takeBack);
+    if (verdict.kind === 'split' && isRead(order.form) && this.round < READS_MAX) {
+      const pauseMs = Math.ceil(READ_PAUSE_MS * (1 + context.random()));
+      this.round++;
+      context.transport.timers.set(context.transport.now + pauseMs, () => this.begin());
+      return;
+    }
+    this.isOver = true;
+    this.outcome = verdict.kind === 'majority' ? verdict.reply : null;
+    // What else is taken back was sent behind the command.
+    if (order.form.kind === 'script' && verdict.takeBack.length === 0 && votes.includes(undefined)) this.late.add(this);
+    else this.isForgone = true;
+    this.told(this.replyTo(verdict));
+  }
+
+  private takeBack(takeBack: readonly TakeBack[]): void {
+    const { context, order, nodes } = this;
+    const keys = keysOf(order.form);
+    for (const { copy, written } of takeBack) {
+      const step = takeBackStep(keys, written, order.form.kind === 'command');
+      context.counts.locksTakenBack++;
+      context.replicas.askNode(nodes[copy] as number, NOBODY, copy, 0, step);
+    }
+  }
+
+  private replyTo(verdict: Verdict): Uint8Array {
+    const { form, protocol, sets } = this.order;
+    switch (verdict.kind) {
+      case 'majority': {
+        const { reply, remainingMs } = verdict;
+        if (form.kind === 'time' && remainingMs !== null) return timeReply(reply, remainingMs, form.unitMs);
+        return protocol === 3 ? reply : nullsToResp2(reply, false);
+      }
+      case 'overlong': {
+        const why = `a script set a lock to expire later than ttlMaxMs ${sets.ttlMaxMs}, or never`;
+        return errorReply(
+          `ERR ${why}: what it took was given back, and what was held before is held for no longer than that`,
+        );
+      }
+      case 'split':
+        if (takenBy(form).length > 0) return nullReply(protocol);
+        return this.missingScript() ?? this.undecided('the nodes of the lock do not agree');
+      case 'too-few': {
+        const { length } = this.nodes;
+        return this.undecided(`${verdict.votes} of ${length} nodes of the lock answered and count${this.reasons()}`);
+      }
+    }
+  }
+
+  /** `why`: there is no majority. */
+  private undecided(why: string): Uint8Array {
+    const { context, order, mayBeDone } = this;
+    const { form } = order;
+    context.counts.locksNoQuorum++;
+    // What a SET took is taken back.
+    const hasNoEffect = !mayBeDone || isRead(form) || takenBy(form).length > 0;
+    if (hasNoEffect) return errorBytes('NOQUORUM', `${why}; the command had no effect`);
+    return errorBytes('UNKNOWN', `${why}; some may have carried out the command`);
+  }
+
+  /** Some do not know the script: its client sends it whole when it hears so, and then all do. */
+  private missingScript(): Uint8Array | null {
+    const found = this.votes.find((vote) => {
+      return vote !== null && vote !== undefined && isError(vote.reply, 0) && startsWith(vote.reply, NOSCRIPT);
+    });
+    return found?.reply ?? null;
+  }
+
+  private reasons(): string {
+    const { quarantinedMs, error } = this;
+    const texts: string[] = [];
+    if (quarantinedMs.length > 0) {
+      const soon = Math.min(...quarantinedMs);
+      texts.push(`${quarantinedMs.length} may have forgotten locks, and count again in ${soon} ms or later`);
+    }
+    if (error !== null) texts.push(`one says ${Buffer.from(error).toString('latin1').slice(1).trim()}`);
+    return texts.length === 0 ? '' : ` (${texts.join('; ')})`;
+  }
+}
+
+/** What is taken back is not waited for. */
+const NOBODY = { key: '', onAnswer: () => {} };
+const NOSCRIPT = Buffer.from('-NOSCRIPT');
+const NOTHING: readonly Written[] = [];
+const NONE_THERE = -2;
+
+function takenBy(form: LockForm): readonly Written[] {
+  return form.kind === 'command' && form.takes !== null ? [form.takes] : NOTHING;
+}
+
+function isRead(form: LockForm): boolean {
+  return form.kind === 'time' || (form.kind === 'command' && form.isRead);
+}
+
+function keysOf(form: LockForm): readonly Uint8Array[] {
+  if (form.kind === 'script') return form.keys;
+  return form.kind === 'time' ? [form.key] : form.words.slice(1, 1 + form.keys);
+}
+
+/** As TTL rounds. What says that it holds nothing is not there, whatever it says of the time. */
+function timeReply(holds: Uint8Array, remainingMs: number, unitMs: number): Uint8Array {
+  if (holds[0] === NULL) return integerReply(NONE_THERE);
+  return integerReply(remainingMs < 0 || unitMs === 1 ? remainingMs : Math.floor((remainingMs + unitMs / 2) / unitMs));
+}
+
+const NULL = 0x5f;
+
+function latin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+}
+
+function startsWith(bytes: Uint8Array, beginning: Uint8Array): boolean {
+  return beginning.every((byte, index) => bytes[index] === byte);
+}
