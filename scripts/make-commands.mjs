@@ -166,6 +166,7 @@ function docsWords(spec) {
     case 'transaction':
       return `transactions of one shard${remark}`;
     case 'any':
+    case 'describe':
       return `goes to any one node: all answer alike${remark}`;
     case 'lock':
       return `goes to the nodes of the lock${remark}`;

@@ -7,7 +7,7 @@
  *   publish  the shard of its channel      subscribe  by connections of its own (pubsub.ts)
  *   block  the shard of its keys, by a connection of the session's own; wait: so to several shards
  *   clients  asked of all workers     tracking  by ways of the session's own to all nodes
- *   lock   the nodes of the lock (lock-commands.ts)
+ *   lock   the nodes of the lock (lock-commands.ts)      describe  any, and the proxy's own commands added
  *   reject an error that says why
  */
 
@@ -38,6 +38,7 @@ import { AllShards, type AllShardsContext } from './all-shards.js';
 import { REPLY_NOAUTH } from './authentication.js';
 import { Blocking } from './blocking.js';
 import { Clients, type ClientsContext } from './clients.js';
+import { DescribedCommands, keysOfOwn } from './described-commands.js';
 import { KeyLocator } from './key-locator.js';
 import { answerLocally, type LocalContext, NO_REPLY, Words } from './local.js';
 import { LockCommands } from './lock-commands.js';
@@ -226,6 +227,9 @@ export class Dispatcher {
       case 'any':
         this.forward(session, this.anyNode(session), spec.write, start, end);
         return true;
+      case 'describe':
+        this.describe(session, service, spec, start, end);
+        return true;
       case 'block':
         return this.sendBlocking(session, spec, start, end);
       case 'wait':
@@ -288,6 +292,28 @@ export class Dispatcher {
     if (isWrite) session.noteWrite(node);
     const refusal = (session.lane.channels[node] as LaneChannel).send(pending, start, end);
     if (refusal !== null) session.onFailure(pending, refusal);
+  }
+
+  /** COMMAND: sends the frame as it is to one node, and adds the proxy's own commands to what it says, where they are of use. */
+  private describe(session: Session, service: Service, spec: CommandSpec, start: number, end: number): void {
+    const node = this.anyNode(session);
+    if (!service.hasLocks) {
+      this.forward(session, node, spec.write, start, end);
+      return;
+    }
+    const { words } = this.localContext;
+    const own = Array.from({ length: Math.max(0, words.count - 2) }, (_, index) => words.text(index + 2));
+    const hasFlags = spec.name === 'command|getkeysandflags';
+    if (hasFlags || spec.name === 'command|getkeys') {
+      const keys = keysOfOwn(own, hasFlags, session.protocol);
+      if (keys !== null) session.reply(keys);
+      else this.forward(session, node, spec.write, start, end);
+      return;
+    }
+    const policy = new DescribedCommands(spec.name, own, session.protocol);
+    const merge = this.merges.begin(session, policy, false, end - start, this.context.now());
+    const part = merge.addPart(this.locator.nodeName(node), this.context.now(), false);
+    merge.sendPart(session.lane.channels[node] as LaneChannel, part, start, end);
   }
 
   /** See BackendPool.lend. What tracks has its own. */

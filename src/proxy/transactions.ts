@@ -217,6 +217,7 @@ export class Transactions {
         break;
       }
       case 'any':
+      case 'describe':
       case 'wait':
       case 'transaction':
       // The node knows what is tracked, as the proxy does.

@@ -32,6 +32,8 @@ export type Route =
   | 'tracking'
   /** LOCK.*: to the nodes of the lock. */
   | 'lock'
+  /** COMMAND: to any one node, whose answer gets the proxy's own commands added. */
+  | 'describe'
   /** Answered with an error that gives the reason. */
   | 'reject';
 
@@ -85,8 +87,12 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ...rules('any', 'all nodes have the same', 'function|dump function|list'),
   ...rules('scan', 'a cursor from before nodes were added or taken out is refused as invalid', 'scan'),
 
-  ...rules('any', '', 'command command|count command|docs command|getkeys command|getkeysandflags command|info'),
-  ...rules('any', '', 'command|list command|help config|get config|help lolwut time'),
+  ...rules(
+    'describe',
+    'where some keys are locks, the proxy adds its own commands, but inside MULTI',
+    'command command|count command|docs command|getkeys command|getkeysandflags command|info command|list',
+  ),
+  ...rules('any', '', 'command|help config|get config|help lolwut time'),
   ...rules(
     'any',
     '',

@@ -2,6 +2,7 @@
 import { COMMAND_DATA } from './command-data.js';
 import { routeRule, ruledNames } from './command-routes.js';
 import { COMMAND_FLAG, type CommandSpec, type KeyBegin, type KeyFind, type KeySpec } from './command-spec.js';
+import { OWN_COMMANDS } from './own-commands.js';
 
 /** Commands of later versions that clients send unasked, and that the proxy answers itself. */
 const LATER_DATA = 'client|setinfo; 4; loading noscript stale; connection slow;;;; connection; 7.2.0';
@@ -13,16 +14,11 @@ const OTHER_WRITES: ReadonlySet<string> = new Set([
   ...['config|set', 'config|resetstat', 'config|rewrite'],
 ]);
 
-/** Commands of the proxy's own (docs/LOCKS.md), as Redis would describe them; since which of its own versions. */
-const OWN_DATA = `
-lock.acquire; -4; denyoom noscript write; write slow; 1 1 1; index 1 range 0 1 0 RW access update;; lock; 0.1.0
-lock.extend; 5; noscript write; write slow; 1 1 1; index 1 range 0 1 0 RW access update;; lock; 0.1.0
-lock.info; 2; noscript readonly; read slow; 1 1 1; index 1 range 0 1 0 RO access;; lock; 0.1.0
-lock.release; 3; noscript write; write slow; 1 1 1; index 1 range 0 1 0 RW access delete;; lock; 0.1.0`;
-
 /** All commands and subcommands, sorted by name, each at its `index`. */
 export function makeCommands(): readonly CommandSpec[] {
-  const commands = parseCommands(`${COMMAND_DATA.trim()}\n${LATER_DATA}${OWN_DATA}`);
+  const commands = parseCommands(
+    [COMMAND_DATA.trim(), LATER_DATA, ...OWN_COMMANDS.map(({ name, row }) => `${name}; ${row}`)].join('\n'),
+  );
   const names = new Set(commands.map((spec) => spec.name));
   for (const name of ruledNames()) {
     if (!names.has(name)) throw new Error(`command-routes.ts names ${name}, which is no command`);

@@ -2,7 +2,9 @@
 import t from 'tap';
 import { acquire, fieldsOf } from '../help/lock-client.js';
 import { deployLocks } from '../help/lock-deployment.js';
+import { redisPrograms } from '../help/redis-programs.js';
 import { connect, RespClient } from '../help/resp-client.js';
+import { Terminal, terminalObstacle } from '../help/terminal.js';
 import { waitFor } from '../help/wait-for.js';
 
 const TTL_MAX_MS = 60_000;
@@ -137,4 +139,64 @@ t.test('LOCK commands', async (t) => {
     await one.raw('LOCK.RELEASE', 'lock:h', lock?.token as string);
     t.match(await acquire(one, 'lock:h', 'TTL', '1000', 'WAIT', '10000'), { fence: 2 });
   });
+
+  t.test('COMMAND knows them as it knows those of Redis', async (t) => {
+    const node = await connect(t, (servers[0] as (typeof servers)[0]).port);
+    for (const protocol of ['2', '3']) {
+      await one.raw('HELLO', protocol);
+      await node.raw('HELLO', protocol);
+      const count = Number(await node.command('COMMAND', 'COUNT'));
+      t.equal(await one.command('COMMAND', 'COUNT'), count + 4);
+      t.equal(((await one.command('COMMAND')) as unknown[]).length, count + 4);
+      t.equal(((await one.command('COMMAND', 'INFO')) as unknown[]).length, count + 4);
+      const listedThere = (await node.command('COMMAND', 'LIST')) as unknown[];
+      t.equal(((await one.command('COMMAND', 'LIST')) as unknown[]).length, listedThere.length + 4);
+      t.equal(fieldsOf(await one.command('COMMAND', 'DOCS')).size, count + 4);
+      const [get, none, acquired] = (await one.command(
+        'COMMAND',
+        'INFO',
+        'get',
+        'none',
+        'LOCK.acquire',
+      )) as unknown[][];
+      t.same([get], await node.command('COMMAND', 'INFO', 'get'));
+      t.equal(none, null);
+      // The same shape as that of one of Redis: with a key as the first argument, one range of keys, no tips.
+      const [set] = (await node.command('COMMAND', 'INFO', 'setrange')) as unknown[][];
+      t.same(acquired?.map(shapeOf), set?.map(shapeOf));
+      t.same(acquired?.slice(0, 2).map(String), ['lock.acquire', '-4']);
+      const docs = fieldsOf(await one.command('COMMAND', 'DOCS', 'get', 'none', 'lock.info'));
+      t.same([...docs.keys()], ['get', 'lock.info']);
+      t.equal(String(fieldsOf(docs.get('lock.info')).get('group')), 'lock');
+      t.same(await one.command('COMMAND', 'GETKEYS', 'LOCK.RELEASE', 'lock:a', 'x'), ['lock:a']);
+      t.match((await one.raw('COMMAND', 'GETKEYS', 'LOCK.RELEASE', 'x')).toString(), /^-ERR Invalid number/);
+      t.same(await one.command('COMMAND', 'GETKEYS', 'GET', 'k'), ['k']);
+      const listed = async (...words: string[]) => one.command('COMMAND', 'LIST', 'FILTERBY', ...words);
+      t.same(await listed('PATTERN', 'lock.[ei]*'), ['lock.extend', 'lock.info']);
+      t.same(await listed('MODULE', 'lock'), []);
+      t.ok(((await listed('ACLCAT', 'write')) as string[]).includes('lock.release'));
+      t.notOk(((await listed('ACLCAT', 'write')) as string[]).includes('lock.info'));
+      t.match((await one.raw('COMMAND', 'LIST', 'FILTERBY', 'x', 'y')).toString(), /^-ERR syntax error/);
+    }
+    await one.raw('HELLO', '2');
+  });
+
+  t.test('redis-cli helps with them', { skip: terminalObstacle() ?? false }, async (t) => {
+    const { cli, env } = await redisPrograms();
+    const terminal = Terminal.open(t, [cli, '-p', `${proxies[0].port}`], env);
+    await terminal.until(/> $/);
+    terminal.enter('help lock.acquire');
+    t.match(
+      await terminal.until(/group: lock/),
+      /LOCK\.ACQUIRE name TTL milliseconds \[WAIT milliseconds\] \[TOKEN token\]\n *summary: Take a lock/i,
+    );
+  });
 });
+
+/** Types, of an array that of its first element. */
+function shapeOf(value: unknown): string {
+  if (value instanceof Map) return `{${[...value].map(([name, field]) => `${name}:${shapeOf(field)}`).join()}}`;
+  if (value instanceof Set) return `<${shapeOf([...value][0])}>`;
+  if (Array.isArray(value)) return `[${shapeOf(value[0])}]`;
+  return typeof value;
+}

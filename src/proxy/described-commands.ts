@@ -1,0 +1,203 @@
+/**
+ * COMMAND and its subcommands: what a node says of its commands, and beside that what there is to say of the proxy's own, in the form
+ * that Redis 7.0 has for it.
+ */
+import { COMMAND_FLAG, type CommandSpec } from '../resp/command-spec.js';
+import { COMMANDS } from '../resp/commands.js';
+import { skipValue, TYPE } from '../resp/frame.js';
+import { OWN_COMMANDS, type OwnArgument, type OwnCommand } from '../resp/own-commands.js';
+import {
+  arrayHeader,
+  bulkReply,
+  integerReply,
+  mapHeader,
+  type Protocol,
+  parseInteger,
+  setHeader,
+} from '../resp/reply.js';
+import type { Output } from '../transport/output.js';
+import type { Part, Parts, ResponsePolicy } from './response-policy.js';
+
+interface Own {
+  readonly command: OwnCommand;
+  readonly spec: CommandSpec;
+}
+
+const OWN: readonly Own[] = OWN_COMMANDS.map((command) => ({
+  command,
+  spec: COMMANDS.find(({ name }) => name === command.name) as CommandSpec,
+}));
+
+/** The own commands among these names, in any case. */
+function ownOf(names: readonly string[]): Own[] {
+  return names.flatMap((name) => OWN.filter(({ command }) => command.name === name.toLowerCase()));
+}
+
+/** The reply to COMMAND GETKEYS or GETKEYSANDFLAGS of those words, or null where they are none of an own command. */
+export function keysOfOwn(words: readonly string[], hasFlags: boolean, protocol: Protocol): Uint8Array | null {
+  const [own] = ownOf(words.slice(0, 1));
+  if (own === undefined) return null;
+  const { arity, keySpecs } = own.spec;
+  const fits = arity > 0 ? words.length === arity : words.length >= -arity;
+  if (!fits) return Buffer.from('-ERR Invalid number of arguments specified for command\r\n');
+  const key = bulkReply(Buffer.from(words[1] as string, 'latin1'));
+  if (!hasFlags) return Buffer.concat([arrayHeader(1), key]);
+  const flags = keySpecs.flatMap((keySpec) => keySpec.flags);
+  return Buffer.concat([arrayHeader(1), arrayHeader(2), key, simpleSet(flags, protocol)]);
+}
+
+/** Adds the own commands to a node's reply to `name`, that of COMMAND or of a subcommand, with these words behind it. */
+export class DescribedCommands implements ResponsePolicy {
+  readonly needsOne = false;
+  private readonly name: string;
+  private readonly words: readonly string[];
+  private readonly protocol: Protocol;
+
+  constructor(name: string, words: readonly string[], protocol: Protocol) {
+    this.name = name;
+    this.words = words;
+    this.protocol = protocol;
+  }
+
+  fits(bytes: Uint8Array, { start }: Part): boolean {
+    const type = bytes[start];
+    return this.name === 'command|count' ? type === TYPE.integer : type === TYPE.array || type === TYPE.map;
+  }
+
+  write(parts: Parts, output: Output): void {
+    const { name, words, protocol } = this;
+    const { bytes } = parts;
+    const { start, bytes: length } = parts.part(0);
+    const body = lineEnd(bytes, start);
+    const count = parseInteger(bytes, start, body);
+    if (name === 'command|count') output.appendBytes(integerReply(count + OWN.length));
+    else if (name === 'command|info' && words.length > 0) this.writeInfo(bytes, body, count, output);
+    else {
+      const added = this.added();
+      const isMap = name === 'command|docs';
+      const own = isMap ? count / (protocol === 3 ? 1 : 2) : count;
+      output.appendBytes(isMap ? mapHeader(own + added.length, protocol) : arrayHeader(own + added.length));
+      output.appendNow(body, start + length);
+      for (const frame of added) output.appendBytes(frame);
+    }
+  }
+
+  /** A node says nothing (null) of commands that it does not know. */
+  private writeInfo(bytes: Uint8Array, body: number, count: number, output: Output): void {
+    output.appendBytes(arrayHeader(count));
+    let at = body;
+    for (let place = 0; place < count; place++) {
+      const end = skipValue(bytes, at);
+      const [own] = ownOf(this.words.slice(place, place + 1));
+      if (own === undefined) output.appendNow(at, end);
+      else output.appendBytes(infoOf(own.spec, this.protocol));
+      at = end;
+    }
+  }
+
+  private added(): Uint8Array[] {
+    const { name, words, protocol } = this;
+    switch (name) {
+      case 'command|docs':
+        return (words.length === 0 ? OWN : ownOf(words)).map((own) => docsOf(own, protocol));
+      case 'command|list':
+        return OWN.filter(({ spec }) => isListed(spec, words)).map(({ spec }) => bulkReply(spec.name));
+      default:
+        return OWN.map(({ spec }) => infoOf(spec, protocol));
+    }
+  }
+}
+
+/** COMMAND LIST [FILTERBY MODULE name | ACLCAT category | PATTERN pattern]; a node has seen that it is one of these. */
+function isListed({ name, categories }: CommandSpec, [, kind, text]: readonly string[]): boolean {
+  if (kind === undefined || text === undefined) return true;
+  if (kind.toLowerCase() === 'aclcat') return categories.includes(text.toLowerCase());
+  return kind.toLowerCase() === 'pattern' && matches(text, name);
+}
+
+/** As Redis matches names: `*`, `?`, and letters. */
+function matches(pattern: string, name: string): boolean {
+  const source = pattern
+    .replaceAll(/[.+^${}()|\\]/g, '\\$&')
+    .replaceAll('*', '.*')
+    .replaceAll('?', '.');
+  try {
+    return new RegExp(`^${source}$`, 'is').test(name);
+  } catch {
+    // A set of letters that does not end: nothing is like it.
+    return false;
+  }
+}
+
+/** An element of COMMAND's reply. */
+function infoOf(
+  { name, arity, flags, categories, rangeFirst, lastKey, keyStep, keySpecs }: CommandSpec,
+  protocol: Protocol,
+): Uint8Array {
+  const flagNames = Object.entries(COMMAND_FLAG).flatMap(([flag, bit]) => ((flags & bit) === 0 ? [] : [flag]));
+  const parts = [arrayHeader(10), bulkReply(name), integerReply(arity), simpleSet(flagNames, protocol)];
+  parts.push(...[rangeFirst, lastKey, keyStep].map(integerReply));
+  parts.push(
+    simpleSet(
+      categories.map((category) => `@${category}`),
+      protocol,
+    ),
+    setHeader(0, protocol),
+  );
+  parts.push(setHeader(keySpecs.length, protocol));
+  for (const keySpec of keySpecs) {
+    const begin = [
+      bulkReply('type'),
+      bulkReply('index'),
+      bulkReply('spec'),
+      mapHeader(1, protocol),
+      bulkReply('index'),
+      integerReply(rangeFirst),
+    ];
+    const find = [bulkReply('type'), bulkReply('range'), bulkReply('spec'), mapHeader(3, protocol)];
+    for (const [word, value] of [
+      ['lastkey', lastKey - rangeFirst],
+      ['keystep', keyStep],
+      ['limit', 0],
+    ] as const)
+      find.push(bulkReply(word), integerReply(value));
+    parts.push(mapHeader(3, protocol), bulkReply('flags'), simpleSet(keySpec.flags, protocol));
+    parts.push(bulkReply('begin_search'), mapHeader(2, protocol), ...begin);
+    parts.push(bulkReply('find_keys'), mapHeader(2, protocol), ...find);
+  }
+  parts.push(setHeader(0, protocol));
+  return Buffer.concat(parts);
+}
+
+/** A name and its map, of COMMAND DOCS' reply. */
+function docsOf({ command, spec }: Own, protocol: Protocol): Uint8Array {
+  const parts = [bulkReply(command.name), mapHeader(4, protocol)];
+  for (const [word, text] of [
+    ['summary', command.summary],
+    ['since', spec.since],
+    ['group', spec.group],
+  ] as const)
+    parts.push(bulkReply(word), bulkReply(text));
+  parts.push(bulkReply('arguments'), arrayHeader(command.arguments.length));
+  for (const argument of command.arguments) parts.push(argumentOf(argument, protocol));
+  return Buffer.concat(parts);
+}
+
+function argumentOf({ name, type, token, isOptional = false }: OwnArgument, protocol: Protocol): Uint8Array {
+  const fields: Uint8Array[][] = [
+    [bulkReply('name'), bulkReply(name)],
+    [bulkReply('type'), bulkReply(type)],
+  ];
+  if (type === 'key') fields.push([bulkReply('key_spec_index'), integerReply(0)]);
+  if (token !== undefined) fields.push([bulkReply('token'), bulkReply(token)]);
+  if (isOptional) fields.push([bulkReply('flags'), simpleSet(['optional'], protocol)]);
+  return Buffer.concat([mapHeader(fields.length, protocol), ...fields.flat()]);
+}
+
+function simpleSet(words: readonly string[], protocol: Protocol): Uint8Array {
+  return Buffer.concat([setHeader(words.length, protocol), Buffer.from(words.map((word) => `+${word}\r\n`).join(''))]);
+}
+
+function lineEnd(bytes: Uint8Array, start: number): number {
+  return bytes.indexOf(0x0a, start) + 1;
+}

@@ -1,0 +1,55 @@
+/** Commands of the proxy's own, as Redis describes those of its own: for the command table, COMMAND, and redis-cli's help. */
+
+export interface OwnCommand {
+  readonly name: string;
+  /** A row as those of command-data: what stands behind the name. Since: which version of the proxy. */
+  readonly row: string;
+  readonly summary: string;
+  readonly arguments: readonly OwnArgument[];
+}
+
+export interface OwnArgument {
+  readonly name: string;
+  readonly type: 'key' | 'string' | 'integer';
+  /** The word before it. */
+  readonly token?: string;
+  readonly isOptional?: boolean;
+}
+
+export const OWN_GROUP = 'lock';
+
+const NAME: OwnArgument = { name: 'name', type: 'key' };
+const TOKEN: OwnArgument = { name: 'token', type: 'string' };
+const TTL: OwnArgument = { name: 'milliseconds', type: 'integer', token: 'TTL' };
+
+export const OWN_COMMANDS: readonly OwnCommand[] = [
+  {
+    name: 'lock.acquire',
+    row: '-4; denyoom noscript write; write slow; 1 1 1; index 1 range 0 1 0 RW access update;; lock; 0.1.0',
+    summary: 'Take a lock on a majority of its nodes, or wait for it',
+    arguments: [
+      NAME,
+      TTL,
+      { name: 'milliseconds', type: 'integer', token: 'WAIT', isOptional: true },
+      { ...TOKEN, token: 'TOKEN', isOptional: true },
+    ],
+  },
+  {
+    name: 'lock.extend',
+    row: '5; noscript write; write slow; 1 1 1; index 1 range 0 1 0 RW access update;; lock; 0.1.0',
+    summary: 'Have a lock held for so long from now on',
+    arguments: [NAME, TOKEN, TTL],
+  },
+  {
+    name: 'lock.info',
+    row: '2; noscript readonly; read slow; 1 1 1; index 1 range 0 1 0 RO access;; lock; 0.1.0',
+    summary: 'Who holds a lock, under which fence, and for how long',
+    arguments: [NAME],
+  },
+  {
+    name: 'lock.release',
+    row: '3; noscript write; write slow; 1 1 1; index 1 range 0 1 0 RW access delete;; lock; 0.1.0',
+    summary: 'Free a lock that is held by this token',
+    arguments: [NAME, TOKEN],
+  },
+];
