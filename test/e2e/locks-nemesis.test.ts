@@ -1,0 +1,117 @@
+/** Many who want one lock, through two proxies, while nodes of it are killed, come back with nothing, and are repaired. */
+import t from 'tap';
+import { acquire, fieldsOf } from '../help/lock-client.js';
+import { deployLocks } from '../help/lock-deployment.js';
+import type { RedisServer } from '../help/redis-server.js';
+import { connect, RespClient } from '../help/resp-client.js';
+import { waitFor } from '../help/wait-for.js';
+
+const TTL_MAX_MS = 2000;
+const CONTENDERS = 12;
+/** Acquisitions before each trouble, and after the last. */
+const ROUND = 40;
+const WAIT_MS = 60_000;
+
+for (const nodes of [3, 5] as const) {
+  t.test(`${nodes} nodes: one holder at a time, and fences that grow, whatever node is killed`, async (t) => {
+    const { servers, proxies } = await deployLocks(t, { nodes, ttlMaxMs: TTL_MAX_MS });
+    let [taken, inside, lastFence, isOver] = [0, 0, 0, false];
+    const contend = async (number: number) => {
+      const { port } = proxies[number % 2] as (typeof proxies)[0];
+      const client = await connect(t, port);
+      while (!isOver) {
+        const lock = await acquire(client, 'lock:x', 'TTL', `${TTL_MAX_MS}`, 'WAIT', `${WAIT_MS}`);
+        if (lock === null) {
+          t.fail('nobody waits so long');
+          return;
+        }
+        const grantedMs = performance.now();
+        inside++;
+        if (inside !== 1) t.fail(`${inside} have it at once`);
+        if (lock.fence <= lastFence) t.fail(`fence ${lock.fence} after ${lastFence}`);
+        lastFence = lock.fence;
+        taken++;
+        await new Promise((resolve) => setImmediate(resolve));
+        inside--;
+        if (performance.now() - grantedMs >= lock.validity) t.fail('the test itself has held it for too long');
+        await client.raw('LOCK.RELEASE', 'lock:x', lock.token);
+      }
+    };
+    const contending = Array.from({ length: CONTENDERS }, (_, number) => contend(number));
+    const goOn = async (what: string) => {
+      const before = taken;
+      await waitFor(what, () => taken >= before + ROUND, WAIT_MS);
+    };
+    await goOn('acquisitions with all nodes');
+    const [first, second] = servers as [RedisServer, RedisServer];
+    await first.kill9();
+    await goOn('acquisitions without one node');
+    await first.restart();
+    await waitFor('it to be a member again', () => isMember(first), WAIT_MS);
+    await goOn('acquisitions while it is in quarantine');
+    await waitFor('the quarantine to be over', () => votes(first), WAIT_MS);
+    await second.kill9();
+    await goOn('acquisitions without another one');
+    await second.restart();
+    await goOn('acquisitions with a stranger');
+    isOver = true;
+    await Promise.all(contending);
+    t.comment(`${taken} acquisitions, ${lastFence} fences`);
+    t.ok(lastFence >= taken);
+    const client = await connect(t, proxies[1].port);
+    t.equal(fieldsOf(await client.command('LOCK.INFO', 'lock:x')).get('state'), 'free');
+  });
+}
+
+/** Whether it was admitted as the process that it is. */
+async function isMember(server: RedisServer): Promise<boolean> {
+  const [record, info] = await askNode(server, ['GET', '~rl:node'], ['INFO', 'server']);
+  const runId = /run_id:(\w+)/.exec(`${info}`)?.[1] ?? '';
+  return `${record}`.startsWith('1 member ') && `${record}`.includes(runId);
+}
+
+/** Whether it takes part in locks again. */
+async function votes(server: RedisServer): Promise<boolean> {
+  const [count] = await askNode(server, ['EXISTS', 'lock:x']);
+  return count === 1;
+}
+
+async function askNode({ port }: RedisServer, ...commands: readonly string[][]): Promise<unknown[]> {
+  const client = await RespClient.connect(port);
+  try {
+    return await Promise.all(commands.map((words) => client.command(...words)));
+  } finally {
+    client.close();
+  }
+}
+
+t.test(
+  'while too few nodes count, locks are refused with the reason; and a lock that was held is not given to others',
+  async (t) => {
+    const { servers, proxies } = await deployLocks(t, { nodes: 3, ttlMaxMs: 4000 });
+    const client = await connect(t, proxies[1].port);
+    const lock = await acquire(client, 'lock:held', 'TTL', '4000');
+    const startMs = performance.now();
+    const [first, second] = servers as [RedisServer, RedisServer];
+    // Each forgets it, one after the other: what both know is what the third does.
+    await first.kill9();
+    await first.restart();
+    await waitFor('the first to be a member again', () => isMember(first));
+    await second.kill9();
+    await second.restart();
+    await waitFor('the second to be a member again', () => isMember(second));
+    let answer = '';
+    await waitFor('an answer of nodes that count', async () => {
+      answer = (await client.raw('LOCK.ACQUIRE', 'lock:other', 'TTL', '1000')).toString();
+      return /-NOQUORUM .*started again/.test(answer) || answer.startsWith('*');
+    });
+    t.match(
+      answer,
+      /^-NOQUORUM too few nodes of the lock count: one was started again and may have forgotten locks, for \d+ ms more; it is not held/,
+    );
+    const next = await acquire(client, 'lock:held', 'TTL', '1000', 'WAIT', '30000');
+    const tookMs = performance.now() - startMs;
+    t.ok(next !== null && next.fence > (lock?.fence ?? 0), `fence ${next?.fence}`);
+    t.ok(tookMs >= (lock?.validity ?? 0), `${tookMs} ms`);
+  },
+);
