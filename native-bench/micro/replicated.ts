@@ -142,11 +142,8 @@ class World {
 const OK = Buffer.from('+OK\r\n');
 const QUEUED = Buffer.from('+QUEUED\r\n');
 const PROMISED = Buffer.from(bulk(`P${NO_FLOOR}${NO_FACTS_TEXT}`));
-/** Words before the items of a call of ACCEPT_EACH, and of an item, whose command is SET. */
-const HEAD_WORDS = 4;
-const ITEM_WORDS = 6;
-/** To a call, by its number of words. */
-const ACCEPTED: Buffer[] = [];
+/** Of all items of a call of ACCEPT_EACH. */
+const ACCEPTED = Buffer.from(bulk('K'));
 const VERSION = Buffer.from('%1\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n');
 const RUN_ID = 'r'.repeat(40);
 const REPL_ID = '1'.repeat(40);
@@ -222,7 +219,7 @@ class SteadyNode {
       case HELLO:
         return VERSION;
       case EVALSHA:
-        return isCalled(PREPARE, bytes, lineAfter(bytes, nameAt + 9)) ? PROMISED : accepted(readNumber(bytes, at + 1));
+        return isCalled(PREPARE, bytes, lineAfter(bytes, nameAt + 9)) ? PROMISED : ACCEPTED;
       case MULTI:
         this.queued = 0;
         return OK;
@@ -240,18 +237,6 @@ class SteadyNode {
     this.queued++;
     return QUEUED;
   }
-}
-
-function accepted(words: number): Buffer {
-  const items = (words - HEAD_WORDS) / ITEM_WORDS;
-  ACCEPTED[words] ??= Buffer.from(`*${items}\r\n${'$1\r\nK\r\n'.repeat(items)}`);
-  return ACCEPTED[words];
-}
-
-function readNumber(bytes: Uint8Array, at: number): number {
-  let number = 0;
-  for (let next = at; bytes[next] !== 0x0d; next++) number = number * 10 + (bytes[next] as number) - 0x30;
-  return number;
 }
 
 function isCalled({ sha }: Script, bytes: Uint8Array, at: number): boolean {

@@ -2,8 +2,8 @@
  * ACCEPT of one command on a base that has not expired, which nearly all writes are: an item of a call of ACCEPT_EACH (scripts), alone
  * or among others for the same node (accept-batch).
  *
- *   *N EVALSHA sha 0 record   expected next code command [moment]   expected next code command …
- *   └──────── head ────────┘  └──────────── an item ────────────┘
+ *   *N EVALSHA sha 0 record   code expected next command [moment]   expected next key value   …
+ *   └──────── head ────────┘  └──────────── an item ────────────┘   └──── a plain one ────┘
  */
 import { COMMAND_HEAD_BYTES_MAX, type CommandWriter, wordBytesMax } from '../resp/command-writer.js';
 import { TYPE } from '../resp/frame.js';
@@ -23,6 +23,8 @@ type Accepted = Extract<AcceptAnswer<Replies>, { kind: 'ok' }>;
 
 /** EVALSHA, sha, the number of keys, the record. */
 const HEAD_WORDS = 4;
+/** What is expected, what is to be, the key and the value. */
+const PLAIN_WORDS = 4;
 /** Of a code, a tail and a moment. */
 const NUMBER_BYTES_MAX = 24;
 const DIGIT_1 = 0x31;
@@ -58,7 +60,7 @@ export class AcceptItem implements NodeStep {
   private readonly command: Command;
   private readonly traits: CommandTraits;
   private readonly promised: Ballot;
-  /** See ITEM. */
+  /** See ITEM; 0 where it is a plain one. */
   private readonly code: number;
   /** Of what the command leaves, where all is as expected; '' where the node is to say. */
   private readonly tail: string;
@@ -77,6 +79,11 @@ export class AcceptItem implements NodeStep {
     const words = command.length + (setsExpiry === 0 ? 0 : 1);
     const asks = this.tail === '';
     const looks = asks || setsExpiry !== 0 || expected === null || expected.expireAt !== 0;
+    if (sets && !looks) {
+      this.code = 0;
+      this.words = PLAIN_WORDS;
+      return;
+    }
     this.code = words + (sets ? ITEM.sets : 0) + (looks ? ITEM.looks : 0);
     this.code += (setsExpiry === 0 ? 0 : ITEM.moment) + (asks ? ITEM.asks : 0);
     this.words = words + 3;
@@ -101,10 +108,11 @@ export class AcceptItem implements NodeStep {
   }
 
   writeItem(writer: CommandWriter): void {
-    const { step, command, promised, tail } = this;
+    const { step, command, promised, tail, code } = this;
     const { ballot, base, lineage, expected, setsExpiry } = step;
     const expectedTail = expected === null ? '' : formatTail(expected.live, expected.expireAt);
     const expectedLineage = expected === null ? '' : expected.lineage;
+    if (code !== 0) writer.word(`${code}`);
     writer.beginWord(ballot.length + base.length + expectedLineage.length + expectedTail.length);
     writer.part(ballot);
     writer.part(base);
@@ -117,21 +125,24 @@ export class AcceptItem implements NodeStep {
     writer.part(lineage);
     writer.part(tail);
     writer.endWord();
-    writer.word(`${this.code}`);
-    for (let index = 0; index < command.length; index++) writer.word(command[index] as Uint8Array);
+    for (let index = code === 0 ? 1 : 0; index < command.length; index++) writer.word(command[index] as Uint8Array);
     if (setsExpiry !== 0) writer.word(`${setsExpiry}`);
   }
 
   /** Of a call of its own. */
   decode(replies: readonly Uint8Array[]): KeyAnswer {
     const reply = replies[0] as Uint8Array;
-    return reply[0] === TYPE.array
-      ? this.decodeElement(elementsOf(reply)[0] as Uint8Array)
-      : decodeAccept(reply, this.promised);
+    return this.decodeElement(reply[0] === TYPE.array ? (elementsOf(reply)[0] as Uint8Array) : reply);
   }
 
   plainAnswer(bytes: Buffer, start: number, end: number): KeyAnswer | null {
-    return bytes[start] === TYPE.array ? this.plainElement(bytes, start + ONE_ELEMENT_BYTES, end) : null;
+    return this.plainElement(bytes, bytes[start] === TYPE.array ? start + ONE_ELEMENT_BYTES : start, end);
+  }
+
+  /** All went as expected, with OK. */
+  get okAnswer(): KeyAnswer {
+    this.accepted ??= this.acceptedWith(OK_REPLIES);
+    return this.accepted;
   }
 
   /** What its element of a call's reply says, bytes[start, end). It holds no views. */
@@ -141,10 +152,7 @@ export class AcceptItem implements NodeStep {
 
   /** Where everything was as expected, and the reply is OK or an integer; else null. */
   private plainElement(bytes: Buffer, start: number, end: number): KeyAnswer | null {
-    if (isOkElement(bytes, start)) {
-      this.accepted ??= this.acceptedWith(OK_REPLIES);
-      return this.accepted;
-    }
+    if (isOk(bytes, start)) return this.okAnswer;
     return bytes[start] === TYPE.integer ? this.acceptedWith([copyOf(bytes, start, end)]) : null;
   }
 
@@ -154,7 +162,7 @@ export class AcceptItem implements NodeStep {
   }
 
   private decodeElement(element: Uint8Array): KeyAnswer {
-    if (isOkElement(element, 0)) return this.acceptedWith(OK_REPLIES);
+    if (isOk(element, 0)) return this.okAnswer;
     if (element[0] === TYPE.integer) return this.acceptedWith([element]);
     const answer = decodeAccept(element, this.promised);
     if (answer.kind === 'ok')
@@ -163,7 +171,7 @@ export class AcceptItem implements NodeStep {
   }
 }
 
-/** `$1 K` */
-function isOkElement(bytes: Uint8Array, at: number): boolean {
+/** `$1 K`: of one item, or of all of a call. */
+export function isOk(bytes: Uint8Array, at: number): boolean {
   return bytes[at] === TYPE.bulk && bytes[at + 1] === DIGIT_1 && bytes[at + 2] === CR && bytes[at + 4] === LETTER_K;
 }

@@ -163,7 +163,7 @@ redis.call('SET', metaKey, ARGV[2] .. facts)
 return 'P' .. (floor or '${NO_FLOOR}') .. facts
 `);
 
-/** Of the number before each item of ACCEPT_EACH: the words behind it, and what is to be known of them besides. */
+/** Of the code of an item of ACCEPT_EACH: how many words its command has, with the moment, and what is to be known of them besides. */
 export const ITEM = {
   wordsMax: 8191,
   /** It is SET with nothing behind the value: done with the metas. */
@@ -176,27 +176,37 @@ export const ITEM = {
   asks: 65_536,
 } as const;
 
+/** A code has no more digits; an `expected` is longer. */
+const CODE_DIGITS_MAX = 20;
+
 /**
  * One command on each of many keys, or on one: what nearly all writes are. No KEYS: of each after the record
  *
+ *   code       see ITEM
  *   expected   the meta as the proposer takes it to be: ballot, base, its lineage and tail
  *   next       the whole meta to be, if the command does not fail
- *   code       see ITEM
  *   words      the command, whose second word is the key
  *
- * They do not know of each other: each has a verdict of its own, in an array. Most find what they expect, and are carried out as they
- * were expected to be: of them no meta is cut apart, and only the reply is answered: a number, or 'K' for OK. Others are answered
- * { tail, reply }, or a verdict, or the node's error. All metas are written at the end, by one command, with the values that are just to be
+ * or, where the command is SET with nothing behind the value, and nothing is to be looked at: expected, next, key, value.
+ *
+ * They do not know of each other: each has a verdict of its own, in an array; or all have 'K', and it is said once. Most find what they
+ * expect, and are carried out as they were expected to be: of them no meta is cut apart, and only the reply is answered: a number, or 'K'
+ * for OK. Others are answered { tail, reply }, or a verdict, or the node's error. All metas are written at the end, by one command, with the values that are just to be
  * set: of all that was begun, whatever comes in between. If they cannot be, what was carried out is nobody's.
  */
 export const ACCEPT_EACH = script(
   `
 local ARGV, try, sub = ARGV, redis.pcall, string.sub
-local names, count, at = { '${NODE_KEY}', '${FLOOR_KEY}' }, 2, 2
-while at < #ARGV do
+local names, count, at, size = { '${NODE_KEY}', '${FLOOR_KEY}' }, 2, 2, #ARGV
+while at < size do
   count = count + 1
-  names[count] = '${META_PREFIX}' .. ARGV[at + 4]
-  at = at + 3 + ARGV[at + 2] % ${ITEM.sets}
+  if #ARGV[at] > ${CODE_DIGITS_MAX} then
+    names[count] = '${META_PREFIX}' .. ARGV[at + 2]
+    at = at + 4
+  else
+    names[count] = '${META_PREFIX}' .. ARGV[at + 4]
+    at = at + 3 + ARGV[at] % ${ITEM.sets}
+  end
 end
 local found = redis.call('MGET', unpack(names))
 if found[1] ~= ARGV[1] then return 'N' end
@@ -208,7 +218,7 @@ for place = 3, count do metas[names[place]] = found[place] end
 local function check(meta, ballots, key, moment)
 ${checkAccept('key', 'ballots', 'false', 'moment')}
 end
-local verdicts, writes, written, begun, hasRun = {}, {}, 0, nil, false
+local verdicts, asExpected, writes, written, begun, hasRun = {}, 2, {}, 0, nil, false
 local function save()
   if written == 0 then return nil end
   local saved = try('MSET', unpack(writes))
@@ -219,11 +229,15 @@ end
 local function carryOut()
   at = 2
   for place = 3, count do
-    local name, expected, next, code, first = names[place], ARGV[at], ARGV[at + 1], ARGV[at + 2] + 0, at + 3
-    at = first + code % ${ITEM.sets}
+    local name, expected, next, code, first = names[place], ARGV[at], ARGV[at + 1], ${ITEM.sets}, at + 1
+    if #expected > ${CODE_DIGITS_MAX} then
+      at = at + 4
+    else
+      code, expected, next, first = expected + 0, next, ARGV[at + 2], at + 3
+      at = first + code % ${ITEM.sets}
+    end
     local meta, last, verdict = metas[name], at - 1, nil
     local isExpected = meta == expected and (least == '00000000' or least <= sub(expected, 1, 8))
-    local asks = not isExpected or code >= ${ITEM.asks}
     if not isExpected or code >= ${ITEM.looks} then
       local moment = ''
       if code % ${ITEM.asks} >= ${ITEM.moment} then
@@ -237,8 +251,9 @@ local function carryOut()
       writes[written - 3], writes[written - 2] = ARGV[first + 1], ARGV[first + 2]
       writes[written - 1], writes[written] = name, next
       metas[name] = next
-      verdict = 'K'
+      verdict, asExpected = 'K', asExpected + 1
     elseif not verdict then
+      local asks = not isExpected or code >= ${ITEM.asks}
       -- What an item before it sets is to be there.
       local unsaved = meta ~= found[place] and save()
       if unsaved then error(unsaved) end
@@ -264,7 +279,7 @@ local function carryOut()
         if not tail and type(reply) == 'number' then
           verdict = reply
         elseif not tail and type(reply) == 'table' and reply.ok == 'OK' then
-          verdict = 'K'
+          verdict, asExpected = 'K', asExpected + 1
         else
           verdict = { sub(next, string.byte(next, 81) * 40 - 1837), reply }
         end
@@ -294,6 +309,7 @@ if begun then
   ${giveUp('begun')}
 end
 if not isWhole then error(fault) end
+if asExpected == count and not unsaved then return 'K' end
 return verdicts
 `,
   0,

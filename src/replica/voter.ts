@@ -20,7 +20,7 @@ import type { Timer } from '../base/timers.js';
 import { skipValue, TYPE } from '../resp/frame.js';
 import { encodeCommand, headerLength, isError } from '../resp/reply.js';
 import { AcceptBatch, ITEM_BYTES_MAX } from './accept-batch.js';
-import { AcceptItem } from './accept-item.js';
+import { AcceptItem, isOk } from './accept-item.js';
 import { Ask, AskedTogether, type Asking, type AskOwner, LoneAsk, type Sent } from './ask.js';
 import type { Commands, Replies, Value } from './commands.js';
 import { Membership } from './member.js';
@@ -68,8 +68,8 @@ const NOSCRIPT = Buffer.from('-NOSCRIPT');
 const OVERLOADED = Buffer.from('-OVERLOADED');
 const OOM = Buffer.from('-OOM');
 /**
- * Calls of several steps that a node is given before it has answered one: while it carries out some, and writes them to its disk, the next
- * become more. So a node that has much to do has less to do for each.
+ * Calls of several steps that a node is given before it has answered one, the second no smaller than the first: while it carries out some,
+ * and writes them to its disk, the next become more. So a node that has much to do has less to do for each.
  */
 const CALLS_MAX = 2;
 /** A node that had no memory is asked as such a one for so many milliseconds. */
@@ -95,10 +95,14 @@ export class Voter implements PrivateOwner, ReplyOwner, AskOwner {
   /** Of these and of the batch. */
   private waitingBytes = 0;
   private waitingCount = 0;
-  /** What sets out at the end of the turn. */
+  /** What sets out together. */
   private batch: AcceptBatch | null = null;
+  /** It is looked at at the end of the turn. */
+  private isDue = false;
   /** Calls of several steps that are not answered. */
   private callsUnderWay = 0;
+  /** Steps of the last one. */
+  private lastCount = 0;
   /** Until then it may have no memory left: see nodeStepOf. */
   private fullUntilMs = 0;
   private unanswered: Ask[] = [];
@@ -186,7 +190,17 @@ export class Voter implements PrivateOwner, ReplyOwner, AskOwner {
 
   /** What was gathered goes, unless the node has enough to do: then there will be more of it. */
   onTurnEnd(): void {
-    if (this.callsUnderWay < CALLS_MAX) this.sendBatch();
+    const { batch, callsUnderWay, lastCount } = this;
+    this.isDue = false;
+    if (batch === null) return;
+    const isEnough = callsUnderWay < CALLS_MAX && batch.asks.length >= lastCount;
+    if (callsUnderWay === 0 || isEnough) this.sendBatch();
+  }
+
+  private becomeDue(): void {
+    if (this.isDue) return;
+    this.isDue = true;
+    this.context.onBatch(this);
   }
 
   private sendBatch(): void {
@@ -205,6 +219,7 @@ export class Voter implements PrivateOwner, ReplyOwner, AskOwner {
     for (const ask of asks) ask.wasSent = true;
     this.waiting.push(sent);
     this.callsUnderWay++;
+    this.lastCount = asks.length;
   }
 
   /** Tells who asked what will have no answer. */
@@ -229,11 +244,13 @@ export class Voter implements PrivateOwner, ReplyOwner, AskOwner {
   onAnsweredTogether(sent: AskedTogether, pending: Pending, start: number, end: number): void {
     this.leave(sent, pending);
     this.callsUnderWay--;
-    if (this.batch !== null) this.context.onBatch(this);
+    if (this.batch !== null) this.becomeDue();
     const { asks } = sent;
     const { bytes } = this.context.frames;
     if (!this.isCounted(sent)) {
       for (const ask of asks) this.tell(ask, null);
+    } else if (isOk(bytes, start)) {
+      for (const ask of asks) this.tell(ask, (ask.nodeStep as AcceptItem).okAnswer);
     } else if (bytes[start] !== TYPE.array) {
       const answer = answerOfAll(copyOf(bytes, start, end));
       if (answer.kind === 'unable' && startsWith(answer.error, NOSCRIPT)) this.teach();
@@ -383,8 +400,8 @@ export class Voter implements PrivateOwner, ReplyOwner, AskOwner {
     if (this.batch === null) {
       this.batch = AcceptBatch.open(transport.arena, frames.bytes, this.recordBytes);
       if (this.batch === null) return false;
-      context.onBatch(this);
     }
+    this.becomeDue();
     this.waitingBytes += bytes;
     this.waitingCount++;
     if (this.batch.add(ask, item, frames.start, frames.end)) this.sendBatch();

@@ -145,7 +145,9 @@ function accept(key: string, length = 1): Step<Commands, Value> {
 /** Keys of a call, in order. */
 function keysOf(text: string): string[] {
   t.match(text, ACCEPT_EACH.sha);
-  return [...text.matchAll(/\r\nSET\r\n\$\d+\r\n(.*?)\r\n/g)].map(([, key]) => key as string);
+  const words = [...text.matchAll(/\r\n\$\d+\r\n(.*?)(?=\r\n)/g)].map(([, word]) => word as string);
+  // EVALSHA, sha, 0 and the record; then of each what is expected, what is to be, the key and the value.
+  return words.slice(4).filter((_, place) => place % 4 === 2);
 }
 
 function kinds({ told }: World): string[] {
@@ -184,6 +186,44 @@ t.test('while a node has two calls to do, what comes waits and becomes one', asy
   );
 });
 
+t.test('while a node has a call to do, what comes waits until it is no less than that one', async (t) => {
+  const world = new World();
+  for (const key of ['one', 'two']) world.ask(key);
+  world.endTurn();
+  world.ask('three');
+  world.endTurn();
+  t.equal(world.sent.length, 1);
+  world.ask('four');
+  world.endTurn();
+  t.same(
+    world.sent.map(({ text }) => keysOf(text)),
+    [
+      ['one', 'two'],
+      ['three', 'four'],
+    ],
+  );
+  world.answer(OK);
+  world.answer(OK);
+  t.same(kinds(world), ['one ok', 'two ok', 'three ok', 'four ok'], 'said of all at once');
+  world.ask('five');
+  world.endTurn();
+  t.same(keysOf(world.sent[0]?.text as string), ['five'], 'who has nothing to do does it at once');
+});
+
+t.test('what waits for a call goes when that is answered, however little it is', async (t) => {
+  const world = new World();
+  for (const key of ['one', 'two']) world.ask(key);
+  world.endTurn();
+  world.ask('three');
+  world.endTurn();
+  world.answer(OK);
+  world.endTurn();
+  t.same(
+    world.sent.map(({ text }) => keysOf(text)),
+    [['three']],
+  );
+});
+
 t.test('a call has so many writes, and bytes, and what is larger goes alone at once', async (t) => {
   const world = new World();
   for (let count = 0; count < 100; count++) world.ask(`${count}`);
@@ -191,14 +231,15 @@ t.test('a call has so many writes, and bytes, and what is larger goes alone at o
     world.sent.map(({ text }) => keysOf(text).length),
     [64],
   );
+  world.answer(OK);
   world.endTurn();
   t.same(
     world.sent.map(({ text }) => keysOf(text).length),
-    [64, 36],
+    [36],
   );
   for (let count = 0; count < 40; count++) world.ask(`${count}`, accept(`${count}`, 3000));
   t.ok(world.sent.every(({ text }) => text.length < 64 * 1024));
-  t.equal(world.sent.length, 4);
+  t.equal(world.sent.length, 3);
   world.ask('large', accept('large', 100_000));
   t.same(keysOf(world.sent.at(-1)?.text ?? ''), ['large']);
 });
