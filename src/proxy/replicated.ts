@@ -216,6 +216,7 @@ export class Replicated {
     const { bytes, reader, locator } = this.context;
     const { argumentStart, argumentEnd } = reader;
     const { positions } = locator.keys;
+    if (count === 1) return true;
     const first = positions[0] as number;
     const key = bytes.subarray(argumentStart[first], argumentEnd[first]);
     for (let index = 1; index < count; index++) {

@@ -28,47 +28,42 @@ export const SAME: Shape = (replies) => replies;
 /** Where commands follow that only put the state right. */
 export const FIRST: Shape = (replies) => replies.slice(0, 1);
 
+/** Is carried out in the same way, whatever the base. */
+class FixedOperation implements KeyOperation {
+  readonly reads: Commands | null;
+  readonly readReply: Shape;
+  readonly plain: Commands;
+  readonly plainReply: Shape;
+  readonly repliesAgree: boolean;
+  private readonly fixedPlan: KeyPlan;
+
+  constructor(commands: Commands, onlyReads: boolean, shape: Shape, repliesAgree: boolean) {
+    this.reads = onlyReads ? commands : null;
+    this.readReply = onlyReads ? shape : SAME;
+    this.plain = commands;
+    this.plainReply = shape;
+    this.repliesAgree = repliesAgree;
+    this.fixedPlan = all(commands, shape);
+  }
+
+  plan(): KeyPlan {
+    return this.fixedPlan;
+  }
+}
+
 /** Only reads. */
 export function reading(command: Command, protocol: Protocol, repliesAgree: boolean): KeyOperation {
-  const commands: Commands = { list: [command], protocol };
-  const plan: KeyPlan = all(commands);
-  return {
-    reads: commands,
-    readReply: SAME,
-    plain: commands,
-    plainReply: SAME,
-    repliesAgree,
-    plan: () => plan,
-  };
+  return new FixedOperation({ list: [command], protocol }, true, SAME, repliesAgree);
 }
 
 /** Is answered `reply`, whatever the key holds. */
 export function answering(reply: Uint8Array, key: Uint8Array, protocol: Protocol): KeyOperation {
-  const commands: Commands = { list: [[EXISTS, key]], protocol };
-  const shape: Shape = () => [reply];
-  const plan: KeyPlan = all(commands, shape);
-  return {
-    reads: commands,
-    readReply: shape,
-    plain: commands,
-    plainReply: shape,
-    repliesAgree: true,
-    plan: () => plan,
-  };
+  return new FixedOperation({ list: [[EXISTS, key]], protocol }, true, () => [reply], true);
 }
 
 /** A write that makes the same state everywhere. `shape` makes the client's reply of the command's. */
 export function everywhere(command: Command, protocol: Protocol, shape: Shape = SAME): KeyOperation {
-  const commands: Commands = { list: [command], protocol };
-  const plan: KeyPlan = all(commands, shape);
-  return {
-    reads: null,
-    readReply: SAME,
-    plain: commands,
-    plainReply: shape,
-    repliesAgree: true,
-    plan: () => plan,
-  };
+  return new FixedOperation({ list: [command], protocol }, false, shape, true);
 }
 
 /** What no node can do as another does. */

@@ -60,21 +60,31 @@ interface Job<C, R> {
   readonly times: RoundTimes;
 }
 
-/** One key's operations, in the order in which they came. */
-interface Line<C, R, V> {
-  readonly register: Register;
+/** What is remembered of one key, and its operations, in the order in which they came. */
+class Line<C, R, V> extends Register {
   /** What is being done; `job` is null for what nobody waits for. */
-  running: Round<C, R, V> | Mend<C, R, V> | null;
-  job: Job<C, R> | null;
-  readonly waiting: Fifo<Job<C, R>>;
+  running: Round<C, R, V> | Mend<C, R, V> | null = null;
+  job: Job<C, R> | null = null;
+  readonly waiting = new Fifo<Job<C, R>>();
   /** Reads on which the nodes did not agree: they come before what came after them. */
-  readonly disagreed: Fifo<Job<C, R>>;
+  readonly disagreed = new Fifo<Job<C, R>>();
   /** Its copies are those of a topology that is past. */
-  isPast: boolean;
+  isPast = false;
   /** Copies that are behind are not mended before. */
-  mendFromMs: number;
+  mendFromMs = 0;
   /** Since it was last looked at to be forgotten. */
-  wasUsed: boolean;
+  wasUsed = true;
+
+  get isIdle(): boolean {
+    return this.running === null && this.waiting.length === 0 && this.disagreed.length === 0;
+  }
+
+  /** Whether one that waits had to have its turn before `now`. */
+  hasOverdue(now: number): boolean {
+    const first = this.disagreed.peek();
+    const next = this.waiting.peek();
+    return (first !== undefined && first.times.deadlineMs < now) || (next !== undefined && next.times.deadlineMs < now);
+  }
 }
 
 /** Where it makes no difference which copy reads. */
@@ -117,7 +127,7 @@ export class Proposer<C, R, V> {
     const { context } = this;
     const times = { deadlineMs: context.now() + context.timeoutMs, patienceMs: context.patienceMs };
     const line = this.lines.get(key);
-    if (operation.reads !== null && (line === undefined || isIdle(line)))
+    if (operation.reads !== null && (line === undefined || line.isIdle))
       this.read(key, nodes, operation, client, times);
     else if (line !== undefined && line.waiting.length >= context.keyQueueMax)
       this.tell(client, { kind: 'crowded', max: context.keyQueueMax });
@@ -126,13 +136,13 @@ export class Proposer<C, R, V> {
 
   /** Whether the last that is known of the key is a write of this proposer's, which has left a value. */
   hasValue(key: string): boolean {
-    return this.lines.get(key)?.register.ride?.base.live === true;
+    return this.lines.get(key)?.ride?.base.live === true;
   }
 
   /** Somebody else has written the key: what was promised for the next write is worth nothing any more. */
   onOvertaken(key: string): void {
     const line = this.lines.get(key);
-    if (line !== undefined) line.register.ride = null;
+    if (line !== undefined) line.ride = null;
   }
 
   /** To be called every few milliseconds while anything is active. */
@@ -197,7 +207,7 @@ export class Proposer<C, R, V> {
     const { ballot, behind, isLate } = agreement;
     this.context.count(isLate ? 'slow-read' : 'fast-read');
     const line = this.lines.get(key) ?? (behind === 0 ? null : this.openLine(key, nodes));
-    line?.register.onFound(agreement);
+    line?.onFound(agreement);
     this.onReadEnded(round);
     if (behind !== 0) this.onBehind(key);
     client.onOutcome({ kind: 'done', reply, ballot });
@@ -220,7 +230,7 @@ export class Proposer<C, R, V> {
   private onDisagreement(round: ReadRound<C, R, V>, expired: string): void {
     const { key, nodes, operation, client, times } = round;
     const line = this.lines.get(key) ?? this.openLine(key, nodes);
-    if (expired !== '') line.register.knownExpired = expired;
+    if (expired !== '') line.knownExpired = expired;
     if (!round.isRepeated) line.disagreed.push({ operation, client, times });
     this.onReadEnded(round);
     if (round.isRepeated) this.tell(client, { kind: 'cursor-lost' });
@@ -229,17 +239,7 @@ export class Proposer<C, R, V> {
 
   private openLine(key: string, nodes: readonly number[]): Line<C, R, V> {
     if (this.lines.size >= this.context.linesMax) this.forgetOne();
-    const register = new Register(key, nodes, this.numbers);
-    const line = {
-      register,
-      running: null,
-      job: null,
-      waiting: new Fifo<Job<C, R>>(),
-      disagreed: new Fifo<Job<C, R>>(),
-      isPast: false,
-      mendFromMs: 0,
-      wasUsed: true,
-    };
+    const line = new Line<C, R, V>(key, nodes, this.numbers);
     this.lines.set(key, line);
     return line;
   }
@@ -250,8 +250,8 @@ export class Proposer<C, R, V> {
     for (const [key, line] of this.lines) {
       if (rest-- === 0) return;
       this.lines.delete(key);
-      if (isIdle(line) && !line.wasUsed) {
-        line.register.forget();
+      if (line.isIdle && !line.wasUsed) {
+        line.forget();
         this.context.count('forgotten');
         return;
       }
@@ -267,6 +267,10 @@ export class Proposer<C, R, V> {
   }
 
   private next(line: Line<C, R, V>): void {
+    if (!line.hasOverdue(this.context.now())) {
+      this.advance(line);
+      return;
+    }
     const overdue = this.takeOverdue(line);
     this.advance(line);
     // Afterwards, since who is told may submit more.
@@ -287,9 +291,8 @@ export class Proposer<C, R, V> {
   }
 
   private advance(line: Line<C, R, V>): void {
-    const { register } = line;
     line.job = null;
-    if (register.behind !== 0 && this.context.now() >= line.mendFromMs) {
+    if (line.behind !== 0 && this.context.now() >= line.mendFromMs) {
       this.mend(line);
       return;
     }
@@ -304,14 +307,14 @@ export class Proposer<C, R, V> {
       const { operation, client, times } = job;
       const isRead = operation.reads !== null && disagreed.length === 0;
       // A read under way may have to be carried out as a round yet, and came before.
-      if (!isRead && disagreed.length === 0 && this.reading.has(register.key)) return;
+      if (!isRead && disagreed.length === 0 && this.reading.has(line.key)) return;
       if (disagreed.shift() === undefined) waiting.shift();
       if (!isRead) {
         line.job = job;
-        this.run(line, new Round(register, operation, times, this.roundContext));
+        this.run(line, new Round(line, operation, times, this.roundContext));
         return;
       }
-      this.read(register.key, register.nodes, operation, client, times);
+      this.read(line.key, line.nodes, operation, client, times);
       if (line.running !== null) return;
     }
   }
@@ -320,13 +323,13 @@ export class Proposer<C, R, V> {
   renew(): void {
     for (const line of this.lines.values()) {
       line.isPast = true;
-      if (isIdle(line)) this.forget(line);
+      if (line.isIdle) this.forget(line);
     }
   }
 
-  private forget({ register }: Line<C, R, V>): void {
-    register.forget();
-    this.lines.delete(register.key);
+  private forget(line: Line<C, R, V>): void {
+    line.forget();
+    this.lines.delete(line.key);
   }
 
   private run(line: Line<C, R, V>, asker: Round<C, R, V> | Mend<C, R, V>): void {
@@ -337,16 +340,15 @@ export class Proposer<C, R, V> {
 
   private mend(line: Line<C, R, V>): void {
     const { context, numbers, roundContext } = this;
-    const { register } = line;
     context.count('mend');
     line.mendFromMs = context.now() + MEND_PAUSE_MS;
     const deadlineMs = context.now() + context.patienceMs;
-    if (epochOf(register.chosen) === numbers.epoch) {
-      this.run(line, new Mend(register, deadlineMs, roundContext, (mend) => this.onMended(mend)));
+    if (epochOf(line.chosen) === numbers.epoch) {
+      this.run(line, new Mend(line, deadlineMs, roundContext, (mend) => this.onMended(mend)));
     } else {
       // A node may have promised to take no ballots of that epoch any more.
       const times = { deadlineMs, patienceMs: context.patienceMs };
-      this.run(line, new Round(register, identity(context.none), times, roundContext));
+      this.run(line, new Round(line, identity(context.none), times, roundContext));
     }
   }
 
@@ -371,12 +373,12 @@ export class Proposer<C, R, V> {
 
   private onMended(mend: Mend<C, R, V>): void {
     this.active.remove(mend);
-    this.next(this.lines.get(mend.key) as Line<C, R, V>);
+    this.next(mend.register as Line<C, R, V>);
   }
 
   private onFinished(round: Round<C, R, V>, outcome: Outcome<R>): void {
     this.active.remove(round);
-    const line = this.lines.get(round.key) as Line<C, R, V>;
+    const line = round.register as Line<C, R, V>;
     const { job } = line;
     // The next is on its way before the client is told, who may submit more.
     this.next(line);
@@ -393,10 +395,6 @@ export class Proposer<C, R, V> {
     if (outcome.kind !== 'done') this.context.count(outcome.kind);
     client.onOutcome(outcome);
   }
-}
-
-function isIdle<C, R, V>({ running, waiting, disagreed }: Line<C, R, V>): boolean {
-  return running === null && waiting.length === 0 && disagreed.length === 0;
 }
 
 /** Nothing changes, but that the state is chosen under a new ballot. */

@@ -105,6 +105,9 @@ interface Tag<R> {
 
 type Phase = 'new' | 'preparing' | 'reading' | 'accepting' | 'backoff' | 'finished';
 
+/** Nearly all rounds have one attempt, of one tag: their lists come to be with what is in them, and take a third of the memory. */
+const NONE: readonly never[] = [];
+
 const NOTHING: KeyFacts = { accepted: NEVER, lineage: NO_LINEAGE, live: false, expireAt: 0 };
 
 export class Round<C, R, V> implements Asker<R, V>, Member {
@@ -118,13 +121,13 @@ export class Round<C, R, V> implements Asker<R, V>, Member {
   private readonly times: RoundTimes;
   private readonly all: number;
   private phase: Phase = 'new';
-  private readonly tags: Tag<R>[] = [];
+  private tags: readonly Tag<R>[] = NONE;
   /** What the current phase waits for: answers with another tag come too late. */
   private tag = -1;
   private ballot: Ballot = NEVER;
-  private sent: Attempt<R>[] = [];
+  private sent: readonly Attempt<R>[] = NONE;
   /** Ballots of cleanings: they are begun where nothing of what was sent before is. */
-  private readonly cleanings: Ballot[] = [];
+  private cleanings: readonly Ballot[] = NONE;
   private backoffs = 0;
   /** The error of a node that could not do what it was asked to (rule W8), and all that could not so far. */
   private error: Uint8Array | null = null;
@@ -146,8 +149,8 @@ export class Round<C, R, V> implements Asker<R, V>, Member {
   private wasRefused = false;
   /** preparing: those that could not (rule W8), the promises, and who made them; */
   private unable = 0;
-  private promises: Extract<PrepareAnswer, { kind: 'ok' }>[] = [];
-  private promisers: number[] = [];
+  private promises: readonly Extract<PrepareAnswer, { kind: 'ok' }>[] = NONE;
+  private promisers: readonly number[] = NONE;
   /** reading: what, and who else can be asked; */
   private toRead: C;
   private others = 0;
@@ -233,8 +236,8 @@ export class Round<C, R, V> implements Asker<R, V>, Member {
     register.ride = null;
     this.phase = 'preparing';
     this.ballot = register.freshBallot();
-    this.promises = [];
-    this.promisers = [];
+    this.promises = NONE;
+    this.promisers = NONE;
     context.count('prepare');
     this.open('prepare', null, this.all);
     const step: Step<C, V> = { kind: 'prepare', ballot: this.ballot };
@@ -245,8 +248,8 @@ export class Round<C, R, V> implements Asker<R, V>, Member {
     const bit = 1 << copy;
     this.out &= ~bit;
     if (answer?.kind === 'ok') {
-      this.promises.push(answer);
-      this.promisers.push(copy);
+      this.promises = withOne(this.promises, answer);
+      this.promisers = withOne(this.promisers, copy);
       this.register.onSeen(answer.accepted, answer.epochFloor);
     } else if (answer?.kind === 'refused') {
       this.register.onSeen(answer.promised, answer.epochFloor);
@@ -430,8 +433,8 @@ export class Round<C, R, V> implements Asker<R, V>, Member {
     const lineage = lineageOn(this.base, ballot, this.horizon);
     const next = this.register.freshBallot();
     const attempt = new Attempt(role, { ballot, base, lineage, next }, copies, reply);
-    if (role === 'operation' || role === 'identity') this.sent.push(attempt);
-    else if (role === 'cleaning') this.cleanings.push(ballot);
+    if (role === 'operation' || role === 'identity') this.sent = withOne(this.sent, attempt);
+    else if (role === 'cleaning') this.cleanings = withOne(this.cleanings, ballot);
     this.attempt = attempt;
     this.phase = 'accepting';
     this.yes = 0;
@@ -500,12 +503,10 @@ export class Round<C, R, V> implements Asker<R, V>, Member {
       case 'already':
         this.yes |= bit;
         if (answer.promised === attempt.next) this.rides |= bit;
-        this.made = {
-          accepted: attempt.ballot,
-          lineage: attempt.lineage,
-          live: answer.live,
-          expireAt: answer.expireAt,
-        };
+        if (this.made.accepted !== attempt.ballot) {
+          const { live, expireAt } = answer;
+          this.made = { accepted: attempt.ballot, lineage: attempt.lineage, live, expireAt };
+        }
         break;
       case 'stale':
         this.behind |= bit;
@@ -550,7 +551,7 @@ export class Round<C, R, V> implements Asker<R, V>, Member {
     this.asked |= bit;
     this.isAsking = true;
     this.dueMs = this.untilImpatient();
-    this.tag = this.tags.push({ kind: 'snapshot', attempt: null }) - 1;
+    this.newTag('snapshot', null);
     this.context.send(this, 31 - Math.clz32(bit), this.tag, { kind: 'snapshot' });
     return true;
   }
@@ -569,7 +570,7 @@ export class Round<C, R, V> implements Asker<R, V>, Member {
     attempt.denied &= ~behind;
     this.out |= behind;
     this.behind = 0;
-    this.tag = this.tags.push({ kind: 'accept', attempt }) - 1;
+    this.newTag('accept', attempt);
     const step: Step<C, V> = { kind: 'install', state, next: attempt.next };
     for (let copy = 0; copy < this.nodes.length; copy++) {
       if ((behind & (1 << copy)) === 0) continue;
@@ -662,15 +663,24 @@ export class Round<C, R, V> implements Asker<R, V>, Member {
   }
 
   private open(kind: Tag<R>['kind'], attempt: Attempt<R> | null, copies: number): void {
-    this.tag = this.tags.push({ kind, attempt }) - 1;
+    this.newTag(kind, attempt);
     this.out = copies;
     this.unable = 0;
     this.wasRefused = false;
   }
 
+  private newTag(kind: Tag<R>['kind'], attempt: Attempt<R> | null): void {
+    this.tag = this.tags.length;
+    this.tags = withOne(this.tags, { kind, attempt });
+  }
+
   private untilImpatient(): number {
     return Math.min(this.times.deadlineMs, this.context.now() + this.times.patienceMs);
   }
+}
+
+function withOne<T>(list: readonly T[], one: T): readonly T[] {
+  return list.length === 0 ? [one] : [...list, one];
 }
 
 function same<R>(replies: R): R {
