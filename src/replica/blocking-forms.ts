@@ -5,7 +5,7 @@
  */
 import { bulkReply, errorReply, type Protocol, REPLY_NULL, REPLY_NULL_ARRAY } from '../resp/reply.js';
 import type { Command } from './commands.js';
-import { everywhere, type KeyOperation, type Shape, unlessError } from './key-operation.js';
+import { everywhere, faulty, type KeyOperation, type Shape, unlessError } from './key-operation.js';
 import { integerOf, isWord, textOf, word } from './words.js';
 
 type Form = (words: Command, protocol: Protocol) => KeyOperation | Uint8Array;
@@ -66,9 +66,9 @@ export function blockingZsetPop(pop: string): Form {
 
 /** BLMOVE source target LEFT|RIGHT LEFT|RIGHT timeout: the places are looked at first. */
 export function blockingMove(words: Command, protocol: Protocol): KeyOperation | Uint8Array {
-  const moving = everywhere([LMOVE, ...words.slice(1, 5)], protocol);
-  if (!isPlace(words[3]) || !isPlace(words[4])) return { ...moving, isFaulty: true };
-  return secondsFault(words[5] as Uint8Array) ?? moving;
+  const moving = [LMOVE, ...words.slice(1, 5)];
+  if (!isPlace(words[3]) || !isPlace(words[4])) return faulty(moving, protocol);
+  return secondsFault(words[5] as Uint8Array) ?? everywhere(moving, protocol);
 }
 
 /** BRPOPLPUSH source target timeout. */
@@ -80,12 +80,12 @@ export function blockingPopPush(words: Command, protocol: Protocol): KeyOperatio
 export function blockingPopMany(pop: string, places: readonly [string, string]): Form {
   const name = word(pop);
   return (words, protocol) => {
-    const popping = everywhere([name, ...words.slice(2)], protocol);
+    const popping = [name, ...words.slice(2)];
     const [where, option, count, ...rest] = words.slice(3 + Number(textOf(words[2] as Uint8Array)));
     const isCounted = isWord(option, 'count') && count !== undefined && (integerOf(count) ?? 0n) > 0n;
     const isValid = places.some((place) => isWord(where, place)) && (option === undefined || isCounted);
-    if (!isValid || rest.length > 0) return { ...popping, isFaulty: true };
-    return secondsFault(words[1] as Uint8Array) ?? popping;
+    if (!isValid || rest.length > 0) return faulty(popping, protocol);
+    return secondsFault(words[1] as Uint8Array) ?? everywhere(popping, protocol);
   };
 }
 

@@ -35,14 +35,16 @@ class FixedOperation implements KeyOperation {
   readonly plain: Commands;
   readonly plainReply: Shape;
   readonly repliesAgree: boolean;
+  readonly isFaulty: boolean;
   private readonly fixedPlan: KeyPlan;
 
-  constructor(commands: Commands, onlyReads: boolean, shape: Shape, repliesAgree: boolean) {
+  constructor(commands: Commands, onlyReads: boolean, shape: Shape, repliesAgree: boolean, isFaulty = false) {
     this.reads = onlyReads ? commands : null;
     this.readReply = onlyReads ? shape : SAME;
     this.plain = commands;
     this.plainReply = shape;
     this.repliesAgree = repliesAgree;
+    this.isFaulty = isFaulty;
     this.fixedPlan = all(commands, shape);
   }
 
@@ -64,6 +66,11 @@ export function answering(reply: Uint8Array, key: Uint8Array, protocol: Protocol
 /** A write that makes the same state everywhere. `shape` makes the client's reply of the command's. */
 export function everywhere(command: Command, protocol: Protocol, shape: Shape = SAME): KeyOperation {
   return new FixedOperation({ list: [command], protocol }, false, shape, true);
+}
+
+/** What nodes find fault with. */
+export function faulty(command: Command, protocol: Protocol): KeyOperation {
+  return new FixedOperation({ list: [command], protocol }, false, SAME, true, true);
 }
 
 /** What no node can do as another does. */
