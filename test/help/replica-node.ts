@@ -1,6 +1,6 @@
 /** A real Redis server as a node of replicated keys: has steps carried out on a connection of its own, as a worker does. */
 import type { Test } from 'tap';
-import { AcceptItem, headBytesMax, writeHead } from '../../src/replica/accept-item.js';
+import { AcceptItem, headBytesMax, isOk, writeHead } from '../../src/replica/accept-item.js';
 import type { Commands, Replies, Value } from '../../src/replica/commands.js';
 import type { MemberAnswer, MemberStep, NodeRecord, ProcessId } from '../../src/replica/member-step.js';
 import { encodeMemberStep } from '../../src/replica/node-member-step.js';
@@ -74,6 +74,7 @@ export class ReplicaNode {
     writeHead(writer, words, expected);
     for (const item of items) item.writeItem(writer);
     const [reply] = (await this.exchange(room.subarray(0, writer.at), 1)) as [Buffer];
+    if (isOk(reply, 0)) return { answers: items.map(({ okAnswer }) => okAnswer), reply };
     if (reply[0] !== ARRAY) return { answers: null, reply };
     let at = reply.indexOf('\n') + 1;
     const answers = items.map((item) => {

@@ -185,6 +185,27 @@ t.test('where nothing but values cannot be set nothing has changed', async (t) =
   t.equal(await ask(admin, 'GET', 'a'), '$1\r\n1\r\n');
 });
 
+t.test('of values that all are set it is said once; of none, where they cannot be', async (t) => {
+  const [server, admin] = await startReplicaNode(t);
+  const record = await admin.admit();
+  const first = await admin.performTogether([accept('SET a 1'), accept('SET b 1')], record);
+  t.equal(first.reply.toString(), '$1\r\nK\r\n');
+  t.match(first.answers, [{ kind: 'ok' }, { kind: 'ok' }]);
+  const asked = [accept('SET a 2', SECOND, FIRST, THIRD), accept('SET b 2', SECOND, FIRST, THIRD)];
+  const unable = [{ kind: 'unable' }, { kind: 'unable' }];
+  await ask(admin, 'CONFIG', 'SET', 'maxmemory', '1');
+  t.match((await admin.performTogether(asked, record)).answers, unable);
+  await ask(admin, 'CONFIG', 'SET', 'maxmemory', '0');
+  const node = await connectWithout(t, server.port, admin, 'mset');
+  t.match((await node.performTogether(asked, record)).answers, unable);
+  t.equal(await ask(admin, 'MGET', 'a', 'b'), '*2\r\n$1\r\n1\r\n$1\r\n1\r\n');
+  t.equal((await admin.performTogether(asked, record)).reply.toString(), '$1\r\nK\r\n');
+  t.equal(await ask(admin, 'MGET', 'a', 'b'), '*2\r\n$1\r\n2\r\n$1\r\n2\r\n');
+  t.match(await ask(admin, 'GET', '~rl:m:a'), THIRD + SECOND);
+  const stale = await admin.performTogether([...asked, accept('SET c 1')], record);
+  t.match(stale.answers, [{ kind: 'already' }, { kind: 'already' }, { kind: 'ok' }]);
+});
+
 t.test('a command finds the value that was set before it in the same call', async (t) => {
   const [, node] = await startReplicaNode(t);
   const record = await node.admit();
