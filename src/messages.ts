@@ -142,6 +142,8 @@ export interface WorkerStart {
   wakeDescriptors: readonly number[];
   /** The clients that all workers serve: see base/client-count.ts. */
   clients: SharedArrayBuffer;
+  /** Who of all workers comes first at a lock: see base/lock-turns.ts. */
+  lockTurns: SharedArrayBuffer;
   /** That workers still take turns: see base/heartbeat.ts. */
   heartbeats: SharedArrayBuffer;
   /** Counters of all workers, and the number of the last client: see base/metrics.ts. */

@@ -5,6 +5,7 @@
 import { threadId } from 'node:worker_threads';
 import { ClientCount } from './base/client-count.js';
 import { beat } from './base/heartbeat.js';
+import { LockTurns } from './base/lock-turns.js';
 import type { LogLevel } from './base/log-event.js';
 import { Metrics, nextClientId, readMetrics } from './base/metrics.js';
 import type { Answer, ToControl, ToWorker, WorkerStart } from './messages.js';
@@ -54,6 +55,7 @@ function run(start: WorkerStart, onEnded: () => void): void {
     },
     onNodeState: ({ pool, name }, isUp, reason) => tell({ kind: 'node-state', pool, node: name, isUp, reason }),
     clients: new ClientCount(start.clients, index),
+    lockTurns: new LockTurns(start.lockTurns, index),
     nextClientId: () => nextClientId(start.clientIds),
     log: (level: LogLevel, event, fields) => tell({ kind: 'log', level, event, fields }),
   });

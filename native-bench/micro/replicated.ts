@@ -7,6 +7,7 @@
 import { ClientCount, clientCountMemory } from '../../src/base/client-count.js';
 import { DEFAULT_RULES } from '../../src/base/client-rules.js';
 import { DEFAULT_LIMITS, DEFAULT_NODE_LIMITS } from '../../src/base/limits.js';
+import { LockTurns, lockTurnsMemory } from '../../src/base/lock-turns.js';
 import { Metrics, metricsMemory } from '../../src/base/metrics.js';
 import { DataPlane } from '../../src/proxy/data-plane.js';
 import { NEVER } from '../../src/replica/ballot.js';
@@ -104,6 +105,7 @@ class World {
       resolve: () => {},
       onNodeState: () => {},
       clients: new ClientCount(clientCountMemory(1), 0),
+      lockTurns: new LockTurns(lockTurnsMemory(1), 0),
       nextClientId: () => 1,
       log: () => {},
     });

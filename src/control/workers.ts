@@ -18,6 +18,7 @@ import { ClientCount, clientCountMemory } from '../base/client-count.js';
 import type { ClientRules } from '../base/client-rules.js';
 import { beatsOf, heartbeatMemory } from '../base/heartbeat.js';
 import type { Limits } from '../base/limits.js';
+import { LockTurns, lockTurnsMemory } from '../base/lock-turns.js';
 import { clientIdMemory, metricsMemory } from '../base/metrics.js';
 import { PauseTable } from '../base/pause-table.js';
 import { packageVersion } from '../base/version.js';
@@ -102,6 +103,7 @@ export class Workers {
   private readonly descriptorMemory: SharedArrayBuffer;
   private readonly handoverMemory: SharedArrayBuffer;
   private readonly clients: SharedArrayBuffer;
+  private readonly lockTurns: SharedArrayBuffer;
   private readonly clientIds = clientIdMemory();
   private readonly heartbeats: SharedArrayBuffer;
   private readonly watchdog = new Watchdog();
@@ -133,6 +135,7 @@ export class Workers {
     this.relay = new LogRelay(log);
     this.metrics = metricsMemory(count);
     this.clients = clientCountMemory(count);
+    this.lockTurns = lockTurnsMemory(count);
     this.heartbeats = heartbeatMemory(count);
     this.descriptorMemory = createDescriptors(count);
     this.handoverMemory = createHandover(count);
@@ -246,6 +249,7 @@ export class Workers {
       handover: this.handoverMemory,
       wakeDescriptors: this.wakes,
       clients: this.clients,
+      lockTurns: this.lockTurns,
       heartbeats: this.heartbeats,
       metrics: this.metrics,
       clientIds: this.clientIds,
@@ -395,6 +399,7 @@ export class Workers {
     worker.port.close();
     const { sessions, descriptors } = buryWorker(index, this.descriptors, this.handover);
     new ClientCount(this.clients, index).forget();
+    new LockTurns(this.lockTurns, index).forget();
     health.forget(index);
     this.onVersions();
     this.deaths++;

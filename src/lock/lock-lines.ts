@@ -1,5 +1,6 @@
 /**
- * Those of one worker who want locks: who wants the same one stands in line, and only the first tries.
+ * Those of one worker who want locks: who wants the same one stands in line, and only the first tries. Of the first ones of several
+ * workers (base/lock-turns) who came first tries at once, and the others a moment later.
  *
  *   first: tries --granted, or out of time--> leaves, and the next is first
  *            └── held, contended --> waits: for a message that it was freed, until it expires, or a while --> tries
@@ -7,6 +8,7 @@
  * A lock that is freed is told by its nodes; when a majority has said so, the first in line tries at once. Others do not even hear of
  * it. Who may not wait does not stand in line: where somebody waits already, the lock is his next.
  */
+import type { LockTurns } from '../base/lock-turns.js';
 import type { Timer } from '../base/timers.js';
 import { Wakes } from '../replica/wakes.js';
 import type { LockNodes, LockOrder, LockPlace } from './lock-nodes.js';
@@ -20,6 +22,7 @@ export type WishOutcome =
 
 export interface LockLinesContext {
   nodes: LockNodes;
+  turns: LockTurns;
   random: () => number;
   limits: { lockQueueMax: number };
   counts: { locksAcquired: number; locksContended: number; locksWaiting: number; locksCrowded: number };
@@ -27,6 +30,8 @@ export interface LockLinesContext {
 
 /** A message may be lost with a connection: then the first in line tries all the same. */
 const LOOK_MS = 1000;
+/** How long a worker leaves it to another one, whose client came before: to take a lock takes less, most of the time. */
+const PASS_MS = 5;
 /** What a node's time left is rounded by. */
 const EXPIRY_MS = 2;
 /** A lock that several want at the same moment is tried again after a random part of that, which doubles. */
@@ -133,20 +138,36 @@ class Line {
   join(place: LockPlace, order: LockOrder, waitMs: number, told: (outcome: WishOutcome) => void): () => void {
     const { counts, nodes } = this.lines.context;
     const { transport } = nodes.context;
-    const wish: Wish = { place, order, told, mayWait: waitMs > 0, timer: null, lack: null, isLast: false };
+    const ticket = this.lines.context.turns.draw();
+    const wish: Wish = { place, order, told, ticket, mayWait: waitMs > 0, timer: null, lack: null, isLast: false };
     if (wish.mayWait) {
       counts.locksWaiting++;
       wish.timer = transport.timers.set(transport.now + waitMs, () => this.onTimeOver(wish));
     }
     this.wishes.push(wish);
-    if (this.wishes.length === 1) this.attempt();
+    if (this.wishes.length === 1) this.takeTurn();
     return () => this.leave(wish);
   }
 
   /** The lock may be free. */
   wake(): void {
     if (this.giveUp !== null) this.wasWoken = true;
-    else if (!this.isBackingOff) this.attempt();
+    else if (!this.isBackingOff) this.takeTurn();
+  }
+
+  /** The first tries: at once, or when who came before, at another worker, has had his turn. */
+  private takeTurn(): void {
+    const [first] = this.wishes;
+    if (first === undefined || this.giveUp !== null) return;
+    const { turns, nodes } = this.lines.context;
+    turns.show(this.name, first.ticket);
+    if (turns.isFirst(this.name, first.ticket)) {
+      this.attempt();
+      return;
+    }
+    const { timers, now } = nodes.context.transport;
+    timers.cancel(this.timer);
+    this.timer = timers.set(now + PASS_MS, () => this.attempt());
   }
 
   private attempt(): void {
@@ -188,7 +209,7 @@ class Line {
   /** The first is out of time, and the next, who has not tried yet, does. */
   private endInVain(wish: Wish): void {
     this.finish(wish, wish.lack ?? { kind: 'out-of-time' });
-    this.attempt();
+    this.takeTurn();
   }
 
   private onTimeOver(wish: Wish): void {
@@ -206,7 +227,7 @@ class Line {
     if (isFirst) this.giveUp?.();
     if (isFirst) this.giveUp = null;
     this.remove(wish);
-    if (isFirst) this.attempt();
+    if (isFirst) this.takeTurn();
   }
 
   private finish(wish: Wish, outcome: WishOutcome): void {
@@ -215,11 +236,14 @@ class Line {
   }
 
   private remove(wish: Wish): void {
-    const { counts, nodes } = this.lines.context;
+    const { counts, nodes, turns } = this.lines.context;
     nodes.context.transport.timers.cancel(wish.timer);
     if (wish.mayWait) counts.locksWaiting--;
-    if (this.wishes[0] === wish) this.tries = 0;
+    const isFirst = this.wishes[0] === wish;
     this.wishes.splice(this.wishes.indexOf(wish), 1);
+    if (!isFirst) return;
+    this.tries = 0;
+    turns.show(this.name, this.wishes[0]?.ticket ?? 0);
     if (this.wishes.length === 0) this.lines.drop(this);
   }
 
@@ -227,12 +251,12 @@ class Line {
   private waitOn(ms: number): void {
     if (this.wishes.length === 0) return;
     if (this.wasWoken) {
-      this.attempt();
+      this.takeTurn();
       return;
     }
     const { timers, now } = this.lines.context.nodes.context.transport;
     timers.cancel(this.timer);
-    this.timer = timers.set(now + Math.min(ms, LOOK_MS), () => this.attempt());
+    this.timer = timers.set(now + Math.min(ms, LOOK_MS), () => this.takeTurn());
   }
 
   private backoffMs(): number {
@@ -246,6 +270,7 @@ interface Wish {
   readonly place: LockPlace;
   readonly order: LockOrder;
   readonly told: (outcome: WishOutcome) => void;
+  readonly ticket: number;
   readonly mayWait: boolean;
   /** Ends its waiting. */
   timer: Timer | null;

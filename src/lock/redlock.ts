@@ -207,10 +207,10 @@ export class Acquisition {
   }
 
   private failure(quorum: number): AcquisitionOutcome {
-    const { phase, yes, refused, heldMs, quarantinedMs, error } = this;
+    const { phase, yes, out, refused, heldMs, quarantinedMs, error } = this;
     if (phase === 'acquiring' && heldMs.length >= quorum) {
-      // As soon as so many more are free, there are enough.
-      const lacking = quorum - bits(yes);
+      // As soon as so many more are free, there may be enough: who has not answered yet may be free as well.
+      const lacking = Math.max(1, quorum - bits(yes) - bits(out));
       const ttlMs = heldMs.toSorted((one, other) => one - other)[lacking - 1] as number;
       return { kind: 'held', ttlMs };
     }

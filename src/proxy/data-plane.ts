@@ -11,6 +11,7 @@ import type { ClientRules } from '../base/client-rules.js';
 import { formatEndpoint } from '../base/endpoint.js';
 import { showBytes } from '../base/errors.js';
 import type { Limits } from '../base/limits.js';
+import type { LockTurns } from '../base/lock-turns.js';
 import type { LogLevel } from '../base/log-event.js';
 import type { Counts } from '../base/metrics.js';
 import type { PauseSnapshot } from '../base/pause-table.js';
@@ -45,6 +46,7 @@ export interface DataPlaneContext {
   ask: QuestionsContext['ask'];
   onNodeState: (node: NodeSnapshot, isUp: boolean, reason: string) => void;
   clients: ClientCount;
+  lockTurns: LockTurns;
   nextClientId: () => number;
   log: (level: LogLevel, event: string, fields: Record<string, string | number | boolean | null>) => void;
 }
@@ -99,6 +101,7 @@ export class DataPlane {
       transport,
       replicas: this.replicas,
       drawProposer,
+      lockTurns: context.lockTurns,
       arena: transport.arena,
       rules,
       reader,

@@ -16,6 +16,7 @@ import type { PendingPool } from '../backend/pending.js';
 import type { Holder, PrivateConnection } from '../backend/private-connection.js';
 import type { ClientRules } from '../base/client-rules.js';
 import type { Limits } from '../base/limits.js';
+import type { LockTurns } from '../base/lock-turns.js';
 import type { LogLevel } from '../base/log-event.js';
 import { LockKeyspace } from '../lock/lock-keyspace.js';
 import type { TopologySnapshot } from '../messages.js';
@@ -62,6 +63,7 @@ export interface DispatchContext extends AllShardsContext, ClientsContext, Omit<
   replicas: Replicas;
   /** See ReplicasContext. */
   drawProposer: () => string;
+  lockTurns: LockTurns;
   transport: Transport;
   topology: TopologySnapshot;
   rules: Pick<ClientRules, 'pubsub'>;

@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import type { Pending, PendingPool } from '../backend/pending.js';
 import { errorBytes } from '../base/errors.js';
 import type { Limits } from '../base/limits.js';
+import type { LockTurns } from '../base/lock-turns.js';
 import type { Counts } from '../base/metrics.js';
 import type { FenceRegister } from '../lock/fence.js';
 import { LockLines, type WishOutcome } from '../lock/lock-lines.js';
@@ -33,6 +34,7 @@ export interface LockCommandsContext extends LockNodesContext {
   pendings: PendingPool;
   counts: Counts;
   random: () => number;
+  lockTurns: LockTurns;
   limits: Pick<Limits, 'lockQueueMax'>;
   now: () => number;
 }
@@ -65,7 +67,7 @@ export class LockCommands {
   constructor(context: LockCommandsContext) {
     this.context = context;
     this.nodes = new LockNodes(context);
-    this.lines = new LockLines({ ...context, nodes: this.nodes });
+    this.lines = new LockLines({ ...context, nodes: this.nodes, turns: context.lockTurns });
   }
 
   /** Carries out the command last read. False: the replies before it must have gone out first, and nothing was done. */

@@ -92,31 +92,42 @@ t.test('LOCK commands', async (t) => {
     await one.raw('SELECT', '0');
   });
 
-  t.test('who waits is told by a release, in the order of asking, without asking again and again', async (t) => {
-    const lock = await acquire(one, 'lock:f', 'TTL', '50000');
-    const order: number[] = [];
-    const waiters = await Promise.all(Array.from({ length: 5 }, () => connect(t, proxies[1].port)));
-    const waiting: Promise<void>[] = [];
-    for (const [number, waiter] of waiters.entries()) {
-      const wait = async () => {
-        const taken = await acquire(waiter, 'lock:f', 'TTL', '50000', 'WAIT', '40000');
-        order.push(number);
-        t.equal(taken?.fence, 2 + number);
-        await waiter.raw('LOCK.RELEASE', 'lock:f', taken?.token as string);
-      };
-      waiting.push(wait());
-      await waitFor(
-        'it to wait',
-        async () => /blocked_clients:(\d+)/.exec(`${await other.command('INFO', 'clients')}`)?.[1] === `${number + 1}`,
-      );
-    }
-    const startMs = performance.now();
-    await one.raw('LOCK.RELEASE', 'lock:f', lock?.token as string);
-    await Promise.all(waiting);
-    t.same(order, [0, 1, 2, 3, 4]);
-    t.comment(`${Math.round(performance.now() - startMs)} ms for five hand-overs`);
-    t.ok(performance.now() - startMs < 5000, 'nobody waited for a time to be over');
-  });
+  for (const [workers, proxy] of [
+    [2, proxies[0]],
+    [1, proxies[1]],
+  ] as const) {
+    t.test(
+      `who waits at ${workers} workers is told by a release, in the order of asking, without asking again and again`,
+      async (t) => {
+        const name = `lock:f${workers}`;
+        const asked = await connect(t, proxy.port);
+        const lock = await acquire(one, name, 'TTL', '50000');
+        const order: number[] = [];
+        const waiters = await Promise.all(Array.from({ length: 5 }, () => connect(t, proxy.port)));
+        const waiting: Promise<void>[] = [];
+        for (const [number, waiter] of waiters.entries()) {
+          const wait = async () => {
+            const taken = await acquire(waiter, name, 'TTL', '50000', 'WAIT', '40000');
+            order.push(number);
+            t.equal(taken?.fence, 2 + number);
+            await waiter.raw('LOCK.RELEASE', name, taken?.token as string);
+          };
+          waiting.push(wait());
+          await waitFor(
+            'it to wait',
+            async () =>
+              /blocked_clients:(\d+)/.exec(`${await asked.command('INFO', 'clients')}`)?.[1] === `${number + 1}`,
+          );
+        }
+        const startMs = performance.now();
+        await one.raw('LOCK.RELEASE', name, lock?.token as string);
+        await Promise.all(waiting);
+        t.same(order, [0, 1, 2, 3, 4]);
+        t.comment(`${Math.round(performance.now() - startMs)} ms for five hand-overs`);
+        t.ok(performance.now() - startMs < 5000, 'nobody waited for a time to be over');
+      },
+    );
+  }
 
   t.test('a wait ends in time, and where the holder just expires it ends with the lock', async (t) => {
     await acquire(one, 'lock:g', 'TTL', '700');

@@ -9,6 +9,7 @@
 import { ClientCount, clientCountMemory } from '../../src/base/client-count.js';
 import { type ClientRules, DEFAULT_RULES } from '../../src/base/client-rules.js';
 import { DEFAULT_LIMITS, type Limits, nodeLimitsOf } from '../../src/base/limits.js';
+import { LockTurns, lockTurnsMemory } from '../../src/base/lock-turns.js';
 import { type Counts, Metrics, metricsMemory } from '../../src/base/metrics.js';
 import type { PauseSnapshot } from '../../src/base/pause-table.js';
 import type { Answer, NodeSnapshot, TopologySnapshot } from '../../src/messages.js';
@@ -129,6 +130,7 @@ export class Plane {
       onNodeState: (state, isUp, reason) =>
         this.nodeStates.push(`${state.name} ${isUp ? 'up' : 'down'}${reason === '' ? '' : ` ${reason}`}`),
       clients: new ClientCount(clientCountMemory(1), 0),
+      lockTurns: new LockTurns(lockTurnsMemory(1), 0),
       nextClientId: () => ++this.lastClientId,
       log: (level, event, fields) => this.logs.push({ level, event, fields }),
     });

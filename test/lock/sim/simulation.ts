@@ -243,7 +243,8 @@ class Client {
         if (action.kind === 'end') {
           const { outcome } = action;
           if (outcome.kind !== 'granted') {
-            this.later(random.below(ttlMs), () => this.begin());
+            // Some are there the moment it is free.
+            this.later(random.below(this.number % 2 === 0 ? ttlMs : 5), () => this.begin());
             continue;
           }
           const untilMs = world.nowMs + this.clock.trueLength(outcome.validityMs);

@@ -1,0 +1,244 @@
+/** Who wants a lock stands in line: who tries when, and what each is told. */
+import t from 'tap';
+import { LockTurns, lockTurnsMemory } from '../../src/base/lock-turns.js';
+import { Timers } from '../../src/base/timers.js';
+import { LockLines, type WishOutcome } from '../../src/lock/lock-lines.js';
+import type { LockNodes, LockPlace } from '../../src/lock/lock-nodes.js';
+import type { AcquisitionOutcome } from '../../src/lock/redlock.js';
+
+const PLACE: LockPlace = { name: 'lock', pool: 'main', nodes: [0, 1, 2], ttlMaxMs: 60_000 };
+const GRANTED = { kind: 'granted', fence: 1, validityMs: 1000 } as const;
+
+/** Attempts are answered as the test says. */
+class World {
+  readonly timers = new Timers();
+  now = 0;
+  readonly counts = { locksAcquired: 0, locksContended: 0, locksWaiting: 0, locksCrowded: 0 };
+  readonly memory = lockTurnsMemory(2);
+  /** Tokens of those that try. */
+  tries: string[] = [];
+  readonly told: string[] = [];
+  readonly givenUp: string[] = [];
+  private readonly answers = new Map<string, (outcome: AcquisitionOutcome) => void>();
+  private readonly listeners: ((message: string | null) => void)[] = [];
+
+  worker(index: number, lockQueueMax = 100): LockLines {
+    const world = this;
+    const transport = {
+      timers: this.timers,
+      get now() {
+        return world.now;
+      },
+    };
+    const replicas = {
+      listen: () => {},
+      whenWoken: (listener: (message: string | null) => void) => this.listeners.push(listener),
+    };
+    const nodes = {
+      context: { transport, replicas },
+      acquire: (_place: LockPlace, { token }: { token: string }, told: (outcome: AcquisitionOutcome) => void) => {
+        this.tries.push(token);
+        this.answers.set(token, told);
+        return () => {
+          this.answers.delete(token);
+          this.givenUp.push(token);
+        };
+      },
+    };
+    const { counts } = this;
+    return new LockLines({
+      nodes: nodes as unknown as LockNodes,
+      turns: new LockTurns(this.memory, index),
+      random: () => 0.5,
+      limits: { lockQueueMax },
+      counts,
+    });
+  }
+
+  want(lines: LockLines, token: string, waitMs: number): () => void {
+    return lines.begin(PLACE, { ttlMs: 1000, token, client: 'c' }, waitMs, ({ kind }: WishOutcome) => {
+      this.told.push(`${token} ${kind}`);
+    });
+  }
+
+  answer(token: string, outcome: AcquisitionOutcome): void {
+    const told = this.answers.get(token);
+    this.answers.delete(token);
+    if (told === undefined) throw new Error(`${token} does not try`);
+    told(outcome);
+  }
+
+  /** A majority of nodes says that it was freed. */
+  free(mark = 'm'.repeat(20)): void {
+    for (const listener of this.listeners) for (let node = 0; node < 2; node++) listener(`${mark}lock`);
+  }
+
+  pass(ms: number): void {
+    for (const end = this.now + ms; this.now < end; ) {
+      this.now++;
+      this.timers.fire(this.now);
+    }
+  }
+
+  takeTries(): string[] {
+    const { tries } = this;
+    this.tries = [];
+    return tries;
+  }
+}
+
+t.test('only the first tries, and when it is freed the next does', async (t) => {
+  const world = new World();
+  const lines = world.worker(0);
+  for (const token of ['one', 'two', 'three']) world.want(lines, token, 60_000);
+  t.same(world.takeTries(), ['one']);
+  t.equal(world.counts.locksWaiting, 3);
+  world.answer('one', { kind: 'held', ttlMs: 50_000 });
+  world.pass(500);
+  t.same(world.takeTries(), [], 'without asking again and again');
+  world.free();
+  t.same(world.takeTries(), ['one']);
+  world.answer('one', GRANTED);
+  t.same(world.told, ['one granted']);
+  world.pass(500);
+  t.same(world.takeTries(), [], 'it is held');
+  world.free('n'.repeat(20));
+  t.same(world.takeTries(), ['two']);
+  t.equal(world.counts.locksWaiting, 2);
+});
+
+t.test('what is freed while the first tries has it try again', async (t) => {
+  const world = new World();
+  world.want(world.worker(0), 'one', 60_000);
+  world.takeTries();
+  world.free();
+  t.same(world.takeTries(), []);
+  world.answer('one', { kind: 'held', ttlMs: 50_000 });
+  t.same(world.takeTries(), ['one']);
+});
+
+t.test('a lock that just expires, and a message that is lost, are seen', async (t) => {
+  const world = new World();
+  world.want(world.worker(0), 'one', 60_000);
+  world.answer('one', { kind: 'held', ttlMs: 200 });
+  world.takeTries();
+  world.pass(201);
+  t.same(world.takeTries(), []);
+  world.pass(1);
+  t.same(world.takeTries(), ['one']);
+  world.answer('one', { kind: 'held', ttlMs: 50_000 });
+  world.pass(999);
+  t.same(world.takeTries(), []);
+  world.pass(1);
+  t.same(world.takeTries(), ['one']);
+});
+
+t.test('a time limit holds, wherever one stands', async (t) => {
+  const world = new World();
+  const lines = world.worker(0);
+  world.want(lines, 'one', 100);
+  world.want(lines, 'two', 50);
+  world.want(lines, 'three', 200);
+  world.answer('one', { kind: 'held', ttlMs: 50_000 });
+  world.takeTries();
+  world.pass(50);
+  t.same(world.told, ['two out-of-time']);
+  world.pass(50);
+  t.same(world.told, ['two out-of-time', 'one out-of-time']);
+  t.same(world.takeTries(), ['three'], 'who is first now has not tried yet');
+  world.pass(100);
+  t.equal(world.told.length, 2, 'what is under way may get it');
+  world.answer('three', { kind: 'contended' });
+  t.same(world.told.slice(2), ['three out-of-time']);
+  t.equal(world.counts.locksWaiting, 0);
+});
+
+t.test('who may not wait is told at once, where others wait or have it', async (t) => {
+  const world = new World();
+  const lines = world.worker(0);
+  world.want(lines, 'one', 0);
+  world.answer('one', { kind: 'held', ttlMs: 50_000 });
+  world.want(lines, 'two', 60_000);
+  world.want(lines, 'three', 0);
+  t.same(world.told, ['one out-of-time', 'three out-of-time']);
+});
+
+t.test(
+  'those who want it at the same moment try again after a while, and what they give back wakes nobody',
+  async (t) => {
+    const world = new World();
+    const lines = world.worker(0);
+    world.want(lines, 'one', 60_000);
+    for (const waitMs of [5, 9, 17]) {
+      t.same(world.takeTries(), ['one']);
+      world.answer('one', { kind: 'contended' });
+      world.free(`${waitMs}`.padStart(20));
+      world.pass(waitMs - 1);
+      t.same(world.takeTries(), []);
+      world.pass(1);
+    }
+    t.equal(world.counts.locksContended, 3);
+    const other = new World();
+    other.want(other.worker(0), 'two', 0);
+    for (let count = 0; count < 4; count++) {
+      t.same(other.takeTries(), ['two']);
+      other.answer('two', { kind: 'contended' });
+      other.pass(100);
+    }
+    t.same(other.told, ['two out-of-time']);
+  },
+);
+
+t.test('too few nodes are told at once to who does not wait, and at the end to who does', async (t) => {
+  const world = new World();
+  const lack = { kind: 'no-quorum', quarantinedMs: null, error: null } as const;
+  const lines = world.worker(0);
+  world.want(lines, 'one', 0);
+  world.answer('one', lack);
+  t.same(world.told, ['one no-quorum']);
+  world.want(lines, 'two', 300);
+  world.answer('two', lack);
+  world.pass(256);
+  world.answer('two', lack);
+  world.pass(44);
+  t.same(world.told, ['one no-quorum', 'two no-quorum']);
+});
+
+t.test('who goes gives up what is under way, and the next tries', async (t) => {
+  const world = new World();
+  const lines = world.worker(0);
+  const leave = world.want(lines, 'one', 60_000);
+  const leaveLater = world.want(lines, 'two', 60_000);
+  world.want(lines, 'three', 60_000);
+  leaveLater();
+  leave();
+  t.same(world.givenUp, ['one']);
+  t.same(world.takeTries(), ['one', 'three']);
+  world.answer('three', GRANTED);
+  t.same(world.told, ['three granted']);
+});
+
+t.test('no more wait than may', async (t) => {
+  const world = new World();
+  const lines = world.worker(0, 2);
+  for (const token of ['one', 'two', 'three', 'four']) world.want(lines, token, 60_000);
+  t.same(world.told, ['four crowded']);
+  t.equal(world.counts.locksCrowded, 1);
+});
+
+t.test('of two workers the one whose client came first tries first', async (t) => {
+  const world = new World();
+  const [one, two] = [world.worker(0), world.worker(1)];
+  world.want(two, 'early', 60_000);
+  world.answer('early', { kind: 'held', ttlMs: 50_000 });
+  world.want(one, 'late', 60_000);
+  t.same(world.takeTries(), ['early'], 'who comes later leaves it to him');
+  world.pass(5);
+  t.same(world.takeTries(), ['late'], 'but not for long');
+  world.answer('late', { kind: 'held', ttlMs: 50_000 });
+  world.free();
+  t.same(world.takeTries(), ['early']);
+  world.answer('early', GRANTED);
+  world.free('n'.repeat(20));
+  t.same(world.takeTries(), ['late']);
+});

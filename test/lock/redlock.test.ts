@@ -1,0 +1,164 @@
+/** One acquisition, message by message. */
+import t from 'tap';
+import type { LockStep } from '../../src/lock/lock-step.js';
+import { Acquisition, type AcquisitionOutcome, type LockAction } from '../../src/lock/redlock.js';
+import { counterOf, makeBallot, NEVER, proposerNumber } from '../../src/replica/ballot.js';
+import { NO_LINEAGE } from '../../src/replica/lineage.js';
+import { ModelNode } from './model-node.js';
+
+const NAME = 'k';
+const TTL_MS = 1000;
+const TTL_MAX_MS = 60_000;
+
+/** Nodes that answer at once, in the order of their numbers. */
+class Trial {
+  readonly nodes: ModelNode[];
+  nowMs = 0;
+  /** Steps, as they were asked for: kind and copies. */
+  readonly asked: string[] = [];
+  outcome: AcquisitionOutcome | null = null;
+  private counter = 0;
+  private readonly acquisition: Acquisition;
+
+  constructor(copies: number, token = 'token') {
+    this.nodes = Array.from({ length: copies }, () => new ModelNode());
+    this.acquisition = new Acquisition({
+      copies,
+      ttlMs: TTL_MS,
+      token,
+      client: 'c',
+      mark: 'm',
+      timeoutMs: 100,
+      freshBallot: () => makeBallot(0, ++this.counter, proposerNumber(0, 1)),
+      onSeen: (promised) => {
+        this.counter = Math.max(this.counter, counterOf(promised));
+      },
+    });
+  }
+
+  run(silent: readonly number[] = []): AcquisitionOutcome | null {
+    this.obey(this.acquisition.begin(this.nowMs), silent);
+    return this.outcome;
+  }
+
+  /** Those that are silent will not answer. */
+  runOut(): AcquisitionOutcome | null {
+    this.nowMs = this.acquisition.dueMs;
+    this.obey(this.acquisition.onTime(this.nowMs), []);
+    return this.outcome;
+  }
+
+  perform(copy: number, step: LockStep) {
+    return (this.nodes[copy] as ModelNode).perform(step, NAME, TTL_MAX_MS, this.nowMs);
+  }
+
+  private obey(actions: readonly LockAction[], silent: readonly number[]): void {
+    for (const action of actions) {
+      if (action.kind === 'end') {
+        this.outcome = action.outcome;
+        continue;
+      }
+      const copies = this.nodes.map((_, copy) => copy).filter((copy) => (action.copies & (1 << copy)) !== 0);
+      this.asked.push(`${action.step.kind} ${copies.join('')}`);
+      this.nowMs += 10;
+      const replies = copies.map((copy) => [copy, this.perform(copy, action.step)] as const);
+      for (const [copy, reply] of replies) {
+        if (silent.includes(copy)) continue;
+        this.obey(this.acquisition.onAnswer(copy, action.tag, reply, this.nowMs), silent);
+      }
+    }
+  }
+}
+
+function take(trial: Trial, copy: number, ttlMs: number): void {
+  const ballot = makeBallot(0, 1, proposerNumber(0, 2));
+  trial.perform(copy, { kind: 'acquire', ballot, token: 'theirs', ttlMs });
+}
+
+t.test('where nobody else wants it it takes two round trips', async (t) => {
+  const trial = new Trial(3);
+  t.same(trial.run(), { kind: 'granted', fence: 1, validityMs: 1000 - 20 - 10 - 2 });
+  t.same(trial.asked, ['acquire 012', 'confirm 012']);
+});
+
+t.test('nodes that are silent are not waited for where a majority is not', async (t) => {
+  const trial = new Trial(5);
+  t.match(trial.run([1, 3]), { kind: 'granted' });
+  const other = new Trial(5);
+  t.equal(other.run([1, 3, 4]), null);
+  t.same(other.runOut(), { kind: 'no-quorum', quarantinedMs: null, error: null });
+  t.same(other.asked, ['acquire 01234', 'take-back 01234'], 'what they may have taken is taken back');
+});
+
+t.test('who has it at a majority has it for as long as they say, and the rest is given back', async (t) => {
+  const trial = new Trial(5);
+  for (const [copy, ttlMs] of [
+    [0, 300],
+    [1, 100],
+    [2, 200],
+  ] as const)
+    take(trial, copy, ttlMs);
+  t.same(trial.run(), { kind: 'held', ttlMs: 100 - 10 }, 'when one more is free there are three');
+  t.same(trial.asked, ['acquire 01234', 'take-back 34']);
+  t.equal((trial.nodes[3] as ModelNode).locks.size, 0);
+});
+
+t.test('where several want it, and none has a majority, it is contended', async (t) => {
+  const trial = new Trial(3);
+  take(trial, 0, 500);
+  trial.nodes[1] = new ModelNode();
+  trial.nodes[1].isMember = false;
+  t.same(trial.run(), { kind: 'contended' });
+});
+
+t.test('a ballot that is too small is drawn anew, above the one that refused it', async (t) => {
+  const trial = new Trial(3);
+  for (const copy of [0, 1]) {
+    const ballot = makeBallot(0, 41, proposerNumber(0, 2));
+    trial.perform(copy, { kind: 'acquire', ballot, token: 'theirs', ttlMs: 5 });
+    trial.perform(copy, { kind: 'confirm', ballot, token: 'theirs', lineage: NO_LINEAGE, register: '6 c theirs' });
+  }
+  trial.nowMs = 10;
+  t.match(trial.run(), { kind: 'granted', fence: 7 });
+  t.same(trial.asked, ['acquire 012', 'acquire 012', 'confirm 012']);
+});
+
+t.test('what was lost before it was confirmed is not handed out', async (t) => {
+  const trial = new Trial(3);
+  const [first, second] = trial.nodes as [ModelNode, ModelNode];
+  const lose = (node: ModelNode) => {
+    const { perform } = node;
+    node.perform = (step, ...rest) => {
+      if (step.kind === 'confirm') node.locks.clear();
+      return perform.call(node, step, ...rest);
+    };
+  };
+  lose(first);
+  lose(second);
+  t.same(trial.run(), { kind: 'contended' });
+  t.equal(first.registers.get(NAME)?.accepted, NEVER);
+});
+
+t.test('a quarantine, and what a node could not do, are told', async (t) => {
+  const trial = new Trial(3);
+  for (const node of trial.nodes.slice(0, 2)) node.mayHaveForgotten = true;
+  t.same(trial.run(), { kind: 'no-quorum', quarantinedMs: TTL_MAX_MS, error: null });
+  const full = new Trial(3);
+  const error = Buffer.from('-OOM\r\n');
+  for (const node of full.nodes.slice(0, 2)) node.perform = () => ({ kind: 'unable', error });
+  t.match(full.run(), { kind: 'no-quorum', error });
+});
+
+t.test('what comes when it would be over already is not handed out', async (t) => {
+  const trial = new Trial(3);
+  const { nodes } = trial;
+  for (const node of nodes) {
+    const { perform } = node;
+    node.perform = (step, ...rest) => {
+      if (step.kind === 'confirm') trial.nowMs += 400;
+      return perform.call(node, step, ...rest);
+    };
+  }
+  t.match(trial.run(), { kind: 'late' });
+  t.same(trial.asked.at(-1), 'take-back 012');
+});
