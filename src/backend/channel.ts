@@ -46,8 +46,9 @@ export interface ChannelContext {
   counts: Counts;
   /** A number in [0, 1): jitter. */
   random: () => number;
-  /** When connections may be opened. */
+  /** When connections may be opened, and when those are closed that nothing new goes to. */
   dials: PacedQueue;
+  closings: PacedQueue;
   /** Resolves a host name through the control plane. Calls back once, never from inside the call. */
   resolve: Resolve;
   /** Told when a node becomes reachable or unreachable through a channel. */
@@ -81,6 +82,7 @@ export class Channel implements ConnectionEvents {
   private connectStartedMs = 0;
   /** For its turn to dial. */
   private isDialWaiting = false;
+  private isLeaving = false;
   private reconnectMs: number;
   /** Until then no fresh connection is made beside the common one, which the node has refused. */
   private aloneUntilMs = 0;
@@ -120,8 +122,9 @@ export class Channel implements ConnectionEvents {
   }
 
   /**
-   * The same node by another description. Its index and its limits hold at once. Where its address or its credentials
-   * differ, what is in flight is finished where it is, and new commands wait for a connection by the new ones.
+   * The same node by another description, which holds at once. Where its address or its credentials differ, what is in flight is
+   * finished where it is, and new commands wait for a connection by the new ones. A thousand nodes may be told in one turn: what takes
+   * system calls waits for its own.
    */
   reconfigure(node: NodeSnapshot): void {
     const before = this.node;
@@ -137,15 +140,21 @@ export class Channel implements ConnectionEvents {
     this.context.transport.timers.cancel(this.reconnectTimer);
     for (const retired of this.retired) retired.retire(false);
     this.aloneUntilMs = 0;
-    if (this.state === 'ready' && connection !== null) {
+    if (connection !== null && this.state === 'ready') {
       this.retired.push(connection);
-      connection.retire(false);
-    } else {
-      connection?.destroy(new BackendError('the node has another address or other credentials now'));
+      this.context.closings.request(() => connection.retire(false));
+    } else if (connection !== null) {
+      const error = new BackendError('the node has another address or other credentials now');
+      this.context.closings.request(() => connection.destroy(error));
     }
     this.transition('connecting');
     this.reconnectMs = node.limits.reconnectMinMs;
     this.connect();
+  }
+
+  /** The node is no more: it is connected to only for commands that wait for it already. */
+  leave(): void {
+    this.isLeaving = true;
   }
 
   /** Whether commands are taken now, other than into the backlog. */
@@ -214,6 +223,8 @@ export class Channel implements ConnectionEvents {
   }
 
   onReady(connection: BackendConnection, greeting: Greeting): void {
+    // The node has moved meanwhile.
+    if (connection !== this.current) return;
     this.context.counts.nodeConnects++;
     this.version = greeting.version;
     this.databases = greeting.databases;
@@ -272,8 +283,16 @@ export class Channel implements ConnectionEvents {
     this.isDialWaiting = true;
     this.context.dials.request(() => {
       this.isDialWaiting = false;
-      if (this.isConnecting && this.state !== 'closed') this.dial();
+      if (!this.isConnecting || this.state === 'closed') return;
+      if (this.isLeaving && this.backlog.length === 0) this.rest();
+      else this.dial();
     });
+  }
+
+  /** Nobody needs the connection that was asked for: a command would ask for it anew. */
+  private rest(): void {
+    this.isConnecting = false;
+    this.transition('idle');
   }
 
   /** Opens the connection of the newest attempt, when it is its turn. */

@@ -201,6 +201,7 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
 
   /** Takes commands only of sessions that await others here, and closes when what is in flight has been answered. */
   retire(mayComeBack: boolean): void {
+    if (this.state === 'closed') return;
     this.state = 'retired';
     this.mayComeBack = mayComeBack;
     if (this.queue.length === 0) this.finish();

@@ -10,6 +10,8 @@ export class NodeChannels {
   readonly privates: PrivateConnections;
   /** The node as it is to be. */
   wanted: NodeSnapshot;
+  /** Of the pool's updates, the last that had the node. */
+  update = 0;
   /** For its turn to be settled. */
   isWaiting = false;
   private readonly context: ChannelContext;
@@ -50,11 +52,20 @@ export class NodeChannels {
     return this.urgentChannel;
   }
 
-  /** Tells the channels what is wanted; opens the one that is always open. */
+  /** Tells the channels what is wanted; opens the one that is always open. Private connections are told in `settlePrivates`. */
   settle(isOpen: boolean): void {
     for (const channel of this.channels) channel.reconfigure(this.wanted);
-    this.privates.reconfigure(this.wanted);
     if (isOpen) this.common.open();
+  }
+
+  /** Tells the private connections what is wanted: each that is there is closed, or its holder told. */
+  settlePrivates(): void {
+    this.privates.reconfigure(this.wanted);
+  }
+
+  /** The node is no more. */
+  leave(): void {
+    for (const channel of this.channels) channel.leave();
   }
 
   /** Whether the channels know what is wanted, and the one that is always open was opened. */

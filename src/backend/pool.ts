@@ -10,9 +10,13 @@ import type { PrivateConnections } from './private-connections.js';
 /** Milliseconds between looks at the clock while commands are in flight, and otherwise. */
 const SWEEP_BUSY_MS = 50;
 const SWEEP_IDLE_MS = 500;
-/** Nodes that are opened, told of a change, or given up in one turn, and how many more if that is soon done; and connections that are opened. */
+/** Nodes whose shared channels are told of a change in one turn, and how many more if that is soon done: it takes no system call. */
+const NEWS_PER_TURN = 32;
+const MORE_NEWS = { max: 1_000, ms: 0.5 };
+/** Nodes whose private connections are told, or that are given up, in one turn, and how many more; and connections that are closed. */
 const NODES_PER_TURN = 8;
 const MORE_NODES = { max: 32, ms: 0.5 };
+/** Connections that are opened. */
 const DIALS_PER_TURN = 4;
 /** How many databases a node has that does not say: Redis's default. */
 const DATABASES_DEFAULT = 16;
@@ -23,9 +27,7 @@ export class BackendPool {
   private readonly context: ChannelContext;
   /** Those that were asked for. */
   private readonly lanes: SharedLane[] = [this.common];
-  /** The nodes of the topology: most are the very objects that they were in the one before. */
-  private nodes = new Map<NodeSnapshot, NodeChannels>();
-  /** The same by index: the ways to each. */
+  /** The ways to each node of the topology, by its index. */
   indexed: readonly NodeChannels[] = [];
   /** The same by pool and name: a node is the same while these are. */
   private readonly named = new Map<string, NodeChannels>();
@@ -33,11 +35,13 @@ export class BackendPool {
   private readonly prepared = new Map<NodeSnapshot, NodeChannels>();
   /** Nodes that are no more, until what is in flight there has been answered. */
   private readonly leaving = new Set<NodeChannels>();
+  private readonly news: PacedQueue;
   private readonly chores: PacedQueue;
+  private updates = 0;
   private isOpen = false;
   private isClosed = false;
 
-  constructor(context: Omit<ChannelContext, 'dials'>, topology: TopologySnapshot) {
+  constructor(context: Omit<ChannelContext, 'dials' | 'closings'>, topology: TopologySnapshot) {
     const { transport } = context;
     this.context = {
       ...context,
@@ -46,7 +50,9 @@ export class BackendPool {
         if (isUp || !this.isReached(node)) context.onNodeState(node, isUp, reason);
       },
       dials: new PacedQueue(transport, DIALS_PER_TURN),
+      closings: new PacedQueue(transport, NODES_PER_TURN, MORE_NODES),
     };
+    this.news = new PacedQueue(transport, NEWS_PER_TURN, MORE_NEWS);
     this.chores = new PacedQueue(transport, NODES_PER_TURN, MORE_NODES);
     this.update(topology);
   }
@@ -60,32 +66,32 @@ export class BackendPool {
 
   /** Calls `done` when nothing goes any more to where a node was before the updates until now, but for what is in flight there. */
   whenSettled(done: () => void): void {
-    // Behind the nodes that wait for their turn.
-    this.chores.request(done);
+    // Behind the nodes that wait for their turn, and then behind their private connections.
+    this.news.request(() => this.chores.request(done));
   }
 
   /** The nodes are those of `topology` from now on; that one is elsewhere holds when its turn comes (`whenSettled`). */
   update({ nodes }: TopologySnapshot): void {
-    const before = this.nodes;
-    const after = new Map<NodeSnapshot, NodeChannels>();
+    const before = this.indexed;
     const indexed: NodeChannels[] = [];
-    const kept = new Set<NodeChannels>();
+    const update = ++this.updates;
     for (const node of nodes) {
-      const channels = before.get(node) ?? this.named.get(nodeKey(node)) ?? this.add(node);
-      kept.add(channels);
-      after.set(node, channels);
+      // Most are the very objects that they were in the topology before, with the same index.
+      const same = before[node.index];
+      const channels = same?.wanted === node ? same : (this.named.get(nodeKey(node)) ?? this.add(node));
+      channels.update = update;
       indexed.push(channels);
       channels.wanted = node;
       this.settleLater(channels);
     }
-    this.nodes = after;
     this.indexed = indexed;
     for (const lane of this.lanes) lane.channels = indexed.map((channels) => channels.of(lane));
     this.prepared.clear();
-    for (const channels of before.values()) {
-      if (kept.has(channels)) continue;
+    for (const channels of before) {
+      if (channels.update === update) continue;
       this.named.delete(nodeKey(channels.wanted));
       this.leaving.add(channels);
+      channels.leave();
     }
   }
 
@@ -121,19 +127,19 @@ export class BackendPool {
   /** Connects to every node. */
   open(): void {
     this.isOpen = true;
-    for (const channels of this.nodes.values()) this.settleLater(channels);
+    for (const channels of this.indexed) this.settleLater(channels);
     this.sweepLater();
   }
 
   /** See Channel.dropAbandoned. */
   dropAbandoned(): void {
-    for (const channels of [...this.nodes.values(), ...this.leaving]) channels.dropAbandoned();
+    for (const channels of [...this.indexed, ...this.leaving]) channels.dropAbandoned();
   }
 
   /** Gives up every connection; what is in flight is answered with `reason`. */
   close(reason: string): void {
     this.isClosed = true;
-    for (const channels of [...this.nodes.values(), ...this.leaving]) channels.close(reason);
+    for (const channels of [...this.indexed, ...this.leaving]) channels.close(reason);
   }
 
   /** The version of the first of `nodes` that said one, or ''. */
@@ -174,9 +180,11 @@ export class BackendPool {
   private settleLater(channels: NodeChannels): void {
     if (channels.isWaiting || channels.isSettled) return;
     channels.isWaiting = true;
-    this.chores.request(() => {
+    this.news.request(() => {
       channels.isWaiting = false;
       channels.settle(this.isOpen && !this.leaving.has(channels));
+      if (channels.privates.isEmpty) channels.settlePrivates();
+      else this.chores.request(() => channels.settlePrivates());
     });
   }
 
@@ -187,10 +195,10 @@ export class BackendPool {
   private sweepLater(): void {
     const { transport } = this.context;
     let isBusy = false;
-    for (const channels of this.nodes.values()) isBusy ||= channels.isBusy || channels.isConnecting;
+    for (const channels of this.indexed) isBusy ||= channels.isBusy || channels.isConnecting;
     transport.timers.set(transport.now + (isBusy ? SWEEP_BUSY_MS : SWEEP_IDLE_MS), () => {
       if (this.isClosed) return;
-      for (const channels of this.nodes.values()) channels.sweep();
+      for (const channels of this.indexed) channels.sweep();
       for (const channels of this.leaving) this.sweepLeaving(channels);
       this.sweepLater();
     });

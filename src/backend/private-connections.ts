@@ -92,6 +92,11 @@ export class PrivateConnections implements PrivateOwner {
     for (const connection of [...this.lent]) connection.tellMoved(new BackendError(MOVED));
   }
 
+  /** Whether no connection has to be told where the node is. */
+  get isEmpty(): boolean {
+    return this.lent.size === 0 && this.spare.length === 0;
+  }
+
   /** Calls `action` when it is its turn to open a connection. */
   inTurn(action: () => void): void {
     this.context.dials.request(action);

@@ -1,16 +1,18 @@
 /**
  * Tells one worker of topologies without ever keeping it from its sessions for long: a thousand nodes in one message take it
  * several milliseconds to read. What it was told before is not told again, and what is new comes in parts, each of which it
- * answers before the next is sent.
+ * answers before the next is sent, unless that is little.
  *
- *   learn 64 parts -> learned -> learn 64 parts -> learned -> configure (numbers of parts)
+ *   learn 256 parts -> learned -> learn 256 parts -> learned -> configure (numbers of parts)
  *
  * Parts are the immutable nodes and services of topologies; a part is known by the number that `PartNumbers` gave it.
  */
 import type { NodeSnapshot, ServiceSnapshot, TopologyParts, TopologySnapshot, ToWorker } from '../messages.js';
 
-/** Parts in one message. */
-const PARTS_PER_MESSAGE = 64;
+/** Parts in one message: a worker takes about a millisecond to read it and to make the channels of so many new nodes. */
+const PARTS_PER_MESSAGE = 256;
+/** Behind so few the worker is configured in the same turn: their answer is not waited for. */
+const FEW_PARTS = 32;
 
 /** Numbers nodes and services, by identity. */
 export class PartNumbers {
@@ -50,7 +52,7 @@ export class TopologyFeed {
     this.known = this.allOf(topology);
   }
 
-  /** Resolves when the worker knows every part of `topology`: then it can be configured. Never, if the worker dies. */
+  /** Resolves when the worker knows every part of `topology`, or will before what it is sent next. Never, if the worker dies. */
   async prepare(topology: TopologySnapshot): Promise<TopologyParts> {
     const all = [...topology.nodes, ...topology.services.flatMap((service) => service ?? [])];
     const missing = all.filter((part) => !this.known.has(this.numbers.of(part)));
@@ -60,7 +62,7 @@ export class TopologyFeed {
         this.onLearned = resolve;
       });
       this.post({ kind: 'learn', parts });
-      await learned;
+      if (parts.length > FEW_PARTS) await learned;
     }
     // The worker forgets, too, what the topology that it goes by has no use for.
     this.known = this.allOf(topology);

@@ -3,7 +3,7 @@ import { PacedQueue } from '../../src/backend/paced-queue.js';
 import type { Endpoint } from '../../src/base/endpoint.js';
 import type { NodeSnapshot } from '../../src/messages.js';
 import { type FakeConnection, FakeTransport } from '../help/fake-transport.js';
-import { Plane } from '../help/plane.js';
+import { NodeLink, Plane } from '../help/plane.js';
 import { plainTopology, slotOwnersOf } from '../help/topology.js';
 
 t.test('so many tasks are done in a turn, in their order, and the rest later', async (t) => {
@@ -63,6 +63,7 @@ t.test('a task may ask for another', async (t) => {
 });
 
 /** As pool.ts has them. */
+const NEWS_PER_TURN = 32;
 const NODES_PER_TURN = 32;
 const DIALS_PER_TURN = 4;
 
@@ -147,27 +148,110 @@ t.test('a node that goes before its turn is not connected to', async (t) => {
 });
 
 t.test('that a topology is gone by is told when nothing goes to where nodes were before', async (t) => {
-  const count = 100;
+  const count = 400;
   const plane = new Plane().greetAll();
-  configure(plane, 2, nodesAt(plane, count, 1));
-  const openAt = (network: number) => openOnes(plane).filter(({ endpoint }) => isAt(endpoint, network)).length;
+  const { transport } = plane;
+  const owners = slotOwnersOf(plane.topology).map((node) => count - 1 - node);
+  const go = (version: number, done = () => {}) => {
+    const topology = plainTopology(version, nodesAt(plane, count, version), owners);
+    plane.data.configure(topology, plane.limits, plane.rules, done);
+  };
+  const openAt = (network: number) => openOnes(plane).filter(({ endpoint }) => isAt(endpoint, network));
+  go(2);
   mostInTurn(
     plane,
     () => 0,
-    () => openAt(1) === count,
+    () => openAt(2).length === count,
   );
-  let leftThen = -1;
-  configure(plane, 3, nodesAt(plane, count, 2), () => {
-    leftThen = openAt(1);
+  for (const connection of openAt(2)) NodeLink.of(connection).greet();
+  const client = plane.client();
+  const sentTo = (network: number) =>
+    openAt(network).reduce((sum, connection) => sum + (connection.take() === '' ? 0 : 1), 0);
+  sentTo(2);
+  client.send(['GET', plane.key(0)]);
+  plane.turn();
+  t.equal(sentTo(2), 1);
+
+  // Each look at the clock finds it a little later.
+  let lateMs = 0;
+  transport.exactNow = () => {
+    lateMs += 0.01;
+    return transport.now + lateMs;
+  };
+  let isDone = false;
+  go(3, () => {
+    isDone = true;
   });
-  t.ok(openAt(1) > 0, 'not all at once');
+  t.notOk(isDone, 'not all at once');
   const { turns } = mostInTurn(
     plane,
     () => 0,
-    () => leftThen >= 0,
+    () => isDone,
   );
-  t.equal(leftThen, 0);
-  t.ok(turns <= count / NODES_PER_TURN, `after ${turns} turns`);
+  t.ok(turns <= count / NEWS_PER_TURN, `after ${turns} turns`);
+  t.ok(openAt(2).length > 0, 'to close them takes longer');
+  sentTo(2);
+  for (let node = 0; node < 3; node++) plane.client().send(['SET', plane.key(node), 'a']);
+  plane.turn();
+  t.equal(sentTo(2), 0);
+  const given = mostInTurn(
+    plane,
+    () => -openAt(2).length,
+    () => openAt(2).length <= 1,
+  );
+  t.ok(given.most <= NODES_PER_TURN, `${given.most} were closed in one turn`);
+  t.equal(openAt(2).length, 1, 'what awaits a reply is finished');
+});
+
+t.test('a connection on its way to where a node was before is not used when it stands', async (t) => {
+  const count = 100;
+  const plane = new Plane().greetAll();
+  const owners = slotOwnersOf(plane.topology).map((node) => count - 1 - node);
+  const go = (version: number) =>
+    plane.data.configure(plainTopology(version, nodesAt(plane, count, version), owners), plane.limits, plane.rules);
+  const openAt = (network: number) => openOnes(plane).filter(({ endpoint }) => isAt(endpoint, network));
+  go(2);
+  mostInTurn(
+    plane,
+    () => 0,
+    () => openAt(2).length === count,
+  );
+  go(3);
+  t.ok(openAt(2).length >= count - NODES_PER_TURN, 'they are given up a few in a turn');
+  const stood = openAt(2).map((connection) => NodeLink.of(connection).greet());
+  plane.client().send(['GET', plane.key(0)]);
+  plane.turn();
+  t.same(
+    stood.map((link) => link.take()).filter((text) => text !== ''),
+    [],
+  );
+  t.equal(plane.nodeStates.filter((state) => state.startsWith('other')).length, 0);
+  plane.pass(count, 1);
+  t.equal(openAt(2).length, 0);
+  const now = openAt(3).map((connection) => NodeLink.of(connection).greet());
+  t.equal(now.length, count);
+  plane.turn();
+  t.equal(now.filter((link) => link.take() !== '').length, 1);
+});
+
+t.test('a node that is gone while it waits to be connected to is, for a command that waits for it', async (t) => {
+  const count = 100;
+  const plane = new Plane().greetAll();
+  const owners = slotOwnersOf(plane.topology).map((node) => count - 1 - node);
+  const nodes = nodesAt(plane, count, 2);
+  plane.data.configure(plainTopology(2, nodes, owners), plane.limits, plane.rules);
+  const client = plane.client().send(['GET', plane.key(0)]);
+  configure(plane, 3, nodes.slice(0, 3));
+  const openAt = () => openOnes(plane).filter(({ endpoint }) => isAt(endpoint, 2));
+  plane.pass(count, 1);
+  const links = openAt().map((connection) => NodeLink.of(connection).greet());
+  t.equal(links.length, 4);
+  plane.turn();
+  const asked = links.filter((link) => link.take() !== '');
+  t.equal(asked.length, 1);
+  asked[0]?.answer('$1\r\na\r\n');
+  plane.turn();
+  t.equal(client.take(), '$1\r\na\r\n');
 });
 
 /** So many nodes, each with a name of its own, in the network of that number. */

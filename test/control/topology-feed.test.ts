@@ -57,17 +57,43 @@ t.test('a topology that is as before is sent by its numbers alone', async (t) =>
 });
 
 t.test('nodes and services that changed are sent, a few at a time', async (t) => {
-  const first = await plan(null, 200, 200, 2);
+  const first = await plan(null, 700, 700, 2);
   const worker = new FarEnd(first);
-  const second = await plan(first, 200, 190, 2);
+  const second = await plan(first, 700, 690, 2);
   t.same(await worker.take(second), second);
   t.same(worker.sizes, [10]);
-  const third = await plan(second, 200, 0, 3);
+  const third = await plan(second, 700, 0, 3);
   t.same(await worker.take(third), third);
-  t.same(worker.sizes, [10, 64, 64, 63], '190 nodes and a service');
-  const fourth = await plan(third, 300, 0, 3);
+  t.same(worker.sizes, [10, 256, 256, 179], '690 nodes and a service');
+  const fourth = await plan(third, 800, 0, 3);
   t.same(await worker.take(fourth), fourth);
 });
+
+t.test(
+  'of much the next part is sent when the one before was learned, and of little nothing is waited for',
+  async (t) => {
+    const first = await plan(null, 300, 300, 2);
+    const numbers = new PartNumbers();
+    const sizes: number[] = [];
+    const feed = new TopologyFeed(numbers, first, (message) => {
+      if (message.kind === 'learn') sizes.push(message.parts.length);
+    });
+    const second = await plan(first, 300, 290, 2);
+    t.same(await feed.prepare(second), numbers.partsOf(second), 'the worker has said nothing');
+    const third = await plan(second, 300, 0, 2);
+    let isReady = false;
+    const ready = feed.prepare(third).then(() => {
+      isReady = true;
+    });
+    for (const all of [[256], [256, 34]]) {
+      await new Promise((resolve) => setImmediate(resolve));
+      t.same(sizes.slice(1), all);
+      t.notOk(isReady);
+      feed.learned();
+    }
+    await ready;
+  },
+);
 
 t.test('what a topology no longer has is forgotten on both sides', async (t) => {
   const first = await plan(null, 20, 20, 2);
