@@ -20,6 +20,7 @@ import { quorumOf } from '../replica/repair.js';
 import { bulkOf, elementsOf, isNull } from '../replica/reply-shape.js';
 import type { Outcome } from '../replica/round.js';
 import { isError } from '../resp/reply.js';
+import { HintGate } from './hint-gate.js';
 import { LinkProposer } from './link-proposer.js';
 import type { NameLookup } from './name-lookup.js';
 import { NodeLink } from './node-link.js';
@@ -46,7 +47,7 @@ export class PoolRegisters implements Registers {
   /** Lasts until enough nodes can be asked, or all were tried. */
   private readonly opening = new AbortController();
   /** By the key of the folder. */
-  private readonly watchers = new Set<{ key: string; onChange: () => void }>();
+  private readonly watchers = new Set<{ key: string; gate: HintGate<NodeLink> }>();
   /** The names of the nodes that have the registers, sorted, with spaces between them, which no name has. */
   private readonly place: string;
 
@@ -112,12 +113,18 @@ export class PoolRegisters implements Registers {
   }
 
   watch(folder: string, onChange: () => void): Watch {
-    const watcher = { key: this.keyOf(folder), onChange };
+    const watcher = { key: this.keyOf(folder), gate: new HintGate<NodeLink>(onChange) };
     this.watchers.add(watcher);
-    return { close: () => this.watchers.delete(watcher) };
+    return {
+      close: () => {
+        this.watchers.delete(watcher);
+        watcher.gate.close();
+      },
+    };
   }
 
   async close(): Promise<void> {
+    for (const { gate } of this.watchers) gate.close();
     this.watchers.clear();
     this.opening.abort();
     this.proposer.close();
@@ -130,18 +137,20 @@ export class PoolRegisters implements Registers {
 
   private linkTo(node: NodeSnapshot): NodeLink {
     const { cluster, names } = this.options;
-    const wake = (keys: readonly string[] | null) => {
-      for (const { key, onChange } of this.watchers) if (keys === null || keys.includes(key)) onChange();
+    const onHint = (keys: readonly string[]) => {
+      const telling = this.links.filter(({ record }) => record !== null);
+      for (const { key, gate } of this.watchers) if (keys.includes(key)) gate.onHint(link, telling);
     };
-    const followed = { prefix: `${REGISTER_PREFIX}${cluster}/`, onChange: wake };
+    const followed = { prefix: `${REGISTER_PREFIX}${cluster}/`, onChange: onHint };
     // While nobody heard the node, anything may have changed.
     const onChange = () => {
       const counting = this.links.filter(({ record }) => record !== null).length;
       const isOpen = counting >= quorumOf(this.links.length) || this.links.every(({ isTried }) => isTried);
       if (isOpen) this.opening.abort();
-      wake(null);
+      for (const { gate } of this.watchers) gate.open();
     };
-    return new NodeLink(node, [], names, onChange, followed);
+    const link = new NodeLink(node, [], names, onChange, followed);
+    return link;
   }
 
   /** At the start nobody is missed who has not been tried yet. */

@@ -21,8 +21,8 @@ export interface ClaimEvents {
   onHeld(lease: HeldLease): void;
   /** It is wanted still. Not called for what is given up. */
   onLost(reason: string): void;
-  /** All leases in the folder, as often as one of them is renewed. */
-  onLeases(leases: ReadonlyMap<string, SeenLease>): void;
+  /** All leases in the folder, as often as one of them is renewed; and the folder's version. */
+  onLeases(leases: ReadonlyMap<string, SeenLease>, version: number): void;
   /** Why it cannot be taken, or what others have cannot be seen, now; the same one is told once. */
   onTrouble(reason: string): void;
 }
@@ -96,7 +96,7 @@ export class Claim {
     if (lease === undefined) this.free = version;
     else this.free = lease.holder === this.holder ? lease.version : -1;
     this.troubles.watch = '';
-    this.events.onLeases(leases);
+    this.events.onLeases(leases, version);
     this.resume();
   }
 

@@ -13,13 +13,21 @@ import { Claim } from './claim.js';
 import { decodeLease } from './lease.js';
 import type { SeenLease } from './lease-watch.js';
 import { decodeFacts, encodeFacts, type Member, type MemberFacts } from './member-facts.js';
-import type { Store } from './store.js';
+import type { Folder, Store } from './store.js';
 import { StoreError } from './store-error.js';
 
 export const MEMBERS_FOLDER = 'members';
 
+const NOBODY: ReadonlyMap<string, Member> = new Map();
+
 /** Until who is there is asked again, where the store could not say. */
 const RETRY_MS = 200;
+
+/** See Folder. */
+interface VersionedFolder {
+  readonly version: number;
+  readonly entries: ReadonlyMap<string, { readonly version: number }>;
+}
 
 export interface MembershipOptions {
   readonly name: string;
@@ -40,10 +48,10 @@ export class Membership {
   private readonly options: MembershipOptions;
   private facts: MemberFacts;
   private claim: Claim | null = null;
-  private seen: ReadonlyMap<string, Member> = new Map();
-  /** How often it changed: 'change' is emitted then. */
-  private changes = 0;
-  private readonly changed = new EventEmitter();
+  private seen: ReadonlyMap<string, Member> | null = null;
+  /** What the store told last: 'told' is emitted with it. */
+  private told: VersionedFolder = { version: 0, entries: new Map() };
+  private readonly telling = new EventEmitter();
   /** The lease of another process that has this name: its holder and its versions, as far as they were told. */
   private rival: { holder: string; version: number; isAlive: boolean } | null = null;
 
@@ -52,7 +60,7 @@ export class Membership {
     this.options = options;
     this.facts = options.facts;
     // Each of those who wait in `until`.
-    this.changed.setMaxListeners(0);
+    this.telling.setMaxListeners(0);
   }
 
   /** Resolves when it has joined for the first time. Rejects with a StoreError, `refused`, for a name or a length that cannot be. */
@@ -68,7 +76,7 @@ export class Membership {
             resolve();
           },
           onLost: (reason) => options.onLost(reason),
-          onLeases: (leases) => this.onLeases(leases),
+          onLeases: (leases, version) => this.onLeases(leases, version),
           onTrouble: (reason) => options.onTrouble(reason),
         });
       } catch (error) {
@@ -84,7 +92,7 @@ export class Membership {
 
   /** As last seen: see `until`. */
   get members(): ReadonlyMap<string, Member> {
-    return this.seen;
+    return this.seen ?? NOBODY;
   }
 
   /** As soon as can be, if only after it has joined again. */
@@ -94,24 +102,14 @@ export class Membership {
   }
 
   /**
-   * Resolves when `isSo` says yes of who is there at some moment of the call, by the store itself: it is asked now, and after each change
-   * that is seen. Rejects when `stopped` says so.
+   * Resolves when `isSo` says yes of all who are members at some moment of the call, by the store itself: it is asked once, and tells of what
+   * comes then. What is so of a member has to stay so. Rejects when `stopped` says so.
    */
   async until(isSo: (members: ReadonlyMap<string, Member>) => boolean, stopped: AbortSignal): Promise<void> {
-    for (let trouble = ''; ; ) {
-      stopped.throwIfAborted();
-      const before = this.changes;
-      try {
-        if (isSo(await this.ask())) return;
-      } catch (error) {
-        if (!(error instanceof StoreError)) throw error;
-        if (error.message !== trouble) this.options.onTrouble(error.message);
-        trouble = error.message;
-        await pause(RETRY_MS, stopped, this.store.clock);
-        continue;
-      }
-      if (this.changes === before) await once(this.changed, 'change', { signal: stopped });
-    }
+    const { folder: asked, members } = await this.ask(stopped);
+    if (isSo(members)) return;
+    // What is told may be older than what was asked for: who is there need not be in it yet.
+    while (!(isAsNewAs(this.told, asked) && isSo(this.members))) await once(this.telling, 'told', { signal: stopped });
   }
 
   /** For good; nothing is told after that. Where the store does not let it, its lease ends by itself, and `onTrouble` says so. */
@@ -126,19 +124,32 @@ export class Membership {
     }
   }
 
-  private async ask(): Promise<ReadonlyMap<string, Member>> {
-    const { entries } = await this.store.list(MEMBERS_FOLDER);
-    return new Map([...entries].map(([name, { value }]) => [name, memberOf(name, decodeLease(value ?? ''))]));
+  /** Tries until the store has answered. */
+  private async ask(stopped: AbortSignal): Promise<{ folder: Folder; members: ReadonlyMap<string, Member> }> {
+    for (let trouble = ''; ; ) {
+      stopped.throwIfAborted();
+      try {
+        const folder = await this.store.list(MEMBERS_FOLDER);
+        const leases = [...folder.entries].map(([name, { value }]) => [name, decodeLease(value ?? '')] as const);
+        return { folder, members: new Map(leases.map(([name, lease]) => [name, memberOf(name, lease)])) };
+      } catch (error) {
+        if (!(error instanceof StoreError)) throw error;
+        if (error.message !== trouble) this.options.onTrouble(error.message);
+        trouble = error.message;
+        await pause(RETRY_MS, stopped, this.store.clock);
+      }
+    }
   }
 
-  private onLeases(leases: ReadonlyMap<string, SeenLease>): void {
+  private onLeases(leases: ReadonlyMap<string, SeenLease>, version: number): void {
     this.lookForRival(leases.get(this.options.name));
     const members = new Map([...leases].map(([name, lease]) => [name, memberOf(name, lease)]));
-    if (this.changes > 0 && isSame(members, this.seen)) return;
-    this.seen = members;
-    this.changes++;
-    this.options.onMembers(members);
-    this.changed.emit('change');
+    this.told = { version, entries: leases };
+    if (this.seen === null || !isSame(members, this.seen)) {
+      this.seen = members;
+      this.options.onMembers(members);
+    }
+    this.telling.emit('told');
   }
 
   /** Who has the name of this one is said, and whether it goes on. */
@@ -159,6 +170,15 @@ export class Membership {
       onTrouble(`${who} and goes on to be: two processes cannot have one name, and this one waits`);
     }
   }
+}
+
+/** Whether what was told has of all that was asked for something as new, or knows that it is gone. */
+function isAsNewAs(told: VersionedFolder, asked: VersionedFolder): boolean {
+  return [...asked.entries].every(([name, { version }]) => {
+    const own = told.entries.get(name);
+    // Versions of a folder only grow, also where names leave it.
+    return own === undefined ? told.version > version : own.version >= version;
+  });
 }
 
 function memberOf(name: string, { holder, value }: { holder: string; value: string }): Member {

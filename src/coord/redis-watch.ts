@@ -1,19 +1,17 @@
 /**
  * One watch of a folder in registers. What wakes it is a hint alone; what it tells is read linearizably:
  *
- *   read what the folder says of itself ──newer than what was told──> read all, tell
- *        ^                └─ the same ─┐                                 │
- *        └── a node says that something changed, or a second passes <────┘
+ *   read all, tell what is newer <──newer than what was told── read what the folder says of itself
+ *      │      ^                                                    │             ^
+ *      │      └─── nodes say that something changed <── wait <─────┘ the same    │
+ *      └──────────────────────────────────────────────> wait ── a second passes ─┘
  */
-import { pause } from '../base/pause.js';
 import type { DriverWatcher, Watch } from './driver.js';
 import { decodeFolder, decodeHead, FOLDER_FIELD } from './redis-folder.js';
 import type { Registers } from './registers.js';
 import { StoreError } from './store-error.js';
 
 const LOOK_MS = 1_000;
-/** Each of its nodes tells of a change, within a few milliseconds: one look is enough for them. */
-const GATHER_MS = 5;
 const LOOK_TIMEOUT_MS = 2_000;
 
 export class RedisWatch {
@@ -36,16 +34,17 @@ export class RedisWatch {
     const hints: Watch = registers.watch(folder, () => wake.up());
     try {
       // Who was told of trouble is told that it is over.
-      for (let isDue = true; !signal.aborted; isDue = false) {
-        if (isDue || (await this.isNewer())) {
+      for (let isFirst = true, isHinted = false; !signal.aborted; isFirst = false) {
+        if (isFirst || isHinted || (await this.isNewer())) {
           const { last, version, entries } = decodeFolder(await registers.readAll(folder, LOOK_TIMEOUT_MS));
           this.refuseOlder(last);
           if (signal.aborted) return;
+          const isNews = isFirst || last > this.told;
           this.told = last;
-          watcher.onFolder({ version, entries });
+          if (isNews) watcher.onFolder({ version, entries });
         }
         onWell();
-        await wake.wait(LOOK_MS, GATHER_MS, signal);
+        isHinted = await wake.wait(LOOK_MS, signal);
       }
     } finally {
       hints.close();
@@ -78,11 +77,12 @@ class Wake {
     this.end();
   }
 
-  /** Resolves after `ms`, or `gatherMs` after it was woken; at once when `signal` says so. */
-  async wait(ms: number, gatherMs: number, signal: AbortSignal): Promise<void> {
+  /** Resolves after `ms`, or when it is woken: then with true. At once when `signal` says so. */
+  async wait(ms: number, signal: AbortSignal): Promise<boolean> {
     if (!this.isDue) await this.sleep(ms, signal);
-    if (this.isDue) await pause(gatherMs, signal);
+    const { isDue } = this;
     this.isDue = false;
+    return isDue;
   }
 
   private async sleep(ms: number, signal: AbortSignal): Promise<void> {

@@ -25,7 +25,10 @@ export interface Registers {
     decide: (found: Found) => FieldChanges,
     timeoutMs: number,
   ): Promise<Found>;
-  /** Calls `onChange` when a folder may have changed. A change may go untold: who watches looks now and then. */
+  /**
+   * Calls `onChange` when a folder may have changed, as a rule once for a change, when all of its nodes have it. A change may go untold: who
+   * watches looks now and then.
+   */
   watch(folder: string, onChange: () => void): Watch;
   /** What is under way, and what is asked from now on, is `unavailable` or `unknown`. */
   close(): Promise<void>;

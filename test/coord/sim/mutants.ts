@@ -113,7 +113,11 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'who has a change is seen by the watch, not asked of the store',
-    edits: [{ file: 'src/coord/membership', from: 'isSo(await this.ask())', to: 'isSo(this.seen)' }],
+    edits: [{ file: 'src/coord/membership', from: 'if (isSo(members))', to: 'if (isSo(this.members))' }],
+  },
+  {
+    name: 'what was told is taken for as new as what was asked for',
+    edits: [{ file: 'src/coord/membership', from: 'isAsNewAs(this.told, asked)', to: 'true' }],
   },
   {
     name: 'what is shown while a lease is taken is lost',
