@@ -1,13 +1,16 @@
 /**
  * Whose turn it is at a lock, among all workers of the process, in memory that they share: each shows the ticket of who stands first in
- * its own line. A lock is told by a hash of its name: where two have the same, one may take a few milliseconds longer, and that is all.
+ * its own line. A lock is told by a hash of its name, part of which says where it is shown: of two of one worker that are shown at the same
+ * place the one that came later is, and of the other the order among workers is not kept.
  */
 
 const BUCKETS = 1024;
+/** Of a place: the ticket and the hash. */
+const WORDS = 2;
 
 /** Memory for the lines of `workers` workers: the last ticket that was drawn, and a row for each worker. */
 export function lockTurnsMemory(workers: number): SharedArrayBuffer {
-  return new SharedArrayBuffer((1 + workers * BUCKETS) * Int32Array.BYTES_PER_ELEMENT);
+  return new SharedArrayBuffer((1 + workers * BUCKETS * WORDS) * Int32Array.BYTES_PER_ELEMENT);
 }
 
 /** The turns as one worker sees them. */
@@ -17,7 +20,7 @@ export class LockTurns {
 
   constructor(memory: SharedArrayBuffer, worker: number) {
     this.words = new Int32Array(memory);
-    this.own = 1 + worker * BUCKETS;
+    this.own = 1 + worker * BUCKETS * WORDS;
   }
 
   /** A ticket, after all that were drawn before; never 0. */
@@ -27,29 +30,41 @@ export class LockTurns {
 
   /** Who stands first in this worker's line for the lock has that ticket; 0: nobody stands there. */
   show(name: string, ticket: number): void {
-    Atomics.store(this.words, this.own + bucketOf(name), ticket);
+    const { words, own } = this;
+    const hash = hashOf(name);
+    const at = own + placeOf(hash);
+    if (ticket === 0 && words[at + 1] !== hash) return;
+    Atomics.store(words, at, 0);
+    Atomics.store(words, at + 1, hash);
+    Atomics.store(words, at, ticket);
   }
 
   /** Whether no other worker shows one that was drawn before. */
   isFirst(name: string, ticket: number): boolean {
     const { words, own } = this;
-    const bucket = bucketOf(name);
-    for (let at = 1 + bucket; at < words.length; at += BUCKETS) {
+    const hash = hashOf(name);
+    const place = placeOf(hash);
+    for (let at = 1 + place; at < words.length; at += BUCKETS * WORDS) {
       const other = Atomics.load(words, at);
+      if (at === own + place || other === 0 || Atomics.load(words, at + 1) !== hash) continue;
       // They may have begun anew from below.
-      if (at !== own + bucket && other !== 0 && ((other - ticket) | 0) < 0) return false;
+      if (((other - ticket) | 0) < 0) return false;
     }
     return true;
   }
 
   /** For the main thread, when the worker's thread has ended: nobody stands there any more. */
   forget(): void {
-    this.words.fill(0, this.own, this.own + BUCKETS);
+    this.words.fill(0, this.own, this.own + BUCKETS * WORDS);
   }
 }
 
-function bucketOf(name: string): number {
+function hashOf(name: string): number {
   let hash = 0;
   for (let at = 0; at < name.length; at++) hash = (Math.imul(hash, 31) + name.charCodeAt(at)) | 0;
-  return (hash ^ (hash >>> 10) ^ (hash >>> 20)) & (BUCKETS - 1);
+  return hash;
+}
+
+function placeOf(hash: number): number {
+  return ((hash ^ (hash >>> 10) ^ (hash >>> 20)) & (BUCKETS - 1)) * WORDS;
 }

@@ -1,6 +1,6 @@
 /**
  * Those of one worker who want locks: who wants the same one stands in line, and only the first tries. Of the first ones of several
- * workers (base/lock-turns) who came first tries at once, and the others a moment later.
+ * workers (base/lock-turns) who came first tries at once, and the others when he has had his turn.
  *
  *   first: tries --granted, or out of time--> leaves, and the next is first
  *            └── held, contended --> waits: for a message that it was freed, until it expires, or a while --> tries
@@ -30,8 +30,9 @@ export interface LockLinesContext {
 
 /** A message may be lost with a connection: then the first in line tries all the same. */
 const LOOK_MS = 1000;
-/** How long a worker leaves it to another one, whose client came before: to take a lock takes less, most of the time. */
+/** A worker leaves the lock to another one whose client came before, and looks so often, and so many times, whether he has had his turn. */
 const PASS_MS = 5;
+const PASSES_MAX = 200;
 /** What a node's time left is rounded by. */
 const EXPIRY_MS = 2;
 /** A lock that several want at the same moment is tried again after a random part of that, which doubles. */
@@ -122,6 +123,7 @@ class Line {
   /** Several want it at the same moment: what they give back wakes nobody, or all would try at the same moment again. */
   private isBackingOff = false;
   private tries = 0;
+  private passes = 0;
   private timer: Timer | null = null;
 
   constructor(lines: LockLines, name: string, pool: string) {
@@ -155,19 +157,24 @@ class Line {
     else if (!this.isBackingOff) this.takeTurn();
   }
 
-  /** The first tries: at once, or when who came before, at another worker, has had his turn. */
+  /** The first tries: at once, or when who came before, at another worker, has had his turn; or does not take it. */
   private takeTurn(): void {
     const [first] = this.wishes;
     if (first === undefined || this.giveUp !== null) return;
     const { turns, nodes } = this.lines.context;
     turns.show(this.name, first.ticket);
-    if (turns.isFirst(this.name, first.ticket)) {
+    if (this.passes >= PASSES_MAX || turns.isFirst(this.name, first.ticket)) {
       this.attempt();
       return;
     }
+    if (!first.mayWait) {
+      this.endInVain(first);
+      return;
+    }
+    this.passes++;
     const { timers, now } = nodes.context.transport;
     timers.cancel(this.timer);
-    this.timer = timers.set(now + PASS_MS, () => this.attempt());
+    this.timer = timers.set(now + PASS_MS, () => this.takeTurn());
   }
 
   private attempt(): void {
@@ -176,6 +183,7 @@ class Line {
     const { nodes } = this.lines.context;
     nodes.context.transport.timers.cancel(this.timer);
     this.wasWoken = false;
+    this.passes = 0;
     this.isBackingOff = false;
     this.giveUp = nodes.acquire(first.place, first.order, (outcome) => {
       this.giveUp = null;

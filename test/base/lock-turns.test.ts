@@ -15,11 +15,25 @@ t.test('who drew first comes first, whichever worker he is at', async (t) => {
   three.show('a', third);
   t.same([two.isFirst('a', first), one.isFirst('a', second), three.isFirst('a', third)], [true, false, false]);
   t.ok(one.isFirst('b', second), 'nor at another lock');
+  const other = sharingPlace('a');
+  t.ok(one.isFirst(other, second), 'nor at one that is shown at the same place');
+  one.show(other, 0);
+  t.notOk(one.isFirst('a', second));
   two.show('a', 0);
   t.same([one.isFirst('a', second), three.isFirst('a', third)], [true, false]);
   one.forget();
   t.ok(three.isFirst('a', third), 'a worker that died has nobody there');
 });
+
+/** Another name that is shown where that one is. */
+function sharingPlace(name: string): string {
+  const placeOf = (shown: string) => {
+    const memory = lockTurnsMemory(1);
+    new LockTurns(memory, 0).show(shown, 7);
+    return new Int32Array(memory).indexOf(7);
+  };
+  for (let count = 0; ; count++) if (placeOf(`${count}`) === placeOf(name)) return `${count}`;
+}
 
 t.test('tickets go on when they begin anew from below', async (t) => {
   const memory = lockTurnsMemory(2);

@@ -233,12 +233,29 @@ t.test('of two workers the one whose client came first tries first', async (t) =
   world.answer('early', { kind: 'held', ttlMs: 50_000 });
   world.want(one, 'late', 60_000);
   t.same(world.takeTries(), ['early'], 'who comes later leaves it to him');
-  world.pass(5);
-  t.same(world.takeTries(), ['late'], 'but not for long');
-  world.answer('late', { kind: 'held', ttlMs: 50_000 });
   world.free();
   t.same(world.takeTries(), ['early']);
+  world.pass(500);
+  t.same(world.takeTries(), [], 'however long that takes');
+  world.want(one, 'hasty', 0);
   world.answer('early', GRANTED);
+  world.pass(5);
+  t.same(world.takeTries(), ['late'], 'and then comes his');
+  world.answer('late', { kind: 'held', ttlMs: 50_000 });
   world.free('n'.repeat(20));
   t.same(world.takeTries(), ['late']);
+  t.same(world.told, ['hasty out-of-time', 'early granted']);
+});
+
+t.test('a worker that does not take its turn is not waited for for good', async (t) => {
+  const world = new World();
+  const [one, two] = [world.worker(0), world.worker(1)];
+  world.want(two, 'early', 60_000);
+  world.want(one, 'late', 60_000);
+  world.pass(999);
+  t.same(world.takeTries(), ['early']);
+  world.pass(1);
+  t.same(world.takeTries(), ['late']);
+  world.want(one, 'hasty', 0);
+  t.same(world.told, ['hasty out-of-time']);
 });

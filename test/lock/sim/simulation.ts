@@ -243,8 +243,8 @@ class Client {
         if (action.kind === 'end') {
           const { outcome } = action;
           if (outcome.kind !== 'granted') {
-            // Some are there the moment it is free.
-            this.later(random.below(this.number % 2 === 0 ? ttlMs : 5), () => this.begin());
+            // One is there the moment it is free, or nearly.
+            this.later(random.below(this.number === 0 ? 20 : ttlMs), () => this.begin());
             continue;
           }
           const untilMs = world.nowMs + this.clock.trueLength(outcome.validityMs);
