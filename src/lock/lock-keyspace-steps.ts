@@ -22,6 +22,7 @@ import { type LockForm, TAKEN } from './lock-keyspace-forms.js';
 import type { Vote, Written } from './lock-keyspace-votes.js';
 import { QUARANTINE } from './lock-scripts.js';
 import type { Quarantined } from './lock-step.js';
+import { type Left, withoutTimes } from './times.js';
 
 export type DropInAnswer =
   | ({ kind: 'vote' } & Vote)
@@ -61,12 +62,12 @@ return {}
 /** What a connection has to have loaded for these steps. */
 export const LOCK_KEYSPACE_SCRIPTS: readonly Script[] = [CARRY_OUT, LOOK_AT, TAKE_BACK];
 
-/** ARGV[1]: the record. Of each key 1 if it is there. */
+/** ARGV[1]: the record. Of each key its PTTL. */
 const BEFORE = script(`
 if redis.call('GET', '${NODE_KEY}') ~= ARGV[1] then return 'N' end
-local there = {}
-for at, key in ipairs(KEYS) do there[at] = redis.call('EXISTS', key) end
-return there
+local left = {}
+for at, key in ipairs(KEYS) do left[at] = redis.call('PTTL', key) end
+return left
 `).source;
 
 /**
@@ -229,16 +230,15 @@ class ScriptStep implements NodeStep<DropInAnswer> {
   }
 
   private voteOf(before: readonly Uint8Array[], reply: Uint8Array, after: readonly Uint8Array[]): DropInAnswer {
-    const written: Written[] = [];
-    let overlong = false;
-    for (const [key, was] of before.entries()) {
-      const [content, left] = [after[2 * key], after[2 * key + 1]] as [Uint8Array, Uint8Array];
-      const ttlMs = parseInteger(left, 0, left.length);
-      overlong ||= ttlMs === FOR_GOOD || ttlMs > this.ttlMaxMs;
-      const isNew = parseInteger(was, 0, was.length) === 0 && ttlMs !== NOTHING;
-      if (isNew) written.push({ key, content: bulkOf(content), ttlMs: Math.min(ttlMs, this.ttlMaxMs) });
-    }
-    return { kind: 'vote', reply, remainingMs: null, written, overlong };
+    const keys = before.map((was, key): Left => {
+      return { beforeMs: integerOf(was), afterMs: integerOf(after[2 * key + 1] as Uint8Array) };
+    });
+    const written = keys.flatMap(({ beforeMs, afterMs }, key): Written[] => {
+      if (beforeMs !== NOTHING || afterMs === NOTHING) return [];
+      return [{ key, content: bulkOf(after[2 * key] as Uint8Array), ttlMs: Math.min(afterMs, this.ttlMaxMs) }];
+    });
+    const overlong = keys.some(({ afterMs }) => afterMs === FOR_GOOD || afterMs > this.ttlMaxMs);
+    return { kind: 'vote', ...withoutTimes(reply, keys), written, overlong };
   }
 }
 
@@ -286,12 +286,11 @@ function voteOf(frame: Uint8Array, takes: Written | null): DropInAnswer {
 /** What the key holds, and its PTTL. */
 function timeVoteOf(frame: Uint8Array): DropInAnswer {
   const [holds, left] = elementsOf(frame) as [Uint8Array, Uint8Array];
-  const remainingMs = parseInteger(left, 0, left.length);
-  return { kind: 'vote', reply: holds, remainingMs, written: NOT_TAKEN, overlong: false };
+  return { kind: 'vote', reply: holds, times: [integerOf(left)], written: NOT_TAKEN, overlong: false };
 }
 
 function vote(reply: Uint8Array, written: readonly Written[]): DropInAnswer {
-  return { kind: 'vote', reply, remainingMs: null, written, overlong: false };
+  return { kind: 'vote', reply, times: [], written, overlong: false };
 }
 
 /** `N`, or `Q` and the milliseconds. */
@@ -300,6 +299,10 @@ function verdictOf(frame: Uint8Array): NotMember | Quarantined {
   if (isNotMember(text)) return NOT_MEMBER;
   if (!text.startsWith('Q')) throw new Error(`a command on a lock was answered ${text}`);
   return { kind: 'quarantined', leftMs: Number(text.slice(1)) };
+}
+
+function integerOf(frame: Uint8Array): number {
+  return parseInteger(frame, 0, frame.length);
 }
 
 function latin1(bytes: Uint8Array): string {

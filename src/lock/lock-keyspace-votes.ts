@@ -12,10 +12,10 @@ import { validityMs } from './redlock.js';
 
 /** What a node said. */
 export interface Vote {
-  /** One frame, as the node gave it. */
+  /** One frame, as the node gave it, but for the times in it: see `times`. What is compared. */
   readonly reply: Uint8Array;
-  /** Milliseconds until what it says is over, where that was asked, as PTTL says it. */
-  readonly remainingMs: number | null;
+  /** Times that keys have left there, as PTTL says them, as far as the reply tells them: no two nodes have the same. */
+  readonly times: readonly number[];
   /** Of the command's keys those that were not there before and are now, and what they hold; empty where it wrote none. */
   readonly written: readonly Written[];
   /** Keys of a script that would have been left for longer than may be, or for good. */
@@ -40,7 +40,7 @@ export interface TakeBack {
 }
 
 export type Verdict =
-  | { kind: 'majority'; reply: Uint8Array; remainingMs: number | null; takeBack: readonly TakeBack[] }
+  | { kind: 'majority'; reply: Uint8Array; times: readonly number[]; takeBack: readonly TakeBack[] }
   /** A script has set an expiry beyond what may be, or none: what it newly wrote is taken back. */
   | { kind: 'overlong'; takeBack: readonly TakeBack[] }
   /** Enough have answered, and do not agree. */
@@ -66,13 +66,15 @@ export function decide(votes: Votes, terms: Terms): Verdict | null {
   const largest = groups.reduce<Vote[]>((best, group) => (group.length > best.length ? group : best), []);
   const open = isOver ? 0 : votes.filter((vote) => vote === undefined).length;
   if (largest.length >= quorum) {
+    // Of the first to answer one may not have heard yet that the time was extended, and tell the shorter one.
+    if (open > 0 && (largest[0] as Vote).times.length > 0) return null;
     if (largest.some(({ overlong }) => overlong)) return { kind: 'overlong', takeBack: takenBack(votes, null, terms) };
     if (!isInTime(largest, terms)) return { kind: 'split', takeBack: takenBack(votes, null, terms) };
     const [{ reply }] = largest as [Vote];
     return {
       kind: 'majority',
       reply,
-      remainingMs: remaining(largest, quorum),
+      times: remaining(largest, quorum),
       takeBack: takenBack(votes, largest, terms),
     };
   }
@@ -95,11 +97,12 @@ function groupsOf(votes: Votes): Vote[][] {
 }
 
 /** So long q nodes say what they say now: what the q-th largest of them says. A node whose value never expires outlasts all others. */
-function remaining(group: readonly Vote[], quorum: number): number | null {
-  const times = group.flatMap(({ remainingMs }) => remainingMs ?? []);
-  if (times.length < group.length) return null;
+function remaining(group: readonly Vote[], quorum: number): number[] {
   const order = (ms: number) => (ms === FOR_GOOD ? Number.POSITIVE_INFINITY : ms);
-  return times.toSorted((one, other) => order(other) - order(one))[quorum - 1] ?? null;
+  return (group[0] as Vote).times.map((_, place) => {
+    const times = group.map(({ times }) => times[place] as number).sort((one, other) => order(other) - order(one));
+    return times[quorum - 1] as number;
+  });
 }
 
 /** PTTL of what does not expire. */

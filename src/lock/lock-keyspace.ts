@@ -21,6 +21,7 @@ import type { LockForm } from './lock-keyspace-forms.js';
 import { type DropInAnswer, dropInStep, type OpenNodes, takeBackStep } from './lock-keyspace-steps.js';
 import { decide, type TakeBack, type Verdict, type Vote, type Written } from './lock-keyspace-votes.js';
 import { quorumOf } from './redlock.js';
+import { withTimes } from './times.js';
 
 export interface LockKeyspaceContext {
   transport: Transport;
@@ -216,9 +217,10 @@ class Poll implements Latecomer {
     const { form, protocol, sets } = this.order;
     switch (verdict.kind) {
       case 'majority': {
-        const { reply, remainingMs } = verdict;
-        if (form.kind === 'time' && remainingMs !== null) return timeReply(reply, remainingMs, form.unitMs);
-        return protocol === 3 ? reply : nullsToResp2(reply, false);
+        const { reply, times } = verdict;
+        if (form.kind === 'time') return timeReply(reply, times[0] as number, form.unitMs);
+        const whole = times.length === 0 ? reply : withTimes(reply, times);
+        return protocol === 3 ? whole : nullsToResp2(whole, false);
       }
       case 'overlong': {
         const why = `a script set a lock to expire later than ttlMaxMs ${sets.ttlMaxMs}, or never`;

@@ -22,6 +22,7 @@ import type { Arena } from '../transport/arena.js';
 import { asksForOurs, InfoPolicy, ownInfo, type ProxyFacts } from './introspection.js';
 import type { Walk } from './key-walk.js';
 import { beginWalk } from './key-walks.js';
+import { MajorityPolicy } from './majority-policy.js';
 import type { Merge, MergePool } from './merge.js';
 import { OwnKeysPolicy } from './own-keys.js';
 import { pubsubPolicy } from './pubsub-policy.js';
@@ -103,6 +104,10 @@ export class AllShards {
       case 'keys':
         this.sendToAll(session, service, spec, this.keysPolicy(service, spec), start, end);
         return;
+      case 'script|load':
+      case 'script|exists':
+        this.sendToAll(session, service, spec, this.scriptPolicy(service, spec), start, end);
+        return;
       default: {
         const policy = pubsubPolicy(spec.name) ?? responsePolicy(spec.responsePolicy, false);
         this.sendToAll(session, service, spec, policy, start, end);
@@ -164,6 +169,11 @@ export class AllShards {
     if (isReplicated && session.database !== 0 && OF_KEYS.has(name))
       return 'ERR replicated keys are in database 0 only';
     return null;
+  }
+
+  private scriptPolicy(service: Service, { responsePolicy: tip }: CommandSpec): ResponsePolicy {
+    const { nodes, hasLocks, lockSetsOfNodes } = service;
+    return hasLocks ? new MajorityPolicy(tip, nodes, lockSetsOfNodes) : responsePolicy(tip, false);
   }
 
   private keysPolicy(service: Service, spec: CommandSpec): ResponsePolicy {

@@ -1,7 +1,13 @@
 /**
  * One service as a worker sees it: what a session that came in by its door sees as one Redis. Made anew with each topology.
  */
-import type { KeyspaceSnapshot, NodeSnapshot, ServiceSnapshot, TopologySnapshot } from '../messages.js';
+import type {
+  KeyspaceSnapshot,
+  NodeSnapshot,
+  ReplicationSnapshot,
+  ServiceSnapshot,
+  TopologySnapshot,
+} from '../messages.js';
 import type { LockSets, ReplicaSets } from '../routing/copy-sets.js';
 import { Router } from '../routing/router.js';
 import { slotOf } from '../routing/slot.js';
@@ -33,6 +39,7 @@ export class Service {
   private openedScan: Scan | null = null;
   private openedWalks: KeyWalks | null = null;
   private distinctCopySets: readonly (readonly number[])[] | null = null;
+  private distinctLockSets: readonly (readonly number[])[] | null = null;
   private readonly router: Router;
   /** Where one keyspace has all keys, placed by slots alone: what `Router` would find, in one load. */
   private readonly slotOwners: Uint16Array | null;
@@ -91,8 +98,14 @@ export class Service {
 
   /** Each set of nodes that some replicated key has its copies on. */
   get copySetsOfNodes(): readonly (readonly number[])[] {
-    this.distinctCopySets ??= distinctSets(this.keyspaces);
+    this.distinctCopySets ??= distinctSets(this.keyspaces.flatMap(({ replication }) => replication ?? []));
     return this.distinctCopySets;
+  }
+
+  /** Each set of nodes that some lock is on. */
+  get lockSetsOfNodes(): readonly (readonly number[])[] {
+    this.distinctLockSets ??= distinctSets(this.keyspaces.flatMap(({ locks }) => locks ?? []));
+    return this.distinctLockSets;
   }
 
   /** Whether what is sent to the home node comes to where copies of keys are. */
@@ -140,11 +153,11 @@ export class Service {
   }
 }
 
-function distinctSets(keyspaces: readonly KeyspaceSnapshot[]): readonly (readonly number[])[] {
+function distinctSets(
+  placed: readonly Pick<ReplicationSnapshot, 'copies' | 'owners'>[],
+): readonly (readonly number[])[] {
   const sets = new Map<string, readonly number[]>();
-  for (const { replication } of keyspaces) {
-    if (replication === null) continue;
-    const { copies, owners } = replication;
+  for (const { copies, owners } of placed) {
     for (let at = 0; at < owners.length; at += copies) {
       const set = Array.from(owners.subarray(at, at + copies)).sort((one, other) => one - other);
       sets.set(set.join(), set);

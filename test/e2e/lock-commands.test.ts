@@ -166,6 +166,24 @@ t.test('drop-in commands', async (t) => {
     t.equal(await one?.command('DEL', 'lock:x'), 1);
   });
 
+  t.test('scripts that tell how long a lock is held say it as a majority does', async (t) => {
+    const client = await connect(t, proxies[0].port);
+    await client.command('SET', 'lock:time', 'x', 'NX', 'PX', '9000');
+    for (const [number, server] of servers.entries()) {
+      const node = await connect(t, server.port);
+      await node.command('PEXPIRE', 'lock:time', `${5000 + 1000 * number}`);
+    }
+    const left = "return {redis.call('get', KEYS[1]), redis.call('pttl', KEYS[1])}";
+    const found = [
+      (await client.command('PTTL', 'lock:time')) as number,
+      ((await client.command('EVAL', left, '1', 'lock:time')) as [string, number])[1],
+      1000 * ((await client.command('TTL', 'lock:time')) as number),
+    ];
+    for (const ms of found)
+      t.ok((ms > 4000 && ms <= 5000) || (ms > 5000 && ms <= 6000), `${ms}: two nodes hold it for so long`);
+    await client.command('DEL', 'lock:time');
+  });
+
   t.test('what a script leaves too long is cut off, and the client hears of it', async (t) => {
     const client = await connect(t, proxies[0].port);
     const nodes = await Promise.all(servers.map(({ port }) => connect(t, port)));

@@ -10,6 +10,8 @@ export interface TestClient {
   obstacle: string | null;
   /** What it exports. */
   load(): unknown;
+  /** The same of one that cannot be required. */
+  import(): Promise<unknown>;
 }
 
 /** Installs the packages if need be. Tests run in the checkout's folder, wherever they were compiled to. */
@@ -22,6 +24,7 @@ export async function testClientsFolder(): Promise<string> {
 /** `name` is that of test/e2e/clients/package.json. */
 export async function testClient(name: string): Promise<TestClient> {
   const folder = await testClientsFolder();
+  const require = createRequire(join(folder, 'package.json'));
   const path = join(folder, 'node_modules', name, 'package.json');
   const { version, engines } = JSON.parse(readFileSync(path, 'utf8')) as {
     version: string;
@@ -32,6 +35,7 @@ export async function testClient(name: string): Promise<TestClient> {
   return {
     version,
     obstacle: runs ? null : `it wants Node ${engines?.node}, and this is ${process.version}`,
-    load: () => createRequire(join(folder, 'package.json'))(name) as unknown,
+    load: () => require(name) as unknown,
+    import: () => import(pathToFileURL(require.resolve(name)).href) as Promise<unknown>,
   };
 }

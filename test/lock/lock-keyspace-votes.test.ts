@@ -6,14 +6,14 @@ const content = (text: string) => Buffer.from(text);
 const mine = (ttlMs = 1000): Written => ({ key: 0, content: content('mine'), ttlMs });
 
 function said(reply: string, rest: Partial<Vote> = {}): Vote {
-  return { reply: Buffer.from(reply), remainingMs: null, written: [], overlong: false, ...rest };
+  return { reply: Buffer.from(reply), times: [], written: [], overlong: false, ...rest };
 }
 
 const ok = (ttlMs?: number) => said('+OK', { written: [mine(ttlMs)] });
 const nil = said('_');
 const none = null;
 const open = undefined;
-const holds = (value: string, remainingMs: number) => said(value, { remainingMs });
+const holds = (value: string, remainingMs: number) => said(value, { times: [remainingMs] });
 
 interface Case {
   name: string;
@@ -26,7 +26,7 @@ interface Case {
   /** null: not known yet. */
   kind: Verdict['kind'] | null;
   reply?: string;
-  remainingMs?: number | null;
+  remainingMs?: number;
   /** Copies that something is taken back of. */
   takenBack?: number[];
 }
@@ -150,8 +150,14 @@ const CASES: Case[] = [
     remainingMs: 10,
   },
   {
-    name: 'two that have answered, the shorter',
+    name: 'two have answered, one of them may be behind',
     votes: [holds('a', 10), open, holds('a', 20)],
+    kind: null,
+  },
+  {
+    name: 'two have answered, and nobody waits any longer: the shorter',
+    votes: [holds('a', 10), open, holds('a', 20)],
+    isOver: true,
     kind: 'majority',
     remainingMs: 10,
   },
@@ -194,7 +200,7 @@ for (const { name, votes, kind, reply, remainingMs, takenBack, ...terms } of CAS
       );
     if (verdict.kind !== 'majority') return;
     if (reply !== undefined) t.equal(`${verdict.reply}`, reply);
-    if (remainingMs !== undefined) t.equal(verdict.remainingMs, remainingMs);
+    if (remainingMs !== undefined) t.same(verdict.times, [remainingMs]);
   });
 }
 
