@@ -91,7 +91,7 @@ export class Replicas {
   private readonly poolLimits = new Map<string, NodeLimits>();
   /** Those that have something to tell. */
   private untold: Voter[] = [];
-  /** Those that have something to send, some of them twice. */
+  /** Those that may have something to send. */
   private unsent: Voter[] = [];
   private isTicking = false;
 
