@@ -32,6 +32,8 @@ export interface ReplicatedPool {
   tombstoneTtlsMs: readonly number[];
   /** Null for a key that is not replicated, or in another pool. */
   placeOf(key: Uint8Array): KeyPlace | null;
+  /** Whether the key is a lock that belongs on that node: it has a value there, and no ballots. */
+  isLockOn(node: number, key: Uint8Array): boolean;
 }
 
 export interface KeyPlace {
@@ -124,6 +126,11 @@ function planPool(name: string, nodes: readonly NodeSnapshot[], services: readon
         if (indices.has(owners[0] as number)) return { nodes: owners, tombstoneTtlMs: copies?.tombstoneTtlMs ?? null };
       }
       return null;
+    },
+    isLockOn: (node, key) => {
+      return routers.some(
+        (router) => (router.lockSetsOf(key, 0, key.length)?.placeOf(node, key, 0, key.length) ?? -1) >= 0,
+      );
     },
   };
 }

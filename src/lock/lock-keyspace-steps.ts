@@ -4,6 +4,7 @@
  *   command, time   EVALSHA of a script that carries it out where the node is the member that was expected, and is not quarantined
  *   script          MULTI; what keys are there; the client's EVAL; what keys are there now, and what they hold; EXEC
  *                   until it is known that the node is not quarantined: the first script, with nothing to carry out
+ *                   without memory Redis queues nothing: the client's EVAL alone, which can write no key that is not there, and what holds now
  *   take-back       EVALSHA of a script that deletes what still holds what is to be taken back
  *
  * The client's own script cannot be called by one of ours, which is why it stands between two of them. Nothing of it is sent twice: scripts
@@ -28,6 +29,8 @@ export type DropInAnswer =
   | ({ kind: 'vote' } & Vote)
   /** The node counts, and was asked nothing yet: it is to be asked again. */
   | { kind: 'open' }
+  /** The node has no memory, and has carried out nothing: it is to be asked so. */
+  | { kind: 'full' }
   | Quarantined
   | NotMember
   | Unable;
@@ -85,6 +88,9 @@ end
 return found
 `).source;
 
+type ScriptForm = Extract<LockForm, { kind: 'script' }>;
+
+const OOM = Buffer.from('-OOM');
 const MULTI = encodeCommand(['MULTI']);
 const EXEC = encodeCommand(['EXEC']);
 const NOT_TAKEN: readonly Written[] = [];
@@ -94,8 +100,14 @@ const FOR_GOOD = -1;
 /** Which nodes are known not to be quarantined, by the numbers that they have as voters: with which record, a character a byte. */
 export type OpenNodes = Map<number, string>;
 
-/** What a form is asked of the node of that number by. It is that node's alone. */
-export function dropInStep(form: LockForm, node: number, ttlMaxMs: number, open: OpenNodes): NodeStep<DropInAnswer> {
+/** What a form is asked of the node of that number by. It is that node's alone. `isFull`: the node has no memory. */
+export function dropInStep(
+  form: LockForm,
+  node: number,
+  ttlMaxMs: number,
+  open: OpenNodes,
+  isFull: boolean,
+): NodeStep<DropInAnswer> {
   switch (form.kind) {
     case 'command': {
       const { words, keys, takes } = form;
@@ -106,7 +118,7 @@ export function dropInStep(form: LockForm, node: number, ttlMaxMs: number, open:
     case 'time':
       return new CallStep(LOOK_AT, [form.key], [`${ttlMaxMs}`], timeVoteOf);
     case 'script':
-      return new ScriptStep(form.words, form.keys, node, ttlMaxMs, open);
+      return isFull ? new FullScriptStep(form, ttlMaxMs) : new ScriptStep(form, node, ttlMaxMs, open);
   }
 }
 
@@ -166,22 +178,14 @@ class CallStep implements NodeStep<DropInAnswer> {
 class ScriptStep implements NodeStep<DropInAnswer> {
   /** Of what was written last. */
   replyCount = 1;
-  private readonly words: readonly Uint8Array[];
-  private readonly keys: readonly Uint8Array[];
+  private readonly form: ScriptForm;
   private readonly node: number;
   private readonly ttlMaxMs: number;
   private readonly open: OpenNodes;
   private readonly gate: CallStep;
 
-  constructor(
-    words: readonly Uint8Array[],
-    keys: readonly Uint8Array[],
-    node: number,
-    ttlMaxMs: number,
-    open: OpenNodes,
-  ) {
-    this.words = words;
-    this.keys = keys;
+  constructor(form: ScriptForm, node: number, ttlMaxMs: number, open: OpenNodes) {
+    this.form = form;
     this.node = node;
     this.ttlMaxMs = ttlMaxMs;
     this.open = open;
@@ -189,15 +193,15 @@ class ScriptStep implements NodeStep<DropInAnswer> {
   }
 
   bytesMax(recordBytes: number): number {
-    const { keys, words } = this;
-    let bytes = MULTI.length + EXEC.length + COMMAND_HEAD_BYTES_MAX * 3;
-    for (const source of [BEFORE, AFTER]) bytes += callBytesMax(source.length, keys, [], recordBytes);
-    for (const { length } of words) bytes += wordBytesMax(length);
+    const { form } = this;
+    const before = COMMAND_HEAD_BYTES_MAX + callBytesMax(BEFORE.length, form.keys, [], recordBytes);
+    const bytes = MULTI.length + before + scriptBytesMax(form) + EXEC.length;
     return Math.max(bytes, this.gate.bytesMax(recordBytes));
   }
 
   write(writer: CommandWriter, record: Uint8Array): number {
-    const { keys, words, ttlMaxMs } = this;
+    const { form, ttlMaxMs } = this;
+    const { words, keys } = form;
     if (this.open.get(this.node) !== latin1(record)) {
       this.replyCount = this.gate.replyCount;
       return this.gate.write(writer, record);
@@ -205,9 +209,7 @@ class ScriptStep implements NodeStep<DropInAnswer> {
     this.replyCount = BLOCK_REPLIES;
     writer.part(MULTI);
     writeCall(writer, ['EVAL', BEFORE], keys, record, []);
-    writer.begin(words.length);
-    for (const word of words) writer.word(word);
-    writeCall(writer, ['EVAL', AFTER], keys, Buffer.from(`${ttlMaxMs}`), []);
+    writeScript(writer, words, keys, ttlMaxMs);
     writer.part(EXEC);
     return -1;
   }
@@ -219,7 +221,7 @@ class ScriptStep implements NodeStep<DropInAnswer> {
       return answer;
     }
     const exec = executed(replies);
-    if (isError(exec, 0)) return vote(exec, NOT_TAKEN);
+    if (isError(exec, 0)) return startsWith(exec, OOM) ? { kind: 'full' } : vote(exec, NOT_TAKEN);
     const [before, reply, after] = elementsOf(exec) as [Uint8Array, Uint8Array, Uint8Array];
     for (const own of [before, after]) if (isError(own, 0)) return unable(own);
     return before[0] === TYPE.array ? this.voteOf(elementsOf(before), reply, elementsOf(after)) : verdictOf(before);
@@ -237,9 +239,66 @@ class ScriptStep implements NodeStep<DropInAnswer> {
       if (beforeMs !== NOTHING || afterMs === NOTHING) return [];
       return [{ key, content: bulkOf(after[2 * key] as Uint8Array), ttlMs: Math.min(afterMs, this.ttlMaxMs) }];
     });
-    const overlong = keys.some(({ afterMs }) => afterMs === FOR_GOOD || afterMs > this.ttlMaxMs);
+    const overlong = keys.some(({ afterMs }) => isOverlong(afterMs, this.ttlMaxMs));
     return { kind: 'vote', ...withoutTimes(reply, keys), written, overlong };
   }
+}
+
+/** The client's script, and ours behind it. */
+class FullScriptStep implements NodeStep<DropInAnswer> {
+  readonly replyCount = 2;
+  private readonly form: ScriptForm;
+  private readonly ttlMaxMs: number;
+
+  constructor(form: ScriptForm, ttlMaxMs: number) {
+    this.form = form;
+    this.ttlMaxMs = ttlMaxMs;
+  }
+
+  bytesMax(): number {
+    return scriptBytesMax(this.form);
+  }
+
+  write(writer: CommandWriter): number {
+    const { words, keys } = this.form;
+    writeScript(writer, words, keys, this.ttlMaxMs);
+    return -1;
+  }
+
+  decode([reply, after]: readonly Uint8Array[]): DropInAnswer {
+    if (isError(after as Uint8Array, 0)) return unable(after as Uint8Array);
+    const found = elementsOf(after as Uint8Array);
+    const keys = this.form.keys.map((_, key): Left => {
+      return { beforeMs: NOTHING, afterMs: integerOf(found[2 * key + 1] as Uint8Array) };
+    });
+    const overlong = keys.some(({ afterMs }) => isOverlong(afterMs, this.ttlMaxMs));
+    return { kind: 'vote', ...withoutTimes(reply as Uint8Array, keys), written: NOT_TAKEN, overlong };
+  }
+
+  plainAnswer(): null {
+    return null;
+  }
+}
+
+function writeScript(
+  writer: CommandWriter,
+  words: readonly Uint8Array[],
+  keys: readonly Uint8Array[],
+  ttlMaxMs: number,
+): void {
+  writer.begin(words.length);
+  for (const word of words) writer.word(word);
+  writeCall(writer, ['EVAL', AFTER], keys, Buffer.from(`${ttlMaxMs}`), []);
+}
+
+function scriptBytesMax({ words, keys }: ScriptForm): number {
+  let bytes = COMMAND_HEAD_BYTES_MAX * 2 + callBytesMax(AFTER.length, keys, [], 0);
+  for (const { length } of words) bytes += wordBytesMax(length);
+  return bytes;
+}
+
+function isOverlong(afterMs: number, ttlMaxMs: number): boolean {
+  return afterMs === FOR_GOOD || afterMs > ttlMaxMs;
 }
 
 /** MULTI, what it queues, EXEC. */
@@ -303,6 +362,10 @@ function verdictOf(frame: Uint8Array): NotMember | Quarantined {
 
 function integerOf(frame: Uint8Array): number {
   return parseInteger(frame, 0, frame.length);
+}
+
+function startsWith(bytes: Uint8Array, beginning: Uint8Array): boolean {
+  return beginning.every((byte, index) => bytes[index] === byte);
 }
 
 function latin1(bytes: Uint8Array): string {

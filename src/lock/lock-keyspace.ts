@@ -119,7 +119,7 @@ class Poll implements Latecomer {
     this.quarantinedMs = [];
     this.error = null;
     this.beganMs = performance.now();
-    for (const copy of nodes.keys()) this.askCopy(copy);
+    for (const copy of nodes.keys()) this.askCopy(copy, false);
     const patienceMs = Math.min(limits.replicatedPatienceMs, limits.requestTimeoutMs);
     this.timer = transport.timers.set(transport.now + patienceMs, () => this.look(true));
   }
@@ -137,7 +137,10 @@ class Poll implements Latecomer {
         this.votes[copy] = answer;
         break;
       case 'open':
-        this.askCopy(copy);
+        this.askCopy(copy, false);
+        return;
+      case 'full':
+        this.askCopy(copy, true);
         return;
       case 'unsent':
       case 'not-member':
@@ -174,10 +177,11 @@ class Poll implements Latecomer {
     }
   }
 
-  private askCopy(copy: number): void {
+  private askCopy(copy: number, isFull: boolean): void {
     const { context, nodes, order, open } = this;
     const node = nodes[copy] as number;
-    context.replicas.askNode(node, this, copy, this.round, dropInStep(order.form, node, order.sets.ttlMaxMs, open));
+    const step = dropInStep(order.form, node, order.sets.ttlMaxMs, open, isFull);
+    context.replicas.askNode(node, this, copy, this.round, step);
   }
 
   /** `isOver`: who has not answered is not waited for any longer. */

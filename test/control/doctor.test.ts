@@ -77,6 +77,24 @@ t.test('a copy that is behind is told, and brought up to date', async (t) => {
   t.match((await ask(pool)).lines.at(-1), /2 keys compared, 0 differ/);
 });
 
+t.test('locks are not compared, where they belong', async (t) => {
+  const pool = await startMembers(t, { nodes: 4, locks: 'lock:' });
+  await pool.put([0, 1, 2], 'a', 1, 'value');
+  const keys = Array.from({ length: 20 }, (_, index) => `lock:${index}`);
+  const stray: string[] = [];
+  for (const key of keys) {
+    const nodes = [0, 1, 2, 3].filter((node) => pool.pool.isLockOn(node, Buffer.from(key)));
+    t.equal(nodes.length, 3);
+    await pool.ask(nodes[0] as number, 'SET', key, 'token');
+    if (nodes.includes(3)) continue;
+    await pool.ask(3, 'SET', key, 'token');
+    stray.push(`  "${key}": n3 has it, and should not`);
+  }
+  t.ok(stray.length > 0 && stray.length < keys.length);
+  const { lines } = await ask(pool);
+  t.same(lines.filter((line) => line.includes('lock:')).sort(), stray.sort());
+});
+
 t.test('equal ballots with different values are told, and all get what most have', async (t) => {
   const pool = await startMembers(t);
   await pool.put([0, 1, 2], 'a', 1, 'value');

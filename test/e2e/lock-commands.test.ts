@@ -184,6 +184,26 @@ t.test('drop-in commands', async (t) => {
     await client.command('DEL', 'lock:time');
   });
 
+  t.test('nodes without memory take no lock, and give those that they have back', async (t) => {
+    const client = await connect(t, proxies[1].port);
+    const redis = await connect(t, plain.port);
+    for (const one of [client, redis]) t.equal(await one.command('SET', 'lock:full', 'x', 'NX', 'PX', '9000'), 'OK');
+    const nodes = await Promise.all([plain, ...servers].map(({ port }) => connect(t, port)));
+    for (const node of nodes) await node.command('CONFIG', 'SET', 'maxmemory', '1');
+    const words: string[][] = [
+      ['SET', 'lock:fuller', 'x', 'NX', 'PX', '9000'],
+      ['EVAL', ACQUIRE, '1', 'lock:fuller', 'x', '9000'],
+      ['GET', 'lock:full'],
+      ['PEXPIRE', 'lock:full', '5000'],
+      ['EVAL', RELEASE, '1', 'lock:full', 'x'],
+      ['DEL', 'lock:full'],
+    ];
+    for (const command of words) {
+      t.equal(`${await client.raw(...command)}`, `${await redis.raw(...command)}`, command.join(' ').slice(0, 60));
+    }
+    for (const node of nodes) await node.command('CONFIG', 'SET', 'maxmemory', '0');
+  });
+
   t.test('what a script leaves too long is cut off, and the client hears of it', async (t) => {
     const client = await connect(t, proxies[0].port);
     const nodes = await Promise.all(servers.map(({ port }) => connect(t, port)));

@@ -17,6 +17,8 @@ export interface PoolOptions {
   nodes?: number;
   copies?: 3 | 5;
   tombstoneTtlMs?: number;
+  /** Besides the replicated keys: keys that begin so are locks, on three nodes. */
+  locks?: string;
   limits?: Partial<NodeLimits>;
   server?: RedisServerOptions;
 }
@@ -186,7 +188,11 @@ async function planOf(servers: readonly RedisServer[], options: PoolOptions): Pr
     tombstoneTtlMs: options.tombstoneTtlMs ?? 600_000,
   } as const;
   const pools = [{ name: 'main', nodes, limits, restart: 'loses-data' as const }];
-  const services = [{ name: 'main', port: 1, keyspaces: [keyspace] }];
+  const { prefix, pool, placement, multiKeyWrites } = keyspace;
+  const basics = { prefix: options.locks ?? prefix, pool, placement, multiKeyWrites };
+  const locks = { ...basics, mode: 'lock', provider: 'redlock', copies: 3, ttlMaxMs: 1_000 } as const;
+  const keyspaces = options.locks === undefined ? [keyspace] : [keyspace, locks];
+  const services = [{ name: 'main', port: 1, keyspaces }];
   const topology = await planTopology(null, pools, services, PLACER);
   return replicatedPools(topology, null)[0] as ReplicatedPool;
 }

@@ -238,3 +238,22 @@ t.test('a node that dies, or comes back as another process, ends a scan, and has
     t.ok(kept.every((key) => found.includes(key)));
   }
 });
+
+t.test('where all keys are locks there is nothing to be seen', async (t) => {
+  const walks = new KeyWalks({ nodes: [], copySetsOfNodes: [], copySetsOf: () => null, isOwn: () => false });
+  const options = { match: Buffer.from('*'), count: '10', type: null };
+  const run = (walk: Walk) => {
+    let step = walk.next([]);
+    while (step.done !== true) {
+      t.same(step.value, [], 'no node is asked');
+      step = walk.next([]);
+    }
+    return Buffer.from(step.value).toString();
+  };
+  t.equal(run(walks.scan('0', options, 0)), '*2\r\n$1\r\n0\r\n*0\r\n');
+  t.equal(run(walks.scan('77', options, 0)), '*2\r\n$1\r\n0\r\n*0\r\n');
+  t.match(run(walks.scan('x', options, 0)), /^-ERR invalid cursor/);
+  t.equal(run(walks.keys(options.match, () => 0)), '*0\r\n');
+  t.equal(run(walks.dbsize(() => 0)), ':0\r\n');
+  t.equal(run(walks.randomKey(() => 0.5, 0, 2)), '$-1\r\n');
+});
