@@ -11,6 +11,8 @@ export const ERROR_CODES = {
   OVERLOADED: 'OVERLOADED',
   /** Too few of the nodes that have copies of a replicated key agreed to it; the command had no effect. */
   NOQUORUM: 'NOQUORUM',
+  /** The token does not hold the lock: says who does, and for how long. */
+  NOTHELD: 'NOTHELD',
   /** The keys of one command lie on different shards. Names two of them. */
   CROSSSLOT: 'CROSSSLOT',
 } as const;

@@ -189,7 +189,7 @@ export class LockCommands {
 
   /** Why a lock was not `done`. */
   private refusal(outcome: { kind: 'not-held'; holder: Holder } | Undecided, done: string): Uint8Array {
-    if (outcome.kind === 'not-held') return errorReply(`NOTHELD ${holderText(outcome.holder)}`);
+    if (outcome.kind === 'not-held') return errorBytes('NOTHELD', holderText(outcome.holder));
     this.context.counts.locksNoQuorum++;
     if (outcome.kind === 'unknown') {
       return errorBytes('UNKNOWN', `the lock may have been ${done}: too few of its nodes have answered in time`);
