@@ -122,8 +122,9 @@ export class LockCommands {
       if (outcome.kind === 'no-quorum' || outcome.kind === 'late') this.context.counts.locksNoQuorum++;
       if (outcome.kind === 'crowded') this.context.counts.commandsOverloaded++;
       // Nobody would ever free what a client that is gone has got.
-      if (outcome.kind === 'granted' && session.isClosed) this.giveBack(place, token);
-      waiting.answer(acquireReply(outcome, token, session.protocol));
+      const isInVain = outcome.kind === 'granted' && session.isLeaving;
+      if (isInVain) this.giveBack(place, token);
+      waiting.answer(isInVain ? nullReply(session.protocol) : acquireReply(outcome, token, session.protocol));
     });
     return true;
   }

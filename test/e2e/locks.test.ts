@@ -3,14 +3,21 @@ import t from 'tap';
 import { acquire, fieldsOf } from '../help/lock-client.js';
 import { deployLocks } from '../help/lock-deployment.js';
 import { redisPrograms } from '../help/redis-programs.js';
+import type { RedisServer } from '../help/redis-server.js';
 import { connect, RespClient } from '../help/resp-client.js';
 import { Terminal, terminalObstacle } from '../help/terminal.js';
 import { waitFor } from '../help/wait-for.js';
 
 const TTL_MAX_MS = 60_000;
+/** Nodes that stand still for a while are waited for. */
+const PATIENCE_MS = 4000;
 
 t.test('LOCK commands', async (t) => {
-  const { servers, proxies } = await deployLocks(t, { nodes: 3, ttlMaxMs: TTL_MAX_MS });
+  const { servers, proxies } = await deployLocks(t, {
+    nodes: 3,
+    ttlMaxMs: TTL_MAX_MS,
+    limits: { replicatedPatienceMs: PATIENCE_MS },
+  });
   const [one, other] = [await connect(t, proxies[0].port), await connect(t, proxies[1].port)];
 
   t.test('a lock is taken, extended, and released', async (t) => {
@@ -149,6 +156,27 @@ t.test('LOCK commands', async (t) => {
     await waitFor('it to be gone', async () => (await waitingNow()) === '0');
     await one.raw('LOCK.RELEASE', 'lock:h', lock?.token as string);
     t.match(await acquire(one, 'lock:h', 'TTL', '1000', 'WAIT', '10000'), { fence: 2 });
+  });
+
+  t.test('what is granted to a client that has gone meanwhile is given back', async (t) => {
+    const [first, second, third] = servers as [RedisServer, RedisServer, RedisServer];
+    const node = await connect(t, third.port);
+    const gone = await RespClient.connect(proxies[1].port);
+    await gone.raw('CLIENT', 'SETNAME', 'gone');
+    first.pause();
+    second.pause();
+    gone.send('*4\r\n$12\r\nLOCK.ACQUIRE\r\n$6\r\nlock:i\r\n$3\r\nTTL\r\n$5\r\n50000\r\n');
+    await waitFor('a node to have been asked', async () => (await node.command('EXISTS', 'lock:i')) === 1);
+    gone.close();
+    await gone.closed;
+    // What a connection is told comes with what others are, or before.
+    for (let count = 0; count < 10; count++) await other.command('PING');
+    first.resume();
+    second.resume();
+    await waitFor('it to be free', async () => {
+      const info = fieldsOf(await one.command('LOCK.INFO', 'lock:i'));
+      return info.get('state') === 'free' && info.get('fence') !== null;
+    });
   });
 
   t.test('COMMAND knows them as it knows those of Redis', async (t) => {
