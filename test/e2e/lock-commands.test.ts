@@ -1,7 +1,7 @@
 /** What clients of one Redis ask of a lock, asked of a majority of nodes: byte for byte what one Redis says, or refused. */
 import t from 'tap';
 import { deployLocks } from '../help/lock-deployment.js';
-import { connect } from '../help/resp-client.js';
+import { connect, type RespClient } from '../help/resp-client.js';
 import { waitFor } from '../help/wait-for.js';
 
 const ACQUIRE = `if redis.call('exists', KEYS[1]) == 1 then return 0 end
@@ -203,6 +203,38 @@ t.test('drop-in commands', async (t) => {
     }
     for (const node of nodes) await node.command('CONFIG', 'SET', 'maxmemory', '0');
   });
+
+  t.test(
+    'what a node writes when the client was told no already is taken back, unless the client has asked again',
+    async (t) => {
+      const client = await connect(t, proxies[0].port);
+      const nodes = await Promise.all(servers.map(({ port }) => connect(t, port)));
+      const [first, second, slow] = nodes as [RespClient, RespClient, RespClient];
+      for (const [name, times] of [
+        ['lock:once', 1],
+        ['lock:again', 2],
+      ] as const) {
+        // It is known not to be quarantined.
+        await client.command('EVAL', 'return 1', '1', name);
+        for (const node of [first, second]) await node.command('SET', name, 'foreign', 'PX', '9000');
+        servers[2]?.pause();
+        for (let time = 0; time < times; time++)
+          t.equal(await client.command('EVAL', ACQUIRE, '1', name, 'mine', '9000'), 0);
+        servers[2]?.resume();
+        // Its answer comes behind those to what it was asked before.
+        t.equal(await client.command('EVAL', RELEASE, '1', 'lock:other', 'x'), 0);
+        await waitFor('the node to have answered', async () => {
+          const ms = (await client.command('PTTL', 'lock:other')) as number;
+          return ms === -2;
+        });
+        if (times === 1) await waitFor('it is taken back', async () => (await slow.command('GET', name)) === null);
+        else t.equal(await slow.command('GET', name), 'mine', 'it may be what the client was given meanwhile');
+        t.ok(((await first.command('PTTL', name)) as number) > 4_000, 'its time is not over');
+        await client.command('EVAL', RELEASE, '1', name, 'mine');
+        await waitFor('the client gives it back', async () => (await slow.command('GET', name)) === null);
+      }
+    },
+  );
 
   t.test('what a script leaves too long is cut off, and the client hears of it', async (t) => {
     const client = await connect(t, proxies[0].port);
