@@ -71,8 +71,6 @@ export const CONFIRM = script(
 ${BEGIN}
 local ballot = ARGV[2]
 ${CHECK_BALLOT}
--- Who missed the vote may have the token from an earlier ballot, and for a shorter time.
-if promised ~= ballot then return 'L' end
 ${HOLDER}
 if holder ~= ARGV[3] then return 'L' end
 redis.call('SET', KEYS[1], ARGV[5])

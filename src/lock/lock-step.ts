@@ -12,7 +12,7 @@ import type { NotMember, Refusal, Unable, Unsent } from '../replica/step.js';
 export type LockStep =
   /** Takes the lock where it is free, or has that token; and promises the ballot for its register, without which it takes nothing. */
   | { kind: 'acquire'; ballot: Ballot; token: string; ttlMs: number }
-  /** Writes the register, where the lock was taken with that ballot, and has that token still. */
+  /** Writes the register, where the lock has that token still. */
   | { kind: 'confirm'; ballot: Ballot; token: string; lineage: Lineage; register: string }
   /**
    * Frees the lock where it has that token, and nobody else has prepared a ballot since. `mark`: what those who wait are told it by, together

@@ -19,7 +19,7 @@ interface HeldLock {
 }
 
 /** Rules that it leaves out, to show that somebody would see it. */
-export type Omission = 'quarantine' | 'promise' | 'token' | 'vote';
+export type Omission = 'quarantine' | 'promise' | 'token';
 
 export class ModelNode {
   readonly locks = new Map<string, HeldLock>();
@@ -57,7 +57,6 @@ export class ModelNode {
         if (register?.accepted === step.ballot) return { kind: 'done' };
         const promised = this.promisedOf(register);
         if (promised > step.ballot && !this.without.includes('promise')) return this.refusal(promised);
-        if (promised < step.ballot && !this.without.includes('vote')) return { kind: 'lost' };
         if (lock?.token !== step.token && !this.without.includes('token')) return { kind: 'lost' };
         const { ballot, lineage, register: text } = step;
         this.registers.set(name, { promised: ballot, accepted: ballot, lineage, text });

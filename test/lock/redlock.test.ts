@@ -123,19 +123,6 @@ t.test('a ballot that is too small is drawn anew, above the one that refused it'
   t.same(trial.asked, ['acquire 012', 'acquire 012', 'confirm 012']);
 });
 
-t.test(
-  'who has the token of an earlier ballot, and missed the vote, does not confirm: there it ends earlier',
-  async (t) => {
-    for (const without of [[], ['vote']] as const) {
-      const node = new ModelNode(without);
-      const [first, second] = [1, 2].map((counter) => makeBallot(0, counter, proposerNumber(0, 1))) as [string, string];
-      node.perform({ kind: 'acquire', ballot: first, token: 'x', ttlMs: 100 }, NAME, TTL_MAX_MS, 0);
-      const confirm = { kind: 'confirm', ballot: second, token: 'x', lineage: NO_LINEAGE, register: '1 c x' } as const;
-      t.same(node.perform(confirm, NAME, TTL_MAX_MS, 50), { kind: without.length === 0 ? 'lost' : 'done' });
-    }
-  },
-);
-
 t.test('what was lost before it was confirmed is not handed out', async (t) => {
   const trial = new Trial(3);
   const [first, second] = trial.nodes as [ModelNode, ModelNode];

@@ -223,7 +223,7 @@ class Client {
     const { copies } = world.options;
     const { random, ttlMaxMs } = world;
     const token = `${this.number}.${this.tokens++}`;
-    const ttlMs = random.chance(50) ? ttlMaxMs : 20 + random.below(ttlMaxMs);
+    const ttlMs = random.chance(50) ? ttlMaxMs : Math.min(ttlMaxMs, 20 + random.below(ttlMaxMs));
     let askedMs = world.nowMs;
     const acquisition = new Acquisition({
       copies,
