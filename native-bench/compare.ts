@@ -7,16 +7,15 @@
  *
  * Interleaved, because the speed of a machine drifts: only figures of the same rounds can be compared.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
 import { BenchmarkError, Children, run } from './compare/children.js';
 import { cpuTimeOf, cpuTimeOfAll } from './compare/cpu.js';
 import { type Endpoint, isAsked, mainPath, type Node, startEndpoints, startNodes } from './compare/endpoints.js';
 import { awaitAnswer, fill } from './compare/fill.js';
 import { parseCsv, runBenchmark, runLoad } from './compare/load.js';
-import { machineFacts, versions } from './compare/machine.js';
 import { type Options, parseOptions } from './compare/options.js';
-import { findPrograms, type Programs, root } from './compare/programs.js';
+import { findPrograms, type Programs } from './compare/programs.js';
 import { printSummaries, type Run, summarize } from './compare/report.js';
+import { saveResults } from './compare/results.js';
 
 interface Bench {
   readonly children: Children;
@@ -143,22 +142,15 @@ async function checkClean({ children, programs, endpoints, options }: Bench): Pr
 function save(bench: Bench, summaries: ReturnType<typeof summarize>, runs: readonly Run[]): void {
   const { options, programs, endpoints, children } = bench;
   const measured = options.variants.filter(({ label }) => endpoints.some((endpoint) => endpoint.label === label));
-  const found = versions(programs, new Map(measured.map(({ label, node }) => [label, node])));
+  const nodeOf = new Map(measured.map(({ label, node }) => [label, node]));
   const { clients, depths, size, keys, rounds, requests, seconds, tests, base } = options;
-  const date = new Date().toISOString();
-  const results = {
-    date,
-    machine: machineFacts(children.raised),
-    versions: found,
-    parameters: { clients, depths, size, keys, rounds, requests, seconds, tests, base },
-    ringleader: measured.map(({ label, transport, workers }) => ({ label, transport, workers })),
-    summaries,
-    runs,
-  };
-  const folder = new URL('native-bench/results/', root);
-  mkdirSync(folder, { recursive: true });
-  const path = new URL(`${date.slice(0, 16).replace(':', '')}-${found.commit.replace('+', '')}.json`, folder);
-  const rounded = (_: string, value: unknown) => (typeof value === 'number' ? Number(value.toFixed(4)) : value);
-  writeFileSync(path, `${JSON.stringify(results, rounded, 1)}\n`);
-  console.log(`\n${path.pathname}`);
+  saveResults(
+    { suffix: '', raisedPriority: children.raised, programs, nodeOf },
+    {
+      parameters: { clients, depths, size, keys, rounds, requests, seconds, tests, base },
+      ringleader: measured.map(({ label, transport, workers }) => ({ label, transport, workers })),
+      summaries,
+      runs,
+    },
+  );
 }

@@ -2,7 +2,7 @@
  * A fleet of three members: how soon does a change reach all of them, how soon is a dead leader followed by another one, and what does
  * the store cost while nothing happens?
  *
- *   npm run bench:fleet -- [--stores redis,etcd,zookeeper] [--rounds 10] [--nodes 1000] [--seconds 20]
+ *   npm run bench:fleet -- [--stores redis,etcd,zookeeper] [--rounds 10] [--nodes 1000] [--seconds 20] [--no-save]
  *
  *   change    a member writes another address for one node, and for all nodes, of a pool of 1,000: until every worker of every member goes by it
  *   leader    the leader's process is killed: until another one has a term
@@ -25,6 +25,8 @@ import { RedisServer } from '../test/help/redis-server.js';
 import { waitFor } from '../test/help/wait-for.js';
 import { BenchmarkError, run } from './compare/children.js';
 import { cpuTimeOfAll } from './compare/cpu.js';
+import { findPrograms } from './compare/programs.js';
+import { saveResults } from './compare/results.js';
 
 const MEMBERS = ['one', 'two', 'three'];
 const LEASE_MS = 2_000;
@@ -46,6 +48,14 @@ interface Options {
   rounds: number;
   nodes: number;
   seconds: number;
+  isSaved: boolean;
+}
+
+/** Of one store; times in milliseconds, CPU in per cent of a core. */
+interface Results {
+  changes: Readonly<Record<string, readonly number[]>>;
+  successions: readonly number[];
+  idle: { member: number; alone: number; servers: number };
 }
 
 /** What is to be stopped, in the order in which it was started. */
@@ -69,6 +79,7 @@ await run(() => main(readOptions()));
 
 async function main(options: Options): Promise<void> {
   const owner = new Owner();
+  const results: Record<string, Results> = {};
   try {
     const alone = await idleAlone(owner, options);
     for (const name of options.stores) {
@@ -76,22 +87,26 @@ async function main(options: Options): Promise<void> {
       const own = new Owner();
       owner.teardown(() => own.stop());
       const store = await start(own);
-      if (store !== null) await measure(name, store, options, alone);
+      if (store !== null) results[name] = await measure(name, store, options, alone);
       await own.stop();
     }
   } finally {
     await owner.stop();
   }
+  if (!options.isSaved) return;
+  const nodeOf = new Map([['ringleader', process.execPath]]);
+  const programs = await findPrograms(false);
+  saveResults({ suffix: '-fleet', raisedPriority: false, programs, nodeOf }, { options, leaseMs: LEASE_MS, results });
 }
 
-async function measure(name: string, store: FleetStore, options: Options, alone: number): Promise<void> {
+async function measure(name: string, store: FleetStore, options: Options, alone: number): Promise<Results> {
   console.log(`\n${name}`);
-  await measureChanges(store, options);
-  await measureLeaders(store, options);
-  await measureIdle(store, options, alone);
+  const changes = await measureChanges(store, options);
+  const successions = await measureLeaders(store, options);
+  return { changes, successions, idle: { ...(await measureIdle(store, options, alone)), alone } };
 }
 
-async function measureChanges(store: FleetStore, { nodes, rounds }: Options): Promise<void> {
+async function measureChanges(store: FleetStore, { nodes, rounds }: Options): Promise<Results['changes']> {
   const owner = new Owner();
   try {
     const server = await RedisServer.start({ args: ['--bind', '0.0.0.0'] });
@@ -122,12 +137,13 @@ async function measureChanges(store: FleetStore, { nodes, rounds }: Options): Pr
         `  ${nodes} nodes, ${what}: all members go by it after ${describe(all)} ms (asked: under ${REACH_MS_MAX})`,
       );
     }
+    return took;
   } finally {
     await owner.stop();
   }
 }
 
-async function measureLeaders(store: FleetStore, { rounds }: Options): Promise<void> {
+async function measureLeaders(store: FleetStore, { rounds }: Options): Promise<number[]> {
   const owner = new Owner();
   try {
     const server = await RedisServer.start();
@@ -153,12 +169,17 @@ async function measureLeaders(store: FleetStore, { rounds }: Options): Promise<v
     }
     const asked = `asked: at most ${LEASE_MS + SUCCESSION_MS_MAX}`;
     console.log(`  the leader is killed: another one leads after ${describe(all)} ms (lease ${LEASE_MS}; ${asked})`);
+    return all;
   } finally {
     await owner.stop();
   }
 }
 
-async function measureIdle(store: FleetStore, { seconds }: Options, alone: number): Promise<void> {
+async function measureIdle(
+  store: FleetStore,
+  { seconds }: Options,
+  alone: number,
+): Promise<Pick<Results['idle'], 'member' | 'servers'>> {
   const owner = new Owner();
   try {
     const server = await RedisServer.start();
@@ -170,6 +191,7 @@ async function measureIdle(store: FleetStore, { seconds }: Options, alone: numbe
     const both = `a member takes ${each.toFixed(2)} % of a core, and ${alone.toFixed(2)} % without a store in common`;
     const cost = `the store costs it ${(each - alone).toFixed(2)} % (asked: under ${IDLE_PER_CENT_MAX})`;
     console.log(`  idle, lease 10 s: ${both}: ${cost}; the store's three servers take ${servers.toFixed(2)} %`);
+    return { member: each, servers };
   } finally {
     await owner.stop();
   }
@@ -271,6 +293,7 @@ function readOptions(): Options {
       rounds: { type: 'string', default: '10' },
       nodes: { type: 'string', default: '1000' },
       seconds: { type: 'string', default: '20' },
+      'no-save': { type: 'boolean', default: false },
     },
   });
   const stores = values.stores.split(',');
@@ -281,5 +304,6 @@ function readOptions(): Options {
     if (!(value > 0)) throw new BenchmarkError(`--${name} ${values[name]}: a number above 0`);
     return value;
   };
-  return { stores, rounds: number('rounds'), nodes: number('nodes'), seconds: number('seconds') };
+  const isSaved = !values['no-save'];
+  return { stores, rounds: number('rounds'), nodes: number('nodes'), seconds: number('seconds'), isSaved };
 }

@@ -9,15 +9,14 @@
  *
  * Interleaved: each round measures everything once, in another order. Compare figures of one run of the program only.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { BenchmarkError, Children, run } from './compare/children.js';
 import { cpuTimeOf } from './compare/cpu.js';
 import { fill } from './compare/fill.js';
 import { runLoad as runBenchmark } from './compare/load.js';
-import { machineFacts, versions } from './compare/machine.js';
-import { findEtcd, findPrograms, type Programs, root } from './compare/programs.js';
+import { findEtcd, findPrograms, type Programs } from './compare/programs.js';
+import { saveResults } from './compare/results.js';
 import { startEtcd } from './replicated/etcd.js';
 import { type MeasuredCpu, measure, runLoad, type Target } from './replicated/load.js';
 import { countersOf, type RingleaderTarget, startRingleader } from './replicated/ringleader.js';
@@ -314,16 +313,6 @@ function parseOptions(args: readonly string[]): Options {
 }
 
 function save({ children, programs, options, results }: Bench): void {
-  const date = new Date().toISOString();
-  const found = versions(programs, new Map([['ringleader', process.execPath]]));
-  const folder = new URL('native-bench/results/', root);
-  mkdirSync(folder, { recursive: true });
-  const path = new URL(
-    `${date.slice(0, 16).replace(':', '')}-${found.commit.replace('+', '')}-replicated.json`,
-    folder,
-  );
-  const all = { date, machine: machineFacts(children.raised), versions: found, options, results };
-  const rounded = (_: string, value: unknown) => (typeof value === 'number' ? Number(value.toFixed(4)) : value);
-  writeFileSync(path, `${JSON.stringify(all, rounded, 1)}\n`);
-  console.log(`\n${path.pathname}`);
+  const nodeOf = new Map([['ringleader', process.execPath]]);
+  saveResults({ suffix: '-replicated', raisedPriority: children.raised, programs, nodeOf }, { options, results });
 }
