@@ -46,8 +46,9 @@ export interface ChannelContext {
   counts: Counts;
   /** A number in [0, 1): jitter. */
   random: () => number;
-  /** When connections may be opened, and when those are closed that nothing new goes to. */
+  /** When connections may be opened that somebody waits for, and others; and when those are closed that nothing new goes to. */
   dials: PacedQueue;
+  openings: PacedQueue;
   closings: PacedQueue;
   /** Resolves a host name through the control plane. Calls back once, never from inside the call. */
   resolve: Resolve;
@@ -80,8 +81,10 @@ export class Channel implements ConnectionEvents {
   /** An attempt is under way, begun at connectStartedMs. */
   private isConnecting = false;
   private connectStartedMs = 0;
-  /** For its turn to dial. */
-  private isDialWaiting = false;
+  /** It waits for its turn to dial, in one of the queues or in both. */
+  private isDialDue = false;
+  private isInDials = false;
+  private isInOpenings = false;
   private isLeaving = false;
   private reconnectMs: number;
   /** Until then no fresh connection is made beside the common one, which the node has refused. */
@@ -279,14 +282,35 @@ export class Channel implements ConnectionEvents {
     this.isConnecting = true;
     this.connectStartedMs = this.context.transport.now;
     if (this.state !== 'down') this.transition('connecting');
-    if (this.isDialWaiting) return;
-    this.isDialWaiting = true;
-    this.context.dials.request(() => {
-      this.isDialWaiting = false;
-      if (!this.isConnecting || this.state === 'closed') return;
-      if (this.isLeaving && this.backlog.length === 0) this.rest();
-      else this.dial();
-    });
+    this.isDialDue = true;
+    this.awaitTurn();
+  }
+
+  /** Nodes that a command waits for come before all others. */
+  private awaitTurn(): void {
+    const { dials, openings } = this.context;
+    if (this.backlog.length > 0) {
+      if (this.isInDials) return;
+      this.isInDials = true;
+      dials.request(() => {
+        this.isInDials = false;
+        this.onTurn();
+      });
+    } else if (!this.isInOpenings) {
+      this.isInOpenings = true;
+      openings.request(() => {
+        this.isInOpenings = false;
+        this.onTurn();
+      });
+    }
+  }
+
+  private onTurn(): void {
+    if (!this.isDialDue) return;
+    this.isDialDue = false;
+    if (!this.isConnecting || this.state === 'closed') return;
+    if (this.isLeaving && this.backlog.length === 0) this.rest();
+    else this.dial();
   }
 
   /** Nobody needs the connection that was asked for: a command would ask for it anew. */
@@ -402,7 +426,9 @@ export class Channel implements ConnectionEvents {
     }
     if (this.state === 'idle') this.connect();
     if (this.state !== 'connecting') return this.refusals.nodeDown(this.node, this.downReason);
-    return this.backlog.add(pending, start, end, this.node.limits) ? null : this.refusals.overloaded(this.node);
+    if (!this.backlog.add(pending, start, end, this.node.limits)) return this.refusals.overloaded(this.node);
+    if (this.isDialDue) this.awaitTurn();
+    return null;
   }
 
   /** Takes over what a lost connection leaves, oldest first. What waits already is younger and stays behind it. */

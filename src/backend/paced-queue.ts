@@ -5,7 +5,7 @@
 import { Fifo } from '../base/fifo.js';
 import type { Transport } from '../transport/transport.js';
 
-/** Milliseconds between turns in which there is work, while some waits. */
+/** Milliseconds. */
 const INTERVAL_MS = 1;
 
 /** Where the tasks of a turn are soon done, it takes more of them: up to `max` in all, begun within so many milliseconds. */
@@ -18,16 +18,24 @@ export class PacedQueue {
   private readonly transport: Transport;
   private readonly tasksPerTurn: number;
   private readonly more: MoreTasks;
+  private readonly intervalMs: number;
   private readonly waiting = new Fifo<() => void>();
   private turn = -1;
   private tasksInTurn = 0;
   /** When the first task of the turn was begun. */
   private begunMs = 0;
 
-  constructor(transport: Transport, tasksPerTurn: number, more: MoreTasks = { max: tasksPerTurn, ms: 0 }) {
+  /** `intervalMs`: between turns in which there is work, while some waits. */
+  constructor(
+    transport: Transport,
+    tasksPerTurn: number,
+    more: MoreTasks = { max: tasksPerTurn, ms: 0 },
+    intervalMs = INTERVAL_MS,
+  ) {
     this.transport = transport;
     this.tasksPerTurn = tasksPerTurn;
     this.more = more;
+    this.intervalMs = intervalMs;
   }
 
   /** Calls `task` now, or in a later turn, after those that wait already. Its bound is the caller's business. */
@@ -42,7 +50,7 @@ export class PacedQueue {
 
   private goOnLater(): void {
     const { transport } = this;
-    transport.timers.set(transport.now + INTERVAL_MS, () => {
+    transport.timers.set(transport.now + this.intervalMs, () => {
       while (this.waiting.length > 0 && this.takesOne()) this.waiting.shift()?.();
       if (this.waiting.length > 0) this.goOnLater();
     });

@@ -16,8 +16,9 @@ const MORE_NEWS = { max: 1_000, ms: 0.5 };
 /** Nodes whose private connections are told, or that are given up, in one turn, and how many more; and connections that are closed. */
 const NODES_PER_TURN = 8;
 const MORE_NODES = { max: 32, ms: 0.5 };
-/** Connections that are opened. */
+/** Connections that are opened in one turn; milliseconds between turns where nobody waits for them: a thousand take a second. */
 const DIALS_PER_TURN = 4;
+const OPENING_INTERVAL_MS = 4;
 /** How many databases a node has that does not say: Redis's default. */
 const DATABASES_DEFAULT = 16;
 
@@ -41,7 +42,7 @@ export class BackendPool {
   private isOpen = false;
   private isClosed = false;
 
-  constructor(context: Omit<ChannelContext, 'dials' | 'closings'>, topology: TopologySnapshot) {
+  constructor(context: Omit<ChannelContext, 'dials' | 'openings' | 'closings'>, topology: TopologySnapshot) {
     const { transport } = context;
     this.context = {
       ...context,
@@ -50,6 +51,7 @@ export class BackendPool {
         if (isUp || !this.isReached(node)) context.onNodeState(node, isUp, reason);
       },
       dials: new PacedQueue(transport, DIALS_PER_TURN),
+      openings: new PacedQueue(transport, DIALS_PER_TURN, undefined, OPENING_INTERVAL_MS),
       closings: new PacedQueue(transport, NODES_PER_TURN, MORE_NODES),
     };
     this.news = new PacedQueue(transport, NEWS_PER_TURN, MORE_NEWS);
