@@ -193,7 +193,8 @@ export class Channel implements ConnectionEvents {
     const { limits } = this.node;
     const now = this.context.transport.now;
     const connection = this.current;
-    if (this.isConnecting && now - this.connectStartedMs > limits.connectTimeoutMs) {
+    // Who waits for its turn to dial has not begun yet.
+    if (this.isConnecting && !this.isDialDue && now - this.connectStartedMs > limits.connectTimeoutMs) {
       const error = new BackendError(`no answer to connecting and greeting within ${limits.connectTimeoutMs} ms`);
       if (connection === null) this.onConnectFailed(error);
       else connection.destroy(error);
@@ -286,10 +287,10 @@ export class Channel implements ConnectionEvents {
     this.awaitTurn();
   }
 
-  /** Nodes that a command waits for come before all others. */
+  /** Nodes that a command waits for come before all others, and so do those that are down: what is for them is refused meanwhile. */
   private awaitTurn(): void {
     const { dials, openings } = this.context;
-    if (this.backlog.length > 0) {
+    if (this.backlog.length > 0 || this.state === 'down') {
       if (this.isInDials) return;
       this.isInDials = true;
       dials.request(() => {
@@ -424,10 +425,9 @@ export class Channel implements ConnectionEvents {
       connection.enqueue(pending, start, end);
       return null;
     }
-    if (this.state === 'idle') this.connect();
-    if (this.state !== 'connecting') return this.refusals.nodeDown(this.node, this.downReason);
+    if (this.state !== 'idle' && this.state !== 'connecting') return this.refusals.nodeDown(this.node, this.downReason);
     if (!this.backlog.add(pending, start, end, this.node.limits)) return this.refusals.overloaded(this.node);
-    if (this.isDialDue) this.awaitTurn();
+    this.hurry();
     return null;
   }
 
@@ -465,6 +465,13 @@ export class Channel implements ConnectionEvents {
   private goOn(): void {
     if (this.state === 'ready' && this.current !== null) this.sendBacklog(this.current);
     else if (this.state === 'down') this.failBacklog();
+    else if (this.backlog.length > 0) this.hurry();
+  }
+
+  /** What waits is to have a connection soon. */
+  private hurry(): void {
+    if (this.state === 'idle') this.connect();
+    else if (this.isDialDue) this.awaitTurn();
   }
 
   private sendBacklog(connection: BackendConnection): void {

@@ -13,12 +13,13 @@ const SWEEP_IDLE_MS = 500;
 /** Nodes whose shared channels are told of a change in one turn, and how many more if that is soon done: it takes no system call. */
 const NEWS_PER_TURN = 32;
 const MORE_NEWS = { max: 1_000, ms: 0.5 };
-/** Nodes whose private connections are told, or that are given up, in one turn, and how many more; and connections that are closed. */
+/** Nodes whose private connections are told, or that are given up, in one turn, and how many more. */
 const NODES_PER_TURN = 8;
 const MORE_NODES = { max: 32, ms: 0.5 };
-/** Connections that are opened in one turn; milliseconds between turns where nobody waits for them: a thousand take a second. */
+/** Connections that are opened in one turn. */
 const DIALS_PER_TURN = 4;
-const OPENING_INTERVAL_MS = 4;
+/** Milliseconds between turns in which connections are opened that nobody waits for, or closed that nobody needs: a thousand take a second. */
+const UNHURRIED_INTERVAL_MS = 4;
 /** How many databases a node has that does not say: Redis's default. */
 const DATABASES_DEFAULT = 16;
 
@@ -51,8 +52,8 @@ export class BackendPool {
         if (isUp || !this.isReached(node)) context.onNodeState(node, isUp, reason);
       },
       dials: new PacedQueue(transport, DIALS_PER_TURN),
-      openings: new PacedQueue(transport, DIALS_PER_TURN, undefined, OPENING_INTERVAL_MS),
-      closings: new PacedQueue(transport, NODES_PER_TURN, MORE_NODES),
+      openings: new PacedQueue(transport, DIALS_PER_TURN, undefined, UNHURRIED_INTERVAL_MS),
+      closings: new PacedQueue(transport, DIALS_PER_TURN, undefined, UNHURRIED_INTERVAL_MS),
     };
     this.news = new PacedQueue(transport, NEWS_PER_TURN, MORE_NEWS);
     this.chores = new PacedQueue(transport, NODES_PER_TURN, MORE_NODES);
@@ -66,7 +67,10 @@ export class BackendPool {
     }
   }
 
-  /** Calls `done` when nothing goes any more to where a node was before the updates until now, but for what is in flight there. */
+  /**
+   * Calls `done` when nothing goes any more to where a node was before the updates until now, but for what is in flight there, and what
+   * sessions send that await replies from there.
+   */
   whenSettled(done: () => void): void {
     // Behind the nodes that wait for their turn, and then behind their private connections.
     this.news.request(() => this.chores.request(done));

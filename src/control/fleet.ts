@@ -73,6 +73,8 @@ export class Fleet {
   private readonly membership: Membership;
   private readonly election: Election;
   private readonly closing = new AbortController();
+  /** What was written at the start, and when: who is a member already has to acknowledge it, too. */
+  private begun: { version: number; startMs: number } | null = null;
   /** Ends the wait for the members to acknowledge what was written here last. */
   private awaiting = new AbortController();
   /** Why the topology cannot be seen now. */
@@ -156,13 +158,17 @@ export class Fleet {
       for (;;) {
         try {
           if (isAlone) await this.forgetLeases();
+          const startMs = performance.now();
+          let before = 0;
           const topology = await this.keeper.change((there) => {
+            before = there?.version ?? 0;
             const planned = planStart(there?.layout ?? null, config, options);
             followLayout(config, planned.layout);
             // An attempt before may have written it already, though nobody knew.
             if (planned.remaps.length > 0) ({ remaps } = planned);
             return planned.layout;
           });
+          if (topology.version !== before) this.begun = { version: topology.version, startMs };
           return { ...topology, remaps };
         } catch (error) {
           if (error instanceof RemapError) throw this.refusal(error);
@@ -244,6 +250,9 @@ export class Fleet {
   /** All workers go by that version. */
   goesBy(topologyVersion: number): void {
     this.membership.show({ topologyVersion, reason: null });
+    const { begun } = this;
+    this.begun = null;
+    if (begun !== null && begun.version === topologyVersion) void this.awaitAll(begun.version, begun.startMs);
   }
 
   /** It stays with what it goes by. */

@@ -8,7 +8,7 @@
  * This is the barrier that whoever moves keys stands on. Who had no lease when it resolved is not waited for: such a process may go by an
  * older topology, and must not do what the change forbids without asking whether it is a member (`Membership.isMember`) that goes by what
  * it has read since it joined: a lease alone says nothing about versions that were acknowledged before. And commands that were sent before are
- * not waited for: nodes may still carry them out.
+ * not waited for: nodes may still carry them out. A session that awaits replies from where a node was sends there until it has them all.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Watch } from '../coord/driver.js';

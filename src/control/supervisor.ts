@@ -2,6 +2,7 @@
  * The whole proxy, under one roof: what it listens on, the topology that it goes by, the workers that do so, and how all of it changes
  * at a reload and ends.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { type Endpoint, formatEndpoint } from '../base/endpoint.js';
@@ -352,8 +353,9 @@ class Supervisor implements Ringleader {
   /** Goes by these from now on. Resolves when all workers do. */
   private async goBy(prepared: Prepared, doors: PreparedDoors): Promise<void> {
     const followed = this.workers.follow(this.adopt(prepared, doors));
-    // The workers have been told already: each is a thread of its own.
-    this.tend();
+    // They are told at the end of this turn, and each is a thread of its own: it goes on meanwhile.
+    await nextTurn();
+    if (this.isRunning()) this.tend();
     await followed;
   }
 

@@ -273,6 +273,93 @@ t.test('a node that is gone while it waits to be connected to is, for a command 
   t.equal(client.take(), '$1\r\na\r\n');
 });
 
+t.test('who waits for its turn to connect is not late', async (t) => {
+  const count = 1_000;
+  const plane = new Plane().greetAll();
+  const nodes = nodesAt(plane, count, 2).map((node) => ({
+    ...node,
+    limits: { ...node.limits, connectTimeoutMs: 400 },
+  }));
+  const owners = slotOwnersOf(plane.topology).map((node) => count - 1 - node);
+  plane.data.configure(plainTopology(2, nodes, owners), plane.limits, plane.rules);
+  const greeted = new Set<FakeConnection>();
+  let client = plane.client();
+  for (let ms = 0; ms < 1_100; ms++) {
+    plane.pass(1, 1);
+    if (ms === 600) client = plane.client().send(['GET', plane.key(0)]);
+    for (const connection of openOnes(plane)) {
+      if (greeted.has(connection)) continue;
+      greeted.add(connection);
+      if (isAt(connection.endpoint, 2)) NodeLink.of(connection).greet();
+    }
+  }
+  t.same(
+    plane.nodeStates.filter((state) => / down/.test(state)),
+    [],
+  );
+  t.equal(plane.nodeStates.filter((state) => /^other-\d+ up/.test(state)).length, count);
+  t.equal(client.take(), '', 'it awaits its reply');
+});
+
+t.test('what a lost connection leaves does not wait behind nodes that nobody needs', async (t) => {
+  const count = 400;
+  const plane = new Plane().greetAll();
+  const owners = slotOwnersOf(plane.topology).map((node) => count - 1 - node);
+  const openAt = (network: number) => openOnes(plane).filter(({ endpoint }) => isAt(endpoint, network));
+  const go = (version: number, nodes: readonly NodeSnapshot[], own = owners) =>
+    plane.data.configure(plainTopology(version, nodes, own), plane.limits, plane.rules);
+  for (const isRemoved of [false, true]) {
+    const network = isRemoved ? 4 : 2;
+    go(network, nodesAt(plane, count, network));
+    mostInTurn(
+      plane,
+      () => 0,
+      () => openAt(network).length === count,
+    );
+    const links = openAt(network).map((connection) => NodeLink.of(connection).greet());
+    const client = plane.client().send(['GET', plane.key(0)]);
+    plane.turn();
+    const asked = links.find((link) => link.take() !== '') as NodeLink;
+    const moved = nodesAt(plane, count, network + 1);
+    go(network + 1, moved);
+    if (isRemoved) {
+      configure(plane, network + 2, moved.slice(0, 3));
+      plane.pass(2_000, 1);
+    }
+    const before = openAt(network + 1);
+    asked.connection.break(null);
+    plane.pass(2, 1);
+    const fresh = openAt(network + 1).filter((connection) => !before.includes(connection));
+    const link = fresh
+      .map((connection) => NodeLink.of(connection).greet())
+      .find(({ connection }) => {
+        return connection.endpoint?.kind === 'tcp' && connection.endpoint.port === count;
+      });
+    plane.turn();
+    t.match(link?.take(), /GET/, isRemoved ? 'a node that is removed' : 'a node that waits for its turn');
+    link?.answer('$1\r\na\r\n');
+    plane.turn();
+    t.equal(client.take(), '$1\r\na\r\n');
+  }
+});
+
+t.test('a node that is down is tried again before nodes that nobody needs', async (t) => {
+  const count = 400;
+  const plane = new Plane({ nodes: 1 }).greetAll();
+  const kept = plane.topology.nodes[0] as NodeSnapshot;
+  const tries = () => openOnes(plane).filter(({ endpoint }) => !isAt(endpoint, 2));
+  plane.only(0).connection.break(null);
+  for (let ms = 0; ms < 100 && plane.nodeStates.at(-1)?.includes('down') !== true; ms++) {
+    plane.pass(1, 1);
+    for (const connection of tries()) connection.break(new Error('refused'));
+  }
+  t.match(plane.nodeStates.at(-1), /down/);
+  configure(plane, 2, [kept, ...nodesAt(plane, count, 2).slice(1)]);
+  plane.pass(200, 1);
+  t.ok(openOnes(plane).length < count / 2 + 10, 'the others take their time');
+  t.equal(tries().length, 1);
+});
+
 /** So many nodes, each with a name of its own, in the network of that number. */
 function nodesAt(plane: Plane, count: number, network: number): NodeSnapshot[] {
   const first = plane.topology.nodes[0] as NodeSnapshot;

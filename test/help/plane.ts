@@ -139,9 +139,9 @@ export class Plane {
 
   /** Greets every node that is being connected to. */
   greetAll(): this {
-    // Many nodes are connected to a few in a turn.
+    // Many nodes are connected to a few at a time.
     const { connections } = this.transport;
-    for (let before = -1; connections.length > before; this.pass(1)) before = connections.length;
+    for (let before = -1; connections.length > before; this.pass(DIAL_PAUSE_MS, 1)) before = connections.length;
     for (let node = 0; node < this.topology.nodes.length; node++) this.link(node)?.greet();
     this.turn();
     return this;
@@ -210,6 +210,8 @@ export class Plane {
   }
 }
 
+/** Between turns in which nodes are connected to that no command waits for. */
+const DIAL_PAUSE_MS = 4;
 const LINKS = new WeakMap<FakeConnection, NodeLink>();
 
 /** One connection of the plane to a node, seen from the node. */
