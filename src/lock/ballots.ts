@@ -6,7 +6,7 @@ const BEGIN_MS = Date.UTC(2020, 0, 1);
 
 /**
  * Of a lock that others took last the largest ballot is not known here. As all count milliseconds, the next one is above it, most likely: else it
- * is refused, and one more round trip finds it. Nothing else depends on these clocks.
+ * is refused, and one more round trip finds it. Fences begin at the counter: where nobody remembers the last one, they grow as these clocks do.
  */
 export class LockBallots {
   private readonly proposer: string;

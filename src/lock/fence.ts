@@ -2,13 +2,13 @@
  * The register of a lock's fences: the number of the last acquisition that was begun, who asked for it, and its token, by which the
  * register is known to be about who holds the lock now.
  *
- *   12 127.0.0.1:50412 3f9c…
+ *   217384461202 127.0.0.1:50412 3f9c…
  *
- * Each acquisition makes its own of the one that it finds: so fences grow as acquisitions follow each other. Some numbers are left out: those
- * of acquisitions that were given up half-way.
+ * Each acquisition makes its own of the one that it finds, and of the time: so fences grow as acquisitions follow each other, and most
+ * numbers are left out.
  */
 export interface FenceRegister {
-  /** From 1 on. */
+  /** From 1 on, below 1e12 and as much more as acquisitions have followed each other faster than milliseconds. */
   readonly fence: number;
   /** The client, by its name or address; no blanks. */
   readonly client: string;

@@ -6,12 +6,13 @@
  *       │ └── held, or too few answer ──> taken back: held | contended | no-quorum
  *       └──<── refused for a larger ballot, by either: all of it anew, with one above it
  *
- * A vote is a node that the lock was free at, and that has promised the ballot for the register of fences. The fence is one more than that
+ * A vote is a node that the lock was free at, and that has promised the ballot for the register of fences. The fence is larger than that
  * of the largest ballot among q votes, and is written by a majority of nodes where the lock is the caller's still: whoever gets a
- * majority after that finds it. So fences are ordered as acquisitions are, whatever the clocks do. What was taken is held for the ttl
- * from when it was *asked for*, less what clocks may differ by.
+ * majority after that finds it. So fences are ordered as acquisitions are, whatever the clocks do. No fence is below its ballot's
+ * counter, which is a time: so they go on from there where all nodes have lost their registers, too, unless clocks went back. What was
+ * taken is held for the ttl from when it was *asked for*, less what clocks may differ by.
  */
-import { type Ballot, floorOf, largest, NEVER } from '../replica/ballot.js';
+import { type Ballot, counterOf, floorOf, largest, NEVER } from '../replica/ballot.js';
 import { bits } from '../replica/copies.js';
 import { lineageOn } from '../replica/lineage.js';
 import { formatRegister, parseRegister } from './fence.js';
@@ -192,7 +193,7 @@ export class Acquisition {
       if (vote.accepted > base.accepted) base = vote;
       if (vote.accepted === NEVER) horizon = largest(horizon, largest(vote.collected, floorOf(vote.epochFloor)));
     }
-    this.fence = (parseRegister(base.register)?.fence ?? 0) + 1;
+    this.fence = Math.max((parseRegister(base.register)?.fence ?? 0) + 1, counterOf(ballot));
     const { token, client } = plan;
     const register = formatRegister({ fence: this.fence, client, token });
     const lineage = lineageOn(base, ballot, horizon);

@@ -1,6 +1,6 @@
 /** LOCK commands over three nodes, through two proxies, as clients see them. */
-import t from 'tap';
-import { acquire, fieldsOf } from '../help/lock-client.js';
+import t, { type Test } from 'tap';
+import { acquire, fieldsOf, type TakenLock } from '../help/lock-client.js';
 import { deployLocks } from '../help/lock-deployment.js';
 import { redisPrograms } from '../help/redis-programs.js';
 import type { RedisServer } from '../help/redis-server.js';
@@ -22,7 +22,8 @@ t.test('LOCK commands', async (t) => {
 
   t.test('a lock is taken, extended, and released', async (t) => {
     const lock = await acquire(one, 'lock:a', 'TTL', '30000');
-    t.match(lock, { token: /^[0-9a-f]{32}$/, fence: 1 });
+    t.match(lock, { token: /^[0-9a-f]{32}$/, fence: Number });
+    const fence = lock?.fence as number;
     t.ok((lock?.validity ?? 0) > 25_000 && (lock?.validity ?? 0) < 30_000, `${lock?.validity} ms`);
     const token = lock?.token as string;
     t.equal(await acquire(other, 'lock:a', 'TTL', '30000'), null);
@@ -36,15 +37,20 @@ t.test('LOCK commands', async (t) => {
     );
     t.match(
       (await other.raw('LOCK.EXTEND', 'lock:a', 'wrong', 'TTL', '1000')).toString(),
-      /^-NOTHELD the lock is not held by this token, but by 127\.0\.0\.1:\d+ with fence 1, for \d+ ms more/,
+      new RegExp(
+        `^-NOTHELD the lock is not held by this token, but by 127\\.0\\.0\\.1:\\d+ with fence ${fence}, for \\d+ ms more`,
+      ),
     );
-    t.match((await other.raw('LOCK.RELEASE', 'lock:a', 'wrong')).toString(), /^-NOTHELD .* fence 1, for \d+ ms more/);
+    t.match(
+      (await other.raw('LOCK.RELEASE', 'lock:a', 'wrong')).toString(),
+      new RegExp(`^-NOTHELD .* fence ${fence}, for \\d+ ms more`),
+    );
     t.equal((await other.raw('LOCK.RELEASE', 'lock:a', token)).toString(), '+OK\r\n');
     t.equal(
       (await other.raw('LOCK.RELEASE', 'lock:a', token)).toString(),
       '-NOTHELD the lock is not held by this token: it is free\r\n',
     );
-    t.match(await acquire(other, 'lock:a', 'TTL', '30000'), { fence: 2 });
+    isLater(t, await acquire(other, 'lock:a', 'TTL', '30000'), lock);
   });
 
   t.test('replies are maps in RESP3 and flat arrays in RESP2, and null is null', async (t) => {
@@ -64,16 +70,20 @@ t.test('LOCK commands', async (t) => {
     const lock = await acquire(client, 'lock:d', 'TTL', '30000', 'TOKEN', 'mine');
     t.equal(lock?.token, 'mine');
     const held = fieldsOf(await one.command('LOCK.INFO', 'lock:d'));
-    t.match([held.get('state'), held.get('holder'), held.get('fence')].map(String), ['held', 'worker-7', '1']);
+    t.match([held.get('state'), held.get('holder'), held.get('fence')].map(String), [
+      'held',
+      'worker-7',
+      `${lock?.fence}`,
+    ]);
     t.ok(Number(held.get('ttl')) > 25_000);
     await client.raw('LOCK.RELEASE', 'lock:d', 'mine');
-    t.match(String(fieldsOf(await one.command('LOCK.INFO', 'lock:d')).get('fence')), '1');
+    t.equal(String(fieldsOf(await one.command('LOCK.INFO', 'lock:d')).get('fence')), `${lock?.fence}`);
   });
 
   t.test('who repeats with the same token has it again, under a larger fence', async (t) => {
     const first = await acquire(one, 'lock:e', 'TTL', '30000', 'TOKEN', 'same');
     const again = await acquire(other, 'lock:e', 'TTL', '30000', 'TOKEN', 'same');
-    t.match([first, again], [{ fence: 1 }, { fence: 2 }]);
+    isLater(t, again, first);
   });
 
   t.test('what makes no sense is refused in words', async (t) => {
@@ -110,13 +120,15 @@ t.test('LOCK commands', async (t) => {
         const asked = await connect(t, proxy.port);
         const lock = await acquire(one, name, 'TTL', '50000');
         const order: number[] = [];
+        let last = lock;
         const waiters = await Promise.all(Array.from({ length: 5 }, () => connect(t, proxy.port)));
         const waiting: Promise<void>[] = [];
         for (const [number, waiter] of waiters.entries()) {
           const wait = async () => {
             const taken = await acquire(waiter, name, 'TTL', '50000', 'WAIT', '40000');
             order.push(number);
-            t.equal(taken?.fence, 2 + number);
+            isLater(t, taken, last);
+            last = taken;
             await waiter.raw('LOCK.RELEASE', name, taken?.token as string);
           };
           waiting.push(wait());
@@ -137,11 +149,11 @@ t.test('LOCK commands', async (t) => {
   }
 
   t.test('a wait ends in time, and where the holder just expires it ends with the lock', async (t) => {
-    await acquire(one, 'lock:g', 'TTL', '700');
+    const first = await acquire(one, 'lock:g', 'TTL', '700');
     const startMs = performance.now();
     t.equal(await acquire(other, 'lock:g', 'TTL', '1000', 'WAIT', '100'), null);
     t.ok(performance.now() - startMs < 600, 'WAIT ran out before');
-    t.match(await acquire(other, 'lock:g', 'TTL', '1000', 'WAIT', '20000'), { fence: 2 });
+    isLater(t, await acquire(other, 'lock:g', 'TTL', '1000', 'WAIT', '20000'), first);
     const tookMs = performance.now() - startMs;
     t.ok(tookMs > 500 && tookMs < 5000, `${tookMs} ms`);
   });
@@ -155,7 +167,7 @@ t.test('LOCK commands', async (t) => {
     gone.close();
     await waitFor('it to be gone', async () => (await waitingNow()) === '0');
     await one.raw('LOCK.RELEASE', 'lock:h', lock?.token as string);
-    t.match(await acquire(one, 'lock:h', 'TTL', '1000', 'WAIT', '10000'), { fence: 2 });
+    isLater(t, await acquire(one, 'lock:h', 'TTL', '1000', 'WAIT', '10000'), lock);
   });
 
   t.test('what is granted to a client that has gone meanwhile is given back', async (t) => {
@@ -231,6 +243,11 @@ t.test('LOCK commands', async (t) => {
     );
   });
 });
+
+function isLater(t: Test, next: TakenLock | null, last: TakenLock | null): void {
+  const [fence, lastFence] = [next?.fence ?? Number.NaN, last?.fence ?? Number.NaN];
+  t.ok(fence > lastFence, `fence ${fence} after ${lastFence}`);
+}
 
 /** Types, of an array that of its first element. */
 function shapeOf(value: unknown): string {

@@ -17,10 +17,12 @@ class Trial {
   /** Steps, as they were asked for: kind and copies. */
   readonly asked: string[] = [];
   outcome: AcquisitionOutcome | null = null;
-  private counter = 0;
+  private counter: number;
   private readonly acquisition: Acquisition;
 
-  constructor(copies: number, token = 'token') {
+  /** `counter`: of the last ballot. */
+  constructor(copies: number, token = 'token', counter = 0) {
+    this.counter = counter;
     this.nodes = Array.from({ length: copies }, () => new ModelNode());
     this.acquisition = new Acquisition({
       copies,
@@ -119,9 +121,28 @@ t.test('a ballot that is too small is drawn anew, above the one that refused it'
     trial.perform(copy, { kind: 'confirm', ballot, token: 'theirs', lineage: NO_LINEAGE, register: '6 c theirs' });
   }
   trial.nowMs = 10;
-  t.match(trial.run(), { kind: 'granted', fence: 7 });
+  t.match(trial.run(), { kind: 'granted', fence: 42 });
   t.same(trial.asked, ['acquire 012', 'acquire 012', 'confirm 012']);
 });
+
+t.test(
+  'a fence is larger than the last one, and not below the ballot, by which it goes on where all is forgotten',
+  async (t) => {
+    for (const [last, expected] of [
+      ['', 30],
+      ['6 c theirs', 30],
+      ['29 c theirs', 30],
+      ['30 c theirs', 31],
+      ['99 c theirs', 100],
+    ] as const) {
+      const trial = new Trial(3, 'token', 29);
+      const accepted = makeBallot(0, 1, proposerNumber(0, 2));
+      for (const { registers } of trial.nodes)
+        registers.set(NAME, { promised: accepted, accepted, lineage: NO_LINEAGE, text: last });
+      t.match(trial.run(), { kind: 'granted', fence: expected }, last);
+    }
+  },
+);
 
 t.test('what was lost before it was confirmed is not handed out', async (t) => {
   const trial = new Trial(3);

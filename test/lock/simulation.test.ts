@@ -3,21 +3,24 @@ import t from 'tap';
 import { type Edit, loadEdited } from '../help/edited-copy.js';
 import { randomFromSeed } from '../help/random.js';
 import type { Omission } from './model-node.js';
-import { simulate } from './sim/simulation.js';
+import { type ScheduleOptions, simulate } from './sim/simulation.js';
 
 const SCHEDULES = 1500;
 /** Several times as many as the mutant that is seen least often needs: one in 200. */
 const CATCH_MAX = 6000;
 
 for (const copies of [3, 4, 5]) {
-  for (const jumps of [false, true]) {
-    const clocks = jumps ? 'clocks that jump' : 'clocks that are nearly right';
-    t.test(`${copies} nodes, ${clocks}`, async (t) => {
+  for (const [what, troubles] of [
+    ['clocks that are nearly right', { jumps: false }],
+    ['clocks that jump', { jumps: true }],
+    ['all nodes emptied at once', { jumps: false, totalLosses: true }],
+  ] satisfies [string, Omit<ScheduleOptions, 'copies' | 'seed'>][]) {
+    t.test(`${copies} nodes, ${what}`, async (t) => {
       const random = randomFromSeed((text) => t.comment(text));
       let grants = 0;
       for (let count = 0; count < SCHEDULES; count++) {
         const seed = random.below(2 ** 31);
-        const ruling = simulate({ copies, seed, jumps });
+        const ruling = simulate({ copies, seed, ...troubles });
         grants += ruling.grants;
         if (ruling.faults.length > 0) t.fail(`seed ${seed}`, { faults: ruling.faults });
       }
@@ -31,6 +34,7 @@ interface Mutant {
   name: string;
   fault: RegExp;
   copies?: number;
+  totalLosses?: boolean;
   edits?: readonly Omit<Edit, 'file'>[];
   without?: readonly Omission[];
 }
@@ -74,12 +78,18 @@ const MUTANTS: readonly Mutant[] = [
     fault: /one fence twice|fences go back/,
     edits: [{ from: 'if (vote.accepted > base.accepted)', to: 'if (false)' }],
   },
+  {
+    name: 'fences that begin anew',
+    fault: /one fence twice|fences go back/,
+    totalLosses: true,
+    edits: [{ from: ', counterOf(ballot))', to: ')' }],
+  },
   { name: 'quarantine off', fault: /two at once/, without: ['quarantine'] },
   { name: 'confirmed without the promise', fault: /one fence twice|fences go back/, without: ['promise', 'token'] },
 ];
 
 t.test('each broken rule is seen', async (t) => {
-  for (const { name, fault, copies = 3, edits = [], without = [] } of MUTANTS) {
+  for (const { name, fault, copies = 3, totalLosses = false, edits = [], without = [] } of MUTANTS) {
     const random = randomFromSeed((text) => t.comment(text));
     const edited = edits.map((edit) => ({ file: 'src/lock/redlock', ...edit }));
     const places = {
@@ -101,7 +111,7 @@ t.test('each broken rule is seen', async (t) => {
     let tried = 0;
     let seen = '';
     for (; tried < CATCH_MAX && seen === ''; tried++) {
-      const ruling = module.simulate({ copies, seed: random.below(2 ** 31), jumps: false, without });
+      const ruling = module.simulate({ copies, seed: random.below(2 ** 31), jumps: false, totalLosses, without });
       seen = ruling.faults.find((text) => fault.test(text)) ?? '';
     }
     t.match(seen, fault, `${name}: after ${tried} schedules`);

@@ -3,7 +3,8 @@
  * late, lost, doubled and overtake each other; clients stand still; clocks go at rates of their own; nodes lose all they had, and are repaired.
  *
  * Where the assumptions hold, no two clients have the lock at once. Where clocks jump they may, and what holds is that of two
- * acquisitions, one of which was over before the other was asked for, the later one has the larger fence; and no two have the same.
+ * acquisitions, one of which was over before the other was asked for, the later one has the larger fence; and no two have the same. The same
+ * where all nodes lose all they had at once, while the clocks of those who draw ballots go forward, and differ by less than that takes.
  */
 import type { LockReply, LockStep } from '../../../src/lock/lock-step.js';
 import { Acquisition, type LockAction, quorumOf } from '../../../src/lock/redlock.js';
@@ -16,6 +17,8 @@ export interface ScheduleOptions {
   seed: number;
   /** Clocks of nodes jump, forwards and back. */
   jumps: boolean;
+  /** All nodes lose all they had at once, now and then, and are admitted as at a first start. */
+  totalLosses?: boolean;
   without?: readonly Omission[];
 }
 
@@ -39,6 +42,11 @@ const EVENTS_MAX = 3_000;
 const CLIENTS = 4;
 /** Rates differ by less than a hundredth. */
 const RATE_MAX = 0.0045;
+/** In one millisecond fewer ballots are drawn: see LockBallots. */
+const COUNTS_PER_MS = 1000;
+/** What clocks that draw ballots may be behind by, in milliseconds; the smaller one where all nodes may be lost, which takes longer. */
+const BEHIND_MAX_MS = 100_000;
+const BEHIND_SLIGHTLY_MAX_MS = 20;
 
 /** Runs one schedule. */
 export function simulate(options: ScheduleOptions): Ruling {
@@ -81,6 +89,8 @@ class World {
   private order = 0;
   private readonly latencyMs: number;
   private readonly troubles: number;
+  /** Total losses so far. */
+  private losses = 0;
 
   constructor(options: ScheduleOptions) {
     this.options = options;
@@ -112,13 +122,18 @@ class World {
 
   /** Has a step carried out; `answer` is told, maybe never, maybe twice. */
   send(copy: number, step: LockStep, answer: (reply: LockReply) => void): void {
+    const { losses } = this;
     for (let times = this.copiesOfMessage(); times > 0; times--) {
       this.after(this.delay(), () => {
-        const node = this.nodes[copy] as ModelNode;
-        const reply = node.perform(step, NAME, this.ttlMaxMs, (this.clocks[copy] as Clock).at(this.nowMs));
+        const reply = losses === this.losses ? this.perform(copy, step) : NOT_MEMBER;
         for (let count = this.copiesOfMessage(); count > 0; count--) this.after(this.delay(), () => answer(reply));
       });
     }
+  }
+
+  private perform(copy: number, step: LockStep): LockReply {
+    const nowMs = (this.clocks[copy] as Clock).at(this.nowMs);
+    return (this.nodes[copy] as ModelNode).perform(step, NAME, this.ttlMaxMs, nowMs);
   }
 
   private copiesOfMessage(): number {
@@ -145,7 +160,8 @@ class World {
     const copy = random.below(nodes.length);
     if (this.options.jumps && random.chance(60)) {
       (this.clocks[copy] as Clock).jump(random.below(this.ttlMaxMs * 4) - this.ttlMaxMs);
-    } else this.forget(copy);
+    } else if (this.options.totalLosses === true && random.chance(30)) this.forgetAll();
+    else this.forget(copy);
     this.after(random.below(this.ttlMaxMs * 2), () => this.trouble());
   }
 
@@ -156,10 +172,26 @@ class World {
     // What too few remember nobody can repair.
     if (others.length < quorumOf(nodes.length)) return;
     const node = nodes[copy] as ModelNode;
-    node.isMember = false;
-    node.locks.clear();
-    node.registers.clear();
-    this.after(random.below(this.ttlMaxMs), () => this.repair(node));
+    empty(node);
+    const { losses } = this;
+    this.after(random.below(this.ttlMaxMs), () => {
+      if (losses === this.losses) this.repair(node);
+    });
+  }
+
+  /** All nodes are started anew, with nothing: see REPLICATION.md, M2. */
+  private forgetAll(): void {
+    const { nodes, random } = this;
+    const losses = ++this.losses;
+    for (const node of nodes) empty(node);
+    this.after(1 + BEHIND_SLIGHTLY_MAX_MS + random.below(this.ttlMaxMs), () => {
+      if (losses !== this.losses) return;
+      for (const node of nodes) {
+        node.epochFloor = 0;
+        node.isMember = true;
+        node.mayHaveForgotten = false;
+      }
+    });
   }
 
   private repair(node: ModelNode): void {
@@ -184,6 +216,7 @@ class World {
 
   private judge(): string[] {
     const { grants } = this;
+    const mayBeTwo = this.options.jumps || this.options.totalLosses === true;
     const faults: string[] = [];
     for (const [at, one] of grants.entries()) {
       for (const other of grants.slice(at + 1)) {
@@ -192,11 +225,20 @@ class World {
         const [early, late] = one.grantedMs <= other.askedMs ? [one, other] : [other, one];
         if (early.grantedMs <= late.askedMs && early.fence >= late.fence) faults.push(`fences go back: ${both}`);
         const isShared = one.grantedMs < other.untilMs && other.grantedMs < one.untilMs;
-        if (isShared && !this.options.jumps) faults.push(`two at once: ${both}`);
+        if (isShared && !mayBeTwo) faults.push(`two at once: ${both}`);
       }
     }
     return faults;
   }
+}
+
+/** As which process a step was for is known: one for an earlier one is not carried out. */
+const NOT_MEMBER: LockReply = { kind: 'not-member' };
+
+function empty(node: ModelNode): void {
+  node.isMember = false;
+  node.locks.clear();
+  node.registers.clear();
 }
 
 /** Takes the lock again and again, and holds it for a while. */
@@ -205,6 +247,8 @@ class Client {
   private readonly number: number;
   private readonly clock: Clock;
   private readonly proposer: string;
+  /** Of its clock that ballots are drawn by. */
+  private readonly behindMs: number;
   private counter = 0;
   private epoch = 0;
   private tokens = 0;
@@ -215,6 +259,9 @@ class Client {
     this.world = world;
     this.number = number;
     this.clock = new Clock(world.random);
+    this.behindMs = world.random.below(
+      world.options.totalLosses === true ? BEHIND_SLIGHTLY_MAX_MS : world.random.size(BEHIND_MAX_MS),
+    );
     this.proposer = proposerNumber(0, number + 1);
   }
 
@@ -288,8 +335,8 @@ class Client {
   }
 
   private freshBallot(): Ballot {
-    // As clocks that are not quite right make them: some are behind.
-    this.counter = Math.max(this.counter + 1, Math.floor(this.world.nowMs / 50));
+    const clock = Math.floor((this.world.nowMs - this.behindMs) * COUNTS_PER_MS);
+    this.counter = Math.max(this.counter + 1, clock);
     return makeBallot(this.epoch, this.counter, this.proposer);
   }
 
