@@ -10,9 +10,11 @@
  */
 import type { LockTurns } from '../base/lock-turns.js';
 import type { Timer } from '../base/timers.js';
+import type { Ballot } from '../replica/ballot.js';
 import { Wakes } from '../replica/wakes.js';
 import type { LockNodes, LockOrder, LockPlace } from './lock-nodes.js';
 import type { AcquisitionOutcome } from './redlock.js';
+import { releaseOutcome } from './verdicts.js';
 
 export type WishOutcome =
   | Extract<AcquisitionOutcome, { kind: 'granted' | 'no-quorum' | 'late' }>
@@ -78,6 +80,12 @@ export class LockLines {
     }
     if (waitMs > 0) nodes.context.replicas.listen();
     return line.join(place, { ...order, mark: this.wakes.nextMark() }, waitMs, told);
+  }
+
+  /** What was granted by that ballot is nobody's; unless the token has been granted again since. */
+  giveBack(place: LockPlace, token: string, ballot: Ballot): void {
+    const step = { kind: 'take-back', ballot, token, mark: this.wakes.nextMark() } as const;
+    this.context.nodes.ask(place, step, releaseOutcome, () => {});
   }
 
   /** Nobody stands there any more. */

@@ -37,8 +37,8 @@ export interface AcquisitionPlan {
 }
 
 export type AcquisitionOutcome =
-  /** `validityMs`: from now on. */
-  | { kind: 'granted'; fence: number; validityMs: number }
+  /** `validityMs`: from now on; `ballot`: what it is taken back by. */
+  | { kind: 'granted'; fence: number; validityMs: number; ballot: Ballot }
   /** By a majority of nodes, for so long as far as they say; Infinity: for good. */
   | { kind: 'held'; ttlMs: number }
   /** Others want it at the same time, and nobody may have got it. */
@@ -201,10 +201,10 @@ export class Acquisition {
   }
 
   private grant(nowMs: number): LockAction[] {
-    const { fence } = this;
+    const { fence, ballot } = this;
     const leftMs = validityMs(this.plan.ttlMs, this.askedMs, nowMs);
     if (leftMs <= 0) return this.giveUp({ kind: 'late' });
-    return this.end({ kind: 'granted', fence, validityMs: leftMs });
+    return this.end({ kind: 'granted', fence, validityMs: leftMs, ballot });
   }
 
   private failure(quorum: number): AcquisitionOutcome {

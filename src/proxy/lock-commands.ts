@@ -122,16 +122,12 @@ export class LockCommands {
       if (outcome.kind === 'no-quorum' || outcome.kind === 'late') this.context.counts.locksNoQuorum++;
       if (outcome.kind === 'crowded') this.context.counts.commandsOverloaded++;
       // Nobody would ever free what a client that is gone has got.
-      const isInVain = outcome.kind === 'granted' && session.isLeaving;
-      if (isInVain) this.giveBack(place, token);
-      waiting.answer(isInVain ? nullReply(session.protocol) : acquireReply(outcome, token, session.protocol));
+      if (outcome.kind === 'granted' && session.isLeaving) {
+        this.lines.giveBack(place, token, outcome.ballot);
+        waiting.answer(nullReply(session.protocol));
+      } else waiting.answer(acquireReply(outcome, token, session.protocol));
     });
     return true;
-  }
-
-  private giveBack(place: LockPlace, token: string): void {
-    const step = { kind: 'release', token, mark: this.lines.wakes.nextMark() } as const;
-    this.nodes.ask(place, step, releaseOutcome, () => {});
   }
 
   private extend(session: Session, place: LockPlace, requestBytes: number): void {

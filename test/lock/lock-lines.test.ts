@@ -4,10 +4,12 @@ import { LockTurns, lockTurnsMemory } from '../../src/base/lock-turns.js';
 import { Timers } from '../../src/base/timers.js';
 import { LockLines, type WishOutcome } from '../../src/lock/lock-lines.js';
 import type { LockNodes, LockPlace } from '../../src/lock/lock-nodes.js';
+import type { LockStep } from '../../src/lock/lock-step.js';
 import type { AcquisitionOutcome } from '../../src/lock/redlock.js';
+import { makeBallot, NEVER, proposerNumber } from '../../src/replica/ballot.js';
 
 const PLACE: LockPlace = { name: 'lock', pool: 'main', nodes: [0, 1, 2], ttlMaxMs: 60_000 };
-const GRANTED = { kind: 'granted', fence: 1, validityMs: 1000 } as const;
+const GRANTED = { kind: 'granted', fence: 1, validityMs: 1000, ballot: NEVER } as const;
 
 /** Attempts are answered as the test says. */
 class World {
@@ -19,6 +21,7 @@ class World {
   tries: string[] = [];
   readonly told: string[] = [];
   readonly givenUp: string[] = [];
+  readonly asked: LockStep[] = [];
   private readonly answers = new Map<string, (outcome: AcquisitionOutcome) => void>();
   private readonly listeners: ((message: string | null) => void)[] = [];
 
@@ -36,6 +39,7 @@ class World {
     };
     const nodes = {
       context: { transport, replicas },
+      ask: (_place: LockPlace, step: LockStep) => this.asked.push(step),
       acquire: (_place: LockPlace, { token }: { token: string }, told: (outcome: AcquisitionOutcome) => void) => {
         this.tries.push(token);
         this.answers.set(token, told);
@@ -216,6 +220,13 @@ t.test('who goes gives up what is under way, and the next tries', async (t) => {
   t.same(world.takeTries(), ['one', 'three']);
   world.answer('three', GRANTED);
   t.same(world.told, ['three granted']);
+});
+
+t.test('what is given back is taken back by the ballot that it was granted by', async (t) => {
+  const world = new World();
+  const ballot = makeBallot(0, 7, proposerNumber(0, 1));
+  world.worker(0).giveBack(PLACE, 'one', ballot);
+  t.match(world.asked, [{ kind: 'take-back', token: 'one', ballot }]);
 });
 
 t.test('no more wait than may', async (t) => {

@@ -21,9 +21,9 @@ class Trial {
   private readonly acquisition: Acquisition;
 
   /** `counter`: of the last ballot. */
-  constructor(copies: number, token = 'token', counter = 0) {
+  constructor(copies: number, token = 'token', counter = 0, nodes: ModelNode[] | null = null) {
     this.counter = counter;
-    this.nodes = Array.from({ length: copies }, () => new ModelNode());
+    this.nodes = nodes ?? Array.from({ length: copies }, () => new ModelNode());
     this.acquisition = new Acquisition({
       copies,
       ttlMs: TTL_MS,
@@ -79,7 +79,12 @@ function take(trial: Trial, copy: number, ttlMs: number): void {
 
 t.test('where nobody else wants it it takes two round trips', async (t) => {
   const trial = new Trial(3);
-  t.same(trial.run(), { kind: 'granted', fence: 1, validityMs: 1000 - 20 - 10 - 2 });
+  t.same(trial.run(), {
+    kind: 'granted',
+    fence: 1,
+    validityMs: 1000 - 20 - 10 - 2,
+    ballot: makeBallot(0, 1, proposerNumber(0, 1)),
+  });
   t.same(trial.asked, ['acquire 012', 'confirm 012']);
 });
 
@@ -143,6 +148,20 @@ t.test(
     }
   },
 );
+
+t.test('what is given back after the same token was granted again stays', async (t) => {
+  const first = new Trial(3);
+  const second = new Trial(3, 'token', 10, first.nodes);
+  const [early, late] = [first.run(), second.run()];
+  if (early?.kind !== 'granted' || late?.kind !== 'granted') throw new Error('both are granted');
+  for (const [{ ballot }, left] of [
+    [early, 3],
+    [late, 0],
+  ] as const) {
+    for (const copy of [0, 1, 2]) first.perform(copy, { kind: 'take-back', ballot, token: 'token', mark: 'm' });
+    t.equal(first.nodes.filter(({ locks }) => locks.size > 0).length, left);
+  }
+});
 
 t.test('what was lost before it was confirmed is not handed out', async (t) => {
   const trial = new Trial(3);
