@@ -97,8 +97,22 @@ const NOT_TAKEN: readonly Written[] = [];
 /** PTTL of what does not expire. */
 const FOR_GOOD = -1;
 
-/** Which nodes are known not to be quarantined, by the numbers that they have as voters: with which record, a character a byte. */
-export type OpenNodes = Map<number, string>;
+/**
+ * Nodes that are known not to be quarantined, by the numbers that they have as voters: as members of which record, a character a byte, and
+ * for locks of keyspaces with which ttlMaxMs, at most. A quarantine is as long as that: who counts for short locks may not for longer ones.
+ */
+export class OpenNodes {
+  private readonly known = new Map<number, { record: string; ttlMaxMs: number }>();
+
+  has(node: number, record: string, ttlMaxMs: number): boolean {
+    const open = this.known.get(node);
+    return open !== undefined && open.record === record && open.ttlMaxMs >= ttlMaxMs;
+  }
+
+  add(node: number, record: string, ttlMaxMs: number): void {
+    if (!this.has(node, record, ttlMaxMs)) this.known.set(node, { record, ttlMaxMs });
+  }
+}
 
 /** What a form is asked of the node of that number by. It is that node's alone. `isFull`: the node has no memory. */
 export function dropInStep(
@@ -202,7 +216,7 @@ class ScriptStep implements NodeStep<DropInAnswer> {
   write(writer: CommandWriter, record: Uint8Array): number {
     const { form, ttlMaxMs } = this;
     const { words, keys } = form;
-    if (this.open.get(this.node) !== latin1(record)) {
+    if (!this.open.has(this.node, latin1(record), ttlMaxMs)) {
       this.replyCount = this.gate.replyCount;
       return this.gate.write(writer, record);
     }
@@ -217,7 +231,7 @@ class ScriptStep implements NodeStep<DropInAnswer> {
   decode(replies: readonly Uint8Array[], record: Uint8Array): DropInAnswer {
     if (this.replyCount === 1) {
       const answer = this.gate.decode(replies);
-      if (answer.kind === 'open') this.open.set(this.node, latin1(record));
+      if (answer.kind === 'open') this.open.add(this.node, latin1(record), this.ttlMaxMs);
       return answer;
     }
     const exec = executed(replies);

@@ -18,7 +18,7 @@ import type { LockSets } from '../routing/copy-sets.js';
 import type { Transport } from '../transport/transport.js';
 import { type Latecomer, LateVotes } from './late-votes.js';
 import type { LockForm } from './lock-keyspace-forms.js';
-import { type DropInAnswer, dropInStep, type OpenNodes, takeBackStep } from './lock-keyspace-steps.js';
+import { type DropInAnswer, dropInStep, OpenNodes, takeBackStep } from './lock-keyspace-steps.js';
 import { decide, type TakeBack, type Verdict, type Vote, type Written } from './lock-keyspace-votes.js';
 import { quorumOf } from './redlock.js';
 import { withTimes } from './times.js';
@@ -50,7 +50,7 @@ const READ_PAUSE_MS = 10;
 
 export class LockKeyspace {
   private readonly context: LockKeyspaceContext;
-  private readonly open: OpenNodes = new Map();
+  private readonly open = new OpenNodes();
   private readonly late = new LateVotes();
 
   constructor(context: LockKeyspaceContext) {
