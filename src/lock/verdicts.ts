@@ -108,35 +108,34 @@ export function infoOutcome(replies: Replies): InfoOutcome | null {
     for (const { token } of views) {
       const alike = views.filter((view) => view.token === token);
       if (alike.length < quorum) continue;
-      return token === null ? { kind: 'free', last: lastOf(textsOf(views)) } : held(alike, views, quorum);
+      return token === null ? { kind: 'free', last: lastOf(textsOf(views)) } : held(token, alike, views, quorum);
     }
     if (outstanding === 0) return { kind: 'split', last: lastOf(textsOf(views)) };
   }
   return outstanding > 0 ? null : replies.undecided(false);
 }
 
-/** For as long as a majority of the nodes says. */
-function held(alike: readonly LockView[], views: readonly LockView[], quorum: number): InfoOutcome {
+/** For as long as a majority of the nodes says. Who tried in vain may have left a larger fence at a few of them. */
+function held(token: string, alike: readonly LockView[], views: readonly LockView[], quorum: number): InfoOutcome {
   const lengths = alike.map(({ ttlMs }) => (ttlMs < 0 ? Number.POSITIVE_INFINITY : ttlMs));
   const ttlMs = lengths.sort((one, other) => other - one)[quorum - 1] as number;
-  const register = lastOf(textsOf(views));
-  const isTheirs = register?.token === alike[0]?.token;
-  return {
-    kind: 'held',
-    holder: { ttlMs: Number.isFinite(ttlMs) ? ttlMs : -1, register: isTheirs ? register : null },
-  };
+  const register = lastOf(textsOf(views), (theirs) => theirs.token === token);
+  return { kind: 'held', holder: { ttlMs: Number.isFinite(ttlMs) ? ttlMs : -1, register } };
 }
 
 function textsOf(views: readonly LockView[]): string[] {
   return views.map(({ register }) => register);
 }
 
-/** The register with the largest fence. */
-function lastOf(texts: readonly string[]): FenceRegister | null {
+/** The register with the largest fence, of those that are wanted. */
+function lastOf(
+  texts: readonly string[],
+  isWanted: (register: FenceRegister) => boolean = () => true,
+): FenceRegister | null {
   let last: FenceRegister | null = null;
   for (const text of texts) {
     const register = parseRegister(text);
-    if (register !== null && register.fence > (last?.fence ?? 0)) last = register;
+    if (register !== null && isWanted(register) && register.fence > (last?.fence ?? 0)) last = register;
   }
   return last;
 }

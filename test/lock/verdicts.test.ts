@@ -59,6 +59,10 @@ t.test('who holds a lock is the word of a majority, and for how long that of its
     [[view('x', 500, '9 c x'), view('x', 300, '9 c x')], { kind: 'held', holder: { ttlMs: 300, register: last } }],
     [[view('x', 500, ''), view('x', -1, '9 c x'), view('y', 1, '')], { kind: 'held', holder: { ttlMs: 500 } }],
     [[view('y', 5, '9 c x'), view('y', 5, '')], { kind: 'held', holder: { ttlMs: 5, register: null } }],
+    [
+      [view('x', 500, '9 c x'), view('x', 400, '8 c x'), view('y', 1, '10 d y')],
+      { kind: 'held', holder: { ttlMs: 400, register: last } },
+    ],
     [[view(null, 0, '9 c x'), view(null, 0, '8 d y')], { kind: 'free', last }],
     [[view('x', 5, ''), view('y', 5, '')], null],
     [[view('x', 5, ''), view('y', 5, ''), view(null, 0, '9 c x')], { kind: 'split', last }],
