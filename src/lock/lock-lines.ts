@@ -188,6 +188,10 @@ class Line {
   private attempt(): void {
     const [first] = this.wishes;
     if (first === undefined || this.giveUp !== null) return;
+    if (!first.order.isWanted()) {
+      this.endInVain(first);
+      return;
+    }
     const { nodes } = this.lines.context;
     nodes.context.transport.timers.cancel(this.timer);
     this.wasWoken = false;

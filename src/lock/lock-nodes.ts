@@ -37,6 +37,7 @@ export interface LockOrder {
   readonly token: string;
   readonly client: string;
   readonly mark: string;
+  isWanted(): boolean;
 }
 
 export class LockNodes {

@@ -30,6 +30,8 @@ export interface AcquisitionPlan {
   readonly mark: string;
   /** For how long nodes are waited for. */
   readonly timeoutMs: number;
+  /** Whether somebody waits for it still: for nobody no further ballot is used, which might free what the token has got elsewhere since. */
+  isWanted(): boolean;
   /** One that was never used, above all that were seen. */
   freshBallot(): Ballot;
   /** A node has promised that, and takes none of an epoch below that floor. */
@@ -180,8 +182,8 @@ export class Acquisition {
     const out = bits(this.out);
     if (yes + out >= quorum) return [];
     const mayRefuse = yes + out + bits(this.refused) >= quorum && this.ballots < BALLOTS_MAX;
-    if (mayRefuse && out === 0) return this.begin(nowMs);
-    if (mayRefuse) return [];
+    if (mayRefuse && out > 0) return [];
+    if (mayRefuse && this.plan.isWanted()) return this.begin(nowMs);
     return this.giveUp(this.failure(quorum));
   }
 

@@ -114,7 +114,7 @@ export class LockCommands {
     const { ttlMs, waitMs, token } = wanted;
     // Nothing is read from who waits: all that was asked before is to be answered.
     if (waitMs > 0 && !session.isIdle) return false;
-    const order = { ttlMs, token, client: clientOf(session) };
+    const order = { ttlMs, token, client: clientOf(session), isWanted: () => !session.isLeaving };
     const pending = this.track(session, requestBytes);
     const waiting = new Waiting(session, pending);
     if (waitMs > 0) session.block(waiting);

@@ -21,6 +21,8 @@ class World {
   tries: string[] = [];
   readonly told: string[] = [];
   readonly givenUp: string[] = [];
+  /** Tokens of clients that have gone. */
+  readonly gone = new Set<string>();
   readonly asked: LockStep[] = [];
   private readonly answers = new Map<string, (outcome: AcquisitionOutcome) => void>();
   private readonly listeners: ((message: string | null) => void)[] = [];
@@ -60,7 +62,8 @@ class World {
   }
 
   want(lines: LockLines, token: string, waitMs: number): () => void {
-    return lines.begin(PLACE, { ttlMs: 1000, token, client: 'c' }, waitMs, ({ kind }: WishOutcome) => {
+    const isWanted = () => !this.gone.has(token);
+    return lines.begin(PLACE, { ttlMs: 1000, token, client: 'c', isWanted }, waitMs, ({ kind }: WishOutcome) => {
       this.told.push(`${token} ${kind}`);
     });
   }
@@ -220,6 +223,18 @@ t.test('who goes gives up what is under way, and the next tries', async (t) => {
   t.same(world.takeTries(), ['one', 'three']);
   world.answer('three', GRANTED);
   t.same(world.told, ['three granted']);
+});
+
+t.test('for who has gone nothing more is tried', async (t) => {
+  const world = new World();
+  const lines = world.worker(0);
+  world.want(lines, 'one', 0);
+  t.same(world.takeTries(), ['one']);
+  world.gone.add('one');
+  world.answer('one', { kind: 'contended' });
+  world.pass(1_000);
+  t.same(world.takeTries(), []);
+  t.same(world.told, ['one out-of-time']);
 });
 
 t.test('what is given back is taken back by the ballot that it was granted by', async (t) => {

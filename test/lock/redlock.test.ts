@@ -17,6 +17,7 @@ class Trial {
   /** Steps, as they were asked for: kind and copies. */
   readonly asked: string[] = [];
   outcome: AcquisitionOutcome | null = null;
+  isWanted = true;
   private counter: number;
   private readonly acquisition: Acquisition;
 
@@ -31,6 +32,7 @@ class Trial {
       client: 'c',
       mark: 'm',
       timeoutMs: 100,
+      isWanted: () => this.isWanted,
       freshBallot: () => makeBallot(0, ++this.counter, proposerNumber(0, 1)),
       onSeen: (promised) => {
         this.counter = Math.max(this.counter, counterOf(promised));
@@ -160,6 +162,29 @@ t.test('what is given back after the same token was granted again stays', async 
   ] as const) {
     for (const copy of [0, 1, 2]) first.perform(copy, { kind: 'take-back', ballot, token: 'token', mark: 'm' });
     t.equal(first.nodes.filter(({ locks }) => locks.size > 0).length, left);
+  }
+});
+
+t.test('who has gone uses no further ballot, so that what the same token has got elsewhere stays', async (t) => {
+  for (const isWanted of [true, false]) {
+    const first = new Trial(3);
+    const second = new Trial(3, 'token', 10, first.nodes);
+    const [node] = first.nodes as [ModelNode];
+    const { perform } = node;
+    let hasAsked = false;
+    // Between the votes and their confirmation the same client asks elsewhere, and goes.
+    node.perform = (step, ...rest) => {
+      if (step.kind === 'confirm' && !hasAsked) {
+        hasAsked = true;
+        second.run();
+        first.isWanted = isWanted;
+      }
+      return perform.call(node, step, ...rest);
+    };
+    const outcome = first.run();
+    t.equal(second.outcome?.kind, 'granted');
+    t.equal(outcome?.kind, isWanted ? 'granted' : 'contended');
+    t.equal(first.nodes.filter(({ locks }) => locks.size > 0).length, 3);
   }
 });
 

@@ -278,6 +278,7 @@ class Client {
       token,
       client: `c${this.number}`,
       mark: 'm',
+      isWanted: () => true,
       timeoutMs: 1 + random.below(ttlMs),
       freshBallot: () => this.freshBallot(),
       onSeen: (promised, epochFloor) => {
