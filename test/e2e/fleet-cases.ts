@@ -196,8 +196,9 @@ const CASES: Readonly<Record<string, FleetCase>> = {
     t.comment(`the next one led after ${Math.round(performance.now() - stoppedMs)} ms, with a lease of ${LEASE_MS} ms`);
     leader.signal('SIGCONT');
     t.match(await leader.waitForLog('fleet-deposed'), { reason: /./ });
-    await waitForFleet(witness, 'it to be a member again', isWhole(1));
-    t.ok((await statusOf(leader)).fleet.isMember);
+    // Others may not have missed it yet.
+    await waitForFleet(leader, 'it to be a member again', ({ isMember }) => isMember);
+    await waitForFleet(witness, 'all to be members', isWhole(1));
 
     const next = second.leader?.name ?? '';
     await (proxies.get(next) as ProxyProcess).kill9();
