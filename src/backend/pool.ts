@@ -16,8 +16,8 @@ const MORE_NEWS = { max: 1_000, ms: 0.5 };
 /** Nodes whose private connections are told, or that are given up, in one turn, and how many more. */
 const NODES_PER_TURN = 8;
 const MORE_NODES = { max: 32, ms: 0.5 };
-/** Connections that are opened in one turn. */
-const DIALS_PER_TURN = 4;
+/** Connections that are opened, or closed, in one turn. */
+const CONNECTIONS_PER_TURN = 4;
 /** Milliseconds between turns in which connections are opened that nobody waits for, or closed that nobody needs: a thousand take a second. */
 const UNHURRIED_INTERVAL_MS = 4;
 /** How many databases a node has that does not say: Redis's default. */
@@ -51,9 +51,9 @@ export class BackendPool {
       onNodeState: (node, isUp, reason) => {
         if (isUp || !this.isReached(node)) context.onNodeState(node, isUp, reason);
       },
-      dials: new PacedQueue(transport, DIALS_PER_TURN),
-      openings: new PacedQueue(transport, DIALS_PER_TURN, undefined, UNHURRIED_INTERVAL_MS),
-      closings: new PacedQueue(transport, DIALS_PER_TURN, undefined, UNHURRIED_INTERVAL_MS),
+      dials: new PacedQueue(transport, CONNECTIONS_PER_TURN),
+      openings: new PacedQueue(transport, CONNECTIONS_PER_TURN, undefined, UNHURRIED_INTERVAL_MS),
+      closings: new PacedQueue(transport, CONNECTIONS_PER_TURN, undefined, UNHURRIED_INTERVAL_MS),
     };
     this.news = new PacedQueue(transport, NEWS_PER_TURN, MORE_NEWS);
     this.chores = new PacedQueue(transport, NODES_PER_TURN, MORE_NODES);

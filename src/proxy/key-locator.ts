@@ -8,6 +8,9 @@ import type { RequestReader } from '../resp/request.js';
 import { OWN_PREFIX } from '../routing/replication-section.js';
 import type { Service } from './service.js';
 
+/** Of commands whose arguments may be keys that are not sharded: WATCH is the one of `transaction`. */
+export const ROUTES_WITH_KEYS: ReadonlySet<CommandSpec['route']> = new Set(['one', 'split', 'block', 'transaction']);
+
 export class KeyLocator {
   /** Of the first keys, as many as `locate` returned: which argument each is, and the index of its node (-1: no keyspace has it). */
   readonly keys = new KeyList();

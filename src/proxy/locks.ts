@@ -8,7 +8,7 @@ import type { CommandSpec } from '../resp/commands.js';
 import { errorReply } from '../resp/reply.js';
 import type { RequestReader } from '../resp/request.js';
 import type { LockSets } from '../routing/copy-sets.js';
-import type { KeyLocator } from './key-locator.js';
+import { type KeyLocator, ROUTES_WITH_KEYS } from './key-locator.js';
 import { requestWords } from './request-words.js';
 import type { Service } from './service.js';
 import type { Session } from './session.js';
@@ -44,9 +44,6 @@ const APART = errorReply(
   'CROSSSLOT The locks are not all on the same nodes: a {hash tag} keeps them together, and so does a keyspace without copies',
 );
 const KEYLESS = errorReply('ERR a script without keys may change locks on one node alone: name the keys that it uses');
-
-/** Routes of commands whose arguments may be locks: WATCH is the one of `transaction`. */
-const WITH_KEYS: ReadonlySet<CommandSpec['route']> = new Set(['one', 'split', 'block', 'transaction']);
 
 export class Locks {
   private readonly context: LocksContext;
@@ -93,7 +90,7 @@ export class Locks {
 
   /** The locks among the keys of the command last read: null where there are none, an error where they cannot be used together. */
   private find(session: Session, service: Service, spec: CommandSpec): FoundLocks | Uint8Array | null {
-    if (spec.keys === 'none' || !WITH_KEYS.has(spec.route)) return null;
+    if (spec.keys === 'none' || !ROUTES_WITH_KEYS.has(spec.route)) return null;
     const { bytes, reader, locator } = this.context;
     const { argumentStart, argumentEnd } = reader;
     const count = locator.locate(service, spec);

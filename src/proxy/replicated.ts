@@ -20,7 +20,7 @@ import type { CommandSpec } from '../resp/commands.js';
 import { arrayHeader, errorReply, integerReply, isError, parseInteger, REPLY_OK } from '../resp/reply.js';
 import type { RequestReader } from '../resp/request.js';
 import type { CopySets } from '../routing/copy-sets.js';
-import type { KeyLocator } from './key-locator.js';
+import { type KeyLocator, ROUTES_WITH_KEYS } from './key-locator.js';
 import type { Wanted } from './replicated-line.js';
 import { replyOf } from './replicated-reply.js';
 import { Waits, type WaitsContext } from './replicated-waits.js';
@@ -58,9 +58,6 @@ const KEYLESS = errorReply(
   'ERR a script without keys would run past what replicated keys have agreed upon; name its key, or call it by EVAL_RO or FCALL_RO',
 );
 const SEVERAL = errorReply('CROSSSLOT Replicated keys are agreed upon one by one: a command may have one of them');
-
-/** Routes of commands whose arguments may be replicated keys: WATCH is the one of `transaction`. */
-const WITH_KEYS: ReadonlySet<CommandSpec['route']> = new Set(['one', 'split', 'block', 'transaction']);
 
 export class Replicated {
   private readonly context: ReplicatedContext;
@@ -139,7 +136,7 @@ export class Replicated {
 
   /** Where the keys of the command last read are: null where they are not replicated, or there are none; an error for some of each kind. */
   find(session: Session, service: Service, spec: CommandSpec): FoundKey | Uint8Array | null {
-    if (spec.keys === 'none' || !WITH_KEYS.has(spec.route)) return null;
+    if (spec.keys === 'none' || !ROUTES_WITH_KEYS.has(spec.route)) return null;
     const { bytes, reader, locator } = this.context;
     const { argumentStart, argumentEnd } = reader;
     const count = locator.locate(service, spec);
