@@ -12,15 +12,10 @@ import type { LockTurns } from '../base/lock-turns.js';
 import type { Timer } from '../base/timers.js';
 import type { Ballot } from '../replica/ballot.js';
 import { Wakes } from '../replica/wakes.js';
-import type { LockNodes, LockOrder, LockPlace } from './lock-nodes.js';
+import type { AcquireOutcome, LockOrder } from './lock.js';
+import type { LockNodes, LockPlace, MarkedOrder } from './lock-nodes.js';
 import type { AcquisitionOutcome } from './redlock.js';
 import { releaseOutcome } from './verdicts.js';
-
-export type WishOutcome =
-  | Extract<AcquisitionOutcome, { kind: 'granted' | 'no-quorum' | 'late' }>
-  /** Its time is over, and others have the lock. */
-  | { kind: 'out-of-time' }
-  | { kind: 'crowded'; max: number };
 
 export interface LockLinesContext {
   nodes: LockNodes;
@@ -60,12 +55,7 @@ export class LockLines {
    * Takes the lock, and waits for it for so long if others have it. `told` is called once, maybe within the call; what is
    * returned ends that: `told` is told nothing any more, and what was got is given back.
    */
-  begin(
-    place: LockPlace,
-    order: Omit<LockOrder, 'mark'>,
-    waitMs: number,
-    told: (outcome: WishOutcome) => void,
-  ): () => void {
+  begin(place: LockPlace, order: LockOrder, waitMs: number, told: (outcome: AcquireOutcome) => void): () => void {
     const line = this.lineOf(place);
     const { counts, limits, nodes } = this.context;
     const max = limits.lockQueueMax;
@@ -145,7 +135,7 @@ class Line {
     return this.wishes[0]?.place.nodes.length ?? 1;
   }
 
-  join(place: LockPlace, order: LockOrder, waitMs: number, told: (outcome: WishOutcome) => void): () => void {
+  join(place: LockPlace, order: MarkedOrder, waitMs: number, told: (outcome: AcquireOutcome) => void): () => void {
     const { counts, nodes } = this.lines.context;
     const { transport } = nodes.context;
     const ticket = this.lines.context.turns.draw();
@@ -209,8 +199,10 @@ class Line {
     this.tries++;
     if (outcome.kind === 'granted') {
       counts.locksAcquired++;
-      this.finish(wish, outcome);
-      this.waitOn(outcome.validityMs);
+      const { fence, validityMs, ballot } = outcome;
+      const giveBack = () => this.lines.giveBack(wish.place, wish.order.token, ballot);
+      this.finish(wish, { kind: 'granted', fence, validityMs, giveBack });
+      this.waitOn(validityMs);
       return;
     }
     wish.lack = outcome.kind === 'no-quorum' || outcome.kind === 'late' ? outcome : null;
@@ -250,7 +242,7 @@ class Line {
     if (isFirst) this.takeTurn();
   }
 
-  private finish(wish: Wish, outcome: WishOutcome): void {
+  private finish(wish: Wish, outcome: AcquireOutcome): void {
     this.remove(wish);
     wish.told(outcome);
   }
@@ -288,8 +280,8 @@ class Line {
 /** Somebody who wants the lock. */
 interface Wish {
   readonly place: LockPlace;
-  readonly order: LockOrder;
-  readonly told: (outcome: WishOutcome) => void;
+  readonly order: MarkedOrder;
+  readonly told: (outcome: AcquireOutcome) => void;
   readonly ticket: number;
   readonly mayWait: boolean;
   /** Ends its waiting. */

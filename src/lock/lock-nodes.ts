@@ -7,6 +7,7 @@ import type { Replicas } from '../replica/replicas.js';
 import type { LockSets } from '../routing/copy-sets.js';
 import type { Transport } from '../transport/transport.js';
 import { LockBallots } from './ballots.js';
+import type { LockOrder } from './lock.js';
 import type { LockReply, LockStep } from './lock-step.js';
 import { NodeLockStep } from './node-lock-step.js';
 import { Acquisition, type AcquisitionOutcome, type LockAction } from './redlock.js';
@@ -31,13 +32,9 @@ export interface LockPlace {
   readonly ttlMaxMs: number;
 }
 
-/** What is wanted of a lock: see AcquisitionPlan. */
-export interface LockOrder {
-  readonly ttlMs: number;
-  readonly token: string;
-  readonly client: string;
+export interface MarkedOrder extends LockOrder {
+  /** See LockStep. */
   readonly mark: string;
-  isWanted(): boolean;
 }
 
 export class LockNodes {
@@ -61,7 +58,7 @@ export class LockNodes {
   }
 
   /** Makes one attempt. `told` is called once, never within the call; what it returns has it given up, and `told` of nothing. */
-  acquire(place: LockPlace, order: LockOrder, told: (outcome: AcquisitionOutcome) => void): () => void {
+  acquire(place: LockPlace, order: MarkedOrder, told: (outcome: AcquisitionOutcome) => void): () => void {
     const attempt = new Attempt(this.context, place, order, this.ballotsOf(place.pool), told);
     attempt.begin();
     return () => attempt.cancel();
@@ -109,7 +106,7 @@ class Attempt {
   constructor(
     context: LockNodesContext,
     place: LockPlace,
-    order: LockOrder,
+    order: MarkedOrder,
     ballots: LockBallots,
     told: (outcome: AcquisitionOutcome) => void,
   ) {

@@ -16,6 +16,7 @@ import { type Ballot, counterOf, floorOf, largest, NEVER } from '../replica/ball
 import { bits } from '../replica/copies.js';
 import { lineageOn } from '../replica/lineage.js';
 import { formatRegister, parseRegister } from './fence.js';
+import type { NoQuorum } from './lock.js';
 import type { LockReply, LockStep, Vote } from './lock-step.js';
 
 export interface AcquisitionPlan {
@@ -45,8 +46,7 @@ export type AcquisitionOutcome =
   | { kind: 'held'; ttlMs: number }
   /** Others want it at the same time, and nobody may have got it. */
   | { kind: 'contended' }
-  /** `quarantinedMs`: when the first of the nodes counts that may have forgotten, null where there is none; `error`: of a node that could not. */
-  | { kind: 'no-quorum'; quarantinedMs: number | null; error: Uint8Array | null }
+  | NoQuorum
   /** It took longer than it would have been held for. */
   | { kind: 'late' };
 

@@ -1,32 +1,9 @@
 /** What the nodes of a lock say together, of what all of them were asked; decided purely. */
 import { bits } from '../replica/copies.js';
 import { type FenceRegister, parseRegister } from './fence.js';
+import type { ExtendOutcome, Holder, InfoOutcome, ReleaseOutcome, Undecided } from './lock.js';
 import type { LockReply, LockView, NotHeld } from './lock-step.js';
 import { quorumOf, validityMs } from './redlock.js';
-
-/** A majority did not say the same. */
-export type Undecided =
-  /** Nothing has come of it. `error`: of a node that could not. */
-  | { kind: 'no-quorum'; error: Uint8Array | null }
-  /** It may have been carried out. */
-  | { kind: 'unknown' };
-
-/** Who else holds a lock: for how long, as in NotHeld, and by which register, if it is known. */
-export interface Holder {
-  ttlMs: number;
-  register: FenceRegister | null;
-}
-
-export type ReleaseOutcome = { kind: 'released' } | { kind: 'not-held'; holder: Holder } | Undecided;
-export type ExtendOutcome = { kind: 'extended'; validityMs: number } | { kind: 'not-held'; holder: Holder } | Undecided;
-
-export type InfoOutcome =
-  | { kind: 'held'; holder: Holder }
-  /** `last`: of who had it last. */
-  | { kind: 'free'; last: FenceRegister | null }
-  /** Nobody holds a majority: several try, or what is left of one runs out. */
-  | { kind: 'split'; last: FenceRegister | null }
-  | Undecided;
 
 /** The replies to one step, of so many nodes. */
 export class Replies {

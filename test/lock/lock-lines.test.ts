@@ -2,7 +2,8 @@
 import t from 'tap';
 import { LockTurns, lockTurnsMemory } from '../../src/base/lock-turns.js';
 import { Timers } from '../../src/base/timers.js';
-import { LockLines, type WishOutcome } from '../../src/lock/lock-lines.js';
+import { type AcquireOutcome, EXCLUSIVE } from '../../src/lock/lock.js';
+import { LockLines } from '../../src/lock/lock-lines.js';
 import type { LockNodes, LockPlace } from '../../src/lock/lock-nodes.js';
 import type { LockStep } from '../../src/lock/lock-step.js';
 import type { AcquisitionOutcome } from '../../src/lock/redlock.js';
@@ -63,9 +64,14 @@ class World {
 
   want(lines: LockLines, token: string, waitMs: number): () => void {
     const isWanted = () => !this.gone.has(token);
-    return lines.begin(PLACE, { ttlMs: 1000, token, client: 'c', isWanted }, waitMs, ({ kind }: WishOutcome) => {
-      this.told.push(`${token} ${kind}`);
-    });
+    return lines.begin(
+      PLACE,
+      { ttlMs: 1000, token, client: 'c', mode: EXCLUSIVE, isWanted },
+      waitMs,
+      ({ kind }: AcquireOutcome) => {
+        this.told.push(`${token} ${kind}`);
+      },
+    );
   }
 
   answer(token: string, outcome: AcquisitionOutcome): void {

@@ -1,0 +1,69 @@
+/** Locks that a majority of Redis servers keeps: of a keyspace with `provider: redlock`. */
+import type { LockTurns } from '../base/lock-turns.js';
+import type { LockSets } from '../routing/copy-sets.js';
+import type { AcquireOutcome, ExtendOutcome, InfoOutcome, Lock, LockOrder, ReleaseOutcome } from './lock.js';
+import { LockLines, type LockLinesContext } from './lock-lines.js';
+import { LockNodes, type LockNodesContext, type LockPlace } from './lock-nodes.js';
+import { extendOutcome, infoOutcome, releaseOutcome } from './verdicts.js';
+
+export interface RedlockProviderContext extends LockNodesContext, Omit<LockLinesContext, 'nodes' | 'turns'> {
+  lockTurns: LockTurns;
+}
+
+export class RedlockProvider {
+  private readonly nodes: LockNodes;
+  private readonly lines: LockLines;
+
+  constructor(context: RedlockProviderContext) {
+    this.nodes = new LockNodes(context);
+    this.lines = new LockLines({ ...context, nodes: this.nodes, turns: context.lockTurns });
+  }
+
+  /** The lock bytes[start, end). */
+  lockOf(sets: LockSets, bytes: Uint8Array, start: number, end: number): Lock {
+    return new RedlockLock(this.nodes, this.lines, this.nodes.placeOf(sets, bytes, start, end));
+  }
+}
+
+class RedlockLock implements Lock {
+  private readonly nodes: LockNodes;
+  private readonly lines: LockLines;
+  private readonly place: LockPlace;
+
+  constructor(nodes: LockNodes, lines: LockLines, place: LockPlace) {
+    this.nodes = nodes;
+    this.lines = lines;
+    this.place = place;
+  }
+
+  get name(): string {
+    return this.place.name;
+  }
+
+  get ttlMaxMs(): number {
+    return this.place.ttlMaxMs;
+  }
+
+  acquire(order: LockOrder, waitMs: number, told: (outcome: AcquireOutcome) => void): () => void {
+    return this.lines.begin(this.place, order, waitMs, told);
+  }
+
+  extend(token: string, ttlMs: number, told: (outcome: ExtendOutcome) => void): void {
+    const askedMs = performance.now();
+    this.nodes.ask<ExtendOutcome>(
+      this.place,
+      { kind: 'extend', token, ttlMs },
+      (replies) => extendOutcome(replies, ttlMs, askedMs, performance.now()),
+      told,
+    );
+  }
+
+  release(token: string, told: (outcome: ReleaseOutcome) => void): void {
+    const mark = this.lines.wakes.nextMark();
+    this.nodes.ask<ReleaseOutcome>(this.place, { kind: 'release', token, mark }, releaseOutcome, told);
+  }
+
+  look(told: (outcome: InfoOutcome) => void): void {
+    this.nodes.ask<InfoOutcome>(this.place, { kind: 'look' }, infoOutcome, told);
+  }
+}
