@@ -14,7 +14,12 @@ const START_MS_MAX = 30_000;
 const KEY = 1;
 const VALUE = 2;
 
-export async function startEtcd(children: Children, { program, env }: Peer): Promise<Target> {
+export interface EtcdTarget extends Target {
+  /** Of the leader. */
+  url: string;
+}
+
+export async function startEtcd(children: Children, { program, env }: Peer): Promise<EtcdTarget> {
   const members: { name: string; url: string; peerUrl: string; pid: number }[] = [];
   for (const name of MEMBERS) {
     members.push({ name, url: await freeUrl(), peerUrl: await freeUrl(), pid: 0 });
@@ -38,6 +43,7 @@ export async function startEtcd(children: Children, { program, env }: Peer): Pro
   const leader = await findLeader(members.map(({ url }) => url));
   return {
     label: 'etcd',
+    url: leader,
     serverPids: members.map(({ pid }) => pid),
     proxyPid: null,
     connect: (size, connections) => connectTo(leader, size, connections),

@@ -90,7 +90,11 @@ export async function runLoad(
 }
 
 /** The same with what it cost whom. */
-export async function measure(target: Target, ask: Ask, options: LoadOptions): Promise<MeasuredCpu> {
+export async function measure(
+  target: Pick<Target, 'proxyPid' | 'serverPids'>,
+  ask: Ask,
+  options: LoadOptions,
+): Promise<MeasuredCpu> {
   const pids = target.proxyPid === null ? [...target.serverPids] : [...target.serverPids, target.proxyPid];
   const look = () => ({
     proxy: target.proxyPid === null ? { user: 0, kernel: 0 } : cpuTimeOf(target.proxyPid),

@@ -1,7 +1,5 @@
 /** Ringleader before three Redis servers of its own, with one copy of each key or with three. */
-import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { freePort } from '../../test/help/free-port.js';
@@ -9,16 +7,22 @@ import { BenchmarkError, type Children } from '../compare/children.js';
 import { mainPath } from '../compare/endpoints.js';
 import type { RedisPrograms } from '../compare/programs.js';
 import type { Ask, Target } from './load.js';
-import { writeLater } from './write-later.js';
+import { RespConnection } from './resp-connection.js';
 
 const HOST = '127.0.0.1';
 const NODES = ['a', 'b', 'c'];
+const KEYSPACES = {
+  sharded: { prefix: '', mode: 'sharded' },
+  replicated: { prefix: '', mode: 'replicated', copies: 3, consistency: 'strong' },
+  lock: { prefix: 'lock:', mode: 'lock' },
+};
 
 export type Persistence = 'always' | 'everysec' | 'none';
 
 export interface RingleaderOptions {
   label: string;
-  mode: 'sharded' | 'replicated';
+  /** `lock`: the prefix is `lock:`, and there is nothing else. */
+  mode: 'sharded' | 'replicated' | 'lock';
   persistence: Persistence;
 }
 
@@ -27,6 +31,8 @@ export interface RingleaderTarget extends Target {
   port: number;
   pid: number;
   proxyPid: number;
+  /** Ports of its three servers. */
+  nodePorts: readonly number[];
   /** SIGKILL for one of the three. */
   killNode(): Promise<void>;
 }
@@ -38,21 +44,23 @@ export async function startRingleader(
 ): Promise<RingleaderTarget> {
   const nodes: { name: string; url: string }[] = [];
   const serverPids: number[] = [];
+  const nodePorts: number[] = [];
   const saving = persistence === 'none' ? ['no'] : ['yes', '--appendfsync', persistence];
   for (const name of NODES) {
     const port = await freePort();
     const args = ['--port', `${port}`, '--bind', HOST, '--save', '', '--dir', children.folder(`${label}-${name}`)];
     serverPids.push(children.start(`${label}-${name}`, server, [...args, '--appendonly', ...saving], { env }));
+    nodePorts.push(port);
     nodes.push({ name, url: `redis://${HOST}:${port}` });
   }
   const port = await freePort();
-  const keyspace = mode === 'sharded' ? { mode } : { mode, copies: 3, consistency: 'strong' };
+  const keyspace = KEYSPACES[mode];
   const config = {
     listen: `${HOST}:${port}`,
     admin: `${HOST}:${await freePort()}`,
     workers: 1,
     pools: { main: { nodes } },
-    keyspaces: [{ prefix: '', pool: 'main', ...keyspace }],
+    keyspaces: [{ pool: 'main', ...keyspace }],
   };
   const path = join(children.folder(label), 'ringleader.yml');
   // JSON is YAML.
@@ -65,6 +73,7 @@ export async function startRingleader(
     pid,
     proxyPid: pid,
     serverPids,
+    nodePorts,
     connect: (size, connections) => connectTo(port, size, connections),
     killNode: () => children.kill9(`${label}-${NODES.at(-1)}`),
   };
@@ -100,61 +109,4 @@ async function connectTo(
       for (const connection of connections) connection.close();
     },
   };
-}
-
-interface Question {
-  resolve: (answer: string) => void;
-  reject: (error: Error) => void;
-}
-
-/** Answers come in the order of the questions; each is a line, or a bulk string. */
-class RespConnection {
-  private readonly socket: Socket;
-  private readonly questions: Question[] = [];
-  private received = '';
-
-  private constructor(socket: Socket) {
-    this.socket = socket;
-    socket.setEncoding('latin1');
-    socket.on('data', (text: string) => {
-      this.received = this.received === '' ? text : this.received + text;
-      this.takeAnswers();
-    });
-    socket.on('close', () => this.fail(new BenchmarkError('the connection was closed')));
-    socket.on('error', (error) => this.fail(error));
-  }
-
-  static async connect(port: number): Promise<RespConnection> {
-    const socket = connect({ host: HOST, port, noDelay: true });
-    await once(socket, 'connect');
-    return new RespConnection(socket);
-  }
-
-  ask(words: string): Promise<string> {
-    writeLater(this.socket, words);
-    return new Promise((resolve, reject) => this.questions.push({ resolve, reject }));
-  }
-
-  close(): void {
-    this.socket.destroy();
-  }
-
-  private takeAnswers(): void {
-    const { received } = this;
-    let at = 0;
-    for (;;) {
-      const line = received.indexOf('\r\n', at) + 2;
-      if (line < 2) break;
-      const length = received[at] === '$' ? Number(received.slice(at + 1, line - 2)) : -1;
-      const end = length < 0 ? line : line + length + 2;
-      if (end > received.length) break;
-      this.questions.shift()?.resolve(received.slice(at, end));
-      at = end;
-    }
-    this.received = received.slice(at);
-  }
-
-  private fail(error: Error): void {
-    for (const { reject } of this.questions.splice(0)) reject(error);
-  }
 }

@@ -1,0 +1,213 @@
+/**
+ * What locks cost, next to `redlock` of npm on the same three servers, and to etcd's own lock: README.md says how.
+ *
+ *   npm run bench:locks -- [--only pairs,hand-over] [--rounds 5] [--seconds 3] [--clients 50] [--contenders 8] [--no-save]
+ *
+ *   pairs       each client takes a lock that nobody else wants, frees it, and takes the next: pairs per second, and CPU for each
+ *   hand-over   all contenders want one lock, and hold it for a millisecond: from when it is asked to be freed until the next one has it
+ *
+ * Interleaved: each round measures everything once, in another order. Compare figures of one run of the program only.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { BenchmarkError, Children, run } from './compare/children.js';
+import { findEtcd, findPrograms } from './compare/programs.js';
+import { saveResults } from './compare/results.js';
+import { etcdLocks } from './locks/etcd.js';
+import type { LockClients, LockTarget } from './locks/lock-client.js';
+import { redlockLocks } from './locks/redlock.js';
+import { ringleaderLocks } from './locks/ringleader.js';
+import { startEtcd } from './replicated/etcd.js';
+import { type MeasuredCpu, measure } from './replicated/load.js';
+import { startRingleader } from './replicated/ringleader.js';
+
+interface Options {
+  parts: readonly string[];
+  rounds: number;
+  seconds: number;
+  clients: number;
+  contenders: number;
+  isSaved: boolean;
+}
+
+type Results = Record<string, Record<string, unknown>>;
+
+const PARTS = ['pairs', 'hand-over'];
+const PAIRS_MIN = 5_000;
+const HAND_OVER_MS_MAX = 2;
+/** Of each client, by turns: what is known of a lock is found again. */
+const NAMES = 100;
+const HOLD_MS = 1;
+const START_MS_MAX = 30_000;
+
+await run(main);
+
+async function main(): Promise<void> {
+  const options = parseOptions(process.argv.slice(2));
+  const children = new Children();
+  const programs = await findPrograms(false);
+  const start = (label: string, persistence: 'none' | 'always') => {
+    return startRingleader(children, programs.redis, { label, mode: 'lock', persistence });
+  };
+  const ringleader = await start('ringleader', 'none');
+  const synced = await start('ringleader-always', 'always');
+  const targets = [
+    ringleaderLocks(ringleader),
+    ringleaderLocks(synced),
+    await redlockLocks(ringleader),
+    etcdLocks(await startEtcd(children, await findEtcd())),
+  ];
+  const results: Results = {};
+  for (const target of targets) await awaitLock(target);
+  if (options.parts.includes('pairs')) results['pairs'] = await comparePairs(targets, options);
+  if (options.parts.includes('hand-over')) results['handOver'] = await compareHandOver(targets, options);
+  if (options.isSaved) {
+    const nodeOf = new Map([['ringleader', process.execPath]]);
+    saveResults({ suffix: '-locks', raisedPriority: children.raised, programs, nodeOf }, { options, results });
+  }
+  await children.close();
+}
+
+async function comparePairs(targets: readonly LockTarget[], options: Options): Promise<Record<string, unknown>> {
+  const { clients, rounds, seconds } = options;
+  const runs = new Map<string, MeasuredCpu[]>();
+  for (let round = -1; round < rounds; round++) {
+    for (const target of inTurn(targets, round)) {
+      const connected = await target.connect(clients);
+      const pair = async (client: number, name: string) => {
+        const release = await connected.acquire(client, `${client}:${name}`);
+        await release();
+      };
+      const measured = await measure(target, pair, { clients, keys: NAMES, seconds });
+      connected.close();
+      // The first round warms up.
+      if (round < 0) continue;
+      note(runs, target.label, measured);
+      console.error(`pairs round ${round + 1}: ${describe(target.label, measured)}`);
+    }
+  }
+  console.log(`\nacquire and release, ${clients} clients (medians; at least ${PAIRS_MIN} pairs/s)`);
+  for (const { label } of targets) {
+    const of = (key: 'rps' | 'p50Ms' | 'p99Ms' | 'proxyUs' | 'serversUs' | 'clientUs') => {
+      return median((runs.get(label) ?? []).map((measured) => measured[key]));
+    };
+    const medians = { rps: of('rps'), p50Ms: of('p50Ms'), p99Ms: of('p99Ms'), proxyUs: of('proxyUs') };
+    console.log(describe(label, { ...medians, serversUs: of('serversUs'), clientUs: of('clientUs') }));
+  }
+  return Object.fromEntries(runs);
+}
+
+async function compareHandOver(targets: readonly LockTarget[], options: Options): Promise<Record<string, unknown>> {
+  const { contenders, rounds, seconds } = options;
+  const all = new Map<string, number[]>();
+  for (let round = -1; round < rounds; round++) {
+    for (const target of inTurn(targets, round)) {
+      const connected = await target.connect(contenders);
+      const waits = await handOvers(connected, contenders, seconds);
+      connected.close();
+      if (round < 0) continue;
+      if (waits.length === 0) throw new BenchmarkError(`${target.label}: nothing was handed over in ${seconds} s`);
+      note(all, target.label, median(waits));
+      console.error(
+        `hand-over round ${round + 1}: ${target.label}: p50 ${median(waits).toFixed(2)} ms, ${waits.length} times`,
+      );
+    }
+  }
+  console.log(`\nhand-over, ${contenders} contenders (medians; p50 below ${HAND_OVER_MS_MAX} ms)`);
+  for (const { label } of targets) console.log(`${label.padEnd(24)} p50 ${median(all.get(label) ?? []).toFixed(2)} ms`);
+  return Object.fromEntries(all);
+}
+
+/** Milliseconds from each wish to have the lock freed until somebody else has it. */
+async function handOvers(connected: LockClients, contenders: number, seconds: number): Promise<number[]> {
+  const waits: number[] = [];
+  const endMs = performance.now() + seconds * 1000;
+  let freedMs = 0;
+  let freedBy = -1;
+  const contend = async (client: number) => {
+    while (performance.now() < endMs) {
+      const release = await connected.acquire(client, 'contended');
+      // Who takes it again before anybody else has heard of it hands nothing over.
+      if (freedBy !== client && freedBy >= 0) waits.push(performance.now() - freedMs);
+      await sleep(HOLD_MS);
+      freedMs = performance.now();
+      freedBy = client;
+      await release();
+    }
+  };
+  await Promise.all(Array.from({ length: contenders }, (_, client) => contend(client)));
+  return waits;
+}
+
+/** Each round in another order. */
+function inTurn<T>(all: readonly T[], round: number): T[] {
+  return all.map((_, turn) => all[(round + turn + all.length) % all.length] as T);
+}
+
+/** Nodes are admitted, and leaders elected, before there is a lock. */
+async function awaitLock(target: LockTarget): Promise<void> {
+  for (const deadlineMs = performance.now() + START_MS_MAX; ; await sleep(100)) {
+    try {
+      const connected = await target.connect(1);
+      const release = await connected.acquire(0, 'first').catch((error) => {
+        connected.close();
+        throw error;
+      });
+      await release();
+      connected.close();
+      return;
+    } catch (error) {
+      if (performance.now() > deadlineMs) throw error;
+    }
+  }
+}
+
+type Described = Pick<MeasuredCpu, 'rps' | 'p50Ms' | 'p99Ms' | 'proxyUs' | 'serversUs' | 'clientUs'>;
+
+function describe(label: string, { rps, p50Ms, p99Ms, proxyUs, serversUs, clientUs }: Described): string {
+  const latency = `p50 ${p50Ms.toFixed(2)} ms, p99 ${p99Ms.toFixed(2)} ms`;
+  const cpu = `proxy ${proxyUs.toFixed(1)}, all servers ${serversUs.toFixed(1)}, client ${clientUs.toFixed(1)} µs`;
+  return `${label.padEnd(24)} ${rps.toFixed(0).padStart(6)} pairs/s, ${latency}; CPU ${cpu}`;
+}
+
+function note<T>(all: Map<string, T[]>, name: string, value: T): void {
+  all.set(name, [...(all.get(name) ?? []), value]);
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((one, other) => one - other);
+  const half = sorted.length >> 1;
+  const upper = sorted[half] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? upper : ((sorted[half - 1] ?? Number.NaN) + upper) / 2;
+}
+
+function parseOptions(args: readonly string[]): Options {
+  const text = { type: 'string' } as const;
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      only: { ...text, default: PARTS.join(',') },
+      rounds: { ...text, default: '5' },
+      seconds: { ...text, default: '3' },
+      clients: { ...text, default: '50' },
+      contenders: { ...text, default: '8' },
+      'no-save': { type: 'boolean', default: false },
+    },
+  });
+  const parts = values.only.split(',');
+  const unknown = parts.find((part) => !PARTS.includes(part));
+  if (unknown !== undefined) throw new BenchmarkError(`--only ${unknown}: one or more of ${PARTS.join(',')}`);
+  const number = (name: 'rounds' | 'seconds' | 'clients' | 'contenders') => {
+    const value = Number(values[name]);
+    if (!(value > 0)) throw new BenchmarkError(`--${name} ${values[name]}: a number above 0`);
+    return value;
+  };
+  return {
+    parts,
+    rounds: number('rounds'),
+    seconds: number('seconds'),
+    clients: number('clients'),
+    contenders: number('contenders'),
+    isSaved: !values['no-save'],
+  };
+}
