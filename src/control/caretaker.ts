@@ -91,6 +91,8 @@ export class Caretaker {
   private readonly sweepCounts: SweepCounts = { passes: 0, collected: 0, expired: 0, settled: 0 };
   private readonly work = new Set<Promise<void>>();
   private timer: NodeJS.Timeout | null = null;
+  /** There have been members. */
+  private wasBegun = false;
   private isDue = false;
   private isCaring = false;
   /** What was said of its nodes' versions last. */
@@ -180,7 +182,8 @@ export class Caretaker {
     const { pool, links, newClusterId } = this;
     const { keepsData } = this.options;
     const views = pool.nodes.map(({ index }) => (links.get(index) as NodeLink).nodeView);
-    const verdicts = planAdmission(views, { keepsData, newClusterId });
+    this.wasBegun ||= this.clusterId !== null;
+    const verdicts = planAdmission(views, { keepsData, newClusterId, wasBegun: this.wasBegun });
     this.noteVersions();
     return new Map(
       pool.nodes.map((node, at) => {

@@ -51,7 +51,7 @@ export async function examine(pool: ReplicatedPool, keepsData: boolean, orders: 
 function describeMembers(visit: PoolVisit, keepsData: boolean): Diagnosis {
   const { pool, links } = visit;
   const views = pool.nodes.map(({ index }) => (links.get(index) as NodeLink).nodeView);
-  const verdicts = planAdmission(views, { keepsData, newClusterId: '' });
+  const verdicts = planAdmission(views, { keepsData, newClusterId: '', wasBegun: false });
   const lines = pool.nodes.map(({ index, name }, at) => {
     const verdict = verdicts[at];
     const conditions = links.get(index)?.view?.conditions;

@@ -2,7 +2,7 @@
  * Whom of a pool to admit, and how (REPLICATION.md, M2-M4), decided purely: what every node says of itself in, what is to be
  * written to which node out. All of it is compare-and-set: two who decide by different views do no harm to each other.
  *
- *   (no record) --join--> joining --member--> member (0, 1)       M2, while nobody is a member yet, and all are empty
+ *   (no record) --join--> joining --member--> member (0, 1)       M2, while nobody is a member yet, and all are empty; (0, 2): again
  *   member of a process that ended --member (e, n + 1)--> member  M3, where restarts keep the data
  *   all else: a stranger, to be repaired (repair.ts)
  */
@@ -40,6 +40,11 @@ export interface AdmissionOptions {
   keepsData: boolean;
   /** For a pool that is started for the first time: a fresh id. */
   newClusterId: string;
+  /**
+   * Who asks has seen members of this pool: if nobody is one now, all have lost what they had, which is not as at a first start. They say so
+   * by the count of their admission, since what is bound to time (lock/lock-scripts) may still be in force.
+   */
+  wasBegun: boolean;
 }
 
 interface Candidate extends NodeView {
@@ -50,10 +55,10 @@ interface Candidate extends NodeView {
 export function planAdmission(views: readonly NodeView[], options: AdmissionOptions): NodeVerdict[] {
   const nodes = views.map((view): Candidate => ({ ...view, record: view.facts && parseNodeRecord(view.facts.record) }));
   const admitted = nodes.map(({ record }) => (record !== null && wasAdmitted(record) ? record.clusterId : null));
-  if (admitted.every((id) => id === null)) return planFirstStart(nodes, options.newClusterId);
+  if (admitted.every((id) => id === null)) return planFirstStart(nodes, options);
   const clusterId = clusterInForce(admitted);
   const isBegun = nodes.some(({ record }) => record?.status.kind === 'member');
-  return nodes.map((node) => verdictOn(node, clusterId, isBegun, options.keepsData));
+  return nodes.map((node) => verdictOn(node, nodes, clusterId, isBegun, options.keepsData));
 }
 
 /** Of CONFIG's settings: what could lose something that the node has accepted; null: nothing. */
@@ -79,7 +84,7 @@ function wasAdmitted({ status }: NodeRecord): boolean {
 const FILLED_ADVICE = 'empty them (FLUSHALL), or put others in their place';
 
 /** Nobody who answers was ever admitted. */
-function planFirstStart(nodes: readonly Candidate[], newClusterId: string): NodeVerdict[] {
+function planFirstStart(nodes: readonly Candidate[], { newClusterId, wasBegun }: AdmissionOptions): NodeVerdict[] {
   const missing = nodes.flatMap(({ name, facts }) => (facts === null ? [name] : []));
   const faults = nodes.flatMap(({ name, facts }) => {
     const fault = facts && serverFault(facts);
@@ -96,9 +101,9 @@ function planFirstStart(nodes: readonly Candidate[], newClusterId: string): Node
     if (faults.length > 0) return waiting(`for the first start all nodes must be fit; ${faults.join('; ')}`);
     if (filled.length > 0)
       return waiting(`for the first start all nodes must be empty; ${filled.join(', ')}: ${FILLED_ADVICE}`);
-    if (isComplete) return admit(node.facts, memberRecord(node.name, node.facts, clusterId), 'member');
+    if (isComplete) return admit(node.facts, memberRecord(node.name, node.facts, clusterId, nodes), 'member');
     if (hasJoined(node, clusterId)) return waiting('the other nodes are joining');
-    return admit(node.facts, joiningRecord(node.name, node.facts, clusterId), 'joining');
+    return admit(node.facts, joiningRecord(node.name, node.facts, clusterId, wasBegun), 'joining');
   });
 }
 
@@ -106,7 +111,13 @@ function planFirstStart(nodes: readonly Candidate[], newClusterId: string): Node
  * Somebody was admitted before. `clusterId`: of those that count; null where that cannot be said. `isBegun`: a node says `member`, so that
  * all had joined.
  */
-function verdictOn(node: Candidate, clusterId: string | null, isBegun: boolean, keepsData: boolean): NodeVerdict {
+function verdictOn(
+  node: Candidate,
+  nodes: readonly Candidate[],
+  clusterId: string | null,
+  isBegun: boolean,
+  keepsData: boolean,
+): NodeVerdict {
   const { name, facts, record } = node;
   if (facts === null) return { kind: 'silent' };
   if (record !== null && wasAdmitted(record) && record.clusterId !== clusterId) {
@@ -117,7 +128,7 @@ function verdictOn(node: Candidate, clusterId: string | null, isBegun: boolean, 
   if (clusterId === null) return { kind: 'refused', reason: 'the nodes of the pool belong to different clusters' };
   const fault = serverFault(facts);
   if (fault !== null) return { kind: 'refused', reason: `node ${name}: ${fault}` };
-  if (isBegun && hasJoined(node, clusterId)) return admit(facts, memberRecord(name, facts, clusterId), 'member');
+  if (isBegun && hasJoined(node, clusterId)) return admit(facts, memberRecord(name, facts, clusterId, nodes), 'member');
   const standing = judgeNode(name, facts);
   if (standing.kind === 'member') return { kind: 'member' };
   if (keepsData && node.durabilityFault === null && record !== null && isRestarted(node, record)) {
@@ -146,12 +157,21 @@ function isRestarted({ name, facts }: Candidate, { name: ownName, status, proces
   return ownName === name && status.kind === 'member' && process.runId !== facts?.process.runId;
 }
 
-function joiningRecord(name: string, { process }: NodeFacts, clusterId: string): string {
-  return formatNodeRecord({ clusterId, name, admission: { epoch: 0, count: 0 }, process, status: { kind: 'joining' } });
+/** Counts of admissions at a start: who joins says whether it is the first one, and members have one more. */
+const JOINING = 0;
+const JOINING_AGAIN = 1;
+
+function joiningRecord(name: string, { process }: NodeFacts, clusterId: string, isAgain: boolean): string {
+  const count = isAgain ? JOINING_AGAIN : JOINING;
+  return formatNodeRecord({ clusterId, name, admission: { epoch: 0, count }, process, status: { kind: 'joining' } });
 }
 
-function memberRecord(name: string, { process }: NodeFacts, clusterId: string): string {
-  return formatNodeRecord({ clusterId, name, admission: { epoch: 0, count: 1 }, process, status: { kind: 'member' } });
+/** If it is not the first start by the word of one of the nodes that join, it is not for any. */
+function memberRecord(name: string, { process }: NodeFacts, clusterId: string, nodes: readonly Candidate[]): string {
+  const isAgain = nodes.some(({ record }) => record?.status.kind === 'joining' && record.admission.count > JOINING);
+  const hasAgain = nodes.some(({ record }) => record?.status.kind === 'member' && record.admission.count > 1);
+  const count = isAgain || hasAgain ? JOINING_AGAIN + 1 : JOINING + 1;
+  return formatNodeRecord({ clusterId, name, admission: { epoch: 0, count }, process, status: { kind: 'member' } });
 }
 
 function admit(facts: NodeFacts, record: string, as: 'joining' | 'member' | 'restarted'): NodeVerdict {

@@ -7,6 +7,8 @@ import { connect, RespClient } from '../help/resp-client.js';
 import { waitFor } from '../help/wait-for.js';
 
 const TTL_MAX_MS = 2000;
+/** Nodes start and are admitted within it. */
+const ALL_LOST_TTL_MAX_MS = 10_000;
 const CONTENDERS = 12;
 /** Acquisitions before each trouble, and after the last. */
 const ROUND = 40;
@@ -62,6 +64,27 @@ for (const nodes of [3, 5] as const) {
     t.equal(fieldsOf(await client.command('LOCK.INFO', 'lock:x')).get('state'), 'free');
   });
 }
+
+t.test('all nodes lose what they had while a lock is held: nobody else has it within its time', async (t) => {
+  const { servers, proxies } = await deployLocks(t, { nodes: 3, ttlMaxMs: ALL_LOST_TTL_MAX_MS });
+  const [holder, other] = await Promise.all(proxies.map(({ port }) => connect(t, port)));
+  const first = await acquire(holder as RespClient, 'lock:x', 'TTL', `${ALL_LOST_TTL_MAX_MS}`);
+  const untilMs = performance.now() + (first?.validity ?? Number.NaN);
+  await Promise.all(servers.map((server) => server.kill9()));
+  await Promise.all(servers.map((server) => server.restart()));
+  await waitFor(
+    'all to be members again',
+    async () => (await Promise.all(servers.map(isMember))).every(Boolean),
+    WAIT_MS,
+  );
+  const ask = async () => `${await (other as RespClient).raw('LOCK.ACQUIRE', 'lock:x', 'TTL', '1000')}`;
+  await waitFor('them to be asked again', async () => !(await ask()).includes('can be reached'), WAIT_MS);
+  t.match(await ask(), /NOQUORUM.*started again/);
+  t.ok(performance.now() < untilMs, 'the test itself was fast enough');
+  const second = await acquire(other as RespClient, 'lock:x', 'TTL', '1000', 'WAIT', `${WAIT_MS}`);
+  t.ok(performance.now() > untilMs);
+  t.ok((second?.fence ?? 0) > (first?.fence ?? Number.NaN));
+});
 
 /** Whether it was admitted as the process that it is. */
 async function isMember(server: RedisServer): Promise<boolean> {

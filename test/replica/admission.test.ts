@@ -34,7 +34,7 @@ function viewOf(server: Server, index: number): NodeView {
   return { name: `n${index}`, facts, durabilityFault: null, keysFound: 0 };
 }
 
-const OPTIONS: AdmissionOptions = { keepsData: false, newClusterId: 'c1' };
+const OPTIONS: AdmissionOptions = { keepsData: false, newClusterId: 'c1', wasBegun: false };
 
 function plan(
   servers: readonly Server[],
@@ -89,6 +89,24 @@ t.test('a pool that is started for the first time joins, and then all are member
   for (const server of servers) {
     t.match(recordAt(server), { clusterId: 'c1', admission: { epoch: 0, count: 1 }, status: { kind: 'member' } });
   }
+});
+
+t.test('a start of nodes that have all lost what they had is told apart by one who has seen them before', async (t) => {
+  const servers = [startServer(), startServer(), startServer()];
+  carryOut(servers, plan(servers, { wasBegun: true }).slice(0, 1));
+  carryOut(servers, plan(servers));
+  carryOut(servers, plan(servers).slice(0, 2));
+  carryOut(servers, plan(servers));
+  t.same(
+    servers.map((server) => recordAt(server)),
+    servers.map((server, index) => ({
+      clusterId: 'c1',
+      name: `n${index}`,
+      admission: { epoch: 0, count: 2 },
+      process: server.process,
+      status: { kind: 'member' },
+    })),
+  );
 });
 
 t.test('a first start waits for the last node', async (t) => {

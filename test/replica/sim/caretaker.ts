@@ -74,7 +74,7 @@ export class Caretaker {
       keysFound: 0,
     }));
     const newClusterId = `c${proxy.name}`;
-    const verdicts = planAdmission(views, { keepsData: world.schedule.keepsData, newClusterId });
+    const verdicts = planAdmission(views, { keepsData: world.schedule.keepsData, newClusterId, wasBegun: false });
     for (const [node, verdict] of verdicts.entries()) {
       const facts = views[node]?.facts;
       if (facts === null || facts === undefined) continue;
