@@ -5,14 +5,23 @@
  *
  *   Q ms                      quarantined for so long
  *   H ms                      held for so long
+ *                             with which slots are taken, in an array, where others are free
+ *   W share                   the token has another share of it
  *   P floor accepted tail     voted, with the register's text behind it, in an array
- *   F ms                      not held by that token, but for so long; with the register's text, if it is about who holds it
+ *   F ms                      not held by that token, but for so long; behind it texts as registers have them, of those who hold it
  *   L                         lost
+ *   E share                   extended
+ *   I mode                    what is there, in an array: accepted, the register, and two texts for each holder
  *   K                         done
+ *
+ * A lock that one holds is a text; one that several may hold is a hash: see shares-script. Where somebody has it the one way, `GET` says so or is an
+ * error; of the other way nothing is looked at before that.
  */
 
 import { LOCKS_KEY, NO_FACTS_TEXT, NO_FLOOR, WAKE_CHANNEL } from '../replica/meta.js';
-import { ALLOW_OOM, BEGIN, CHECK_BALLOT, PROMISED, READS_OOM, type Script, script } from '../replica/scripts.js';
+import { ALLOW_OOM, BEGIN, CHECK_BALLOT, PROMISED, type Script, script } from '../replica/scripts.js';
+import { WHOLE } from './share.js';
+import { FIND_SHARE, KEEP, leave, ONLY_SHARES, OTHERS_HOLD, SHARES, TAKE_SHARE } from './shares-script.js';
 
 /**
  * A node may have forgotten locks that are held: so the locks that are asked of a process that was admitted again are counted from the first on,
@@ -33,10 +42,18 @@ if not string.find(ARGV[1], '^1 member 0%.1 ') then
 end
 `;
 
-/** What the lock holds; of something else than a text the error. */
+/** The token of who has all of the lock; of something else than a text the error. */
 const HOLDER = `
 local holder = redis.pcall('GET', KEYS[2])
-if type(holder) == 'table' then return holder end
+`;
+
+/** What is done where it is a lock that several may hold. */
+const whereShared = (steps: string) => `
+if type(holder) == 'table' then
+  ${ONLY_SHARES}
+  ${SHARES}
+  ${steps}
+end
 `;
 
 const REGISTER = `(redis.call('GET', KEYS[1]) or '')`;
@@ -44,13 +61,8 @@ const REGISTER = `(redis.call('GET', KEYS[1]) or '')`;
 /** How long it is held for: 0 where it is free. */
 const LEFT = `(holder and redis.call('PTTL', KEYS[2]) or 0)`;
 
-/** ARGV[3]: ballot, [4]: token, [5]: ttl. */
-export const ACQUIRE = script(
-  `
-${BEGIN}
-${QUARANTINE}
-${HOLDER}
-if holder and holder ~= ARGV[4] then return 'H' .. ${LEFT} end
+/** Promises the ballot ARGV[3], and tells of the register, where `take` takes the lock. */
+const voteThat = (take: string) => `
 ${PROMISED}
 if promised > ARGV[3] then return 'R' .. promised .. (floor or '${NO_FLOOR}') end
 local facts = meta and string.sub(meta, 41) or '${NO_FACTS_TEXT}'
@@ -58,21 +70,56 @@ local register = ${REGISTER}
 if meta and register == '' and string.sub(meta, 41, 80) ~= string.rep('0', 40) then
   return redis.error_reply('ERR the register of fences is gone, and its ballots are there')
 end
-redis.call('SET', KEYS[2], ARGV[4], 'PX', ARGV[5])
+${take}
 redis.call('SET', metaKey, ARGV[3] .. facts)
 return { 'P' .. (floor or '${NO_FLOOR}') .. facts, register }
+`;
+
+/** ARGV[3]: ballot, [4]: token, [5]: ttl. */
+export const ACQUIRE = script(
+  `
+${BEGIN}
+${QUARANTINE}
+${HOLDER}
+${whereShared(`
+  if not prune() then return holder end
+  if mode then return 'H' .. left(last) end
+  holder = false
+`)}
+if holder and holder ~= ARGV[4] then return 'H' .. ${LEFT} end
+${voteThat("redis.call('SET', KEYS[2], ARGV[4], 'PX', ARGV[5])")}
 `,
   2,
 );
 
-/** ARGV[2]: ballot, [3]: token, [4]: lineage, [5]: the register's text. What is begun is finished without memory, too. */
+/** ARGV[3] to [5] as in ACQUIRE, [6]: mode, [7]: share, [8]: '1' if it may give up another share for that. */
+export const ACQUIRE_SHARE = script(
+  `
+${BEGIN}
+${QUARANTINE}
+${SHARES}
+${FIND_SHARE}
+${voteThat(TAKE_SHARE)}
+`,
+  2,
+);
+
+/** ARGV[2]: ballot, [3]: token, [4]: lineage, [5]: the register's text, [6]: share. What is begun is finished without memory, too. */
 export const CONFIRM = script(
   `${ALLOW_OOM}
 ${BEGIN}
 local ballot = ARGV[2]
 ${CHECK_BALLOT}
+local share = '${WHOLE}'
 ${HOLDER}
-if holder ~= ARGV[3] then return 'L' end
+${whereShared(`
+  local own = holderOf(ARGV[3])
+  if not own or own.share ~= ARGV[6] then return 'L' end
+  own.fence, own.client = string.match(ARGV[5], '^(%d+) (%S+) ')
+  write(own)
+  holder, share = own.token, own.share
+`)}
+if holder ~= ARGV[3] or share ~= ARGV[6] then return 'L' end
 redis.call('SET', KEYS[1], ARGV[5])
 redis.call('SET', metaKey, ballot .. ballot .. ARGV[4] .. '10')
 return 'K'
@@ -82,56 +129,107 @@ return 'K'
 
 const NOT_HELD = `
 local register = ${REGISTER}
-if not holder or string.match(register, '^%d+ %S+ (.*)$') ~= holder then register = '' end
+if not holder or string.match(register, '^%d+ %S+ (.*)$') ~= holder then return { 'F' .. ${LEFT} } end
 return { 'F' .. ${LEFT}, register }
 `;
+
+/** Those who wait are told: ARGV[3] is the mark. */
+const WAKE = `redis.call('PUBLISH', '${WAKE_CHANNEL}', ARGV[3] .. KEYS[2])`;
 
 const FREE = `
 if holder ~= ARGV[2] then
   ${NOT_HELD}
 end
 redis.call('DEL', KEYS[2])
-redis.call('PUBLISH', '${WAKE_CHANNEL}', ARGV[3] .. KEYS[2])
+${WAKE}
 return 'K'
 `;
 
 /** ARGV[2]: token, [3]: mark. */
-export const RELEASE = script(`${ALLOW_OOM}${BEGIN}${HOLDER}${FREE}`, 2);
-
-/** ARGV[2] and [3] as in RELEASE, [4]: ballot. Only its own proposer's promises are those of who takes back. */
-export const TAKE_BACK = script(
+export const RELEASE = script(
   `${ALLOW_OOM}
 ${BEGIN}
-if not meta or string.sub(meta, 1, 40) > ARGV[4] or string.sub(meta, 21, 40) ~= string.sub(ARGV[4], 21) then return 'L' end
 ${HOLDER}
+${whereShared(`
+  local own = holderOf(ARGV[2])
+  if not own then
+    ${OTHERS_HOLD}
+  end
+  ${leave(WAKE)}
+`)}
 ${FREE}
 `,
   2,
 );
 
-/** ARGV[3]: token, [4]: ttl. */
+/**
+ * ARGV[2] and [3] as in RELEASE, [4]: ballot. Only its own proposer's promises are those of who takes back. Where several hold the lock each has its
+ * own ballot: others have promises after it, and leave it what it has.
+ */
+export const TAKE_BACK = script(
+  `${ALLOW_OOM}
+${BEGIN}
+${HOLDER}
+${whereShared(`
+  local own = holderOf(ARGV[2])
+  if not own then
+    ${OTHERS_HOLD}
+  end
+  if own.ballot > ARGV[4] or string.sub(own.ballot, 21) ~= string.sub(ARGV[4], 21) then return 'L' end
+  ${leave(WAKE)}
+`)}
+if not meta or string.sub(meta, 1, 40) > ARGV[4] or string.sub(meta, 21, 40) ~= string.sub(ARGV[4], 21) then return 'L' end
+${FREE}
+`,
+  2,
+);
+
+/** ARGV[2]: ttlMaxMs, [3]: token, [4]: ttl. */
 export const EXTEND = script(
   `${ALLOW_OOM}
 ${BEGIN}
 ${QUARANTINE}
 ${HOLDER}
+${whereShared(`
+  local own = holderOf(ARGV[3])
+  if not own then
+    ${OTHERS_HOLD}
+  end
+  local expires = now + ARGV[4]
+  ${KEEP}
+  return 'E' .. own.share
+`)}
 if holder ~= ARGV[3] then
   ${NOT_HELD}
 end
 redis.call('PEXPIRE', KEYS[2], ARGV[4])
-return 'K'
+return 'E${WHOLE}'
 `,
   2,
 );
 
-/** { token or nothing, milliseconds left, accepted, register }. */
+/** ARGV[2]: ttlMaxMs. Of each holder its token; and milliseconds left, share, fence (0: see the register, or none yet) and client, with blanks between. */
 export const LOOK = script(
-  `${READS_OOM}
+  `${ALLOW_OOM}
 ${BEGIN}
+${QUARANTINE}
+local accepted, register = meta and string.sub(meta, 41, 80) or string.rep('0', 40), ${REGISTER}
 ${HOLDER}
-return { holder, ${LEFT}, meta and string.sub(meta, 41, 80) or string.rep('0', 40), ${REGISTER} }
+${whereShared(`
+  if not prune() then return holder end
+  local seen = { 'I' .. (mode or ''), accepted, register }
+  for _, other in ipairs(live) do
+    seen[#seen + 1] = other.token
+    seen[#seen + 1] = table.concat({
+      left(other.expires), other.share, string.format('%.0f', other.fence), other.client
+    }, ' ')
+  end
+  return seen
+`)}
+if not holder then return { 'I', accepted, register } end
+return { 'I${WHOLE}', accepted, register, holder, ${LEFT} .. ' ${WHOLE} 0 ?' }
 `,
   2,
 );
 
-export const LOCK_SCRIPTS: readonly Script[] = [ACQUIRE, CONFIRM, RELEASE, TAKE_BACK, EXTEND, LOOK];
+export const LOCK_SCRIPTS: readonly Script[] = [ACQUIRE, ACQUIRE_SHARE, CONFIRM, RELEASE, TAKE_BACK, EXTEND, LOOK];

@@ -2,20 +2,34 @@
  * The steps of locks, as they are asked of one node, and what it answers. Each is carried out atomically there. Types alone:
  * `lock-scripts` has them carried out on a Redis server, the tests have a model of them.
  *
- * On a node a lock is its name as a key, whose value is the holder's token and whose expiry is the holder's ttl; and the register of its
- * fences, a replicated key of the proxy's own (`~rl:fence:NAME`), whose state is a text that `fence` reads.
+ * On a node a lock is its name as a key, whose value is the holder's token and whose expiry is the holder's ttl, or a hash of those who have a
+ * share of it; and the register of its fences, a replicated key of the proxy's own (`~rl:fence:NAME`), whose state is a text that `fence` reads.
  */
 import type { Ballot } from '../replica/ballot.js';
 import type { Lineage } from '../replica/lineage.js';
 import type { NotMember, Refusal, Unable, Unsent } from '../replica/step.js';
+import type { ModeText, Share } from './share.js';
 
 export type LockStep =
   /** Takes the lock where it is free, or has that token; and promises the ballot for its register, without which it takes nothing. */
   | { kind: 'acquire'; ballot: Ballot; token: string; ttlMs: number }
-  /** Writes the register, where the lock has that token still. */
-  | { kind: 'confirm'; ballot: Ballot; token: string; lineage: Lineage; register: string }
   /**
-   * Frees the lock where it has that token, and nobody else has prepared a ballot since. `mark`: what those who wait are told it by, together
+   * The same for a share of it, where others leave it that. `mayMove`: where the token has another share it is to have this one instead; else
+   * that is told, and stays.
+   */
+  | {
+      kind: 'acquire-share';
+      ballot: Ballot;
+      token: string;
+      ttlMs: number;
+      mode: ModeText;
+      share: Share;
+      mayMove: boolean;
+    }
+  /** Writes the register, where the token has that share still. */
+  | { kind: 'confirm'; ballot: Ballot; token: string; share: Share; lineage: Lineage; register: string }
+  /**
+   * Frees what that token has, unless it was taken by a larger ballot, or another proposer's. `mark`: what those who wait are told it by, together
    * with the name.
    */
   | { kind: 'take-back'; ballot: Ballot; token: string; mark: string }
@@ -32,8 +46,16 @@ export interface Quarantined {
 /** Somebody else holds the lock that was to be taken. */
 export interface Held {
   kind: 'held';
-  /** Milliseconds until it is free; -1: never by itself. */
+  /** Milliseconds until it is free, or the first of its slots; -1: never by itself. */
   ttlMs: number;
+  /** Which slots others have: for each '1' or '0'. '': the lock has another mode, or as many readers as there may be. */
+  taken: string;
+}
+
+/** The token has another share than was asked for. */
+export interface Elsewhere {
+  kind: 'elsewhere';
+  share: Share;
 }
 
 /** The lock does not have the token that the caller took itself to hold it by. */
@@ -41,8 +63,8 @@ export interface NotHeld {
   kind: 'not-held';
   /** As in Held; 0: it is free. */
   ttlMs: number;
-  /** Of who holds it; '' where that is not known. */
-  register: string;
+  /** Of those who hold it, as registers are; of many those with the largest fences. Empty where that is not known. */
+  registers: readonly string[];
 }
 
 export interface Vote {
@@ -58,24 +80,37 @@ export interface Vote {
 
 export interface LockView {
   kind: 'view';
-  /** Null: it is free. */
-  token: string | null;
-  /** As in NotHeld. */
-  ttlMs: number;
+  /** '': it is free. */
+  mode: ModeText;
+  holders: readonly HolderView[];
   accepted: Ballot;
   register: string;
+}
+
+export interface HolderView {
+  token: string;
+  share: Share;
+  /** As in NotHeld. */
+  ttlMs: number;
+  /** 0: not known, or not confirmed; of who has all of the lock the register has it. */
+  fence: number;
+  /** '?': not known. */
+  client: string;
 }
 
 export type LockAnswer =
   | Vote
   | Held
+  | Elsewhere
   | NotHeld
   | Quarantined
   | LockView
   | Refusal
-  /** It had confirmed, released, or extended. */
+  /** It had confirmed, or released. */
   | { kind: 'done' }
-  /** To confirm: the lock has another token, or none. */
+  /** What the token has of it. */
+  | { kind: 'extended'; share: Share }
+  /** To confirm: the token does not have that share. To take back: it was taken by another ballot. */
   | { kind: 'lost' };
 
 /** What may come back: null is no answer. */

@@ -2,8 +2,6 @@
  * One lock, whoever keeps it: what LOCK commands, and all that stands on them, know of a lock. `told` is called once, never within the call
  * but for `acquire`'s.
  */
-import type { FenceRegister } from './fence.js';
-
 export type LockMode =
   | { readonly kind: 'exclusive' }
   /** By as many as want it, while nobody has it in another mode. */
@@ -45,26 +43,36 @@ export interface NoQuorum {
 
 /** A majority did not say the same. */
 export type Undecided =
-  /** Nothing has come of it. `error`: of a node that could not. */
-  | { kind: 'no-quorum'; error: Uint8Array | null }
+  /** Nothing has come of it. */
+  | NoQuorum
   /** It may have been carried out. */
   | { kind: 'unknown' };
 
-/** Who else holds a lock: for how long, as in NotHeld, and by which register, if it is known. */
+/** Who holds a lock: null is what is not known of who took it by other commands, or has not been told its fence yet. */
 export interface Holder {
-  ttlMs: number;
-  register: FenceRegister | null;
+  readonly client: string | null;
+  readonly fence: number | null;
 }
 
-export type ReleaseOutcome = { kind: 'released' } | { kind: 'not-held'; holder: Holder } | Undecided;
-export type ExtendOutcome = { kind: 'extended'; validityMs: number } | { kind: 'not-held'; holder: Holder } | Undecided;
+/** It is not held by who asked. */
+export interface NotHeld {
+  kind: 'not-held';
+  /** In milliseconds, until it is free; 0: it is; -1: never by itself. */
+  ttlMs: number;
+  /** Some of those who hold it, the latest first. */
+  holders: readonly Holder[];
+}
 
+export type ReleaseOutcome = { kind: 'released' } | NotHeld | Undecided;
+export type ExtendOutcome = { kind: 'extended'; validityMs: number } | NotHeld | Undecided;
+
+/** `fence`: of who took it last; null: nobody has. */
 export type InfoOutcome =
-  | { kind: 'held'; holder: Holder }
-  /** `last`: of who had it last. */
-  | { kind: 'free'; last: FenceRegister | null }
+  /** `ttlMs`: as in NotHeld. The latest holder is last. */
+  | { kind: 'held'; mode: LockMode; fence: number | null; holders: readonly (Holder & { readonly ttlMs: number })[] }
+  | { kind: 'free'; fence: number | null }
   /** Nobody holds a majority: several try, or what is left of one runs out. */
-  | { kind: 'split'; last: FenceRegister | null }
+  | { kind: 'split'; fence: number | null }
   | Undecided;
 
 export interface Lock {

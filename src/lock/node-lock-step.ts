@@ -4,27 +4,30 @@ import type { Ballot } from '../replica/ballot.js';
 import { FENCE_PREFIX, FLOOR_DIGITS, parseFacts, parseFloors } from '../replica/meta.js';
 import { decodeRefusal, isNotMember, NOT_MEMBER, unable } from '../replica/node-answer.js';
 import type { NodeStep } from '../replica/node-request.js';
-import { elementsOf, isNull, textOf } from '../replica/reply-shape.js';
+import { elementsOf, textOf } from '../replica/reply-shape.js';
 import type { Script } from '../replica/scripts.js';
 import type { NotMember, Unable } from '../replica/step.js';
 import { COMMAND_HEAD_BYTES_MAX, type CommandWriter, wordBytesMax } from '../resp/command-writer.js';
 import { TYPE } from '../resp/frame.js';
-import { isError, parseInteger } from '../resp/reply.js';
-import { ACQUIRE, CONFIRM, EXTEND, LOOK, RELEASE, TAKE_BACK } from './lock-scripts.js';
-import type { LockAnswer, LockStep } from './lock-step.js';
+import { isError } from '../resp/reply.js';
+import { ACQUIRE, ACQUIRE_SHARE, CONFIRM, EXTEND, LOOK, RELEASE, TAKE_BACK } from './lock-scripts.js';
+import type { HolderView, LockAnswer, LockStep } from './lock-step.js';
 
 type NodeLockAnswer = LockAnswer | NotMember | Unable;
 
 /** First letters of the verdicts. */
 const VERDICT = {
   already: 0x41, // A
+  extended: 0x45, // E
   notHeld: 0x46, // F
   held: 0x48, // H
+  view: 0x49, // I
   done: 0x4b, // K
   lost: 0x4c, // L
   vote: 0x50, // P
   quarantined: 0x51, // Q
   refused: 0x52, // R
+  elsewhere: 0x57, // W
 } as const;
 
 /** EVALSHA, sha, the number of keys, both keys, the record. */
@@ -69,18 +72,24 @@ export class NodeLockStep implements NodeStep<NodeLockAnswer> {
   decode([reply]: readonly Uint8Array[]): NodeLockAnswer {
     const frame = reply as Uint8Array;
     if (isError(frame, 0)) return unable(frame);
-    const parts = frame[0] === TYPE.array ? elementsOf(frame) : null;
-    if (parts?.length === LOOK_PARTS) return viewOf(parts);
-    const text = textOf(parts === null ? frame : (parts[0] as Uint8Array));
-    const register = parts === null ? '' : textOf(parts[1] as Uint8Array);
+    const [text, ...more] = (frame[0] === TYPE.array ? elementsOf(frame) : [frame]).map(textOf) as [
+      string,
+      ...string[],
+    ];
     if (isNotMember(text)) return NOT_MEMBER;
     switch (text.charCodeAt(0)) {
       case VERDICT.vote:
-        return voteOf(text, register);
+        return voteOf(text, more[0] as string);
       case VERDICT.held:
-        return { kind: 'held', ttlMs: Number(text.slice(1)) };
+        return { kind: 'held', ttlMs: Number(text.slice(1)), taken: more[0] ?? '' };
+      case VERDICT.elsewhere:
+        return { kind: 'elsewhere', share: text.slice(1) };
       case VERDICT.notHeld:
-        return { kind: 'not-held', ttlMs: Number(text.slice(1)), register };
+        return { kind: 'not-held', ttlMs: Number(text.slice(1)), registers: more };
+      case VERDICT.extended:
+        return { kind: 'extended', share: text.slice(1) };
+      case VERDICT.view:
+        return viewOf(text.slice(1), more);
       case VERDICT.quarantined:
         return { kind: 'quarantined', leftMs: Number(text.slice(1)) };
       case VERDICT.refused:
@@ -100,14 +109,16 @@ export class NodeLockStep implements NodeStep<NodeLockAnswer> {
   }
 }
 
-const LOOK_PARTS = 4;
-
 function callOf(step: LockStep, ttlMaxMs: number): [Script, string[]] {
   switch (step.kind) {
     case 'acquire':
       return [ACQUIRE, [`${ttlMaxMs}`, step.ballot, step.token, `${step.ttlMs}`]];
+    case 'acquire-share': {
+      const { ballot, token, ttlMs, mode, share, mayMove } = step;
+      return [ACQUIRE_SHARE, [`${ttlMaxMs}`, ballot, token, `${ttlMs}`, mode, share, mayMove ? '1' : '0']];
+    }
     case 'confirm':
-      return [CONFIRM, [step.ballot, step.token, step.lineage, step.register]];
+      return [CONFIRM, [step.ballot, step.token, step.lineage, step.register, step.share]];
     case 'take-back':
       return [TAKE_BACK, [step.token, step.mark, step.ballot]];
     case 'release':
@@ -115,7 +126,7 @@ function callOf(step: LockStep, ttlMaxMs: number): [Script, string[]] {
     case 'extend':
       return [EXTEND, [`${ttlMaxMs}`, step.token, `${step.ttlMs}`]];
     case 'look':
-      return [LOOK, []];
+      return [LOOK, [`${ttlMaxMs}`]];
   }
 }
 
@@ -125,13 +136,14 @@ function voteOf(text: string, register: string): LockAnswer {
   return { kind: 'vote', accepted, lineage, collected, epochFloor, register };
 }
 
-function viewOf([holder, left, accepted, register]: readonly Uint8Array[]): LockAnswer {
-  const [token, ms] = [holder, left] as [Uint8Array, Uint8Array];
-  return {
-    kind: 'view',
-    token: isNull(token) ? null : textOf(token),
-    ttlMs: parseInteger(ms, 0, ms.length),
-    accepted: textOf(accepted as Uint8Array) as Ballot,
-    register: textOf(register as Uint8Array),
-  };
+const HOLDER = /^(-?\d+) (\S+) (\d+) (\S+)$/;
+
+function viewOf(mode: string, [accepted, register, ...texts]: readonly string[]): LockAnswer {
+  const holders = Array.from({ length: texts.length / 2 }, (_, at): HolderView => {
+    const match = HOLDER.exec(texts[2 * at + 1] as string);
+    if (match === null) throw new Error(`a holder of a lock was said to be ${texts[2 * at + 1]}`);
+    const [, left, share, fence, client] = match as unknown as [string, string, string, string, string];
+    return { token: texts[2 * at] as string, share, ttlMs: Number(left), fence: Number(fence), client };
+  });
+  return { kind: 'view', mode, holders, accepted: accepted as Ballot, register: register as string };
 }

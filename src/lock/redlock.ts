@@ -18,6 +18,7 @@ import { lineageOn } from '../replica/lineage.js';
 import { formatRegister, parseRegister } from './fence.js';
 import type { NoQuorum } from './lock.js';
 import type { LockReply, LockStep, Vote } from './lock-step.js';
+import { WHOLE } from './share.js';
 
 export interface AcquisitionPlan {
   /** Nodes of the lock: at most 30. */
@@ -199,7 +200,16 @@ export class Acquisition {
     const { token, client } = plan;
     const register = formatRegister({ fence: this.fence, client, token });
     const lineage = lineageOn(base, ballot, horizon);
-    return [this.enter('confirming', all & ~others, nowMs, { kind: 'confirm', ballot, token, lineage, register })];
+    return [
+      this.enter('confirming', all & ~others, nowMs, {
+        kind: 'confirm',
+        ballot,
+        token,
+        share: WHOLE,
+        lineage,
+        register,
+      }),
+    ];
   }
 
   private grant(nowMs: number): LockAction[] {

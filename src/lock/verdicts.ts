@@ -1,9 +1,11 @@
 /** What the nodes of a lock say together, of what all of them were asked; decided purely. */
 import { bits } from '../replica/copies.js';
 import { type FenceRegister, parseRegister } from './fence.js';
-import type { ExtendOutcome, Holder, InfoOutcome, ReleaseOutcome, Undecided } from './lock.js';
-import type { LockReply, LockView, NotHeld } from './lock-step.js';
+import type { ExtendOutcome, Holder, InfoOutcome, NotHeld, ReleaseOutcome, Undecided } from './lock.js';
+import type { HolderView, LockReply, LockView } from './lock-step.js';
 import { quorumOf, validityMs } from './redlock.js';
+import { type ModeText, parseMode, WHOLE } from './share.js';
+import { HOLDERS_TOLD_MAX } from './shares-script.js';
 
 /** The replies to one step, of so many nodes. */
 export class Replies {
@@ -43,10 +45,14 @@ export class Replies {
 
   /** What fewer than a majority have said. */
   undecided(mayBeDone: boolean): Undecided {
-    if (mayBeDone && this.replies.some((reply) => reply === null || reply.kind === 'done')) return { kind: 'unknown' };
-    return { kind: 'no-quorum', error: this.of('unable')[0]?.error ?? null };
+    if (mayBeDone && this.replies.some((reply) => reply === null || DONE.has(reply.kind))) return { kind: 'unknown' };
+    const quarantines = this.of('quarantined').map(({ leftMs }) => leftMs);
+    const quarantinedMs = quarantines.length === 0 ? null : Math.min(...quarantines);
+    return { kind: 'no-quorum', quarantinedMs, error: this.of('unable')[0]?.error ?? null };
   }
 }
+
+const DONE: ReadonlySet<string> = new Set(['done', 'extended']);
 
 /** Null: not yet known. */
 export function releaseOutcome(replies: Replies): ReleaseOutcome | null {
@@ -57,62 +63,96 @@ export function releaseOutcome(replies: Replies): ReleaseOutcome | null {
 
 /** It was asked for at `askedMs`. Null: not yet known. */
 export function extendOutcome(replies: Replies, ttlMs: number, askedMs: number, nowMs: number): ExtendOutcome | null {
-  const done = replies.of('done').length;
-  if (done < replies.quorum) return failed(replies, done);
+  // Who has one slot here and another one there has neither.
+  const counts = new Map<string, number>();
+  for (const { share } of replies.of('extended')) counts.set(share, (counts.get(share) ?? 0) + 1);
+  const extended = Math.max(0, ...counts.values());
+  if (extended < replies.quorum) return failed(replies, extended);
   const leftMs = validityMs(ttlMs, askedMs, nowMs);
   return leftMs > 0 ? { kind: 'extended', validityMs: leftMs } : { kind: 'unknown' };
 }
 
-function failed(replies: Replies, done: number): { kind: 'not-held'; holder: Holder } | Undecided | null {
+function failed(replies: Replies, done: number): NotHeld | Undecided | null {
   const { quorum, copies, outstanding } = replies;
   if (done + outstanding >= quorum) return null;
   const others = replies.of('not-held');
+  if (others.length <= copies - quorum) return outstanding > 0 ? null : replies.undecided(true);
   // No majority can have it.
-  if (others.length > copies - quorum) return { kind: 'not-held', holder: holderOf(others) };
-  return outstanding > 0 ? null : replies.undecided(true);
-}
-
-function holderOf(others: readonly NotHeld[]): Holder {
   const ttlMs = others.some((other) => other.ttlMs < 0) ? -1 : Math.max(0, ...others.map((other) => other.ttlMs));
-  return { ttlMs, register: lastOf(others.map(({ register }) => register)) };
+  const registers = registersOf(others.flatMap((other) => other.registers));
+  const holders = new Map<number, Holder>();
+  for (const { fence, client } of registers) holders.set(fence, { fence, client });
+  return { kind: 'not-held', ttlMs, holders: [...holders.values()].slice(0, HOLDERS_TOLD_MAX + 1) };
 }
 
 /** Null: not yet known. */
 export function infoOutcome(replies: Replies): InfoOutcome | null {
   const { quorum, outstanding } = replies;
   const views = replies.of('view');
-  if (views.length >= quorum) {
-    for (const { token } of views) {
-      const alike = views.filter((view) => view.token === token);
-      if (alike.length < quorum) continue;
-      return token === null ? { kind: 'free', last: lastOf(textsOf(views)) } : held(token, alike, views, quorum);
-    }
-    if (outstanding === 0) return { kind: 'split', last: lastOf(textsOf(views)) };
+  if (views.length < quorum) return outstanding > 0 ? null : replies.undecided(false);
+  const candidates = candidatesOf(views);
+  const holding = candidates.filter(({ alike }) => alike.length >= quorum);
+  const mayBeMore = candidates.some(({ alike }) => alike.length < quorum && alike.length + outstanding >= quorum);
+  if (mayBeMore) return null;
+  const registers = registersOf(views.map(({ register }) => register));
+  const last = registers[0]?.fence ?? null;
+  const [first] = holding;
+  if (first !== undefined) {
+    const holders = holding.map((candidate) => holderOf(candidate, registers, quorum));
+    holders.sort((one, other) => (one.fence ?? Number.POSITIVE_INFINITY) - (other.fence ?? Number.POSITIVE_INFINITY));
+    const mode = parseMode(first.mode);
+    // Who tried in vain may have left a larger one at a few nodes.
+    const fence = (mode.kind === 'exclusive' ? holders[0]?.fence : null) ?? last;
+    return { kind: 'held', mode, fence, holders };
   }
-  return outstanding > 0 ? null : replies.undecided(false);
+  if (views.filter(({ mode }) => mode === '').length >= quorum) return { kind: 'free', fence: last };
+  return outstanding > 0 ? null : { kind: 'split', fence: last };
 }
 
-/** For as long as a majority of the nodes says. Who tried in vain may have left a larger fence at a few of them. */
-function held(token: string, alike: readonly LockView[], views: readonly LockView[], quorum: number): InfoOutcome {
+/** One token with one share, as some of the nodes see it. */
+interface Candidate {
+  readonly mode: ModeText;
+  readonly alike: HolderView[];
+}
+
+function candidatesOf(views: readonly LockView[]): Candidate[] {
+  const found = new Map<string, Candidate>();
+  for (const { mode, holders } of views) {
+    for (const holder of holders) {
+      const what = `${mode} ${holder.share} ${holder.token}`;
+      const candidate = found.get(what);
+      if (candidate === undefined) found.set(what, { mode, alike: [holder] });
+      else candidate.alike.push(holder);
+    }
+  }
+  return [...found.values()];
+}
+
+/** For as long as a majority of the nodes says. */
+function holderOf(
+  { mode, alike }: Candidate,
+  registers: readonly FenceRegister[],
+  quorum: number,
+): Holder & { ttlMs: number } {
   const lengths = alike.map(({ ttlMs }) => (ttlMs < 0 ? Number.POSITIVE_INFINITY : ttlMs));
   const ttlMs = lengths.sort((one, other) => other - one)[quorum - 1] as number;
-  const register = lastOf(textsOf(views), (theirs) => theirs.token === token);
-  return { kind: 'held', holder: { ttlMs: Number.isFinite(ttlMs) ? ttlMs : -1, register } };
+  const { token } = alike[0] as HolderView;
+  const known: readonly { fence: number; client: string }[] =
+    mode === WHOLE ? registers.filter((register) => register.token === token) : latestFirst(alike);
+  const { fence = 0, client = null } = known[0] ?? {};
+  const isKnown = fence > 0;
+  return {
+    client: isKnown ? client : null,
+    fence: isKnown ? fence : null,
+    ttlMs: Number.isFinite(ttlMs) ? ttlMs : -1,
+  };
 }
 
-function textsOf(views: readonly LockView[]): string[] {
-  return views.map(({ register }) => register);
+/** The latest first. */
+function registersOf(texts: readonly string[]): FenceRegister[] {
+  return latestFirst(texts.map(parseRegister).filter((register) => register !== null));
 }
 
-/** The register with the largest fence, of those that are wanted. */
-function lastOf(
-  texts: readonly string[],
-  isWanted: (register: FenceRegister) => boolean = () => true,
-): FenceRegister | null {
-  let last: FenceRegister | null = null;
-  for (const text of texts) {
-    const register = parseRegister(text);
-    if (register !== null && isWanted(register) && register.fence > (last?.fence ?? 0)) last = register;
-  }
-  return last;
+function latestFirst<T extends { fence: number }>(list: readonly T[]): T[] {
+  return list.toSorted((one, other) => other.fence - one.fence);
 }

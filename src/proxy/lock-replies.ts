@@ -1,8 +1,8 @@
 /** What LOCK commands are answered, as docs/LOCKS.md has it. */
 import { errorBytes } from '../base/errors.js';
-import type { FenceRegister } from '../lock/fence.js';
-import type { AcquireOutcome, ExtendOutcome, Holder, InfoOutcome, Undecided } from '../lock/lock.js';
-import { bulkReply, integerReply, mapHeader, nullReply, type Protocol } from '../resp/reply.js';
+import type { AcquireOutcome, ExtendOutcome, Holder, InfoOutcome, NoQuorum, NotHeld, Undecided } from '../lock/lock.js';
+import { HOLDERS_TOLD_MAX } from '../lock/shares-script.js';
+import { arrayHeader, bulkReply, integerReply, mapHeader, nullReply, type Protocol } from '../resp/reply.js';
 
 type Field = readonly [name: string, value: Uint8Array];
 
@@ -30,16 +30,19 @@ export function acquireReply(outcome: AcquireOutcome, token: string, protocol: P
       return errorBytes('OVERLOADED', `too many wait for the lock (lockQueueMax ${outcome.max}); repeat it later`);
     case 'late':
       return errorBytes('NOQUORUM', 'the nodes took longer to answer than the lock would be held for; it is not held');
-    case 'no-quorum': {
-      if (outcome.error !== null) return outcome.error;
-      const { quarantinedMs } = outcome;
-      const why =
-        quarantinedMs === null
-          ? 'too few nodes of the lock can be reached'
-          : `too few nodes of the lock count: one was started again and may have forgotten locks, for ${quarantinedMs} ms more`;
-      return errorBytes('NOQUORUM', `${why}; it is not held`);
-    }
+    case 'no-quorum':
+      return noQuorumReply(outcome, 'it is not held');
   }
+}
+
+/** `effect`: what has come of it. */
+function noQuorumReply({ error, quarantinedMs }: NoQuorum, effect: string): Uint8Array {
+  if (error !== null) return error;
+  const why =
+    quarantinedMs === null
+      ? 'too few nodes of the lock can be reached'
+      : `too few nodes of the lock count: one was started again and may have forgotten locks, for ${quarantinedMs} ms more`;
+  return errorBytes('NOQUORUM', `${why}; ${effect}`);
 }
 
 export function extendReply(
@@ -50,7 +53,7 @@ export function extendReply(
 }
 
 /** Why what was asked is not done. */
-export type Refused = { kind: 'not-held'; holder: Holder } | Undecided;
+export type Refused = NotHeld | Undecided;
 
 export function isUndecided<O extends { kind: string }>(outcome: O | Undecided): outcome is Undecided {
   return outcome.kind === 'no-quorum' || outcome.kind === 'unknown';
@@ -60,37 +63,50 @@ export function isUndecided<O extends { kind: string }>(outcome: O | Undecided):
 export function refusalReply(outcome: Refused, done: string): Uint8Array {
   switch (outcome.kind) {
     case 'not-held':
-      return errorBytes('NOTHELD', holderText(outcome.holder));
+      return errorBytes('NOTHELD', holdersText(outcome));
     case 'unknown':
       return errorBytes('UNKNOWN', `the lock may have been ${done}: too few of its nodes have answered in time`);
     case 'no-quorum':
-      return (
-        outcome.error ?? errorBytes('NOQUORUM', 'too few nodes of the lock can be reached; the command had no effect')
-      );
+      return noQuorumReply(outcome, 'the command had no effect');
   }
 }
 
 export function infoReply(name: string, outcome: Exclude<InfoOutcome, Undecided>, protocol: Protocol): Uint8Array {
-  const register = outcome.kind === 'held' ? outcome.holder.register : outcome.last;
   const nothing = nullReply(protocol);
+  const holders = outcome.kind === 'held' ? outcome.holders : [];
+  const mode = outcome.kind === 'held' ? outcome.mode : null;
+  const numberOr = (value: number | null) => (value === null ? nothing : integerReply(value));
+  const holderMaps = holders.map(({ client, fence, ttlMs }) =>
+    mapReply(
+      [
+        ['client', client === null ? nothing : bulkReply(Buffer.from(client, 'latin1'))],
+        ['fence', numberOr(fence)],
+        ['ttl', integerReply(ttlMs)],
+      ],
+      protocol,
+    ),
+  );
   return mapReply(
     [
       ['name', bulkReply(Buffer.from(name, 'latin1'))],
       ['state', bulkReply(outcome.kind)],
-      ['holder', outcome.kind === 'held' && register !== null ? bulkReply(register.client) : nothing],
-      ['fence', register === null ? nothing : integerReply(register.fence)],
-      ['ttl', outcome.kind === 'held' ? integerReply(outcome.holder.ttlMs) : nothing],
+      ['mode', mode === null ? nothing : bulkReply(mode.kind)],
+      ['limit', mode?.kind === 'limit' ? integerReply(mode.max) : nothing],
+      ['fence', numberOr(outcome.fence)],
+      ['holders', Buffer.concat([arrayHeader(holders.length), ...holderMaps])],
     ],
     protocol,
   );
 }
 
-function holderText({ ttlMs, register }: Holder): string {
+function holdersText({ ttlMs, holders }: NotHeld): string {
   if (ttlMs === 0) return 'the lock is not held by this token: it is free';
   const time = ttlMs < 0 ? 'without end' : `for ${ttlMs} ms more`;
-  return `the lock is not held by this token, but by ${nameOf(register)}, ${time}`;
+  return `the lock is not held by this token, but by ${namesOf(holders)}, ${time}`;
 }
 
-function nameOf(register: FenceRegister | null): string {
-  return register === null ? 'somebody who took it without a fence' : `${register.client} with fence ${register.fence}`;
+function namesOf(holders: readonly Holder[]): string {
+  if (holders.length === 0) return 'somebody who took it without a fence';
+  const names = holders.slice(0, HOLDERS_TOLD_MAX).map(({ client, fence }) => `${client} with fence ${fence}`);
+  return holders.length > names.length ? `${names.join(', ')} and others` : names.join(' and ');
 }

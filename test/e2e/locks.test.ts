@@ -66,16 +66,17 @@ t.test('LOCK commands', async (t) => {
     const client = await connect(t, proxies[1].port);
     await client.raw('CLIENT', 'SETNAME', 'worker-7');
     const free = fieldsOf(await one.command('LOCK.INFO', 'lock:d'));
-    t.match([free.get('state'), free.get('fence'), free.get('ttl')].map(String), ['free', 'null', 'null']);
+    t.same([free.get('state'), free.get('mode'), free.get('fence')].map(String), ['free', 'null', 'null']);
+    t.same(free.get('holders'), []);
     const lock = await acquire(client, 'lock:d', 'TTL', '30000', 'TOKEN', 'mine');
     t.equal(lock?.token, 'mine');
     const held = fieldsOf(await one.command('LOCK.INFO', 'lock:d'));
-    t.match([held.get('state'), held.get('holder'), held.get('fence')].map(String), [
-      'held',
-      'worker-7',
-      `${lock?.fence}`,
-    ]);
-    t.ok(Number(held.get('ttl')) > 25_000);
+    const fence = `${lock?.fence}`;
+    const words = ['name', 'state', 'mode', 'limit', 'fence'].map((field) => `${held.get(field)}`);
+    t.same(words, ['lock:d', 'held', 'exclusive', 'null', fence]);
+    const [holder] = (held.get('holders') as unknown[]).map(fieldsOf);
+    t.same([holder?.get('client'), holder?.get('fence')].map(String), ['worker-7', fence]);
+    t.ok(Number(holder?.get('ttl')) > 25_000);
     await client.raw('LOCK.RELEASE', 'lock:d', 'mine');
     t.equal(String(fieldsOf(await one.command('LOCK.INFO', 'lock:d')).get('fence')), `${lock?.fence}`);
   });

@@ -1,9 +1,11 @@
 /** A node as the steps of locks know it, without a server: what the scripts are compared with, and what the simulation runs on. */
 
 import { parseRegister } from '../../src/lock/fence.js';
-import type { LockReply, LockStep } from '../../src/lock/lock-step.js';
+import type { HolderView, LockReply, LockStep } from '../../src/lock/lock-step.js';
+import { HOLDERS_MAX, type ModeText, READER, type Share, WHOLE } from '../../src/lock/share.js';
+import { HOLDERS_TOLD_MAX } from '../../src/lock/shares-script.js';
 import type { Ballot } from '../../src/replica/ballot.js';
-import { floorOf, largest, NEVER } from '../../src/replica/ballot.js';
+import { floorOf, largest, NEVER, proposerOf } from '../../src/replica/ballot.js';
 import { type Lineage, NO_LINEAGE } from '../../src/replica/lineage.js';
 
 export interface Register {
@@ -14,12 +16,24 @@ export interface Register {
 }
 
 interface HeldLock {
-  token: string;
-  untilMs: number;
+  readonly mode: ModeText;
+  /** By token. */
+  readonly holders: Map<string, HeldShare>;
 }
 
+interface HeldShare {
+  ballot: Ballot;
+  untilMs: number;
+  share: Share;
+  /** Of shares alone; 0: it was not confirmed. */
+  fence: number;
+  client: string;
+}
+
+type ShareStep = Extract<LockStep, { kind: 'acquire-share' }>;
+
 /** Rules that it leaves out, to show that somebody would see it. */
-export type Omission = 'quarantine' | 'promise' | 'token';
+export type Omission = 'quarantine' | 'promise' | 'token' | 'mode' | 'slots' | 'share';
 
 export class ModelNode {
   readonly locks = new Map<string, HeldLock>();
@@ -41,15 +55,23 @@ export class ModelNode {
     const lock = this.lockOf(name, nowMs);
     const register = this.registers.get(name) ?? null;
     switch (step.kind) {
-      case 'acquire': {
+      case 'acquire':
+      case 'acquire-share': {
         const leftMs = this.quarantineMs(ttlMaxMs, nowMs);
         if (leftMs > 0) return { kind: 'quarantined', leftMs };
-        if (lock !== null && lock.token !== step.token) return { kind: 'held', ttlMs: leftOf(lock, nowMs) };
+        const hindrance =
+          step.kind === 'acquire' ? this.hindrance(lock, step.token, nowMs) : this.shareHindrance(lock, step, nowMs);
+        if (hindrance !== null) return hindrance;
         const promised = this.promisedOf(register);
         if (promised > step.ballot) return this.refusal(promised);
-        this.locks.set(name, { token: step.token, untilMs: nowMs + step.ttlMs });
+        const mode = step.kind === 'acquire' ? WHOLE : step.mode;
+        const share = step.kind === 'acquire' ? WHOLE : step.share;
+        const { ballot, token } = step;
+        const taken = lock ?? { mode, holders: new Map() };
+        taken.holders.set(token, { ballot, untilMs: nowMs + step.ttlMs, share, fence: 0, client: '?' });
+        this.locks.set(name, taken);
         const { accepted, lineage, text } = register ?? NOTHING;
-        this.registers.set(name, { promised: step.ballot, accepted, lineage, text });
+        this.registers.set(name, { promised: ballot, accepted, lineage, text });
         const { epochFloor } = this;
         return { kind: 'vote', accepted, lineage, collected: NEVER, epochFloor, register: text };
       }
@@ -57,53 +79,110 @@ export class ModelNode {
         if (register?.accepted === step.ballot) return { kind: 'done' };
         const promised = this.promisedOf(register);
         if (promised > step.ballot && !this.without.includes('promise')) return this.refusal(promised);
-        if (lock?.token !== step.token && !this.without.includes('token')) return { kind: 'lost' };
         const { ballot, lineage, register: text } = step;
+        const own = lock?.holders.get(step.token);
+        const isOwn = own?.share === step.share || (own !== undefined && this.without.includes('share'));
+        if (!isOwn && !this.without.includes('token')) return { kind: 'lost' };
+        if (own !== undefined && lock?.mode !== WHOLE) {
+          const { fence, client } = parseRegister(text) as { fence: number; client: string };
+          Object.assign(own, { fence, client });
+        }
         this.registers.set(name, { promised: ballot, accepted: ballot, lineage, text });
         return { kind: 'done' };
       }
-      case 'take-back':
-        if (register === null || register.promised > step.ballot) return { kind: 'lost' };
-        if (register.promised.slice(20) !== step.ballot.slice(20)) return { kind: 'lost' };
+      case 'take-back': {
+        const own = lock?.holders.get(step.token);
+        // Of who has all of it the register's promise is that of who took it last.
+        const isShared = lock !== null && lock.mode !== WHOLE;
+        if (isShared && own === undefined) return this.notHeld(name, nowMs);
+        const taken = isShared ? own?.ballot : register?.promised;
+        if (taken === undefined || taken > step.ballot) return { kind: 'lost' };
+        if (proposerOf(taken) !== proposerOf(step.ballot)) return { kind: 'lost' };
         return this.free(name, step.token, nowMs);
+      }
       case 'release':
         return this.free(name, step.token, nowMs);
       case 'extend': {
         const leftMs = this.quarantineMs(ttlMaxMs, nowMs);
         if (leftMs > 0) return { kind: 'quarantined', leftMs };
-        if (lock?.token !== step.token) return this.notHeld(name, nowMs);
-        lock.untilMs = nowMs + step.ttlMs;
-        return { kind: 'done' };
+        const own = lock?.holders.get(step.token);
+        if (own === undefined) return this.notHeld(name, nowMs);
+        own.untilMs = nowMs + step.ttlMs;
+        return { kind: 'extended', share: own.share };
       }
       case 'look': {
+        const leftMs = this.quarantineMs(ttlMaxMs, nowMs);
+        if (leftMs > 0) return { kind: 'quarantined', leftMs };
         const { accepted, text } = register ?? NOTHING;
-        return {
-          kind: 'view',
-          token: lock?.token ?? null,
-          ttlMs: lock === null ? 0 : leftOf(lock, nowMs),
-          accepted,
-          register: text,
-        };
+        const holders = [...(lock?.holders ?? [])].map(([token, held]): HolderView => {
+          const { share, fence, client } = held;
+          return { token, share, ttlMs: held.untilMs - nowMs, fence, client };
+        });
+        return { kind: 'view', mode: lock?.mode ?? '', holders, accepted, register: text };
       }
     }
   }
 
+  /** Why who wants all of it does not get it. */
+  private hindrance(lock: HeldLock | null, token: string, nowMs: number): LockReply {
+    if (lock === null || (lock.mode === WHOLE && lock.holders.has(token))) return null;
+    return { kind: 'held', ttlMs: lastOf(lock) - nowMs, taken: '' };
+  }
+
+  private shareHindrance(lock: HeldLock | null, step: ShareStep, nowMs: number): LockReply {
+    const { token, mode, share, mayMove } = step;
+    if (lock === null) return null;
+    const { holders } = lock;
+    if (lock.mode !== mode) {
+      return this.without.includes('mode') ? null : { kind: 'held', ttlMs: lastOf(lock) - nowMs, taken: '' };
+    }
+    const own = holders.get(token);
+    if (mode === READER) {
+      if (own !== undefined || holders.size < HOLDERS_MAX) return null;
+      return { kind: 'held', ttlMs: firstOf([...holders.values()]) - nowMs, taken: '' };
+    }
+    if (own !== undefined && own.share !== share && !mayMove) return { kind: 'elsewhere', share: own.share };
+    const others = [...holders].filter(([other]) => other !== token).map(([, held]) => held);
+    const isFull = others.length >= Number(mode);
+    const isTaken = this.without.includes('slots') ? isFull : others.some((other) => other.share === share);
+    if (!isTaken) return null;
+    const taken = Array.from({ length: Number(mode) }, (_, slot) => others.some((other) => other.share === `${slot}`));
+    const text = taken.map((is) => (is ? '1' : '0')).join('');
+    return { kind: 'held', ttlMs: firstOf(others) - nowMs, taken: text };
+  }
+
   private free(name: string, token: string, nowMs: number): LockReply {
-    if (this.lockOf(name, nowMs)?.token !== token) return this.notHeld(name, nowMs);
-    this.locks.delete(name);
+    const lock = this.lockOf(name, nowMs);
+    if (lock?.holders.delete(token) !== true) return this.notHeld(name, nowMs);
+    if (lock.holders.size === 0) this.locks.delete(name);
     return { kind: 'done' };
   }
 
   private notHeld(name: string, nowMs: number): LockReply {
     const lock = this.lockOf(name, nowMs);
-    const text = this.registers.get(name)?.text ?? '';
-    const isTheirs = lock !== null && parseRegister(text)?.token === lock.token;
-    return { kind: 'not-held', ttlMs: lock === null ? 0 : leftOf(lock, nowMs), register: isTheirs ? text : '' };
+    if (lock === null) return { kind: 'not-held', ttlMs: 0, registers: [] };
+    const ttlMs = lastOf(lock) - nowMs;
+    if (lock.mode === WHOLE) {
+      const text = this.registers.get(name)?.text ?? '';
+      const isTheirs = lock.holders.has(parseRegister(text)?.token ?? '');
+      return { kind: 'not-held', ttlMs, registers: isTheirs ? [text] : [] };
+    }
+    const latest = [...lock.holders].sort(([, one], [, other]) => other.fence - one.fence);
+    const known = latest.slice(0, HOLDERS_TOLD_MAX + 1).filter(([, { fence }]) => fence > 0);
+    return {
+      kind: 'not-held',
+      ttlMs,
+      registers: known.map(([token, { fence, client }]) => `${fence} ${client} ${token}`),
+    };
   }
 
   private lockOf(name: string, nowMs: number): HeldLock | null {
     const lock = this.locks.get(name);
-    return lock === undefined || lock.untilMs <= nowMs ? null : lock;
+    if (lock === undefined) return null;
+    for (const [token, { untilMs }] of lock.holders) if (untilMs <= nowMs) lock.holders.delete(token);
+    if (lock.holders.size > 0) return lock;
+    this.locks.delete(name);
+    return null;
   }
 
   private promisedOf(register: Register | null): Ballot {
@@ -123,6 +202,11 @@ export class ModelNode {
 
 export const NOTHING: Register = { promised: NEVER, accepted: NEVER, lineage: NO_LINEAGE, text: '' };
 
-function leftOf({ untilMs }: HeldLock, nowMs: number): number {
-  return untilMs - nowMs;
+function firstOf(held: readonly HeldShare[]): number {
+  return Math.min(...held.map(({ untilMs }) => untilMs));
+}
+
+/** When it is free. */
+function lastOf({ holders }: HeldLock): number {
+  return Math.max(...[...holders.values()].map(({ untilMs }) => untilMs));
 }

@@ -1,8 +1,9 @@
 /** The scripts of locks on a real Redis, each step against the model of a node. */
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { LOCK_SCRIPTS } from '../../src/lock/lock-scripts.js';
-import type { LockReply, LockStep } from '../../src/lock/lock-step.js';
+import type { HolderView, LockReply, LockStep } from '../../src/lock/lock-step.js';
 import { NodeLockStep } from '../../src/lock/node-lock-step.js';
+import { HOLDERS_MAX } from '../../src/lock/share.js';
 import { makeBallot, proposerNumber } from '../../src/replica/ballot.js';
 import { NO_LINEAGE } from '../../src/replica/lineage.js';
 import { encodeLoads } from '../../src/replica/scripts.js';
@@ -10,11 +11,13 @@ import { CommandWriter } from '../../src/resp/command-writer.js';
 import { encodeCommand } from '../../src/resp/reply.js';
 import { randomFromSeed } from '../help/random.js';
 import { memberRecord, type ReplicaNode, startReplicaNode } from '../help/replica-node.js';
+import { RespClient } from '../help/resp-client.js';
+import { waitFor } from '../help/wait-for.js';
 import { ModelNode } from './model-node.js';
 
 const TTL_MAX_MS = 60_000;
 /** Steps of a run, and what a lock's remaining time may differ by between two clocks that are read one after the other. */
-const STEPS = 1500;
+const STEPS = 3000;
 const LATE_MS = 2000;
 const PROPOSERS = [1, 2].map((low) => proposerNumber(0, low));
 
@@ -44,24 +47,45 @@ t.test('a node does what the model does, step by step', async (t) => {
   const model = new ModelNode();
   const random = randomFromSeed((text) => t.comment(text));
   const ballot = () => makeBallot(0, 1 + random.below(6), random.pick(PROPOSERS));
+  const [kinds, answers] = [new Set<string>(), new Set<string>()];
   for (let count = 0; count < STEPS; count++) {
-    const name = random.pick(['a', 'b {x}']);
+    const name = random.pick(['a', 'b {x}', 'shared']);
     const token = random.pick(['one', 'two', 'three \xff']);
     const ttlMs = 30_000 + random.below(20_000);
+    const mode = random.pick(['s', '2', '3']);
+    const share = mode === 's' ? 's' : `${random.below(Number(mode))}`;
+    const confirmed = random.pick(['x', 's', '0', '1', share]);
+    const register = `${1 + count} client ${token}`;
+    const mayMove = random.below(2) === 0;
     const step = random.pick<LockStep>([
       { kind: 'acquire', ballot: ballot(), token, ttlMs },
       { kind: 'acquire', ballot: ballot(), token, ttlMs },
-      { kind: 'confirm', ballot: ballot(), token, lineage: NO_LINEAGE, register: `${1 + count} client ${token}` },
+      ...(['one', 'share', 'more'] as const).map((): LockStep => {
+        return { kind: 'acquire-share', ballot: ballot(), token, ttlMs, mode, share, mayMove };
+      }),
+      { kind: 'confirm', ballot: ballot(), token, share: confirmed, lineage: NO_LINEAGE, register },
+      { kind: 'confirm', ballot: ballot(), token, share: confirmed, lineage: NO_LINEAGE, register },
       { kind: 'take-back', ballot: ballot(), token, mark: 'm' },
+      { kind: 'release', token, mark: 'm' },
       { kind: 'release', token, mark: 'm' },
       { kind: 'extend', token, ttlMs },
       { kind: 'look' },
     ]);
+    kinds.add(`${step.kind} ${model.locks.get(name)?.mode ?? ''}`);
     const expected = model.perform(step, name, TTL_MAX_MS, Date.now());
     const found = await perform(node, record, step, name);
+    answers.add(`${found?.kind}`);
     const [expectedMs, foundMs] = [msOf(expected), msOf(found)];
-    t.same({ ...found, ttlMs: 0 }, { ...expected, ttlMs: 0 }, `step ${count}: ${JSON.stringify(step)}`);
-    if (Math.abs(expectedMs - foundMs) > LATE_MS) t.fail(`step ${count}: ${foundMs} ms are left, not ${expectedMs}`);
+    t.same(withoutMs(found), withoutMs(expected), `step ${count}: ${JSON.stringify(step)}`);
+    for (const [at, ms] of expectedMs.entries()) {
+      const theirs = foundMs[at] as number;
+      if (Math.abs(ms - theirs) > LATE_MS) t.fail(`step ${count}: ${theirs} ms are left, not ${ms}`);
+    }
+    // What expires with the last of those who hold it.
+    const untilMs = Math.max(0, ...[...(model.locks.get(name)?.holders.values() ?? [])].map((held) => held.untilMs));
+    const leftMs = Number(/^:(-?\d+)/.exec(await ask(node, 'PTTL', name))?.[1]);
+    const wantedMs = untilMs === 0 ? -2 : untilMs - Date.now();
+    if (Math.abs(wantedMs - leftMs) > LATE_MS) t.fail(`step ${count}: it expires in ${leftMs} ms, not in ${wantedMs}`);
     // Ballots are few: begin anew when all are promised.
     if (random.below(40) === 0) {
       model.registers.delete(name);
@@ -69,10 +93,29 @@ t.test('a node does what the model does, step by step', async (t) => {
       await ask(node, 'DEL', name, `~rl:fence:${name}`, `~rl:m:~rl:fence:${name}`);
     }
   }
+  t.same(
+    [...kinds].sort(),
+    ALL_KINDS.flatMap((kind) => ['', '2', '3', 's', 'x'].map((mode) => `${kind} ${mode}`)),
+  );
+  t.same([...answers].sort(), ALL_ANSWERS);
 });
 
-function msOf(reply: LockReply): number {
-  return reply !== null && 'ttlMs' in reply ? reply.ttlMs : 0;
+const ALL_KINDS = ['acquire', 'acquire-share', 'confirm', 'extend', 'look', 'release', 'take-back'];
+const ALL_ANSWERS = ['done', 'elsewhere', 'extended', 'held', 'lost', 'not-held', 'refused', 'view', 'vote'];
+
+function msOf(reply: LockReply): number[] {
+  if (reply?.kind === 'view') return [...reply.holders].sort(byToken).map(({ ttlMs }) => ttlMs);
+  return reply !== null && 'ttlMs' in reply ? [reply.ttlMs] : [];
+}
+
+/** A hash has its fields in an order of its own. */
+function withoutMs(reply: LockReply): unknown {
+  if (reply?.kind !== 'view') return { ...reply, ttlMs: 0 };
+  return { ...reply, holders: [...reply.holders].sort(byToken).map((holder) => ({ ...holder, ttlMs: 0 })) };
+}
+
+function byToken(one: HolderView, other: HolderView): number {
+  return one.token < other.token ? -1 : 1;
 }
 
 t.test('a lock that the drop-in door has taken excludes this one, and the other way round', async (t) => {
@@ -91,6 +134,7 @@ t.test('a lock that the drop-in door has taken excludes this one, and the other 
   t.same(await perform(node, record, { kind: 'acquire', ballot, token: 'ours', ttlMs: 1000 }, 'm'), {
     kind: 'held',
     ttlMs: -1,
+    taken: '',
   });
   await ask(node, 'RPUSH', 'list', 'x');
   const answer = await perform(node, record, { kind: 'acquire', ballot, token: 'ours', ttlMs: 1000 }, 'list');
@@ -98,19 +142,138 @@ t.test('a lock that the drop-in door has taken excludes this one, and the other 
   t.match(answer?.kind === 'unable' && Buffer.from(answer.error).toString(), /^-WRONGTYPE/);
 });
 
-t.test('a release is told to those who wait', async (t) => {
+/** Takes a share, or tries to. */
+class Shares {
+  private readonly node: ReplicaNode;
+  private readonly record: string;
+  private counter = 0;
+
+  constructor(node: ReplicaNode, record: string) {
+    this.node = node;
+    this.record = record;
+  }
+
+  take(name: string, token: string, mode: string, share: string, ttlMs = 30_000): Promise<LockReply> {
+    const ballot = makeBallot(0, ++this.counter, PROPOSERS[0] as string);
+    return this.perform(name, { kind: 'acquire-share', ballot, token, ttlMs, mode, share, mayMove: true });
+  }
+
+  takeAll(name: string, token: string, ttlMs = 30_000): Promise<LockReply> {
+    const ballot = makeBallot(0, ++this.counter, PROPOSERS[0] as string);
+    return this.perform(name, { kind: 'acquire', ballot, token, ttlMs });
+  }
+
+  perform(name: string, step: LockStep): Promise<LockReply> {
+    return perform(this.node, this.record, step, name);
+  }
+}
+
+async function startShares(t: Test): Promise<{ node: ReplicaNode; shares: Shares; port: number }> {
   const [server, node] = await startReplicaNode(t);
   await teach(node);
-  const record = await node.admit();
-  const { RespClient } = await import('../help/resp-client.js');
-  const listener = await RespClient.connect(server.port);
+  return { node, shares: new Shares(node, await node.admit()), port: server.port };
+}
+
+t.test('what several hold excludes those who want all of it by either door, and the other way round', async (t) => {
+  const { node, shares } = await startShares(t);
+  t.match(await shares.take('k', 'one', 's', 's'), { kind: 'vote' });
+  t.equal(await ask(node, 'SET', 'k', 'theirs', 'NX', 'PX', '30000'), '_\r\n');
+  t.match(await shares.takeAll('k', 'other'), { kind: 'held', taken: '' });
+  t.match(await shares.takeAll('k', 'one'), { kind: 'held' }, 'also for its own token');
+  t.equal(await ask(node, 'SET', 'l', 'theirs', 'NX', 'PX', '30000'), '+OK\r\n');
+  t.match(await shares.take('l', 'one', 's', 's'), { kind: 'held' });
+  t.match(await shares.take('l', 'one', '2', '0'), { kind: 'held', taken: '' });
+  t.match(await shares.takeAll('l', 'theirs'), { kind: 'vote' });
+  t.match(await shares.take('l', 'theirs', 's', 's'), { kind: 'held' });
+});
+
+t.test('what is no lock is left as it is', async (t) => {
+  const { node, shares } = await startShares(t);
+  for (const [name, ...words] of [
+    ['hash', 'HSET', 'hash', 'field', 'value'],
+    ['list', 'RPUSH', 'list', 'x'],
+  ] as const) {
+    await ask(node, ...words);
+    for (const reply of [
+      await shares.take(name, 'one', 's', 's'),
+      await shares.take(name, 'one', '2', '0'),
+      await shares.takeAll(name, 'one'),
+      await shares.perform(name, { kind: 'look' }),
+      await shares.perform(name, { kind: 'release', token: 'one', mark: 'm' }),
+      await shares.perform(name, { kind: 'extend', token: 'one', ttlMs: 1000 }),
+    ]) {
+      t.match(reply?.kind === 'unable' && Buffer.from(reply.error).toString(), /^-WRONGTYPE/, name);
+    }
+    t.equal(await ask(node, 'EXISTS', name), ':1\r\n');
+  }
+});
+
+t.test('who has expired is taken out by whoever looks, and leaves his slot', async (t) => {
+  const { node, shares } = await startShares(t);
+  await shares.take('k', 'short', '2', '0', 30);
+  await shares.take('k', 'long', '2', '1');
+  t.match(await shares.take('k', 'late', '2', '1'), { kind: 'held', taken: '11' });
+  await waitFor('it to be over', async () => {
+    const view = await shares.perform('k', { kind: 'look' });
+    return view?.kind === 'view' && view.holders.length === 1;
+  });
+  t.equal(await ask(node, 'HLEN', 'k'), ':2\r\n');
+  t.match(await shares.take('k', 'late', '2', '0', 30), { kind: 'vote' });
+  t.match(await shares.perform('k', { kind: 'extend', token: 'short', ttlMs: 1000 }), { kind: 'not-held' });
+  await shares.perform('k', { kind: 'release', token: 'long', mark: 'm' });
+  await waitFor('nobody to be there', async () => (await ask(node, 'EXISTS', 'k')) === ':0\r\n');
+  t.match(await shares.take('k', 'other', 's', 's', 30), { kind: 'vote' }, 'it has no mode any more');
+});
+
+t.test('no more than may read a lock at a time', async (t) => {
+  const { shares } = await startShares(t);
+  await shares.take('k', 'first', 's', 's', 20_000);
+  for (let count = 1; count < HOLDERS_MAX; count++) await shares.take('k', `${count}`, 's', 's');
+  const answer = await shares.take('k', 'more', 's', 's');
+  t.match(answer, { kind: 'held', taken: '' });
+  const leftMs = answer?.kind === 'held' ? answer.ttlMs : 0;
+  t.ok(leftMs > 20_000 - LATE_MS * 5 && leftMs <= 20_000, 'when the first of them goes');
+  t.match(await shares.take('k', 'first', 's', 's'), { kind: 'vote' });
+  await shares.perform('k', { kind: 'release', token: '7', mark: 'm' });
+  t.match(await shares.take('k', 'more', 's', 's'), { kind: 'vote' });
+});
+
+t.test('a release is told to those who wait, of readers that of the last', async (t) => {
+  const { shares, port } = await startShares(t);
+  const listener = await RespClient.connect(port);
   t.teardown(() => listener.close());
   await listener.raw('SUBSCRIBE', '~rl:wake');
-  const ballot = makeBallot(0, 1, PROPOSERS[0] as string);
-  await perform(node, record, { kind: 'acquire', ballot, token: 'ours', ttlMs: 30_000 }, 'k');
-  await perform(node, record, { kind: 'release', token: 'theirs', mark: 'first ' }, 'k');
-  await perform(node, record, { kind: 'release', token: 'ours', mark: 'second ' }, 'k');
-  t.match((await listener.next()).toString(), /second k\r\n$/);
+  const release = (name: string, token: string, mark: string) => shares.perform(name, { kind: 'release', token, mark });
+  await shares.takeAll('k', 'ours');
+  await release('k', 'theirs', 'no ');
+  await release('k', 'ours', 'exclusive ');
+  for (const token of ['one', 'two']) await shares.take('k', token, 's', 's');
+  await release('k', 'one', 'no ');
+  await release('k', 'two', 'reader ');
+  for (const slot of ['0', '1']) await shares.take('k', `t${slot}`, '2', slot);
+  await release('k', 't0', 'slot ');
+  await release('k', 't1', 'slot ');
+  for (const mark of ['exclusive', 'reader', 'slot', 'slot']) {
+    t.match((await listener.next()).toString(), new RegExp(`${mark} k\r\n$`));
+  }
+});
+
+t.test('what is taken back is what was taken by that ballot, whoever else has voted since', async (t) => {
+  const { node, shares } = await startShares(t);
+  const [first, later, foreign] = [
+    makeBallot(0, 5, PROPOSERS[0] as string),
+    makeBallot(0, 7, PROPOSERS[0] as string),
+    makeBallot(0, 9, PROPOSERS[1] as string),
+  ];
+  const step = { kind: 'acquire-share', ttlMs: 30_000, mode: 's', share: 's', mayMove: false } as const;
+  await shares.perform('k', { ...step, token: 'one', ballot: later });
+  await shares.perform('k', { ...step, token: 'two', ballot: foreign });
+  const back = { kind: 'take-back', token: 'one', mark: 'm' } as const;
+  t.same(await shares.perform('k', { ...back, ballot: first }), { kind: 'lost' });
+  t.same(await shares.perform('k', { ...back, ballot: foreign }), { kind: 'lost' });
+  t.equal(await ask(node, 'HLEN', 'k'), ':3\r\n');
+  t.same(await shares.perform('k', { ...back, ballot: later }), { kind: 'done' });
+  t.equal(await ask(node, 'HLEN', 'k'), ':2\r\n');
 });
 
 t.test(
@@ -138,7 +301,7 @@ t.test(
     const leftMs = answer?.kind === 'quarantined' ? answer.leftMs : 0;
     t.ok(leftMs > TTL_MAX_MS - LATE_MS && leftMs <= TTL_MAX_MS);
     t.match(await perform(node, again, { kind: 'extend', token: 'x', ttlMs: 1 }, 'k'), { kind: 'quarantined' });
-    t.match(await perform(node, again, { kind: 'look' }, 'k'), { kind: 'view' });
+    t.match(await perform(node, again, { kind: 'look' }, 'k'), { kind: 'quarantined' });
     // As if it had begun long ago.
     await ask(node, 'SET', '~rl:locks', `${Date.now() - TTL_MAX_MS - 1} ${again}`);
     t.match(await perform(node, again, acquire(4), 'k'), { kind: 'vote' });
@@ -156,7 +319,12 @@ t.test('where the register is gone and its ballots are not, a node does not vote
   const [ballot, next] = [1, 2].map((counter) => makeBallot(0, counter, PROPOSERS[0] as string)) as [string, string];
   await perform(node, record, { kind: 'acquire', ballot, token: 'ours', ttlMs: 30_000 }, 'k');
   const register = '7 client ours';
-  await perform(node, record, { kind: 'confirm', ballot, token: 'ours', lineage: NO_LINEAGE, register }, 'k');
+  await perform(
+    node,
+    record,
+    { kind: 'confirm', ballot, token: 'ours', share: 'x', lineage: NO_LINEAGE, register },
+    'k',
+  );
   await ask(node, 'DEL', '~rl:fence:k');
   const answer = await perform(node, record, { kind: 'acquire', ballot: next, token: 'ours', ttlMs: 30_000 }, 'k');
   t.equal(answer?.kind, 'unable');

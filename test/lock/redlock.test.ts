@@ -125,7 +125,14 @@ t.test('a ballot that is too small is drawn anew, above the one that refused it'
   for (const copy of [0, 1]) {
     const ballot = makeBallot(0, 41, proposerNumber(0, 2));
     trial.perform(copy, { kind: 'acquire', ballot, token: 'theirs', ttlMs: 5 });
-    trial.perform(copy, { kind: 'confirm', ballot, token: 'theirs', lineage: NO_LINEAGE, register: '6 c theirs' });
+    trial.perform(copy, {
+      kind: 'confirm',
+      ballot,
+      token: 'theirs',
+      share: 'x',
+      lineage: NO_LINEAGE,
+      register: '6 c theirs',
+    });
   }
   trial.nowMs = 10;
   t.match(trial.run(), { kind: 'granted', fence: 42 });

@@ -1,0 +1,165 @@
+/**
+ * A lock that several hold, as a node keeps it, in Lua: a hash under the lock's own name, so that an exclusive lock and this one find each other
+ * there. Field '' is its mode (see share); each other one is a holder's token, and holds
+ *
+ *   ballot expires share fence client
+ *
+ * `ballot`: by which it was taken; `expires`: in milliseconds since 1970, by the node's clock; fence 0 and client ?: it was not confirmed yet.
+ * Invariants: the hash expires when the last of its holders does; there is a mode where there is a holder.
+ */
+import { HOLDERS_MAX, READER } from './share.js';
+
+const FIELD = "'^(%d+) (%d+) (%S+) (%d+) (%S+)$'";
+
+/** Holders that are told to who does not hold the lock: those with the largest fences. One more says that there are others. */
+export const HOLDERS_TOLD_MAX = 3;
+
+/**
+ * KEYS[2]: the lock. `prune` makes `mode`, `live` and `last`, the time at which it is free, of what is there, and takes what has expired
+ * out of it; false: it is something else than a lock. `holderOf` is null where the token does not hold it.
+ */
+export const SHARES = `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local mode, live, last
+
+local function parse(token, value)
+  local ballot, expires, share, fence, client = string.match(value, ${FIELD})
+  if not ballot then return nil end
+  return {
+    token = token, ballot = ballot, expires = tonumber(expires), share = share, fence = tonumber(fence), client = client
+  }
+end
+
+local function prune()
+  mode, live, last = nil, {}, 0
+  local fields, gone = redis.call('HGETALL', KEYS[2]), {}
+  for at = 1, #fields, 2 do
+    if fields[at] == '' then
+      mode = fields[at + 1]
+    else
+      local holder = parse(fields[at], fields[at + 1])
+      if not holder then return false end
+      if holder.expires < now then
+        gone[#gone + 1] = holder.token
+      else
+        live[#live + 1] = holder
+        last = math.max(last, holder.expires)
+      end
+    end
+  end
+  if #fields > 0 and not mode then return false end
+  if #live == 0 then
+    redis.call('DEL', KEYS[2])
+    mode = nil
+  else
+    if #gone > 0 then redis.call('HDEL', KEYS[2], unpack(gone)) end
+    redis.call('PEXPIREAT', KEYS[2], string.format('%.0f', last))
+  end
+  return true
+end
+
+local function holderOf(token)
+  local value = redis.call('HGET', KEYS[2], token)
+  local holder = value and parse(token, value)
+  return holder and holder.expires >= now and holder or nil
+end
+
+local function write(holder)
+  local expires = string.format('%.0f', holder.expires)
+  local fence = string.format('%.0f', holder.fence)
+  redis.call('HSET', KEYS[2], holder.token, table.concat({
+    holder.ballot, expires, holder.share, fence, holder.client
+  }, ' '))
+end
+
+local function left(moment) return string.format('%.0f', moment - now) end
+`;
+
+/** Of `holder`, what `GET` has said: an error. */
+export const ONLY_SHARES = `if redis.call('TYPE', KEYS[2]).ok ~= 'hash' then return holder end`;
+
+/** Who holds it, to whom that token does not. */
+export const OTHERS_HOLD = `
+  if not prune() then return holder end
+  if not mode then return { 'F0' } end
+  table.sort(live, function(one, other) return one.fence > other.fence end)
+  local told = { 'F' .. left(last) }
+  for at = 1, math.min(#live, ${HOLDERS_TOLD_MAX + 1}) do
+    if live[at].fence > 0 then
+      told[#told + 1] = string.format('%.0f', live[at].fence) .. ' ' .. live[at].client .. ' ' .. live[at].token
+    end
+  end
+  return told
+`;
+
+/** Has `own` held until `expires`. */
+export const KEEP = `
+  local was, expiry = own.expires, redis.call('PEXPIRETIME', KEYS[2])
+  own.expires = expires
+  write(own)
+  if expires > expiry then
+    redis.call('PEXPIREAT', KEYS[2], string.format('%.0f', expires))
+  elseif was >= expiry then
+    prune()
+  end
+`;
+
+/** Takes `own` out. A reader who leaves others behind frees nothing. */
+export const leave = (wake: string) => `
+  local expiry = redis.call('PEXPIRETIME', KEYS[2])
+  redis.call('HDEL', KEYS[2], own.token)
+  if own.expires >= expiry then prune() end
+  if own.share ~= '${READER}' or redis.call('EXISTS', KEYS[2]) == 0 then
+    ${wake}
+  end
+  return 'K'
+`;
+
+/**
+ * Finds the lock as who wants a share of it has it: `own`, what it has of it already. Answers where others leave it none. ARGV[4]: token,
+ * [6]: mode, [7]: share, [8]: '1' if it may give up another share for this one.
+ */
+export const FIND_SHARE = `
+local kind = redis.call('TYPE', KEYS[2]).ok
+if kind == 'string' then return 'H' .. redis.call('PTTL', KEYS[2]) end
+local own
+if kind ~= 'none' then
+  mode = redis.pcall('HGET', KEYS[2], '')
+  if type(mode) == 'table' then return mode end
+  if mode ~= ARGV[6] or mode ~= '${READER}' or redis.call('HLEN', KEYS[2]) > ${HOLDERS_MAX} then
+    if not prune() then
+      return redis.error_reply('WRONGTYPE Operation against a key holding the wrong kind of value')
+    end
+  end
+  if mode and mode ~= ARGV[6] then return 'H' .. left(last) end
+  own = mode and holderOf(ARGV[4])
+  if mode == '${READER}' then
+    if not own and redis.call('HLEN', KEYS[2]) > ${HOLDERS_MAX} then
+      for _, other in ipairs(live) do last = math.min(last, other.expires) end
+      return 'H' .. left(last)
+    end
+  elseif mode then
+    if own and own.share ~= ARGV[7] and ARGV[8] == '0' then return 'W' .. own.share end
+    local slots, isTaken, first = {}, false, last
+    for slot = 1, tonumber(mode) do slots[slot] = '0' end
+    for _, other in ipairs(live) do
+      if other.token ~= ARGV[4] then
+        slots[other.share + 1] = '1'
+        isTaken = isTaken or other.share == ARGV[7]
+        first = math.min(first, other.expires)
+      end
+    end
+    if isTaken then return { 'H' .. left(first), table.concat(slots) } end
+  end
+end
+`;
+
+/** Takes it. ARGV[3]: ballot, [5]: ttl. */
+export const TAKE_SHARE = `
+if not mode then redis.call('HSET', KEYS[2], '', ARGV[6]) end
+own = own or { token = ARGV[4], expires = 0 }
+own.ballot, own.share, own.fence, own.client = ARGV[3], ARGV[7], 0, '?'
+local expires = now + ARGV[5]
+${KEEP}
+`;
