@@ -4,14 +4,15 @@
  *   read all, tell what is newer <──newer than what was told── read what the folder says of itself
  *      │      ^                                                    │             ^
  *      │      └─── nodes say that something changed <── wait <─────┘ the same    │
- *      └──────────────────────────────────────────────> wait ── a second passes ─┘
+ *      └──────────────────────────────────────────────> wait ── two seconds ────┘
  */
 import type { DriverWatcher, Watch } from './driver.js';
 import { decodeFolder, decodeHead, FOLDER_FIELD } from './redis-folder.js';
 import type { Registers } from './registers.js';
 import { StoreError } from './store-error.js';
 
-const LOOK_MS = 1_000;
+/** Hints come with every change; one may be lost with a connection. */
+const LOOK_MS = 2_000;
 const LOOK_TIMEOUT_MS = 2_000;
 
 export class RedisWatch {
