@@ -148,6 +148,11 @@ const KEYS = {
     'Channels and patterns that one client may be subscribed to. Beyond, SUBSCRIBE gets `-OVERLOADED`.',
     stated('sessionSubscriptionsMax'),
   ),
+  sessionLocksMax: about(
+    wholeNumber(1, COUNT_MAX),
+    'Locks that one client may have for as long as it is connected (`LOCK.ACQUIRE` with `SESSION`). Beyond, it gets `-OVERLOADED`.',
+    stated('sessionLocksMax'),
+  ),
   subscriberOutputSoftBytes: about(
     bytes(1, GIBI),
     'Messages and replies that may wait for a client with subscriptions to read them, for longer than subscriberOutputSoftMs. Then it is closed.',

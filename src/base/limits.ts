@@ -13,6 +13,7 @@ export interface Limits extends NodeLimits {
   sessionOutputSoftBytes: number;
   sessionOutputHardBytes: number;
   sessionSubscriptionsMax: number;
+  sessionLocksMax: number;
   subscriberOutputSoftBytes: number;
   subscriberOutputSoftMs: number;
   subscriberOutputHardBytes: number;
@@ -77,6 +78,7 @@ export const DEFAULT_LIMITS: Limits = {
   sessionOutputSoftBytes: 1024 * 1024,
   sessionOutputHardBytes: 1024 * 1024 * 1024,
   sessionSubscriptionsMax: 100_000,
+  sessionLocksMax: 1_000,
   subscriberOutputSoftBytes: 8 * 1024 * 1024,
   subscriberOutputSoftMs: 60_000,
   subscriberOutputHardBytes: 32 * 1024 * 1024,

@@ -64,6 +64,10 @@ export const COUNTERS = {
     'times LOCK.ACQUIRE got a lock at fewer nodes than it takes, as others wanted it at the same time, and gave it back',
   locksWaiting: 'client connections that wait for a lock now (LOCK.ACQUIRE with WAIT)',
   locksCrowded: 'commands refused at lockQueueMax: too many waited for the same lock',
+  sessionLocksHeld: 'locks that clients have now for as long as they are connected (SESSION)',
+  sessionLocksLost:
+    'client connections closed since a lock that they had for as long as they are connected could not be known any more to be held',
+  sessionLocksRefused: 'commands refused at sessionLocksMax: one client had so many locks (SESSION)',
   locksTakenBack: 'times what a command on a lock had written to a node was taken back: no majority had said the same',
   locksNoQuorum: 'commands on locks answered -NOQUORUM or -UNKNOWN: too few nodes count, or answered',
   memoryBytes: 'bytes of buffers in use now',

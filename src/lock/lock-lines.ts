@@ -73,9 +73,9 @@ export class LockLines {
   }
 
   /** What was granted by that ballot is nobody's; unless the token has been granted again since. */
-  giveBack(place: LockPlace, token: string, ballot: Ballot): void {
+  giveBack(place: LockPlace, token: string, ballot: Ballot, done: () => void): void {
     const step = { kind: 'take-back', ballot, token, mark: this.wakes.nextMark() } as const;
-    this.context.nodes.ask(place, step, releaseOutcome, () => {});
+    this.context.nodes.ask(place, step, releaseOutcome, done);
   }
 
   /** Nobody stands there any more. */
@@ -200,7 +200,7 @@ class Line {
     if (outcome.kind === 'granted') {
       counts.locksAcquired++;
       const { fence, validityMs, ballot } = outcome;
-      const giveBack = () => this.lines.giveBack(wish.place, wish.order.token, ballot);
+      const giveBack = (done = () => {}) => this.lines.giveBack(wish.place, wish.order.token, ballot, done);
       this.finish(wish, { kind: 'granted', fence, validityMs, giveBack });
       this.waitOn(validityMs);
       return;

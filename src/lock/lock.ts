@@ -24,8 +24,11 @@ export interface LockOrder {
 }
 
 export type AcquireOutcome =
-  /** `validityMs`: from now on; `giveBack`: it is nobody's after all, unless its token has been granted again since. */
-  | { kind: 'granted'; fence: number; validityMs: number; giveBack: () => void }
+  /**
+   * `validityMs`: from now on; `giveBack`: it is nobody's after all, or no longer, unless its token has been granted again since. It tells
+   * `done` once when that is so, or cannot be known.
+   */
+  | { kind: 'granted'; fence: number; validityMs: number; giveBack: (done?: () => void) => void }
   /** Its time is over, and others have the lock. */
   | { kind: 'out-of-time' }
   /** So many wait for it. */

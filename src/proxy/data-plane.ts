@@ -207,8 +207,10 @@ export class DataPlane {
   /** Lets what is in flight finish until `deadlineMs` of the transport's clock, then gives up the nodes. */
   drain(deadlineMs: number, done: () => void): void {
     this.listener.drain(deadlineMs, () => {
-      this.pool.close('the proxy is stopping');
-      done();
+      this.dispatcher.whenLocksReleased(() => {
+        this.pool.close('the proxy is stopping');
+        done();
+      });
     });
   }
 }

@@ -272,6 +272,11 @@ export class Dispatcher {
     return this.services[number] instanceof Service;
   }
 
+  /** All clients have gone. Calls `done` when the locks are free that they had for as long as they were there. */
+  whenLocksReleased(done: () => void): void {
+    this.lockCommands.whenReleased(done);
+  }
+
   /** The version of the topology that commands read now go by. */
   get topologyVersion(): number {
     return this.topology.version;
@@ -285,6 +290,7 @@ export class Dispatcher {
 
   onTurnEnd(): void {
     this.allShards.onTurnEnd();
+    this.lockCommands.onTurnEnd();
   }
 
   /** Sends the frame as it is to one node. */

@@ -96,7 +96,8 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
     return REPLY_OK;
   },
   reset: (session) => {
-    const isPlain = session.protocol === 2 && session.database === 0 && session.tracking === null;
+    const isPlain =
+      session.protocol === 2 && session.database === 0 && session.tracking === null && session.locks === null;
     if (!isPlain && !session.isIdle) return null;
     session.reset();
     return REPLY_RESET;

@@ -3,41 +3,63 @@
  * have decided (lock/) becomes the reply.
  */
 import type { Pending, PendingPool } from '../backend/pending.js';
+import { errorBytes } from '../base/errors.js';
 import type { Limits } from '../base/limits.js';
 import type { Counts } from '../base/metrics.js';
-import type { Lock } from '../lock/lock.js';
+import type { ExtendOutcome, Lock } from '../lock/lock.js';
 import { RedlockProvider, type RedlockProviderContext } from '../lock/redlock-provider.js';
+import { SessionLockKeeper } from '../lock/session-locks.js';
 import type { CommandSpec } from '../resp/commands.js';
 import { errorReply, nullReply, REPLY_OK } from '../resp/reply.js';
 import type { RequestReader } from '../resp/request.js';
 import type { BlockedBy } from './intake.js';
 import { acquireReply, extendReply, infoReply, isUndecided, type Refused, refusalReply } from './lock-replies.js';
-import { LockWords } from './lock-words.js';
+import { LockWords, SESSION_TTL_ERROR, SESSION_TTL_MS_MIN } from './lock-words.js';
 import type { Service } from './service.js';
-import type { Session } from './session.js';
+import { type Session, SessionError } from './session.js';
 
 export interface LockCommandsContext extends RedlockProviderContext {
   bytes: Uint8Array;
   reader: RequestReader;
   pendings: PendingPool;
   counts: Counts;
-  limits: Pick<Limits, 'lockQueueMax'>;
+  limits: Pick<Limits, 'lockQueueMax' | 'sessionLocksMax'>;
   now: () => number;
 }
 
 const OTHER_DATABASE = errorReply('ERR locks are in database 0 only');
 const UNBLOCKED = errorReply('UNBLOCKED client unblocked via CLIENT UNBLOCK');
 const NAME_BYTES_MAX = 4096;
+/** A turn that took longer may have outlasted locks that were kept when it began. Less than what they are over earlier by (EARLY_MS). */
+const LONG_TURN_MS = 5;
 
 export class LockCommands {
   private readonly context: LockCommandsContext;
   private readonly words: LockWords;
   private readonly provider: RedlockProvider;
+  private readonly keeper: SessionLockKeeper;
 
   constructor(context: LockCommandsContext) {
     this.context = context;
     this.words = new LockWords(context.bytes, context.reader);
     this.provider = new RedlockProvider(context);
+    const { counts, limits, transport } = context;
+    const { timers } = transport;
+    const after = (ms: number, work: () => void) => {
+      const timer = timers.set(transport.now + Math.ceil(ms), work);
+      return () => timers.cancel(timer);
+    };
+    this.keeper = new SessionLockKeeper({ clock: { nowMs: () => performance.now(), after }, limits, counts });
+  }
+
+  /** Before anything is sent: a process that was stopped has read what came meanwhile, and knows only now how late it is. */
+  onTurnEnd(): void {
+    if (!this.keeper.isIdle && performance.now() - this.context.transport.now > LONG_TURN_MS) this.keeper.look();
+  }
+
+  /** All clients have gone. Calls `done` when what they had is free. */
+  whenReleased(done: () => void): void {
+    this.keeper.whenReleased(done);
   }
 
   /** Carries out the command last read. False: the replies before it must have gone out first, and nothing was done. */
@@ -81,22 +103,41 @@ export class LockCommands {
       session.reply(wanted);
       return true;
     }
-    const { ttlMs, waitMs, token, mode } = wanted;
+    const { ttlMs, waitMs, token, mode, isForSession } = wanted;
     // Nothing is read from who waits: all that was asked before is to be answered.
     if (waitMs > 0 && !session.isIdle) return false;
+    if (isForSession) session.locks ??= this.keeper.begin((reason) => session.cutOff(new SessionError(reason)));
+    const locks = isForSession ? session.locks : null;
+    if (locks?.reserve(1) === false) {
+      this.context.counts.commandsOverloaded++;
+      session.reply(
+        errorBytes('OVERLOADED', `the client has sessionLocksMax ${this.context.limits.sessionLocksMax} locks`),
+      );
+      return true;
+    }
     const order = { ttlMs, token, client: clientOf(session), mode, isWanted: () => !session.isLeaving };
     const pending = this.track(session, requestBytes);
     const waiting = new Waiting(session, pending);
     if (waitMs > 0) session.block(waiting);
-    waiting.giveUp = lock.acquire(order, waitMs, (outcome) => {
+    const giveUp = lock.acquire(order, waitMs, (outcome) => {
+      locks?.unreserve(1);
       if (outcome.kind === 'no-quorum' || outcome.kind === 'late') this.context.counts.locksNoQuorum++;
       if (outcome.kind === 'crowded') this.context.counts.commandsOverloaded++;
       // Nobody would ever free what a client that is gone has got.
       if (outcome.kind === 'granted' && session.isLeaving) {
         outcome.giveBack();
         waiting.answer(nullReply(session.protocol));
-      } else waiting.answer(acquireReply(outcome, token, session.protocol));
+        return;
+      }
+      // What it has until it goes it has so when it is granted again, too.
+      const keeping = locks ?? (session.locks?.find(lock.name, token) ? session.locks : null);
+      if (outcome.kind === 'granted') keeping?.keep(lock, order, outcome);
+      waiting.answer(acquireReply(outcome, token, session.protocol));
     });
+    waiting.giveUp = () => {
+      giveUp();
+      locks?.unreserve(1);
+    };
     return true;
   }
 
@@ -106,17 +147,27 @@ export class LockCommands {
       session.reply(ttlMs);
       return;
     }
+    const token = this.words.text(2);
+    const kept = session.locks?.find(lock.name, token) ?? null;
+    if (kept !== null && ttlMs < SESSION_TTL_MS_MIN) {
+      session.reply(SESSION_TTL_ERROR);
+      return;
+    }
     const pending = this.track(session, requestBytes);
-    lock.extend(this.words.text(2), ttlMs, (outcome) => {
+    const told = (outcome: ExtendOutcome) => {
       const reply =
         outcome.kind === 'extended' ? extendReply(outcome, session.protocol) : this.refusal(outcome, 'extended');
       session.answer(pending, reply);
-    });
+    };
+    if (kept === null) lock.extend(token, ttlMs, told);
+    else kept.extend(ttlMs, told);
   }
 
   private release(session: Session, lock: Lock, requestBytes: number): void {
     const pending = this.track(session, requestBytes);
-    lock.release(this.words.text(2), (outcome) => {
+    const token = this.words.text(2);
+    session.locks?.drop(lock.name, token);
+    lock.release(token, (outcome) => {
       session.answer(pending, outcome.kind === 'released' ? REPLY_OK : this.refusal(outcome, 'released'));
     });
   }

@@ -11,13 +11,20 @@ export interface Wanted {
   /** A character a byte. */
   readonly token: string;
   readonly mode: LockMode;
+  /** It is to be held until the client has gone. */
+  readonly isForSession: boolean;
 }
 
 export const SYNTAX_ERROR = errorReply('ERR syntax error');
 /** What is designed, and not built. */
-const LATER_OPTIONS: ReadonlySet<string> = new Set(['shared', 'limit', 'session']);
+const LATER_OPTIONS: ReadonlySet<string> = new Set(['shared', 'limit']);
 /** Of less not enough is left when it is granted. */
 const TTL_MS_MIN = 10;
+/** What is extended by the proxy is extended three times in that, of each client. */
+export const SESSION_TTL_MS_MIN = 1000;
+export const SESSION_TTL_ERROR = errorReply(
+  `ERR TTL of a SESSION lock must be ${SESSION_TTL_MS_MIN} milliseconds at the least`,
+);
 const WAIT_MS_MAX = 86_400_000;
 const TOKEN_BYTES = 16;
 const TOKEN_BYTES_MAX = 256;
@@ -46,9 +53,14 @@ export class LockWords {
 
   /** The options that begin with that argument, of a lock with that ttlMaxMs; or an error. */
   wanted(first: number, ttlMaxMs: number): Wanted | Uint8Array {
-    let [ttlMs, waitMs, token] = [-1, 0, ''];
+    let [ttlMs, waitMs, token, isForSession] = [-1, 0, '', false];
     for (let at = first; at < this.count; at += 2) {
       const option = this.word(at);
+      if (option === 'session') {
+        isForSession = true;
+        at--;
+        continue;
+      }
       if (LATER_OPTIONS.has(option))
         return errorReply(`ERR ${option.toUpperCase()} locks come with a later version: see docs/LOCKS.md`);
       if (at + 1 >= this.count) return SYNTAX_ERROR;
@@ -67,8 +79,9 @@ export class LockWords {
       } else return SYNTAX_ERROR;
     }
     if (ttlMs < 0) return errorReply('ERR TTL is missing: LOCK.ACQUIRE name TTL milliseconds');
+    if (isForSession && ttlMs < SESSION_TTL_MS_MIN) return SESSION_TTL_ERROR;
     if (token === '') token = randomBytes(TOKEN_BYTES).toString('hex');
-    return { ttlMs, waitMs, token, mode: EXCLUSIVE };
+    return { ttlMs, waitMs, token, mode: EXCLUSIVE, isForSession };
   }
 
   /** The milliseconds of `TTL milliseconds`, which begins with that argument, and with which the command ends; or an error. */

@@ -9,6 +9,7 @@ import type { Lane } from '../backend/lane.js';
 import type { Carrier, Pending, PendingPool, ReplyOwner } from '../backend/pending.js';
 import type { Limits } from '../base/limits.js';
 import type { Counts } from '../base/metrics.js';
+import type { SessionLocks } from '../lock/session-locks.js';
 import { INVALID } from '../resp/frame.js';
 import { encodeCommand, errorReply } from '../resp/reply.js';
 import {
@@ -88,6 +89,8 @@ export class Session implements ConnectionOwner, ReplyOwner {
   subscriptions: Subscriptions | null = null;
   /** While it tracks keys (CLIENT TRACKING): `lane` is that of the tracking then. */
   tracking: TrackingState | null = null;
+  /** From its first lock that it is to have until it goes (SESSION). */
+  locks: SessionLocks | null = null;
   isClosed = false;
   /** What still comes for it is dropped; soon it is closed. */
   isCutOff = false;
@@ -394,6 +397,8 @@ export class Session implements ConnectionOwner, ReplyOwner {
     this.endWatch();
     this.endSubscriptions();
     this.endTracking();
+    this.locks?.end();
+    this.locks = null;
   }
 
   /** Closes now: hears nothing more, answers nothing more. */

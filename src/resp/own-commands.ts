@@ -10,8 +10,8 @@ export interface OwnCommand {
 
 export interface OwnArgument {
   readonly name: string;
-  readonly type: 'key' | 'string' | 'integer';
-  /** The word before it. */
+  readonly type: 'key' | 'string' | 'integer' | 'pure-token';
+  /** The word before it, or that it is. */
   readonly token?: string;
   readonly isOptional?: boolean;
 }
@@ -31,6 +31,7 @@ export const OWN_COMMANDS: readonly OwnCommand[] = [
       NAME,
       TTL,
       { name: 'milliseconds', type: 'integer', token: 'WAIT', isOptional: true },
+      { name: 'session', type: 'pure-token', token: 'SESSION', isOptional: true },
       { ...TOKEN, token: 'TOKEN', isOptional: true },
     ],
   },

@@ -240,7 +240,7 @@ t.test('LOCK commands', async (t) => {
     terminal.enter('help lock.acquire');
     t.match(
       await terminal.until(/group: lock/),
-      /LOCK\.ACQUIRE name TTL milliseconds \[WAIT milliseconds\] \[TOKEN token\]\n *summary: Take a lock/i,
+      /LOCK\.ACQUIRE name TTL milliseconds \[WAIT milliseconds\] \[SESSION\] \[TOKEN token\]\n *summary: Take a lock/i,
     );
   });
 });

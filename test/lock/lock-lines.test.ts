@@ -246,7 +246,7 @@ t.test('for who has gone nothing more is tried', async (t) => {
 t.test('what is given back is taken back by the ballot that it was granted by', async (t) => {
   const world = new World();
   const ballot = makeBallot(0, 7, proposerNumber(0, 1));
-  world.worker(0).giveBack(PLACE, 'one', ballot);
+  world.worker(0).giveBack(PLACE, 'one', ballot, () => {});
   t.match(world.asked, [{ kind: 'take-back', token: 'one', ballot }]);
 });
 

@@ -1,0 +1,87 @@
+/** A lock that says what a test has it say. */
+import type {
+  AcquireOutcome,
+  ExtendOutcome,
+  InfoOutcome,
+  Lock,
+  LockOrder,
+  ReleaseOutcome,
+} from '../../src/lock/lock.js';
+
+export class FakeLock implements Lock {
+  readonly name: string;
+  readonly ttlMaxMs = 60_000;
+  /** Ttls of the extensions that were asked for. */
+  readonly extensions: number[] = [];
+  /** Tokens of those who want it now. */
+  readonly wanting: LockOrder[] = [];
+  readonly released: string[] = [];
+  /** Tokens that were given back. */
+  readonly givenBack: string[] = [];
+  private readonly acquiring: ((outcome: AcquireOutcome) => void)[] = [];
+  private readonly extending: ((outcome: ExtendOutcome) => void)[] = [];
+  private readonly givingBack: (() => void)[] = [];
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  acquire(order: LockOrder, _waitMs: number, told: (outcome: AcquireOutcome) => void): () => void {
+    this.wanting.push(order);
+    this.acquiring.push(told);
+    return () => {
+      const at = this.acquiring.indexOf(told);
+      this.acquiring.splice(at, 1);
+      this.wanting.splice(at, 1);
+    };
+  }
+
+  extend(_token: string, ttlMs: number, told: (outcome: ExtendOutcome) => void): void {
+    this.extensions.push(ttlMs);
+    this.extending.push(told);
+  }
+
+  release(token: string, _told: (outcome: ReleaseOutcome) => void): void {
+    this.released.push(token);
+  }
+
+  look(_told: (outcome: InfoOutcome) => void): void {
+    throw new Error('nobody looks');
+  }
+
+  /** As the provider grants it. */
+  granted(token: string, validityMs: number): Extract<AcquireOutcome, { kind: 'granted' }> {
+    const giveBack = (done = () => {}) => {
+      this.givenBack.push(token);
+      this.givingBack.push(done);
+    };
+    return { kind: 'granted', fence: 1, validityMs, giveBack };
+  }
+
+  /** Answers the first who wants it. */
+  grant(validityMs: number): void {
+    const { token } = this.wanting[0] as LockOrder;
+    this.answer(this.granted(token, validityMs));
+  }
+
+  answer(outcome: AcquireOutcome): void {
+    this.wanting.shift();
+    this.acquiring.shift()?.(outcome);
+  }
+
+  /** Answers an extension: the first that has no answer, or that many behind it. */
+  answerExtension(outcome: ExtendOutcome, at = 0): void {
+    const [told] = this.extending.splice(at, 1);
+    if (told === undefined) throw new Error('nobody extends it');
+    told(outcome);
+  }
+
+  get extensionsOut(): number {
+    return this.extending.length;
+  }
+
+  /** All that was given back is free. */
+  answerGivenBack(): void {
+    for (const done of this.givingBack.splice(0)) done();
+  }
+}
