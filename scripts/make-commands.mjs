@@ -115,7 +115,7 @@ async function commandDocs(dist) {
   const { COMMANDS } = await import(pathToFileURL(resolve(dist, 'src/resp/commands.js')).href);
   // A container without a meaning of its own (CLIENT) is told by its subcommands.
   const told = COMMANDS.filter((spec) => spec.subcommands === null || spec.route !== 'reject');
-  const redis = told.filter((spec) => spec.route !== 'lock');
+  const redis = told.filter((spec) => spec.route !== 'lock' && spec.route !== 'fenced');
   const groups = [...new Set(told.map((spec) => spec.group))].sort();
   const served = redis.filter((spec) => spec.route !== 'reject').length;
   const sections = groups.map((group) => {
@@ -170,6 +170,8 @@ function docsWords(spec) {
       return `goes to any one node: all answer alike${remark}`;
     case 'lock':
       return `goes to the nodes of the lock${remark}`;
+    case 'fenced':
+      return `goes to the shard of the keys of the command within it${remark}`;
     case 'local':
     case 'clients':
       return `answered by the proxy${remark}`;

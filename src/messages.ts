@@ -54,6 +54,8 @@ export interface ServiceSnapshot {
   keyspaces: readonly KeyspaceSnapshot[];
   /** A pool that has keys of another service which this one does not see, and that service; null where there is none. */
   shared: { pool: string; service: string } | null;
+  /** Whether a service with locks has keys in one of its pools: there may lie what RL.FENCED notes beside keys. */
+  hasFences: boolean;
 }
 
 export interface KeyspaceSnapshot {

@@ -5,7 +5,8 @@
  *   RANDOMKEY   every node is asked for its size too
  *   SCAN        goes to one node, with that node's cursor
  *
- * Where keys are replicated, or locks, what is about all keys is a walk over the nodes (key-walk.ts), or refused. A walk leaves out
+ * Where keys are replicated, or locks, or the proxy may have some of its own (fences), what is about all keys is a walk over the nodes
+ * (key-walk.ts), or refused. A walk leaves out
  * locks: whether one is held is the word of a majority at one moment, and a walk hears one node after the other.
  *
  * "All" are the nodes of the session's service. Where they hold keys that it does not see, KEYS and SCAN leave those out, and
@@ -90,7 +91,7 @@ export class AllShards {
       session.reply(errorReply(`ERR ${spec.name.toUpperCase()} is refused: ${why}`));
       return;
     }
-    if (service.hasCopies && this.sendReplicated(session, service, spec, end - start)) return;
+    if (service.hasOwnKeys && this.sendWalk(session, service, spec, end - start)) return;
     switch (spec.name) {
       case 'info':
         this.sendInfo(session, service, start, end);
@@ -115,10 +116,10 @@ export class AllShards {
     }
   }
 
-  /** What is of all keys, where some have copies. False: it is carried out as everywhere. */
-  private sendReplicated(session: Session, service: Service, spec: CommandSpec, requestBytes: number): boolean {
+  /** What is of all keys, where some have copies, or are the proxy's own. False: it is carried out as everywhere. */
+  private sendWalk(session: Session, service: Service, spec: CommandSpec, requestBytes: number): boolean {
     const { reader, random, clock } = this.context;
-    const refusal = this.refusalOfCopied(session, service, spec);
+    const refusal = service.hasCopies ? this.refusalOfCopied(session, service, spec) : null;
     if (refusal !== null) {
       session.reply(errorReply(refusal));
       return true;

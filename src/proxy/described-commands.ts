@@ -183,14 +183,18 @@ function docsOf({ command, spec }: Own, protocol: Protocol): Uint8Array {
   return Buffer.concat(parts);
 }
 
-function argumentOf({ name, type, token, isOptional = false }: OwnArgument, protocol: Protocol): Uint8Array {
+function argumentOf(
+  { name, type, token, isOptional = false, isMultiple = false }: OwnArgument,
+  protocol: Protocol,
+): Uint8Array {
   const fields: Uint8Array[][] = [
     [bulkReply('name'), bulkReply(name)],
     [bulkReply('type'), bulkReply(type)],
   ];
   if (type === 'key') fields.push([bulkReply('key_spec_index'), integerReply(0)]);
   if (token !== undefined) fields.push([bulkReply('token'), bulkReply(token)]);
-  if (isOptional) fields.push([bulkReply('flags'), simpleSet(['optional'], protocol)]);
+  if (isOptional)
+    fields.push([bulkReply('flags'), simpleSet(isMultiple ? ['optional', 'multiple'] : ['optional'], protocol)]);
   return Buffer.concat([mapHeader(fields.length, protocol), ...fields.flat()]);
 }
 

@@ -8,6 +8,7 @@
  *   block  the shard of its keys, by a connection of the session's own; wait: so to several shards
  *   clients  asked of all workers     tracking  by ways of the session's own to all nodes
  *   lock   the nodes of the lock (lock-commands.ts)      describe  any, and the proxy's own commands added
+ *   fenced the shard of the keys of the command within (fenced.ts)
  *   reject an error that says why
  */
 
@@ -32,6 +33,7 @@ import {
   unknownSubcommandText,
   wrongArityText,
 } from '../resp/commands.js';
+import { FENCED } from '../resp/own-commands.js';
 import { errorReply } from '../resp/reply.js';
 import type { RequestReader } from '../resp/request.js';
 import type { Transport } from '../transport/transport.js';
@@ -40,6 +42,7 @@ import { REPLY_NOAUTH } from './authentication.js';
 import { Blocking } from './blocking.js';
 import { Clients, type ClientsContext } from './clients.js';
 import { DescribedCommands, keysOfOwn } from './described-commands.js';
+import { Fenced, NO_ROOM, WORDS_BEFORE_FENCED } from './fenced.js';
 import { KeyLocator } from './key-locator.js';
 import { answerLocally, type LocalContext, NO_REPLY, Words } from './local.js';
 import { LockCommands } from './lock-commands.js';
@@ -88,6 +91,7 @@ export class Dispatcher {
   private readonly replicated: Replicated;
   private readonly locks: Locks;
   private readonly lockCommands: LockCommands;
+  private readonly fenced: Fenced;
   private readonly blocking: Blocking;
   private readonly clients: Clients;
   private readonly pubsub: PubSub;
@@ -110,6 +114,7 @@ export class Dispatcher {
     const lockKeyspace = new LockKeyspace(context);
     this.locks = new Locks({ ...context, bytes: context.arena.bytes, locator: this.locator, lockKeyspace });
     this.lockCommands = new LockCommands({ ...context, bytes: context.arena.bytes });
+    this.fenced = new Fenced({ ...context, locator: this.locator, merges: this.merges });
     this.clients = new Clients(context);
     this.tracking = new TrackingCommands({
       ...context,
@@ -251,6 +256,9 @@ export class Dispatcher {
         return this.tracking.carryOut(session, spec, end - start) || this.putOff();
       case 'lock':
         return this.lockCommands.carryOut(session, service, spec, end - start) || this.putOff();
+      case 'fenced':
+        this.fenced.carryOut(session, service, end, end - start);
+        return true;
       case 'reject':
         session.reply(errorReply(spec.reason));
         return true;
@@ -313,6 +321,10 @@ export class Dispatcher {
     const own = Array.from({ length: Math.max(0, words.count - 2) }, (_, index) => words.text(index + 2));
     const hasFlags = spec.name === 'command|getkeysandflags';
     if (hasFlags || spec.name === 'command|getkeys') {
+      if (own.length > WORDS_BEFORE_FENCED && own[0]?.toLowerCase() === FENCED) {
+        this.describeFenced(session, node, spec, end);
+        return;
+      }
       const keys = keysOfOwn(own, hasFlags, session.protocol);
       if (keys !== null) session.reply(keys);
       else this.forward(session, node, spec.write, start, end);
@@ -322,6 +334,28 @@ export class Dispatcher {
     const merge = this.merges.begin(session, policy, false, end - start, this.context.now());
     const part = merge.addPart(this.locator.nodeName(node), this.context.now(), false);
     merge.sendPart(session.lane.channels[node] as LaneChannel, part, start, end);
+  }
+
+  /** COMMAND GETKEYS, or GETKEYSANDFLAGS, of RL.FENCED: that of the command within it. */
+  private describeFenced(session: Session, node: number, { name }: CommandSpec, end: number): void {
+    const { arena } = this.context;
+    const { argumentCount, argumentEnd } = this.reader;
+    // COMMAND, GETKEYS, and what is left out.
+    const before = 2 + WORDS_BEFORE_FENCED;
+    const start = (argumentEnd[before - 1] as number) + 2;
+    const [, subcommand = ''] = name.split('|');
+    const head = `*${argumentCount - WORDS_BEFORE_FENCED}\r\n$7\r\nCOMMAND\r\n$${subcommand.length}\r\n${subcommand}\r\n`;
+    const frameBytes = head.length + end - start;
+    const block = arena.allocate(frameBytes);
+    if (block < 0) {
+      session.reply(NO_ROOM);
+      return;
+    }
+    arena.bytes.set(Buffer.from(head), block);
+    arena.bytes.copyWithin(block + head.length, start, end);
+    this.forward(session, node, false, block, block + frameBytes);
+    arena.settle();
+    arena.release(block, frameBytes);
   }
 
   /** See BackendPool.lend. What tracks has its own. */

@@ -83,7 +83,7 @@ export class KeyLocator {
 
   noKeyspace(service: Service, argument: number): Uint8Array {
     const key = this.showArgument(argument);
-    if (service.hasCopies && key.startsWith(`'${OWN_PREFIX}`)) {
+    if (service.hasOwnKeys && key.startsWith(`'${OWN_PREFIX}`)) {
       return errorReply(
         `ERR the key ${key} is the proxy's own: those that begin with ${OWN_PREFIX} are not for clients`,
       );

@@ -27,9 +27,10 @@ export interface LockCommandsContext extends RedlockProviderContext {
   now: () => number;
 }
 
+export const NO_LOCK = errorReply('ERR no keyspace of mode lock has this name: see docs/LOCKS.md');
 const OTHER_DATABASE = errorReply('ERR locks are in database 0 only');
 const UNBLOCKED = errorReply('UNBLOCKED client unblocked via CLIENT UNBLOCK');
-const NAME_BYTES_MAX = 4096;
+export const NAME_BYTES_MAX = 4096;
 /** A turn that took longer may have outlasted locks that were kept when it began. Less than what they are over earlier by (EARLY_MS). */
 const LONG_TURN_MS = 5;
 
@@ -90,7 +91,7 @@ export class LockCommands {
     const { bytes, reader } = this.context;
     const [start, end] = [reader.argumentStart[1] as number, reader.argumentEnd[1] as number];
     const sets = service.lockSetsOf(bytes, start, end);
-    if (sets === null) return errorReply('ERR no keyspace of mode lock has this name: see docs/LOCKS.md');
+    if (sets === null) return NO_LOCK;
     if (session.database !== 0) return OTHER_DATABASE;
     if (end - start > NAME_BYTES_MAX)
       return errorReply(`ERR the name of a lock may have ${NAME_BYTES_MAX} bytes, and this one has ${end - start}`);

@@ -54,12 +54,12 @@ export class Service {
     this.nodes = nodesOf(snapshot, topology);
     this.shared = shared;
     this.keyspaces = keyspaces;
-    this.router = before?.snapshot === snapshot ? before.router : new Router(keyspaces);
+    this.router = before?.snapshot === snapshot ? before.router : new Router(keyspaces, snapshot.hasFences);
     const [only, ...others] = keyspaces;
     const hasAll = only?.prefix === '' && others.length === 0;
     this.isReplicated = keyspaces.some(({ replication }) => replication !== null);
     this.hasLocks = keyspaces.some(({ locks }) => locks !== null);
-    this.hidesKeys = !hasAll || this.hasCopies;
+    this.hidesKeys = !hasAll || this.hasOwnKeys;
     const placement = only?.placement;
     const isPlain = placement?.kind === 'slots' && placement.colocate.length === 0;
     this.slotOwners = isPlain && !this.hidesKeys ? placement.owners : null;
@@ -94,6 +94,11 @@ export class Service {
   /** Whether some of its keys are on several nodes: replicated ones, or locks. */
   get hasCopies(): boolean {
     return this.isReplicated || this.hasLocks;
+  }
+
+  /** Whether its nodes may have keys of the proxy's own. */
+  get hasOwnKeys(): boolean {
+    return this.hasCopies || this.snapshot.hasFences;
   }
 
   /** Each set of nodes that some replicated key has its copies on. */

@@ -150,7 +150,7 @@ export class Tracking implements TrackingState {
     const keys = readInvalidation(this.context.transport.arena.bytes, start, end);
     if (keys === false) return;
     const service = this.context.serviceOf(this.session);
-    const seen = keys !== null && this.mode.isBroadcast && service?.hidesKeys === true ? seenKeys(keys, service) : keys;
+    const seen = keys !== null && service?.hidesKeys === true ? seenKeys(keys, service) : keys;
     if (seen === null || seen.length > 0) this.tell(seen);
   }
 

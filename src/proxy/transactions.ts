@@ -205,6 +205,10 @@ export class Transactions {
           return errorReply(`ERR ${name} inside MULTI is not supported by this proxy over several shards`);
         }
         break;
+      case 'fenced':
+        return errorReply(
+          'ERR RL.FENCED inside MULTI is not supported by this proxy: if it is refused, the commands beside it are carried out all the same',
+        );
       case 'subscribe':
       case 'lock':
         return errorReply(`ERR ${spec.name.toUpperCase()} inside MULTI is not supported by this proxy`);

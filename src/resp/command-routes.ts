@@ -32,6 +32,8 @@ export type Route =
   | 'tracking'
   /** LOCK.*: to the nodes of the lock. */
   | 'lock'
+  /** RL.FENCED: to the shard of the keys of the command within it. */
+  | 'fenced'
   /** COMMAND: to any one node, whose answer gets the proxy's own commands added. */
   | 'describe'
   /** Answered with an error that gives the reason. */
@@ -145,6 +147,7 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
     'only in keyspaces of `mode: lock`; not inside MULTI',
     'lock.acquire lock.extend lock.release lock.info',
   ),
+  ...rules('fenced', 'docs/LOCKS.md says which commands it carries out; not inside MULTI', 'rl.fenced'),
   ...rejects(MERGED, 'function|stats'),
   ...rejects(USERS, 'acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|list acl|load acl|log acl|save'),
   ...rejects(USERS, 'acl|setuser acl|users acl|whoami'),

@@ -11,12 +11,15 @@ export interface OwnCommand {
 export interface OwnArgument {
   readonly name: string;
   readonly type: 'key' | 'string' | 'integer' | 'pure-token';
+  readonly isMultiple?: boolean;
   /** The word before it, or that it is. */
   readonly token?: string;
   readonly isOptional?: boolean;
 }
 
 export const OWN_GROUP = 'lock';
+/** The one whose keys are those of the command within it, which begins with its fourth word. */
+export const FENCED = 'rl.fenced';
 
 const NAME: OwnArgument = { name: 'name', type: 'key' };
 const TOKEN: OwnArgument = { name: 'token', type: 'string' };
@@ -52,5 +55,16 @@ export const OWN_COMMANDS: readonly OwnCommand[] = [
     row: '3; noscript write; write slow; 1 1 1; index 1 range 0 1 0 RW access delete;; lock; 0.1.0',
     summary: 'Free a lock that is held by this token',
     arguments: [NAME, TOKEN],
+  },
+  {
+    name: FENCED,
+    row: '-4; denyoom movablekeys noscript write; write slow;;;; lock; 0.1.0',
+    summary: 'Carry out a command unless a larger fence of that lock has written one of its keys',
+    arguments: [
+      { name: 'lock', type: 'string' },
+      { name: 'fence', type: 'integer' },
+      { name: 'command', type: 'string' },
+      { name: 'argument', type: 'string', isOptional: true, isMultiple: true },
+    ],
   },
 ];

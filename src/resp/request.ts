@@ -152,6 +152,13 @@ export class RequestReader {
     return at;
   }
 
+  /** What was read last, without its first `count` arguments, fewer than there are: a command within it. */
+  skip(count: number): void {
+    this.argumentStart.copyWithin(0, count, this.argumentCount);
+    this.argumentEnd.copyWithin(0, count, this.argumentCount);
+    this.argumentCount -= count;
+  }
+
   private readSlowly(bytes: Uint8Array, start: number, end: number, progress: RequestProgress): number {
     if (this.argumentStart.length > ARGUMENTS_KEPT) this.setCapacity(ARGUMENTS_INITIAL);
     if (start === end) {

@@ -17,7 +17,7 @@ interface Entry {
   lockSets: LockSets | null;
 }
 
-/** What the proxy keeps on the nodes of replicated keys for itself: no keyspace has it. */
+/** What the proxy keeps on nodes for itself, beside replicated keys, locks, and what is written with fences: no keyspace has it. */
 const OWN: Omit<Entry, 'prefix'> = { keyspace: -1, placement: { nodeOf: () => -1 }, copySets: null, lockSets: null };
 
 export class Router {
@@ -28,7 +28,8 @@ export class Router {
   /** That of the keyspace of all keys, or their number where there is none. */
   private readonly lastEntry: number;
 
-  constructor(keyspaces: readonly KeyspaceSnapshot[]) {
+  /** `hasFences`: see ServiceSnapshot. */
+  constructor(keyspaces: readonly KeyspaceSnapshot[], hasFences = false) {
     const encoder = new TextEncoder();
     const entries = keyspaces.map((snapshot, keyspace): Entry => {
       const { prefix, placement, replication, locks } = snapshot;
@@ -36,7 +37,7 @@ export class Router {
       const lockSets = locks && new LockSets(snapshot, locks);
       return { prefix: encoder.encode(prefix), keyspace, placement: openPlacement(placement), copySets, lockSets };
     });
-    if (entries.some(({ copySets, lockSets }) => copySets !== null || lockSets !== null))
+    if (hasFences || entries.some(({ copySets, lockSets }) => copySets !== null || lockSets !== null))
       entries.push({ prefix: encoder.encode(OWN_PREFIX), ...OWN });
     entries.sort((one, other) => other.prefix.length - one.prefix.length);
     this.entries = entries;

@@ -75,9 +75,10 @@ export async function planTopology(
       known.push(keyspace);
     }
     const shared = sharedPool(service, services);
+    const hasFences = mayHaveFences(service, services);
     const { name, port } = service;
     const number = numberOf(service, before, services, planned);
-    const snapshot = Object.freeze({ name, port, keyspaces: Object.freeze(keyspaces), shared });
+    const snapshot = Object.freeze({ name, port, keyspaces: Object.freeze(keyspaces), shared, hasFences });
     planned[number] = sameService(before?.services[number], snapshot) ?? snapshot;
   }
   return Object.freeze({ version: (before?.version ?? 0) + 1, nodes, services: Object.freeze(planned) });
@@ -120,10 +121,9 @@ function sameService(before: ServiceSnapshot | null | undefined, service: Servic
     const isPlacedSo = placement === oldPlacement && isSameReplication(replication, oldReplication);
     return isPlacedSo && areSameLocks(locks, oldLocks) && isDeepStrictEqual(own, other);
   });
-  const { name, port, shared } = service;
-  return isSame && before.name === name && before.port === port && isDeepStrictEqual(before.shared, shared)
-    ? before
-    : null;
+  const { name, port, shared, hasFences } = service;
+  const isSeenSo = isDeepStrictEqual(before.shared, shared) && before.hasFences === hasFences;
+  return isSame && isSeenSo && before.name === name && before.port === port ? before : null;
 }
 
 function isSameReplication(one: ReplicationSnapshot | null, other: ReplicationSnapshot | null): boolean {
@@ -266,4 +266,12 @@ function sharedPool(service: TopologyService, services: readonly TopologyService
     }
   }
   return null;
+}
+
+/** See ServiceSnapshot. */
+function mayHaveFences(service: TopologyService, services: readonly TopologyService[]): boolean {
+  const pools = new Set(service.keyspaces.map(({ pool }) => pool));
+  return services.some(({ keyspaces }) => {
+    return keyspaces.some(({ mode }) => mode === 'lock') && keyspaces.some(({ pool }) => pools.has(pool));
+  });
 }

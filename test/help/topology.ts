@@ -15,7 +15,7 @@ export function plainTopology(
 ): TopologySnapshot {
   const placement = { kind: 'slots', owners, colocate: [] } as const;
   const keyspaces = [{ prefix: '', pool: 'main', placement, splitsWrites, replication: null, locks: null }];
-  return { version, nodes, services: [{ name: 'main', port: 6380, keyspaces, shared: null }] };
+  return { version, nodes, services: [{ name: 'main', port: 6380, keyspaces, shared: null, hasFences: false }] };
 }
 
 /** The owners of the slots of a topology made by `plainTopology`. */
