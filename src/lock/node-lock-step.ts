@@ -4,11 +4,11 @@ import type { Ballot } from '../replica/ballot.js';
 import { FENCE_PREFIX, FLOOR_DIGITS, parseFacts, parseFloors } from '../replica/meta.js';
 import { decodeRefusal, isNotMember, NOT_MEMBER, unable } from '../replica/node-answer.js';
 import type { NodeStep } from '../replica/node-request.js';
-import { elementsOf, textOf } from '../replica/reply-shape.js';
+import { elementsOf, lineAfter, textOf } from '../replica/reply-shape.js';
 import type { Script } from '../replica/scripts.js';
 import type { NotMember, Unable } from '../replica/step.js';
 import { COMMAND_HEAD_BYTES_MAX, type CommandWriter, wordBytesMax } from '../resp/command-writer.js';
-import { TYPE } from '../resp/frame.js';
+import { skipValue, TYPE } from '../resp/frame.js';
 import { isError } from '../resp/reply.js';
 import { ACQUIRE, ACQUIRE_SHARE, CONFIRM, EXTEND, LOOK, RELEASE, TAKE_BACK } from './lock-scripts.js';
 import type { HolderView, LockAnswer, LockStep } from './lock-step.js';
@@ -29,6 +29,13 @@ const VERDICT = {
   refused: 0x52, // R
   elsewhere: 0x57, // W
 } as const;
+
+const DONE: LockAnswer = { kind: 'done' };
+/** `$1 K`. */
+const DONE_BYTES = 7;
+const DIGIT_2 = 0x32;
+/** `*2`. */
+const TWO_HEADER_BYTES = 4;
 
 /** EVALSHA, sha, the number of keys, both keys, the record. */
 const FIXED_WORDS = 6;
@@ -104,8 +111,20 @@ export class NodeLockStep implements NodeStep<NodeLockAnswer> {
     }
   }
 
-  plainAnswer(): null {
-    return null;
+  plainAnswer(bytes: Buffer, start: number, end: number): NodeLockAnswer | null {
+    if (bytes[start] === TYPE.bulk) {
+      const isDone = end - start === DONE_BYTES && bytes[end - 3] === VERDICT.done;
+      return isDone ? DONE : null;
+    }
+    if (bytes[start] !== TYPE.array || bytes[start + 1] !== DIGIT_2) return null;
+    const first = start + TWO_HEADER_BYTES;
+    const second = skipValue(bytes, first);
+    const text = lineAfter(bytes, first);
+    if (bytes[text] !== VERDICT.vote) return null;
+    return voteOf(
+      bytes.toString('latin1', text, second - 2),
+      bytes.toString('latin1', lineAfter(bytes, second), end - 2),
+    );
   }
 }
 

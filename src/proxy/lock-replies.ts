@@ -16,14 +16,7 @@ function mapReply(fields: readonly Field[], protocol: Protocol): Uint8Array {
 export function acquireReply(outcome: AcquireOutcome, token: string, protocol: Protocol): Uint8Array {
   switch (outcome.kind) {
     case 'granted':
-      return mapReply(
-        [
-          ['token', bulkReply(Buffer.from(token, 'latin1'))],
-          ['fence', integerReply(outcome.fence)],
-          ['validity', integerReply(outcome.validityMs)],
-        ],
-        protocol,
-      );
+      return grantedReply(outcome.fence, outcome.validityMs, token, protocol);
     case 'out-of-time':
       return nullReply(protocol);
     case 'crowded':
@@ -33,6 +26,14 @@ export function acquireReply(outcome: AcquireOutcome, token: string, protocol: P
     case 'no-quorum':
       return noQuorumReply(outcome, 'it is not held');
   }
+}
+
+/** As mapReply has it, in one piece: most commands are answered so. */
+function grantedReply(fence: number, validityMs: number, token: string, protocol: Protocol): Uint8Array {
+  const head = protocol === 3 ? '%3' : '*6';
+  const named = `$5\r\ntoken\r\n$${token.length}\r\n${token}\r\n`;
+  const numbers = `$5\r\nfence\r\n:${fence}\r\n$8\r\nvalidity\r\n:${validityMs}\r\n`;
+  return Buffer.from(`${head}\r\n${named}${numbers}`, 'latin1');
 }
 
 /** `effect`: what has come of it. */

@@ -4,7 +4,7 @@ import { headerLength, isError, REPLY_OK } from '../resp/reply.js';
 import { BALLOT_DIGITS, type Ballot } from './ballot.js';
 import type { Replies, Value } from './commands.js';
 import { expiry, FLOOR_DIGITS, isLive, NO_FACTS, parseFacts, parseFloors, parseMetaFacts } from './meta.js';
-import { bulkOf, elementsOf, isNull, textOf } from './reply-shape.js';
+import { bulkOf, elementsOf, isNull, lineAfter, textOf } from './reply-shape.js';
 import type {
   AcceptAnswer,
   CollectAnswer,
@@ -28,7 +28,6 @@ const VERDICT = {
   stale: 0x53, // S
 } as const;
 
-const CR = 0x0d;
 const LETTER_O = 0x4f;
 const LETTER_K = 0x4b;
 const DIGIT_0 = 0x30;
@@ -172,12 +171,6 @@ export function plainView(
   if (!isPlainReply(bytes[reply] as number)) return null;
   view.replies = replyIn(bytes, reply, end);
   return view;
-}
-
-function lineAfter(bytes: Uint8Array, at: number): number {
-  let end = at;
-  while (bytes[end] !== CR) end++;
-  return end + 2;
 }
 
 function viewOf({ accepted, lineage, live, expireAt }: KeyFacts, isGone: boolean): KeyView {

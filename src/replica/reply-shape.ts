@@ -25,6 +25,13 @@ export function bulkOf(frame: Uint8Array): Uint8Array {
   return frame.subarray(frame.indexOf(CR) + 2, frame.length - 2);
 }
 
+/** Where the line ends that holds bytes[at]. */
+export function lineAfter(bytes: Uint8Array, at: number): number {
+  let end = at;
+  while (bytes[end] !== CR) end++;
+  return end + 2;
+}
+
 /** The text of a string that is not null, one character a byte; of a verbatim one with its `txt:`. */
 export function textOf(frame: Uint8Array): string {
   const start = frame[0] === TYPE.simple ? 1 : frame.indexOf(CR) + 2;

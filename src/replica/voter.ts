@@ -30,7 +30,7 @@ import { encodeMemberStep } from './node-member-step.js';
 import { parseNodeRecord } from './node-record.js';
 import type { NodeStep } from './node-request.js';
 import { PROCESS_MARKS } from './operation.js';
-import { elementsOf, textOf } from './reply-shape.js';
+import { lineAfter, textOf } from './reply-shape.js';
 import type { Asker } from './round.js';
 import { encodeLoads, KEY_SCRIPTS, type Script } from './scripts.js';
 import type { NotMember, Step, Unable, Unsent } from './step.js';
@@ -61,7 +61,7 @@ const KIND = {
 const LOOK = encodeMemberStep({ kind: 'look' }, new Uint8Array());
 /** Its confirmation is a push: the reply is that to PING. */
 const LISTEN = Buffer.concat([encodeCommand(['SUBSCRIBE', WAKE_CHANNEL]), encodeCommand(['PING'])]);
-const MESSAGE = Buffer.from('>3\r\n$7\r\nmessage\r\n');
+const MESSAGE = Buffer.from(`>3\r\n$7\r\nmessage\r\n$${WAKE_CHANNEL.length}\r\n${WAKE_CHANNEL}\r\n`);
 const SUBSCRIBED = Buffer.from('>3\r\n$9\r\nsubscribe\r\n');
 const NOT_NEEDED = 'no keys have copies there';
 const NOSCRIPT = Buffer.from('-NOSCRIPT');
@@ -322,7 +322,8 @@ export class Voter implements PrivateOwner, ReplyOwner, AskOwner {
   onPush(_connection: PrivateConnection, start: number, end: number): void {
     const frame = this.bytes.subarray(start, end);
     if (startsWith(frame, MESSAGE)) {
-      this.context.onWake(textOf(elementsOf(frame)[2] as Uint8Array));
+      const { bytes } = this.context.frames;
+      this.context.onWake(bytes.toString('latin1', lineAfter(bytes, start + MESSAGE.length), end - 2));
       return;
     }
     if (startsWith(frame, SUBSCRIBED)) return;
