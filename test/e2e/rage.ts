@@ -26,7 +26,7 @@ export async function rage(t: Test, options: Omit<ClusterOptions, 'proxies'>, du
     await workload.goesOn('at the start', START_MS_MAX);
     await nemesis.rage(durationMs);
     await workload.halt();
-    await nemesis.readAll();
+    await nemesis.readAll(workload);
   } catch (error) {
     // What was recorded may say why.
     broken = error;

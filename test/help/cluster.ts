@@ -19,8 +19,11 @@ export interface ClusterOptions {
   nodes: number;
   proxies: number;
   /** The only keyspace, but its pool and its prefix, which is empty. */
-  keyspace: { mode: 'sharded' } | { mode: 'replicated'; copies: 3 | 5; consistency: 'strong' };
-  /** Of a pool with replicated keys. */
+  keyspace:
+    | { mode: 'sharded' }
+    | { mode: 'replicated'; copies: 3 | 5; consistency: 'strong' }
+    | { mode: 'lock'; ttlMaxMs: number };
+  /** Of a pool with replicated keys, or locks. */
   restart?: 'keeps-data' | 'loses-data';
   /** By how many milliseconds the clocks of nodes and of proxies are ahead, each in turn; not at all where it is left out. */
   skewsMs?: { nodes: readonly number[]; proxies: readonly number[] };

@@ -12,6 +12,16 @@ import type { Random } from './random.js';
 import type { RedisServer } from './redis-server.js';
 import type { Workload } from './workload.js';
 
+/** Clients that go on meanwhile. */
+export interface Pressed {
+  /** Calls, by what became of them. */
+  readonly counts: Readonly<Record<'answered' | 'unknown' | 'failed', number>>;
+  /** Resolves when so many more were answered. */
+  answers(what: string, count: number, timeoutMs: number): Promise<void>;
+  /** Resolves when all that they ask for is answered again. Rejects after `timeoutMs`. */
+  goesOn(what: string, timeoutMs: number): Promise<void>;
+}
+
 /** Calls that must be answered while a fault lasts that leaves a majority. */
 const ANSWERS_MIN = 20;
 const ANSWERS_MS_MAX = 20_000;
@@ -38,23 +48,23 @@ export class Nemesis {
   readonly random: Random;
   /** What it has done. */
   readonly phases: string[] = [];
-  private readonly workload: Workload;
+  private readonly clients: Pressed;
 
-  constructor(cluster: Cluster, workload: Workload, random: Random) {
+  constructor(cluster: Cluster, clients: Pressed, random: Random) {
     this.cluster = cluster;
-    this.workload = workload;
+    this.clients = clients;
     this.random = random;
   }
 
   /** Every kind of fault in an order left to chance, again and again, until that is over. Rejects when something does not go on. */
   async rage(durationMs: number): Promise<void> {
     const deadlineMs = performance.now() + durationMs;
-    const { mode } = this.cluster.options.keyspace;
     let kinds: FaultKind[] = [];
     while (performance.now() < deadlineMs) {
       if (kinds.length === 0) kinds = shuffled(this.random, this.cluster.options);
       const kind = kinds.pop() as FaultKind;
-      const isDouble = mode === 'replicated' && !OF_WAYS.includes(kind) && this.random.chance(DOUBLE_PER_CENT);
+      const isDouble =
+        hasCopies(this.cluster.options) && !OF_WAYS.includes(kind) && this.random.chance(DOUBLE_PER_CENT);
       await this.phase(kind(this), isDouble ? this.random.pick(OF_WAYS)(this) : null);
     }
   }
@@ -63,28 +73,28 @@ export class Nemesis {
    * Reads all keys at the end, each of them first where one majority alone can be reached, then where all are: what only some
    * majorities know of is lost. Rejects when one cannot be read.
    */
-  async readAll(): Promise<void> {
+  async readAll(workload: Workload): Promise<void> {
     const { servers, relays, options } = this.cluster;
-    const keys = this.workload.keys();
+    const keys = workload.keys();
     const away = options.keyspace.mode === 'replicated' ? Math.floor((options.keyspace.copies - 1) / 2) : 0;
     for (let first = 0; away > 0 && first < servers.length; first++) {
       const cut = relays.flatMap((ways) =>
         ways.filter((_, node) => (node - first + servers.length) % servers.length < away),
       );
       each(cut, (relay) => relay.refuse());
-      await this.workload.read(keys.filter((_, index) => index % servers.length === first));
+      await workload.read(keys.filter((_, index) => index % servers.length === first));
       each(cut, (relay) => relay.mend());
     }
-    await this.workload.read(keys);
+    await workload.read(keys);
   }
 
   /** `second`: it comes while the first lasts, and outlasts it, so that nodes come back and are repaired through it. */
   private async phase(first: Fault, second: Fault | null): Promise<void> {
-    const before = { ...this.workload.counts };
+    const before = { ...this.clients.counts };
     const what = second === null ? first.what : `${first.what}, and ${second.what}`;
     const index = this.phases.push(what) - 1;
     const last = async (isBearable: boolean) => {
-      if (isBearable) await this.workload.answers(`${ANSWERS_MIN} answers while ${what}`, ANSWERS_MIN, ANSWERS_MS_MAX);
+      if (isBearable) await this.clients.answers(`${ANSWERS_MIN} answers while ${what}`, ANSWERS_MIN, ANSWERS_MS_MAX);
       await sleep(this.random.below(FAULT_MS_MAX));
     };
     try {
@@ -98,9 +108,9 @@ export class Nemesis {
     } catch (error) {
       throw new Error(`${what}: ${error instanceof Error ? error.message : error}`, { cause: error });
     }
-    await this.workload.goesOn(`after ${what}`, RECOVERY_MS_MAX);
+    await this.clients.goesOn(`after ${what}`, RECOVERY_MS_MAX);
     await this.cluster.isWhole();
-    const { answered, unknown, failed } = this.workload.counts;
+    const { answered, unknown, failed } = this.clients.counts;
     const counts = [answered - before.answered, unknown - before.unknown, failed - before.failed];
     this.phases[index] = `${what}: ${counts[0]} answered, ${counts[1]} unknown, ${counts[2]} without effect`;
   }
@@ -108,8 +118,7 @@ export class Nemesis {
   /** Some node, and whether the others can do without it. */
   node(): { node: number; name: string; isBearable: boolean } {
     const node = this.random.below(this.cluster.servers.length);
-    const { keyspace } = this.cluster.options;
-    return { node, name: nodeName(node), isBearable: keyspace.mode === 'replicated' };
+    return { node, name: nodeName(node), isBearable: hasCopies(this.cluster.options) };
   }
 
   pair(): { proxy: number; node: number; name: string } {
@@ -148,7 +157,7 @@ const KEEPING: readonly FaultKind[] = [
     const cut = cluster.relays.map((_, proxy) => cluster.relay(proxy, (first + proxy) % cluster.servers.length));
     return {
       what: 'silence parts each proxy from another node',
-      isBearable: cluster.options.keyspace.mode === 'replicated',
+      isBearable: hasCopies(cluster.options),
       strike: () => each(cut, (relay) => relay.silence()),
       heal: () => each(cut, (relay) => relay.mend()),
     };
@@ -272,11 +281,16 @@ const LOSING: readonly FaultKind[] = [
   },
 ];
 
+/** Whether others can do without one of the nodes. */
+function hasCopies({ keyspace }: ClusterOptions): boolean {
+  return keyspace.mode !== 'sharded';
+}
+
 /** All kinds that the cluster is to bear. */
-function shuffled(random: Random, { keyspace, restart }: ClusterOptions): FaultKind[] {
+function shuffled(random: Random, options: ClusterOptions): FaultKind[] {
   const kinds = [...KEEPING, ...OF_WAYS];
-  if (keyspace.mode === 'replicated') kinds.push(...FORGETTING);
-  if (keyspace.mode === 'replicated' && restart !== 'keeps-data') kinds.push(...LOSING);
+  if (hasCopies(options)) kinds.push(...FORGETTING);
+  if (hasCopies(options) && options.restart !== 'keeps-data') kinds.push(...LOSING);
   for (let at = kinds.length - 1; at > 0; at--) {
     const other = random.below(at + 1);
     [kinds[at], kinds[other]] = [kinds[other] as FaultKind, kinds[at] as FaultKind];

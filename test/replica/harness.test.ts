@@ -32,7 +32,7 @@ t.test('one Redis server behind two proxies is linearizable, whatever is done to
   await workload.goesOn('at the start', 20_000);
   await nemesis.rage(RAGE_MS);
   await workload.halt();
-  await nemesis.readAll();
+  await nemesis.readAll(workload);
   for (const phase of nemesis.phases) t.comment(phase);
   const { answered, unknown, failed } = workload.counts;
   t.ok(unknown > 0 && failed > 0, `${answered} answered, ${unknown} unknown, ${failed} without effect`);
