@@ -203,6 +203,11 @@ const KEYS = {
     'Clients that may wait for one lock (`LOCK.ACQUIRE` with `WAIT`), in one worker. Beyond, they get `-OVERLOADED` at once.',
     stated('lockQueueMax'),
   ),
+  lockListMax: about(
+    wholeNumber(1, COUNT_MAX),
+    'Names of locks that `LOCK.LIST` may find. Beyond, it gets `-OVERLOADED`.',
+    stated('lockListMax'),
+  ),
   ...NODE_KEYS,
   largeValueBytes: about(
     bytes(1, GIBI),

@@ -24,6 +24,7 @@ export interface Limits extends NodeLimits {
   replicatedBytesMax: number;
   replicatedKeysMax: number;
   lockQueueMax: number;
+  lockListMax: number;
   largeValueBytes: number;
   workerMemoryMax: number;
   workerStallTimeoutMs: number;
@@ -89,6 +90,7 @@ export const DEFAULT_LIMITS: Limits = {
   replicatedBytesMax: 256 * 1024 * 1024,
   replicatedKeysMax: 100_000,
   lockQueueMax: 10_000,
+  lockListMax: 10_000,
   ...DEFAULT_NODE_LIMITS,
   largeValueBytes: 1024 * 1024,
   workerMemoryMax: 1536 * 1024 * 1024,

@@ -11,6 +11,7 @@
  *   F ms                      not held by that token, but for so long; behind it texts as registers have them, of those who hold it
  *   L                         lost
  *   E share                   extended
+ *   B                         broken, in an array with the tokens of those who held it
  *   I mode                    what is there, in an array: accepted, the register, and two texts for each holder
  *   K                         done
  *
@@ -18,8 +19,9 @@
  * error; of the other way nothing is looked at before that.
  */
 
-import { LOCKS_KEY, NO_FACTS_TEXT, NO_FLOOR, WAKE_CHANNEL } from '../replica/meta.js';
+import { LOCKS_KEY, NO_FACTS_TEXT, NO_FLOOR, NODE_KEY, WAKE_CHANNEL } from '../replica/meta.js';
 import { ALLOW_OOM, BEGIN, CHECK_BALLOT, PROMISED, type Script, script } from '../replica/scripts.js';
+import { OWN_PREFIX } from '../routing/replication-section.js';
 import { WHOLE } from './share.js';
 import { FIND_SHARE, KEEP, leave, ONLY_SHARES, OTHERS_HOLD, SHARES, TAKE_SHARE } from './shares-script.js';
 
@@ -133,8 +135,10 @@ if not holder or string.match(register, '^%d+ %S+ (.*)$') ~= holder then return 
 return { 'F' .. ${LEFT}, register }
 `;
 
-/** Those who wait are told: ARGV[3] is the mark. */
-const WAKE = `redis.call('PUBLISH', '${WAKE_CHANNEL}', ARGV[3] .. KEYS[2])`;
+/** Those who wait are told, by that mark. */
+const wakeBy = (mark: string) => `redis.call('PUBLISH', '${WAKE_CHANNEL}', ${mark} .. KEYS[2])`;
+
+const WAKE = wakeBy('ARGV[3]');
 
 const FREE = `
 if holder ~= ARGV[2] then
@@ -208,6 +212,27 @@ return 'E${WHOLE}'
   2,
 );
 
+/** ARGV[2]: mark. */
+export const BREAK = script(
+  `${ALLOW_OOM}
+${BEGIN}
+${HOLDER}
+local broken = { 'B' }
+${whereShared(`
+  if not prune() then return holder end
+  for _, other in ipairs(live) do broken[#broken + 1] = other.token end
+  holder = false
+`)}
+if holder then broken[2] = holder end
+if #broken > 1 then
+  redis.call('DEL', KEYS[2])
+  ${wakeBy('ARGV[2]')}
+end
+return broken
+`,
+  2,
+);
+
 /** ARGV[2]: ttlMaxMs. Of each holder its token; and milliseconds left, share, fence (0: see the register, or none yet) and client, with blanks between. */
 export const LOOK = script(
   `${ALLOW_OOM}
@@ -232,4 +257,32 @@ return { 'I${WHOLE}', accepted, register, holder, ${LEFT} .. ' ${WHOLE} 0 ?' }
   2,
 );
 
-export const LOCK_SCRIPTS: readonly Script[] = [ACQUIRE, ACQUIRE_SHARE, CONFIRM, RELEASE, TAKE_BACK, EXTEND, LOOK];
+/**
+ * A page of what the node has, but for the proxy's own keys: the cursor of the next one, and names. ARGV[2]: ttlMaxMs, [3]: cursor, [4]: pattern,
+ * [5]: about how many keys are looked at. Without KEYS.
+ */
+export const NAMES = script(
+  `${ALLOW_OOM}
+if redis.call('GET', '${NODE_KEY}') ~= ARGV[1] then return 'N' end
+${QUARANTINE}
+local page = redis.call('SCAN', ARGV[3], 'MATCH', ARGV[4], 'COUNT', ARGV[5])
+local names = { page[1] }
+for _, name in ipairs(page[2]) do
+  if string.sub(name, 1, ${OWN_PREFIX.length}) ~= '${OWN_PREFIX}' then names[#names + 1] = name end
+end
+return names
+`,
+  0,
+);
+
+export const LOCK_SCRIPTS: readonly Script[] = [
+  ACQUIRE,
+  ACQUIRE_SHARE,
+  CONFIRM,
+  RELEASE,
+  TAKE_BACK,
+  EXTEND,
+  BREAK,
+  LOOK,
+  NAMES,
+];

@@ -35,6 +35,8 @@ export type LockStep =
   | { kind: 'take-back'; ballot: Ballot; token: string; mark: string }
   | { kind: 'release'; token: string; mark: string }
   | { kind: 'extend'; token: string; ttlMs: number }
+  /** Frees it, whoever holds it. `mark` as above. */
+  | { kind: 'break'; mark: string }
   | { kind: 'look' };
 
 /** The node has been a member for less than the longest ttl: what it held before may still be held elsewhere. */
@@ -106,6 +108,8 @@ export type LockAnswer =
   | Quarantined
   | LockView
   | Refusal
+  /** It is free; of those who held it. */
+  | { kind: 'broken'; tokens: readonly string[] }
   /** It had confirmed, or released. */
   | { kind: 'done' }
   /** What the token has of it. */

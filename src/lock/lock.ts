@@ -69,6 +69,9 @@ export interface NotHeld {
 export type ReleaseOutcome = { kind: 'released' } | NotHeld | Undecided;
 export type ExtendOutcome = { kind: 'extended'; validityMs: number } | NotHeld | Undecided;
 
+/** `holders`: how many held it. */
+export type BreakOutcome = { kind: 'broken'; holders: number } | Undecided;
+
 /** `fence`: of who took it last; null: nobody has. */
 export type InfoOutcome =
   /** `ttlMs`: as in NotHeld. The latest holder is last. */
@@ -91,5 +94,7 @@ export interface Lock {
   /** Has it held for so long from now on. */
   extend(token: string, ttlMs: number, told: (outcome: ExtendOutcome) => void): void;
   release(token: string, told: (outcome: ReleaseOutcome) => void): void;
+  /** Frees it, whoever holds it. */
+  break(told: (outcome: BreakOutcome) => void): void;
   look(told: (outcome: InfoOutcome) => void): void;
 }

@@ -10,7 +10,7 @@ import type { NotMember, Unable } from '../replica/step.js';
 import { COMMAND_HEAD_BYTES_MAX, type CommandWriter, wordBytesMax } from '../resp/command-writer.js';
 import { skipValue, TYPE } from '../resp/frame.js';
 import { isError } from '../resp/reply.js';
-import { ACQUIRE, ACQUIRE_SHARE, CONFIRM, EXTEND, LOOK, RELEASE, TAKE_BACK } from './lock-scripts.js';
+import { ACQUIRE, ACQUIRE_SHARE, BREAK, CONFIRM, EXTEND, LOOK, RELEASE, TAKE_BACK } from './lock-scripts.js';
 import type { HolderView, LockAnswer, LockStep } from './lock-step.js';
 
 type NodeLockAnswer = LockAnswer | NotMember | Unable;
@@ -18,6 +18,7 @@ type NodeLockAnswer = LockAnswer | NotMember | Unable;
 /** First letters of the verdicts. */
 const VERDICT = {
   already: 0x41, // A
+  broken: 0x42, // B
   extended: 0x45, // E
   notHeld: 0x46, // F
   held: 0x48, // H
@@ -95,6 +96,8 @@ export class NodeLockStep implements NodeStep<NodeLockAnswer> {
         return { kind: 'not-held', ttlMs: Number(text.slice(1)), registers: more };
       case VERDICT.extended:
         return { kind: 'extended', share: text.slice(1) };
+      case VERDICT.broken:
+        return { kind: 'broken', tokens: more };
       case VERDICT.view:
         return viewOf(text.slice(1), more);
       case VERDICT.quarantined:
@@ -144,6 +147,8 @@ function callOf(step: LockStep, ttlMaxMs: number): [Script, string[]] {
       return [RELEASE, [step.token, step.mark]];
     case 'extend':
       return [EXTEND, [`${ttlMaxMs}`, step.token, `${step.ttlMs}`]];
+    case 'break':
+      return [BREAK, [step.mark]];
     case 'look':
       return [LOOK, [`${ttlMaxMs}`]];
   }

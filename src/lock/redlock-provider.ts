@@ -1,10 +1,19 @@
 /** Locks that a majority of Redis servers keeps: of a keyspace with `provider: redlock`. */
 import type { LockTurns } from '../base/lock-turns.js';
 import type { LockSets } from '../routing/copy-sets.js';
-import type { AcquireOutcome, ExtendOutcome, InfoOutcome, Lock, LockOrder, ReleaseOutcome } from './lock.js';
+import type {
+  AcquireOutcome,
+  BreakOutcome,
+  ExtendOutcome,
+  InfoOutcome,
+  Lock,
+  LockOrder,
+  ReleaseOutcome,
+} from './lock.js';
 import { LockLines, type LockLinesContext } from './lock-lines.js';
+import { type NamesOutcome, type NamesQuery, walkNames } from './lock-names.js';
 import { LockNodes, type LockNodesContext, type LockPlace } from './lock-nodes.js';
-import { extendOutcome, infoOutcome, releaseOutcome } from './verdicts.js';
+import { breakOutcome, extendOutcome, infoOutcome, releaseOutcome } from './verdicts.js';
 
 export interface RedlockProviderContext extends LockNodesContext, Omit<LockLinesContext, 'nodes' | 'turns'> {
   lockTurns: LockTurns;
@@ -23,7 +32,20 @@ export class RedlockProvider {
   lockOf(sets: LockSets, bytes: Uint8Array, start: number, end: number): Lock {
     return new RedlockLock(this.nodes, this.lines, this.nodes.placeOf(sets, bytes, start, end));
   }
+
+  /** Finds the names of locks. `sets`: each set of nodes that some lock is on, by their indices. */
+  names(sets: readonly (readonly number[])[], wanted: NamesWanted, told: (outcome: NamesOutcome) => void): void {
+    const { context } = this.nodes;
+    const { replicas } = context;
+    const places = sets.map((set) => ({ owners: Uint16Array.from(set), copies: set.length }));
+    const timeouts = places.map((place) => replicas.limitsOf(replicas.poolOf(place)).requestTimeoutMs);
+    const query = { ...wanted, sets: places.map((place) => replicas.numbersOf(place, 0)) };
+    walkNames(context, Math.max(...timeouts), query, told);
+  }
 }
+
+/** Which names are asked for: see NamesQuery. */
+export type NamesWanted = Pick<NamesQuery, 'ttlMaxMs' | 'pattern' | 'max' | 'isLock'>;
 
 class RedlockLock implements Lock {
   private readonly nodes: LockNodes;
@@ -61,6 +83,11 @@ class RedlockLock implements Lock {
   release(token: string, told: (outcome: ReleaseOutcome) => void): void {
     const mark = this.lines.wakes.nextMark();
     this.nodes.ask<ReleaseOutcome>(this.place, { kind: 'release', token, mark }, releaseOutcome, told);
+  }
+
+  break(told: (outcome: BreakOutcome) => void): void {
+    const mark = this.lines.wakes.nextMark();
+    this.nodes.ask<BreakOutcome>(this.place, { kind: 'break', mark }, breakOutcome, told);
   }
 
   look(told: (outcome: InfoOutcome) => void): void {

@@ -1,7 +1,7 @@
 /** What the nodes of a lock say together, of what all of them were asked; decided purely. */
 import { bits } from '../replica/copies.js';
 import { type FenceRegister, parseRegister } from './fence.js';
-import type { ExtendOutcome, Holder, InfoOutcome, NotHeld, ReleaseOutcome, Undecided } from './lock.js';
+import type { BreakOutcome, ExtendOutcome, Holder, InfoOutcome, NotHeld, ReleaseOutcome, Undecided } from './lock.js';
 import type { HolderView, LockReply, LockView } from './lock-step.js';
 import { quorumOf, validityMs } from './redlock.js';
 import { type ModeText, parseMode, WHOLE } from './share.js';
@@ -52,7 +52,7 @@ export class Replies {
   }
 }
 
-const DONE: ReadonlySet<string> = new Set(['done', 'extended']);
+const DONE: ReadonlySet<string> = new Set(['done', 'extended', 'broken']);
 
 /** Null: not yet known. */
 export function releaseOutcome(replies: Replies): ReleaseOutcome | null {
@@ -83,6 +83,19 @@ function failed(replies: Replies, done: number): NotHeld | Undecided | null {
   const holders = new Map<number, Holder>();
   for (const { fence, client } of registers) holders.set(fence, { fence, client });
   return { kind: 'not-held', ttlMs, holders: [...holders.values()].slice(0, HOLDERS_TOLD_MAX + 1) };
+}
+
+/** Null: not yet known. */
+export function breakOutcome(replies: Replies): BreakOutcome | null {
+  const { quorum, outstanding } = replies;
+  const broken = replies.of('broken');
+  if (broken.length < quorum) return outstanding === 0 ? replies.undecided(true) : null;
+  const counts = new Map<string, number>();
+  for (const { tokens } of broken) for (const token of tokens) counts.set(token, (counts.get(token) ?? 0) + 1);
+  const known = [...counts.values()];
+  // Of who has it at fewer nodes yet others may know.
+  if (known.some((count) => count < quorum && count + outstanding >= quorum)) return null;
+  return { kind: 'broken', holders: known.filter((count) => count >= quorum).length };
 }
 
 /** Null: not yet known. */

@@ -2,7 +2,7 @@
  * COMMAND and its subcommands: what a node says of its commands, and beside that what there is to say of the proxy's own, in the form
  * that Redis 7.0 has for it.
  */
-import { COMMAND_FLAG, type CommandSpec } from '../resp/command-spec.js';
+import { COMMAND_FLAG, type CommandSpec, type KeySpec } from '../resp/command-spec.js';
 import { COMMANDS } from '../resp/commands.js';
 import { skipValue, TYPE } from '../resp/frame.js';
 import { OWN_COMMANDS, type OwnArgument, type OwnCommand } from '../resp/own-commands.js';
@@ -40,10 +40,25 @@ export function keysOfOwn(words: readonly string[], hasFlags: boolean, protocol:
   const { arity, keySpecs } = own.spec;
   const fits = arity > 0 ? words.length === arity : words.length >= -arity;
   if (!fits) return Buffer.from('-ERR Invalid number of arguments specified for command\r\n');
-  const key = bulkReply(Buffer.from(words[1] as string, 'latin1'));
-  if (!hasFlags) return Buffer.concat([arrayHeader(1), key]);
-  const flags = keySpecs.flatMap((keySpec) => keySpec.flags);
-  return Buffer.concat([arrayHeader(1), arrayHeader(2), key, simpleSet(flags, protocol)]);
+  const [keySpec] = keySpecs;
+  if (keySpec === undefined) return Buffer.from('-ERR The command has no key arguments\r\n');
+  const keys = keysBy(keySpec, words);
+  if (keys === null) return Buffer.from('-ERR Invalid arguments specified for command\r\n');
+  const flags = simpleSet(keySpec.flags, protocol);
+  const shown = keys.map((key) => {
+    const name = bulkReply(Buffer.from(key, 'latin1'));
+    return hasFlags ? Buffer.concat([arrayHeader(2), name, flags]) : name;
+  });
+  return Buffer.concat([arrayHeader(shown.length), ...shown]);
+}
+
+/** One key, or as many as the number before them says; null where that is none. */
+function keysBy({ begin, find }: KeySpec, words: readonly string[]): readonly string[] | null {
+  if (begin.kind !== 'index') return null;
+  if (find.kind !== 'keynum') return words.slice(begin.index, begin.index + 1);
+  const number = words[begin.index + find.numIndex] as string;
+  const keys = words.slice(begin.index + find.first, begin.index + find.first + Number(number));
+  return /^[1-9]\d*$/.test(number) && keys.length === Number(number) ? keys : null;
 }
 
 /** Adds the own commands to a node's reply to `name`, that of COMMAND or of a subcommand, with these words behind it. */
@@ -152,21 +167,25 @@ function infoOf(
       bulkReply('spec'),
       mapHeader(1, protocol),
       bulkReply('index'),
-      integerReply(rangeFirst),
+      integerReply(keySpec.begin.kind === 'index' ? keySpec.begin.index : 0),
     ];
-    const find = [bulkReply('type'), bulkReply('range'), bulkReply('spec'), mapHeader(3, protocol)];
-    for (const [word, value] of [
-      ['lastkey', lastKey - rangeFirst],
-      ['keystep', keyStep],
-      ['limit', 0],
-    ] as const)
-      find.push(bulkReply(word), integerReply(value));
+    const [kind, fields] = findOf(keySpec, lastKey - rangeFirst, keyStep);
+    const find = [bulkReply('type'), bulkReply(kind), bulkReply('spec'), mapHeader(3, protocol)];
+    for (const [word, value] of fields) find.push(bulkReply(word), integerReply(value));
     parts.push(mapHeader(3, protocol), bulkReply('flags'), simpleSet(keySpec.flags, protocol));
     parts.push(bulkReply('begin_search'), mapHeader(2, protocol), ...begin);
     parts.push(bulkReply('find_keys'), mapHeader(2, protocol), ...find);
   }
   parts.push(setHeader(0, protocol));
   return Buffer.concat(parts);
+}
+
+type FindFields = readonly (readonly [string, number])[];
+
+/** Where the keys are, from the place on where they begin to be looked for. */
+function findOf({ find }: KeySpec, last: number, step: number): [kind: string, fields: FindFields] {
+  if (find.kind !== 'keynum') return ['range', Object.entries({ lastkey: last, keystep: step, limit: 0 })];
+  return ['keynum', Object.entries({ keynumidx: find.numIndex, firstkey: find.first, keystep: find.step })];
 }
 
 /** A name and its map, of COMMAND DOCS' reply. */

@@ -10,11 +10,20 @@ import type { ExtendOutcome, Lock } from '../lock/lock.js';
 import { RedlockProvider, type RedlockProviderContext } from '../lock/redlock-provider.js';
 import { SessionLockKeeper } from '../lock/session-locks.js';
 import type { CommandSpec } from '../resp/commands.js';
-import { errorReply, nullReply, REPLY_OK } from '../resp/reply.js';
+import { errorReply, integerReply, nullReply, REPLY_OK } from '../resp/reply.js';
 import type { RequestReader } from '../resp/request.js';
 import type { BlockedBy } from './intake.js';
-import { acquireReply, extendReply, infoReply, isUndecided, type Refused, refusalReply } from './lock-replies.js';
-import { LockWords, SESSION_TTL_ERROR, SESSION_TTL_MS_MIN } from './lock-words.js';
+import { listLocks } from './lock-list.js';
+import {
+  acquireReply,
+  extendReply,
+  infoReply,
+  isUndecided,
+  listReply,
+  type Refused,
+  refusalReply,
+} from './lock-replies.js';
+import { LockWords, SESSION_TTL_ERROR, SESSION_TTL_MS_MIN, SYNTAX_ERROR } from './lock-words.js';
 import type { Service } from './service.js';
 import { type Session, SessionError } from './session.js';
 
@@ -23,11 +32,12 @@ export interface LockCommandsContext extends RedlockProviderContext {
   reader: RequestReader;
   pendings: PendingPool;
   counts: Counts;
-  limits: Pick<Limits, 'lockQueueMax' | 'sessionLocksMax'>;
+  limits: Pick<Limits, 'lockListMax' | 'lockQueueMax' | 'sessionLocksMax'>;
   now: () => number;
 }
 
 export const NO_LOCK = errorReply('ERR no keyspace of mode lock has this name: see docs/LOCKS.md');
+const NO_LOCKS = errorReply('ERR this service has no keyspace of mode lock: see docs/LOCKS.md');
 const OTHER_DATABASE = errorReply('ERR locks are in database 0 only');
 const UNBLOCKED = errorReply('UNBLOCKED client unblocked via CLIENT UNBLOCK');
 export const NAME_BYTES_MAX = 4096;
@@ -65,6 +75,10 @@ export class LockCommands {
 
   /** Carries out the command last read. False: the replies before it must have gone out first, and nothing was done. */
   carryOut(session: Session, service: Service, spec: CommandSpec, requestBytes: number): boolean {
+    if (spec.name === 'lock.list') {
+      this.list(session, service, requestBytes);
+      return true;
+    }
     const lock = this.find(session, service);
     if (lock instanceof Uint8Array) {
       session.reply(lock);
@@ -78,6 +92,9 @@ export class LockCommands {
         return true;
       case 'lock.release':
         this.release(session, lock, requestBytes);
+        return true;
+      case 'lock.break':
+        this.break(session, lock, requestBytes);
         return true;
       case 'lock.info':
         this.info(session, lock, requestBytes);
@@ -170,6 +187,34 @@ export class LockCommands {
     session.locks?.drop(lock.name, token);
     lock.release(token, (outcome) => {
       session.answer(pending, outcome.kind === 'released' ? REPLY_OK : this.refusal(outcome, 'released'));
+    });
+  }
+
+  private break(session: Session, lock: Lock, requestBytes: number): void {
+    const pending = this.track(session, requestBytes);
+    lock.break((outcome) => {
+      const reply = outcome.kind === 'broken' ? integerReply(outcome.holders) : this.refusal(outcome, 'freed');
+      session.answer(pending, reply);
+    });
+  }
+
+  private list(session: Session, service: Service, requestBytes: number): void {
+    const { words, provider } = this;
+    const { counts, limits } = this.context;
+    if (words.count > 2 || !service.hasLocks || session.database !== 0) {
+      session.reply(words.count > 2 ? SYNTAX_ERROR : service.hasLocks ? OTHER_DATABASE : NO_LOCKS);
+      return;
+    }
+    const pattern = words.count === 2 ? words.text(1) : '*';
+    const max = limits.lockListMax;
+    const pending = this.track(session, requestBytes);
+    listLocks(provider, service, { pattern, max, isWanted: () => !session.isClosed }, (outcome) => {
+      if (outcome.kind === 'listed') session.answer(pending, listReply(outcome.locks, session.protocol));
+      else if (outcome.kind === 'too-many') {
+        counts.lockListsRefused++;
+        counts.commandsOverloaded++;
+        session.answer(pending, errorBytes('OVERLOADED', `more than lockListMax ${max} locks fit the pattern`));
+      } else session.answer(pending, this.refusal(outcome, 'asked for'));
     });
   }
 

@@ -100,6 +100,17 @@ export function infoReply(name: string, outcome: Exclude<InfoOutcome, Undecided>
   );
 }
 
+/** A lock, and who holds it. */
+export interface FoundLock {
+  name: string;
+  outcome: Exclude<InfoOutcome, Undecided>;
+}
+
+export function listReply(locks: readonly FoundLock[], protocol: Protocol): Uint8Array {
+  const maps = locks.map(({ name, outcome }) => infoReply(name, outcome, protocol));
+  return Buffer.concat([arrayHeader(locks.length), ...maps]);
+}
+
 function holdersText({ ttlMs, holders }: NotHeld): string {
   if (ttlMs === 0) return 'the lock is not held by this token: it is free';
   const time = ttlMs < 0 ? 'without end' : `for ${ttlMs} ms more`;

@@ -113,6 +113,11 @@ export class Service {
     return this.distinctLockSets;
   }
 
+  /** The largest of its keyspaces of locks. */
+  get lockTtlMaxMs(): number {
+    return Math.max(0, ...this.keyspaces.map(({ locks }) => locks?.ttlMaxMs ?? 0));
+  }
+
   /** Whether what is sent to the home node comes to where copies of keys are. */
   get isHomeCopied(): boolean {
     const home = this.nodes.find(({ index }) => index === this.homeNode)?.pool;

@@ -168,12 +168,12 @@ export class Replicas {
   }
 
   /** The nodes that lie in a row in these sets, by the numbers that they have here and keep. */
-  numbersOf({ owners, copies }: CopySets, at: number): number[] {
+  numbersOf({ owners, copies }: Pick<CopySets, 'owners' | 'copies'>, at: number): number[] {
     return Array.from(owners.subarray(at, at + copies), (index) => this.indexed[index] as number);
   }
 
   /** The name of the pool of those nodes. */
-  poolOf({ owners }: CopySets): string {
+  poolOf({ owners }: Pick<CopySets, 'owners'>): string {
     return ((this.topology as TopologySnapshot).nodes[owners[0] as number] as NodeSnapshot).pool;
   }
 

@@ -39,6 +39,12 @@ export const OWN_COMMANDS: readonly OwnCommand[] = [
     ],
   },
   {
+    name: 'lock.break',
+    row: '2; noscript write; write slow; 1 1 1; index 1 range 0 1 0 RW access delete;; lock; 0.1.0',
+    summary: 'Free a lock whoever holds it, and say how many did',
+    arguments: [NAME],
+  },
+  {
     name: 'lock.extend',
     row: '5; noscript write; write slow; 1 1 1; index 1 range 0 1 0 RW access update;; lock; 0.1.0',
     summary: 'Have a lock held for so long from now on',
@@ -49,6 +55,12 @@ export const OWN_COMMANDS: readonly OwnCommand[] = [
     row: '2; noscript readonly; read slow; 1 1 1; index 1 range 0 1 0 RO access;; lock; 0.1.0',
     summary: 'Who holds a lock, under which fence, and for how long',
     arguments: [NAME],
+  },
+  {
+    name: 'lock.list',
+    row: '-1; noscript readonly; read slow;;;; lock; 0.1.0',
+    summary: 'The locks that are held, of names that fit a pattern, and who holds them',
+    arguments: [{ name: 'pattern', type: 'string', isOptional: true }],
   },
   {
     name: 'lock.release',

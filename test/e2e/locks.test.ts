@@ -99,7 +99,7 @@ t.test('LOCK commands', async (t) => {
       ['LOCK.ACQUIRE lock:x TTL 1000 NOW 1', /^-ERR syntax error/],
       ['LOCK.EXTEND lock:x t PX 1', /^-ERR syntax error/],
       ['LOCK.ACQUIRE other TTL 1000', /^-ERR no keyspace of mode lock has this name/],
-      ['LOCK.LIST lock:x', /^-ERR unknown command 'LOCK.LIST'/],
+      ['LOCK.SHOW lock:x', /^-ERR unknown command 'LOCK.SHOW'/],
     ] as const) {
       t.match((await one.raw(...words.split(' '))).toString(), expected, words);
     }
@@ -223,6 +223,10 @@ t.test('LOCK commands', async (t) => {
       t.equal(String(fieldsOf(docs.get('lock.info')).get('group')), 'lock');
       t.same(await one.command('COMMAND', 'GETKEYS', 'LOCK.RELEASE', 'lock:a', 'x'), ['lock:a']);
       t.match((await one.raw('COMMAND', 'GETKEYS', 'LOCK.RELEASE', 'x')).toString(), /^-ERR Invalid number/);
+      t.match(
+        (await one.raw('COMMAND', 'GETKEYS', 'LOCK.LIST', '*')).toString(),
+        /^-ERR The command has no key arguments/,
+      );
       t.same(await one.command('COMMAND', 'GETKEYS', 'GET', 'k'), ['k']);
       const listed = async (...words: string[]) => one.command('COMMAND', 'LIST', 'FILTERBY', ...words);
       t.same(await listed('PATTERN', 'lock.[ei]*'), ['lock.extend', 'lock.info']);

@@ -1,6 +1,7 @@
 /** A lock that says what a test has it say. */
 import type {
   AcquireOutcome,
+  BreakOutcome,
   ExtendOutcome,
   InfoOutcome,
   Lock,
@@ -43,6 +44,10 @@ export class FakeLock implements Lock {
 
   release(token: string, _told: (outcome: ReleaseOutcome) => void): void {
     this.released.push(token);
+  }
+
+  break(_told: (outcome: BreakOutcome) => void): void {
+    throw new Error('nobody breaks it');
   }
 
   look(_told: (outcome: InfoOutcome) => void): void {

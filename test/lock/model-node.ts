@@ -110,6 +110,10 @@ export class ModelNode {
         own.untilMs = nowMs + step.ttlMs;
         return { kind: 'extended', share: own.share };
       }
+      case 'break': {
+        this.locks.delete(name);
+        return { kind: 'broken', tokens: [...(lock?.holders.keys() ?? [])] };
+      }
       case 'look': {
         const leftMs = this.quarantineMs(ttlMaxMs, nowMs);
         if (leftMs > 0) return { kind: 'quarantined', leftMs };

@@ -77,6 +77,7 @@ t.test('a node does what the model does, step by step', async (t) => {
       { kind: 'release', token, mark: 'm' },
       { kind: 'release', token, mark: 'm' },
       { kind: 'extend', token, ttlMs },
+      { kind: 'break', mark: 'm' },
       { kind: 'look' },
     ]);
     kinds.add(`${step.kind} ${model.locks.get(name)?.mode ?? ''}`);
@@ -108,8 +109,8 @@ t.test('a node does what the model does, step by step', async (t) => {
   t.same([...answers].sort(), ALL_ANSWERS);
 });
 
-const ALL_KINDS = ['acquire', 'acquire-share', 'confirm', 'extend', 'look', 'release', 'take-back'];
-const ALL_ANSWERS = ['done', 'elsewhere', 'extended', 'held', 'lost', 'not-held', 'refused', 'view', 'vote'];
+const ALL_KINDS = ['acquire', 'acquire-share', 'break', 'confirm', 'extend', 'look', 'release', 'take-back'];
+const ALL_ANSWERS = ['broken', 'done', 'elsewhere', 'extended', 'held', 'lost', 'not-held', 'refused', 'view', 'vote'];
 
 function msOf(reply: LockReply): number[] {
   if (reply?.kind === 'view') return [...reply.holders].sort(byToken).map(({ ttlMs }) => ttlMs);
@@ -118,6 +119,7 @@ function msOf(reply: LockReply): number[] {
 
 /** A hash has its fields in an order of its own. */
 function withoutMs(reply: LockReply): unknown {
+  if (reply?.kind === 'broken') return { ...reply, tokens: [...reply.tokens].sort() };
   if (reply?.kind !== 'view') return { ...reply, ttlMs: 0 };
   return { ...reply, holders: [...reply.holders].sort(byToken).map((holder) => ({ ...holder, ttlMs: 0 })) };
 }
@@ -209,6 +211,7 @@ t.test('what is no lock is left as it is', async (t) => {
       await shares.perform(name, { kind: 'look' }),
       await shares.perform(name, { kind: 'release', token: 'one', mark: 'm' }),
       await shares.perform(name, { kind: 'extend', token: 'one', ttlMs: 1000 }),
+      await shares.perform(name, { kind: 'break', mark: 'm' }),
     ]) {
       t.match(reply?.kind === 'unable' && Buffer.from(reply.error).toString(), /^-WRONGTYPE/, name);
     }

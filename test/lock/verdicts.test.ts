@@ -1,7 +1,7 @@
 /** What nodes say together, as tables. */
 import t from 'tap';
 import type { LockReply } from '../../src/lock/lock-step.js';
-import { extendOutcome, infoOutcome, Replies, releaseOutcome } from '../../src/lock/verdicts.js';
+import { breakOutcome, extendOutcome, infoOutcome, Replies, releaseOutcome } from '../../src/lock/verdicts.js';
 import { NEVER } from '../../src/replica/ballot.js';
 
 const DONE: LockReply = { kind: 'done' };
@@ -39,6 +39,27 @@ t.test('a release', async (t) => {
     [5, [FREE, FREE, DONE, DONE, DONE], { kind: 'released' }],
   ] as const) {
     t.match(releaseOutcome(of(copies, replies)), expected, JSON.stringify([copies, replies]));
+  }
+});
+
+t.test('a lock that is broken had those holders whom a majority knew', async (t) => {
+  const of1 = (...tokens: string[]): LockReply => ({ kind: 'broken', tokens });
+  for (const [copies, replies, expected] of [
+    [3, [of1('a')], null],
+    [3, [of1('a'), of1('a')], { kind: 'broken', holders: 1 }],
+    [3, [of1(), of1()], { kind: 'broken', holders: 0 }],
+    [3, [of1('a'), of1()], null],
+    [3, [of1('a'), of1(), of1('a')], { kind: 'broken', holders: 1 }],
+    [3, [of1('a'), of1('b'), of1()], { kind: 'broken', holders: 0 }],
+    [3, [of1('a', 'b'), of1('b', 'a')], { kind: 'broken', holders: 2 }],
+    [3, [of1('a', 'b'), of1('a'), of1('b', 'a')], { kind: 'broken', holders: 2 }],
+    [3, [of1('a'), GONE, GONE], { kind: 'unknown' }],
+    [3, [SILENT, GONE, GONE], { kind: 'unknown' }],
+    [3, [GONE, GONE, GONE], { kind: 'no-quorum', error: null }],
+    [3, [GONE, GONE, OOM], { kind: 'no-quorum', error: Buffer.from('-OOM\r\n') }],
+    [5, [of1('a'), of1('a'), of1()], null],
+  ] as const) {
+    t.match(breakOutcome(of(copies, replies)), expected, JSON.stringify([copies, replies]));
   }
 });
 
