@@ -5,8 +5,11 @@
  */
 
 const BUCKETS = 1024;
-/** Of a place: the ticket and the hash. */
-const WORDS = 2;
+/** Of a place: the ticket, the hash, and the kind. */
+const WORDS = 3;
+
+/** What who stands there wants the lock for: those of one other kind may have it together. */
+export const ALONE = 0;
 
 /** Memory for the lines of `workers` workers: the last ticket that was drawn, and a row for each worker. */
 export function lockTurnsMemory(workers: number): SharedArrayBuffer {
@@ -29,24 +32,26 @@ export class LockTurns {
   }
 
   /** Who stands first in this worker's line for the lock has that ticket; 0: nobody stands there. */
-  show(name: string, ticket: number): void {
+  show(name: string, ticket: number, kind = ALONE): void {
     const { words, own } = this;
     const hash = hashOf(name);
     const at = own + placeOf(hash);
     if (ticket === 0 && words[at + 1] !== hash) return;
     Atomics.store(words, at, 0);
     Atomics.store(words, at + 1, hash);
+    Atomics.store(words, at + 2, kind);
     Atomics.store(words, at, ticket);
   }
 
-  /** Whether no other worker shows one that was drawn before. */
-  isFirst(name: string, ticket: number): boolean {
+  /** Whether no other worker shows one that was drawn before; `beside`: but for those of that kind. */
+  isFirst(name: string, ticket: number, beside = ALONE): boolean {
     const { words, own } = this;
     const hash = hashOf(name);
     const place = placeOf(hash);
     for (let at = 1 + place; at < words.length; at += BUCKETS * WORDS) {
       const other = Atomics.load(words, at);
       if (at === own + place || other === 0 || Atomics.load(words, at + 1) !== hash) continue;
+      if (beside !== ALONE && Atomics.load(words, at + 2) === beside) continue;
       // They may have begun anew from below.
       if (((other - ticket) | 0) < 0) return false;
     }

@@ -7,14 +7,19 @@
  *
  * A lock that is freed is told by its nodes; when a majority has said so, the first in line tries at once. Others do not even hear of
  * it. Who may not wait does not stand in line: where somebody waits already, the lock is his next.
+ *
+ * All modes stand in one line: so who wants all of a lock is not kept from it by readers that come after him. Who has got a share of it leaves the
+ * next a share, perhaps: if he wants one of the same kind, he tries at once. They do not try at the same time: each acquisition
+ * has its own ballot, and that of the second would bar the first's.
  */
 import type { LockTurns } from '../base/lock-turns.js';
 import type { Timer } from '../base/timers.js';
 import type { Ballot } from '../replica/ballot.js';
 import { Wakes } from '../replica/wakes.js';
-import type { AcquireOutcome, LockOrder } from './lock.js';
+import type { AcquireOutcome, LockMode, LockOrder } from './lock.js';
 import type { LockNodes, LockPlace, MarkedOrder } from './lock-nodes.js';
 import type { AcquisitionOutcome } from './redlock.js';
+import { areCompatible, kindOf, type Share } from './share.js';
 import { releaseOutcome } from './verdicts.js';
 
 export interface LockLinesContext {
@@ -30,6 +35,8 @@ const LOOK_MS = 1000;
 /** A worker leaves the lock to another one whose client came before, and looks so often, and so many times, whether he has had his turn. */
 const PASS_MS = 5;
 const PASSES_MAX = 200;
+/** Who may not wait leaves it so often to one who wants a share of it as he does. */
+const HASTY_PASSES_MAX = 4;
 /** What a node's time left is rounded by. */
 const EXPIRY_MS = 2;
 /** A lock that several want at the same moment is tried again after a random part of that, which doubles. */
@@ -64,7 +71,7 @@ export class LockLines {
       told({ kind: 'crowded', max });
       return () => {};
     }
-    if (waitMs === 0 && line.wishes.length > 0) {
+    if (waitMs === 0 && !line.isPassing(order.mode)) {
       told({ kind: 'out-of-time' });
       return () => {};
     }
@@ -122,6 +129,8 @@ class Line {
   private isBackingOff = false;
   private tries = 0;
   private passes = 0;
+  /** Of a counted lock: behind the one that was got last, or any. */
+  private slot: number | null = null;
   private timer: Timer | null = null;
 
   constructor(lines: LockLines, name: string, pool: string) {
@@ -149,6 +158,13 @@ class Line {
     return () => this.leave(wish);
   }
 
+  /** Whether who joins with that mode is not kept waiting, but for as long as those before him try: nobody has found that others have it. */
+  isPassing(mode: LockMode): boolean {
+    const { wishes } = this;
+    if (wishes.length === 0) return true;
+    return this.giveUp !== null && this.tries === 0 && wishes.every(({ order }) => areCompatible(order.mode, mode));
+  }
+
   /** The lock may be free. */
   wake(): void {
     if (this.giveUp !== null) this.wasWoken = true;
@@ -160,13 +176,15 @@ class Line {
     const [first] = this.wishes;
     if (first === undefined || this.giveUp !== null) return;
     const { turns, nodes } = this.lines.context;
-    turns.show(this.name, first.ticket);
-    if (this.passes >= PASSES_MAX || turns.isFirst(this.name, first.ticket)) {
-      this.attempt();
+    const kind = kindOf(first.order.mode);
+    const passesMax = first.mayWait ? PASSES_MAX : HASTY_PASSES_MAX;
+    turns.show(this.name, first.ticket, kind);
+    if (!first.mayWait && !turns.isFirst(this.name, first.ticket, kind)) {
+      this.endInVain(first);
       return;
     }
-    if (!first.mayWait) {
-      this.endInVain(first);
+    if (this.passes >= passesMax || turns.isFirst(this.name, first.ticket)) {
+      this.attempt();
       return;
     }
     this.passes++;
@@ -187,7 +205,8 @@ class Line {
     this.wasWoken = false;
     this.passes = 0;
     this.isBackingOff = false;
-    this.giveUp = nodes.acquire(first.place, first.order, (outcome) => {
+    const order = { ...first.order, slot: this.firstSlot(first.order.mode) };
+    this.giveUp = nodes.acquire(first.place, order, (outcome) => {
       this.giveUp = null;
       this.onOutcome(first, outcome);
     });
@@ -199,10 +218,14 @@ class Line {
     this.tries++;
     if (outcome.kind === 'granted') {
       counts.locksAcquired++;
-      const { fence, validityMs, ballot } = outcome;
-      const giveBack = (done = () => {}) => this.lines.giveBack(wish.place, wish.order.token, ballot, done);
+      const { share, fence, validityMs, ballot } = outcome;
+      const { token, mode } = wish.order;
+      const giveBack = (done = () => {}) => this.lines.giveBack(wish.place, token, ballot, done);
+      this.onShare(mode, share);
       this.finish(wish, { kind: 'granted', fence, validityMs, giveBack });
-      this.waitOn(validityMs);
+      const [next] = this.wishes;
+      if (next !== undefined && areCompatible(next.order.mode, mode)) this.takeTurn();
+      else this.waitOn(validityMs);
       return;
     }
     wish.lack = outcome.kind === 'no-quorum' || outcome.kind === 'late' ? outcome : null;
@@ -210,12 +233,31 @@ class Line {
       counts.locksContended++;
       if (!mayTryOn && (wish.isLast || this.tries >= TRIES_MAX)) this.endInVain(wish);
       else {
+        if (this.tries >= TRIES_MAX) this.endHasty();
         this.wasWoken = false;
         this.waitOn(this.backoffMs());
         this.isBackingOff = true;
       }
     } else if (!mayTryOn) this.endInVain(wish);
-    else this.waitOn(outcome.kind === 'held' ? outcome.ttlMs + EXPIRY_MS : BACKOFF_MAX_MS);
+    else {
+      this.endHasty();
+      this.waitOn(outcome.kind === 'held' ? outcome.ttlMs + EXPIRY_MS : BACKOFF_MAX_MS);
+    }
+  }
+
+  /** The first waits: of those behind him who may not do so do not get it. */
+  private endHasty(): void {
+    for (const wish of this.wishes.slice(1)) if (!wish.mayWait) this.finish(wish, { kind: 'out-of-time' });
+  }
+
+  private firstSlot(mode: LockMode): number {
+    if (mode.kind !== 'limit') return 0;
+    this.slot ??= Math.floor(this.lines.context.random() * mode.max);
+    return this.slot % mode.max;
+  }
+
+  private onShare(mode: LockMode, share: Share): void {
+    if (mode.kind === 'limit') this.slot = Number(share) + 1;
   }
 
   /** The first is out of time, and the next, who has not tried yet, does. */
@@ -255,7 +297,9 @@ class Line {
     this.wishes.splice(this.wishes.indexOf(wish), 1);
     if (!isFirst) return;
     this.tries = 0;
-    turns.show(this.name, this.wishes[0]?.ticket ?? 0);
+    const [next] = this.wishes;
+    if (next === undefined) turns.show(this.name, 0);
+    else turns.show(this.name, next.ticket, kindOf(next.order.mode));
     if (this.wishes.length === 0) this.lines.drop(this);
   }
 

@@ -19,6 +19,7 @@ export interface LockNodesContext {
   drawProposer: () => string;
   /** Milliseconds since 1970. */
   clock: () => number;
+  random: () => number;
 }
 
 /** One lock. */
@@ -35,6 +36,11 @@ export interface LockPlace {
 export interface MarkedOrder extends LockOrder {
   /** See LockStep. */
   readonly mark: string;
+}
+
+/** See AcquisitionPlan. */
+export interface AttemptOrder extends MarkedOrder {
+  readonly slot: number;
 }
 
 export class LockNodes {
@@ -58,7 +64,7 @@ export class LockNodes {
   }
 
   /** Makes one attempt. `told` is called once, never within the call; what it returns has it given up, and `told` of nothing. */
-  acquire(place: LockPlace, order: MarkedOrder, told: (outcome: AcquisitionOutcome) => void): () => void {
+  acquire(place: LockPlace, order: AttemptOrder, told: (outcome: AcquisitionOutcome) => void): () => void {
     const attempt = new Attempt(this.context, place, order, this.ballotsOf(place.pool), told);
     attempt.begin();
     return () => attempt.cancel();
@@ -106,7 +112,7 @@ class Attempt {
   constructor(
     context: LockNodesContext,
     place: LockPlace,
-    order: MarkedOrder,
+    order: AttemptOrder,
     ballots: LockBallots,
     told: (outcome: AcquisitionOutcome) => void,
   ) {
@@ -120,6 +126,7 @@ class Attempt {
       timeoutMs: Math.min(context.replicas.limitsOf(place.pool).replicatedPatienceMs, order.ttlMs),
       freshBallot: () => ballots.fresh(),
       onSeen: (promised, epochFloor) => ballots.onSeen(promised, epochFloor),
+      random: context.random,
     });
   }
 

@@ -4,9 +4,9 @@
  *
  *   acquiring --q votes--> confirming --q have it--> granted
  *       │ └── held, or too few answer ──> taken back: held | contended | no-quorum
- *       └──<── refused for a larger ballot, by either: all of it anew, with one above it
+ *       └──<── refused for a larger ballot, by either, or another slot may be free: all of it anew, with a ballot above it
  *
- * A vote is a node that the lock was free at, and that has promised the ballot for the register of fences. The fence is larger than that
+ * A vote is a node that the lock was free at, or the share of it that is wanted (see share), and that has promised the ballot for the register of fences. The fence is larger than that
  * of the largest ballot among q votes, and is written by a majority of nodes where the lock is the caller's still: whoever gets a
  * majority after that finds it. So fences are ordered as acquisitions are, whatever the clocks do. No fence is below its ballot's
  * counter, which is a time: so they go on from there where all nodes have lost their registers, too, unless clocks went back. What was
@@ -16,9 +16,10 @@ import { type Ballot, counterOf, floorOf, largest, NEVER } from '../replica/ball
 import { bits } from '../replica/copies.js';
 import { lineageOn } from '../replica/lineage.js';
 import { formatRegister, parseRegister } from './fence.js';
-import type { NoQuorum } from './lock.js';
-import type { LockReply, LockStep, Vote } from './lock-step.js';
-import { WHOLE } from './share.js';
+import type { LockMode, NoQuorum } from './lock.js';
+import type { Held, LockReply, LockStep, Vote } from './lock-step.js';
+import { modeTextOf, READER, type Share, WHOLE } from './share.js';
+import { nextSlot } from './slots.js';
 
 export interface AcquisitionPlan {
   /** Nodes of the lock: at most 30. */
@@ -28,6 +29,9 @@ export interface AcquisitionPlan {
   readonly token: string;
   /** See FenceRegister. */
   readonly client: string;
+  readonly mode: LockMode;
+  /** Of a counted lock: which slot is tried first. */
+  readonly slot: number;
   /** See LockStep. */
   readonly mark: string;
   /** For how long nodes are waited for. */
@@ -38,12 +42,14 @@ export interface AcquisitionPlan {
   freshBallot(): Ballot;
   /** A node has promised that, and takes none of an epoch below that floor. */
   onSeen(promised: Ballot, epochFloor: number): void;
+  /** From 0 to 1. */
+  random(): number;
 }
 
 export type AcquisitionOutcome =
   /** `validityMs`: from now on; `ballot`: what it is taken back by. */
-  | { kind: 'granted'; fence: number; validityMs: number; ballot: Ballot }
-  /** By a majority of nodes, for so long as far as they say; Infinity: for good. */
+  | { kind: 'granted'; share: Share; fence: number; validityMs: number; ballot: Ballot }
+  /** By a majority of nodes, of a counted lock all of its slots, for so long as far as they say; Infinity: for good. */
   | { kind: 'held'; ttlMs: number }
   /** Others want it at the same time, and nobody may have got it. */
   | { kind: 'contended' }
@@ -58,7 +64,7 @@ export type LockAction =
 /** What clocks may differ by: a hundredth of the time, and what a node rounds. */
 const DRIFT = 0.01;
 const DRIFT_MS = 2;
-/** Each takes a round trip. */
+/** Each takes a round trip: where others have used larger ones, or the slot was taken. */
 const BALLOTS_MAX = 8;
 
 export function quorumOf(copies: number): number {
@@ -78,6 +84,7 @@ export class Acquisition {
   private phase: 'acquiring' | 'confirming' | 'over' = 'acquiring';
   private ballot: Ballot = NEVER;
   private ballots = 0;
+  private share: Share;
   private fence = 0;
   /** When the ballot's votes were asked for. */
   private askedMs = 0;
@@ -88,6 +95,8 @@ export class Acquisition {
   private refused = 0;
   private readonly votes: Vote[] = [];
   private readonly heldMs: number[] = [];
+  private readonly takenSlots: string[] = [];
+  private readonly ownSlots: Share[] = [];
   private quarantinedMs: number | null = null;
   private error: Uint8Array | null = null;
   /** Those that may have the lock by this. */
@@ -98,6 +107,7 @@ export class Acquisition {
   constructor(plan: AcquisitionPlan) {
     this.plan = plan;
     this.all = 2 ** plan.copies - 1;
+    this.share = firstShareOf(plan);
   }
 
   begin(nowMs: number): LockAction[] {
@@ -109,8 +119,15 @@ export class Acquisition {
     this.quarantinedMs = null;
     this.takers = all;
     this.others = 0;
-    const { token, ttlMs } = plan;
-    return [this.enter('acquiring', all, nowMs, { kind: 'acquire', ballot: this.ballot, token, ttlMs })];
+    return [this.enter('acquiring', all, nowMs, this.acquireStep())];
+  }
+
+  private acquireStep(): LockStep {
+    const { plan, ballot, share, ballots } = this;
+    const { token, ttlMs, mode } = plan;
+    if (mode.kind === 'exclusive') return { kind: 'acquire', ballot, token, ttlMs };
+    // Where the token has another slot already, that is asked for first: it may be that a majority has it there.
+    return { kind: 'acquire-share', ballot, token, ttlMs, mode: modeTextOf(mode), share, mayMove: ballots > 1 };
   }
 
   /** `tag`: that of the step. */
@@ -150,7 +167,12 @@ export class Acquisition {
         plan.onSeen(reply.promised, reply.epochFloor);
         return;
       case 'held':
-        this.heldMs.push(reply.ttlMs < 0 ? Number.POSITIVE_INFINITY : reply.ttlMs);
+        if (reply.taken !== '') this.takenSlots.push(reply.taken);
+        if (!leavesSlot(reply)) this.heldMs.push(reply.ttlMs < 0 ? Number.POSITIVE_INFINITY : reply.ttlMs);
+        this.hasNot(bit);
+        return;
+      case 'elsewhere':
+        this.ownSlots.push(reply.share);
         this.hasNot(bit);
         return;
       case 'quarantined':
@@ -182,14 +204,27 @@ export class Acquisition {
     if (yes >= quorum) return this.phase === 'acquiring' ? this.confirm(nowMs) : this.grant(nowMs);
     const out = bits(this.out);
     if (yes + out >= quorum) return [];
-    const mayRefuse = yes + out + bits(this.refused) >= quorum && this.ballots < BALLOTS_MAX;
+    const open = yes + out + bits(this.refused);
+    const slot = this.otherSlot(open, quorum);
+    if (slot !== null && this.plan.isWanted()) {
+      this.share = `${slot}`;
+      return this.begin(nowMs);
+    }
+    const mayRefuse = open >= quorum && this.ballots < BALLOTS_MAX;
     if (mayRefuse && out > 0) return [];
     if (mayRefuse && this.plan.isWanted()) return this.begin(nowMs);
     return this.giveUp(this.failure(quorum));
   }
 
+  /** Where nodes have said which slots others have, or which the token has: the one to be tried next; null: there is none. */
+  private otherSlot(open: number, quorum: number): number | null {
+    const { plan, takenSlots: taken, ownSlots: own } = this;
+    if (plan.mode.kind !== 'limit' || taken.length + own.length === 0 || this.ballots >= BALLOTS_MAX) return null;
+    return nextSlot(plan.mode.max, { taken, own, unknown: open }, quorum, plan.random());
+  }
+
   private confirm(nowMs: number): LockAction[] {
-    const { plan, votes, ballot, all, others } = this;
+    const { plan, votes, ballot, share, all, others } = this;
     let base = votes[0] as Vote;
     let horizon = NEVER;
     for (const vote of votes) {
@@ -205,7 +240,7 @@ export class Acquisition {
         kind: 'confirm',
         ballot,
         token,
-        share: WHOLE,
+        share,
         lineage,
         register,
       }),
@@ -213,21 +248,21 @@ export class Acquisition {
   }
 
   private grant(nowMs: number): LockAction[] {
-    const { fence, ballot } = this;
+    const { share, fence, ballot } = this;
     const leftMs = validityMs(this.plan.ttlMs, this.askedMs, nowMs);
     if (leftMs <= 0) return this.giveUp({ kind: 'late' });
-    return this.end({ kind: 'granted', fence, validityMs: leftMs, ballot });
+    return this.end({ kind: 'granted', share, fence, validityMs: leftMs, ballot });
   }
 
   private failure(quorum: number): AcquisitionOutcome {
-    const { phase, yes, out, refused, heldMs, quarantinedMs, error } = this;
+    const { phase, yes, out, refused, heldMs, takenSlots, quarantinedMs, error } = this;
     if (phase === 'acquiring' && heldMs.length >= quorum) {
       // As soon as so many more are free, there may be enough: who has not answered yet may be free as well.
       const lacking = Math.max(1, quorum - bits(yes) - bits(out));
       const ttlMs = heldMs.toSorted((one, other) => one - other)[lacking - 1] as number;
       return { kind: 'held', ttlMs };
     }
-    if (heldMs.length > 0 || refused !== 0) return { kind: 'contended' };
+    if (heldMs.length > 0 || takenSlots.length > 0 || refused !== 0) return { kind: 'contended' };
     return { kind: 'no-quorum', quarantinedMs, error };
   }
 
@@ -252,9 +287,27 @@ export class Acquisition {
     this.tag++;
     this.out = copies;
     this.heldMs.length = 0;
+    this.takenSlots.length = 0;
+    this.ownSlots.length = 0;
     this.yes = 0;
     this.refused = 0;
     this.dueMs = nowMs + this.plan.timeoutMs;
     return { kind: 'ask', copies, tag: this.tag, step };
   }
+}
+
+function firstShareOf({ mode, slot }: AcquisitionPlan): Share {
+  switch (mode.kind) {
+    case 'exclusive':
+      return WHOLE;
+    case 'shared':
+      return READER;
+    case 'limit':
+      return `${slot}`;
+  }
+}
+
+/** Whether there is one that nobody has at that node. */
+function leavesSlot({ taken }: Held): boolean {
+  return taken.includes('0');
 }

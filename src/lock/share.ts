@@ -9,6 +9,7 @@
  * A slot is a lock of its own: who has it has it at a majority of nodes. (That each of the nodes lets in so many would let in more: with
  * two at each of three nodes, three holders have two of them each.)
  */
+import { ALONE } from '../base/lock-turns.js';
 import { EXCLUSIVE, type LockMode } from './lock.js';
 
 export type Share = string;
@@ -38,5 +39,17 @@ export function parseMode(text: ModeText): LockMode {
 
 /** Whether who wants the one may have the lock beside who has it in the other. */
 export function areCompatible(one: LockMode, other: LockMode): boolean {
-  return one.kind !== 'exclusive' && modeTextOf(one) === modeTextOf(other);
+  return one.kind !== 'exclusive' && kindOf(one) === kindOf(other);
+}
+
+/** As a number, of those who may have it together the same: see LockTurns. */
+export function kindOf(mode: LockMode): number {
+  switch (mode.kind) {
+    case 'exclusive':
+      return ALONE;
+    case 'shared':
+      return 1;
+    case 'limit':
+      return 1 + mode.max;
+  }
 }

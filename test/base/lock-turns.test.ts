@@ -25,6 +25,16 @@ t.test('who drew first comes first, whichever worker he is at', async (t) => {
   t.ok(three.isFirst('a', third), 'a worker that died has nobody there');
 });
 
+t.test('who wants a share may come beside those who want one of the same kind', async (t) => {
+  const memory = lockTurnsMemory(2);
+  const [one, two] = [new LockTurns(memory, 0), new LockTurns(memory, 1)];
+  const [first, second] = [one.draw(), two.draw()];
+  one.show('a', first, 1);
+  t.same([two.isFirst('a', second), two.isFirst('a', second, 1), two.isFirst('a', second, 2)], [false, true, false]);
+  one.show('a', first);
+  t.notOk(two.isFirst('a', second, 1));
+});
+
 /** Another name that is shown where that one is. */
 function sharingPlace(name: string): string {
   const placeOf = (shown: string) => {

@@ -2,15 +2,15 @@
 import t from 'tap';
 import { LockTurns, lockTurnsMemory } from '../../src/base/lock-turns.js';
 import { Timers } from '../../src/base/timers.js';
-import { type AcquireOutcome, EXCLUSIVE } from '../../src/lock/lock.js';
+import { type AcquireOutcome, EXCLUSIVE, type LockMode } from '../../src/lock/lock.js';
 import { LockLines } from '../../src/lock/lock-lines.js';
-import type { LockNodes, LockPlace } from '../../src/lock/lock-nodes.js';
+import type { AttemptOrder, LockNodes, LockPlace } from '../../src/lock/lock-nodes.js';
 import type { LockStep } from '../../src/lock/lock-step.js';
 import type { AcquisitionOutcome } from '../../src/lock/redlock.js';
 import { makeBallot, NEVER, proposerNumber } from '../../src/replica/ballot.js';
 
 const PLACE: LockPlace = { name: 'lock', pool: 'main', nodes: [0, 1, 2], ttlMaxMs: 60_000 };
-const GRANTED = { kind: 'granted', fence: 1, validityMs: 1000, ballot: NEVER } as const;
+const GRANTED = { kind: 'granted', share: 'x', fence: 1, validityMs: 1000, ballot: NEVER } as const;
 
 /** Attempts are answered as the test says. */
 class World {
@@ -20,6 +20,8 @@ class World {
   readonly memory = lockTurnsMemory(2);
   /** Tokens of those that try. */
   tries: string[] = [];
+  /** Which slots they try first. */
+  readonly slots: number[] = [];
   readonly told: string[] = [];
   readonly givenUp: string[] = [];
   /** Tokens of clients that have gone. */
@@ -43,8 +45,9 @@ class World {
     const nodes = {
       context: { transport, replicas },
       ask: (_place: LockPlace, step: LockStep) => this.asked.push(step),
-      acquire: (_place: LockPlace, { token }: { token: string }, told: (outcome: AcquisitionOutcome) => void) => {
+      acquire: (_place: LockPlace, { token, slot }: AttemptOrder, told: (outcome: AcquisitionOutcome) => void) => {
         this.tries.push(token);
+        this.slots.push(slot);
         this.answers.set(token, told);
         return () => {
           this.answers.delete(token);
@@ -62,11 +65,11 @@ class World {
     });
   }
 
-  want(lines: LockLines, token: string, waitMs: number): () => void {
+  want(lines: LockLines, token: string, waitMs: number, mode: LockMode = EXCLUSIVE): () => void {
     const isWanted = () => !this.gone.has(token);
     return lines.begin(
       PLACE,
-      { ttlMs: 1000, token, client: 'c', mode: EXCLUSIVE, isWanted },
+      { ttlMs: 1000, token, client: 'c', mode, isWanted },
       waitMs,
       ({ kind }: AcquireOutcome) => {
         this.told.push(`${token} ${kind}`);
@@ -290,4 +293,92 @@ t.test('a worker that does not take its turn is not waited for for good', async 
   t.same(world.takeTries(), ['late']);
   world.want(one, 'hasty', 0);
   t.same(world.told, ['hasty out-of-time']);
+});
+
+const SHARED: LockMode = { kind: 'shared' };
+const THREE: LockMode = { kind: 'limit', max: 3 };
+
+t.test('behind who has got a share of it the next tries at once if he wants one as well, and else waits', async (t) => {
+  const world = new World();
+  const lines = world.worker(0);
+  for (const token of ['one', 'two']) world.want(lines, token, 60_000, SHARED);
+  world.want(lines, 'writer', 60_000);
+  world.want(lines, 'late', 60_000, SHARED);
+  t.same(world.takeTries(), ['one'], 'one after the other');
+  world.answer('one', { ...GRANTED, share: 's' });
+  t.same(world.takeTries(), ['two']);
+  world.answer('two', { ...GRANTED, share: 's' });
+  world.pass(500);
+  t.same(world.takeTries(), [], 'readers that come later do not overtake the writer');
+  world.free();
+  t.same(world.takeTries(), ['writer']);
+  world.answer('writer', { kind: 'held', ttlMs: 50_000 });
+  world.pass(500);
+  t.same(world.takeTries(), []);
+  world.free('n'.repeat(20));
+  world.answer('writer', GRANTED);
+  t.same(world.takeTries(), ['writer']);
+  world.free('o'.repeat(20));
+  t.same(world.takeTries(), ['late']);
+  t.same(world.told, ['one granted', 'two granted', 'writer granted']);
+});
+
+t.test('who counts otherwise waits for those who count', async (t) => {
+  const world = new World();
+  const lines = world.worker(0);
+  world.want(lines, 'one', 60_000, THREE);
+  world.want(lines, 'two', 60_000, { kind: 'limit', max: 4 });
+  world.answer('one', { ...GRANTED, share: '0' });
+  t.same(world.takeTries(), ['one']);
+});
+
+t.test('of a counted lock any slot is tried first, and then the one behind that which was got last', async (t) => {
+  const world = new World();
+  const lines = world.worker(0);
+  for (const token of ['one', 'two', 'three', 'four']) world.want(lines, token, 60_000, THREE);
+  world.answer('one', { ...GRANTED, share: '1' });
+  world.answer('two', { ...GRANTED, share: '2' });
+  world.answer('three', { ...GRANTED, share: '1' });
+  t.same(world.slots, [1, 2, 0, 2]);
+});
+
+t.test(
+  'who may not wait and wants a share stands behind others who try for one, but not behind those who wait',
+  async (t) => {
+    const world = new World();
+    const lines = world.worker(0);
+    world.want(lines, 'one', 60_000, SHARED);
+    world.want(lines, 'two', 0, SHARED);
+    world.want(lines, 'other', 0, THREE);
+    world.want(lines, 'writer', 0);
+    t.same(world.told, ['other out-of-time', 'writer out-of-time']);
+    world.answer('one', { ...GRANTED, share: 's' });
+    t.same(world.takeTries(), ['one', 'two']);
+    world.want(lines, 'three', 0, SHARED);
+    world.answer('two', { kind: 'held', ttlMs: 50_000 });
+    t.same(world.takeTries(), ['three'], 'he asks for himself');
+    world.answer('three', { kind: 'held', ttlMs: 50_000 });
+    t.same(world.told.slice(2), ['one granted', 'two out-of-time', 'three out-of-time']);
+    world.want(lines, 'waits', 60_000, SHARED);
+    world.want(lines, 'hasty', 0, SHARED);
+    world.answer('waits', { kind: 'held', ttlMs: 50_000 });
+    world.want(lines, 'late', 0, SHARED);
+    t.same(world.told.slice(5), ['hasty out-of-time', 'late out-of-time']);
+  },
+);
+
+t.test('who may not wait leaves it for a while to those of other workers who want a share, too', async (t) => {
+  const world = new World();
+  const [one, two] = [world.worker(0), world.worker(1)];
+  world.want(two, 'early', 60_000, SHARED);
+  world.want(one, 'late', 0, SHARED);
+  world.pass(19);
+  t.same(world.takeTries(), ['early']);
+  world.pass(1);
+  t.same(world.takeTries(), ['late']);
+  world.want(two, 'writer', 60_000);
+  world.answer('early', { ...GRANTED, share: 's' });
+  world.answer('late', { ...GRANTED, share: 's' });
+  world.want(one, 'later', 0, SHARED);
+  t.same(world.told, ['early granted', 'late granted', 'later out-of-time']);
 });

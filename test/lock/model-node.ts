@@ -33,7 +33,7 @@ interface HeldShare {
 type ShareStep = Extract<LockStep, { kind: 'acquire-share' }>;
 
 /** Rules that it leaves out, to show that somebody would see it. */
-export type Omission = 'quarantine' | 'promise' | 'token' | 'mode' | 'slots' | 'share';
+export type Omission = 'quarantine' | 'promise' | 'token' | 'mode' | 'slots';
 
 export class ModelNode {
   readonly locks = new Map<string, HeldLock>();
@@ -81,8 +81,7 @@ export class ModelNode {
         if (promised > step.ballot && !this.without.includes('promise')) return this.refusal(promised);
         const { ballot, lineage, register: text } = step;
         const own = lock?.holders.get(step.token);
-        const isOwn = own?.share === step.share || (own !== undefined && this.without.includes('share'));
-        if (!isOwn && !this.without.includes('token')) return { kind: 'lost' };
+        if (own?.share !== step.share && !this.without.includes('token')) return { kind: 'lost' };
         if (own !== undefined && lock?.mode !== WHOLE) {
           const { fence, client } = parseRegister(text) as { fence: number; client: string };
           Object.assign(own, { fence, client });
@@ -130,6 +129,7 @@ export class ModelNode {
   /** Why who wants all of it does not get it. */
   private hindrance(lock: HeldLock | null, token: string, nowMs: number): LockReply {
     if (lock === null || (lock.mode === WHOLE && lock.holders.has(token))) return null;
+    if (lock.mode !== WHOLE && this.without.includes('mode')) return null;
     return { kind: 'held', ttlMs: lastOf(lock) - nowMs, taken: '' };
   }
 

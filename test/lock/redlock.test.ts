@@ -1,5 +1,6 @@
 /** One acquisition, message by message. */
 import t from 'tap';
+import { EXCLUSIVE, type LockMode } from '../../src/lock/lock.js';
 import type { LockStep } from '../../src/lock/lock-step.js';
 import { Acquisition, type AcquisitionOutcome, type LockAction } from '../../src/lock/redlock.js';
 import { counterOf, makeBallot, NEVER, proposerNumber } from '../../src/replica/ballot.js';
@@ -21,8 +22,15 @@ class Trial {
   private counter: number;
   private readonly acquisition: Acquisition;
 
-  /** `counter`: of the last ballot. */
-  constructor(copies: number, token = 'token', counter = 0, nodes: ModelNode[] | null = null) {
+  /** `counter`: of the last ballot; `slot`: see AcquisitionPlan. */
+  constructor(
+    copies: number,
+    token = 'token',
+    counter = 0,
+    nodes: ModelNode[] | null = null,
+    mode: LockMode = EXCLUSIVE,
+    slot = 0,
+  ) {
     this.counter = counter;
     this.nodes = nodes ?? Array.from({ length: copies }, () => new ModelNode());
     this.acquisition = new Acquisition({
@@ -30,6 +38,8 @@ class Trial {
       ttlMs: TTL_MS,
       token,
       client: 'c',
+      mode,
+      slot,
       mark: 'm',
       timeoutMs: 100,
       isWanted: () => this.isWanted,
@@ -37,6 +47,7 @@ class Trial {
       onSeen: (promised) => {
         this.counter = Math.max(this.counter, counterOf(promised));
       },
+      random: () => 0,
     });
   }
 
@@ -83,6 +94,7 @@ t.test('where nobody else wants it it takes two round trips', async (t) => {
   const trial = new Trial(3);
   t.same(trial.run(), {
     kind: 'granted',
+    share: 'x',
     fence: 1,
     validityMs: 1000 - 20 - 10 - 2,
     ballot: makeBallot(0, 1, proposerNumber(0, 1)),
@@ -233,4 +245,77 @@ t.test('what comes when it would be over already is not handed out', async (t) =
   }
   t.match(trial.run(), { kind: 'late' });
   t.same(trial.asked.at(-1), 'take-back 012');
+});
+
+/** One who wants a slot of a lock with two, that one first. */
+function counted(nodes: ModelNode[], token: string, slot: number, counter: number): Trial {
+  return new Trial(nodes.length, token, counter, nodes, { kind: 'limit', max: 2 }, slot);
+}
+
+function slotsOf(nodes: readonly ModelNode[], token: string): string {
+  return nodes.map(({ locks }) => locks.get(NAME)?.holders.get(token)?.share ?? '-').join('');
+}
+
+t.test('readers have it together, each under a larger fence, and nobody else has', async (t) => {
+  const nodes = Array.from({ length: 3 }, () => new ModelNode());
+  const fences = ['one', 'two', 'three'].map((token, index) => {
+    const outcome = new Trial(3, token, index, nodes, { kind: 'shared' }).run();
+    return outcome?.kind === 'granted' && outcome.fence;
+  });
+  t.same(fences, [1, 2, 3]);
+  t.match(new Trial(3, 'writer', 3, nodes).run(), { kind: 'held' });
+  t.match(counted(nodes, 'other', 0, 3).run(), { kind: 'held' });
+  t.match(nodes[0]?.locks.get(NAME)?.mode, 's');
+});
+
+t.test('who finds a slot taken takes one that is free, as long as there is one', async (t) => {
+  const nodes = Array.from({ length: 3 }, () => new ModelNode());
+  const trials = ['one', 'two', 'three'].map((token, index) => counted(nodes, token, 0, 10 * index));
+  t.match(trials[0]?.run(), { kind: 'granted', share: '0', fence: 1 });
+  t.match(trials[1]?.run(), { kind: 'granted', share: '1', fence: 12 });
+  t.same(trials[1]?.asked, ['acquire-share 012', 'acquire-share 012', 'confirm 012']);
+  t.match(trials[2]?.run(), { kind: 'held', ttlMs: TTL_MS });
+  t.same(trials[2]?.asked, ['acquire-share 012', 'take-back 2'], 'two of three have no slot left');
+});
+
+t.test('two of each node’s slots are not two of all nodes', async (t) => {
+  const nodes = Array.from({ length: 3 }, () => new ModelNode());
+  const has = (copy: number, token: string, share: string) => {
+    const ballot = makeBallot(0, 1, proposerNumber(0, 2));
+    nodes[copy]?.perform(
+      { kind: 'acquire-share', ballot, token, ttlMs: TTL_MS, mode: '2', share, mayMove: false },
+      NAME,
+      TTL_MAX_MS,
+      0,
+    );
+  };
+  has(0, 'one', '0');
+  has(1, 'one', '0');
+  has(1, 'two', '1');
+  has(2, 'two', '1');
+  t.match(
+    counted(nodes, 'three', 0, 9).run(),
+    { kind: 'contended' },
+    'a slot is free at two of them, and not the same',
+  );
+  t.same([slotsOf(nodes, 'three'), slotsOf(nodes, 'one'), slotsOf(nodes, 'two')], ['---', '00-', '-11']);
+});
+
+t.test('who has a slot has it again, whichever he asks for, and where he had another one it is moved', async (t) => {
+  const nodes = Array.from({ length: 3 }, () => new ModelNode());
+  counted(nodes, 'one', 1, 0).run([]);
+  nodes[2]?.locks.clear();
+  const again = counted(nodes, 'one', 0, 9);
+  t.match(again.run(), { kind: 'granted', share: '1' });
+  t.equal(slotsOf(nodes, 'one'), '111');
+  t.same(again.asked, ['acquire-share 012', 'acquire-share 012', 'confirm 012']);
+});
+
+t.test('a node that is silent does not keep who wants a slot from another one', async (t) => {
+  const nodes = Array.from({ length: 3 }, () => new ModelNode());
+  counted(nodes, 'one', 0, 0).run();
+  const second = counted(nodes, 'two', 0, 9);
+  t.match(second.run([2]), { kind: 'granted', share: '1' });
+  const third = counted(nodes, 'three', 0, 19);
+  t.match(third.run([2]), { kind: 'held' }, 'nor waiting for it where there is none');
 });

@@ -1,5 +1,6 @@
 /** Locks in a time that is made up; and that each rule of theirs, if it were broken, would be seen. */
 import t from 'tap';
+import { EXCLUSIVE, type LockMode } from '../../src/lock/lock.js';
 import { type Edit, loadEdited } from '../help/edited-copy.js';
 import { randomFromSeed } from '../help/random.js';
 import type { Omission } from './model-node.js';
@@ -9,12 +10,26 @@ const SCHEDULES = 1500;
 /** Several times as many as the mutant that is seen least often needs: one in 200. */
 const CATCH_MAX = 6000;
 
+const SHARED: LockMode = { kind: 'shared' };
+const TWO: LockMode = { kind: 'limit', max: 2 };
+const THREE: LockMode = { kind: 'limit', max: 3 };
+
+type Troubles = Omit<ScheduleOptions, 'copies' | 'seed'>;
+
+const TROUBLES: readonly [string, Troubles][] = [
+  ['clocks that are nearly right', { jumps: false }],
+  ['clocks that jump', { jumps: true }],
+  ['all nodes emptied at once', { jumps: false, totalLosses: true }],
+];
+const MODES: readonly [string, Troubles][] = [
+  ['readers and writers', { jumps: false, modes: [EXCLUSIVE, SHARED, SHARED] }],
+  ['two slots', { jumps: false, modes: [TWO] }],
+  ['all modes', { jumps: false, modes: [EXCLUSIVE, SHARED, TWO, THREE] }],
+  ['readers and slots, and clocks that jump', { jumps: true, modes: [SHARED, THREE] }],
+];
+
 for (const copies of [3, 4, 5]) {
-  for (const [what, troubles] of [
-    ['clocks that are nearly right', { jumps: false }],
-    ['clocks that jump', { jumps: true }],
-    ['all nodes emptied at once', { jumps: false, totalLosses: true }],
-  ] satisfies [string, Omit<ScheduleOptions, 'copies' | 'seed'>][]) {
+  for (const [what, troubles] of copies === 4 ? TROUBLES : [...TROUBLES, ...MODES]) {
     t.test(`${copies} nodes, ${what}`, async (t) => {
       const random = randomFromSeed((text) => t.comment(text));
       let grants = 0;
@@ -35,6 +50,7 @@ interface Mutant {
   fault: RegExp;
   copies?: number;
   totalLosses?: boolean;
+  modes?: readonly LockMode[];
   edits?: readonly Omit<Edit, 'file'>[];
   without?: readonly Omission[];
 }
@@ -85,11 +101,34 @@ const MUTANTS: readonly Mutant[] = [
     edits: [{ from: ', counterOf(ballot))', to: ')' }],
   },
   { name: 'quarantine off', fault: /two at once/, without: ['quarantine'] },
+  { name: 'n tokens a node', fault: /3 of 2 slots/, modes: [TWO], without: ['slots'] },
+  {
+    name: 'half of the nodes for a slot',
+    fault: /of 2 slots|one fence twice/,
+    copies: 4,
+    modes: [TWO],
+    edits: [{ from: 'return (copies >> 1) + 1;', to: 'return (copies + 1) >> 1;' }],
+  },
+  { name: 'readers beside slots', fault: /two at once/, modes: [SHARED, TWO], without: ['mode'] },
+  { name: 'a writer beside readers', fault: /two at once/, modes: [SHARED, EXCLUSIVE], without: ['mode'] },
+  { name: 'quarantine off, of slots', fault: /3 of 2 slots/, modes: [TWO], without: ['quarantine'] },
+  {
+    name: 'fences of readers that are not stored on a majority',
+    fault: /one fence twice|fences go back/,
+    modes: [SHARED],
+    edits: [
+      {
+        from: 'const yes = bits(this.yes);',
+        to: "const yes = bits(this.yes) + (this.phase === 'confirming' ? 1 : 0);",
+      },
+    ],
+  },
   { name: 'confirmed without the promise', fault: /one fence twice|fences go back/, without: ['promise', 'token'] },
 ];
 
 t.test('each broken rule is seen', async (t) => {
-  for (const { name, fault, copies = 3, totalLosses = false, edits = [], without = [] } of MUTANTS) {
+  for (const mutant of MUTANTS) {
+    const { name, fault, copies = 3, totalLosses = false, modes = [EXCLUSIVE], edits = [], without = [] } = mutant;
     const random = randomFromSeed((text) => t.comment(text));
     const edited = edits.map((edit) => ({ file: 'src/lock/redlock', ...edit }));
     const places = {
@@ -111,7 +150,14 @@ t.test('each broken rule is seen', async (t) => {
     let tried = 0;
     let seen = '';
     for (; tried < CATCH_MAX && seen === ''; tried++) {
-      const ruling = module.simulate({ copies, seed: random.below(2 ** 31), jumps: false, totalLosses, without });
+      const ruling = module.simulate({
+        copies,
+        seed: random.below(2 ** 31),
+        jumps: false,
+        totalLosses,
+        modes,
+        without,
+      });
       seen = ruling.faults.find((text) => fault.test(text)) ?? '';
     }
     t.match(seen, fault, `${name}: after ${tried} schedules`);

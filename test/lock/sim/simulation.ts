@@ -2,12 +2,15 @@
  * Locks in a time that is made up: clients that contend for one lock, by the decider of the product, over models of nodes. Messages are
  * late, lost, doubled and overtake each other; clients stand still; clocks go at rates of their own; nodes lose all they had, and are repaired.
  *
- * Where the assumptions hold, no two clients have the lock at once. Where clocks jump they may, and what holds is that of two
+ * Where the assumptions hold, no two clients have the lock at once, but for readers, and for as many as a counted lock has slots. Where clocks jump they may, and what holds is that of two
  * acquisitions, one of which was over before the other was asked for, the later one has the larger fence; and no two have the same. The same
  * where all nodes lose all they had at once, while the clocks of those who draw ballots go forward, and differ by less than that takes.
  */
+import { EXCLUSIVE, type LockMode } from '../../../src/lock/lock.js';
 import type { LockReply, LockStep } from '../../../src/lock/lock-step.js';
 import { Acquisition, type LockAction, quorumOf } from '../../../src/lock/redlock.js';
+import { areCompatible } from '../../../src/lock/share.js';
+import { extendOutcome, Replies } from '../../../src/lock/verdicts.js';
 import { type Ballot, counterOf, epochOf, makeBallot, proposerNumber } from '../../../src/replica/ballot.js';
 import { Random } from '../../help/random.js';
 import { ModelNode, NOTHING, type Omission } from '../model-node.js';
@@ -19,6 +22,8 @@ export interface ScheduleOptions {
   jumps: boolean;
   /** All nodes lose all they had at once, now and then, and are admitted as at a first start. */
   totalLosses?: boolean;
+  /** One of these is drawn for each acquisition. */
+  modes?: readonly LockMode[];
   without?: readonly Omission[];
 }
 
@@ -30,11 +35,18 @@ export interface Ruling {
 
 interface Grant {
   client: number;
-  /** In true time: when its votes were asked for, when it was granted, and until when it is held. */
-  askedMs: number;
-  grantedMs: number;
-  untilMs: number;
+  mode: LockMode;
+  /** By the world's count of events: when its votes were asked for, and when it was granted. */
+  asked: number;
+  granted: number;
+  /** In true time; several spans, where it was extended late. */
+  held: Span[];
   fence: number;
+}
+
+interface Span {
+  fromMs: number;
+  untilMs: number;
 }
 
 const NAME = 'lock';
@@ -83,6 +95,8 @@ class World {
   readonly ttlMaxMs: number;
   readonly grants: Grant[] = [];
   nowMs = 0;
+  /** So many so far. */
+  events = 0;
   private readonly nodes: ModelNode[];
   private readonly clocks: Clock[];
   private readonly agenda: { atMs: number; order: number; event: () => void }[] = [];
@@ -107,7 +121,7 @@ class World {
   run(): Ruling {
     for (let client = 0; client < CLIENTS; client++) new Client(this, client).begin();
     this.after(this.random.below(this.ttlMaxMs * 2), () => this.trouble());
-    for (let count = 0; count < EVENTS_MAX; count++) {
+    for (; this.events < EVENTS_MAX; this.events++) {
       const next = this.takeNext();
       if (next === null) break;
       this.nowMs = next.atMs;
@@ -222,14 +236,33 @@ class World {
       for (const other of grants.slice(at + 1)) {
         const both = `${JSON.stringify(one)} and ${JSON.stringify(other)}`;
         if (one.fence === other.fence) faults.push(`one fence twice: ${both}`);
-        const [early, late] = one.grantedMs <= other.askedMs ? [one, other] : [other, one];
-        if (early.grantedMs <= late.askedMs && early.fence >= late.fence) faults.push(`fences go back: ${both}`);
-        const isShared = one.grantedMs < other.untilMs && other.grantedMs < one.untilMs;
-        if (isShared && !mayBeTwo) faults.push(`two at once: ${both}`);
+        const [early, late] = one.granted <= other.asked ? [one, other] : [other, one];
+        if (early.granted <= late.asked && early.fence >= late.fence) faults.push(`fences go back: ${both}`);
+        if (mayBeTwo || areCompatible(one.mode, other.mode)) continue;
+        if (one.held.some(({ fromMs, untilMs }) => overlaps(other, fromMs, untilMs)))
+          faults.push(`two at once: ${both}`);
       }
+      if (!mayBeTwo) this.count(one, faults);
     }
     return faults;
   }
+
+  /** Of a counted lock no more have a slot than there are when this one is got, or got again. */
+  private count({ mode, held }: Grant, faults: string[]): void {
+    if (mode.kind !== 'limit') return;
+    for (const { fromMs } of held) {
+      const others = this.grants.filter((grant) => areCompatible(grant.mode, mode) && isHeldAt(grant, fromMs));
+      if (others.length > mode.max) faults.push(`${others.length} of ${mode.max} slots: ${JSON.stringify(others)}`);
+    }
+  }
+}
+
+function overlaps({ held }: Grant, fromMs: number, untilMs: number): boolean {
+  return held.some((span) => span.fromMs < untilMs && fromMs < span.untilMs);
+}
+
+function isHeldAt({ held }: Grant, atMs: number): boolean {
+  return held.some(({ fromMs, untilMs }) => fromMs <= atMs && atMs < untilMs);
 }
 
 /** As which process a step was for is known: one for an earlier one is not carried out. */
@@ -271,12 +304,16 @@ class Client {
     const { random, ttlMaxMs } = world;
     const token = `${this.number}.${this.tokens++}`;
     const ttlMs = random.chance(50) ? ttlMaxMs : Math.min(ttlMaxMs, 20 + random.below(ttlMaxMs));
-    let askedMs = world.nowMs;
+    const mode = random.pick(world.options.modes ?? [EXCLUSIVE]);
+    let asked = world.events;
     const acquisition = new Acquisition({
       copies,
       ttlMs,
       token,
       client: `c${this.number}`,
+      mode,
+      slot: mode.kind === 'limit' ? random.below(mode.max) : 0,
+      random: () => random.below(1000) / 1000,
       mark: 'm',
       isWanted: () => true,
       timeoutMs: 1 + random.below(ttlMs),
@@ -295,12 +332,13 @@ class Client {
             this.later(random.below(this.number === 0 ? 20 : ttlMs), () => this.begin());
             continue;
           }
-          const untilMs = world.nowMs + this.clock.trueLength(outcome.validityMs);
-          this.hold({ client: this.number, askedMs, grantedMs: world.nowMs, untilMs, fence: outcome.fence }, token);
+          const grant = { client: this.number, mode, asked, granted: world.events, held: [], fence: outcome.fence };
+          world.grants.push(grant);
+          this.hold(grant, token, ttlMs, outcome.validityMs);
           continue;
         }
         const { step, tag } = action;
-        if (step.kind === 'acquire') askedMs = world.nowMs;
+        if (step.kind === 'acquire' || step.kind === 'acquire-share') asked = world.events;
         for (let copy = 0; copy < copies; copy++) {
           if ((action.copies & (1 << copy)) === 0) continue;
           world.send(copy, step, (reply) => {
@@ -317,21 +355,57 @@ class Client {
     obey(acquisition.begin(this.clock.at(world.nowMs)));
   }
 
-  private hold(grant: Grant, token: string): void {
+  /** It is held for so long from now on. */
+  private hold(grant: Grant, token: string, ttlMs: number, validityMs: number): void {
     const { world } = this;
     const { random } = world;
-    world.grants.push(grant);
-    const heldMs = grant.untilMs - world.nowMs;
+    const heldMs = this.clock.trueLength(validityMs);
+    const span = { fromMs: world.nowMs, untilMs: world.nowMs + heldMs };
+    const last = grant.held.at(-1);
+    if (last !== undefined && last.untilMs >= span.fromMs) last.untilMs = span.untilMs;
+    else grant.held.push(span);
     const isForgotten = random.chance(40);
+    if (random.chance(30)) {
+      this.later(random.below(Math.ceil(heldMs * 1.2)), () => this.extend(grant, token, ttlMs));
+      return;
+    }
     this.later(isForgotten ? heldMs : random.below(Math.ceil(heldMs)), () => {
       if (!isForgotten) {
         // From here on it is not held.
-        grant.untilMs = Math.min(grant.untilMs, world.nowMs);
+        const held = grant.held.at(-1) as Span;
+        held.untilMs = Math.min(held.untilMs, world.nowMs);
         for (let copy = 0; copy < world.options.copies; copy++) {
           world.send(copy, { kind: 'release', token, mark: 'm' }, () => {});
         }
       }
       this.later(random.below(20), () => this.begin());
+    });
+  }
+
+  private extend(grant: Grant, token: string, ttlMs: number): void {
+    const { world } = this;
+    const { copies } = world.options;
+    const replies = new Replies(copies);
+    const askedMs = this.clock.at(world.nowMs);
+    let isOver = false;
+    const look = () => {
+      if (isOver) return;
+      const outcome = extendOutcome(replies, ttlMs, askedMs, this.clock.at(world.nowMs));
+      isOver = outcome !== null;
+      if (outcome?.kind === 'extended') this.hold(grant, token, ttlMs, outcome.validityMs);
+      else if (isOver) this.later(world.random.below(20), () => this.begin());
+    };
+    for (let copy = 0; copy < copies; copy++) {
+      world.send(copy, { kind: 'extend', token, ttlMs }, (reply) => {
+        this.later(0, () => {
+          replies.add(copy, reply);
+          look();
+        });
+      });
+    }
+    this.later(ttlMs, () => {
+      replies.end();
+      look();
     });
   }
 
