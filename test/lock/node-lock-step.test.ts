@@ -315,7 +315,7 @@ t.test(
     t.match(await perform(node, again, { kind: 'look' }, 'k'), { kind: 'quarantined' });
     // As if it had begun long ago.
     await ask(node, 'SET', '~rl:locks', `${Date.now() - TTL_MAX_MS - 1} ${again}`);
-    t.match(await perform(node, again, acquire(4), 'k'), { kind: 'vote' });
+    t.match(await perform(node, again, acquire(4), 'l'), { kind: 'vote' }, 'of a lock that nobody has');
     // Another process, which has the old one's file.
     const third = memberRecord(process, { admission: { epoch: 4, count: 0 } });
     await ask(node, 'SET', '~rl:node', third);
