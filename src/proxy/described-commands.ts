@@ -212,8 +212,8 @@ function argumentOf(
   ];
   if (type === 'key') fields.push([bulkReply('key_spec_index'), integerReply(0)]);
   if (token !== undefined) fields.push([bulkReply('token'), bulkReply(token)]);
-  if (isOptional)
-    fields.push([bulkReply('flags'), simpleSet(isMultiple ? ['optional', 'multiple'] : ['optional'], protocol)]);
+  const flags = [...(isOptional ? ['optional'] : []), ...(isMultiple ? ['multiple'] : [])];
+  if (flags.length > 0) fields.push([bulkReply('flags'), simpleSet(flags, protocol)]);
   return Buffer.concat([mapHeader(fields.length, protocol), ...fields.flat()]);
 }
 

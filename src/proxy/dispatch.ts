@@ -282,7 +282,7 @@ export class Dispatcher {
 
   /** All clients have gone. Calls `done` when the locks are free that they had for as long as they were there. */
   whenLocksReleased(done: () => void): void {
-    this.lockCommands.whenReleased(done);
+    this.lockCommands.acquiring.whenReleased(done);
   }
 
   /** The version of the topology that commands read now go by. */
@@ -298,7 +298,7 @@ export class Dispatcher {
 
   onTurnEnd(): void {
     this.allShards.onTurnEnd();
-    this.lockCommands.onTurnEnd();
+    this.lockCommands.acquiring.onTurnEnd();
   }
 
   /** Sends the frame as it is to one node. */

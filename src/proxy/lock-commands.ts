@@ -1,5 +1,5 @@
 /**
- * LOCK.ACQUIRE, LOCK.EXTEND, LOCK.RELEASE, LOCK.INFO: locks as a service (docs/LOCKS.md). Their words are read here, and what the nodes
+ * LOCK commands: locks as a service (docs/LOCKS.md). Their words are read here, and what the nodes
  * have decided (lock/) becomes the reply.
  */
 import type { Pending, PendingPool } from '../backend/pending.js';
@@ -8,26 +8,17 @@ import type { Limits } from '../base/limits.js';
 import type { Counts } from '../base/metrics.js';
 import type { ExtendOutcome, Lock } from '../lock/lock.js';
 import { RedlockProvider, type RedlockProviderContext } from '../lock/redlock-provider.js';
-import { SessionLockKeeper } from '../lock/session-locks.js';
 import type { CommandSpec } from '../resp/commands.js';
-import { errorReply, integerReply, nullReply, REPLY_OK } from '../resp/reply.js';
+import { errorReply, integerReply, REPLY_OK } from '../resp/reply.js';
 import type { RequestReader } from '../resp/request.js';
-import type { BlockedBy } from './intake.js';
+import { LockAcquiring, type LockAcquiringContext } from './lock-acquiring.js';
 import { listLocks } from './lock-list.js';
-import {
-  acquireReply,
-  extendReply,
-  infoReply,
-  isUndecided,
-  listReply,
-  type Refused,
-  refusalReply,
-} from './lock-replies.js';
+import { extendReply, infoReply, isUndecided, listReply, type Refused, refusalReply } from './lock-replies.js';
 import { LockWords, SESSION_TTL_ERROR, SESSION_TTL_MS_MIN, SYNTAX_ERROR } from './lock-words.js';
 import type { Service } from './service.js';
-import { type Session, SessionError } from './session.js';
+import type { Session } from './session.js';
 
-export interface LockCommandsContext extends RedlockProviderContext {
+export interface LockCommandsContext extends RedlockProviderContext, Omit<LockAcquiringContext, 'limits' | 'counts'> {
   bytes: Uint8Array;
   reader: RequestReader;
   pendings: PendingPool;
@@ -39,38 +30,25 @@ export interface LockCommandsContext extends RedlockProviderContext {
 export const NO_LOCK = errorReply('ERR no keyspace of mode lock has this name: see docs/LOCKS.md');
 const NO_LOCKS = errorReply('ERR this service has no keyspace of mode lock: see docs/LOCKS.md');
 const OTHER_DATABASE = errorReply('ERR locks are in database 0 only');
-const UNBLOCKED = errorReply('UNBLOCKED client unblocked via CLIENT UNBLOCK');
 export const NAME_BYTES_MAX = 4096;
-/** A turn that took longer may have outlasted locks that were kept when it began. Less than what they are over earlier by (EARLY_MS). */
-const LONG_TURN_MS = 5;
+/** Where the names of LOCK.MACQUIRE begin, behind their number. */
+const FIRST_NAME = 2;
+const NAMES_MAX = 64;
+const NO_NAMES = errorReply('ERR numkeys should be greater than 0');
+const TOO_FEW_NAMES = errorReply("ERR Number of keys can't be greater than number of args");
+const TWICE = errorReply('ERR a lock stands twice in LOCK.MACQUIRE');
 
 export class LockCommands {
   private readonly context: LockCommandsContext;
   private readonly words: LockWords;
   private readonly provider: RedlockProvider;
-  private readonly keeper: SessionLockKeeper;
+  readonly acquiring: LockAcquiring;
 
   constructor(context: LockCommandsContext) {
     this.context = context;
     this.words = new LockWords(context.bytes, context.reader);
     this.provider = new RedlockProvider(context);
-    const { counts, limits, transport } = context;
-    const { timers } = transport;
-    const after = (ms: number, work: () => void) => {
-      const timer = timers.set(transport.now + Math.ceil(ms), work);
-      return () => timers.cancel(timer);
-    };
-    this.keeper = new SessionLockKeeper({ clock: { nowMs: () => performance.now(), after }, limits, counts });
-  }
-
-  /** Before anything is sent: a process that was stopped has read what came meanwhile, and knows only now how late it is. */
-  onTurnEnd(): void {
-    if (!this.keeper.isIdle && performance.now() - this.context.transport.now > LONG_TURN_MS) this.keeper.look();
-  }
-
-  /** All clients have gone. Calls `done` when what they had is free. */
-  whenReleased(done: () => void): void {
-    this.keeper.whenReleased(done);
+    this.acquiring = new LockAcquiring(context);
   }
 
   /** Carries out the command last read. False: the replies before it must have gone out first, and nothing was done. */
@@ -79,7 +57,8 @@ export class LockCommands {
       this.list(session, service, requestBytes);
       return true;
     }
-    const lock = this.find(session, service);
+    if (spec.name === 'lock.macquire') return this.acquireSeveral(session, service, requestBytes);
+    const lock = this.find(session, service, 1);
     if (lock instanceof Uint8Array) {
       session.reply(lock);
       return true;
@@ -103,10 +82,27 @@ export class LockCommands {
     throw new Error(`the command table says that ${spec.name} is about locks; it is not`);
   }
 
-  /** The lock that is the first argument, or why there is none. */
-  private find(session: Session, service: Service): Lock | Uint8Array {
+  /** The locks of `numkeys name …`, or why there are none. */
+  private findSeveral(session: Session, service: Service): Lock[] | Uint8Array {
+    const { words } = this;
+    const count = words.text(FIRST_NAME - 1);
+    if (!/^[1-9]\d{0,8}$/.test(count)) return NO_NAMES;
+    if (Number(count) > NAMES_MAX) return errorReply(`ERR LOCK.MACQUIRE takes ${NAMES_MAX} locks at the most`);
+    if (FIRST_NAME + Number(count) > words.count) return TOO_FEW_NAMES;
+    const locks: Lock[] = [];
+    for (let argument = FIRST_NAME; argument < FIRST_NAME + Number(count); argument++) {
+      const lock = this.find(session, service, argument);
+      if (lock instanceof Uint8Array) return lock;
+      if (locks.some(({ name }) => name === lock.name)) return TWICE;
+      locks.push(lock);
+    }
+    return locks;
+  }
+
+  /** The lock that is that argument, or why there is none. */
+  private find(session: Session, service: Service, argument: number): Lock | Uint8Array {
     const { bytes, reader } = this.context;
-    const [start, end] = [reader.argumentStart[1] as number, reader.argumentEnd[1] as number];
+    const [start, end] = [reader.argumentStart[argument] as number, reader.argumentEnd[argument] as number];
     const sets = service.lockSetsOf(bytes, start, end);
     if (sets === null) return NO_LOCK;
     if (session.database !== 0) return OTHER_DATABASE;
@@ -121,42 +117,19 @@ export class LockCommands {
       session.reply(wanted);
       return true;
     }
-    const { ttlMs, waitMs, token, mode, isForSession } = wanted;
-    // Nothing is read from who waits: all that was asked before is to be answered.
-    if (waitMs > 0 && !session.isIdle) return false;
-    if (isForSession) session.locks ??= this.keeper.begin((reason) => session.cutOff(new SessionError(reason)));
-    const locks = isForSession ? session.locks : null;
-    if (locks?.reserve(1) === false) {
-      this.context.counts.commandsOverloaded++;
-      session.reply(
-        errorBytes('OVERLOADED', `the client has sessionLocksMax ${this.context.limits.sessionLocksMax} locks`),
-      );
+    return this.acquiring.one(session, lock, wanted, requestBytes);
+  }
+
+  private acquireSeveral(session: Session, service: Service, requestBytes: number): boolean {
+    const { words } = this;
+    const locks = this.findSeveral(session, service);
+    const ttlMaxMs = locks instanceof Uint8Array ? 0 : Math.min(...locks.map((lock) => lock.ttlMaxMs));
+    const wanted = locks instanceof Uint8Array ? locks : words.wanted(FIRST_NAME + locks.length, ttlMaxMs);
+    if (locks instanceof Uint8Array || wanted instanceof Uint8Array) {
+      session.reply(wanted as Uint8Array);
       return true;
     }
-    const order = { ttlMs, token, client: clientOf(session), mode, isWanted: () => !session.isLeaving };
-    const pending = this.track(session, requestBytes);
-    const waiting = new Waiting(session, pending);
-    if (waitMs > 0) session.block(waiting);
-    const giveUp = lock.acquire(order, waitMs, (outcome) => {
-      locks?.unreserve(1);
-      if (outcome.kind === 'no-quorum' || outcome.kind === 'late') this.context.counts.locksNoQuorum++;
-      if (outcome.kind === 'crowded') this.context.counts.commandsOverloaded++;
-      // Nobody would ever free what a client that is gone has got.
-      if (outcome.kind === 'granted' && session.isLeaving) {
-        outcome.giveBack();
-        waiting.answer(nullReply(session.protocol));
-        return;
-      }
-      // What it has until it goes it has so when it is granted again, too.
-      const keeping = locks ?? (session.locks?.find(lock.name, token) ? session.locks : null);
-      if (outcome.kind === 'granted') keeping?.keep(lock, order, outcome);
-      waiting.answer(acquireReply(outcome, token, session.protocol));
-    });
-    waiting.giveUp = () => {
-      giveUp();
-      locks?.unreserve(1);
-    };
-    return true;
+    return this.acquiring.several(session, locks, wanted, requestBytes);
   }
 
   private extend(session: Session, lock: Lock, requestBytes: number): void {
@@ -239,45 +212,4 @@ export class LockCommands {
     if (outcome.kind !== 'not-held') this.context.counts.locksNoQuorum++;
     return refusalReply(outcome, done);
   }
-}
-
-/** A session that waits for a lock. */
-class Waiting implements BlockedBy {
-  giveUp: () => void = () => {};
-  private readonly session: Session;
-  private readonly pending: Pending;
-  private isOver = false;
-
-  constructor(session: Session, pending: Pending) {
-    this.session = session;
-    this.pending = pending;
-  }
-
-  answer(reply: Uint8Array): void {
-    if (this.isOver) return;
-    this.isOver = true;
-    this.session.answer(this.pending, reply);
-  }
-
-  end(): void {}
-
-  /** Its client is gone. */
-  cancel(): void {
-    this.giveUp();
-    this.answer(nullReply(this.session.protocol));
-  }
-
-  unblock(isError: boolean, done: (isUnblocked: boolean) => void): void {
-    const isWaiting = !this.isOver;
-    if (isWaiting) {
-      this.giveUp();
-      this.answer(isError ? UNBLOCKED : nullReply(this.session.protocol));
-    }
-    done(isWaiting);
-  }
-}
-
-/** The client's name, or its address. */
-function clientOf({ name, connection }: Session): string {
-  return (name === '' ? connection.remoteAddress() : name).replaceAll(/\s/g, '_') || '?';
 }

@@ -1,6 +1,7 @@
 /** What LOCK commands are answered, as docs/LOCKS.md has it. */
-import { errorBytes } from '../base/errors.js';
+import { errorBytes, showBytes } from '../base/errors.js';
 import type { AcquireOutcome, ExtendOutcome, Holder, InfoOutcome, NoQuorum, NotHeld, Undecided } from '../lock/lock.js';
+import type { SeveralOutcome } from '../lock/several-locks.js';
 import { HOLDERS_TOLD_MAX } from '../lock/shares-script.js';
 import { arrayHeader, bulkReply, integerReply, mapHeader, nullReply, type Protocol } from '../resp/reply.js';
 
@@ -34,6 +35,24 @@ function grantedReply(fence: number, validityMs: number, token: string, protocol
   const named = `$5\r\ntoken\r\n$${token.length}\r\n${token}\r\n`;
   const numbers = `$5\r\nfence\r\n:${fence}\r\n$8\r\nvalidity\r\n:${validityMs}\r\n`;
   return Buffer.from(`${head}\r\n${named}${numbers}`, 'latin1');
+}
+
+/** Of LOCK.MACQUIRE: fences in the order of the names. */
+export function severalReply(outcome: SeveralOutcome, token: string, protocol: Protocol): Uint8Array {
+  if (outcome.kind === 'lost') {
+    const name = showBytes(Buffer.from(outcome.name, 'latin1'), 0, outcome.name.length);
+    return errorBytes('NOQUORUM', `the lock ${name} was lost again before all were taken; none is held`);
+  }
+  if (outcome.kind !== 'granted') return acquireReply(outcome, token, protocol);
+  const fences = outcome.granted.map(({ fence }) => integerReply(fence));
+  return mapReply(
+    [
+      ['token', bulkReply(Buffer.from(token, 'latin1'))],
+      ['fences', Buffer.concat([arrayHeader(fences.length), ...fences])],
+      ['validity', integerReply(outcome.validityMs)],
+    ],
+    protocol,
+  );
 }
 
 /** `effect`: what has come of it. */

@@ -4,7 +4,7 @@ import { EXCLUSIVE, type LockMode } from '../lock/lock.js';
 import { errorReply } from '../resp/reply.js';
 import type { RequestReader } from '../resp/request.js';
 
-/** What LOCK.ACQUIRE says behind the name. */
+/** What LOCK.ACQUIRE says behind the name, and LOCK.MACQUIRE behind the names. */
 export interface Wanted {
   readonly ttlMs: number;
   readonly waitMs: number;
@@ -78,8 +78,7 @@ export class LockWords {
           return errorReply(`ERR TOKEN must have 1 to ${TOKEN_BYTES_MAX} bytes`);
       } else return SYNTAX_ERROR;
     }
-    if (ttlMs < 0) return errorReply('ERR TTL is missing: LOCK.ACQUIRE name TTL milliseconds');
-    if (isForSession && ttlMs < SESSION_TTL_MS_MIN) return SESSION_TTL_ERROR;
+    if (ttlMs < 0) return errorReply('ERR TTL is missing: TTL milliseconds');
     if (token === '') token = randomBytes(TOKEN_BYTES).toString('hex');
     return { ttlMs, waitMs, token, mode: EXCLUSIVE, isForSession };
   }

@@ -145,7 +145,7 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ...rules(
     'lock',
     'only in keyspaces of `mode: lock`; not inside MULTI',
-    'lock.acquire lock.break lock.extend lock.info lock.list lock.release',
+    'lock.acquire lock.break lock.extend lock.info lock.list lock.macquire lock.release',
   ),
   ...rules('fenced', 'docs/LOCKS.md says which commands it carries out; not inside MULTI', 'rl.fenced'),
   ...rejects(MERGED, 'function|stats'),

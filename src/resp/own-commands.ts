@@ -63,6 +63,19 @@ export const OWN_COMMANDS: readonly OwnCommand[] = [
     arguments: [{ name: 'pattern', type: 'string', isOptional: true }],
   },
   {
+    name: 'lock.macquire',
+    row: '-5; denyoom movablekeys noscript write; write slow;; index 1 keynum 0 1 1 RW access update;; lock; 0.1.0',
+    summary: 'Take several locks, all or none, or wait for them',
+    arguments: [
+      { name: 'numkeys', type: 'integer' },
+      { ...NAME, isMultiple: true },
+      TTL,
+      { name: 'milliseconds', type: 'integer', token: 'WAIT', isOptional: true },
+      { name: 'session', type: 'pure-token', token: 'SESSION', isOptional: true },
+      { ...TOKEN, token: 'TOKEN', isOptional: true },
+    ],
+  },
+  {
     name: 'lock.release',
     row: '3; noscript write; write slow; 1 1 1; index 1 range 0 1 0 RW access delete;; lock; 0.1.0',
     summary: 'Free a lock that is held by this token',

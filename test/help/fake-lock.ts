@@ -16,6 +16,8 @@ export class FakeLock implements Lock {
   readonly extensions: number[] = [];
   /** Tokens of those who want it now. */
   readonly wanting: LockOrder[] = [];
+  /** Of who wanted it last. */
+  waitMs = -1;
   readonly released: string[] = [];
   /** Tokens that were given back. */
   readonly givenBack: string[] = [];
@@ -27,8 +29,9 @@ export class FakeLock implements Lock {
     this.name = name;
   }
 
-  acquire(order: LockOrder, _waitMs: number, told: (outcome: AcquireOutcome) => void): () => void {
+  acquire(order: LockOrder, waitMs: number, told: (outcome: AcquireOutcome) => void): () => void {
     this.wanting.push(order);
+    this.waitMs = waitMs;
     this.acquiring.push(told);
     return () => {
       const at = this.acquiring.indexOf(told);
