@@ -60,7 +60,7 @@ function fullExample() {
   const pool = pools.additionalProperties.properties;
   const node = pool.nodes.items.properties;
   const keyspace = keyspaces.items.properties;
-  const { hash, hashTag, copies, consistency, tombstoneTtl, provider, ttlMaxMs, ...bySlots } = keyspace;
+  const { hash, hashTag, copies, consistency, tombstoneTtl, provider, ttlMaxMs, fenceTtl, ...bySlots } = keyspace;
   const values = { placement: 'ketama', hash, hashTag };
   const { store, cluster, member, lease, pool: agreeing, tls, ...server } = coordination.properties;
   return [
@@ -102,7 +102,7 @@ function fullExample() {
     ...entries({ mode: { stated: 'replicated' }, copies, consistency, tombstoneTtl }, '    '),
     '  - prefix: "lock:"',
     '    pool: accounts',
-    ...entries({ mode: { stated: 'lock' }, provider, ttlMaxMs }, '    '),
+    ...entries({ mode: { stated: 'lock' }, provider, ttlMaxMs, fenceTtl }, '    '),
     '',
     ...comment(services.description),
     '#services:',

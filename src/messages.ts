@@ -89,6 +89,8 @@ export interface LockSnapshot {
   owners: Uint16Array;
   /** The longest that a lock may be taken or extended for. */
   ttlMaxMs: number;
+  /** How long the last fence of a lock is remembered that nobody asks for. */
+  fenceTtlMs: number;
 }
 
 /**

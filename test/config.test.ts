@@ -476,9 +476,10 @@ keyspaces:
     provider: 'redlock',
     copies: null,
     ttlMaxMs: 60_000,
+    fenceTtlMs: 7 * 86_400_000,
   });
-  const other = config(', provider: redlock, copies: 3, ttlMaxMs: 1500');
-  t.match(other.keyspaces[0], { copies: 3, ttlMaxMs: 1_500 });
+  const other = config(', provider: redlock, copies: 3, ttlMaxMs: 1500, fenceTtl: 2s');
+  t.match(other.keyspaces[0], { copies: 3, ttlMaxMs: 1_500, fenceTtlMs: 2_000 });
 });
 
 t.test('a coordination store is complete, whichever it is', async (t) => {

@@ -119,7 +119,7 @@ export class Caretaker {
       for (const link of this.links.values()) this.follow(link.look());
     }, LOOK_MS);
     if (this.options.duty === 'admit') return;
-    for (const ttlMs of this.pool.tombstoneTtlsMs) this.follow(this.sweep(ttlMs));
+    for (const ttlMs of this.pool.idleTtlsMs) this.follow(this.sweep(ttlMs));
   }
 
   /** A repair that is under way stops where it is, to be begun again by whomever. */

@@ -28,8 +28,8 @@ export interface ReplicatedPool {
   /** Indices of nodes: each different set that keys have their copies on, that of the registers of the proxy's own among them. */
   copySets: readonly (readonly number[])[];
   epochNodes: readonly number[];
-  /** How long keyspaces want deleted keys to be remembered: the different lengths, milliseconds. */
-  tombstoneTtlsMs: readonly number[];
+  /** How long keyspaces want deleted keys, and fences of locks that nobody asks for, to be remembered: the different lengths, milliseconds. */
+  idleTtlsMs: readonly number[];
   /** Null for a key that is not replicated, or in another pool. */
   placeOf(key: Uint8Array): KeyPlace | null;
   /** Whether the key is a lock that belongs on that node: it has a value there, and no ballots. */
@@ -38,8 +38,10 @@ export interface ReplicatedPool {
 
 export interface KeyPlace {
   nodes: readonly number[];
-  /** Null: it is never deleted. */
-  tombstoneTtlMs: number | null;
+  /** After which it is forgotten, once it is deleted. Null: it never is. */
+  idleTtlMs: number | null;
+  /** It has the fences of a lock: it is deleted when nobody has asked for it for so long. */
+  isFence: boolean;
 }
 
 /** `store`: the pool that a coordination store lies on. */
@@ -103,14 +105,19 @@ function planPool(name: string, nodes: readonly NodeSnapshot[], services: readon
   }
   const routers = services.map(({ keyspaces }) => new Router(keyspaces));
   const indices = new Set(nodes.map(({ index }) => index));
-  const ownPlace: KeyPlace = { nodes: register, tombstoneTtlMs: null };
+  const ownPlace: KeyPlace = { nodes: register, idleTtlMs: null, isFence: false };
   return {
     name,
     nodes,
     prefixes: [...new Set(keyspaces.map(({ prefix }) => prefix))],
     copySets: [...sets.values()],
     epochNodes: register,
-    tombstoneTtlsMs: [...new Set(replications.map(({ tombstoneTtlMs }) => tombstoneTtlMs))],
+    idleTtlsMs: [
+      ...new Set([
+        ...replications.map(({ tombstoneTtlMs }) => tombstoneTtlMs),
+        ...lockings.map(({ fenceTtlMs }) => fenceTtlMs),
+      ]),
+    ],
     placeOf(key) {
       if (EPOCH.equals(key) || REGISTERS.equals(key.subarray(0, REGISTERS.length))) return ownPlace;
       const isFence = FENCES.equals(key.subarray(0, FENCES.length));
@@ -123,7 +130,8 @@ function planPool(name: string, nodes: readonly NodeSnapshot[], services: readon
         if (sets === null) continue;
         const first = sets.find(key, start, key.length);
         const owners = [...sets.owners.subarray(first, first + sets.copies)];
-        if (indices.has(owners[0] as number)) return { nodes: owners, tombstoneTtlMs: copies?.tombstoneTtlMs ?? null };
+        const idleTtlMs = locks?.fenceTtlMs ?? copies?.tombstoneTtlMs ?? null;
+        if (indices.has(owners[0] as number)) return { nodes: owners, idleTtlMs, isFence };
       }
       return null;
     },

@@ -4,6 +4,7 @@
  *
  *   not live on all N, under one ballot  -> COLLECT at all N
  *   live, and its value is gone          -> a round that writes it off; it is collected the next time
+ *   the fences of a lock, live           -> the same: nobody has asked for the lock for so long
  *   different ballots                    -> an identity round, whose state is given to who is behind
  *
  * Which metas are old a node says by OBJECT IDLETIME: nobody need remember when which key was deleted. Two that sweep at once
@@ -45,7 +46,7 @@ export interface SweepOptions {
   stopped: AbortSignal;
 }
 
-/** Goes once through all keys that are remembered for `ttlMs`. What cannot be done now is left for the next time. */
+/** Goes once through all keys that are remembered for `ttlMs` while nobody asks for them. What cannot be done now is left for the next time. */
 export async function sweepOnce({ pool, links, rounds, counts, stopped }: SweepOptions, ttlMs: number): Promise<void> {
   for (const { index } of pool.nodes) await sweepNode(index);
 
@@ -60,7 +61,7 @@ export async function sweepOnce({ pool, links, rounds, counts, stopped }: SweepO
       const page = await link.askMember(record, encodeMemberStep(step, Buffer.from(record)));
       if (page?.kind !== 'page' || stopped.aborted) return;
       const mine = page.keys.filter((key) => isSweptAt(node, pool.placeOf(key)));
-      await Promise.all(mine.map((key) => sweepKey(key, (pool.placeOf(key) as KeyPlace).nodes)));
+      await Promise.all(mine.map((key) => sweepKey(key, pool.placeOf(key) as KeyPlace)));
       cursor = page.cursor;
       if (page.keys.length > 0) await pause((page.keys.length / KEYS_PER_SECOND) * 1_000, stopped);
     } while (cursor !== SCAN_START && !stopped.aborted);
@@ -68,11 +69,11 @@ export async function sweepOnce({ pool, links, rounds, counts, stopped }: SweepO
 
   /** Each key is looked at where the first of its members is. */
   function isSweptAt(node: number, place: KeyPlace | null): boolean {
-    if (place === null || place.tombstoneTtlMs !== ttlMs) return false;
+    if (place === null || place.idleTtlMs !== ttlMs) return false;
     return place.nodes.find((one) => (links.get(one)?.record ?? null) !== null) === node;
   }
 
-  async function sweepKey(key: Uint8Array, nodes: readonly number[]): Promise<void> {
+  async function sweepKey(key: Uint8Array, { nodes, isFence }: KeyPlace): Promise<void> {
     const records = nodes.map((node) => links.get(node)?.record ?? null);
     const askAll = (step: Step<Commands, Value>) => {
       return Promise.all(nodes.map((node, copy) => askStep(node, records[copy] ?? null, key, step)));
@@ -82,7 +83,7 @@ export async function sweepOnce({ pool, links, rounds, counts, stopped }: SweepO
     if (first === undefined) return;
     if (views.some(({ accepted }) => accepted !== first.accepted)) {
       if (await rounds.mend(key, nodes)) counts.settled++;
-    } else if (views.some(({ isExpired }) => isExpired)) {
+    } else if (first.live && (isFence || views.some(({ isExpired }) => isExpired))) {
       if (await rounds.expire(key, nodes, first.accepted)) counts.expired++;
     } else if (!first.live && views.length === nodes.length) {
       // All N were seen with that ballot and without a value, and are asked as the members that they were then.

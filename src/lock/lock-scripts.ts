@@ -20,7 +20,7 @@
  */
 
 import { LOCKS_KEY, NO_FACTS_TEXT, NO_FLOOR, NODE_KEY, WAKE_CHANNEL } from '../replica/meta.js';
-import { ALLOW_OOM, BEGIN, CHECK_BALLOT, PROMISED, type Script, script } from '../replica/scripts.js';
+import { ALLOW_OOM, BEGIN, CHECK_BALLOT, PROMISED, type Script, script, TAIL_AT } from '../replica/scripts.js';
 import { OWN_PREFIX } from '../routing/replication-section.js';
 import { WHOLE } from './share.js';
 import { FIND_SHARE, KEEP, leave, ONLY_SHARES, OTHERS_HOLD, SHARES, TAKE_SHARE } from './shares-script.js';
@@ -69,7 +69,7 @@ ${PROMISED}
 if promised > ARGV[3] then return 'R' .. promised .. (floor or '${NO_FLOOR}') end
 local facts = meta and string.sub(meta, 41) or '${NO_FACTS_TEXT}'
 local register = ${REGISTER}
-if meta and register == '' and string.sub(meta, 41, 80) ~= string.rep('0', 40) then
+if meta and register == '' and string.byte(meta, ${TAIL_AT}) == 49 then
   return redis.error_reply('ERR the register of fences is gone, and its ballots are there')
 end
 ${take}

@@ -44,7 +44,7 @@ local floor, meta = found[2], found[3]
 `;
 
 /** Where a meta's tail begins: behind a lineage of so many ballots as its first digit says, and of one more digit. */
-const TAIL_AT = 'string.byte(meta, 81) * 40 - 1837';
+export const TAIL_AT = 'string.byte(meta, 81) * 40 - 1837';
 const TAIL = `string.sub(meta, ${TAIL_AT})`;
 
 /** The key's effective promise. */

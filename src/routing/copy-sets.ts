@@ -61,11 +61,13 @@ export class ReplicaSets extends CopySets {
 /** Those of a keyspace of locks. */
 export class LockSets extends CopySets {
   readonly ttlMaxMs: number;
+  readonly fenceTtlMs: number;
 
   /** `locks` are those of `snapshot`. */
   constructor(snapshot: KeyspaceSnapshot, locks: LockSnapshot) {
     super(snapshot, locks);
     this.ttlMaxMs = locks.ttlMaxMs;
+    this.fenceTtlMs = locks.fenceTtlMs;
   }
 
   /** Whether the locks at these places, which `find` has found, are on the same nodes, maybe in another order. */

@@ -16,12 +16,16 @@ export interface Locks {
   copies: 3 | 5 | null;
   /** The longest that a lock is held unless it is extended, and how long a node that may have forgotten takes no part. */
   ttlMaxMs: number;
+  /** How long the last fence of a lock is remembered that nobody asks for. */
+  fenceTtlMs: number;
 }
 
 const PROVIDER_DEFAULT = 'redlock';
 const TTL_MAX_MS = 60_000;
 const TTL_MAX_MS_LEAST = 100;
 const TTL_MAX_MS_MOST = 86_400_000;
+const FENCE_TTL_MS = 7 * 86_400_000;
+const FENCE_TTL_MS_MOST = 365 * 86_400_000;
 /** Who bears no failure is no better than one node. */
 const NODES_MIN = 3;
 /** Each lock command goes to all of them. */
@@ -46,6 +50,12 @@ export const LOCK_KEYS = {
       'forgotten who has what, takes no part.',
     { stated: formatMilliseconds(TTL_MAX_MS) },
   ),
+  fenceTtl: about(
+    milliseconds(TTL_MAX_MS_LEAST, FENCE_TTL_MS_MOST).optional(),
+    'For mode lock: how long the nodes remember the last fence of a lock that nobody asks for (about 350 bytes each). The next one is larger all ' +
+      'the same, unless the clocks of proxies went back by more than that.',
+    { stated: formatMilliseconds(FENCE_TTL_MS) },
+  ),
 };
 
 /** What of a keyspace is written in the file by these keys. */
@@ -53,10 +63,16 @@ export interface LockKeys {
   copies?: 3 | 5 | undefined;
   provider?: 'redlock' | undefined;
   ttlMaxMs?: number | undefined;
+  fenceTtl?: number | undefined;
 }
 
-export function completeLocks({ copies, provider, ttlMaxMs }: LockKeys): Locks {
-  return { provider: provider ?? PROVIDER_DEFAULT, copies: copies ?? null, ttlMaxMs: ttlMaxMs ?? TTL_MAX_MS };
+export function completeLocks({ copies, provider, ttlMaxMs, fenceTtl }: LockKeys): Locks {
+  return {
+    provider: provider ?? PROVIDER_DEFAULT,
+    copies: copies ?? null,
+    ttlMaxMs: ttlMaxMs ?? TTL_MAX_MS,
+    fenceTtlMs: fenceTtl ?? FENCE_TTL_MS,
+  };
 }
 
 interface Written extends LockKeys {
@@ -69,7 +85,7 @@ interface Written extends LockKeys {
 export function checkLocks(path: Path, keyspace: Written, pools: PoolsSection, complain: Complain): void {
   const { mode, placement, pool, copies } = keyspace;
   if (mode !== 'lock') {
-    for (const key of ['provider', 'ttlMaxMs'] as const) {
+    for (const key of ['provider', 'ttlMaxMs', 'fenceTtl'] as const) {
       if (keyspace[key] !== undefined) complain([...path, key], `: is for mode lock; ${mode} keys are no locks`);
     }
     return;
@@ -79,6 +95,11 @@ export function checkLocks(path: Path, keyspace: Written, pools: PoolsSection, c
       [...path, 'placement'],
       `: must be slots for mode lock; ${placement} says of one node alone that it has a key`,
     );
+  }
+  const { ttlMaxMs, fenceTtlMs } = completeLocks(keyspace);
+  if (fenceTtlMs < ttlMaxMs) {
+    const least = formatMilliseconds(ttlMaxMs);
+    complain([...path, 'fenceTtl'], `: must not be below ttlMaxMs, ${least}: a lock may be held for so long`);
   }
   const nodes = pools[pool]?.nodes.length ?? 0;
   if (nodes === 0) return;

@@ -131,7 +131,8 @@ function isSameReplication(one: ReplicationSnapshot | null, other: ReplicationSn
 }
 
 function areSameLocks(one: LockSnapshot | null, other: LockSnapshot | null): boolean {
-  return one?.owners === other?.owners && one?.ttlMaxMs === other?.ttlMaxMs;
+  const haveSameTtls = one?.ttlMaxMs === other?.ttlMaxMs && one?.fenceTtlMs === other?.fenceTtlMs;
+  return one?.owners === other?.owners && haveSameTtls;
 }
 
 /** Whether a keyspace of `before` lies on the same nodes, with the same indices, among `nodes`. */
@@ -171,12 +172,13 @@ async function replicate(
 async function placeLocks(
   nodes: readonly NodeSnapshot[],
   pool: string,
-  { copies: wanted, ttlMaxMs }: Locks,
+  { copies: wanted, ttlMaxMs, fenceTtlMs }: Locks,
   known: readonly KeyspaceSnapshot[],
   placer: Placer,
 ): Promise<LockSnapshot> {
   const copies = wanted ?? nodes.filter((node) => node.pool === pool).length;
-  return Object.freeze({ copies, owners: await placeCopies(nodes, pool, copies, known, placer), ttlMaxMs });
+  const owners = await placeCopies(nodes, pool, copies, known, placer);
+  return Object.freeze({ copies, owners, ttlMaxMs, fenceTtlMs });
 }
 
 async function placeCopies(

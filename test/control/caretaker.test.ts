@@ -404,6 +404,22 @@ t.test('what is deleted is forgotten, and what expired is deleted, when nobody h
   }
 });
 
+t.test('fences of a lock are forgotten when nobody has asked for it for long', async (t) => {
+  const pool = await TestPool.start(t, { locks: 'lock:', fenceTtlMs: 2_000 });
+  const care = pool.care();
+  await untilMembers(care);
+  const [register, meta] = ['~rl:fence:lock:x', '~rl:m:~rl:fence:lock:x'];
+  await pool.put([0, 1, 2], register, 7, '7 client token');
+  await untilCare(care, 'it is deleted', ({ sweep }) => sweep.expired >= 1);
+  await untilCare(care, 'it is collected', ({ sweep }) => sweep.collected >= 1);
+  for (const node of [0, 1, 2]) {
+    t.equal(await pool.text(node, 'GET', register), null);
+    t.equal(await pool.text(node, 'GET', meta), null);
+    const floor = (await pool.text(node, 'GET', '~rl:floor')) ?? '';
+    t.ok(floor.slice(8, 48) > `${'0'.repeat(8)}${'7'.padStart(12, '0')}`, 'the next ballot is above it');
+  }
+});
+
 t.test('what one copy has not deleted yet is not forgotten by the others', async (t) => {
   const pool = await TestPool.start(t, { tombstoneTtlMs: 1_000 });
   const care = pool.care();

@@ -12,6 +12,8 @@ import { waitFor } from '../help/wait-for.js';
 const TTL_MAX_MS = 60_000;
 /** Nodes that stand still for a while are waited for. */
 const PATIENCE_MS = 4000;
+/** Of a fence that is remembered for a second. */
+const FORGOTTEN_MS_MAX = 30_000;
 
 t.test('LOCK commands', async (t) => {
   const { servers, proxies } = await deployLocks(t, {
@@ -248,6 +250,21 @@ t.test('LOCK commands', async (t) => {
       /LOCK\.ACQUIRE name TTL milliseconds \[WAIT milliseconds\] \[SESSION\] \[TOKEN token\]\n *summary: Take a lock/i,
     );
   });
+});
+
+t.test('the fences of a lock that nobody asks for are forgotten, and the next one is larger', async (t) => {
+  const { servers, proxies } = await deployLocks(t, { nodes: 3, ttlMaxMs: 1000, fenceTtl: '1s' });
+  const [one, other] = await Promise.all(proxies.map(({ port }) => connect(t, port)));
+  const last = await acquire(one as RespClient, 'lock:a', 'TTL', '1000');
+  await (one as RespClient).command('LOCK.RELEASE', 'lock:a', last?.token ?? '');
+  const nodes = await Promise.all(servers.map(({ port }) => connect(t, port)));
+  const left = async () => (await Promise.all(nodes.map((node) => node.command('KEYS', '*lock:a')))).flat();
+  t.equal((await left()).length, 6, 'a register and its ballots on each node');
+  await waitFor('all of it to be gone', async () => (await left()).length === 0, FORGOTTEN_MS_MAX);
+  const info = fieldsOf(await (one as RespClient).command('LOCK.INFO', 'lock:a'));
+  t.equal(info.get('state'), 'free');
+  t.equal(info.get('fence'), null);
+  isLater(t, await acquire(other as RespClient, 'lock:a', 'TTL', '1000'), last);
 });
 
 function isLater(t: Test, next: TakenLock | null, last: TakenLock | null): void {

@@ -14,6 +14,7 @@ export interface LockOptions {
   /** Nodes, all of which have every lock. */
   nodes: 3 | 5;
   ttlMaxMs: number;
+  fenceTtl?: string;
   limits?: Readonly<Record<string, string | number>>;
 }
 
@@ -27,7 +28,10 @@ export interface LockDeployment {
 const ASKED = 8;
 
 /** Resolves when locks named `lock:…` are served by all workers. */
-export async function deployLocks(t: Test, { nodes, ttlMaxMs, limits = {} }: LockOptions): Promise<LockDeployment> {
+export async function deployLocks(
+  t: Test,
+  { nodes, ttlMaxMs, fenceTtl, limits = {} }: LockOptions,
+): Promise<LockDeployment> {
   const [plain, ...servers] = (await startRedisServers(1 + nodes)) as [RedisServer, ...RedisServer[]];
   t.teardown(() => Promise.all([plain, ...servers].map((server) => server.stop())));
   const start = async (workers: number, transport: 'epoll' | 'node') => {
@@ -39,7 +43,7 @@ export async function deployLocks(t: Test, { nodes, ttlMaxMs, limits = {} }: Loc
           plain: { nodes: [{ name: 'plain', url: plain.url }] },
         },
         keyspaces: [
-          { prefix: 'lock:', pool: 'main', mode: 'lock', ttlMaxMs },
+          { prefix: 'lock:', pool: 'main', mode: 'lock', ttlMaxMs, ...(fenceTtl === undefined ? {} : { fenceTtl }) },
           { prefix: '', pool: 'plain' },
         ],
       },

@@ -19,6 +19,8 @@ export interface PoolOptions {
   tombstoneTtlMs?: number;
   /** Besides the replicated keys: keys that begin so are locks, on three nodes. */
   locks?: string;
+  /** Of these. */
+  fenceTtlMs?: number;
   limits?: Partial<NodeLimits>;
   server?: RedisServerOptions;
 }
@@ -190,7 +192,8 @@ async function planOf(servers: readonly RedisServer[], options: PoolOptions): Pr
   const pools = [{ name: 'main', nodes, limits, restart: 'loses-data' as const }];
   const { prefix, pool, placement, multiKeyWrites } = keyspace;
   const basics = { prefix: options.locks ?? prefix, pool, placement, multiKeyWrites };
-  const locks = { ...basics, mode: 'lock', provider: 'redlock', copies: 3, ttlMaxMs: 1_000 } as const;
+  const fenceTtlMs = options.fenceTtlMs ?? 600_000;
+  const locks = { ...basics, mode: 'lock', provider: 'redlock', copies: 3, ttlMaxMs: 1_000, fenceTtlMs } as const;
   const keyspaces = options.locks === undefined ? [keyspace] : [keyspace, locks];
   const services = [{ name: 'main', port: 1, keyspaces }];
   const topology = await planTopology(null, pools, services, PLACER);

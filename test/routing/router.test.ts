@@ -102,7 +102,7 @@ t.test('a lock is found at its nodes, and is no replicated key', async (t) => {
     const owners = planCopySets(nodes, copies);
     const first = new Uint16Array(16_384).map((_, slot) => owners[slot * copies] as number);
     const placement = { kind: 'slots', owners: first, colocate: [] } as const;
-    const locks = { copies, owners, ttlMaxMs: 7 };
+    const locks = { copies, owners, ttlMaxMs: 7, fenceTtlMs: 8 };
     return new Router([{ prefix: 'lock:', pool: 'main', splitsWrites: true, placement, replication: null, locks }]);
   };
   const setsOf = (router: Router, key: string) => router.lockSetsOf(Buffer.from(key), 0, key.length);

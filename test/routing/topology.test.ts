@@ -236,7 +236,7 @@ t.test('a replicated keyspace has the nodes of all copies, by their numbers in t
 
 function locking(prefix: string, pool: string, copies: 3 | 5 | null, ttlMaxMs = 1_000): KeyspaceConfig {
   const basics = { prefix, pool, placement: SLOTS, multiKeyWrites: 'split' } as const;
-  return { ...basics, mode: 'lock', provider: 'redlock', copies, ttlMaxMs };
+  return { ...basics, mode: 'lock', provider: 'redlock', copies, ttlMaxMs, fenceTtlMs: 10_000 };
 }
 
 t.test('locks are on all nodes of their pool, or on some, where copies of keys would be', async (t) => {
