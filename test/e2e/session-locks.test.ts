@@ -2,6 +2,7 @@
 import t from 'tap';
 import { acquire, fieldsOf } from '../help/lock-client.js';
 import { deployLocks } from '../help/lock-deployment.js';
+import { isStopped } from '../help/process-facts.js';
 import type { ProxyProcess } from '../help/proxy.js';
 import { connect, encodeWords, RespClient } from '../help/resp-client.js';
 import { waitFor, within } from '../help/wait-for.js';
@@ -51,7 +52,7 @@ t.test('locks of a session', async (t) => {
     t.ok(await acquire(holder, 'lock:a', ...SESSION));
     t.equal(await acquire(other, 'lock:a', 'TTL', '1000', 'WAIT', `${3 * TTL_MS}`), null);
     t.equal((await holder.raw('PING')).toString(), '+PONG\r\n');
-    t.equal(await counter(holder, 'session_locks_held'), 1);
+    await waitFor('it to be counted', async () => (await counter(holder, 'session_locks_held')) === 1);
     holder.close();
   });
 
@@ -96,7 +97,8 @@ t.test('locks of a session', async (t) => {
     await proxies[0].waitForLog('session-closed', ({ reason }) =>
       /'lock:d': it is not held by its token/.test(`${reason}`),
     );
-    t.equal(await counter(await connect(t, proxies[0].port), 'session_locks_lost'), 1);
+    const asked = await connect(t, proxies[0].port);
+    await waitFor('it to be counted', async () => (await counter(asked, 'session_locks_lost')) === 1);
   });
 
   t.test('one client has no more of them than sessionLocksMax', async (t) => {
@@ -140,6 +142,8 @@ t.test('a proxy that stands still believes nothing that is over', async (t) => {
   const holder = await connect(t, proxies[0].port);
   const held = await acquire(holder, 'lock:a', ...SESSION);
   proxies[0].signal('SIGSTOP');
+  // What a thread reads before it hears of that it may answer.
+  await waitFor('all threads to stand still', () => isStopped(proxies[0].pid));
   holder.send(encodeWords(['PING']));
   const next = await within(
     'the lock, when its time is over',
@@ -175,7 +179,7 @@ t.test('a proxy that stops frees them at once, and one that is killed leaves the
   for (const node of nodes) t.equal(await node.command('EXISTS', 'lock:c'), 0, 'a proxy that is gone has left nothing');
 });
 
-/** Of the whole proxy. */
+/** Of the whole proxy, whose workers tell each other what they have counted a little later. */
 async function counter(client: RespClient, name: string): Promise<number> {
   const text = String(await client.command('INFO', 'ringleader'));
   return Number(new RegExp(`^ringleader_${name}:(\\d+)`, 'm').exec(text)?.[1]);
