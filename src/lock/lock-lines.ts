@@ -123,6 +123,8 @@ class Line {
   private readonly lines: LockLines;
   /** Gives up the attempt of the first; null: there is none under way. */
   private giveUp: (() => void) | null = null;
+  /** The first has found that others have it, or that too few nodes count. */
+  private isHeld = false;
   /** It was freed while that was under way. */
   private wasWoken = false;
   /** Several want it at the same moment: what they give back wakes nobody, or all would try at the same moment again. */
@@ -162,7 +164,7 @@ class Line {
   isPassing(mode: LockMode): boolean {
     const { wishes } = this;
     if (wishes.length === 0) return true;
-    return this.giveUp !== null && this.tries === 0 && wishes.every(({ order }) => areCompatible(order.mode, mode));
+    return !this.isHeld && wishes.every(({ order }) => areCompatible(order.mode, mode));
   }
 
   /** The lock may be free. */
@@ -187,6 +189,7 @@ class Line {
       this.attempt();
       return;
     }
+    if (!turns.isFirst(this.name, first.ticket, kind)) this.endHasty();
     this.passes++;
     const { timers, now } = nodes.context.transport;
     timers.cancel(this.timer);
@@ -216,6 +219,7 @@ class Line {
     const { counts } = this.lines.context;
     const mayTryOn = wish.mayWait && !wish.isLast;
     this.tries++;
+    this.isHeld = outcome.kind !== 'granted' && outcome.kind !== 'contended';
     if (outcome.kind === 'granted') {
       counts.locksAcquired++;
       const { share, fence, validityMs, ballot } = outcome;
@@ -297,6 +301,7 @@ class Line {
     this.wishes.splice(this.wishes.indexOf(wish), 1);
     if (!isFirst) return;
     this.tries = 0;
+    this.isHeld = false;
     const [next] = this.wishes;
     if (next === undefined) turns.show(this.name, 0);
     else turns.show(this.name, next.ticket, kindOf(next.order.mode));

@@ -148,7 +148,7 @@ class Attempt {
     const { context, place } = this;
     for (const action of actions) {
       if (action.kind === 'ask') send(context, place, this, action.copies, action.tag, action.step);
-      else this.end(action.outcome);
+      else if (action.kind === 'end') this.end(action.outcome);
     }
     if (actions.length > 0) this.setTimer();
   }

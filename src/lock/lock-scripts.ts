@@ -220,7 +220,7 @@ ${HOLDER}
 local broken = { 'B' }
 ${whereShared(`
   if not prune() then return holder end
-  for _, other in ipairs(live) do broken[#broken + 1] = other.token end
+  for at = 1, #live do broken[at + 1] = live[at] end
   holder = false
 `)}
 if holder then broken[2] = holder end
@@ -243,7 +243,8 @@ ${HOLDER}
 ${whereShared(`
   if not prune() then return holder end
   local seen = { 'I' .. (mode or ''), accepted, register }
-  for _, other in ipairs(live) do
+  for at = 1, #live do
+    local other = parse(live[at], values[at])
     seen[#seen + 1] = other.token
     seen[#seen + 1] = table.concat({
       left(other.expires), other.share, string.format('%.0f', other.fence), other.client

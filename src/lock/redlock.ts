@@ -4,7 +4,8 @@
  *
  *   acquiring --q votes--> confirming --q have it--> granted
  *       │ └── held, or too few answer ──> taken back: held | contended | no-quorum
- *       └──<── refused for a larger ballot, by either, or another slot may be free: all of it anew, with a ballot above it
+ *       └──<── refused for a larger ballot, by either, or another slot may be free: all of it anew, with a ballot above it,
+ *              of shares after a pause
  *
  * A vote is a node that the lock was free at, or the share of it that is wanted (see share), and that has promised the ballot for the register of fences. The fence is larger than that
  * of the largest ballot among q votes, and is written by a majority of nodes where the lock is the caller's still: whoever gets a
@@ -59,13 +60,19 @@ export type AcquisitionOutcome =
 
 export type LockAction =
   /** Of the copies in that set (bit i: copy i). */
-  { kind: 'ask'; copies: number; tag: number; step: LockStep } | { kind: 'end'; outcome: AcquisitionOutcome };
+  | { kind: 'ask'; copies: number; tag: number; step: LockStep }
+  /** Nothing until `dueMs`. */
+  | { kind: 'wait' }
+  | { kind: 'end'; outcome: AcquisitionOutcome };
 
 /** What clocks may differ by: a hundredth of the time, and what a node rounds. */
 const DRIFT = 0.01;
 const DRIFT_MS = 2;
 /** Each takes a round trip: where others have used larger ones, or the slot was taken. */
 const BALLOTS_MAX = 8;
+/** Who was barred by others who take a share at the same moment leaves them so many times what the ballot took, by chance; twice that each time. */
+const PAUSE_TIMES = 1;
+const PAUSE_DOUBLINGS_MAX = 3;
 
 export function quorumOf(copies: number): number {
   return (copies >> 1) + 1;
@@ -81,9 +88,11 @@ export class Acquisition {
   dueMs = Number.POSITIVE_INFINITY;
   private readonly plan: AcquisitionPlan;
   private readonly all: number;
-  private phase: 'acquiring' | 'confirming' | 'over' = 'acquiring';
+  private phase: 'acquiring' | 'confirming' | 'pausing' | 'over' = 'acquiring';
   private ballot: Ballot = NEVER;
   private ballots = 0;
+  /** Ballots that were refused for larger ones. */
+  private refusals = 0;
   private share: Share;
   private fence = 0;
   /** When the ballot's votes were asked for. */
@@ -141,6 +150,7 @@ export class Acquisition {
 
   onTime(nowMs: number): LockAction[] {
     if (this.phase === 'over' || nowMs < this.dueMs) return [];
+    if (this.phase === 'pausing') return this.plan.isWanted() ? this.begin(nowMs) : this.cancel();
     this.out = 0;
     return this.decide(nowMs);
   }
@@ -212,8 +222,23 @@ export class Acquisition {
     }
     const mayRefuse = open >= quorum && this.ballots < BALLOTS_MAX;
     if (mayRefuse && out > 0) return [];
-    if (mayRefuse && this.plan.isWanted()) return this.begin(nowMs);
+    if (mayRefuse && this.plan.isWanted()) return this.onRefused(nowMs);
     return this.giveUp(this.failure(quorum));
+  }
+
+  /**
+   * Of who wants all of it the ballot was too small, and others have been done. Where several get a share at the same moment each bars the other
+   * ones again and again, unless they leave each other time.
+   */
+  private onRefused(nowMs: number): LockAction[] {
+    const { plan, phase } = this;
+    const isFirst = this.refusals++ === 0 && phase === 'acquiring';
+    if (isFirst || plan.mode.kind === 'exclusive') return this.begin(nowMs);
+    this.phase = 'pausing';
+    this.tag++;
+    const times = PAUSE_TIMES * 2 ** Math.min(this.refusals, PAUSE_DOUBLINGS_MAX);
+    this.dueMs = nowMs + plan.random() * times * (nowMs - this.askedMs);
+    return [{ kind: 'wait' }];
   }
 
   /** Where nodes have said which slots others have, or which the token has: the one to be tried next; null: there is none. */

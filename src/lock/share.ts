@@ -18,7 +18,7 @@ export type ModeText = string;
 export const WHOLE: Share = 'x';
 export const READER: Share = 's';
 
-/** Of one lock: a node walks over them all to find a slot that is free, and takes about half a millisecond for so many. */
+/** Of one lock: a node walks over them all to find a slot that is free, and takes about a millisecond for so many. */
 export const HOLDERS_MAX = 1000;
 
 export function modeTextOf(mode: LockMode): ModeText {

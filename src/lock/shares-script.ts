@@ -7,49 +7,58 @@
  * `ballot`: by which it was taken; `expires`: in milliseconds since 1970, by the node's clock; fence 0 and client ?: it was not confirmed yet.
  * Invariants: the hash expires when the last of its holders does; there is a mode where there is a holder.
  */
+import { BALLOT_DIGITS } from '../replica/ballot.js';
 import { HOLDERS_MAX, READER } from './share.js';
 
 const FIELD = "'^(%d+) (%d+) (%S+) (%d+) (%S+)$'";
+/** Where `expires` and `share` begin, as Lua counts. Times have no more digits until the year 2286; zeros stand before fewer. */
+const EXPIRES_AT = BALLOT_DIGITS + 2;
+const EXPIRES_DIGITS = 13;
+const SHARE_AT = EXPIRES_AT + EXPIRES_DIGITS + 1;
 
 /** Holders that are told to who does not hold the lock: those with the largest fences. One more says that there are others. */
 export const HOLDERS_TOLD_MAX = 3;
 
 /**
- * KEYS[2]: the lock. `prune` makes `mode`, `live` and `last`, the time at which it is free, of what is there, and takes what has expired
- * out of it; false: it is something else than a lock. `holderOf` is null where the token does not hold it.
+ * KEYS[2]: the lock. `prune` makes `mode`, `live` (tokens), `values` and `last`, the time at which it is free, of what is there, and takes what has
+ * expired out of it; false: it is something else than a lock. It walks over all of them: what it needs is cut out where it stands.
+ * `holderOf` is null where the token does not hold it.
  */
 export const SHARES = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local mode, live, last
+local mode, live, values, last
 
 local function parse(token, value)
   local ballot, expires, share, fence, client = string.match(value, ${FIELD})
-  if not ballot then return nil end
   return {
     token = token, ballot = ballot, expires = tonumber(expires), share = share, fence = tonumber(fence), client = client
   }
 end
 
+local function expiresAt(value) return tonumber(string.sub(value, ${EXPIRES_AT}, ${EXPIRES_AT + EXPIRES_DIGITS - 1})) end
+
 local function prune()
-  mode, live, last = nil, {}, 0
-  local fields, gone = redis.call('HGETALL', KEYS[2]), {}
+  mode, live, values, last = nil, {}, {}, 0
+  local fields, gone, count = redis.call('HGETALL', KEYS[2]), {}, 0
   for at = 1, #fields, 2 do
+    local value = fields[at + 1]
     if fields[at] == '' then
-      mode = fields[at + 1]
+      mode = value
     else
-      local holder = parse(fields[at], fields[at + 1])
-      if not holder then return false end
-      if holder.expires < now then
-        gone[#gone + 1] = holder.token
+      local expires = expiresAt(value)
+      if not expires then return false end
+      if expires < now then
+        gone[#gone + 1] = fields[at]
       else
-        live[#live + 1] = holder
-        last = math.max(last, holder.expires)
+        count = count + 1
+        live[count], values[count] = fields[at], value
+        if expires > last then last = expires end
       end
     end
   end
   if #fields > 0 and not mode then return false end
-  if #live == 0 then
+  if count == 0 then
     redis.call('DEL', KEYS[2])
     mode = nil
   else
@@ -62,11 +71,11 @@ end
 local function holderOf(token)
   local value = redis.call('HGET', KEYS[2], token)
   local holder = value and parse(token, value)
-  return holder and holder.expires >= now and holder or nil
+  return holder and holder.ballot and holder.expires >= now and holder or nil
 end
 
 local function write(holder)
-  local expires = string.format('%.0f', holder.expires)
+  local expires = string.format('%0${EXPIRES_DIGITS}.0f', holder.expires)
   local fence = string.format('%.0f', holder.fence)
   redis.call('HSET', KEYS[2], holder.token, table.concat({
     holder.ballot, expires, holder.share, fence, holder.client
@@ -83,11 +92,13 @@ export const ONLY_SHARES = `if redis.call('TYPE', KEYS[2]).ok ~= 'hash' then ret
 export const OTHERS_HOLD = `
   if not prune() then return holder end
   if not mode then return { 'F0' } end
-  table.sort(live, function(one, other) return one.fence > other.fence end)
+  local others = {}
+  for at = 1, #live do others[at] = parse(live[at], values[at]) end
+  table.sort(others, function(one, other) return one.fence > other.fence end)
   local told = { 'F' .. left(last) }
-  for at = 1, math.min(#live, ${HOLDERS_TOLD_MAX + 1}) do
-    if live[at].fence > 0 then
-      told[#told + 1] = string.format('%.0f', live[at].fence) .. ' ' .. live[at].client .. ' ' .. live[at].token
+  for at = 1, math.min(#others, ${HOLDERS_TOLD_MAX + 1}) do
+    if others[at].fence > 0 then
+      told[#told + 1] = string.format('%.0f', others[at].fence) .. ' ' .. others[at].client .. ' ' .. others[at].token
     end
   end
   return told
@@ -127,30 +138,31 @@ local own
 if kind ~= 'none' then
   mode = redis.pcall('HGET', KEYS[2], '')
   if type(mode) == 'table' then return mode end
-  if mode ~= ARGV[6] or mode ~= '${READER}' or redis.call('HLEN', KEYS[2]) > ${HOLDERS_MAX} then
+  own = mode == ARGV[6] and holderOf(ARGV[4])
+  if mode ~= ARGV[6] or mode ~= '${READER}' or not own and redis.call('HLEN', KEYS[2]) > ${HOLDERS_MAX} then
     if not prune() then
       return redis.error_reply('WRONGTYPE Operation against a key holding the wrong kind of value')
     end
   end
   if mode and mode ~= ARGV[6] then return 'H' .. left(last) end
-  own = mode and holderOf(ARGV[4])
   if mode == '${READER}' then
     if not own and redis.call('HLEN', KEYS[2]) > ${HOLDERS_MAX} then
-      for _, other in ipairs(live) do last = math.min(last, other.expires) end
+      for at = 1, #live do last = math.min(last, expiresAt(values[at])) end
       return 'H' .. left(last)
     end
   elseif mode then
     if own and own.share ~= ARGV[7] and ARGV[8] == '0' then return 'W' .. own.share end
-    local slots, isTaken, first = {}, false, last
+    local slots, wanted = {}, ARGV[7] + 1
     for slot = 1, tonumber(mode) do slots[slot] = '0' end
-    for _, other in ipairs(live) do
-      if other.token ~= ARGV[4] then
-        slots[other.share + 1] = '1'
-        isTaken = isTaken or other.share == ARGV[7]
-        first = math.min(first, other.expires)
-      end
+    for at = 1, #live do
+      if live[at] ~= ARGV[4] then slots[string.match(values[at], '^%d+', ${SHARE_AT}) + 1] = '1' end
     end
-    if isTaken then return { 'H' .. left(first), table.concat(slots) } end
+    if slots[wanted] == '1' then
+      for at = 1, #live do
+        if live[at] ~= ARGV[4] then last = math.min(last, expiresAt(values[at])) end
+      end
+      return { 'H' .. left(last), table.concat(slots) }
+    end
   end
 end
 `;

@@ -197,15 +197,15 @@ function docsOf({ command, spec }: Own, protocol: Protocol): Uint8Array {
     ['group', spec.group],
   ] as const)
     parts.push(bulkReply(word), bulkReply(text));
-  parts.push(bulkReply('arguments'), arrayHeader(command.arguments.length));
-  for (const argument of command.arguments) parts.push(argumentOf(argument, protocol));
-  return Buffer.concat(parts);
+  return Buffer.concat([...parts, ...argumentsField(command.arguments, protocol)]);
 }
 
-function argumentOf(
-  { name, type, token, isOptional = false, isMultiple = false }: OwnArgument,
-  protocol: Protocol,
-): Uint8Array {
+function argumentsField(list: readonly OwnArgument[], protocol: Protocol): Uint8Array[] {
+  return [bulkReply('arguments'), arrayHeader(list.length), ...list.map((argument) => argumentOf(argument, protocol))];
+}
+
+function argumentOf(argument: OwnArgument, protocol: Protocol): Uint8Array {
+  const { name, type, token, isOptional = false, isMultiple = false } = argument;
   const fields: Uint8Array[][] = [
     [bulkReply('name'), bulkReply(name)],
     [bulkReply('type'), bulkReply(type)],
@@ -214,6 +214,7 @@ function argumentOf(
   if (token !== undefined) fields.push([bulkReply('token'), bulkReply(token)]);
   const flags = [...(isOptional ? ['optional'] : []), ...(isMultiple ? ['multiple'] : [])];
   if (flags.length > 0) fields.push([bulkReply('flags'), simpleSet(flags, protocol)]);
+  if (argument.arguments !== undefined) fields.push(argumentsField(argument.arguments, protocol));
   return Buffer.concat([mapHeader(fields.length, protocol), ...fields.flat()]);
 }
 

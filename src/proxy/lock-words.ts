@@ -1,6 +1,7 @@
 /** The words of LOCK commands, and what is wrong with them. */
 import { randomBytes } from 'node:crypto';
 import { EXCLUSIVE, type LockMode } from '../lock/lock.js';
+import { HOLDERS_MAX } from '../lock/share.js';
 import { errorReply } from '../resp/reply.js';
 import type { RequestReader } from '../resp/request.js';
 
@@ -16,8 +17,6 @@ export interface Wanted {
 }
 
 export const SYNTAX_ERROR = errorReply('ERR syntax error');
-/** What is designed, and not built. */
-const LATER_OPTIONS: ReadonlySet<string> = new Set(['shared', 'limit']);
 /** Of less not enough is left when it is granted. */
 const TTL_MS_MIN = 10;
 /** What is extended by the proxy is extended three times in that, of each client. */
@@ -54,24 +53,30 @@ export class LockWords {
   /** The options that begin with that argument, of a lock with that ttlMaxMs; or an error. */
   wanted(first: number, ttlMaxMs: number): Wanted | Uint8Array {
     let [ttlMs, waitMs, token, isForSession] = [-1, 0, '', false];
+    let mode: LockMode = EXCLUSIVE;
     for (let at = first; at < this.count; at += 2) {
       const option = this.word(at);
-      if (option === 'session') {
-        isForSession = true;
+      if (option === 'session' || option === 'shared') {
+        if (option === 'session') isForSession = true;
+        else if (mode !== EXCLUSIVE) return SYNTAX_ERROR;
+        else mode = { kind: 'shared' };
         at--;
         continue;
       }
-      if (LATER_OPTIONS.has(option))
-        return errorReply(`ERR ${option.toUpperCase()} locks come with a later version: see docs/LOCKS.md`);
       if (at + 1 >= this.count) return SYNTAX_ERROR;
       if (option === 'ttl') {
         const found = this.ttlAt(at + 1, ttlMaxMs);
         if (found instanceof Uint8Array) return found;
         ttlMs = found;
       } else if (option === 'wait') {
-        const found = readMs(this.text(at + 1), 0, WAIT_MS_MAX);
+        const found = readNumber(this.text(at + 1), 0, WAIT_MS_MAX);
         if (found === null) return errorReply(`ERR WAIT must be milliseconds from 0 to ${WAIT_MS_MAX}`);
         waitMs = found;
+      } else if (option === 'limit') {
+        if (mode !== EXCLUSIVE) return SYNTAX_ERROR;
+        const max = readNumber(this.text(at + 1), 1, HOLDERS_MAX);
+        if (max === null) return errorReply(`ERR LIMIT must be a number from 1 to ${HOLDERS_MAX}`);
+        mode = { kind: 'limit', max };
       } else if (option === 'token') {
         token = this.text(at + 1);
         if (token === '' || token.length > TOKEN_BYTES_MAX)
@@ -80,7 +85,7 @@ export class LockWords {
     }
     if (ttlMs < 0) return errorReply('ERR TTL is missing: TTL milliseconds');
     if (token === '') token = randomBytes(TOKEN_BYTES).toString('hex');
-    return { ttlMs, waitMs, token, mode: EXCLUSIVE, isForSession };
+    return { ttlMs, waitMs, token, mode, isForSession };
   }
 
   /** The milliseconds of `TTL milliseconds`, which begins with that argument, and with which the command ends; or an error. */
@@ -90,7 +95,7 @@ export class LockWords {
   }
 
   private ttlAt(argument: number, ttlMaxMs: number): number | Uint8Array {
-    const ttlMs = readMs(this.text(argument), TTL_MS_MIN, ttlMaxMs);
+    const ttlMs = readNumber(this.text(argument), TTL_MS_MIN, ttlMaxMs);
     return ttlMs ?? errorReply(`ERR TTL must be milliseconds from ${TTL_MS_MIN} to ttlMaxMs, which is ${ttlMaxMs}`);
   }
 
@@ -99,9 +104,9 @@ export class LockWords {
   }
 }
 
-/** Null for what is no number of milliseconds between these. */
-function readMs(text: string, min: number, max: number): number | null {
+/** Null for what is no number between these. */
+function readNumber(text: string, min: number, max: number): number | null {
   if (!/^\d{1,12}$/.test(text)) return null;
-  const ms = Number(text);
-  return ms >= min && ms <= max ? ms : null;
+  const number = Number(text);
+  return number >= min && number <= max ? number : null;
 }

@@ -10,11 +10,13 @@ export interface OwnCommand {
 
 export interface OwnArgument {
   readonly name: string;
-  readonly type: 'key' | 'string' | 'integer' | 'pure-token';
+  readonly type: 'key' | 'string' | 'integer' | 'pure-token' | 'oneof';
   readonly isMultiple?: boolean;
   /** The word before it, or that it is. */
   readonly token?: string;
   readonly isOptional?: boolean;
+  /** Of 'oneof': which. */
+  readonly arguments?: readonly OwnArgument[];
 }
 
 export const OWN_GROUP = 'lock';
@@ -25,6 +27,16 @@ const NAME: OwnArgument = { name: 'name', type: 'key' };
 const TOKEN: OwnArgument = { name: 'token', type: 'string' };
 const TTL: OwnArgument = { name: 'milliseconds', type: 'integer', token: 'TTL' };
 
+const MODE: OwnArgument = {
+  name: 'mode',
+  type: 'oneof',
+  isOptional: true,
+  arguments: [
+    { name: 'shared', type: 'pure-token', token: 'SHARED' },
+    { name: 'holders', type: 'integer', token: 'LIMIT' },
+  ],
+};
+
 export const OWN_COMMANDS: readonly OwnCommand[] = [
   {
     name: 'lock.acquire',
@@ -34,6 +46,7 @@ export const OWN_COMMANDS: readonly OwnCommand[] = [
       NAME,
       TTL,
       { name: 'milliseconds', type: 'integer', token: 'WAIT', isOptional: true },
+      MODE,
       { name: 'session', type: 'pure-token', token: 'SESSION', isOptional: true },
       { ...TOKEN, token: 'TOKEN', isOptional: true },
     ],
@@ -71,6 +84,7 @@ export const OWN_COMMANDS: readonly OwnCommand[] = [
       { ...NAME, isMultiple: true },
       TTL,
       { name: 'milliseconds', type: 'integer', token: 'WAIT', isOptional: true },
+      MODE,
       { name: 'session', type: 'pure-token', token: 'SESSION', isOptional: true },
       { ...TOKEN, token: 'TOKEN', isOptional: true },
     ],

@@ -97,7 +97,11 @@ t.test('LOCK commands', async (t) => {
       ['LOCK.ACQUIRE lock:x TTL 9', /^-ERR TTL must be milliseconds from 10 to ttlMaxMs, which is 60000/],
       ['LOCK.ACQUIRE lock:x TTL 60001', /^-ERR TTL must be/],
       ['LOCK.ACQUIRE lock:x TTL 1000 WAIT x', /^-ERR WAIT must be milliseconds/],
-      ['LOCK.ACQUIRE lock:x TTL 1000 SHARED', /^-ERR SHARED locks come with a later version/],
+      ['LOCK.ACQUIRE lock:x TTL 1000 LIMIT', /^-ERR syntax error/],
+      ['LOCK.ACQUIRE lock:x TTL 1000 LIMIT 0', /^-ERR LIMIT must be a number from 1 to 1000/],
+      ['LOCK.ACQUIRE lock:x TTL 1000 LIMIT 1001', /^-ERR LIMIT must be/],
+      ['LOCK.ACQUIRE lock:x TTL 1000 SHARED LIMIT 2', /^-ERR syntax error/],
+      ['LOCK.ACQUIRE lock:x TTL 1000 LIMIT 2 SHARED', /^-ERR syntax error/],
       ['LOCK.ACQUIRE lock:x TTL 1000 NOW 1', /^-ERR syntax error/],
       ['LOCK.EXTEND lock:x t PX 1', /^-ERR syntax error/],
       ['LOCK.ACQUIRE other TTL 1000', /^-ERR no keyspace of mode lock has this name/],
@@ -247,7 +251,7 @@ t.test('LOCK commands', async (t) => {
     terminal.enter('help lock.acquire');
     t.match(
       await terminal.until(/group: lock/),
-      /LOCK\.ACQUIRE name TTL milliseconds \[WAIT milliseconds\] \[SESSION\] \[TOKEN token\]\n *summary: Take a lock/i,
+      /LOCK\.ACQUIRE name TTL milliseconds \[WAIT milliseconds\] \[SHARED\|LIMIT holders\] \[SESSION\] \[TOKEN token\]\n *summary: Take a lock/i,
     );
   });
 });

@@ -73,6 +73,7 @@ class Trial {
         this.outcome = action.outcome;
         continue;
       }
+      if (action.kind === 'wait') continue;
       const copies = this.nodes.map((_, copy) => copy).filter((copy) => (action.copies & (1 << copy)) !== 0);
       this.asked.push(`${action.step.kind} ${copies.join('')}`);
       this.nowMs += 10;
@@ -318,4 +319,30 @@ t.test('a node that is silent does not keep who wants a slot from another one', 
   t.match(second.run([2]), { kind: 'granted', share: '1' });
   const third = counted(nodes, 'three', 0, 19);
   t.match(third.run([2]), { kind: 'held' }, 'nor waiting for it where there is none');
+});
+
+t.test('who is barred by others who take a share leaves them time, and takes his after that', async (t) => {
+  const nodes = Array.from({ length: 3 }, () => new ModelNode());
+  const first = new Trial(3, 'one', 0, nodes, { kind: 'shared' });
+  const second = new Trial(3, 'two', 10, nodes, { kind: 'shared' });
+  const [node] = nodes as [ModelNode];
+  const { perform } = node;
+  let hasAsked = false;
+  node.perform = (step, ...rest) => {
+    if (step.kind === 'confirm' && !hasAsked) {
+      hasAsked = true;
+      second.run();
+    }
+    return perform.call(node, step, ...rest);
+  };
+  t.equal(first.run(), null, 'it waits');
+  t.match(second.outcome, { kind: 'granted', fence: 11 });
+  t.match(first.runOut(), { kind: 'granted', fence: 12 });
+  t.same(first.asked, ['acquire-share 012', 'confirm 012', 'acquire-share 012', 'confirm 012']);
+});
+
+t.test('where only the ballot was too small there is no pause', async (t) => {
+  const nodes = Array.from({ length: 3 }, () => new ModelNode());
+  new Trial(3, 'one', 10, nodes, { kind: 'shared' }).run();
+  t.match(new Trial(3, 'two', 0, nodes, { kind: 'shared' }).run(), { kind: 'granted', fence: 12 });
 });

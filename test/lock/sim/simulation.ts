@@ -305,7 +305,7 @@ class Client {
     const token = `${this.number}.${this.tokens++}`;
     const ttlMs = random.chance(50) ? ttlMaxMs : Math.min(ttlMaxMs, 20 + random.below(ttlMaxMs));
     const mode = random.pick(world.options.modes ?? [EXCLUSIVE]);
-    let asked = world.events;
+    let begun = world.events;
     const acquisition = new Acquisition({
       copies,
       ttlMs,
@@ -323,6 +323,15 @@ class Client {
         this.epoch = Math.max(this.epoch, epochFloor, epochOf(promised));
       },
     });
+    const ask = ({ step, tag, copies: asked }: Extract<LockAction, { kind: 'ask' }>) => {
+      if (step.kind === 'acquire' || step.kind === 'acquire-share') begun = world.events;
+      for (let copy = 0; copy < copies; copy++) {
+        if ((asked & (1 << copy)) === 0) continue;
+        world.send(copy, step, (reply) => {
+          this.later(0, () => obey(acquisition.onAnswer(copy, tag, reply, this.clock.at(world.nowMs))));
+        });
+      }
+    };
     const obey = (actions: readonly LockAction[]) => {
       for (const action of actions) {
         if (action.kind === 'end') {
@@ -332,19 +341,19 @@ class Client {
             this.later(random.below(this.number === 0 ? 20 : ttlMs), () => this.begin());
             continue;
           }
-          const grant = { client: this.number, mode, asked, granted: world.events, held: [], fence: outcome.fence };
+          const grant = {
+            client: this.number,
+            mode,
+            asked: begun,
+            granted: world.events,
+            held: [],
+            fence: outcome.fence,
+          };
           world.grants.push(grant);
           this.hold(grant, token, ttlMs, outcome.validityMs);
           continue;
         }
-        const { step, tag } = action;
-        if (step.kind === 'acquire' || step.kind === 'acquire-share') asked = world.events;
-        for (let copy = 0; copy < copies; copy++) {
-          if ((action.copies & (1 << copy)) === 0) continue;
-          world.send(copy, step, (reply) => {
-            this.later(0, () => obey(acquisition.onAnswer(copy, tag, reply, this.clock.at(world.nowMs))));
-          });
-        }
+        if (action.kind === 'ask') ask(action);
         const waitMs = acquisition.dueMs - this.clock.at(world.nowMs);
         if (!Number.isFinite(waitMs)) continue;
         this.later(1 + this.clock.trueLength(waitMs), () => {
