@@ -62,7 +62,7 @@ export class NodeClient {
     this.socket = createConnection({ ...address, noDelay: true });
     this.socket.on('data', (bytes) => this.onBytes(bytes));
     this.socket.on('error', (error) => this.destroy(error));
-    this.socket.on('close', () => this.destroy(new Error('the node closed the connection')));
+    this.socket.on('close', () => this.destroy(new Error('the other side closed the connection')));
   }
 
   /** Connects and greets. Rejects with what went wrong. */

@@ -2,11 +2,9 @@
 import { request } from 'node:http';
 import { parseListenAddress } from '../base/address.js';
 import { type Endpoint, formatEndpoint } from '../base/endpoint.js';
-import { expandVariables } from '../base/environment.js';
 import { UsageError } from '../base/usage-error.js';
-import { YamlSource } from '../base/yaml-source.js';
 import type { Option } from './command.js';
-import { readText } from './text-file.js';
+import { RunningConfig, reachable } from './running-config.js';
 
 export const ADMIN_OPTION = {
   value: 'ADDRESS',
@@ -28,32 +26,13 @@ export function adminEndpoint({ config, admin }: { config?: string; admin?: stri
       throw new UsageError(`--admin: expected 127.0.0.1:9121 or unix:/path, found ${endpoint.fault}`);
     return reachable(endpoint);
   }
-  return config === undefined ? USUAL : reachable(configuredAdmin(config));
+  return config === undefined ? USUAL : configuredAdmin(config);
 }
 
-/**
- * Reads that one key and nothing else: a proxy goes on when its file has become bad, and a secret that is in the file need
- * not be in the environment of who asks.
- */
 function configuredAdmin(path: string): Endpoint {
-  const source = new YamlSource(readText(path));
-  if (source.problems.length > 0) throw new Error(`${path} is not valid YAML: ringleader check --config ${path}`);
-  const written = source.valueAt(['admin']);
-  if (typeof written !== 'string') {
-    throw new Error(`${path} has no admin port: add the line "admin: ${formatEndpoint(USUAL)}"`);
-  }
-  const expansion = expandVariables(written, process.env);
-  if ('faults' in expansion) throw new Error(`${path}: admin: ${expansion.faults.join('; ')}`);
-  const endpoint = parseListenAddress(expansion.text);
-  if ('fault' in endpoint) throw new Error(`${path}: admin: ${endpoint.fault}: ringleader check --config ${path}`);
-  return endpoint;
-}
-
-/** Who listens on all addresses is reached by loopback. */
-function reachable(endpoint: Endpoint): Endpoint {
-  if (endpoint.kind === 'unix') return endpoint;
-  if (endpoint.host === '0.0.0.0') return { ...endpoint, host: '127.0.0.1' };
-  return /^[0:]+$/.test(endpoint.host) ? { ...endpoint, host: '::1' } : endpoint;
+  const admin = new RunningConfig(path).addressAt(['admin']);
+  if (admin === null) throw new Error(`${path} has no admin port: add the line "admin: ${formatEndpoint(USUAL)}"`);
+  return admin;
 }
 
 export interface Answer {

@@ -21,7 +21,7 @@ export function readCommandLine(words: readonly string[], commands: readonly Com
   if (help === true) return { kind: 'help', command: positionals.length > 0 ? (command ?? null) : null };
   for (const token of tokens) if (token.kind === 'option') checkOption(token, command, commands);
   if (command === undefined) throw new UsageError(unknownCommand(name, commands));
-  const excess = operands.slice(command.operands?.length ?? 0);
+  const excess = command.operands?.at(-1)?.isRest === true ? [] : operands.slice(command.operands?.length ?? 0);
   if (excess.length > 0) {
     const hint = given['config'] === undefined ? meantOption(command, excess[0] as string) : '';
     throw new UsageError(`"${excess.join(' ')}" is one word too many after ${name}${hint}`, name);

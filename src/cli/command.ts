@@ -35,6 +35,8 @@ export interface Operand {
   /** What stands for it in help texts: `SHELL`. */
   name: string;
   completes?: Completes;
+  /** The last: it stands for any number of words. */
+  isRest?: true;
 }
 
 interface Words {

@@ -6,6 +6,7 @@ import { doctor } from './doctor.js';
 import { health } from './health.js';
 import { help } from './help.js';
 import { inspect } from './inspect.js';
+import { lock } from './lock.js';
 import { ring } from './ring.js';
 import { start } from './start.js';
 import { status } from './status.js';
@@ -19,6 +20,7 @@ export const COMMANDS: readonly Command[] = [
   status,
   doctor,
   inspect,
+  lock,
   completion(() => COMMANDS),
   help(() => COMMANDS),
 ];

@@ -35,6 +35,13 @@ t.test('a call is read by the table: options in any order, also before the comma
   t.equal(await call.command.run(call.values, call.operands), 2 + 10 + 3);
 });
 
+t.test('a command that takes any number of words takes them as they are behind --', async (t) => {
+  const wrap: Command = { ...rest, name: 'wrap', operands: [{ name: 'NAME' }, { name: 'COMMAND', isRest: true }] };
+  const call = readCommandLine(['wrap', 'me', '--', 'paint', '--fast', '-x', '--help'], [paint, rest, wrap]);
+  if (call.kind !== 'run') throw new Error(call.kind);
+  t.same([call.operands, { ...call.values }], [['me', 'paint', '--fast', '-x', '--help'], {}]);
+});
+
 t.test('help and version win over all else', async (t) => {
   t.same(readCommandLine(['--version', 'paint'], [paint]), { kind: 'version' });
   t.same(readCommandLine(['paint', '-h', 'too', 'many'], [paint]), { kind: 'help', command: paint });
