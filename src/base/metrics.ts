@@ -79,7 +79,7 @@ export type Counter = keyof typeof COUNTERS;
 const NAMES = Object.keys(COUNTERS) as Counter[];
 const GAUGES: ReadonlySet<Counter> = new Set<Counter>([
   ...(['sessionsOpen', 'sessionsPaused', 'sessionsWaiting', 'sessionsTracking'] as const),
-  ...(['privateConnectionsOpen', 'memoryBytes'] as const),
+  ...(['privateConnectionsOpen', 'locksWaiting', 'sessionLocksHeld', 'memoryBytes'] as const),
 ]);
 
 /** Shared memory for the counters of `workers` workers. */

@@ -34,11 +34,15 @@ t.test('counters only grow when a worker is started again; what is open now is c
     worker.counts.commands = 7;
     worker.counts.sessionsOpen = 2;
     worker.counts.memoryBytes = 64;
+    worker.counts.sessionLocksHeld = 1;
+    worker.counts.locksWaiting = 1;
     worker.publish();
     worker.publish();
     t.equal(readMetrics(memory).commands, 1_000 + 7 * life);
     t.equal(readMetrics(memory).sessionsOpen, 5);
     t.equal(readMetrics(memory).memoryBytes, 64);
+    t.equal(readMetrics(memory).sessionLocksHeld, 1);
+    t.equal(readMetrics(memory).locksWaiting, 1);
   }
 });
 

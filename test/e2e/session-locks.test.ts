@@ -113,6 +113,27 @@ t.test('locks of a session', async (t) => {
     t.ok(await acquire(other, 'lock:e', 'TTL', '1000', 'WAIT', '40000'));
   });
 
+  t.test('of those who share a lock each has it until he goes', async (t) => {
+    const shared = ['TTL', `${LONG_MS}`, 'SHARED', 'SESSION'];
+    const readers = await Promise.all(proxies.map(({ port }) => connect(t, port)));
+    for (const reader of readers) t.ok(await acquire(reader, 'lock:r', ...shared));
+    const writing = acquire(other, 'lock:r', 'TTL', '1000', 'WAIT', '40000');
+    await isAwaited(proxies[1]);
+    readers[0]?.close();
+    await waitFor('one to be left', async () => {
+      const info = fieldsOf(await (readers[1] as RespClient).command('LOCK.INFO', 'lock:r'));
+      return (info.get('holders') as unknown[]).length === 1;
+    });
+    t.equal((await readers[1]?.raw('PING'))?.toString(), '+PONG\r\n');
+    readers[1]?.close();
+    t.ok(await within('the lock', writing, SOON_MS));
+    const slots = await Promise.all(proxies.map(({ port }) => connect(t, port)));
+    for (const holder of slots) t.ok(await acquire(holder, 'lock:slots', 'TTL', '1500', 'LIMIT', '2', 'SESSION'));
+    t.equal(await acquire(other, 'lock:slots', 'TTL', '1000', 'LIMIT', '2', 'WAIT', `${2 * TTL_MS}`), null);
+    t.equal(await other.command('LOCK.BREAK', 'lock:slots'), 2);
+    await within('both to be disconnected', Promise.all(slots.map((holder) => holder.closed)), SOON_MS);
+  });
+
   t.test('RESET behind the command that takes it frees it, too', async (t) => {
     const holder = await connect(t, proxies[1].port);
     holder.send(Buffer.concat([encodeWords(['LOCK.ACQUIRE', 'lock:h', ...LONG_SESSION]), encodeWords(['RESET'])]));
