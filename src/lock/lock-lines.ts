@@ -249,9 +249,11 @@ class Line {
     }
   }
 
-  /** The first waits: of those behind him who may not do so do not get it. */
+  /** The first waits: those behind him who may not do so do not get it, for the same reason. */
   private endHasty(): void {
-    for (const wish of this.wishes.slice(1)) if (!wish.mayWait) this.finish(wish, { kind: 'out-of-time' });
+    const [first, ...others] = this.wishes;
+    const outcome = first?.lack ?? { kind: 'out-of-time' };
+    for (const wish of others) if (!wish.mayWait) this.finish(wish, outcome);
   }
 
   private firstSlot(mode: LockMode): number {

@@ -367,6 +367,38 @@ t.test(
   },
 );
 
+t.test('too few nodes are told also to who does not wait behind who does', async (t) => {
+  const world = new World();
+  const lines = world.worker(0);
+  world.want(lines, 'one', 60_000, SHARED);
+  world.want(lines, 'two', 0, SHARED);
+  world.answer('one', { kind: 'no-quorum', quarantinedMs: null, error: null });
+  t.same(world.told, ['two no-quorum']);
+});
+
+t.test(
+  'who may not wait is not kept by who waits for those of other workers, or backs off again and again',
+  async (t) => {
+    const world = new World();
+    const [one, two] = [world.worker(0), world.worker(1)];
+    world.want(two, 'writer', 60_000);
+    world.want(one, 'reader', 60_000, SHARED);
+    world.want(one, 'hasty', 0, SHARED);
+    world.pass(5);
+    t.same(world.told, ['hasty out-of-time']);
+    const other = new World();
+    const lines = other.worker(0);
+    other.want(lines, 'first', 60_000, SHARED);
+    other.want(lines, 'behind', 0, SHARED);
+    for (let count = 0; count < 4; count++) {
+      t.same(other.told, []);
+      other.answer('first', { kind: 'contended' });
+      other.pass(100);
+    }
+    t.same(other.told, ['behind out-of-time']);
+  },
+);
+
 t.test('who may not wait leaves it for a while to those of other workers who want a share, too', async (t) => {
   const world = new World();
   const [one, two] = [world.worker(0), world.worker(1)];

@@ -236,6 +236,43 @@ t.test('who has expired is taken out by whoever looks, and leaves his slot', asy
   t.match(await shares.take('k', 'other', 's', 's', 30), { kind: 'vote' }, 'it has no mode any more');
 });
 
+t.test('who has expired holds nothing, also where nobody has looked yet', async (t) => {
+  const { node, shares } = await startShares(t);
+  const timeMs = async () => {
+    const [, seconds, micros] = /\$\d+\r\n(\d+)\r\n\$\d+\r\n(\d+)/.exec(await ask(node, 'TIME')) ?? [];
+    return Number(seconds) * 1000 + Number(micros) / 1000;
+  };
+  const fromMs = await timeMs();
+  await shares.take('k', 'long', 's', 's');
+  await shares.take('k', 'short', 's', 's', 20);
+  const ballot = makeBallot(0, 99, PROPOSERS[0] as string);
+  await waitFor('it to be over', async () => (await timeMs()) > fromMs + 100);
+  t.equal(await ask(node, 'HLEN', 'k'), ':3\r\n');
+  const register = '9 c short';
+  for (const [step, kind] of [
+    [{ kind: 'confirm', ballot, token: 'short', share: 's', lineage: NO_LINEAGE, register }, 'lost'],
+    [{ kind: 'extend', token: 'short', ttlMs: 1000 }, 'not-held'],
+    [{ kind: 'release', token: 'short', mark: 'm' }, 'not-held'],
+  ] as const) {
+    t.equal((await shares.perform('k', step))?.kind, kind);
+  }
+});
+
+t.test('who takes it again has no fence until that is confirmed', async (t) => {
+  const { shares } = await startShares(t);
+  const seen = async () => {
+    const view = await shares.perform('k', { kind: 'look' });
+    return view?.kind === 'view' && view.holders.map(({ fence, client }) => `${fence} ${client}`).join();
+  };
+  await shares.take('k', 'one', '3', '2');
+  const ballot = makeBallot(0, 1, PROPOSERS[0] as string);
+  const confirm = { kind: 'confirm', ballot, token: 'one', share: '2', lineage: NO_LINEAGE } as const;
+  await shares.perform('k', { ...confirm, register: '7 client one' });
+  t.equal(await seen(), '7 client');
+  await shares.take('k', 'one', '3', '2');
+  t.equal(await seen(), '0 ?');
+});
+
 t.test('no more than may read a lock at a time', async (t) => {
   const { shares } = await startShares(t);
   await shares.take('k', 'first', 's', 's', 20_000);

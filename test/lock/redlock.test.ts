@@ -56,6 +56,10 @@ class Trial {
     return this.outcome;
   }
 
+  cancel(): void {
+    this.obey(this.acquisition.cancel(), []);
+  }
+
   /** Those that are silent will not answer. */
   runOut(): AcquisitionOutcome | null {
     this.nowMs = this.acquisition.dueMs;
@@ -312,6 +316,26 @@ t.test('who has a slot has it again, whichever he asks for, and where he had ano
   t.same(again.asked, ['acquire-share 012', 'acquire-share 012', 'confirm 012']);
 });
 
+t.test('what was said of slots before is not what is said of what was lost', async (t) => {
+  for (const token of ['other', 'one']) {
+    const nodes = Array.from({ length: 3 }, () => new ModelNode());
+    // At one node another one has it, or this one has another slot.
+    const slot = token === 'other' ? 0 : 1;
+    counted(nodes.slice(0, 1), token, slot, 0).run();
+    for (const node of nodes.slice(1)) {
+      const { perform } = node;
+      node.perform = (step, ...rest) => {
+        if (step.kind === 'confirm') node.locks.clear();
+        return perform.call(node, step, ...rest);
+      };
+    }
+    const trial = counted(nodes, 'one', 0, 9);
+    t.match(trial.run(), { kind: 'contended' }, token);
+    t.same(trial.asked.slice(0, 2), ['acquire-share 012', 'confirm 12']);
+    t.equal(trial.asked.filter((text) => text.startsWith('acquire')).length, 1);
+  }
+});
+
 t.test('a node that is silent does not keep who wants a slot from another one', async (t) => {
   const nodes = Array.from({ length: 3 }, () => new ModelNode());
   counted(nodes, 'one', 0, 0).run();
@@ -336,9 +360,28 @@ t.test('who is barred by others who take a share leaves them time, and takes his
     return perform.call(node, step, ...rest);
   };
   t.equal(first.run(), null, 'it waits');
+  t.equal(nodes.filter(({ locks }) => locks.get(NAME)?.holders.has('one')).length, 3);
   t.match(second.outcome, { kind: 'granted', fence: 11 });
   t.match(first.runOut(), { kind: 'granted', fence: 12 });
   t.same(first.asked, ['acquire-share 012', 'confirm 012', 'acquire-share 012', 'confirm 012']);
+});
+
+t.test('who goes while he leaves others time gives back what he has', async (t) => {
+  const nodes = Array.from({ length: 3 }, () => new ModelNode());
+  const first = new Trial(3, 'one', 0, nodes, { kind: 'shared' });
+  for (const node of nodes) {
+    const { perform } = node;
+    node.perform = (step, ...rest) => {
+      const ballot = makeBallot(0, 50, proposerNumber(0, 2));
+      const register = node.registers.get(NAME);
+      if (step.kind === 'confirm' && register !== undefined) register.promised = ballot;
+      return perform.call(node, step, ...rest);
+    };
+  }
+  t.equal(first.run(), null);
+  first.cancel();
+  t.same(first.asked, ['acquire-share 012', 'confirm 012', 'take-back 012']);
+  t.equal(nodes.filter(({ locks }) => locks.size > 0).length, 0);
 });
 
 t.test('where only the ballot was too small there is no pause', async (t) => {
