@@ -52,6 +52,7 @@ import {
   placedModes,
 } from './routing/keyspace-section.js';
 import { warnOfKeyspaces } from './routing/keyspace-warnings.js';
+import { checkStoreLocks } from './routing/lock-section.js';
 import { checkReplicatedPools } from './routing/replication-section.js';
 
 /** One door: where clients come in, and which keyspaces they then see. */
@@ -390,6 +391,15 @@ function crossCheck(source: YamlSource, { ownAddresses = [], readFile }: ConfigD
     const agreeing = coordination?.store === 'redis' ? (coordination.pool ?? null) : null;
     checkReplicatedPools(placedModes(keyspaces, poolNames), agreeing, pools, complain);
     checkWeights(completePools(pools, DEFAULT_LIMITS), keyspaces, complain);
+  }
+  if (coordination !== null) {
+    const { store } = coordination ?? COORDINATION.parse({});
+    for (const { path, keyspaces: own = [] } of keyspaces) {
+      for (const [index, { mode, provider }] of own.entries()) {
+        if (mode === 'lock' && provider === 'store')
+          checkStoreLocks([...path, index], store, more.hasDataDir, complain);
+      }
+    }
   }
   if (limits !== null) {
     checkLimits(limits, complain);

@@ -6,6 +6,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { ClientRules } from './base/client-rules.js';
 import type { Endpoint } from './base/endpoint.js';
 import type { Limits, NodeLimits } from './base/limits.js';
+import type { LockMode } from './base/lock-mode.js';
 import type { LogLevel } from './base/log-event.js';
 import type { PauseSnapshot } from './base/pause-table.js';
 import type { HashName } from './base/placement.js';
@@ -67,8 +68,10 @@ export interface KeyspaceSnapshot {
   splitsWrites: boolean;
   /** Null where each key is on one node. The placement is that of slots, and then leads to the first copy. */
   replication: ReplicationSnapshot | null;
-  /** Null unless its keys are locks. The placement is that of slots. */
+  /** Null unless its keys are locks on nodes. The placement is that of slots. */
   locks: LockSnapshot | null;
+  /** Null unless its keys are locks on the coordination store: then nothing of them is on the nodes of its pool. */
+  storeLocks: StoreLockSnapshot | null;
 }
 
 /** Where the copies of the keys of a keyspace are. */
@@ -91,6 +94,12 @@ export interface LockSnapshot {
   ttlMaxMs: number;
   /** How long the last fence of a lock is remembered that nobody asks for. */
   fenceTtlMs: number;
+}
+
+/** Locks that the main thread has kept by the coordination store. */
+export interface StoreLockSnapshot {
+  /** The longest that a lock may be taken or extended for. */
+  ttlMaxMs: number;
 }
 
 /**
@@ -185,6 +194,52 @@ export type Question =
   /** Tell that client of keys that are not what they were (CLIENT TRACKING … REDIRECT): arrays as in RESP; null: all. */
   | { kind: 'invalidate'; service: number; id: number; messages: readonly (Uint8Array | null)[] };
 
+/** What a worker asks of locks on the coordination store. Names and tokens have a character a byte. */
+export type LockAsk =
+  /** `waitMs`: 0 for not at all; `queueMax`: so many may want the lock in this process. */
+  | {
+      kind: 'acquire';
+      name: string;
+      token: string;
+      client: string;
+      ttlMs: number;
+      mode: LockMode;
+      waitMs: number;
+      queueMax: number;
+    }
+  /** `grant`: what was granted. */
+  | { kind: 'give-back'; name: string; grant: string }
+  | { kind: 'extend'; name: string; token: string; ttlMs: number }
+  | { kind: 'release'; name: string; token: string }
+  | { kind: 'break'; name: string }
+  | { kind: 'look'; name: string }
+  /** `pattern`: as KEYS has it. */
+  | { kind: 'list'; pattern: string };
+
+/** Who holds a lock on the coordination store, the latest last, for so many milliseconds more; and the last fence. */
+export interface LockFacts {
+  mode: LockMode | null;
+  fence: number | null;
+  holders: readonly { client: string; fence: number; leftMs: number }[];
+}
+
+/** What came of it. `untilMs`: by the clock that threads have in common (commonMs). */
+export type LockTold =
+  | { kind: 'granted'; grant: string; fence: number; untilMs: number }
+  | { kind: 'out-of-time' }
+  | { kind: 'crowded'; max: number }
+  | { kind: 'late' }
+  | { kind: 'extended'; untilMs: number }
+  | { kind: 'done' }
+  /** `holders`: how many held it. */
+  | { kind: 'broken'; holders: number }
+  /** Those that somebody holds. */
+  | { kind: 'listed'; locks: readonly ({ name: string } & LockFacts)[] }
+  | ({ kind: 'not-held' } & LockFacts)
+  | ({ kind: 'view' } & LockFacts)
+  /** `isUnknown`: it may have been done. */
+  | { kind: 'trouble'; isUnknown: boolean; reason: string };
+
 /** What one worker answers, by the question's kind. */
 export type Answer =
   /** In step: two columns are told twenty times as fast as thousands of objects. */
@@ -213,6 +268,8 @@ export type ToWorker =
   | { kind: 'question'; call: number; question: Question }
   /** To `ask`. `silent`: the workers that did not answer in time. */
   | { kind: 'answers'; id: number; answers: readonly Answer[]; silent: readonly number[] }
+  /** To `ask-lock`, once; also where that was ended. */
+  | { kind: 'lock-told'; id: number; told: LockTold }
   /** Take no more connections, let sessions finish what is in flight for so many milliseconds, then end the task. */
   | { kind: 'drain'; deadlineMs: number }
   /** Test hooks for the death of a worker: an error that nothing catches, and a turn that never ends. */
@@ -234,6 +291,10 @@ export type ToControl =
   /** For all workers. Answered by `answers`. */
   | { kind: 'ask'; id: number; question: Question }
   | { kind: 'answer'; call: number; answer: Answer }
+  /** Answered by `lock-told`. */
+  | { kind: 'ask-lock'; id: number; ask: LockAsk }
+  /** Of an `acquire`: nobody wants it any more. */
+  | { kind: 'end-lock'; id: number }
   | { kind: 'log'; level: LogLevel; event: string; fields: Record<string, string | number | boolean | null> }
   /** `reason`: the node's version when it is up, what went wrong when it is down. */
   | { kind: 'node-state'; pool: string; node: string; isUp: boolean; reason: string }

@@ -8,7 +8,7 @@ import { beat } from './base/heartbeat.js';
 import { LockTurns } from './base/lock-turns.js';
 import type { LogLevel } from './base/log-event.js';
 import { Metrics, nextClientId, readMetrics } from './base/metrics.js';
-import type { Answer, ToControl, ToWorker, WorkerStart } from './messages.js';
+import type { Answer, LockTold, ToControl, ToWorker, WorkerStart } from './messages.js';
 import { DataPlane } from './proxy/data-plane.js';
 import { KnownParts } from './routing/known-parts.js';
 import { createTransport } from './transport/create.js';
@@ -31,6 +31,8 @@ function run(start: WorkerStart, onEnded: () => void): void {
   const resolving = new Map<number, (host: string | null, error: string | null) => void>();
   let lastAsked = 0;
   const asked = new Map<number, (answers: readonly Answer[], silent: readonly number[]) => void>();
+  let lastLock = 0;
+  const lockAsks = new Map<number, (told: LockTold) => void>();
   const known = new KnownParts(topology, start.parts);
   const plane = new DataPlane({
     transport,
@@ -52,6 +54,12 @@ function run(start: WorkerStart, onEnded: () => void): void {
     ask: (question, done) => {
       asked.set(++lastAsked, done);
       tell({ kind: 'ask', id: lastAsked, question });
+    },
+    askLock: (ask, told) => {
+      const id = ++lastLock;
+      lockAsks.set(id, told);
+      tell({ kind: 'ask-lock', id, ask });
+      return () => tell({ kind: 'end-lock', id });
     },
     onNodeState: ({ pool, name }, isUp, reason) => tell({ kind: 'node-state', pool, node: name, isUp, reason }),
     clients: new ClientCount(start.clients, index),
@@ -99,6 +107,12 @@ function run(start: WorkerStart, onEnded: () => void): void {
         const done = asked.get(message.id);
         asked.delete(message.id);
         done?.(message.answers, message.silent);
+        return;
+      }
+      case 'lock-told': {
+        const told = lockAsks.get(message.id);
+        lockAsks.delete(message.id);
+        told?.(message.told);
         return;
       }
       case 'learn':

@@ -482,6 +482,15 @@ keyspaces:
   t.match(other.keyspaces[0], { copies: 3, ttlMaxMs: 1_500, fenceTtlMs: 2_000 });
 });
 
+t.test('locks may be kept by the coordination store, beside other keys in whatever pool', async (t) => {
+  const { keyspaces } = configOf(`pools: { main: { nodes: [redis://h] } }
+keyspaces:
+  - { prefix: "", pool: main }
+  - { prefix: "lock:", pool: main, mode: lock, provider: store }
+coordination: { store: etcd, endpoints: [http://a] }`);
+  t.match(keyspaces[1], { mode: 'lock', provider: 'store', copies: null, ttlMaxMs: 60_000 });
+});
+
 t.test('a coordination store is complete, whichever it is', async (t) => {
   const three = 'pools: { main: { nodes: [redis://h] }, agree: { nodes: [redis://i, redis://j, redis://k] } }';
   const coordination = (section: string) => {

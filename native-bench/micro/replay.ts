@@ -110,6 +110,9 @@ class World {
     const topology = plainTopology(1, nodes, owners);
     const counts = new Metrics(metricsMemory(1), 0).counts;
     this.plane = new DataPlane({
+      askLock: () => {
+        throw new Error('no locks are kept by the coordination store here');
+      },
       transport: this.transport,
       topology,
       limits: DEFAULT_LIMITS,

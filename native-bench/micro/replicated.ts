@@ -92,6 +92,9 @@ class World {
     });
     const { counts } = new Metrics(metricsMemory(1), 0);
     const plane = new DataPlane({
+      askLock: () => {
+        throw new Error('no locks are kept by the coordination store here');
+      },
       transport,
       topology: { ...sharded, services },
       limits: DEFAULT_LIMITS,

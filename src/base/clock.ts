@@ -6,6 +6,12 @@ export interface Clock {
   after(ms: number, work: () => void): () => void;
 }
 
+/** Milliseconds of a clock that all threads of the machine have in common; monotonic. */
+export function commonMs(): number {
+  const [seconds, nanoseconds] = process.hrtime();
+  return seconds * 1000 + nanoseconds / 1e6;
+}
+
 export const CLOCK: Clock = {
   nowMs: () => performance.now(),
   after: (ms, work) => {

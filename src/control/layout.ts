@@ -8,13 +8,14 @@ import { HASH_NAMES } from '../base/placement.js';
 import type { NodeConfig } from '../base/pools-section.js';
 import type { Config } from '../config.js';
 import type { KeyspaceConfig } from '../routing/keyspace-section.js';
+import type { LockProvider } from '../routing/lock-section.js';
 
 export type LayoutKeyspace = Pick<KeyspaceConfig, 'prefix' | 'pool' | 'placement'> &
   (
     | { mode: 'sharded' }
     | { mode: 'replicated'; copies: number }
     /** Null: all nodes of the pool. */
-    | { mode: 'lock'; copies: number | null }
+    | { mode: 'lock'; provider: LockProvider; copies: number | null }
   );
 
 export interface LayoutNode extends Pick<NodeConfig, 'name' | 'weight'> {
@@ -63,6 +64,8 @@ export const LAYOUT: z.ZodType<Layout> = z.strictObject({
           z.strictObject({
             ...BASICS,
             mode: z.literal('lock'),
+            // Before there were others.
+            provider: z.enum(['redlock', 'store']).default('redlock'),
             placement: PLACEMENT,
             copies: z.int().positive().nullable(),
           }),
@@ -100,6 +103,6 @@ function keyspaceOf(config: KeyspaceConfig): LayoutKeyspace {
     case 'replicated':
       return { prefix, pool, mode: config.mode, placement, copies: config.copies };
     case 'lock':
-      return { prefix, pool, mode: config.mode, placement, copies: config.copies };
+      return { prefix, pool, mode: config.mode, provider: config.provider, placement, copies: config.copies };
   }
 }

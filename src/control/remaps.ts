@@ -8,6 +8,7 @@ import { formatEndpoint } from '../base/endpoint.js';
 import { formatMilliseconds } from '../base/units.js';
 import type { Config } from '../config.js';
 import { isSameRule, narrowestKeyspace } from '../routing/keyspace-section.js';
+import type { LockProvider } from '../routing/lock-section.js';
 import type { Layout, LayoutKeyspace, LayoutNode, LayoutPool, LayoutService } from './layout.js';
 
 /** What to do about remaps. */
@@ -91,13 +92,20 @@ function keyspaceRemaps(
 ): string[] {
   const found: string[] = [];
   const isElsewhere = (home: LayoutKeyspace, next: LayoutKeyspace) =>
-    home.pool !== next.pool && !isSamePool(layoutBefore, home.pool, layoutAfter, next.pool);
+    providerOf(home) !== 'store' &&
+    providerOf(next) !== 'store' &&
+    home.pool !== next.pool &&
+    !isSamePool(layoutBefore, home.pool, layoutAfter, next.pool);
   for (const keyspace of after) {
     const home = narrowestKeyspace(before, keyspace.prefix);
     if (home === null) continue;
     const name = `keyspace "${keyspace.prefix}"`;
     if (home.mode !== keyspace.mode)
       found.push(`${name}: its keys had mode ${home.mode}, and would have ${keyspace.mode}`);
+    else if (providerOf(home) !== providerOf(keyspace))
+      found.push(
+        `${name}: its locks were kept by provider ${providerOf(home)}, and would be by ${providerOf(keyspace)}`,
+      );
     else if (copiesOf(home) !== copiesOf(keyspace))
       found.push(
         `${name}: its keys had ${countOf(copiesOf(home))}, and would have ${copiesOf(keyspace) ?? 'as many as nodes'}`,
@@ -117,11 +125,17 @@ function keyspaceRemaps(
     else if (
       !isSameRule(home.placement, keyspace.placement) ||
       home.mode !== keyspace.mode ||
+      providerOf(home) !== providerOf(keyspace) ||
       copiesOf(home) !== copiesOf(keyspace)
     )
       found.push(`${name} is gone: its keys would be placed by the rules of keyspace "${home.prefix}"`);
   }
   return found;
+}
+
+/** Null where its keys are no locks. */
+function providerOf(keyspace: LayoutKeyspace): LockProvider | null {
+  return keyspace.mode === 'lock' ? keyspace.provider : null;
 }
 
 /** Keys of mode sharded have one; null: one on each node of their pool. */

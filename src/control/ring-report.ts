@@ -35,14 +35,25 @@ export function describePlacement({ service, keyspace, pool, present, planned }:
   const change = planned === null ? '' : ` after the change (${count(present.nodes.length)} before)`;
   return `keyspace "${prefix}" of service ${service}: pool ${pool.name}, ${plural(nodes, 'node')}${change}, placed by ${
     placement.kind === 'slots' ? 'slots' : `${placement.kind} of ${placement.hash}`
-  }${placement.kind !== 'slots' && placement.hashTag !== null ? ` with hash tag ${placement.hashTag}` : ''}${
-    keyspace.mode === 'sharded' ? '' : `, ${keyspace.copies ?? nodes} copies of each key`
-  }`;
+  }${placement.kind !== 'slots' && placement.hashTag !== null ? ` with hash tag ${placement.hashTag}` : ''}${wordsOfCopies(
+    keyspace,
+    nodes,
+  )}`;
+}
+
+function wordsOfCopies(keyspace: RingView['keyspace'], nodes: number): string {
+  if (keyspace.mode === 'lock' && keyspace.provider === 'store') return ', but its locks are in the coordination store';
+  return isOnOne(keyspace) ? '' : `, ${keyspace.copies ?? nodes} copies of each key`;
+}
+
+/** Whether there are no copies on the nodes. */
+function isOnOne(keyspace: RingView['keyspace']): keyspace is Exclude<RingView['keyspace'], { copies: unknown }> {
+  return keyspace.mode === 'sharded' || (keyspace.mode === 'lock' && keyspace.provider === 'store');
 }
 
 /** Per slot its nodes in a row, by their places; null where each key is on one. */
 function copiesOf({ keyspace }: RingView, { nodes }: PlacedNodes): Uint16Array | null {
-  return keyspace.mode === 'sharded' ? null : planCopies(nodes, keyspace.copies ?? nodes.length);
+  return isOnOne(keyspace) ? null : planCopies(nodes, keyspace.copies ?? nodes.length);
 }
 
 function table(view: RingView, placed: PlacedNodes): string[] {

@@ -8,6 +8,7 @@ import type { Logger } from 'pino';
 import { type Endpoint, formatEndpoint } from '../base/endpoint.js';
 import type { Limits } from '../base/limits.js';
 import type { Config } from '../config.js';
+import { StoreLocks } from '../coord/store-locks.js';
 import type { TopologySnapshot } from '../messages.js';
 import { planTopology } from '../routing/topology.js';
 import { chooseTransport } from '../transport/choose.js';
@@ -141,6 +142,8 @@ class Supervisor implements Ringleader {
   private readonly doors: Doors;
   private readonly names = new NameLookup();
   private readonly caretakers: Caretakers;
+  /** Those that the coordination store keeps. */
+  private readonly locks: StoreLocks;
   private readonly workers: Workers;
   private readonly fleet: Fleet;
   /** The version of the fleet's topology that is gone by. */
@@ -169,8 +172,15 @@ class Supervisor implements Ringleader {
     this.doors = new Doors(transport, count);
     this.health = new NodeHealth(log, this.topology);
     const { health, names, doors, startedAtMs } = this;
-    const context = { transport, count, health, names, log, onVersion: (least: number) => doors.closeGone(least) };
-    this.workers = new Workers(context, startedAtMs);
+    let trouble = '';
+    this.locks = new StoreLocks(coordination.store, Math.random, (reason) => {
+      // Watches that fail for one reason say it once.
+      if (reason !== trouble) log.warn({ reason }, 'lock-store-trouble');
+      trouble = reason;
+    });
+    const { locks } = this;
+    const onVersion = (least: number) => doors.closeGone(least);
+    this.workers = new Workers({ transport, count, health, names, locks, log, onVersion }, startedAtMs);
     this.fleet = new Fleet(coordination, config, log, {
       onTopology: () => void this.inTurn(() => this.follow()),
     });
@@ -417,6 +427,7 @@ class Supervisor implements Ringleader {
     await Promise.all([this.workers.end(), this.bulk.destroy(), this.caretakers.stop()]);
     // It may have doors of its own, or write to the store.
     await this.changing;
+    this.locks.close();
     await this.fleet.stop();
     this.doors.close();
     this.dataDir?.close();

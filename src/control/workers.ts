@@ -22,6 +22,7 @@ import { LockTurns, lockTurnsMemory } from '../base/lock-turns.js';
 import { clientIdMemory, metricsMemory } from '../base/metrics.js';
 import { PauseTable } from '../base/pause-table.js';
 import { packageVersion } from '../base/version.js';
+import type { StoreLocks } from '../coord/store-locks.js';
 import type {
   ListenerSnapshot,
   ProcessFacts,
@@ -35,6 +36,7 @@ import { createDescriptors, Descriptors } from '../transport/descriptors.js';
 import { buryWorker, createHandover, Handover } from '../transport/handover.js';
 import { openWake, system } from '../transport/system.js';
 import type { NodeHealth } from './health.js';
+import { LockDesk } from './lock-desk.js';
 import { LogRelay } from './log-relay.js';
 import type { NameLookup } from './name-lookup.js';
 import { type Member, RollCall } from './roll-call.js';
@@ -63,6 +65,8 @@ export interface WorkersContext {
   readonly count: number;
   readonly health: NodeHealth;
   readonly names: NameLookup;
+  /** On the coordination store. */
+  readonly locks: StoreLocks;
   readonly log: Logger;
   /** All that live go by the topology of that version, or a later one. */
   onVersion(least: number): void;
@@ -82,6 +86,7 @@ interface RunningWorker {
   /** The version of the topology that it goes by. */
   version: number;
   feed: TopologyFeed;
+  lockDesk: LockDesk;
   /** Commands that wait for each node in this worker, by the nodes of the topology of that version. */
   queued: { version: number; commands: readonly number[] };
   /** Resolves when the worker takes connections, rejects when it ends before. */
@@ -271,6 +276,9 @@ export class Workers {
       version: topology.version,
       queued: { version: 0, commands: [] },
       feed: new TopologyFeed(this.partNumbers, topology, (message) => port1.postMessage(message)),
+      lockDesk: new LockDesk(this.context.locks, (id, told) => {
+        port1.postMessage({ kind: 'lock-told', id, told } satisfies ToWorker);
+      }),
       started: Promise.resolve(),
       ended: Promise.resolve(),
     };
@@ -280,7 +288,10 @@ export class Workers {
     });
     // The worker closes its side last, so that nothing it said before is lost.
     const fellSilent = once(port1, 'close');
-    port1.once('close', () => this.rollCall.leave(worker.member));
+    port1.once('close', () => {
+      this.rollCall.leave(worker.member);
+      worker.lockDesk.leave();
+    });
     worker.ended = task.then(
       async () => {
         await fellSilent;
@@ -325,6 +336,12 @@ export class Workers {
         return;
       case 'answer':
         this.rollCall.answer(worker.member, message.call, message.answer);
+        return;
+      case 'ask-lock':
+        void worker.lockDesk.onAsk(message.id, message.ask);
+        return;
+      case 'end-lock':
+        worker.lockDesk.onEnd(message.id);
         return;
       case 'log':
         this.relay.write(message.level, message.event, message.fields);

@@ -2,12 +2,9 @@
  * One lock, whoever keeps it: what LOCK commands, and all that stands on them, know of a lock. `told` is called once, never within the call
  * but for `acquire`'s.
  */
-export type LockMode =
-  | { readonly kind: 'exclusive' }
-  /** By as many as want it, while nobody has it in another mode. */
-  | { readonly kind: 'shared' }
-  /** By so many, who all say the same number. */
-  | { readonly kind: 'limit'; readonly max: number };
+import type { LockMode } from '../base/lock-mode.js';
+
+export type { LockMode };
 
 export const EXCLUSIVE: LockMode = { kind: 'exclusive' };
 

@@ -17,6 +17,7 @@ import type { Counts } from '../base/metrics.js';
 import type { PauseSnapshot } from '../base/pause-table.js';
 import { LOCK_KEYSPACE_SCRIPTS } from '../lock/lock-keyspace-steps.js';
 import { LOCK_SCRIPTS } from '../lock/lock-scripts.js';
+import type { StoreProviderContext } from '../lock/store-provider.js';
 import type { Answer, NodeSnapshot, ProcessFacts, Question, TopologySnapshot } from '../messages.js';
 import { proposerNumber } from '../replica/ballot.js';
 import { Replicas } from '../replica/replicas.js';
@@ -47,6 +48,7 @@ export interface DataPlaneContext {
   onNodeState: (node: NodeSnapshot, isUp: boolean, reason: string) => void;
   clients: ClientCount;
   lockTurns: LockTurns;
+  askLock: StoreProviderContext['askLock'];
   nextClientId: () => number;
   log: (level: LogLevel, event: string, fields: Record<string, string | number | boolean | null>) => void;
 }
@@ -102,6 +104,7 @@ export class DataPlane {
       replicas: this.replicas,
       drawProposer,
       lockTurns: context.lockTurns,
+      askLock: context.askLock,
       arena: transport.arena,
       rules,
       reader,

@@ -20,6 +20,7 @@ import type { Limits } from '../base/limits.js';
 import type { LockTurns } from '../base/lock-turns.js';
 import type { LogLevel } from '../base/log-event.js';
 import { LockKeyspace } from '../lock/lock-keyspace.js';
+import type { StoreProviderContext } from '../lock/store-provider.js';
 import type { TopologySnapshot } from '../messages.js';
 import type { Replicas } from '../replica/replicas.js';
 import { isBlockingForm, refusedForm } from '../resp/command-forms.js';
@@ -67,6 +68,8 @@ export interface DispatchContext extends AllShardsContext, ClientsContext, Omit<
   /** See ReplicasContext. */
   drawProposer: () => string;
   lockTurns: LockTurns;
+  /** See StoreProviderContext. */
+  askLock: StoreProviderContext['askLock'];
   transport: Transport;
   topology: TopologySnapshot;
   rules: Pick<ClientRules, 'pubsub'>;
@@ -313,7 +316,7 @@ export class Dispatcher {
   /** COMMAND: sends the frame as it is to one node, and adds the proxy's own commands to what it says, where they are of use. */
   private describe(session: Session, service: Service, spec: CommandSpec, start: number, end: number): void {
     const node = this.anyNode(session);
-    if (!service.hasLocks) {
+    if (!service.hasLocks && !service.hasStoreLocks) {
       this.forward(session, node, spec.write, start, end);
       return;
     }

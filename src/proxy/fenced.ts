@@ -197,7 +197,7 @@ function refuse({ name }: CommandSpec, why: string): Uint8Array {
 
 /** Why bytes[start, end) is no lock, or null. A name that is mistyped would fence nothing. */
 function refusalOfLock(service: Service, bytes: Uint8Array, start: number, end: number): Uint8Array | null {
-  if (service.lockSetsOf(bytes, start, end) === null) return NO_LOCK;
+  if (!service.isLock(bytes, start, end)) return NO_LOCK;
   return end - start > NAME_BYTES_MAX ? errorReply(`ERR the name of a lock may have ${NAME_BYTES_MAX} bytes`) : null;
 }
 

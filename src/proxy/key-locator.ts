@@ -88,6 +88,11 @@ export class KeyLocator {
         `ERR the key ${key} is the proxy's own: those that begin with ${OWN_PREFIX} are not for clients`,
       );
     }
+    const [start, end] = [this.reader.argumentStart[argument] as number, this.reader.argumentEnd[argument] as number];
+    if (service.storeLocksOf(this.bytes, start, end) !== null)
+      return errorReply(
+        `ERR ${key} is a lock that the coordination store keeps: LOCK commands are for it, and no others`,
+      );
     return errorReply(`ERR no keyspace has the key ${key}; there are keyspaces for the prefixes ${service.prefixes}`);
   }
 

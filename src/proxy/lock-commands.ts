@@ -8,9 +8,11 @@ import type { Limits } from '../base/limits.js';
 import type { Counts } from '../base/metrics.js';
 import type { ExtendOutcome, Lock } from '../lock/lock.js';
 import { RedlockProvider, type RedlockProviderContext } from '../lock/redlock-provider.js';
+import { StoreProvider, type StoreProviderContext } from '../lock/store-provider.js';
 import type { CommandSpec } from '../resp/commands.js';
 import { errorReply, integerReply, REPLY_OK } from '../resp/reply.js';
 import type { RequestReader } from '../resp/request.js';
+import type { LockSets } from '../routing/copy-sets.js';
 import { LockAcquiring, type LockAcquiringContext } from './lock-acquiring.js';
 import { listLocks } from './lock-list.js';
 import { extendReply, infoReply, isUndecided, listReply, type Refused, refusalReply } from './lock-replies.js';
@@ -18,7 +20,10 @@ import { LockWords, SESSION_TTL_ERROR, SESSION_TTL_MS_MIN, SYNTAX_ERROR } from '
 import type { Service } from './service.js';
 import type { Session } from './session.js';
 
-export interface LockCommandsContext extends RedlockProviderContext, Omit<LockAcquiringContext, 'limits' | 'counts'> {
+export interface LockCommandsContext
+  extends RedlockProviderContext,
+    Omit<LockAcquiringContext, 'limits' | 'counts'>,
+    Pick<StoreProviderContext, 'askLock'> {
   bytes: Uint8Array;
   reader: RequestReader;
   pendings: PendingPool;
@@ -41,13 +46,15 @@ const TWICE = errorReply('ERR a lock stands twice in LOCK.MACQUIRE');
 export class LockCommands {
   private readonly context: LockCommandsContext;
   private readonly words: LockWords;
-  private readonly provider: RedlockProvider;
+  private readonly redlock: RedlockProvider;
+  private readonly store: StoreProvider;
   readonly acquiring: LockAcquiring;
 
   constructor(context: LockCommandsContext) {
     this.context = context;
     this.words = new LockWords(context.bytes, context.reader);
-    this.provider = new RedlockProvider(context);
+    this.redlock = new RedlockProvider(context);
+    this.store = new StoreProvider(context);
     this.acquiring = new LockAcquiring(context);
   }
 
@@ -104,11 +111,13 @@ export class LockCommands {
     const { bytes, reader } = this.context;
     const [start, end] = [reader.argumentStart[argument] as number, reader.argumentEnd[argument] as number];
     const sets = service.lockSetsOf(bytes, start, end);
-    if (sets === null) return NO_LOCK;
+    const stored = service.storeLocksOf(bytes, start, end);
+    if (sets === null && stored === null) return NO_LOCK;
     if (session.database !== 0) return OTHER_DATABASE;
     if (end - start > NAME_BYTES_MAX)
       return errorReply(`ERR the name of a lock may have ${NAME_BYTES_MAX} bytes, and this one has ${end - start}`);
-    return this.provider.lockOf(sets, bytes, start, end);
+    if (stored !== null) return this.store.lockOf(this.words.text(argument), stored.ttlMaxMs);
+    return this.redlock.lockOf(sets as LockSets, bytes, start, end);
   }
 
   private acquire(session: Session, lock: Lock, requestBytes: number): boolean {
@@ -172,16 +181,18 @@ export class LockCommands {
   }
 
   private list(session: Session, service: Service, requestBytes: number): void {
-    const { words, provider } = this;
+    const { words, redlock, store } = this;
     const { counts, limits } = this.context;
-    if (words.count > 2 || !service.hasLocks || session.database !== 0) {
-      session.reply(words.count > 2 ? SYNTAX_ERROR : service.hasLocks ? OTHER_DATABASE : NO_LOCKS);
+    const hasLocks = service.hasLocks || service.hasStoreLocks;
+    if (words.count > 2 || !hasLocks || session.database !== 0) {
+      session.reply(words.count > 2 ? SYNTAX_ERROR : hasLocks ? OTHER_DATABASE : NO_LOCKS);
       return;
     }
     const pattern = words.count === 2 ? words.text(1) : '*';
     const max = limits.lockListMax;
     const pending = this.track(session, requestBytes);
-    listLocks(provider, service, { pattern, max, isWanted: () => !session.isClosed }, (outcome) => {
+    const wanted = { pattern, max, isWanted: () => !session.isClosed };
+    listLocks({ redlock, store }, service, wanted, (outcome) => {
       if (outcome.kind === 'listed') session.answer(pending, listReply(outcome.locks, session.protocol));
       else if (outcome.kind === 'too-many') {
         counts.lockListsRefused++;

@@ -1,6 +1,10 @@
-/** LOCK.LIST: finds the names of locks, and then asks of each who holds it, so many at a time. */
+/**
+ * LOCK.LIST: finds the names of locks on nodes, and then asks of each who holds it, so many at a time. The coordination store tells of those
+ * that it keeps at once.
+ */
 import type { Lock, Undecided } from '../lock/lock.js';
 import type { RedlockProvider } from '../lock/redlock-provider.js';
+import type { StoreProvider } from '../lock/store-provider.js';
 import { type FoundLock, isUndecided } from './lock-replies.js';
 import type { Service } from './service.js';
 
@@ -14,11 +18,54 @@ export type ListOutcome =
 /** Locks that are asked for at the same time. */
 const LOOKS_MAX = 64;
 
-/** `pattern`: as KEYS has it; `max`: names that fit it; `isWanted`: whether somebody waits for it still. `told` is called once, never within the call. */
+/** `pattern`: as KEYS has it; `max`: names that fit it; `isWanted`: whether somebody waits for it still. */
+interface Wanted {
+  readonly pattern: string;
+  readonly max: number;
+  isWanted(): boolean;
+}
+
+interface Providers {
+  readonly redlock: RedlockProvider;
+  readonly store: StoreProvider;
+}
+
+/** `told` is called once, never within the call. */
 export function listLocks(
+  { redlock, store }: Providers,
+  service: Service,
+  wanted: Wanted,
+  told: (outcome: ListOutcome) => void,
+): void {
+  if (!service.hasStoreLocks) {
+    listOfNodes(redlock, service, wanted, told);
+    return;
+  }
+  const isLock = (name: string) => service.storeLocksOf(Buffer.from(name, 'latin1'), 0, name.length) !== null;
+  store.list(wanted.pattern, (stored) => {
+    if (stored.kind !== 'listed') {
+      told(stored);
+      return;
+    }
+    const own = stored.locks.filter(({ name }) => isLock(name));
+    const join = (outcome: ListOutcome) => {
+      if (outcome.kind !== 'listed') told(outcome);
+      else if (own.length + outcome.locks.length > wanted.max) told({ kind: 'too-many' });
+      else told({ kind: 'listed', locks: [...own, ...outcome.locks].sort(byName) });
+    };
+    if (service.hasLocks) listOfNodes(redlock, service, wanted, join);
+    else join({ kind: 'listed', locks: [] });
+  });
+}
+
+function byName(one: FoundLock, other: FoundLock): number {
+  return one.name < other.name ? -1 : 1;
+}
+
+function listOfNodes(
   provider: RedlockProvider,
   service: Service,
-  { pattern, max, isWanted }: { pattern: string; max: number; isWanted: () => boolean },
+  { pattern, max, isWanted }: Wanted,
   told: (outcome: ListOutcome) => void,
 ): void {
   const setsOf = (name: Uint8Array) => service.lockSetsOf(name, 0, name.length);

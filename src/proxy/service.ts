@@ -6,6 +6,7 @@ import type {
   NodeSnapshot,
   ReplicationSnapshot,
   ServiceSnapshot,
+  StoreLockSnapshot,
   TopologySnapshot,
 } from '../messages.js';
 import type { LockSets, ReplicaSets } from '../routing/copy-sets.js';
@@ -32,8 +33,10 @@ export class Service {
   readonly hidesKeys: boolean;
   /** Whether some of its keys have copies. */
   readonly isReplicated: boolean;
-  /** Whether some of its keys are locks. */
+  /** Whether some of its keys are locks on nodes. */
   readonly hasLocks: boolean;
+  /** Whether some are locks on the coordination store. */
+  readonly hasStoreLocks: boolean;
   private readonly snapshot: ServiceSnapshot;
   private readonly keyspaces: readonly KeyspaceSnapshot[];
   private openedScan: Scan | null = null;
@@ -59,7 +62,8 @@ export class Service {
     const hasAll = only?.prefix === '' && others.length === 0;
     this.isReplicated = keyspaces.some(({ replication }) => replication !== null);
     this.hasLocks = keyspaces.some(({ locks }) => locks !== null);
-    this.hidesKeys = !hasAll || this.hasOwnKeys;
+    this.hasStoreLocks = keyspaces.some(({ storeLocks }) => storeLocks !== null);
+    this.hidesKeys = !hasAll || this.hasOwnKeys || this.hasStoreLocks;
     const placement = only?.placement;
     const isPlain = placement?.kind === 'slots' && placement.colocate.length === 0;
     this.slotOwners = isPlain && !this.hidesKeys ? placement.owners : null;
@@ -139,6 +143,16 @@ export class Service {
   /** Where the key bytes[start, end) is, if it is a lock; else null. Allocates nothing. */
   lockSetsOf(bytes: Uint8Array, start: number, end: number): LockSets | null {
     return this.hasLocks ? this.router.lockSetsOf(bytes, start, end) : null;
+  }
+
+  /** Of its keyspace, if the key bytes[start, end) is a lock on the coordination store; else null. Allocates nothing. */
+  storeLocksOf(bytes: Uint8Array, start: number, end: number): StoreLockSnapshot | null {
+    return this.hasStoreLocks ? this.router.storeLocksOf(bytes, start, end) : null;
+  }
+
+  /** Whether bytes[start, end) is the name of a lock, whoever keeps it. */
+  isLock(bytes: Uint8Array, start: number, end: number): boolean {
+    return this.lockSetsOf(bytes, start, end) !== null || this.storeLocksOf(bytes, start, end) !== null;
   }
 
   /** The index of the node where the channel bytes[start, end) lives. One that no keyspace would have is not refused. */

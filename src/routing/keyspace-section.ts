@@ -142,7 +142,10 @@ export function onlyKeyspace(pool: string): KeyspaceConfig {
 export function placedModes(sections: readonly PlacedSection[], pools: readonly string[]): PlacedMode[] {
   return sections.flatMap(({ path, keyspaces }): PlacedMode[] => {
     if (keyspaces === undefined) return pools.map((pool) => ({ path, mode: onlyKeyspace(pool).mode, pool }));
-    return keyspaces.map(({ mode, pool }, index) => ({ path: [...path, index], mode, pool }));
+    return keyspaces.flatMap(({ mode, pool, provider }, index) => {
+      // The pool has nothing of these.
+      return mode === 'lock' && provider === 'store' ? [] : [{ path: [...path, index], mode, pool }];
+    });
   });
 }
 
@@ -180,7 +183,9 @@ export function checkKeyspaces(
 /** Two services that share a pool must look for a key on the same node: else each would have its own value of it. */
 export function checkSharedPools(sections: readonly PlacedSection[], complain: Complain): void {
   const all = sections.flatMap(({ path, keyspaces = [] }) => {
-    return completeKeyspaces(keyspaces).map((keyspace, index) => ({ path, index, ...keyspace }));
+    return completeKeyspaces(keyspaces)
+      .map((keyspace, index) => ({ path, index, ...keyspace }))
+      .filter((keyspace) => keyspace.mode !== 'lock' || keyspace.provider !== 'store');
   });
   for (const [at, one] of all.entries()) {
     const other = all.slice(0, at).find((other) => {

@@ -5,14 +5,16 @@
  *     - { prefix: "lock:", pool: main, mode: lock, provider: redlock, ttlMaxMs: 60000 }
  */
 import type { PoolsSection } from '../base/pools-section.js';
-import { about, type Complain, milliseconds, value } from '../base/schema.js';
+import { about, type Complain, milliseconds, oneOf } from '../base/schema.js';
 import { formatMilliseconds } from '../base/units.js';
 import type { Path } from '../base/yaml-source.js';
 
+export type LockProvider = 'redlock' | 'store';
+
 export interface Locks {
-  /** `redlock`: a majority of the nodes that have the lock. */
-  provider: 'redlock';
-  /** Nodes that have each lock; null: all of the pool. */
+  /** `redlock`: a majority of the nodes that have the lock; `store`: the coordination store. */
+  provider: LockProvider;
+  /** Nodes that have each lock; null: all of the pool. Of redlock. */
   copies: 3 | 5 | null;
   /** The longest that a lock is held unless it is extended, and how long a node that may have forgotten takes no part. */
   ttlMaxMs: number;
@@ -33,15 +35,9 @@ export const LOCK_NODES_MAX = 9;
 
 export const LOCK_KEYS = {
   provider: about(
-    value(
-      'redlock',
-      (input) => {
-        if (input === 'redlock') return input;
-        return input === 'store' ? { advice: 'locks on the coordination store are not built yet' } : null;
-      },
-      { anyOf: [{ enum: ['redlock'] }, { type: 'string', pattern: '\\$\\{' }] },
-    ).optional(),
-    'Who keeps the locks of mode lock: `redlock` is a majority of the nodes that have each.',
+    oneOf('redlock', 'store').optional(),
+    'Who keeps the locks of mode lock: `redlock` is a majority of the nodes that have each; `store` is the coordination store (etcd, ZooKeeper, or ' +
+      'the file of one process with a dataDir), and nothing of them is in the pool.',
     { stated: PROVIDER_DEFAULT },
   ),
   ttlMaxMs: about(
@@ -61,7 +57,7 @@ export const LOCK_KEYS = {
 /** What of a keyspace is written in the file by these keys. */
 export interface LockKeys {
   copies?: 3 | 5 | undefined;
-  provider?: 'redlock' | undefined;
+  provider?: LockProvider | undefined;
   ttlMaxMs?: number | undefined;
   fenceTtl?: number | undefined;
 }
@@ -83,7 +79,7 @@ interface Written extends LockKeys {
 
 /** Of one keyspace; `pools` are those that are right in themselves. */
 export function checkLocks(path: Path, keyspace: Written, pools: PoolsSection, complain: Complain): void {
-  const { mode, placement, pool, copies } = keyspace;
+  const { mode, placement, pool, copies, provider } = keyspace;
   if (mode !== 'lock') {
     for (const key of ['provider', 'ttlMaxMs', 'fenceTtl'] as const) {
       if (keyspace[key] !== undefined) complain([...path, key], `: is for mode lock; ${mode} keys are no locks`);
@@ -95,6 +91,15 @@ export function checkLocks(path: Path, keyspace: Written, pools: PoolsSection, c
       [...path, 'placement'],
       `: must be slots for mode lock; ${placement} says of one node alone that it has a key`,
     );
+  }
+  if (provider === 'store') {
+    const ofStore = {
+      copies: 'the coordination store has copies of its own',
+      fenceTtl: 'the coordination store has no fences besides',
+    };
+    for (const key of ['copies', 'fenceTtl'] as const)
+      if (keyspace[key] !== undefined) complain([...path, key], `: is for provider redlock; ${ofStore[key]}`);
+    return;
   }
   const { ttlMaxMs, fenceTtlMs } = completeLocks(keyspace);
   if (fenceTtlMs < ttlMaxMs) {
@@ -117,5 +122,17 @@ export function checkLocks(path: Path, keyspace: Written, pools: PoolsSection, c
       [...path, 'mode'],
       `: a lock is on at most ${LOCK_NODES_MAX} nodes, and pool ${pool} has ${nodes}; ${advice}`,
     );
+  }
+}
+
+/** Of a keyspace whose locks `store` is to keep: that it can, and does not forget them while others remember. */
+export function checkStoreLocks(path: Path, store: string, hasDataDir: boolean, complain: Complain): void {
+  const place = [...path, 'provider'];
+  if (store === 'redis') {
+    const advice = 'provider redlock has them on Redis servers of their own, and needs no store';
+    complain(place, `: store takes coordination.store etcd, zookeeper or file, and this is redis; ${advice}`);
+  } else if (store === 'file' && !hasDataDir) {
+    const why = 'a start would forget who holds them, and begin anew with their fences';
+    complain(place, `: store takes a dataDir where coordination.store is file: ${why}`);
   }
 }

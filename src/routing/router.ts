@@ -2,7 +2,7 @@
  * From a key to the keyspace that it belongs to, the one with the longest prefix that the key begins with, and by that one's
  * placement to its node.
  */
-import type { KeyspaceSnapshot } from '../messages.js';
+import type { KeyspaceSnapshot, StoreLockSnapshot } from '../messages.js';
 import { LockSets, ReplicaSets } from './copy-sets.js';
 import { OWN_PREFIX } from './replication-section.js';
 import { openPlacement, type Placement } from './route.js';
@@ -15,10 +15,19 @@ interface Entry {
   copySets: ReplicaSets | null;
   /** Null unless they are locks. */
   lockSets: LockSets | null;
+  /** Null unless they are locks on the coordination store. */
+  storeLocks: StoreLockSnapshot | null;
 }
 
 /** What the proxy keeps on nodes for itself, beside replicated keys, locks, and what is written with fences: no keyspace has it. */
-const OWN: Omit<Entry, 'prefix'> = { keyspace: -1, placement: { nodeOf: () => -1 }, copySets: null, lockSets: null };
+const NOWHERE: Placement = { nodeOf: () => -1 };
+const OWN: Omit<Entry, 'prefix'> = {
+  keyspace: -1,
+  placement: NOWHERE,
+  copySets: null,
+  lockSets: null,
+  storeLocks: null,
+};
 
 export class Router {
   /** The longest prefix first. */
@@ -32,10 +41,17 @@ export class Router {
   constructor(keyspaces: readonly KeyspaceSnapshot[], hasFences = false) {
     const encoder = new TextEncoder();
     const entries = keyspaces.map((snapshot, keyspace): Entry => {
-      const { prefix, placement, replication, locks } = snapshot;
+      const { prefix, placement, replication, locks, storeLocks } = snapshot;
       const copySets = replication && new ReplicaSets(snapshot, replication);
       const lockSets = locks && new LockSets(snapshot, locks);
-      return { prefix: encoder.encode(prefix), keyspace, placement: openPlacement(placement), copySets, lockSets };
+      return {
+        prefix: encoder.encode(prefix),
+        keyspace,
+        placement: storeLocks === null ? openPlacement(placement) : NOWHERE,
+        copySets,
+        lockSets,
+        storeLocks,
+      };
     });
     if (hasFences || entries.some(({ copySets, lockSets }) => copySets !== null || lockSets !== null))
       entries.push({ prefix: encoder.encode(OWN_PREFIX), ...OWN });
@@ -68,6 +84,11 @@ export class Router {
   /** Where the key is, if it is a lock; else null. */
   lockSetsOf(bytes: Uint8Array, start: number, end: number): LockSets | null {
     return this.entries[this.find(bytes, start, end)]?.lockSets ?? null;
+  }
+
+  /** Of its keyspace, if the key is a lock on the coordination store; else null. */
+  storeLocksOf(bytes: Uint8Array, start: number, end: number): StoreLockSnapshot | null {
+    return this.entries[this.find(bytes, start, end)]?.storeLocks ?? null;
   }
 
   private find(bytes: Uint8Array, start: number, end: number): number {

@@ -68,9 +68,11 @@ export async function planTopology(
       const same = known.find((other) => other.pool === pool && isSameRule(ruleOf(other.placement), rule));
       const placement = same?.placement ?? (await placeKeys(nodes, pool, rule, placer));
       const replication = config.mode === 'replicated' ? await replicate(nodes, pool, config, known, placer) : null;
-      const locks = config.mode === 'lock' ? await placeLocks(nodes, pool, config, known, placer) : null;
+      const isStored = config.mode === 'lock' && config.provider === 'store';
+      const locks = config.mode === 'lock' && !isStored ? await placeLocks(nodes, pool, config, known, placer) : null;
+      const storeLocks = isStored ? Object.freeze({ ttlMaxMs: config.ttlMaxMs }) : null;
       const splitsWrites = multiKeyWrites === 'split';
-      const keyspace = Object.freeze({ prefix, pool, placement, splitsWrites, replication, locks });
+      const keyspace = Object.freeze({ prefix, pool, placement, splitsWrites, replication, locks, storeLocks });
       keyspaces.push(keyspace);
       known.push(keyspace);
     }
@@ -239,8 +241,8 @@ function numberOf(
 function hasSameKeyspaces(one: ServiceSnapshot, other: TopologyService): boolean {
   const describe = (prefix: string, pool: string, rule: PlacementRule, copies: string) =>
     JSON.stringify([prefix, pool, rule, copies]);
-  const own = one.keyspaces.map(({ prefix, pool, placement, replication, locks }) =>
-    describe(prefix, pool, ruleOf(placement), locks !== null ? 'locks' : `${replication?.copies ?? 1}`),
+  const own = one.keyspaces.map(({ prefix, pool, placement, replication, locks, storeLocks }) =>
+    describe(prefix, pool, ruleOf(placement), (locks ?? storeLocks) !== null ? 'locks' : `${replication?.copies ?? 1}`),
   );
   const others = other.keyspaces.map((config) =>
     describe(

@@ -293,3 +293,18 @@ t.test('a layout of replicated keys is the same when it was written down', async
   const layout = layoutOf(config(REPLICATED));
   t.same(LAYOUT.parse(JSON.parse(JSON.stringify(layout))), layout);
 });
+
+t.test(
+  'a reload says that other servers would keep the locks, and nothing of a pool that has none of them',
+  async (t) => {
+    const pools = 'pools: { main: { nodes: [redis://a, redis://b, redis://c] }, other: { nodes: [redis://d] } }';
+    const etcd = 'coordination: { store: etcd, endpoints: [http://e] }';
+    const locks = (pool: string, provider: string) =>
+      `${pools}\nkeyspaces: [{ prefix: "lock:", pool: ${pool}, mode: lock, provider: ${provider} }]\n${etcd}`;
+    const remaps = (before: string, after: string) => planRemaps(layoutOf(config(before)), layoutOf(config(after)));
+    t.same(remaps(locks('main', 'redlock'), locks('main', 'store')), [
+      'keyspace "lock:": its locks were kept by provider redlock, and would be by store',
+    ]);
+    t.same(remaps(locks('main', 'store'), locks('other', 'store')), []);
+  },
+);

@@ -106,6 +106,9 @@ export class Plane {
     const plain = plainTopology(1, nodes, slotOwners, options.multiKeyWrites !== 'reject');
     this.topology = { ...plain, services: options.services ?? plain.services };
     this.data = new DataPlane({
+      askLock: () => {
+        throw new Error('no locks are kept by the coordination store here');
+      },
       transport: this.transport,
       topology: this.topology,
       limits: this.limits,

@@ -14,7 +14,9 @@ export function plainTopology(
   splitsWrites = true,
 ): TopologySnapshot {
   const placement = { kind: 'slots', owners, colocate: [] } as const;
-  const keyspaces = [{ prefix: '', pool: 'main', placement, splitsWrites, replication: null, locks: null }];
+  const keyspaces = [
+    { prefix: '', pool: 'main', placement, splitsWrites, replication: null, locks: null, storeLocks: null },
+  ];
   return { version, nodes, services: [{ name: 'main', port: 6380, keyspaces, shared: null, hasFences: false }] };
 }
 

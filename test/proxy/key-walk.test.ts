@@ -86,7 +86,15 @@ class World {
     const owners = planCopySets(snapshots, COPIES);
     const replication = { copies: COPIES, owners, tombstoneTtlMs: 1 };
     const placement = { kind: 'slots', owners: owners.filter((_, at) => at % COPIES === 0), colocate: [] } as const;
-    const keyspace = { prefix: '', pool: 'main', placement, splitsWrites: true, replication, locks: null };
+    const keyspace = {
+      prefix: '',
+      pool: 'main',
+      placement,
+      splitsWrites: true,
+      replication,
+      locks: null,
+      storeLocks: null,
+    };
     this.sets = new ReplicaSets(keyspace, replication);
     const distinct = new Map<string, number[]>();
     for (let at = 0; at < owners.length; at += COPIES) {

@@ -9,7 +9,7 @@ import { Seeded } from '../transport/seeded.js';
 function keyspace(prefix: string, node: number): KeyspaceSnapshot {
   const owners = new Uint16Array(16_384).fill(node);
   const placement = { kind: 'slots', owners, colocate: [] } as const;
-  return { prefix, pool: 'main', placement, splitsWrites: true, replication: null, locks: null };
+  return { prefix, pool: 'main', placement, splitsWrites: true, replication: null, locks: null, storeLocks: null };
 }
 
 function router(...prefixes: string[]): (key: string) => string | null {
@@ -67,7 +67,7 @@ t.test("a replicated key is found at the nodes of its copies, and the proxy's ow
   const first = new Uint16Array(16_384).map((_, slot) => owners[slot * 3] as number);
   const replication = { copies: 3, owners, tombstoneTtlMs: 1 };
   const placement = { kind: 'slots', owners: first, colocate: ['job:{id}:*'] } as const;
-  const basics = { pool: 'main', splitsWrites: true, locks: null };
+  const basics = { pool: 'main', splitsWrites: true, locks: null, storeLocks: null };
   const router = new Router([
     { ...basics, prefix: '', placement: { ...placement, colocate: [] }, replication },
     { ...basics, prefix: 'job:', placement, replication },
@@ -103,7 +103,9 @@ t.test('a lock is found at its nodes, and is no replicated key', async (t) => {
     const first = new Uint16Array(16_384).map((_, slot) => owners[slot * copies] as number);
     const placement = { kind: 'slots', owners: first, colocate: [] } as const;
     const locks = { copies, owners, ttlMaxMs: 7, fenceTtlMs: 8 };
-    return new Router([{ prefix: 'lock:', pool: 'main', splitsWrites: true, placement, replication: null, locks }]);
+    return new Router([
+      { prefix: 'lock:', pool: 'main', splitsWrites: true, placement, replication: null, locks, storeLocks: null },
+    ]);
   };
   const setsOf = (router: Router, key: string) => router.lockSetsOf(Buffer.from(key), 0, key.length);
   const five = open(5);

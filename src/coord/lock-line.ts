@@ -1,0 +1,183 @@
+/**
+ * Those of one process who want the same lock, in the order in which they asked: only the first tries. It tries again when something of the
+ * lock is seen to change, or the time of who holds it is over; nobody asks again and again.
+ *
+ *   join -> [first, …] -- attempt --> granted: the next one is first
+ *             ^   └── held: waits ──┐
+ *             └── woken, or time ───┘
+ */
+import type { Clock } from '../base/clock.js';
+import type { Attempted, LockWish, Told } from './lock-outcomes.js';
+
+/** What a line stands on. */
+export interface LineLocks {
+  readonly clock: Clock;
+  /** Tries once. `isWanted`: still. Never rejects. */
+  attempt(name: string, wish: LockWish, isWanted: () => boolean): Promise<Attempted>;
+  /** Frees what was granted by that id. Never rejects. */
+  giveBack(name: string, id: string): Promise<void>;
+  /** Until what could not be done is tried again. */
+  retryMs(): number;
+  /** Nobody stands in that line. */
+  drop(name: string, line: LockLine): void;
+}
+
+export class LockLine {
+  private readonly locks: LineLocks;
+  private readonly name: string;
+  private readonly wishes: Waiting[] = [];
+  private isTrying = false;
+  /** Something was seen while the first was trying. */
+  private wasWoken = false;
+  private callOff = () => {};
+
+  constructor(locks: LineLocks, name: string) {
+    this.locks = locks;
+    this.name = name;
+  }
+
+  /** See StoreLocks.acquire: `told` is called once, maybe at once; not any more after what is returned was. */
+  join(wish: LockWish, told: (outcome: Told) => void): () => void {
+    const mayWait = wish.waitMs > 0;
+    // The first has seen that others have it, and waits.
+    if (!mayWait && this.wishes.length > 0 && !this.isTrying) {
+      told({ kind: 'out-of-time' });
+      return () => {};
+    }
+    if (this.wishes.length >= wish.queueMax) {
+      told({ kind: 'crowded', max: wish.queueMax });
+      return () => {};
+    }
+    const waiting: Waiting = { wish, told, mayWait, isLast: false, isGone: false, trouble: null, callOffEnd: () => {} };
+    if (mayWait) waiting.callOffEnd = this.locks.clock.after(wish.waitMs, () => this.onTimeOver(waiting));
+    this.wishes.push(waiting);
+    if (this.wishes.length === 1) void this.attempt();
+    return () => this.leave(waiting);
+  }
+
+  /** Something of the lock has changed. */
+  wake(): void {
+    if (this.isTrying) this.wasWoken = true;
+    else void this.attempt();
+  }
+
+  /** Nobody is told anything any more. */
+  end(): void {
+    this.callOff();
+    for (const waiting of this.wishes) waiting.callOffEnd();
+    this.wishes.length = 0;
+  }
+
+  private async attempt(): Promise<void> {
+    const [first] = this.wishes;
+    if (first === undefined || this.isTrying) return;
+    this.callOff();
+    this.isTrying = true;
+    this.wasWoken = false;
+    const attempted = await this.locks.attempt(this.name, first.wish, () => !first.isGone);
+    this.isTrying = false;
+    if (first.isGone) {
+      if (attempted.kind === 'granted') void this.locks.giveBack(this.name, attempted.id);
+    } else if (this.onAttempted(first, attempted)) return;
+    this.goOn();
+  }
+
+  /** True: it goes on waiting. */
+  private onAttempted(first: Waiting, attempted: Attempted): boolean {
+    first.trouble = null;
+    switch (attempted.kind) {
+      case 'granted':
+      case 'late':
+        this.finish(first, attempted);
+        return false;
+      case 'held':
+        if (!first.mayWait || first.isLast) {
+          this.finish(first, { kind: 'out-of-time' });
+          return false;
+        }
+        this.refuseImpatient();
+        this.tryAt(attempted.untilMs);
+        return true;
+      case 'trouble':
+        if (!first.mayWait || first.isLast) {
+          this.finish(first, attempted);
+          return false;
+        }
+        first.trouble = attempted;
+        this.tryAt(this.locks.clock.nowMs() + this.locks.retryMs());
+        return true;
+    }
+  }
+
+  /** The next one is first. */
+  private goOn(): void {
+    if (this.wishes.length === 0) this.locks.drop(this.name, this);
+    else void this.attempt();
+  }
+
+  /** Who does not wait, and has come while the first was trying, has heard by that that others have it. */
+  private refuseImpatient(): void {
+    for (const waiting of this.wishes.slice(1)) {
+      if (!waiting.mayWait) this.finish(waiting, { kind: 'out-of-time' });
+    }
+  }
+
+  private tryAt(timeMs: number): void {
+    if (this.wasWoken) {
+      void this.attempt();
+      return;
+    }
+    const { clock } = this.locks;
+    this.callOff = clock.after(Math.max(0, timeMs - clock.nowMs()), () => {
+      // It may have been called a little early.
+      if (clock.nowMs() < timeMs) this.tryAt(timeMs);
+      else void this.attempt();
+    });
+  }
+
+  private onTimeOver(waiting: Waiting): void {
+    const isFirst = this.wishes[0] === waiting;
+    // What is under way may get it, and has its own time.
+    if (isFirst && this.isTrying) {
+      waiting.isLast = true;
+      return;
+    }
+    this.finish(waiting, waiting.trouble ?? { kind: 'out-of-time' });
+    if (isFirst) this.goOn();
+  }
+
+  /** Nobody wants to be told. */
+  private leave(waiting: Waiting): void {
+    if (!this.wishes.includes(waiting)) return;
+    const isFirst = this.wishes[0] === waiting;
+    waiting.isGone = true;
+    this.remove(waiting);
+    // Else the attempt under way ends first.
+    if (isFirst && !this.isTrying) this.goOn();
+  }
+
+  private finish(waiting: Waiting, outcome: Told): void {
+    this.remove(waiting);
+    waiting.told(outcome);
+  }
+
+  private remove(waiting: Waiting): void {
+    waiting.callOffEnd();
+    const at = this.wishes.indexOf(waiting);
+    if (at >= 0) this.wishes.splice(at, 1);
+    if (at === 0 && !this.isTrying) this.callOff();
+  }
+}
+
+/** Somebody who wants the lock. */
+interface Waiting {
+  readonly wish: LockWish;
+  readonly told: (outcome: Told) => void;
+  readonly mayWait: boolean;
+  /** The attempt under way is its last. */
+  isLast: boolean;
+  isGone: boolean;
+  /** Why its last attempt came to nothing, where that is not that others have the lock. */
+  trouble: Extract<Told, { kind: 'trouble' }> | null;
+  callOffEnd: () => void;
+}
