@@ -13,7 +13,7 @@ export const ERROR_CODES = {
   NOQUORUM: 'NOQUORUM',
   /** The token does not hold the lock: says who does, and for how long. */
   NOTHELD: 'NOTHELD',
-  /** A key was written with a larger fence of the lock; the command had no effect. Names the key and the fence. */
+  /** A key was used with a larger fence of the lock; the command had no effect. Names the key and the fence. */
   FENCED: 'FENCED',
   /** The keys of one command lie on different shards. Names two of them. */
   CROSSSLOT: 'CROSSSLOT',

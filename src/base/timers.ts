@@ -2,8 +2,8 @@
  * Deadlines of one worker, on the driver's clock: no Node timer runs in a worker, because the loop waits in the kernel
  * and the wait's time-out is the next of these.
  *
- * A binary heap by due time. Few timers exist (a handful per node's connection, one per worker for sweeps), so nothing
- * here is on the path of a command.
+ * A binary heap by due time. What is cancelled stays in it until it is due, or until most of the heap is such: locks have time limits of
+ * hours, most of which are cancelled at once.
  */
 export interface Timer {
   /** Due time in the clock's milliseconds. */
@@ -12,15 +12,22 @@ export interface Timer {
 
 class Entry implements Timer {
   dueMs: number;
+  /** Null: it was called, or cancelled. */
   callback: (() => void) | null;
+  isInHeap = true;
   constructor(dueMs: number, callback: () => void) {
     this.dueMs = dueMs;
     this.callback = callback;
   }
 }
 
+/** With fewer cancelled ones it is not worth while to go through all. */
+const CANCELLED_MIN = 64;
+
 export class Timers {
-  private readonly heap: Entry[] = [];
+  private heap: Entry[] = [];
+  /** How many of the heap are. */
+  private cancelled = 0;
 
   /** Calls `callback` once, in the first turn at or after `dueMs`. */
   set(dueMs: number, callback: () => void): Timer {
@@ -32,7 +39,17 @@ export class Timers {
 
   /** The timer will not fire. Cancelling one that has fired, or null, does nothing. */
   cancel(timer: Timer | null): void {
-    if (timer !== null) (timer as Entry).callback = null;
+    const entry = timer as Entry | null;
+    if (entry === null || entry.callback === null) return;
+    entry.callback = null;
+    if (!entry.isInHeap) return;
+    this.cancelled++;
+    if (this.cancelled >= CANCELLED_MIN && this.cancelled > this.heap.length / 2) this.compact();
+  }
+
+  /** Timers that memory is held for: not more than twice those that are set, and a few. */
+  get size(): number {
+    return this.heap.length;
   }
 
   /** Due time of the next timer, or Infinity. */
@@ -63,7 +80,16 @@ export class Timers {
     while (this.heap[0] !== undefined && this.heap[0].callback === null) this.removeFirst();
   }
 
+  private compact(): void {
+    this.heap = this.heap.filter(({ callback }) => callback !== null);
+    this.cancelled = 0;
+    for (let index = (this.heap.length >> 1) - 1; index >= 0; index--) this.sink(index);
+  }
+
   private removeFirst(): void {
+    const first = this.heap[0] as Entry;
+    first.isInHeap = false;
+    if (first.callback === null) this.cancelled--;
     const last = this.heap.pop();
     if (last === undefined || this.heap.length === 0) return;
     this.heap[0] = last;

@@ -1,8 +1,8 @@
 /** The ballots that one worker uses for the registers of one pool's locks: each once. */
 import { type Ballot, counterOf, epochOf, makeBallot } from '../replica/ballot.js';
 
-/** Counters begin there, in milliseconds since 1970: they have no digits for more. */
-const BEGIN_MS = Date.UTC(2020, 0, 1);
+/** Counters begin there, in milliseconds since 1970: they have no digits for more. Fences begin at counters. */
+export const BEGIN_MS = Date.UTC(2020, 0, 1);
 
 /**
  * Of a lock that others took last the largest ballot is not known here. As all count milliseconds, the next one is above it, most likely: else it

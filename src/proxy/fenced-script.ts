@@ -2,10 +2,9 @@
  * What a node is asked for RL.FENCED: one script, so that nothing comes between the look at the fences, the command, and the note of its
  * fence.
  *
- *   EVAL script n  ~rl:f:KEY …        one for each of the command's keys: a hash, by lock the largest fence that has written KEY
+ *   EVAL script n  ~rl:f:KEY …        one for each of the command's keys: a hash, by lock the largest fence that has used KEY
  *                  KEY …              those: a client that tracks is told of what scripts name
  *                  lock fence         whose command it is
- *                  write              1: the fence is noted when the command has not failed
  *                  resp nulls wide    how its reply is carried: see fenced-commands.ts
  *                  word …             the command
  *
@@ -24,7 +23,7 @@ export const FENCES_PREFIX = `${OWN_PREFIX}f:`;
 export const FENCED_WORDS_MAX = 7000;
 
 /** Before the words of the command. */
-export const FENCED_OPTIONS = 6;
+export const FENCED_OPTIONS = 5;
 
 /** Of a key, in an error. */
 const SHOWN_BYTES_MAX = 64;
@@ -41,24 +40,22 @@ for at = 1, #KEYS / 2 do
     local name = string.sub(key, ${FENCES_PREFIX.length + 1})
     local shown = string.gsub(string.sub(name, 1, ${SHOWN_BYTES_MAX}), '[^ -~]', function(c) return string.format('\\\\x%02x', string.byte(c)) end)
     if #name > ${SHOWN_BYTES_MAX} then shown = shown .. '...' end
-    return redis.error_reply("${ERROR_CODES.FENCED} '" .. shown .. "' was written with fence " .. seen .. " of this lock, and this is " .. ARGV[2] .. ": the lock was lost; nothing was done. Acquire it again, and read anew what it protects")
+    return redis.error_reply("${ERROR_CODES.FENCED} '" .. shown .. "' was used with fence " .. seen .. " of this lock, and this is " .. ARGV[2] .. ": the lock was lost; nothing was done. Acquire it again, and read anew what it protects")
   end
   if not seen or tonumber(seen) < fence then lower[#lower + 1] = key end
 end
-if ARGV[4] == '3' then redis.setresp(3) end
+if ARGV[3] == '3' then redis.setresp(3) end
 local reply = redis.pcall(unpack(ARGV, ${FENCED_OPTIONS + 1}))
-if ARGV[4] == '3' then redis.setresp(2) end
+if ARGV[3] == '3' then redis.setresp(2) end
 if type(reply) == 'table' and reply.err then return reply end
-if ARGV[3] == '1' then
-  for _, key in ipairs(lower) do redis.call('HSET', key, lock, ARGV[2]) end
-end
+for _, key in ipairs(lower) do redis.call('HSET', key, lock, ARGV[2]) end
 if type(reply) == 'number' and (reply >= ${EXACT} or reply <= -${EXACT}) then
-  if ARGV[6] == '' then return redis.error_reply('ERR the number has more than 53 bits, which a script rounds: ask for it without RL.FENCED') end
+  if ARGV[5] == '' then return redis.error_reply('ERR the number has more than 53 bits, which a script rounds: ask for it without RL.FENCED') end
   local last = ${FENCED_OPTIONS + 2}
-  if ARGV[6] == 'HGET' then last = last + 1 end
-  return redis.status_reply(redis.call(ARGV[6], unpack(ARGV, ${FENCED_OPTIONS + 2}, last)))
+  if ARGV[5] == 'HGET' then last = last + 1 end
+  return redis.status_reply(redis.call(ARGV[5], unpack(ARGV, ${FENCED_OPTIONS + 2}, last)))
 end
 if type(reply) == 'table' then
-  for at = 1, tonumber(ARGV[5]) do if reply[at] == nil then reply[at] = false end end
+  for at = 1, tonumber(ARGV[4]) do if reply[at] == nil then reply[at] = false end end
 end
 return reply`;

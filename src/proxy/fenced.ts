@@ -1,11 +1,13 @@
 /**
- * RL.FENCED lock fence command …: carries the command out on the node of its keys, unless somebody with a larger fence of that lock has written
+ * RL.FENCED lock fence command …: carries the command out on the node of its keys, unless somebody with a larger fence of that lock has used
  * one of them (docs/LOCKS.md, "Writes that are fenced"). Which keys these are, and where, is found as for the command alone.
  */
 import type { LaneChannel } from '../backend/lane.js';
 import type { PendingPool } from '../backend/pending.js';
 import { errorBytes } from '../base/errors.js';
+import { BEGIN_MS } from '../lock/ballots.js';
 import { isBlockingForm, refusedForm } from '../resp/command-forms.js';
+import { argumentIs } from '../resp/command-words.js';
 import {
   arityFits,
   type CommandSpec,
@@ -33,14 +35,22 @@ export interface FencedContext {
   locator: KeyLocator;
   merges: MergePool;
   now: () => number;
+  /** Milliseconds since 1970. */
+  clock: () => number;
 }
 
 /** RL.FENCED, the lock, and the fence. */
 export const WORDS_BEFORE_FENCED = 3;
-const BAD_FENCE = errorReply(`ERR the fence must be a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`);
+const BAD_FENCE = errorReply('ERR the fence must be a whole number, as LOCK.ACQUIRE gave it');
+/** A fence is about the time at which it was given. One that is too large shuts out all that are given for so long. */
+const AHEAD_MS_MAX = 365 * 86_400_000;
+const NEVER_GIVEN = errorReply(
+  'ERR the fence is larger than any that can have been given: it would shut out all who have the lock after you',
+);
 const TOO_LARGE = errorReply(`ERR a command with RL.FENCED may have ${FENCED_WORDS_MAX} words`);
 export const NO_ROOM = errorBytes('OVERLOADED', 'no buffer memory is left for this command; it was not sent');
 const SCRIPT = Buffer.from(`$4\r\nEVAL\r\n$${FENCED_SCRIPT.length}\r\n${FENCED_SCRIPT}\r\n`, 'latin1');
+const COPY_OPTIONS_AT = 3;
 /** EVAL, the script, and how many keys. */
 const WORDS_OF_EVAL = 3;
 
@@ -59,8 +69,9 @@ export class Fenced {
     const refusal = refusalOfLock(service, arena.bytes, lockStart, lockEnd);
     const lock = this.text(1);
     const fence = this.text(2);
-    if (refusal !== null || !isFence(fence)) {
-      session.reply(refusal ?? BAD_FENCE);
+    const wrong = refusal ?? this.refusalOfFence(fence);
+    if (wrong !== null) {
+      session.reply(wrong);
       return;
     }
     const start = (argumentEnd[WORDS_BEFORE_FENCED - 1] as number) + 2;
@@ -82,7 +93,7 @@ export class Fenced {
       return;
     }
     const { resp, hasNulls, wide } = carriage;
-    const options = [lock, fence, spec.write ? '1' : '0', String(resp), String(hasNulls ? count - 2 : 0), wide];
+    const options = [lock, fence, String(resp), String(hasNulls ? count - 2 : 0), wide];
     const keyWords = [...keys.map((key) => FENCES_PREFIX + key), ...keys];
     const words = [String(keyWords.length), ...keyWords, ...options];
     const head = Buffer.concat([
@@ -92,6 +103,11 @@ export class Fenced {
     ]);
     const node = this.context.locator.owners[0] as number;
     this.send(session, node, spec, carriage, head, start, end, requestBytes);
+  }
+
+  private refusalOfFence(fence: string): Uint8Array | null {
+    if (!WHOLE_NUMBER.test(fence)) return BAD_FENCE;
+    return Number(fence) > this.context.clock() - BEGIN_MS + AHEAD_MS_MAX ? NEVER_GIVEN : null;
   }
 
   /** The command within, which the reader shows by now, or what is wrong with it. */
@@ -124,8 +140,21 @@ export class Fenced {
       return refuse(spec, 'it is not about keys');
     if (isBlockingForm(spec, arena.bytes, argumentStart, argumentEnd, argumentCount))
       return refuse(spec, 'it would not wait: use a command that does not block');
+    if (spec.name === 'copy' && this.namesDatabase())
+      return refuse(spec, 'with DB it writes where no fence is looked at');
     const carriage = carriageOf(spec.name, argumentCount, session.protocol);
     return typeof carriage === 'string' ? refuse(spec, carriage) : carriage;
+  }
+
+  /** Of COPY source destination [DB database] [REPLACE]. */
+  private namesDatabase(): boolean {
+    const { arena, reader } = this.context;
+    const { argumentStart, argumentEnd, argumentCount } = reader;
+    for (let at = COPY_OPTIONS_AT; at < argumentCount; at++) {
+      const [start, end] = [argumentStart[at] as number, argumentEnd[at] as number];
+      if (argumentIs(arena.bytes, start, end, 'db')) return true;
+    }
+    return false;
   }
 
   /** Its keys, each once and a character a byte; or why it cannot be carried out. */
@@ -202,6 +231,4 @@ function refusalOfLock(service: Service, bytes: Uint8Array, start: number, end: 
 }
 
 /** As Redis writes integers. */
-function isFence(text: string): boolean {
-  return /^(0|[1-9]\d{0,15})$/.test(text) && Number(text) <= Number.MAX_SAFE_INTEGER;
-}
+const WHOLE_NUMBER = /^(0|[1-9]\d{0,15})$/;

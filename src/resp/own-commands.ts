@@ -98,7 +98,7 @@ export const OWN_COMMANDS: readonly OwnCommand[] = [
   {
     name: FENCED,
     row: '-4; denyoom movablekeys noscript write; write slow;;;; lock; 0.1.0',
-    summary: 'Carry out a command unless a larger fence of that lock has written one of its keys',
+    summary: 'Carry out a command unless a larger fence of that lock has used one of its keys',
     arguments: [
       { name: 'lock', type: 'string' },
       { name: 'fence', type: 'integer' },

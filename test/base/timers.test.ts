@@ -41,6 +41,22 @@ t.test('timers fire once, when due, in the order of their due times, and not whe
   return undefined;
 });
 
+t.test('what is cancelled is not kept for as long as it would have waited', async (t) => {
+  const timers = new Timers();
+  const fired: number[] = [];
+  for (let id = 0; id < 100_000; id++) {
+    const timer = timers.set(1_000_000 - id, () => fired.push(id));
+    if (id % 1_000 !== 0) timers.cancel(timer);
+  }
+  t.ok(timers.size < 300, `${timers.size}`);
+  timers.fire(1_000_000);
+  t.same(
+    fired,
+    Array.from({ length: 100 }, (_, index) => (99 - index) * 1_000),
+  );
+  t.equal(timers.size, 0);
+});
+
 t.test('a timer that a callback sets waits for the next call, even if it is due', async (t) => {
   const timers = new Timers();
   const fired: string[] = [];
