@@ -14,27 +14,50 @@ const CONTENDERS = 12;
 const ROUND = 40;
 const WAIT_MS = 60_000;
 
-for (const nodes of [3, 5] as const) {
-  t.test(`${nodes} nodes: one holder at a time, and fences that grow, whatever node is killed`, async (t) => {
+interface Want {
+  readonly words: readonly string[];
+  /** Who may have it at a time beside it. */
+  readonly max: number;
+}
+
+const ALONE: Want = { words: [], max: 1 };
+const READ: Want = { words: ['SHARED'], max: CONTENDERS };
+const SLOT: Want = { words: ['LIMIT', '2'], max: 2 };
+
+for (const [nodes, what, wants] of [
+  [3, 'one holder at a time', [ALONE]],
+  [5, 'one holder at a time', [ALONE]],
+  [3, 'two slots', [SLOT]],
+  [5, 'readers and writers', [READ, READ, ALONE]],
+] as const) {
+  t.test(`${nodes} nodes: ${what}, and fences that grow, whatever node is killed`, async (t) => {
     const { servers, proxies } = await deployLocks(t, { nodes, ttlMaxMs: TTL_MAX_MS });
-    let [taken, inside, lastFence, isOver] = [0, 0, 0, false];
+    let [taken, lastFence, isOver] = [0, 0, false];
+    const inside: Want[] = [];
+    const fences = new Set<number>();
     const contend = async (number: number) => {
       const { port } = proxies[number % 2] as (typeof proxies)[0];
       const client = await connect(t, port);
-      while (!isOver) {
-        const lock = await acquire(client, 'lock:x', 'TTL', `${TTL_MAX_MS}`, 'WAIT', `${WAIT_MS}`);
+      for (let turn = number; !isOver; turn++) {
+        const want = wants[turn % wants.length] as Want;
+        // Those who have it when this one asks have had it before.
+        const before = lastFence;
+        const options = ['TTL', `${TTL_MAX_MS}`, 'WAIT', `${WAIT_MS}`, ...want.words];
+        const lock = await acquire(client, 'lock:x', ...options);
         if (lock === null) {
           t.fail('nobody waits so long');
           return;
         }
         const grantedMs = performance.now();
-        inside++;
-        if (inside !== 1) t.fail(`${inside} have it at once`);
-        if (lock.fence <= lastFence) t.fail(`fence ${lock.fence} after ${lastFence}`);
-        lastFence = lock.fence;
+        inside.push(want);
+        if (inside.some(({ max }) => inside.length > max)) t.fail(`${inside.length} have it at once`);
+        if (lock.fence <= before || fences.has(lock.fence)) t.fail(`fence ${lock.fence} after ${before}`);
+        if (want === ALONE && lock.fence <= lastFence) t.fail(`fence ${lock.fence} after ${lastFence}`);
+        fences.add(lock.fence);
+        lastFence = Math.max(lastFence, lock.fence);
         taken++;
         await new Promise((resolve) => setImmediate(resolve));
-        inside--;
+        inside.splice(inside.indexOf(want), 1);
         if (performance.now() - grantedMs >= lock.validity) t.fail('the test itself has held it for too long');
         await client.raw('LOCK.RELEASE', 'lock:x', lock.token);
       }
