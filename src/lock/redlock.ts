@@ -7,11 +7,11 @@
  *       └──<── refused for a larger ballot, by either, or another slot may be free: all of it anew, with a ballot above it,
  *              of shares after a pause
  *
- * A vote is a node that the lock was free at, or the share of it that is wanted (see share), and that has promised the ballot for the register of fences. The fence is larger than that
- * of the largest ballot among q votes, and is written by a majority of nodes where the lock is the caller's still: whoever gets a
- * majority after that finds it. So fences are ordered as acquisitions are, whatever the clocks do. No fence is below its ballot's
- * counter, which is a time: so they go on from there where all nodes have lost their registers, too, unless clocks went back. What was
- * taken is held for the ttl from when it was *asked for*, less what clocks may differ by.
+ * A vote is a node that the lock was free at, or the share of it that is wanted (see share), and that has promised the ballot for the
+ * register of fences. The fence is larger than that of the largest ballot among q votes, and is written by a majority of nodes where the
+ * lock is the caller's still: whoever gets a majority after that finds it. So fences are ordered as acquisitions are, whatever the clocks
+ * do. No fence is below its ballot's counter, which is a time: so they go on from there where all nodes have lost their registers, too,
+ * unless clocks went back. What was taken is held for the ttl from when it was *asked for*, less what clocks may differ by.
  */
 import { type Ballot, counterOf, floorOf, largest, NEVER } from '../replica/ballot.js';
 import { bits } from '../replica/copies.js';
@@ -70,8 +70,7 @@ const DRIFT = 0.01;
 const DRIFT_MS = 2;
 /** Each takes a round trip: where others have used larger ones, or the slot was taken. */
 const BALLOTS_MAX = 8;
-/** Who was barred by others who take a share at the same moment leaves them so many times what the ballot took, by chance; twice that each time. */
-const PAUSE_TIMES = 1;
+/** Who was barred by others who take a share at the same moment leaves them a random part of twice the time that the ballot took; doubled so often. */
 const PAUSE_DOUBLINGS_MAX = 3;
 
 export function quorumOf(copies: number): number {
@@ -236,7 +235,7 @@ export class Acquisition {
     if (isFirst || plan.mode.kind === 'exclusive') return this.begin(nowMs);
     this.phase = 'pausing';
     this.tag++;
-    const times = PAUSE_TIMES * 2 ** Math.min(this.refusals, PAUSE_DOUBLINGS_MAX);
+    const times = 2 ** Math.min(this.refusals, PAUSE_DOUBLINGS_MAX);
     this.dueMs = nowMs + plan.random() * times * (nowMs - this.askedMs);
     return [{ kind: 'wait' }];
   }
