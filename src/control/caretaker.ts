@@ -65,6 +65,8 @@ export interface CaretakerOptions {
   duty: Duty;
   /** Whether a node that is started again has all that it had acknowledged. */
   keepsData: boolean;
+  /** See AdmissionOptions. */
+  wasBegun: boolean;
 }
 
 interface Patient {
@@ -91,8 +93,7 @@ export class Caretaker {
   private readonly sweepCounts: SweepCounts = { passes: 0, collected: 0, expired: 0, settled: 0 };
   private readonly work = new Set<Promise<void>>();
   private timer: NodeJS.Timeout | null = null;
-  /** There have been members. */
-  private wasBegun = false;
+  private hasBegun: boolean;
   private isDue = false;
   private isCaring = false;
   /** What was said of its nodes' versions last. */
@@ -105,6 +106,7 @@ export class Caretaker {
   constructor(pool: ReplicatedPool, options: CaretakerOptions, names: NameLookup, log: Logger) {
     this.pool = pool;
     this.options = options;
+    this.hasBegun = options.wasBegun;
     this.log = log;
     this.links = new Map(
       pool.nodes.map((node) => [node.index, new NodeLink(node, pool.prefixes, names, () => this.look())]),
@@ -130,6 +132,11 @@ export class Caretaker {
     await Promise.race([done, sleep(STOP_MS_MAX, undefined, { ref: false })]);
     for (const link of this.links.values()) link.stop();
     await done;
+  }
+
+  /** Whether there have been members. */
+  get wasBegun(): boolean {
+    return this.hasBegun;
   }
 
   care(): PoolCare {
@@ -182,8 +189,8 @@ export class Caretaker {
     const { pool, links, newClusterId } = this;
     const { keepsData } = this.options;
     const views = pool.nodes.map(({ index }) => (links.get(index) as NodeLink).nodeView);
-    this.wasBegun ||= this.clusterId !== null;
-    const verdicts = planAdmission(views, { keepsData, newClusterId, wasBegun: this.wasBegun });
+    this.hasBegun ||= this.clusterId !== null;
+    const verdicts = planAdmission(views, { keepsData, newClusterId, wasBegun: this.hasBegun });
     this.noteVersions();
     return new Map(
       pool.nodes.map((node, at) => {

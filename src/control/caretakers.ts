@@ -26,6 +26,8 @@ export class Caretakers {
   private readonly log: Logger;
   /** By pool. */
   private cared = new Map<string, Cared>();
+  /** Pools that have had members: who comes after a caretaker knows what it knew. */
+  private readonly begun = new Set<string>();
   /** Those that are no longer wanted, until they have ended. */
   private readonly ending = new Set<Promise<void>>();
 
@@ -57,6 +59,8 @@ export class Caretakers {
         this.cared.set(pool.name, old);
         continue;
       }
+      if (old !== undefined) this.end(old.caretaker);
+      before.delete(pool.name);
       this.begin(pool, parts);
     }
     for (const { caretaker } of before.values()) this.end(caretaker);
@@ -64,7 +68,8 @@ export class Caretakers {
 
   private begin(pool: ReplicatedPool, parts: Parts): void {
     const { duty, restart } = parts;
-    const caretaker = new Caretaker(pool, { duty, keepsData: restart === 'keeps-data' }, this.names, this.log);
+    const options = { duty, keepsData: restart === 'keeps-data', wasBegun: this.begun.has(pool.name) };
+    const caretaker = new Caretaker(pool, options, this.names, this.log);
     caretaker.start();
     this.cared.set(pool.name, { caretaker, parts });
   }
@@ -81,6 +86,7 @@ export class Caretakers {
   }
 
   private end(caretaker: Caretaker): void {
+    if (caretaker.wasBegun) this.begun.add(caretaker.pool.name);
     const ended = caretaker.stop();
     this.ending.add(ended);
     void ended.finally(() => this.ending.delete(ended));

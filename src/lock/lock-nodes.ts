@@ -6,7 +6,7 @@ import type { Timer } from '../base/timers.js';
 import type { Replicas } from '../replica/replicas.js';
 import type { LockSets } from '../routing/copy-sets.js';
 import type { Transport } from '../transport/transport.js';
-import { LockBallots } from './ballots.js';
+import { type AttemptBallots, LockBallots } from './ballots.js';
 import type { LockOrder } from './lock.js';
 import type { LockReply, LockStep } from './lock-step.js';
 import { NodeLockStep } from './node-lock-step.js';
@@ -65,7 +65,7 @@ export class LockNodes {
 
   /** Makes one attempt. `told` is called once, never within the call; what it returns has it given up, and `told` of nothing. */
   acquire(place: LockPlace, order: AttemptOrder, told: (outcome: AcquisitionOutcome) => void): () => void {
-    const attempt = new Attempt(this.context, place, order, this.ballotsOf(place.pool), told);
+    const attempt = new Attempt(this.context, place, order, this.ballotsOf(place.pool).begin(), told);
     attempt.begin();
     return () => attempt.cancel();
   }
@@ -78,7 +78,7 @@ export class LockNodes {
   private ballotsOf(pool: string): LockBallots {
     let ballots = this.ballots.get(pool);
     if (ballots === undefined) {
-      ballots = new LockBallots(this.context.drawProposer(), this.context.clock);
+      ballots = new LockBallots(this.context.drawProposer, this.context.clock);
       this.ballots.set(pool, ballots);
     }
     return ballots;
@@ -113,7 +113,7 @@ class Attempt {
     context: LockNodesContext,
     place: LockPlace,
     order: AttemptOrder,
-    ballots: LockBallots,
+    ballots: AttemptBallots,
     told: (outcome: AcquisitionOutcome) => void,
   ) {
     this.context = context;

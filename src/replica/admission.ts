@@ -58,7 +58,7 @@ export function planAdmission(views: readonly NodeView[], options: AdmissionOpti
   if (admitted.every((id) => id === null)) return planFirstStart(nodes, options);
   const clusterId = clusterInForce(admitted);
   const isBegun = nodes.some(({ record }) => record?.status.kind === 'member');
-  return nodes.map((node) => verdictOn(node, nodes, clusterId, isBegun, options.keepsData));
+  return nodes.map((node) => verdictOn(node, nodes, clusterId, isBegun, options));
 }
 
 /** Of CONFIG's settings: what could lose something that the node has accepted; null: nothing. */
@@ -95,13 +95,14 @@ function planFirstStart(nodes: readonly Candidate[], { newClusterId, wasBegun }:
   const ids = nodes.flatMap(({ record }) => (record === null ? [] : [record.clusterId])).sort();
   const clusterId = ids[0] ?? newClusterId;
   const isComplete = nodes.every((node) => hasJoined(node, clusterId));
+  const isAgain = wasBegun || hasBegunAgain(nodes);
   return nodes.map((node) => {
     if (node.facts === null) return { kind: 'silent' };
     if (missing.length > 0) return waiting(`for the first start all nodes must answer; missing: ${missing.join(', ')}`);
     if (faults.length > 0) return waiting(`for the first start all nodes must be fit; ${faults.join('; ')}`);
     if (filled.length > 0)
       return waiting(`for the first start all nodes must be empty; ${filled.join(', ')}: ${FILLED_ADVICE}`);
-    if (isComplete) return admit(node.facts, memberRecord(node.name, node.facts, clusterId, nodes), 'member');
+    if (isComplete) return admit(node.facts, memberRecord(node.name, node.facts, clusterId, isAgain), 'member');
     if (hasJoined(node, clusterId)) return waiting('the other nodes are joining');
     return admit(node.facts, joiningRecord(node.name, node.facts, clusterId, wasBegun), 'joining');
   });
@@ -116,8 +117,9 @@ function verdictOn(
   nodes: readonly Candidate[],
   clusterId: string | null,
   isBegun: boolean,
-  keepsData: boolean,
+  options: AdmissionOptions,
 ): NodeVerdict {
+  const { keepsData } = options;
   const { name, facts, record } = node;
   if (facts === null) return { kind: 'silent' };
   if (record !== null && wasAdmitted(record) && record.clusterId !== clusterId) {
@@ -128,7 +130,10 @@ function verdictOn(
   if (clusterId === null) return { kind: 'refused', reason: 'the nodes of the pool belong to different clusters' };
   const fault = serverFault(facts);
   if (fault !== null) return { kind: 'refused', reason: `node ${name}: ${fault}` };
-  if (isBegun && hasJoined(node, clusterId)) return admit(facts, memberRecord(name, facts, clusterId, nodes), 'member');
+  if (isBegun && hasJoined(node, clusterId)) {
+    const isAgain = options.wasBegun || hasBegunAgain(nodes);
+    return admit(facts, memberRecord(name, facts, clusterId, isAgain), 'member');
+  }
   const standing = judgeNode(name, facts);
   if (standing.kind === 'member') return { kind: 'member' };
   if (keepsData && node.durabilityFault === null && record !== null && isRestarted(node, record)) {
@@ -166,11 +171,17 @@ function joiningRecord(name: string, { process }: NodeFacts, clusterId: string, 
   return formatNodeRecord({ clusterId, name, admission: { epoch: 0, count }, process, status: { kind: 'joining' } });
 }
 
-/** If it is not the first start by the word of one of the nodes that join, it is not for any. */
-function memberRecord(name: string, { process }: NodeFacts, clusterId: string, nodes: readonly Candidate[]): string {
-  const isAgain = nodes.some(({ record }) => record?.status.kind === 'joining' && record.admission.count > JOINING);
-  const hasAgain = nodes.some(({ record }) => record?.status.kind === 'member' && record.admission.count > 1);
-  const count = isAgain || hasAgain ? JOINING_AGAIN + 1 : JOINING + 1;
+/** If it is not the first start by the word of one who has written a record, it is not for anybody. */
+function hasBegunAgain(nodes: readonly Candidate[]): boolean {
+  return nodes.some(({ record }) => {
+    if (record === null) return false;
+    const { status, admission } = record;
+    return admission.count > (status.kind === 'joining' ? JOINING : JOINING + 1);
+  });
+}
+
+function memberRecord(name: string, { process }: NodeFacts, clusterId: string, isAgain: boolean): string {
+  const count = (isAgain ? JOINING_AGAIN : JOINING) + 1;
   return formatNodeRecord({ clusterId, name, admission: { epoch: 0, count }, process, status: { kind: 'member' } });
 }
 

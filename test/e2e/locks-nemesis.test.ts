@@ -2,7 +2,7 @@
 import t from 'tap';
 import { acquire, fieldsOf } from '../help/lock-client.js';
 import { deployLocks } from '../help/lock-deployment.js';
-import type { RedisServer } from '../help/redis-server.js';
+import { type RedisServer, startRedisServers } from '../help/redis-server.js';
 import { connect, RespClient } from '../help/resp-client.js';
 import { waitFor } from '../help/wait-for.js';
 
@@ -107,6 +107,27 @@ t.test('all nodes lose what they had while a lock is held: nobody else has it wi
   const second = await acquire(other as RespClient, 'lock:x', 'TTL', '1000', 'WAIT', `${WAIT_MS}`);
   t.ok(performance.now() > untilMs);
   t.ok((second?.fence ?? 0) > (first?.fence ?? Number.NaN));
+});
+
+t.test('all nodes of a pool are others after a reload, and nobody else has a lock within its time', async (t) => {
+  const { proxies } = await deployLocks(t, { nodes: 3, ttlMaxMs: ALL_LOST_TTL_MAX_MS });
+  const [proxy] = proxies;
+  const [holder, other] = [await connect(t, proxy.port), await connect(t, proxy.port)];
+  const first = await acquire(holder, 'lock:x', 'TTL', `${ALL_LOST_TTL_MAX_MS}`);
+  const untilMs = performance.now() + (first?.validity ?? Number.NaN);
+  const servers = await startRedisServers(3);
+  t.teardown(() => Promise.all(servers.map((server) => server.stop())));
+  proxy.reload((text) => {
+    const config = JSON.parse(text);
+    for (const [index, node] of config.pools.main.nodes.entries()) node.url = servers[index]?.url;
+    return JSON.stringify(config);
+  });
+  await waitFor('them to be members', async () => (await Promise.all(servers.map(isMember))).every(Boolean), WAIT_MS);
+  const ask = async () => `${await other.raw('LOCK.ACQUIRE', 'lock:x', 'TTL', '1000')}`;
+  await waitFor('them to be asked', async () => (await ask()).includes('started again'), WAIT_MS);
+  t.ok(performance.now() < untilMs, 'the test itself was fast enough');
+  await acquire(other, 'lock:x', 'TTL', '1000', 'WAIT', `${WAIT_MS}`);
+  t.ok(performance.now() > untilMs);
 });
 
 /** Whether it was admitted as the process that it is. */

@@ -31,7 +31,12 @@ export class RedisStore implements Servers {
     this.pool = poolOf(servers);
     this.replicated = replicatedPools({ version: 1, nodes: [], services: [] }, this.pool)[0] as ReplicatedPool;
     this.log = pino({ level: 'debug' }, { write: (line: string) => void this.events.push(JSON.parse(line)) });
-    this.caretaker = new Caretaker(this.replicated, { duty: 'all', keepsData }, new NameLookup(), this.log);
+    this.caretaker = new Caretaker(
+      this.replicated,
+      { duty: 'all', keepsData, wasBegun: false },
+      new NameLookup(),
+      this.log,
+    );
   }
 
   /** Resolves when all servers are members. */

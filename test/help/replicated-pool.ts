@@ -71,7 +71,7 @@ export class TestPool {
     const log: Logger = pino({ level: 'debug' }, { write: (line: string) => void events.push(JSON.parse(line)) });
     const caretaker = new Caretaker(
       this.pool,
-      { duty: 'all', keepsData: options.keepsData ?? false },
+      { duty: 'all', keepsData: options.keepsData ?? false, wasBegun: false },
       new NameLookup(),
       log,
     );

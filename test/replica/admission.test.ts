@@ -109,6 +109,17 @@ t.test('a start of nodes that have all lost what they had is told apart by one w
   );
 });
 
+t.test('who has seen them before says so also where others had them join', async (t) => {
+  const servers = [startServer(), startServer(), startServer()];
+  carryOut(servers, plan(servers));
+  carryOut(servers, plan(servers, { wasBegun: true }).slice(0, 1));
+  carryOut(servers, plan(servers));
+  t.same(
+    servers.map((server) => recordAt(server)?.admission.count),
+    [2, 2, 2],
+  );
+});
+
 t.test('a first start waits for the last node', async (t) => {
   const servers = [startServer(), startServer(), startServer()];
   const verdicts = plan(servers, {}, [2]);

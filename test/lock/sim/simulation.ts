@@ -6,12 +6,14 @@
  * acquisitions, one of which was over before the other was asked for, the later one has the larger fence; and no two have the same. The same
  * where all nodes lose all they had at once, while the clocks of those who draw ballots go forward, and differ by less than that takes.
  */
+
+import { BEGIN_MS, LockBallots } from '../../../src/lock/ballots.js';
 import { EXCLUSIVE, type LockMode } from '../../../src/lock/lock.js';
 import type { LockReply, LockStep } from '../../../src/lock/lock-step.js';
 import { Acquisition, type LockAction, quorumOf } from '../../../src/lock/redlock.js';
 import { areCompatible } from '../../../src/lock/share.js';
 import { extendOutcome, Replies } from '../../../src/lock/verdicts.js';
-import { type Ballot, counterOf, epochOf, makeBallot, proposerNumber } from '../../../src/replica/ballot.js';
+import { makeBallot, proposerNumber } from '../../../src/replica/ballot.js';
 import { Random } from '../../help/random.js';
 import { ModelNode, NOTHING, type Omission } from '../model-node.js';
 
@@ -54,7 +56,7 @@ const EVENTS_MAX = 3_000;
 const CLIENTS = 4;
 /** Rates differ by less than a hundredth. */
 const RATE_MAX = 0.0045;
-/** In one millisecond fewer ballots are drawn: see LockBallots. */
+/** In one millisecond a lock is taken less often: its fences do not run ahead of the clocks that they go on by when all nodes have lost theirs. */
 const COUNTS_PER_MS = 1000;
 /** What clocks that draw ballots may be behind by, in milliseconds; the smaller one where all nodes may be lost, which takes longer. */
 const BEHIND_MAX_MS = 100_000;
@@ -279,11 +281,8 @@ class Client {
   private readonly world: World;
   private readonly number: number;
   private readonly clock: Clock;
-  private readonly proposer: string;
-  /** Of its clock that ballots are drawn by. */
-  private readonly behindMs: number;
-  private counter = 0;
-  private epoch = 0;
+  private readonly ballots: LockBallots;
+  private attempts = 0;
   private tokens = 0;
   /** Until then it stands still: what comes is seen after that. */
   private stoppedUntilMs = 0;
@@ -292,10 +291,14 @@ class Client {
     this.world = world;
     this.number = number;
     this.clock = new Clock(world.random);
-    this.behindMs = world.random.below(
+    // Of the clock that ballots are drawn by.
+    const behindMs = world.random.below(
       world.options.totalLosses === true ? BEHIND_SLIGHTLY_MAX_MS : world.random.size(BEHIND_MAX_MS),
     );
-    this.proposer = proposerNumber(0, number + 1);
+    this.ballots = new LockBallots(
+      () => proposerNumber(number + 1, ++this.attempts),
+      () => BEGIN_MS + Math.floor((world.nowMs - behindMs) * COUNTS_PER_MS),
+    );
   }
 
   begin(): void {
@@ -306,6 +309,7 @@ class Client {
     const ttlMs = random.chance(50) ? ttlMaxMs : Math.min(ttlMaxMs, 20 + random.below(ttlMaxMs));
     const mode = random.pick(world.options.modes ?? [EXCLUSIVE]);
     let begun = world.events;
+    const ballots = this.ballots.begin();
     const acquisition = new Acquisition({
       copies,
       ttlMs,
@@ -317,11 +321,8 @@ class Client {
       mark: 'm',
       isWanted: () => true,
       timeoutMs: 1 + random.below(ttlMs),
-      freshBallot: () => this.freshBallot(),
-      onSeen: (promised, epochFloor) => {
-        this.counter = Math.max(this.counter, counterOf(promised));
-        this.epoch = Math.max(this.epoch, epochFloor, epochOf(promised));
-      },
+      freshBallot: () => ballots.fresh(),
+      onSeen: (promised, epochFloor) => ballots.onSeen(promised, epochFloor),
     });
     const ask = ({ step, tag, copies: asked }: Extract<LockAction, { kind: 'ask' }>) => {
       if (step.kind === 'acquire' || step.kind === 'acquire-share') begun = world.events;
@@ -416,12 +417,6 @@ class Client {
       replies.end();
       look();
     });
-  }
-
-  private freshBallot(): Ballot {
-    const clock = Math.floor((this.world.nowMs - this.behindMs) * COUNTS_PER_MS);
-    this.counter = Math.max(this.counter + 1, clock);
-    return makeBallot(this.epoch, this.counter, this.proposer);
   }
 
   /** Unless it stands still then. */
