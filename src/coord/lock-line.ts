@@ -39,9 +39,10 @@ export class LockLine {
   /** See StoreLocks.acquire: `told` is called once, maybe at once; not any more after what is returned was. */
   join(wish: LockWish, told: (outcome: Told) => void): () => void {
     const mayWait = wish.waitMs > 0;
-    // The first has seen that others have it, and waits.
-    if (!mayWait && this.wishes.length > 0 && !this.isTrying) {
-      told({ kind: 'out-of-time' });
+    const [first] = this.wishes;
+    // The first has seen that others have it, or that the store cannot be asked, and waits.
+    if (!mayWait && first !== undefined && !this.isTrying) {
+      told(first.trouble ?? { kind: 'out-of-time' });
       return () => {};
     }
     if (this.wishes.length >= wish.queueMax) {
@@ -95,7 +96,7 @@ export class LockLine {
           this.finish(first, { kind: 'out-of-time' });
           return false;
         }
-        this.refuseImpatient();
+        this.refuseImpatient({ kind: 'out-of-time' });
         this.tryAt(attempted.untilMs);
         return true;
       case 'trouble':
@@ -104,6 +105,7 @@ export class LockLine {
           return false;
         }
         first.trouble = attempted;
+        this.refuseImpatient(attempted);
         this.tryAt(this.locks.clock.nowMs() + this.locks.retryMs());
         return true;
     }
@@ -115,11 +117,9 @@ export class LockLine {
     else void this.attempt();
   }
 
-  /** Who does not wait, and has come while the first was trying, has heard by that that others have it. */
-  private refuseImpatient(): void {
-    for (const waiting of this.wishes.slice(1)) {
-      if (!waiting.mayWait) this.finish(waiting, { kind: 'out-of-time' });
-    }
+  /** Who does not wait, and has come while the first was trying, has heard the same by that. */
+  private refuseImpatient(outcome: Told): void {
+    for (const waiting of this.wishes.slice(1)) if (!waiting.mayWait) this.finish(waiting, outcome);
   }
 
   private tryAt(timeMs: number): void {

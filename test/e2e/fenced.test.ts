@@ -274,6 +274,8 @@ t.test('in another database, and by COMMAND', async (t) => {
   await client.command('RL.FENCED', 'lock:f', '9', 'SET', 'db', '0');
   await client.command('SELECT', '3');
   t.equal(await say(client, 'RL.FENCED', 'lock:f', '1', 'SET', 'db', '3'), '+OK\r\n', 'a database has keys of its own');
+  t.same(await client.command('KEYS', '*'), ['db']);
+  t.equal(await client.command('DBSIZE'), 1);
   t.same(await client.command('COMMAND', 'GETKEYS', 'RL.FENCED', 'lock:f', '1', 'MSET', 'a', '1', 'b', '2'), [
     'a',
     'b',
