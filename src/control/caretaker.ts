@@ -30,8 +30,10 @@ const FIRST_WAIT_MS_MAX = 500;
 const LOG_PROGRESS_MS = 10_000;
 /** Keys of one page of a repair. */
 const PAGE_KEYS = 500;
+/** Between two sweeps: a part of what keys are remembered for, which is exceeded by that at the most. */
+const SWEEPS_PER_TTL = 20;
 const SWEEP_PAUSE_MS_MIN = 1_000;
-const SWEEP_PAUSE_MS_MAX = 60_000;
+const SWEEP_PAUSE_MS_MAX = 3_600_000;
 
 /** For so long what is under way when it ends may come to an end by itself, milliseconds. */
 const STOP_MS_MAX = 500;
@@ -353,7 +355,7 @@ export class Caretaker {
 
   private async sweep(ttlMs: number): Promise<void> {
     const { pool, links, rounds, sweepCounts: counts, stopping } = this;
-    const waitMs = Math.min(SWEEP_PAUSE_MS_MAX, Math.max(SWEEP_PAUSE_MS_MIN, ttlMs / 2));
+    const waitMs = Math.min(SWEEP_PAUSE_MS_MAX, Math.max(SWEEP_PAUSE_MS_MIN, ttlMs / SWEEPS_PER_TTL));
     while (!stopping.signal.aborted) {
       await pause(waitMs * (1 - Math.random() / 2), stopping.signal);
       await sweepOnce({ pool, links, rounds, counts, stopped: stopping.signal }, ttlMs);

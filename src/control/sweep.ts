@@ -32,8 +32,10 @@ export interface SweepCounts {
   settled: number;
 }
 
-/** Keys looked at a second, so that nobody notices. */
+/** Idle keys asked for a second, so that nobody notices. */
 const KEYS_PER_SECOND = 1_000;
+/** Keys gone through a second, idle or not: a page takes a node about a millisecond. */
+const WALKED_PER_SECOND = 20_000;
 /** The keys of one page of SCAN are looked at together. */
 const PAGE_KEYS = 200;
 
@@ -63,7 +65,8 @@ export async function sweepOnce({ pool, links, rounds, counts, stopped }: SweepO
       const mine = page.keys.filter((key) => isSweptAt(node, pool.placeOf(key)));
       await Promise.all(mine.map((key) => sweepKey(key, pool.placeOf(key) as KeyPlace)));
       cursor = page.cursor;
-      if (page.keys.length > 0) await pause((page.keys.length / KEYS_PER_SECOND) * 1_000, stopped);
+      const seconds = Math.max(page.keys.length / KEYS_PER_SECOND, PAGE_KEYS / WALKED_PER_SECOND);
+      await pause(seconds * 1_000, stopped);
     } while (cursor !== SCAN_START && !stopped.aborted);
   }
 

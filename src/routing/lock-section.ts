@@ -27,7 +27,8 @@ const TTL_MAX_MS = 60_000;
 const TTL_MAX_MS_LEAST = 100;
 const TTL_MAX_MS_MOST = 86_400_000;
 const FENCE_TTL_MS = 7 * 86_400_000;
-const FENCE_TTL_MS_MOST = 365 * 86_400_000;
+/** Redis counts for how long a key was not used by 24 bits of seconds, which are 194 days. */
+const FENCE_TTL_MS_MOST = 180 * 86_400_000;
 /** Who bears no failure is no better than one node. */
 const NODES_MIN = 3;
 /** Each lock command goes to all of them. */
@@ -48,7 +49,7 @@ export const LOCK_KEYS = {
   ),
   fenceTtl: about(
     milliseconds(TTL_MAX_MS_LEAST, FENCE_TTL_MS_MOST).optional(),
-    'For mode lock: how long the nodes remember the last fence of a lock that nobody asks for (about 350 bytes each). The next one is larger all ' +
+    'For mode lock: how long at least the nodes remember the last fence of a lock that nobody asks for (about 350 bytes each). The next one is larger all ' +
       'the same, unless the clocks of proxies went back by more than that.',
     { stated: formatMilliseconds(FENCE_TTL_MS) },
   ),
