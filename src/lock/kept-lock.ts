@@ -63,6 +63,8 @@ export class KeptLock {
     this.ttlMs = ttlMs;
     // It may be a shorter time than it has, and begin at once.
     this.validUntilMs = Math.min(this.validUntilMs, nowMs + validityMs(ttlMs, nowMs, nowMs));
+    // What was asked for before, for longer maybe, is over at the nodes when they hear of this.
+    this.answered = this.asked;
     this.ask(nowMs, told);
     this.arm();
   }

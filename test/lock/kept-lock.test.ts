@@ -125,3 +125,24 @@ t.test('of an extension that another overtook nothing is to be known', async (t)
   clock.pass(1);
   t.equal(lost.length, 1);
 });
+
+t.test('what was asked for before its holder asked for a shorter time is not believed', async (t) => {
+  const { clock, lock, lost, kept } = keep();
+  clock.pass(900);
+  kept.extend(1_000, () => {});
+  lock.answerExtension(EXTENDED);
+  clock.pass(988 - EARLY_MS - 1);
+  t.same(lost, []);
+  clock.pass(1);
+  t.equal(lost.length, 1);
+});
+
+t.test('nor is what it said against it: the answer to the holder will', async (t) => {
+  const { clock, lock, lost, kept } = keep();
+  clock.pass(900);
+  kept.extend(30_000, () => {});
+  lock.answerExtension(NOT_HELD);
+  t.same(lost, []);
+  lock.answerExtension(NOT_HELD);
+  t.equal(lost.length, 1);
+});
