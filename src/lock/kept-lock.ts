@@ -17,6 +17,8 @@ export const EARLY_MS = 10;
 /** Of the ttl: between extensions, and after one that came to nothing. */
 const EXTEND_SHARE = 1 / 3;
 const RETRY_SHARE = 1 / 10;
+/** After one that came to nothing, or is to change the ttl, no more than EXTEND_SHARE of what is left goes by; or that, where little is left. */
+const RETRY_MS_MIN = 50;
 
 export class KeptLock {
   readonly lock: Lock;
@@ -66,6 +68,7 @@ export class KeptLock {
     // What was asked for before, for longer maybe, is over at the nodes when they hear of this.
     this.answered = this.asked;
     this.ask(nowMs, told);
+    this.hurry(nowMs);
     this.arm();
   }
 
@@ -86,19 +89,31 @@ export class KeptLock {
     this.nextMs = nowMs + this.ttlMs * EXTEND_SHARE;
     this.lock.extend(this.token, this.ttlMs, (outcome) => {
       told(outcome);
-      if (!this.isOver && number > this.answered) this.onOutcome(number, outcome);
+      if (!this.isOver && number > this.answered) this.onOutcome(number, nowMs, outcome);
     });
   }
 
-  private onOutcome(number: number, outcome: ExtendOutcome): void {
+  private onOutcome(number: number, askedMs: number, outcome: ExtendOutcome): void {
     this.answered = number;
     const nowMs = this.clock.nowMs();
-    if (outcome.kind === 'extended') this.validUntilMs = nowMs + outcome.validityMs;
-    else if (outcome.kind === 'not-held') this.lose('it is not held by its token any more');
-    else {
-      this.nextMs = Math.min(this.nextMs, nowMs + this.ttlMs * RETRY_SHARE);
-      this.arm();
+    if (outcome.kind === 'not-held') {
+      this.lose('it is not held by its token any more');
+      return;
     }
+    if (outcome.kind === 'extended') {
+      this.validUntilMs = nowMs + outcome.validityMs;
+      if (number === this.asked) this.nextMs = askedMs + this.ttlMs * EXTEND_SHARE;
+    } else {
+      this.nextMs = Math.min(this.nextMs, nowMs + this.ttlMs * RETRY_SHARE);
+      this.hurry(nowMs);
+    }
+    this.arm();
+  }
+
+  /** What is left may be of a shorter ttl than is asked for now: there is to be time for another extension, and one more. */
+  private hurry(nowMs: number): void {
+    const soonMs = Math.max(RETRY_MS_MIN, (this.validUntilMs - nowMs) * EXTEND_SHARE);
+    this.nextMs = Math.min(this.nextMs, nowMs + soonMs);
   }
 
   private arm(): void {

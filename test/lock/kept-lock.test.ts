@@ -146,3 +146,40 @@ t.test('nor is what it said against it: the answer to the holder will', async (t
   lock.answerExtension(NOT_HELD);
   t.equal(lost.length, 1);
 });
+
+t.test(
+  'who asked for a longer time has the old one until it is granted: it is asked for again within that',
+  async (t) => {
+    const { clock, lock, lost, kept } = keep();
+    clock.pass(400);
+    kept.extend(30_000, () => {});
+    clock.pass(833);
+    t.equal(lock.extensionsOut, 1);
+    clock.pass(1);
+    t.same(lock.extensions, [30_000, 30_000], 'when nothing was answered');
+    lock.answerExtension(UNREACHED, 1);
+    clock.pass(555);
+    t.equal(lock.extensions.length, 2);
+    clock.pass(1);
+    t.equal(lock.extensions.length, 3, 'and when it failed');
+    lock.answerExtension({ kind: 'extended', validityMs: 29_000 }, 1);
+    clock.pass(9_999);
+    t.equal(lock.extensions.length, 3);
+    clock.pass(1);
+    t.equal(lock.extensions.length, 4, 'then each third of the new one');
+    t.same(lost, []);
+  },
+);
+
+t.test('however little is left, it is not asked for more often than each 50 ms', async (t) => {
+  const { clock, lock, lost, kept } = keep();
+  clock.pass(2_600);
+  lock.answerExtension(UNREACHED);
+  kept.extend(30_000, () => {});
+  for (let ms = 0; lost.length === 0; ms++) {
+    clock.pass(1);
+    while (lock.extensionsOut > 0) lock.answerExtension(UNREACHED);
+    t.ok(ms < 300);
+  }
+  t.ok(lock.extensions.length > 5 && lock.extensions.length < 15, `${lock.extensions.length}`);
+});
