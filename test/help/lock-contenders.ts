@@ -33,6 +33,8 @@ export interface Hold {
   untilMs: number;
   /** What the counter was then, by its write; null: it was refused. */
   count: number | null;
+  /** When its write was done or refused. */
+  countedMs: number;
 }
 
 /** KEYS: fence, counter; ARGV: fence. The counter, or nothing for a fence that is behind. */
@@ -112,29 +114,45 @@ export class Contenders {
     const { random, locks, ttlMs, waitMs } = this.options;
     const lock = random.pick(locks);
     const askedMs = performance.now();
-    const taken = await acquire(proxy, lock, 'TTL', `${ttlMs}`, 'WAIT', `${random.below(2) * waitMs}`);
+    const isSession = random.below(2) === 0;
+    const taken = await acquire(
+      proxy,
+      lock,
+      'TTL',
+      `${ttlMs}`,
+      'WAIT',
+      `${random.below(2) * waitMs}`,
+      ...(isSession ? ['SESSION'] : []),
+    );
     if (taken === null) {
       await sleep(random.below(RETRY_MS));
       return;
     }
     this.counts.answered++;
-    const hold = {
+    const hold: Hold = {
       lock,
       client,
       fence: taken.fence,
       fromMs: performance.now(),
       untilMs: 0,
-      count: null as number | null,
+      count: null,
+      countedMs: 0,
     };
     const validUntilMs = askedMs + taken.validity;
     hold.untilMs = validUntilMs;
     this.holds.push(hold);
     hold.count = await this.count(counters, lock, taken);
+    hold.countedMs = performance.now();
+    // A session's lock goes with its connection, whoever ends that.
+    if (isSession) hold.untilMs = Math.min(validUntilMs, hold.countedMs);
     const isKept = this.isStopping || random.below(LONG_HOLDS) === 0;
     if (random.below(LONG_HOLDS) === 0) await sleep(random.below(ttlMs));
+    if (isKept && isSession) throw new Error('gone with what it held');
     if (isKept) return;
-    hold.untilMs = Math.min(validUntilMs, performance.now());
-    await proxy.command('LOCK.RELEASE', lock, taken.token);
+    const releasedMs = performance.now();
+    if (!isSession) hold.untilMs = Math.min(validUntilMs, releasedMs);
+    const reply = await proxy.command('LOCK.RELEASE', lock, taken.token);
+    if (reply === 'OK') hold.untilMs = Math.min(validUntilMs, releasedMs);
   }
 
   /** One more than before; null: the server has seen a larger fence. */

@@ -58,6 +58,11 @@ t.test('one holder at a time, by the clock and by the fences, and every lock is 
       'the counter follows the fences, and has one for each',
     );
     t.same(overlaps(holds), [], 'nobody has it while somebody else does');
+    t.same(
+      holds.filter(({ count, countedMs, untilMs }) => count === null && countedMs < untilMs),
+      [],
+      'no fence is overtaken while its lock is held',
+    );
     t.equal(new Set(holds.map(({ fence }) => fence)).size, holds.length, 'each fence is given once');
   }
   t.same(cluster.deaths(), [], 'no worker died');
