@@ -33,6 +33,8 @@ export class LockAcquiring {
   private readonly context: LockAcquiringContext;
   private readonly clock: Clock;
   private readonly keeper: SessionLockKeeper;
+  /** Acquisitions under way, by session and name. */
+  private readonly underWay = new Map<string, number>();
 
   constructor(context: LockAcquiringContext) {
     this.context = context;
@@ -54,6 +56,11 @@ export class LockAcquiring {
   /** All clients have gone. Calls `done` when what they had is free. */
   whenReleased(done: () => void): void {
     this.keeper.whenReleased(done);
+  }
+
+  /** Whether the session's own wish for that lock is not answered yet: what it says of the lock next is about what comes of that. */
+  isUnderWay(session: Session, lock: Lock): boolean {
+    return this.underWay.has(wishOf(session, lock));
   }
 
   /** LOCK.ACQUIRE. False: the replies before it must have gone out first, and nothing was done. */
@@ -117,8 +124,13 @@ export class LockAcquiring {
     session.track(pending, requestBytes);
     const waiting = new WaitingForLock(session, pending);
     if (waitMs > 0) session.block(waiting);
-    const giveUp = start(order, (outcome, reply) => {
+    this.note(session, locks, 1);
+    const end = () => {
       keeping?.unreserve(added);
+      this.note(session, locks, -1);
+    };
+    const giveUp = start(order, (outcome, reply) => {
+      end();
       this.count(outcome);
       if (outcome.kind === 'granted' && session.isLeaving) {
         // Nobody would ever free what a client that is gone has got.
@@ -135,9 +147,20 @@ export class LockAcquiring {
     });
     waiting.giveUp = () => {
       giveUp();
-      keeping?.unreserve(added);
+      end();
     };
     return true;
+  }
+
+  /** So many acquisitions more are under way, or fewer. */
+  private note(session: Session, locks: readonly Lock[], more: number): void {
+    const { underWay } = this;
+    for (const lock of locks) {
+      const wish = wishOf(session, lock);
+      const count = (underWay.get(wish) ?? 0) + more;
+      if (count === 0) underWay.delete(wish);
+      else underWay.set(wish, count);
+    }
   }
 
   private count({ kind }: Outcome): void {
@@ -145,6 +168,10 @@ export class LockAcquiring {
     if (kind === 'no-quorum' || kind === 'late' || kind === 'lost') counts.locksNoQuorum++;
     if (kind === 'crowded') counts.commandsOverloaded++;
   }
+}
+
+function wishOf({ id }: Session, { name }: Lock): string {
+  return `${id} ${name}`;
 }
 
 /** The client's name, or its address. */

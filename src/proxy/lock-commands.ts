@@ -70,9 +70,10 @@ export class LockCommands {
       session.reply(lock);
       return true;
     }
+    if (spec.name === 'lock.acquire') return this.acquire(session, lock, requestBytes);
+    // Nodes would be told between the votes and the confirmation of what the client has asked for before.
+    if (this.acquiring.isUnderWay(session, lock)) return false;
     switch (spec.name) {
-      case 'lock.acquire':
-        return this.acquire(session, lock, requestBytes);
       case 'lock.extend':
         this.extend(session, lock, requestBytes);
         return true;

@@ -27,6 +27,7 @@ export class WaitingForLock implements BlockedBy {
 
   /** Its client is gone. */
   cancel(): void {
+    if (this.isOver) return;
     this.giveUp();
     this.answer(nullReply(this.session.protocol));
   }

@@ -5,7 +5,7 @@ import { acquire, fieldsOf, type TakenLock } from '../help/lock-client.js';
 import { deployLocks } from '../help/lock-deployment.js';
 import { redisPrograms } from '../help/redis-programs.js';
 import type { RedisServer } from '../help/redis-server.js';
-import { connect, RespClient } from '../help/resp-client.js';
+import { connect, encodeWords, RespClient } from '../help/resp-client.js';
 import { Terminal, terminalObstacle } from '../help/terminal.js';
 import { waitFor } from '../help/wait-for.js';
 
@@ -88,6 +88,33 @@ t.test('LOCK commands', async (t) => {
     const first = await acquire(one, 'lock:e', 'TTL', '30000', 'TOKEN', 'same');
     const again = await acquire(other, 'lock:e', 'TTL', '30000', 'TOKEN', 'same');
     isLater(t, again, first);
+  });
+
+  t.test('what is sent behind the command that takes a lock is about what that took', async (t) => {
+    const taking = ['TTL', '30000', 'TOKEN', 'mine'];
+    for (const takes of [
+      ['LOCK.ACQUIRE', 'lock:p', ...taking],
+      ['LOCK.MACQUIRE', '2', 'lock:p', 'lock:q', ...taking],
+    ]) {
+      for (const frees of [
+        ['LOCK.RELEASE', 'lock:p', 'mine'],
+        ['LOCK.BREAK', 'lock:p'],
+      ]) {
+        one.send(Buffer.concat([takes, frees].map((words) => encodeWords(words))));
+        t.match((await one.next()).toString(), /mine/);
+        t.match((await one.next()).toString(), /^(\+OK|:1)\r\n/, `${takes[0]} ${frees[0]}`);
+        const free = fieldsOf(await one.command('LOCK.INFO', 'lock:p'));
+        t.equal(`${free.get('state')}`, 'free', `${takes[0]} ${frees[0]}`);
+      }
+    }
+    const extended = ['LOCK.EXTEND', 'lock:p', 'mine', 'TTL', '1000'];
+    const commands = [['LOCK.ACQUIRE', 'lock:p', ...taking], extended, ['LOCK.INFO', 'lock:p']];
+    one.send(Buffer.concat(commands.map((words) => encodeWords(words))));
+    t.match((await one.next()).toString(), /mine/);
+    t.match((await one.next()).toString(), /validity/);
+    t.match((await one.next()).toString(), /ttl\r\n:(1000|\d{3})\r\n/);
+    t.equal((await one.raw('LOCK.RELEASE', 'lock:p', 'mine')).toString(), '+OK\r\n');
+    t.equal((await one.raw('LOCK.RELEASE', 'lock:q', 'mine')).toString(), '+OK\r\n');
   });
 
   t.test('what makes no sense is refused in words', async (t) => {
