@@ -29,8 +29,8 @@ export type LockStep =
   /** Writes the register, where the token has that share still. */
   | { kind: 'confirm'; ballot: Ballot; token: string; share: Share; lineage: Lineage; register: string }
   /**
-   * Frees what that token has, unless it was taken by a larger ballot, or another proposer's. `mark`: what those who wait are told it by, together
-   * with the name.
+   * Frees what that token has, unless it was taken by a larger ballot, or another proposer's. `fence`: that it was granted by, by which it is known
+   * also where others have settled the register since; 0: it was not granted. `mark`: what those who wait are told it by, together with the name.
    */
   | { kind: 'take-back'; ballot: Ballot; token: string; mark: string }
   | { kind: 'release'; token: string; mark: string }
@@ -50,7 +50,7 @@ export interface Held {
   kind: 'held';
   /** Milliseconds until it is free, or the first of its slots; -1: never by itself. */
   ttlMs: number;
-  /** Which slots others have: for each '1' or '0'. '': the lock has another mode, or as many readers as there may be. */
+  /** Which slots others have: for each '0'; '1'; or '2', where that was not confirmed yet. '': the lock has another mode, or as many readers as there may be. */
   taken: string;
 }
 

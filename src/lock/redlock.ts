@@ -20,7 +20,7 @@ import { formatRegister, parseRegister } from './fence.js';
 import type { LockMode, NoQuorum } from './lock.js';
 import type { Held, LockReply, LockStep, Vote } from './lock-step.js';
 import { modeTextOf, READER, type Share, WHOLE } from './share.js';
-import { nextSlot } from './slots.js';
+import { areAllHeld, nextSlot, withFree } from './slots.js';
 
 export interface AcquisitionPlan {
   /** Nodes of the lock: at most 30. */
@@ -103,7 +103,10 @@ export class Acquisition {
   private refused = 0;
   private readonly votes: Vote[] = [];
   private readonly heldMs: number[] = [];
-  private readonly takenSlots: string[] = [];
+  /** Of nodes that leave a slot: when the first of those that others have is free. */
+  private readonly slotsMs: number[] = [];
+  /** Whose `takenSlots` count in this ballot. */
+  private told = 0;
   private readonly ownSlots: Share[] = [];
   private quarantinedMs: number | null = null;
   private error: Uint8Array | null = null;
@@ -111,6 +114,11 @@ export class Acquisition {
   private takers = 0;
   /** Those that do not: they are not asked to confirm. */
   private others = 0;
+  /**
+   * By copy, which slots others have (see Held), as it said last. It is remembered beyond the ballot: who votes says nothing of the other slots, and
+   * would seem to have each of them free by turns.
+   */
+  private readonly takenSlots: (string | undefined)[] = [];
 
   constructor(plan: AcquisitionPlan) {
     this.plan = plan;
@@ -143,7 +151,7 @@ export class Acquisition {
     const bit = 1 << copy;
     if (this.phase === 'over' || tag !== this.tag || (this.out & bit) === 0) return [];
     this.out &= ~bit;
-    this.note(bit, reply);
+    this.note(copy, bit, reply);
     return this.decide(nowMs);
   }
 
@@ -160,12 +168,13 @@ export class Acquisition {
     return this.giveUp({ kind: 'contended' });
   }
 
-  private note(bit: number, reply: LockReply): void {
+  private note(copy: number, bit: number, reply: LockReply): void {
     const { plan } = this;
     switch (reply?.kind) {
       case 'vote':
         this.votes.push(reply);
         this.yes |= bit;
+        this.recall(copy, bit, this.share);
         plan.onSeen(reply.accepted, reply.epochFloor);
         return;
       case 'done':
@@ -173,11 +182,13 @@ export class Acquisition {
         return;
       case 'refused':
         this.refused |= bit;
+        this.recall(copy, bit, null);
         plan.onSeen(reply.promised, reply.epochFloor);
         return;
       case 'held':
-        if (reply.taken !== '') this.takenSlots.push(reply.taken);
-        if (!leavesSlot(reply)) this.heldMs.push(reply.ttlMs < 0 ? Number.POSITIVE_INFINITY : reply.ttlMs);
+        this.takenSlots[copy] = reply.taken === '' ? undefined : reply.taken;
+        if (reply.taken !== '') this.told |= bit;
+        (leavesSlot(reply) ? this.slotsMs : this.heldMs).push(reply.ttlMs < 0 ? Number.POSITIVE_INFINITY : reply.ttlMs);
         this.hasNot(bit);
         return;
       case 'elsewhere':
@@ -201,6 +212,19 @@ export class Acquisition {
     }
   }
 
+  /** What that node has said of slots counts on, but for votes; and `free` is free there. */
+  private recall(copy: number, bit: number, free: Share | null): void {
+    const taken = this.takenSlots[copy];
+    if (taken === undefined) return;
+    this.told |= bit;
+    this.takenSlots[copy] = withFree(taken, free === null ? null : Number(free));
+  }
+
+  /** By those whose word counts in this ballot. */
+  private toldSlots(): string[] {
+    return this.takenSlots.filter((taken, copy) => taken !== undefined && (this.told & (1 << copy)) !== 0) as string[];
+  }
+
   private hasNot(bit: number): void {
     this.others |= bit;
     // With an earlier ballot it may have got it.
@@ -214,7 +238,7 @@ export class Acquisition {
     const out = bits(this.out);
     if (yes + out >= quorum) return [];
     const open = yes + out + bits(this.refused);
-    const slot = this.otherSlot(open, quorum);
+    const slot = this.otherSlot(quorum);
     if (slot !== null && this.plan.isWanted()) {
       this.share = `${slot}`;
       return this.begin(nowMs);
@@ -241,10 +265,12 @@ export class Acquisition {
   }
 
   /** Where nodes have said which slots others have, or which the token has: the one to be tried next; null: there is none. */
-  private otherSlot(open: number, quorum: number): number | null {
-    const { plan, takenSlots: taken, ownSlots: own } = this;
+  private otherSlot(quorum: number): number | null {
+    const { plan, ownSlots: own } = this;
+    const taken = this.toldSlots();
     if (plan.mode.kind !== 'limit' || taken.length + own.length === 0 || this.ballots >= BALLOTS_MAX) return null;
-    return nextSlot(plan.mode.max, { taken, own, unknown: open }, quorum, plan.random());
+    const unknown = bits((this.yes | this.out | this.refused) & ~this.told);
+    return nextSlot(plan.mode.max, { taken, own, unknown }, quorum, plan.random());
   }
 
   private confirm(nowMs: number): LockAction[] {
@@ -279,15 +305,24 @@ export class Acquisition {
   }
 
   private failure(quorum: number): AcquisitionOutcome {
-    const { phase, yes, out, refused, heldMs, takenSlots, quarantinedMs, error } = this;
+    const { phase, yes, out, refused, heldMs, slotsMs, quarantinedMs, error } = this;
     if (phase === 'acquiring' && heldMs.length >= quorum) {
       // As soon as so many more are free, there may be enough: who has not answered yet may be free as well.
       const lacking = Math.max(1, quorum - bits(yes) - bits(out));
       const ttlMs = heldMs.toSorted((one, other) => one - other)[lacking - 1] as number;
       return { kind: 'held', ttlMs };
     }
-    if (heldMs.length > 0 || takenSlots.length > 0 || refused !== 0) return { kind: 'contended' };
+    if (phase === 'acquiring' && this.areSlotsHeld(quorum))
+      return { kind: 'held', ttlMs: Math.min(...heldMs, ...slotsMs) };
+    if (heldMs.length > 0 || slotsMs.length > 0 || refused !== 0) return { kind: 'contended' };
     return { kind: 'no-quorum', quarantinedMs, error };
+  }
+
+  /** Whether others have all slots, though of each node's some are free. */
+  private areSlotsHeld(quorum: number): boolean {
+    const { mode, copies } = this.plan;
+    const told = this.toldSlots();
+    return mode.kind === 'limit' && told.length >= quorum && areAllHeld(mode.max, told, copies - told.length, quorum);
   }
 
   /** What was got is given back. */
@@ -311,7 +346,8 @@ export class Acquisition {
     this.tag++;
     this.out = copies;
     this.heldMs.length = 0;
-    this.takenSlots.length = 0;
+    this.slotsMs.length = 0;
+    this.told = 0;
     this.ownSlots.length = 0;
     this.yes = 0;
     this.refused = 0;

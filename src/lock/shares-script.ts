@@ -15,6 +15,8 @@ const FIELD = "'^(%d+) (%d+) (%S+) (%d+) (%S+)$'";
 const EXPIRES_AT = BALLOT_DIGITS + 2;
 const EXPIRES_DIGITS = 13;
 const SHARE_AT = EXPIRES_AT + EXPIRES_DIGITS + 1;
+/** How it ends where it was not confirmed. */
+const UNCONFIRMED = ' 0 ?';
 
 /** Holders that are told to who does not hold the lock: those with the largest fences. One more says that there are others. */
 export const HOLDERS_TOLD_MAX = 3;
@@ -155,9 +157,12 @@ if kind ~= 'none' then
     local slots, wanted = {}, ARGV[7] + 1
     for slot = 1, tonumber(mode) do slots[slot] = '0' end
     for at = 1, #live do
-      if live[at] ~= ARGV[4] then slots[string.match(values[at], '^%d+', ${SHARE_AT}) + 1] = '1' end
+      if live[at] ~= ARGV[4] then
+        local isVote = string.sub(values[at], -${UNCONFIRMED.length}) == '${UNCONFIRMED}'
+        slots[string.match(values[at], '^%d+', ${SHARE_AT}) + 1] = isVote and '2' or '1'
+      end
     end
-    if slots[wanted] == '1' then
+    if slots[wanted] ~= '0' then
       for at = 1, #live do
         if live[at] ~= ARGV[4] then last = math.min(last, expiresAt(values[at])) end
       end

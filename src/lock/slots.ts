@@ -2,7 +2,7 @@
 
 /** What nodes said to who wants a slot. */
 export interface SlotReports {
-  /** Of nodes that others leave no, or another slot: for each slot '1' where somebody has it. */
+  /** Of nodes that have said so, in this ballot or before: for each slot '0' where nobody else has it, '1' where somebody does, '2' where he has but voted for it. */
   readonly taken: readonly string[];
   /** At which slots nodes have the token already. */
   readonly own: readonly string[];
@@ -32,4 +32,18 @@ export function nextSlot(
     if (score > bestScore) [best, bestScore] = [slot, score];
   }
   return best < 0 ? null : best;
+}
+
+/** Whether somebody may have each slot, by what nodes have said, and so many have not: votes are not enough. */
+export function areAllHeld(max: number, taken: readonly string[], silent: number, quorum: number): boolean {
+  for (let slot = 0; slot < max; slot++) {
+    const count = taken.filter((text) => text[slot] === '1').length;
+    if (count + silent < quorum) return false;
+  }
+  return true;
+}
+
+/** `taken`, but for that slot, and those that somebody has but voted for, which he may have given back since. */
+export function withFree(taken: string, free: number | null): string {
+  return Array.from(taken, (one, slot) => (one === '2' || slot === free ? '0' : one)).join('');
 }

@@ -150,8 +150,8 @@ export class ModelNode {
     const isFull = others.length >= Number(mode);
     const isTaken = this.without.includes('slots') ? isFull : others.some((other) => other.share === share);
     if (!isTaken) return null;
-    const taken = Array.from({ length: Number(mode) }, (_, slot) => others.some((other) => other.share === `${slot}`));
-    const text = taken.map((is) => (is ? '1' : '0')).join('');
+    const owners = Array.from({ length: Number(mode) }, (_, slot) => others.find((other) => other.share === `${slot}`));
+    const text = owners.map((owner) => (owner === undefined ? '0' : owner.fence > 0 ? '1' : '2')).join('');
     return { kind: 'held', ttlMs: firstOf(others) - nowMs, taken: text };
   }
 

@@ -223,7 +223,7 @@ t.test('who has expired is taken out by whoever looks, and leaves his slot', asy
   const { node, shares } = await startShares(t);
   await shares.take('k', 'short', '2', '0', 30);
   await shares.take('k', 'long', '2', '1');
-  t.match(await shares.take('k', 'late', '2', '1'), { kind: 'held', taken: '11' });
+  t.match(await shares.take('k', 'late', '2', '1'), { kind: 'held', taken: '22' });
   await waitFor('it to be over', async () => {
     const view = await shares.perform('k', { kind: 'look' });
     return view?.kind === 'view' && view.holders.length === 1;

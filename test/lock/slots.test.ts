@@ -1,6 +1,6 @@
 /** Which slot is tried next, as tables. */
 import t from 'tap';
-import { nextSlot, type SlotReports } from '../../src/lock/slots.js';
+import { areAllHeld, nextSlot, type SlotReports, withFree } from '../../src/lock/slots.js';
 
 const QUORUM = 2;
 
@@ -37,4 +37,20 @@ t.test('where the token is already, if that may be had', async (t) => {
   t.equal(next({ own: ['2'], taken: ['100', '100'] }), 2);
   t.equal(next({ own: ['1', '2'], taken: ['110'] }), 2, 'it is had at one node, and free at another');
   t.equal(next({ own: ['2'], taken: ['011'] }), 0, 'others have it elsewhere: it is to be moved');
+});
+
+t.test('all are held where each may be had by a majority', async (t) => {
+  for (const [taken, silent, expected] of [
+    [['10', '11', '01'], 0, true],
+    [['10', '01', '00'], 0, false],
+    [['10', '01'], 1, true],
+    [['10', '00'], 1, false],
+    [['10', '12', '02'], 0, false],
+  ] as const) {
+    t.equal(areAllHeld(2, taken, silent, QUORUM), expected, `${taken}, and ${silent} say nothing`);
+  }
+});
+
+t.test('what was said of votes may be otherwise since', async (t) => {
+  t.same([withFree('0121', null), withFree('0121', 1), withFree('0121', 3)], ['0101', '0001', '0100']);
 });
