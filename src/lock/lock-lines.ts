@@ -45,6 +45,13 @@ const BACKOFF_MAX_MS = 256;
 /** So often by who may not wait. */
 const TRIES_MAX = 4;
 
+/** What is known of who has got a lock. */
+interface Granted {
+  readonly token: string;
+  readonly ballot: Ballot;
+  readonly fence: number;
+}
+
 export class LockLines {
   readonly context: LockLinesContext;
   readonly wakes: Wakes;
@@ -79,9 +86,9 @@ export class LockLines {
     return line.join(place, { ...order, mark: this.wakes.nextMark() }, waitMs, told);
   }
 
-  /** What was granted by that ballot is nobody's; unless the token has been granted again since. */
-  giveBack(place: LockPlace, token: string, ballot: Ballot, done: () => void): void {
-    const step = { kind: 'take-back', ballot, token, mark: this.wakes.nextMark() } as const;
+  /** What was so granted is nobody's; unless the token has been granted again since. */
+  giveBack(place: LockPlace, { token, ballot, fence }: Granted, done: () => void): void {
+    const step = { kind: 'take-back', ballot, token, fence, mark: this.wakes.nextMark() } as const;
     this.context.nodes.ask(place, step, releaseOutcome, done);
   }
 
@@ -224,7 +231,7 @@ class Line {
       counts.locksAcquired++;
       const { share, fence, validityMs, ballot } = outcome;
       const { token, mode } = wish.order;
-      const giveBack = (done = () => {}) => this.lines.giveBack(wish.place, token, ballot, done);
+      const giveBack = (done = () => {}) => this.lines.giveBack(wish.place, { token, ballot, fence }, done);
       this.onShare(mode, share);
       this.finish(wish, { kind: 'granted', fence, validityMs, giveBack });
       const [next] = this.wishes;

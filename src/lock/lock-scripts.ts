@@ -167,8 +167,10 @@ ${FREE}
 );
 
 /**
- * ARGV[2] and [3] as in RELEASE, [4]: ballot. Only its own proposer's promises are those of who takes back. Where several hold the lock each has its
- * own ballot: others have promises after it, and leave it what it has.
+ * ARGV[2] and [3] as in RELEASE, [4]: ballot, [5]: the fence that it was granted by, or 0. Only its own proposer's promises are those of who takes
+ * back; and those of who has but settled the register, or carried it here (a repair, a copy that was behind): then it names the token with that fence
+ * still, which one grant alone has, and nobody has voted since. Where several hold the lock each has its own ballot: others have promises after it, and
+ * leave it what it has.
  */
 export const TAKE_BACK = script(
   `${ALLOW_OOM}
@@ -182,7 +184,11 @@ ${whereShared(`
   if own.ballot > ARGV[4] or string.sub(own.ballot, 21) ~= string.sub(ARGV[4], 21) then return 'L' end
   ${leave(WAKE)}
 `)}
-if not meta or string.sub(meta, 1, 40) > ARGV[4] or string.sub(meta, 21, 40) ~= string.sub(ARGV[4], 21) then return 'L' end
+if not meta then return 'L' end
+if string.sub(meta, 1, 40) > ARGV[4] or string.sub(meta, 21, 40) ~= string.sub(ARGV[4], 21) then
+  local fence, named = string.match(${REGISTER}, '^(%d+) %S+ (.*)$')
+  if string.sub(meta, 1, 40) ~= string.sub(meta, 41, 80) or fence ~= ARGV[5] or named ~= ARGV[2] then return 'L' end
+end
 ${FREE}
 `,
   2,

@@ -32,7 +32,7 @@ export type LockStep =
    * Frees what that token has, unless it was taken by a larger ballot, or another proposer's. `fence`: that it was granted by, by which it is known
    * also where others have settled the register since; 0: it was not granted. `mark`: what those who wait are told it by, together with the name.
    */
-  | { kind: 'take-back'; ballot: Ballot; token: string; mark: string }
+  | { kind: 'take-back'; ballot: Ballot; token: string; fence: number; mark: string }
   | { kind: 'release'; token: string; mark: string }
   | { kind: 'extend'; token: string; ttlMs: number }
   /** Frees it, whoever holds it. `mark` as above. */

@@ -142,7 +142,7 @@ function callOf(step: LockStep, ttlMaxMs: number): [Script, string[]] {
     case 'confirm':
       return [CONFIRM, [step.ballot, step.token, step.lineage, step.register, step.share]];
     case 'take-back':
-      return [TAKE_BACK, [step.token, step.mark, step.ballot]];
+      return [TAKE_BACK, [step.token, step.mark, step.ballot, `${step.fence}`]];
     case 'release':
       return [RELEASE, [step.token, step.mark]];
     case 'extend':

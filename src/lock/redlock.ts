@@ -332,7 +332,7 @@ export class Acquisition {
     const end = this.end(outcome);
     if (copies === 0) return end;
     this.tag++;
-    return [{ kind: 'ask', copies, tag: this.tag, step: { kind: 'take-back', ballot, token, mark } }, ...end];
+    return [{ kind: 'ask', copies, tag: this.tag, step: { kind: 'take-back', ballot, token, fence: 0, mark } }, ...end];
   }
 
   private end(outcome: AcquisitionOutcome): LockAction[] {

@@ -246,11 +246,11 @@ t.test('for who has gone nothing more is tried', async (t) => {
   t.same(world.told, ['one out-of-time']);
 });
 
-t.test('what is given back is taken back by the ballot that it was granted by', async (t) => {
+t.test('what is given back is taken back by the ballot and the fence that it was granted by', async (t) => {
   const world = new World();
   const ballot = makeBallot(0, 7, proposerNumber(0, 1));
-  world.worker(0).giveBack(PLACE, 'one', ballot, () => {});
-  t.match(world.asked, [{ kind: 'take-back', token: 'one', ballot }]);
+  world.worker(0).giveBack(PLACE, { token: 'one', ballot, fence: 7 }, () => {});
+  t.match(world.asked, [{ kind: 'take-back', token: 'one', ballot, fence: 7 }]);
 });
 
 t.test('no more wait than may', async (t) => {

@@ -33,7 +33,7 @@ interface HeldShare {
 type ShareStep = Extract<LockStep, { kind: 'acquire-share' }>;
 
 /** Rules that it leaves out, to show that somebody would see it. */
-export type Omission = 'quarantine' | 'promise' | 'token' | 'mode' | 'slots';
+export type Omission = 'quarantine' | 'promise' | 'token' | 'mode' | 'slots' | 'granted';
 
 export class ModelNode {
   readonly locks = new Map<string, HeldLock>();
@@ -95,8 +95,9 @@ export class ModelNode {
         const isShared = lock !== null && lock.mode !== WHOLE;
         if (isShared && own === undefined) return this.notHeld(name, nowMs);
         const taken = isShared ? own?.ballot : register?.promised;
-        if (taken === undefined || taken > step.ballot) return { kind: 'lost' };
-        if (proposerOf(taken) !== proposerOf(step.ballot)) return { kind: 'lost' };
+        if (taken === undefined) return { kind: 'lost' };
+        const isTheirs = taken <= step.ballot && proposerOf(taken) === proposerOf(step.ballot);
+        if (!isTheirs && (isShared || !this.isSettled(register, step.token, step.fence))) return { kind: 'lost' };
         return this.free(name, step.token, nowMs);
       }
       case 'release':
@@ -124,6 +125,13 @@ export class ModelNode {
         return { kind: 'view', mode: lock?.mode ?? '', holders, accepted, register: text };
       }
     }
+  }
+
+  /** Whether the register names that grant, and nobody has voted since. */
+  private isSettled(register: Register | null, token: string, fence: number): boolean {
+    const named = parseRegister(register?.text ?? '');
+    const isVotedOn = register?.promised !== register?.accepted;
+    return !isVotedOn && named?.token === token && (named.fence === fence || this.without.includes('granted'));
   }
 
   /** Why who wants all of it does not get it. */

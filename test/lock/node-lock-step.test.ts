@@ -1,5 +1,6 @@
 /** The scripts of locks on a real Redis, each step against the model of a node. */
 import t, { type Test } from 'tap';
+import { parseRegister } from '../../src/lock/fence.js';
 import { LOCK_SCRIPTS } from '../../src/lock/lock-scripts.js';
 import type { HolderView, LockReply, LockStep } from '../../src/lock/lock-step.js';
 import { NodeLockStep } from '../../src/lock/node-lock-step.js';
@@ -65,6 +66,7 @@ t.test('a node does what the model does, step by step', async (t) => {
     const confirmed = random.pick(['x', 's', '0', '1', share]);
     const register = `${1 + count} client ${token}`;
     const mayMove = random.below(2) === 0;
+    const fence = random.pick([0, parseRegister(model.registers.get(name)?.text ?? '')?.fence ?? 0]);
     const step = random.pick<LockStep>([
       { kind: 'acquire', ballot: ballot(), token, ttlMs },
       { kind: 'acquire', ballot: ballot(), token, ttlMs },
@@ -73,7 +75,7 @@ t.test('a node does what the model does, step by step', async (t) => {
       }),
       { kind: 'confirm', ballot: ballot(), token, share: confirmed, lineage: NO_LINEAGE, register },
       { kind: 'confirm', ballot: ballot(), token, share: confirmed, lineage: NO_LINEAGE, register },
-      { kind: 'take-back', ballot: ballot(), token, mark: 'm' },
+      { kind: 'take-back', ballot: ballot(), token, fence, mark: 'm' },
       { kind: 'release', token, mark: 'm' },
       { kind: 'release', token, mark: 'm' },
       { kind: 'extend', token, ttlMs },
@@ -316,7 +318,7 @@ t.test('what is taken back is what was taken by that ballot, whoever else has vo
   const step = { kind: 'acquire-share', ttlMs: 30_000, mode: 's', share: 's', mayMove: false } as const;
   await shares.perform('k', { ...step, token: 'one', ballot: later });
   await shares.perform('k', { ...step, token: 'two', ballot: foreign });
-  const back = { kind: 'take-back', token: 'one', mark: 'm' } as const;
+  const back = { kind: 'take-back', token: 'one', fence: 0, mark: 'm' } as const;
   t.same(await shares.perform('k', { ...back, ballot: first }), { kind: 'lost' });
   t.same(await shares.perform('k', { ...back, ballot: foreign }), { kind: 'lost' });
   t.equal(await ask(node, 'HLEN', 'k'), ':3\r\n');

@@ -5,7 +5,7 @@ import type { LockStep } from '../../src/lock/lock-step.js';
 import { Acquisition, type AcquisitionOutcome, type LockAction } from '../../src/lock/redlock.js';
 import { counterOf, makeBallot, NEVER, proposerNumber } from '../../src/replica/ballot.js';
 import { NO_LINEAGE } from '../../src/replica/lineage.js';
-import { ModelNode } from './model-node.js';
+import { ModelNode, type Register } from './model-node.js';
 
 const NAME = 'k';
 const TTL_MS = 1000;
@@ -180,14 +180,40 @@ t.test('what is given back after the same token was granted again stays', async 
   const second = new Trial(3, 'token', 10, first.nodes);
   const [early, late] = [first.run(), second.run()];
   if (early?.kind !== 'granted' || late?.kind !== 'granted') throw new Error('both are granted');
-  for (const [{ ballot }, left] of [
+  for (const [{ ballot, fence }, left] of [
     [early, 3],
     [late, 0],
   ] as const) {
-    for (const copy of [0, 1, 2]) first.perform(copy, { kind: 'take-back', ballot, token: 'token', mark: 'm' });
+    for (const copy of [0, 1, 2]) first.perform(copy, { kind: 'take-back', ballot, token: 'token', fence, mark: 'm' });
     t.equal(first.nodes.filter(({ locks }) => locks.size > 0).length, left);
   }
 });
+
+t.test(
+  'what is given back is free also where others have settled the register since, and not where they have voted',
+  async (t) => {
+    for (const [what, left] of [
+      ['settled', 0],
+      ['voted', 3],
+      ['another grant', 3],
+    ] as const) {
+      const trial = new Trial(3);
+      const outcome = trial.run();
+      if (outcome?.kind !== 'granted') throw new Error('it is granted');
+      const { ballot, fence } = outcome;
+      const theirs = makeBallot(1, 1, proposerNumber(0, 2));
+      for (const { registers } of trial.nodes) {
+        const register = registers.get(NAME) as Register;
+        const accepted = what === 'voted' ? register.accepted : theirs;
+        const text = what === 'another grant' ? `${fence + 1} c token` : register.text;
+        registers.set(NAME, { ...register, promised: theirs, accepted, text });
+      }
+      for (const copy of [0, 1, 2])
+        trial.perform(copy, { kind: 'take-back', ballot, token: 'token', fence, mark: 'm' });
+      t.equal(trial.nodes.filter(({ locks }) => locks.size > 0).length, left, what);
+    }
+  },
+);
 
 t.test('who has gone uses no further ballot, so that what the same token has got elsewhere stays', async (t) => {
   for (const isWanted of [true, false]) {

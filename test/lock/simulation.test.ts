@@ -20,6 +20,7 @@ const TROUBLES: readonly [string, Troubles][] = [
   ['clocks that are nearly right', { jumps: false }],
   ['clocks that jump', { jumps: true }],
   ['all nodes emptied at once', { jumps: false, totalLosses: true }],
+  ['tokens that are used again', { jumps: false, repeats: true }],
 ];
 const MODES: readonly [string, Troubles][] = [
   ['readers and writers', { jumps: false, modes: [EXCLUSIVE, SHARED, SHARED] }],
@@ -50,6 +51,7 @@ interface Mutant {
   fault: RegExp;
   copies?: number;
   totalLosses?: boolean;
+  repeats?: boolean;
   modes?: readonly LockMode[];
   edits?: readonly Omit<Edit, 'file'>[];
   without?: readonly Omission[];
@@ -123,12 +125,22 @@ const MUTANTS: readonly Mutant[] = [
       },
     ],
   },
+  { name: 'given back whatever was granted since', fault: /two at once/, repeats: true, without: ['granted'] },
   { name: 'confirmed without the promise', fault: /one fence twice|fences go back/, without: ['promise', 'token'] },
 ];
 
 t.test('each broken rule is seen', async (t) => {
   for (const mutant of MUTANTS) {
-    const { name, fault, copies = 3, totalLosses = false, modes = [EXCLUSIVE], edits = [], without = [] } = mutant;
+    const {
+      name,
+      fault,
+      copies = 3,
+      totalLosses = false,
+      repeats = false,
+      modes = [EXCLUSIVE],
+      edits = [],
+      without = [],
+    } = mutant;
     const random = randomFromSeed((text) => t.comment(text));
     const edited = edits.map((edit) => ({ file: 'src/lock/redlock', ...edit }));
     const places = {
@@ -155,6 +167,7 @@ t.test('each broken rule is seen', async (t) => {
         seed: random.below(2 ** 31),
         jumps: false,
         totalLosses,
+        repeats,
         modes,
         without,
       });

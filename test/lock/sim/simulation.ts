@@ -13,7 +13,7 @@ import type { LockReply, LockStep } from '../../../src/lock/lock-step.js';
 import { Acquisition, type LockAction, quorumOf } from '../../../src/lock/redlock.js';
 import { areCompatible } from '../../../src/lock/share.js';
 import { extendOutcome, Replies } from '../../../src/lock/verdicts.js';
-import { makeBallot, proposerNumber } from '../../../src/replica/ballot.js';
+import { type Ballot, makeBallot, proposerNumber } from '../../../src/replica/ballot.js';
 import { Random } from '../../help/random.js';
 import { ModelNode, NOTHING, type Omission } from '../model-node.js';
 
@@ -26,6 +26,8 @@ export interface ScheduleOptions {
   totalLosses?: boolean;
   /** One of these is drawn for each acquisition. */
   modes?: readonly LockMode[];
+  /** What is held is given back, and its token is used again, by another proxy, while that is under way. */
+  repeats?: boolean;
   without?: readonly Omission[];
 }
 
@@ -37,6 +39,7 @@ export interface Ruling {
 
 interface Grant {
   client: number;
+  token: string;
   mode: LockMode;
   /** By the world's count of events: when its votes were asked for, and when it was granted. */
   asked: number;
@@ -240,7 +243,7 @@ class World {
         if (one.fence === other.fence) faults.push(`one fence twice: ${both}`);
         const [early, late] = one.granted <= other.asked ? [one, other] : [other, one];
         if (early.granted <= late.asked && early.fence >= late.fence) faults.push(`fences go back: ${both}`);
-        if (mayBeTwo || areCompatible(one.mode, other.mode)) continue;
+        if (mayBeTwo || one.token === other.token || areCompatible(one.mode, other.mode)) continue;
         if (one.held.some(({ fromMs, untilMs }) => overlaps(other, fromMs, untilMs)))
           faults.push(`two at once: ${both}`);
       }
@@ -301,11 +304,10 @@ class Client {
     );
   }
 
-  begin(): void {
+  begin(token = `${this.number}.${this.tokens++}`): void {
     const { world } = this;
     const { copies } = world.options;
     const { random, ttlMaxMs } = world;
-    const token = `${this.number}.${this.tokens++}`;
     const ttlMs = random.chance(50) ? ttlMaxMs : Math.min(ttlMaxMs, 20 + random.below(ttlMaxMs));
     const mode = random.pick(world.options.modes ?? [EXCLUSIVE]);
     let begun = world.events;
@@ -344,6 +346,7 @@ class Client {
           }
           const grant = {
             client: this.number,
+            token,
             mode,
             asked: begun,
             granted: world.events,
@@ -351,7 +354,7 @@ class Client {
             fence: outcome.fence,
           };
           world.grants.push(grant);
-          this.hold(grant, token, ttlMs, outcome.validityMs);
+          this.hold(grant, ttlMs, outcome);
           continue;
         }
         if (action.kind === 'ask') ask(action);
@@ -366,9 +369,10 @@ class Client {
   }
 
   /** It is held for so long from now on. */
-  private hold(grant: Grant, token: string, ttlMs: number, validityMs: number): void {
+  private hold(grant: Grant, ttlMs: number, { validityMs, ballot }: { validityMs: number; ballot: Ballot }): void {
     const { world } = this;
     const { random } = world;
+    const { token, fence } = grant;
     const heldMs = this.clock.trueLength(validityMs);
     const span = { fromMs: world.nowMs, untilMs: world.nowMs + heldMs };
     const last = grant.held.at(-1);
@@ -376,7 +380,7 @@ class Client {
     else grant.held.push(span);
     const isForgotten = random.chance(40);
     if (random.chance(30)) {
-      this.later(random.below(Math.ceil(heldMs * 1.2)), () => this.extend(grant, token, ttlMs));
+      this.later(random.below(Math.ceil(heldMs * 1.2)), () => this.extend(grant, ttlMs, ballot));
       return;
     }
     this.later(isForgotten ? heldMs : random.below(Math.ceil(heldMs)), () => {
@@ -384,16 +388,26 @@ class Client {
         // From here on it is not held.
         const held = grant.held.at(-1) as Span;
         held.untilMs = Math.min(held.untilMs, world.nowMs);
-        for (let copy = 0; copy < world.options.copies; copy++) {
-          world.send(copy, { kind: 'release', token, mark: 'm' }, () => {});
+        const { repeats = false, copies } = world.options;
+        const step: LockStep = repeats
+          ? { kind: 'take-back', ballot, token, fence, mark: 'm' }
+          : { kind: 'release', token, mark: 'm' };
+        // The proxy sees that the client has gone when that has asked elsewhere already.
+        this.later(repeats ? random.below(world.ttlMaxMs) : 0, () => {
+          for (let copy = 0; copy < copies; copy++) world.send(copy, step, () => {});
+        });
+        if (repeats) {
+          this.later(random.below(20), () => this.begin(token));
+          return;
         }
       }
       this.later(random.below(20), () => this.begin());
     });
   }
 
-  private extend(grant: Grant, token: string, ttlMs: number): void {
+  private extend(grant: Grant, ttlMs: number, ballot: Ballot): void {
     const { world } = this;
+    const { token } = grant;
     const { copies } = world.options;
     const replies = new Replies(copies);
     const askedMs = this.clock.at(world.nowMs);
@@ -402,7 +416,7 @@ class Client {
       if (isOver) return;
       const outcome = extendOutcome(replies, ttlMs, askedMs, this.clock.at(world.nowMs));
       isOver = outcome !== null;
-      if (outcome?.kind === 'extended') this.hold(grant, token, ttlMs, outcome.validityMs);
+      if (outcome?.kind === 'extended') this.hold(grant, ttlMs, { ...outcome, ballot });
       else if (isOver) this.later(world.random.below(20), () => this.begin());
     };
     for (let copy = 0; copy < copies; copy++) {
