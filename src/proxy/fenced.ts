@@ -42,7 +42,7 @@ export interface FencedContext {
 /** RL.FENCED, the lock, and the fence. */
 export const WORDS_BEFORE_FENCED = 3;
 const BAD_FENCE = errorReply('ERR the fence must be a whole number, as LOCK.ACQUIRE gave it');
-/** A fence is about the time at which it was given. One that is too large shuts out all that are given for so long. */
+/** A fence of Redis servers is about the time at which it was given. One that is too large shuts out all that are given for so long. */
 const AHEAD_MS_MAX = 365 * 86_400_000;
 const NEVER_GIVEN = errorReply(
   'ERR the fence is larger than any that can have been given: it would shut out all who have the lock after you',
@@ -69,7 +69,9 @@ export class Fenced {
     const refusal = refusalOfLock(service, arena.bytes, lockStart, lockEnd);
     const lock = this.text(1);
     const fence = this.text(2);
-    const wrong = refusal ?? this.refusalOfFence(fence);
+    // Those of the coordination store are its versions, which are no times.
+    const isTime = service.lockSetsOf(arena.bytes, lockStart, lockEnd) !== null;
+    const wrong = refusal ?? this.refusalOfFence(fence, isTime);
     if (wrong !== null) {
       session.reply(wrong);
       return;
@@ -105,9 +107,9 @@ export class Fenced {
     this.send(session, node, spec, carriage, head, start, end, requestBytes);
   }
 
-  private refusalOfFence(fence: string): Uint8Array | null {
-    if (!WHOLE_NUMBER.test(fence)) return BAD_FENCE;
-    return Number(fence) > this.context.clock() - BEGIN_MS + AHEAD_MS_MAX ? NEVER_GIVEN : null;
+  private refusalOfFence(fence: string, isTime: boolean): Uint8Array | null {
+    if (!WHOLE_NUMBER.test(fence) || Number(fence) > Number.MAX_SAFE_INTEGER) return BAD_FENCE;
+    return isTime && Number(fence) > this.context.clock() - BEGIN_MS + AHEAD_MS_MAX ? NEVER_GIVEN : null;
   }
 
   /** The command within, which the reader shows by now, or what is wrong with it. */

@@ -7,6 +7,7 @@ import { freePort } from '../help/free-port.js';
 import { deployLocks } from '../help/lock-deployment.js';
 import { ProxyProcess } from '../help/proxy.js';
 import { redisPrograms } from '../help/redis-programs.js';
+import { type RedisServer, startRedisServers } from '../help/redis-server.js';
 import { connect, type RespClient, say } from '../help/resp-client.js';
 import { waitFor } from '../help/wait-for.js';
 
@@ -136,6 +137,27 @@ for (const protocol of [2, 3] as const) {
     t.equal(await say(client, 'DEL', '{k}s'), ':1\r\n');
   });
 }
+
+t.test('fences of the coordination store are its versions, however large', async (t) => {
+  const [node] = (await startRedisServers(1)) as [RedisServer];
+  t.teardown(() => node.stop());
+  const proxy = await ProxyProcess.start({
+    layout: {
+      pools: { main: { nodes: [{ name: 'a', url: node.url }] } },
+      keyspaces: [
+        { prefix: 'lock:', pool: 'main', mode: 'lock', provider: 'store' },
+        { prefix: '', pool: 'main' },
+      ],
+    },
+    dataDir: t.testdir({}),
+  });
+  t.teardown(() => proxy.kill9());
+  const client = await connect(t, proxy.port);
+  // ZooKeeper counts epochs above 32 bits.
+  const [last, next] = [`${2 ** 32 * 100}`, `${2 ** 32 * 100 + 1}`];
+  t.equal(await say(client, 'RL.FENCED', 'lock:f', next, 'SET', 'k', 'v'), '+OK\r\n');
+  t.match(await say(client, 'RL.FENCED', 'lock:f', last, 'SET', 'k', 'w'), /^-FENCED/);
+});
 
 t.test('a smaller fence is refused, an equal or a larger one is not; what is read is noted, too', async (t) => {
   const client = await connect(t, first.port);

@@ -50,6 +50,9 @@ return ARGV[2]`;
 /** Grants of each lock by which all is known to go on. */
 const GRANTS_MIN = 10;
 const RETRY_MS = 20;
+/** A session's hold goes on beyond the ttl, by the word of its connection. */
+const LONG_SESSION_TTLS = 3;
+const HOLD_STEP_MS = 100;
 /** One of so many holds goes on for a random part of its ttl, and one of so many is never given back. */
 const LONG_HOLDS = 20;
 
@@ -143,16 +146,19 @@ export class Contenders {
     this.holds.push(hold);
     hold.count = await this.count(counters, lock, taken);
     hold.countedMs = performance.now();
-    // A session's lock goes with its connection, whoever ends that.
+    // A session's lock goes with its connection, whoever ends that, and lasts as long.
     if (isSession) hold.untilMs = Math.min(validUntilMs, hold.countedMs);
     const isKept = this.isStopping || random.below(LONG_HOLDS) === 0;
-    if (random.below(LONG_HOLDS) === 0) await sleep(random.below(ttlMs));
+    const holdMs = random.below(LONG_HOLDS) === 0 ? random.below(isSession ? LONG_SESSION_TTLS * ttlMs : ttlMs) : 0;
+    for (const endMs = performance.now() + holdMs; performance.now() < endMs; await sleep(HOLD_STEP_MS)) {
+      if (isSession) hold.untilMs = await answeredMs(proxy);
+    }
     if (isKept && isSession) throw new Error('gone with what it held');
     if (isKept) return;
     const releasedMs = performance.now();
     if (!isSession) hold.untilMs = Math.min(validUntilMs, releasedMs);
     const reply = await proxy.command('LOCK.RELEASE', lock, taken.token);
-    if (reply === 'OK') hold.untilMs = Math.min(validUntilMs, releasedMs);
+    if (isSession && reply === 'OK') hold.untilMs = releasedMs;
   }
 
   /** One more than before; null: the server has seen a larger fence. */
@@ -171,4 +177,11 @@ export class Contenders {
     if (/^[A-Z]+$/.test(word) && word !== 'UNKNOWN') this.counts.failed++;
     else this.counts.unknown++;
   }
+}
+
+/** When something was sent that was answered: the connection was there then. */
+async function answeredMs(proxy: RespClient): Promise<number> {
+  const sentMs = performance.now();
+  await proxy.command('PING');
+  return sentMs;
 }
