@@ -1,6 +1,7 @@
 /** Where workers ask for locks that the coordination store keeps: their messages, and what they are told. */
 import { commonMs } from '../base/clock.js';
 import { globOf } from '../base/glob.js';
+import type { EndWish } from '../coord/lock-line.js';
 import type { LockView, NotHeldLock, Told, Trouble } from '../coord/lock-outcomes.js';
 import type { StoreLocks } from '../coord/store-locks.js';
 import type { LockAsk, LockFacts, LockTold } from '../messages.js';
@@ -10,7 +11,7 @@ export class LockDesk {
   private readonly locks: StoreLocks;
   private readonly tell: (id: number, told: LockTold) => void;
   /** What ends the acquisitions that are under way, by what they were asked by. */
-  private readonly ends = new Map<number, () => void>();
+  private readonly ends = new Map<number, EndWish>();
 
   /** `tell` sends it to the worker, if that lives. */
   constructor(locks: StoreLocks, tell: (id: number, told: LockTold) => void) {
@@ -66,13 +67,12 @@ export class LockDesk {
     const end = this.ends.get(id);
     if (end === undefined) return;
     this.ends.delete(id);
-    end();
-    this.tell(id, { kind: 'out-of-time' });
+    end(() => this.tell(id, { kind: 'out-of-time' }));
   }
 
   /** The worker is gone. What it has been granted is over with its time. */
   leave(): void {
-    for (const end of this.ends.values()) end();
+    for (const end of this.ends.values()) end(() => {});
     this.ends.clear();
   }
 

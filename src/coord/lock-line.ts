@@ -9,6 +9,9 @@
 import type { Clock } from '../base/clock.js';
 import type { Attempted, LockWish, Told } from './lock-outcomes.js';
 
+/** Ends a wish, and tells `done` once when what it has got is given back, or cannot be; maybe within the call. */
+export type EndWish = (done: () => void) => void;
+
 /** What a line stands on. */
 export interface LineLocks {
   readonly clock: Clock;
@@ -26,7 +29,8 @@ export class LockLine {
   private readonly locks: LineLocks;
   private readonly name: string;
   private readonly wishes: Waiting[] = [];
-  private isTrying = false;
+  /** Whose attempt is under way. */
+  private trying: Waiting | null = null;
   /** Something was seen while the first was trying. */
   private wasWoken = false;
   private callOff = () => {};
@@ -37,28 +41,37 @@ export class LockLine {
   }
 
   /** See StoreLocks.acquire: `told` is called once, maybe at once; not any more after what is returned was. */
-  join(wish: LockWish, told: (outcome: Told) => void): () => void {
+  join(wish: LockWish, told: (outcome: Told) => void): EndWish {
     const mayWait = wish.waitMs > 0;
     const [first] = this.wishes;
     // The first has seen that others have it, or that the store cannot be asked, and waits.
-    if (!mayWait && first !== undefined && !this.isTrying) {
+    if (!mayWait && first !== undefined && this.trying === null) {
       told(first.trouble ?? { kind: 'out-of-time' });
-      return () => {};
+      return (done) => done();
     }
     if (this.wishes.length >= wish.queueMax) {
       told({ kind: 'crowded', max: wish.queueMax });
-      return () => {};
+      return (done) => done();
     }
-    const waiting: Waiting = { wish, told, mayWait, isLast: false, isGone: false, trouble: null, callOffEnd: () => {} };
+    const waiting: Waiting = {
+      wish,
+      told,
+      mayWait,
+      isLast: false,
+      isGone: false,
+      onGivenBack: () => {},
+      trouble: null,
+      callOffEnd: () => {},
+    };
     if (mayWait) waiting.callOffEnd = this.locks.clock.after(wish.waitMs, () => this.onTimeOver(waiting));
     this.wishes.push(waiting);
     if (this.wishes.length === 1) void this.attempt();
-    return () => this.leave(waiting);
+    return (done) => this.leave(waiting, done);
   }
 
   /** Something of the lock has changed. */
   wake(): void {
-    if (this.isTrying) this.wasWoken = true;
+    if (this.trying !== null) this.wasWoken = true;
     else void this.attempt();
   }
 
@@ -71,14 +84,15 @@ export class LockLine {
 
   private async attempt(): Promise<void> {
     const [first] = this.wishes;
-    if (first === undefined || this.isTrying) return;
+    if (first === undefined || this.trying !== null) return;
     this.callOff();
-    this.isTrying = true;
+    this.trying = first;
     this.wasWoken = false;
     const attempted = await this.locks.attempt(this.name, first.wish, () => !first.isGone);
-    this.isTrying = false;
+    this.trying = null;
     if (first.isGone) {
-      if (attempted.kind === 'granted') void this.locks.giveBack(this.name, attempted.id);
+      if (attempted.kind === 'granted') void this.locks.giveBack(this.name, attempted.id).then(first.onGivenBack);
+      else first.onGivenBack();
     } else if (this.onAttempted(first, attempted)) return;
     this.goOn();
   }
@@ -138,7 +152,7 @@ export class LockLine {
   private onTimeOver(waiting: Waiting): void {
     const isFirst = this.wishes[0] === waiting;
     // What is under way may get it, and has its own time.
-    if (isFirst && this.isTrying) {
+    if (isFirst && this.trying !== null) {
       waiting.isLast = true;
       return;
     }
@@ -147,13 +161,15 @@ export class LockLine {
   }
 
   /** Nobody wants to be told. */
-  private leave(waiting: Waiting): void {
-    if (!this.wishes.includes(waiting)) return;
+  private leave(waiting: Waiting, done: () => void): void {
     const isFirst = this.wishes[0] === waiting;
+    if (this.trying !== waiting) done();
+    if (!this.wishes.includes(waiting)) return;
     waiting.isGone = true;
+    waiting.onGivenBack = done;
     this.remove(waiting);
     // Else the attempt under way ends first.
-    if (isFirst && !this.isTrying) this.goOn();
+    if (isFirst && this.trying === null) this.goOn();
   }
 
   private finish(waiting: Waiting, outcome: Told): void {
@@ -165,7 +181,7 @@ export class LockLine {
     waiting.callOffEnd();
     const at = this.wishes.indexOf(waiting);
     if (at >= 0) this.wishes.splice(at, 1);
-    if (at === 0 && !this.isTrying) this.callOff();
+    if (at === 0 && this.trying === null) this.callOff();
   }
 }
 
@@ -177,6 +193,8 @@ interface Waiting {
   /** The attempt under way is its last. */
   isLast: boolean;
   isGone: boolean;
+  /** Of who is gone, when what the attempt under way has got is given back. */
+  onGivenBack: () => void;
   /** Why its last attempt came to nothing, where that is not that others have the lock. */
   trouble: Extract<Told, { kind: 'trouble' }> | null;
   callOffEnd: () => void;

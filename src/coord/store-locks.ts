@@ -23,7 +23,7 @@ import {
   type LockHolder,
   releaseIn,
 } from './lock-entry.js';
-import { type LineLocks, LockLine } from './lock-line.js';
+import { type EndWish, type LineLocks, LockLine } from './lock-line.js';
 import type { Attempted, LockView, LockWish, NotHeldLock, Told, Trouble } from './lock-outcomes.js';
 import { heldForMs, LockSightings } from './lock-sightings.js';
 import type { Entry, Folder, Store } from './store.js';
@@ -75,7 +75,7 @@ export class StoreLocks implements LineLocks {
   }
 
   /** `told` is called once, maybe at once; not any more after what is returned was, which gives back what was got. */
-  acquire(name: string, wish: LockWish, told: (outcome: Told) => void): () => void {
+  acquire(name: string, wish: LockWish, told: (outcome: Told) => void): EndWish {
     this.begin();
     let line = this.lines.get(name);
     if (line === undefined) {

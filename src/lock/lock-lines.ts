@@ -16,7 +16,7 @@ import type { LockTurns } from '../base/lock-turns.js';
 import type { Timer } from '../base/timers.js';
 import type { Ballot } from '../replica/ballot.js';
 import { Wakes } from '../replica/wakes.js';
-import type { AcquireOutcome, LockMode, LockOrder } from './lock.js';
+import type { AcquireOutcome, GiveBack, LockMode, LockOrder } from './lock.js';
 import type { LockNodes, LockPlace, MarkedOrder } from './lock-nodes.js';
 import type { AcquisitionOutcome } from './redlock.js';
 import { areCompatible, kindOf, type Share } from './share.js';
@@ -69,18 +69,18 @@ export class LockLines {
    * Takes the lock, and waits for it for so long if others have it. `told` is called once, maybe within the call; what is
    * returned ends that: `told` is told nothing any more, and what was got is given back.
    */
-  begin(place: LockPlace, order: LockOrder, waitMs: number, told: (outcome: AcquireOutcome) => void): () => void {
+  begin(place: LockPlace, order: LockOrder, waitMs: number, told: (outcome: AcquireOutcome) => void): GiveBack {
     const line = this.lineOf(place);
     const { counts, limits, nodes } = this.context;
     const max = limits.lockQueueMax;
     if (line.wishes.length > max) {
       counts.locksCrowded++;
       told({ kind: 'crowded', max });
-      return () => {};
+      return nothingToGiveBack;
     }
     if (waitMs === 0 && !line.isPassing(order.mode)) {
       told({ kind: 'out-of-time' });
-      return () => {};
+      return nothingToGiveBack;
     }
     if (waitMs > 0) nodes.context.replicas.listen();
     return line.join(place, { ...order, mark: this.wakes.nextMark() }, waitMs, told);
@@ -129,7 +129,7 @@ class Line {
   readonly wishes: Wish[] = [];
   private readonly lines: LockLines;
   /** Gives up the attempt of the first; null: there is none under way. */
-  private giveUp: (() => void) | null = null;
+  private giveUp: GiveBack | null = null;
   /** The first has found that others have it, or that too few nodes count. */
   private isHeld = false;
   /** It was freed while that was under way. */
@@ -153,7 +153,7 @@ class Line {
     return this.wishes[0]?.place.nodes.length ?? 1;
   }
 
-  join(place: LockPlace, order: MarkedOrder, waitMs: number, told: (outcome: AcquireOutcome) => void): () => void {
+  join(place: LockPlace, order: MarkedOrder, waitMs: number, told: (outcome: AcquireOutcome) => void): GiveBack {
     const { counts, nodes } = this.lines.context;
     const { transport } = nodes.context;
     const ticket = this.lines.context.turns.draw();
@@ -164,7 +164,7 @@ class Line {
     }
     this.wishes.push(wish);
     if (this.wishes.length === 1) this.takeTurn();
-    return () => this.leave(wish);
+    return (done = () => {}) => this.leave(wish, done);
   }
 
   /** Whether who joins with that mode is not kept waiting, but for as long as those before him try: nobody has found that others have it. */
@@ -288,11 +288,13 @@ class Line {
   }
 
   /** Nobody wants to be told. */
-  private leave(wish: Wish): void {
-    if (!this.wishes.includes(wish)) return;
+  private leave(wish: Wish, done: () => void): void {
     const isFirst = this.wishes[0] === wish;
-    if (isFirst) this.giveUp?.();
-    if (isFirst) this.giveUp = null;
+    if (isFirst && this.giveUp !== null) {
+      this.giveUp(done);
+      this.giveUp = null;
+    } else done();
+    if (!this.wishes.includes(wish)) return;
     this.remove(wish);
     if (isFirst) this.takeTurn();
   }
@@ -333,6 +335,10 @@ class Line {
     const most = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(this.tries, 10));
     return 1 + Math.floor(this.lines.context.random() * most);
   }
+}
+
+function nothingToGiveBack(done: () => void = () => {}): void {
+  done();
 }
 
 /** Somebody who wants the lock. */

@@ -7,11 +7,11 @@ import type { Replicas } from '../replica/replicas.js';
 import type { LockSets } from '../routing/copy-sets.js';
 import type { Transport } from '../transport/transport.js';
 import { type AttemptBallots, LockBallots } from './ballots.js';
-import type { LockOrder } from './lock.js';
+import type { GiveBack, LockOrder } from './lock.js';
 import type { LockReply, LockStep } from './lock-step.js';
 import { NodeLockStep } from './node-lock-step.js';
 import { Acquisition, type AcquisitionOutcome, type LockAction } from './redlock.js';
-import { Replies } from './verdicts.js';
+import { Replies, releaseOutcome } from './verdicts.js';
 
 export interface LockNodesContext {
   transport: Transport;
@@ -64,10 +64,10 @@ export class LockNodes {
   }
 
   /** Makes one attempt. `told` is called once, never within the call; what it returns has it given up, and `told` of nothing. */
-  acquire(place: LockPlace, order: AttemptOrder, told: (outcome: AcquisitionOutcome) => void): () => void {
+  acquire(place: LockPlace, order: AttemptOrder, told: (outcome: AcquisitionOutcome) => void): GiveBack {
     const attempt = new Attempt(this.context, place, order, this.ballotsOf(place.pool).begin(), told);
     attempt.begin();
-    return () => attempt.cancel();
+    return (done = () => {}) => attempt.cancel(done);
   }
 
   /** Asks all nodes of the lock. `judge` makes of their replies what `told` is told, once, never within the call; null: not yet known. */
@@ -134,10 +134,12 @@ class Attempt {
     this.obey(this.acquisition.begin(performance.now()));
   }
 
-  cancel(): void {
-    if (this.isOver) return;
+  cancel(done: () => void): void {
     this.isOver = true;
-    this.obey(this.acquisition.cancel());
+    const takeBack = this.acquisition.cancel().find((action) => action.kind === 'ask');
+    this.setTimer();
+    if (takeBack === undefined) done();
+    else new Inquiry(this.context, this.place, takeBack.step, releaseOutcome, done).begin();
   }
 
   onAnswer(copy: number, tag: number, reply: LockReply): void {

@@ -20,12 +20,12 @@ export interface LockOrder {
   isWanted(): boolean;
 }
 
+/** Gives back what was got. Tells `done` once when that is so, or cannot be known; maybe within the call. */
+export type GiveBack = (done?: () => void) => void;
+
 export type AcquireOutcome =
-  /**
-   * `validityMs`: from now on; `giveBack`: it is nobody's after all, or no longer, unless its token has been granted again since. It tells
-   * `done` once when that is so, or cannot be known.
-   */
-  | { kind: 'granted'; fence: number; validityMs: number; giveBack: (done?: () => void) => void }
+  /** `validityMs`: from now on; `giveBack`: it is nobody's after all, or no longer, unless its token has been granted again since. */
+  | { kind: 'granted'; fence: number; validityMs: number; giveBack: GiveBack }
   /** Its time is over, and others have the lock. */
   | { kind: 'out-of-time' }
   /** So many wait for it. */
@@ -84,10 +84,10 @@ export interface Lock {
   /** Of its keyspace. */
   readonly ttlMaxMs: number;
   /**
-   * Takes the lock, and waits for it for so long if others have it. What is returned ends that: `told` is told nothing any more, and what was
-   * got is given back.
+   * Takes the lock, and waits for it for so long if others have it. What is returned ends that, once: `told` is told nothing any more, and what
+   * was got is given back.
    */
-  acquire(order: LockOrder, waitMs: number, told: (outcome: AcquireOutcome) => void): () => void;
+  acquire(order: LockOrder, waitMs: number, told: (outcome: AcquireOutcome) => void): GiveBack;
   /** Has it held for so long from now on. */
   extend(token: string, ttlMs: number, told: (outcome: ExtendOutcome) => void): void;
   release(token: string, told: (outcome: ReleaseOutcome) => void): void;

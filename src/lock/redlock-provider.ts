@@ -5,6 +5,7 @@ import type {
   AcquireOutcome,
   BreakOutcome,
   ExtendOutcome,
+  GiveBack,
   InfoOutcome,
   Lock,
   LockOrder,
@@ -66,7 +67,7 @@ class RedlockLock implements Lock {
     return this.place.ttlMaxMs;
   }
 
-  acquire(order: LockOrder, waitMs: number, told: (outcome: AcquireOutcome) => void): () => void {
+  acquire(order: LockOrder, waitMs: number, told: (outcome: AcquireOutcome) => void): GiveBack {
     return this.lines.begin(this.place, order, waitMs, told);
   }
 

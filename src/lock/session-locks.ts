@@ -5,7 +5,7 @@
 import type { Clock } from '../base/clock.js';
 import { showBytes } from '../base/errors.js';
 import { KeptLock } from './kept-lock.js';
-import type { AcquireOutcome, Lock } from './lock.js';
+import type { AcquireOutcome, GiveBack, Lock } from './lock.js';
 
 export type Granted = Extract<AcquireOutcome, { kind: 'granted' }>;
 
@@ -23,7 +23,7 @@ const RELEASE_MS_MAX = 1000;
 export class SessionLockKeeper {
   readonly context: SessionLocksContext;
   private readonly open = new Set<SessionLocks>();
-  /** Locks that nodes have not said yet to have freed. */
+  /** What was given back, and nodes have not said yet to be free. */
   private releasing = 0;
   private onReleased: (() => void) | null = null;
 
@@ -67,10 +67,10 @@ export class SessionLockKeeper {
     this.open.delete(locks);
   }
 
-  /** Of `SessionLocks` alone. */
-  release(granted: Granted): void {
+  /** Whatever clients do not have after all, or no longer, is given back by this: a worker that stops waits for it. */
+  giveBack(giveBack: GiveBack): void {
     this.releasing++;
-    granted.giveBack(() => {
+    giveBack(() => {
       this.releasing--;
       if (this.releasing === 0) this.onReleased?.();
     });
@@ -118,7 +118,7 @@ export class SessionLocks {
       counts.sessionLocksLost++;
       this.drop(lock.name, order.token);
       // Where some nodes have it still.
-      this.keeper.release(granted);
+      this.keeper.giveBack(granted.giveBack);
       this.onLost(`it cannot be known any more to hold the lock ${shown(lock.name)}: ${reason}`);
     });
     this.entries.push({ kept, granted });
@@ -147,7 +147,7 @@ export class SessionLocks {
   end(): void {
     for (const { kept, granted } of this.entries) {
       kept.letGo();
-      this.keeper.release(granted);
+      this.keeper.giveBack(granted.giveBack);
     }
     this.keeper.context.counts.sessionLocksHeld -= this.entries.length;
     this.entries.length = 0;

@@ -9,7 +9,7 @@
  */
 import type { Clock } from '../base/clock.js';
 import { KeptLock } from './kept-lock.js';
-import type { AcquireOutcome, ExtendOutcome, Lock, LockOrder } from './lock.js';
+import type { AcquireOutcome, ExtendOutcome, GiveBack, Lock, LockOrder } from './lock.js';
 import type { Granted } from './session-locks.js';
 
 export type SeveralOutcome =
@@ -18,6 +18,12 @@ export type SeveralOutcome =
   /** One that was got was lost again before the last was. */
   | { kind: 'lost'; name: string }
   | Exclude<AcquireOutcome, Granted>;
+
+export interface SeveralLocksContext {
+  clock: Clock;
+  /** Gives back by that what is not had after all. */
+  giveBack: (giveBack: GiveBack) => void;
+}
 
 interface Taken {
   lock: Lock;
@@ -33,10 +39,10 @@ export function acquireSeveral(
   locks: readonly Lock[],
   order: LockOrder,
   waitMs: number,
-  clock: Clock,
+  context: SeveralLocksContext,
   told: (outcome: SeveralOutcome) => void,
 ): () => void {
-  const several = new SeveralLocks(locks, order, clock.nowMs() + waitMs, clock, told);
+  const several = new SeveralLocks(locks, order, context.clock.nowMs() + waitMs, context, told);
   several.takeNext();
   return () => several.cancel();
 }
@@ -48,16 +54,17 @@ class SeveralLocks {
   private readonly order: LockOrder;
   private readonly deadlineMs: number;
   private readonly clock: Clock;
+  private readonly giveBack: SeveralLocksContext['giveBack'];
   private readonly told: (outcome: SeveralOutcome) => void;
   private readonly taken: Taken[] = [];
-  private giveUp: () => void = () => {};
+  private giveUp: GiveBack | null = null;
   private isOver = false;
 
   constructor(
     locks: readonly Lock[],
     order: LockOrder,
     deadlineMs: number,
-    clock: Clock,
+    { clock, giveBack }: SeveralLocksContext,
     told: (outcome: SeveralOutcome) => void,
   ) {
     this.locks = locks;
@@ -65,6 +72,7 @@ class SeveralLocks {
     this.order = order;
     this.deadlineMs = deadlineMs;
     this.clock = clock;
+    this.giveBack = giveBack;
     this.told = told;
   }
 
@@ -78,7 +86,7 @@ class SeveralLocks {
     let isTold = false;
     const giveUp = lock.acquire(this.order, waitMs, (outcome) => {
       isTold = true;
-      this.giveUp = () => {};
+      this.giveUp = null;
       this.onOutcome(lock, outcome);
     });
     if (!isTold) this.giveUp = giveUp;
@@ -87,10 +95,10 @@ class SeveralLocks {
   cancel(): void {
     if (this.isOver) return;
     this.isOver = true;
-    this.giveUp();
+    if (this.giveUp !== null) this.giveBack(this.giveUp);
     for (const { kept, granted } of this.taken) {
       kept.letGo();
-      granted.giveBack();
+      this.giveBack(granted.giveBack);
     }
   }
 

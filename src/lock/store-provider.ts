@@ -11,6 +11,7 @@ import type {
   AcquireOutcome,
   BreakOutcome,
   ExtendOutcome,
+  GiveBack,
   InfoOutcome,
   Lock,
   LockOrder,
@@ -61,31 +62,33 @@ export class StoreProvider {
   }
 
   /** Of `StoreLock`. */
-  acquire(name: string, order: LockOrder, waitMs: number, told: (outcome: AcquireOutcome) => void): () => void {
+  acquire(name: string, order: LockOrder, waitMs: number, told: (outcome: AcquireOutcome) => void): GiveBack {
     const { counts, limits, askLock } = this.context;
     if (this.asked >= ASKS_MAX) {
       told({ kind: 'crowded', max: ASKS_MAX });
-      return () => {};
+      return (done) => done?.();
     }
     const { ttlMs, token, client, mode } = order;
     const queueMax = limits.lockQueueMax;
-    let isWanted = true;
+    /** What is called when it is given back; null: it is wanted still. */
+    let onGivenBack: (() => void) | null = null;
     this.asked++;
     if (waitMs > 0) counts.locksWaiting++;
     const onTold = (answer: LockTold) => {
       this.asked--;
       if (waitMs > 0) counts.locksWaiting--;
       const outcome = acquireOutcome(answer, (grant, done) => this.giveBack(name, grant, done));
-      if (!isWanted) {
-        if (outcome.kind === 'granted') outcome.giveBack();
+      if (onGivenBack !== null) {
+        if (outcome.kind === 'granted') outcome.giveBack(onGivenBack);
+        else onGivenBack();
         return;
       }
       if (outcome.kind === 'granted') counts.locksAcquired++;
       told(outcome);
     };
     const end = askLock({ kind: 'acquire', name, token, client, ttlMs, mode, waitMs, queueMax }, onTold);
-    return () => {
-      isWanted = false;
+    return (done = () => {}) => {
+      onGivenBack = done;
       end();
     };
   }
@@ -120,7 +123,7 @@ class StoreLock implements Lock {
     this.ttlMaxMs = ttlMaxMs;
   }
 
-  acquire(order: LockOrder, waitMs: number, told: (outcome: AcquireOutcome) => void): () => void {
+  acquire(order: LockOrder, waitMs: number, told: (outcome: AcquireOutcome) => void): GiveBack {
     return this.provider.acquire(this.name, order, waitMs, told);
   }
 

@@ -4,7 +4,7 @@ import type { Clock } from '../base/clock.js';
 import { errorBytes } from '../base/errors.js';
 import type { Limits } from '../base/limits.js';
 import type { Counts } from '../base/metrics.js';
-import type { Lock, LockOrder } from '../lock/lock.js';
+import type { GiveBack, Lock, LockOrder } from '../lock/lock.js';
 import { type Granted, SessionLockKeeper } from '../lock/session-locks.js';
 import { acquireSeveral, type SeveralOutcome } from '../lock/several-locks.js';
 import { errorReply, nullReply } from '../resp/reply.js';
@@ -69,7 +69,7 @@ export class LockAcquiring {
     const isAgain = (session.locks?.find(lock.name, wanted.token) ?? null) !== null;
     const isForSession = wanted.isForSession || isAgain;
     return this.begin(session, [lock], { ...wanted, isForSession }, isAgain ? 0 : 1, requestBytes, (order, told) => {
-      return lock.acquire(order, wanted.waitMs, (outcome) => {
+      const giveUp = lock.acquire(order, wanted.waitMs, (outcome) => {
         if (outcome.kind !== 'granted') told(outcome, () => acquireReply(outcome, order.token, session.protocol));
         else {
           const { validityMs } = outcome;
@@ -77,6 +77,7 @@ export class LockAcquiring {
           told({ kind: 'granted', granted: [outcome], validityMs }, reply);
         }
       });
+      return () => this.keeper.giveBack(giveUp);
     });
   }
 
@@ -88,7 +89,8 @@ export class LockAcquiring {
       return true;
     }
     return this.begin(session, locks, wanted, locks.length, requestBytes, (order, told) => {
-      return acquireSeveral(locks, order, wanted.waitMs, this.clock, (outcome) => {
+      const several = { clock: this.clock, giveBack: (giveBack: GiveBack) => this.keeper.giveBack(giveBack) };
+      return acquireSeveral(locks, order, wanted.waitMs, several, (outcome) => {
         told(outcome, () => severalReply(outcome, order.token, session.protocol));
       });
     });
@@ -134,7 +136,7 @@ export class LockAcquiring {
       this.count(outcome);
       if (outcome.kind === 'granted' && session.isLeaving) {
         // Nobody would ever free what a client that is gone has got.
-        for (const granted of outcome.granted) granted.giveBack();
+        for (const granted of outcome.granted) this.keeper.giveBack(granted.giveBack);
         waiting.answer(nullReply(session.protocol));
         return;
       }

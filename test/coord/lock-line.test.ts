@@ -123,10 +123,12 @@ t.test('what somebody gets who has gone is given back, and the next one tries', 
   join('c', 1_000);
   join('d', 1_000);
   t.same(told, ['d crowded']);
-  leaveLater();
-  leave();
+  const given: string[] = [];
+  leaveLater(() => given.push('b'));
+  leave(() => given.push('a'));
+  t.same(given, ['b'], 'who has not tried has nothing to give back');
   await locks.answer(granted('1'));
-  t.same([locks.givenBack, locks.tried], [['1'], ['a', 'c']]);
+  t.same([locks.givenBack, locks.tried, given], [['1'], ['a', 'c'], ['b', 'a']]);
   await locks.answer({ kind: 'held', untilMs: Number.POSITIVE_INFINITY });
   locks.clock.pass(2_000);
   t.same(told, ['d crowded', 'c out-of-time']);

@@ -200,6 +200,28 @@ t.test('a proxy that stops frees them at once, and one that is killed leaves the
   for (const node of nodes) t.equal(await node.command('EXISTS', 'lock:c'), 0, 'a proxy that is gone has left nothing');
 });
 
+t.test('a proxy that stops gives back what those have got who wait', async (t) => {
+  const { proxies, servers } = await deployLocks(t, { ...lockOptions, limits: { replicatedPatienceMs: SOON_MS } });
+  const nodes = await Promise.all(servers.map(({ port }) => connect(t, port)));
+  t.ok(await acquire(await connect(t, proxies[0].port), 'lock:z', 'TTL', `${LONG_MS}`));
+  const wait = ['TTL', `${LONG_MS}`, 'WAIT', '60000'];
+  const [several, one] = [await connect(t, proxies[1].port), await connect(t, proxies[0].port)];
+  several.send(encodeWords(['LOCK.MACQUIRE', '3', 'lock:x', 'lock:y', 'lock:z', ...wait]));
+  await waitFor('two to be had', async () => {
+    const had = await Promise.all(nodes.map((node) => node.command('EXISTS', 'lock:x', 'lock:y')));
+    return had.every((count) => count === 2);
+  });
+  t.equal(await proxies[1].stop(), 0);
+  for (const node of nodes) t.equal(await node.command('EXISTS', 'lock:x', 'lock:y'), 0, 'what was had of several');
+  // What is asked for now the nodes carry out when the proxy is gone.
+  for (const server of servers) server.pause();
+  one.send(encodeWords(['LOCK.ACQUIRE', 'lock:w', ...wait]));
+  await isAwaited(proxies[0]);
+  t.equal(await proxies[0].stop(), 0);
+  for (const server of servers) server.resume();
+  for (const node of nodes) t.equal(await node.command('EXISTS', 'lock:w'), 0, 'what was asked for');
+});
+
 /** Of the whole proxy, whose workers tell each other what they have counted a little later. */
 async function counter(client: RespClient, name: string): Promise<number> {
   const text = String(await client.command('INFO', 'ringleader'));

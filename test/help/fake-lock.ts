@@ -3,6 +3,7 @@ import type {
   AcquireOutcome,
   BreakOutcome,
   ExtendOutcome,
+  GiveBack,
   InfoOutcome,
   Lock,
   LockOrder,
@@ -29,14 +30,15 @@ export class FakeLock implements Lock {
     this.name = name;
   }
 
-  acquire(order: LockOrder, waitMs: number, told: (outcome: AcquireOutcome) => void): () => void {
+  acquire(order: LockOrder, waitMs: number, told: (outcome: AcquireOutcome) => void): GiveBack {
     this.wanting.push(order);
     this.waitMs = waitMs;
     this.acquiring.push(told);
-    return () => {
+    return (done = () => {}) => {
       const at = this.acquiring.indexOf(told);
       this.acquiring.splice(at, 1);
       this.wanting.splice(at, 1);
+      this.givingBack.push(done);
     };
   }
 

@@ -2,7 +2,7 @@
 import t from 'tap';
 import { LockTurns, lockTurnsMemory } from '../../src/base/lock-turns.js';
 import { Timers } from '../../src/base/timers.js';
-import { type AcquireOutcome, EXCLUSIVE, type LockMode } from '../../src/lock/lock.js';
+import { type AcquireOutcome, EXCLUSIVE, type GiveBack, type LockMode } from '../../src/lock/lock.js';
 import { LockLines } from '../../src/lock/lock-lines.js';
 import type { AttemptOrder, LockNodes, LockPlace } from '../../src/lock/lock-nodes.js';
 import type { LockStep } from '../../src/lock/lock-step.js';
@@ -24,6 +24,8 @@ class World {
   readonly slots: number[] = [];
   readonly told: string[] = [];
   readonly givenUp: string[] = [];
+  /** Tell that these are given back. */
+  readonly onGivenUp: (() => void)[] = [];
   /** Tokens of clients that have gone. */
   readonly gone = new Set<string>();
   readonly asked: LockStep[] = [];
@@ -49,9 +51,10 @@ class World {
         this.tries.push(token);
         this.slots.push(slot);
         this.answers.set(token, told);
-        return () => {
+        return (done = () => {}) => {
           this.answers.delete(token);
           this.givenUp.push(token);
+          this.onGivenUp.push(done);
         };
       },
     };
@@ -65,7 +68,7 @@ class World {
     });
   }
 
-  want(lines: LockLines, token: string, waitMs: number, mode: LockMode = EXCLUSIVE): () => void {
+  want(lines: LockLines, token: string, waitMs: number, mode: LockMode = EXCLUSIVE): GiveBack {
     const isWanted = () => !this.gone.has(token);
     return lines.begin(
       PLACE,

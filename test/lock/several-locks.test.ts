@@ -1,6 +1,6 @@
 /** Several locks at once: in which order they are taken, what is kept meanwhile, and what is given back. */
 import t from 'tap';
-import { EXCLUSIVE } from '../../src/lock/lock.js';
+import { EXCLUSIVE, type GiveBack } from '../../src/lock/lock.js';
 import { acquireSeveral, type SeveralOutcome } from '../../src/lock/several-locks.js';
 import { FakeClock } from '../help/fake-clock.js';
 import { FakeLock } from '../help/fake-lock.js';
@@ -14,13 +14,20 @@ function begin(names: readonly string[], waitMs: number) {
   const clock = new FakeClock();
   const locks = names.map((name) => new FakeLock(name));
   const told: SeveralOutcome[] = [];
-  const end = acquireSeveral(locks, ORDER, waitMs, clock, (outcome) => told.push(outcome));
+  let out = 0;
+  const giveBack = (begin: GiveBack) => {
+    out++;
+    begin(() => out--);
+  };
+  const end = acquireSeveral(locks, ORDER, waitMs, { clock, giveBack }, (outcome) => told.push(outcome));
   const lock = (name: string) => locks.find((one) => one.name === name) as FakeLock;
   return {
     clock,
     lock,
     told,
     end,
+    /** What is not given back yet. */
+    out: () => out,
     wanted: () => locks.filter(({ wanting }) => wanting.length > 0).map(({ name }) => name),
   };
 }
@@ -80,13 +87,16 @@ t.test('where one is not got all are given back', async (t) => {
 });
 
 t.test('who gives up has none', async (t) => {
-  const { lock, told, end, wanted } = begin(['a', 'b'], 1000);
+  const { lock, told, end, out, wanted } = begin(['a', 'b'], 1000);
   lock('a').grant(2900);
   end();
   end();
   t.same(wanted(), []);
   t.same(lock('a').givenBack, ['mine']);
   t.same(told, []);
+  t.equal(out(), 2, 'what he had, and what he has asked for');
+  for (const name of ['a', 'b']) lock(name).answerGivenBack();
+  t.equal(out(), 0);
 });
 
 t.test('who loses one while he waits has none', async (t) => {

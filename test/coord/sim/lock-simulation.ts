@@ -143,7 +143,7 @@ export class LockSimulation {
         host.after(random.below(1_000), () => {
           if (isOver) return;
           isOver = true;
-          leave();
+          leave(() => {});
           this.live(process, who);
         });
       }
