@@ -3,8 +3,14 @@ import socket
 
 
 class Redis:
-    def __init__(self, port):
-        self.stream = socket.create_connection(('127.0.0.1', port)).makefile('rwb')
+    def __init__(self, host, port, single_connection_client=True):
+        assert single_connection_client
+        self.connection = socket.create_connection((host, port))
+        self.stream = self.connection.makefile('rwb')
+
+    def close(self):
+        self.stream.close()
+        self.connection.close()
 
     def execute_command(self, *words):
         parts = [word if isinstance(word, bytes) else str(word).encode() for word in words]
