@@ -9,6 +9,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
+import type { LockMode } from '../base/lock-mode.js';
 import { LockClient, LockRefusal, type TakenLock } from './lock-client.js';
 import { EXIT_LOST, EXIT_NOT_ACQUIRED, EXIT_UNAVAILABLE } from './lock-exits.js';
 import type { Door } from './proxy-door.js';
@@ -19,6 +20,7 @@ export interface RunOrder {
   waitMs: number;
   /** Between SIGTERM and SIGKILL. */
   graceMs: number;
+  mode: LockMode;
 }
 
 const EXIT_NOT_RUN = 126;
@@ -37,14 +39,14 @@ export async function runUnderLock(
   order: RunOrder,
   command: readonly [string, ...string[]],
 ): Promise<number> {
-  const { name, ttlMs, waitMs } = order;
+  const { name, ttlMs, waitMs, mode } = order;
   const kept = new KeptLock(name, ttlMs);
   try {
     const client = await LockClient.connect(door, waitMs, (error) =>
       kept.lose(`the connection is lost: ${error.message}`),
     );
     await client.introduce();
-    const taken = await client.acquire(name, ['TTL', `${ttlMs}`, 'WAIT', `${waitMs}`, 'SESSION']);
+    const taken = await client.acquire(name, ['TTL', `${ttlMs}`, 'WAIT', `${waitMs}`, 'SESSION', ...wordsOf(mode)]);
     if (taken === null) {
       say(`somebody else has ${name}`);
       return EXIT_NOT_ACQUIRED;
@@ -56,6 +58,11 @@ export async function runUnderLock(
     say(error instanceof Error ? error.message : String(error));
     return EXIT_UNAVAILABLE;
   }
+}
+
+function wordsOf(mode: LockMode): string[] {
+  if (mode.kind === 'exclusive') return [];
+  return mode.kind === 'shared' ? ['SHARED'] : ['LIMIT', `${mode.max}`];
 }
 
 /** A lock that is extended until it is lost, or no longer needed. */

@@ -1,5 +1,6 @@
 /** `ringleader lock`: who holds which locks, and a command that runs while one is held. */
 
+import type { LockMode } from '../base/lock-mode.js';
 import { parseMilliseconds } from '../base/units.js';
 import { UsageError } from '../base/usage-error.js';
 import { defineCommand, print } from './command.js';
@@ -15,7 +16,7 @@ const OPTIONS_OF: Readonly<Record<Action, readonly string[]>> = {
   list: ['json'],
   info: ['json'],
   release: ['force', 'token'],
-  run: ['ttl', 'wait', 'grace'],
+  run: ['ttl', 'wait', 'grace', 'shared', 'limit'],
 };
 
 const TTL_MS = 30_000;
@@ -26,7 +27,7 @@ export const lock = defineCommand({
   name: 'lock',
   about: 'run a command while a lock is held; list, show and free locks',
   usage: [
-    'run NAME [--ttl TIME] [--wait TIME] [--grace TIME] -- COMMAND [ARGUMENT …]',
+    'run NAME [--ttl TIME] [--wait TIME] [--grace TIME] [--shared | --limit N] -- COMMAND [ARGUMENT …]',
     'list [PATTERN] [--json]',
     'info NAME [--json]',
     'release NAME --token TOKEN | --force',
@@ -34,7 +35,8 @@ export const lock = defineCommand({
   text: `Talks to a running proxy as a client does, about locks of a keyspace with mode: lock (docs/LOCKS.md). The proxy is that of
 --config or --proxy, or else at 127.0.0.1:6380; a password comes from there, or from the environment: RINGLEADER_PASSWORD.
 
-run takes the lock, runs the command while it is held, and frees it. The command finds RINGLEADER_LOCK, RINGLEADER_TOKEN and
+run takes the lock, runs the command while it is held, and frees it. With --shared all that ask so run at the same time, and with
+--limit N no more than N of those that say the same N. The command finds RINGLEADER_LOCK, RINGLEADER_TOKEN and
 RINGLEADER_FENCE in its environment, and gets the signals that are sent to ringleader. When the lock can no longer be known to
 be held, it gets SIGTERM, and after --grace SIGKILL. The exit code is the command's; 128 and the signal's number, where one
 ended it; or
@@ -57,6 +59,8 @@ closed, where it had the lock for as long as it is connected.
     ttl: { value: 'TIME', about: 'run: how long nobody else gets the lock when the proxy dies; 30s unless said' },
     wait: { value: 'TIME', about: 'run: how long to wait for the lock; not at all unless said' },
     grace: { value: 'TIME', about: 'run: between SIGTERM and SIGKILL where the lock is lost; 10s unless said' },
+    shared: { about: 'run: together with all others that ask so' },
+    limit: { value: 'N', about: 'run: together with others that ask so, no more than N at a time' },
     token: { value: 'TOKEN', about: 'release: the one that holds the lock' },
     force: { about: 'release: whoever holds it' },
     json: { about: 'list, info: as JSON' },
@@ -81,6 +85,7 @@ closed, where it had the lock for as long as it is connected.
         ttlMs: timeOf('ttl', values.ttl, TTL_MS),
         waitMs: timeOf('wait', values.wait, 0),
         graceMs: timeOf('grace', values.grace, GRACE_MS),
+        mode: modeOf(values.shared === true, values.limit),
       };
       const { runUnderLock } = await import('./lock-run.js');
       return runUnderLock(door(), order, rest as [string, ...string[]]);
@@ -109,6 +114,15 @@ closed, where it had the lock for as long as it is connected.
     return print(`${name} is released`);
   },
 });
+
+function modeOf(isShared: boolean, limit: string | undefined): LockMode {
+  if (isShared && limit !== undefined) throw new UsageError('lock run takes --shared or --limit, not both');
+  if (isShared) return { kind: 'shared' };
+  if (limit === undefined) return { kind: 'exclusive' };
+  // How many it may be is the proxy's to say.
+  if (!/^[1-9]\d{0,8}$/.test(limit)) throw new UsageError(`--limit: expected a number, 1 or more, found "${limit}"`);
+  return { kind: 'limit', max: Number(limit) };
+}
 
 function timeOf(option: string, text: string | undefined, usual: number): number {
   if (text === undefined) return usual;

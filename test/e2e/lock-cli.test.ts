@@ -86,6 +86,25 @@ t.test('ringleader lock', async (t) => {
     t.equal(waiting.output(), 'runs\n');
   });
 
+  t.test('run: commands have a lock together where they say so', async (t) => {
+    for (const [name, ...mode] of [
+      ['lock:readers', '--shared'],
+      ['lock:slots', '--limit', '2'],
+    ] as const) {
+      const children = [await run(name, ...mode, '--', ...STAYS), await run(name, ...mode, '--', ...STAYS)];
+      for (const child of children) await runs(child);
+      const { code } = await lock('run', name, '--config', config, '--', 'echo', 'runs');
+      t.equal(code, NOT_ACQUIRED, 'not with one that wants it alone');
+      const third = await lock('run', name, '--config', config, ...mode, '--', 'echo', 'runs');
+      t.equal(third.code, name === 'lock:readers' ? 0 : NOT_ACQUIRED);
+      for (const child of children) child.signal('SIGTERM');
+      for (const child of children) t.equal((await within('its end', child.ended, SOON_MS)).code, 143);
+    }
+    const { code, output } = await lock('run', 'lock:slots', '--config', config, '--limit', '1001', '--', 'ls');
+    t.equal(code, UNAVAILABLE);
+    t.match(output, /LIMIT must be a number from 1 to 1000/);
+  });
+
   t.test('run: what was killed has no lock any more', async (t) => {
     const child = await run('lock:d', '--ttl', '60s', '--', 'sh', '-c', 'echo runs; sleep 1');
     await runs(child);
@@ -171,6 +190,9 @@ t.test('ringleader lock', async (t) => {
       [['run', 'lock:x', '--json', '--', 'ls'], /lock run has no option --json/],
       [['run', 'lock:x', '--ttl', 'x', '--', 'ls'], /--ttl: expected a time such as 500ms or 30s/],
       [['run', 'lock:x', '--grace', '25h', '--', 'ls'], /--grace: expected a time/],
+      [['run', 'lock:x', '--limit', '0', '--', 'ls'], /--limit: expected a number, 1 or more, found "0"/],
+      [['run', 'lock:x', '--limit', '2', '--shared', '--', 'ls'], /lock run takes --shared or --limit, not both/],
+      [['list', '--shared'], /lock list has no option --shared/],
       [['info', 'lock:x', 'more'], /"more" is one word too many after lock info/],
       [['release', 'lock:x'], /needs --token TOKEN, or --force/],
       [['release', 'lock:x', '--force', '--token', 'x'], /and not both/],
