@@ -200,7 +200,7 @@ const KEYS = {
   ),
   lockQueueMax: about(
     wholeNumber(1, COUNT_MAX),
-    'Clients that may wait for one lock (`LOCK.ACQUIRE` with `WAIT`), in one worker. Beyond, they get `-OVERLOADED` at once.',
+    'Clients that may wait for one lock (`LOCK.ACQUIRE` with `WAIT`): in one worker; with `provider: store` in the process. Beyond, they get `-OVERLOADED` at once.',
     stated('lockQueueMax'),
   ),
   lockListMax: about(

@@ -28,11 +28,18 @@ export type AcquireOutcome =
   | { kind: 'granted'; fence: number; validityMs: number; giveBack: GiveBack }
   /** Its time is over, and others have the lock. */
   | { kind: 'out-of-time' }
-  /** So many wait for it. */
+  /** So many want it. */
   | { kind: 'crowded'; max: number }
   /** It took longer than it would have been held for. */
   | { kind: 'late' }
+  | Overloaded
   | NoQuorum;
+
+/** So many questions about locks are under way. Nothing has come of it. */
+export interface Overloaded {
+  kind: 'overloaded';
+  asksMax: number;
+}
 
 /** `quarantinedMs`: when the first of the nodes counts that may have forgotten, null where there is none; `error`: of a node that could not. */
 export interface NoQuorum {
@@ -45,6 +52,7 @@ export interface NoQuorum {
 export type Undecided =
   /** Nothing has come of it. */
   | NoQuorum
+  | Overloaded
   /** It may have been carried out. */
   | { kind: 'unknown' };
 

@@ -17,6 +17,7 @@ import type {
   LockOrder,
   NoQuorum,
   NotHeld,
+  Overloaded,
   ReleaseOutcome,
   Undecided,
 } from './lock.js';
@@ -24,21 +25,27 @@ import type {
 export interface StoreProviderContext {
   /** Asks the main thread; `told` is called once, later. What is returned ends an `acquire`, of which `told` is still told. */
   askLock: (ask: LockAsk, told: (told: LockTold) => void) => () => void;
-  counts: Pick<Counts, 'locksAcquired' | 'locksWaiting'>;
+  counts: Pick<Counts, 'locksAcquired' | 'locksCrowded' | 'locksWaiting'>;
   limits: Pick<Limits, 'lockQueueMax'>;
 }
 
 /** What LOCK.LIST asks for. */
 export type StoredLocks =
   | { kind: 'listed'; locks: readonly { name: string; outcome: Exclude<InfoOutcome, Undecided> }[] }
-  | NoQuorum;
+  | NoQuorum
+  | Overloaded;
 
-/** Questions of one worker that are not answered yet. What is given back is not counted. */
+/**
+ * Questions of one worker that are not answered yet, and besides as many extensions and releases: these are for what is held, and whoever else asks is
+ * not to cost that. Not counted is who waits, one of each client and bounded by the line (lockQueueMax), and what is given back.
+ */
 const ASKS_MAX = 10_000;
+const OVERLOADED: Overloaded = { kind: 'overloaded', asksMax: ASKS_MAX };
 
 export class StoreProvider {
   private readonly context: StoreProviderContext;
-  private asked = 0;
+  private questions = 0;
+  private changes = 0;
 
   constructor(context: StoreProviderContext) {
     this.context = context;
@@ -52,7 +59,8 @@ export class StoreProvider {
   /** Those that somebody holds, of names that fit `pattern`, which is one as KEYS has it. `told` is called once, never within the call. */
   list(pattern: string, told: (outcome: StoredLocks) => void): void {
     this.ask({ kind: 'list', pattern }, (answer) => {
-      if (answer.kind !== 'listed') told(noQuorum(answer, 'the command had no effect'));
+      if (answer.kind === 'overloaded') told(answer);
+      else if (answer.kind !== 'listed') told(noQuorum(answer, 'the command had no effect'));
       else
         told({
           kind: 'listed',
@@ -64,19 +72,21 @@ export class StoreProvider {
   /** Of `StoreLock`. */
   acquire(name: string, order: LockOrder, waitMs: number, told: (outcome: AcquireOutcome) => void): GiveBack {
     const { counts, limits, askLock } = this.context;
-    if (this.asked >= ASKS_MAX) {
-      told({ kind: 'crowded', max: ASKS_MAX });
+    const isWaiting = waitMs > 0;
+    if (!isWaiting && this.questions >= ASKS_MAX) {
+      told(OVERLOADED);
       return (done) => done?.();
     }
     const { ttlMs, token, client, mode } = order;
     const queueMax = limits.lockQueueMax;
     /** What is called when it is given back; null: it is wanted still. */
     let onGivenBack: (() => void) | null = null;
-    this.asked++;
-    if (waitMs > 0) counts.locksWaiting++;
+    if (isWaiting) counts.locksWaiting++;
+    else this.questions++;
     const onTold = (answer: LockTold) => {
-      this.asked--;
-      if (waitMs > 0) counts.locksWaiting--;
+      if (isWaiting) counts.locksWaiting--;
+      else this.questions--;
+      if (answer.kind === 'crowded') counts.locksCrowded++;
       const outcome = acquireOutcome(answer, (grant, done) => this.giveBack(name, grant, done));
       if (onGivenBack !== null) {
         if (outcome.kind === 'granted') outcome.giveBack(onGivenBack);
@@ -94,15 +104,15 @@ export class StoreProvider {
   }
 
   /** Of `StoreLock`. */
-  ask(ask: Exclude<LockAsk, { kind: 'acquire' }>, told: (told: LockTold) => void): void {
-    if (this.asked >= ASKS_MAX) {
-      const reason = `too much is asked of the coordination store (${ASKS_MAX})`;
-      queueMicrotask(() => told({ kind: 'trouble', isUnknown: false, reason }));
+  ask(ask: Exclude<LockAsk, { kind: 'acquire' | 'give-back' }>, told: (told: LockTold | Overloaded) => void): void {
+    const under = ask.kind === 'extend' || ask.kind === 'release' ? 'changes' : 'questions';
+    if (this[under] >= ASKS_MAX) {
+      queueMicrotask(() => told(OVERLOADED));
       return;
     }
-    this.asked++;
+    this[under]++;
     this.context.askLock(ask, (answer) => {
-      this.asked--;
+      this[under]--;
       told(answer);
     });
   }
@@ -173,13 +183,13 @@ function acquireOutcome(answer: LockTold, giveBack: (grant: string, done: () => 
   }
 }
 
-function extendOutcome(answer: LockTold): ExtendOutcome {
+function extendOutcome(answer: LockTold | Overloaded): ExtendOutcome {
   if (answer.kind !== 'extended') return refusalOf(answer);
   const validityMs = leftMs(answer.untilMs);
   return validityMs > 0 ? { kind: 'extended', validityMs } : { kind: 'unknown' };
 }
 
-function refusalOf(answer: LockTold): NotHeld | Undecided {
+function refusalOf(answer: LockTold | Overloaded): NotHeld | Undecided {
   if (answer.kind !== 'not-held') return undecided(answer);
   const { holders } = answer;
   return {
@@ -194,7 +204,8 @@ function infoOutcome({ mode, fence, holders }: LockFacts): Exclude<InfoOutcome, 
   return { kind: 'held', mode, fence, holders: holders.map(({ leftMs: ttlMs, ...holder }) => ({ ...holder, ttlMs })) };
 }
 
-function undecided(answer: LockTold): Undecided {
+function undecided(answer: LockTold | Overloaded): Undecided {
+  if (answer.kind === 'overloaded') return answer;
   return answer.kind === 'trouble' && answer.isUnknown ? { kind: 'unknown' } : noQuorum(answer, 'it had no effect');
 }
 

@@ -168,7 +168,7 @@ export class LockAcquiring {
   private count({ kind }: Outcome): void {
     const { counts } = this.context;
     if (kind === 'no-quorum' || kind === 'late' || kind === 'lost') counts.locksNoQuorum++;
-    if (kind === 'crowded') counts.commandsOverloaded++;
+    if (kind === 'crowded' || kind === 'overloaded') counts.commandsOverloaded++;
   }
 }
 

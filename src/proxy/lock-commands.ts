@@ -221,7 +221,9 @@ export class LockCommands {
 
   /** Why a lock was not `done`. */
   private refusal(outcome: Refused, done: string): Uint8Array {
-    if (outcome.kind !== 'not-held') this.context.counts.locksNoQuorum++;
+    const { counts } = this.context;
+    if (outcome.kind === 'overloaded') counts.commandsOverloaded++;
+    else if (outcome.kind !== 'not-held') counts.locksNoQuorum++;
     return refusalReply(outcome, done);
   }
 }

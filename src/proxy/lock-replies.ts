@@ -1,6 +1,15 @@
 /** What LOCK commands are answered, as docs/LOCKS.md has it. */
 import { errorBytes, showBytes } from '../base/errors.js';
-import type { AcquireOutcome, ExtendOutcome, Holder, InfoOutcome, NoQuorum, NotHeld, Undecided } from '../lock/lock.js';
+import type {
+  AcquireOutcome,
+  ExtendOutcome,
+  Holder,
+  InfoOutcome,
+  NoQuorum,
+  NotHeld,
+  Overloaded,
+  Undecided,
+} from '../lock/lock.js';
 import type { SeveralOutcome } from '../lock/several-locks.js';
 import { HOLDERS_TOLD_MAX } from '../lock/shares-script.js';
 import { arrayHeader, bulkReply, integerReply, mapHeader, nullReply, type Protocol } from '../resp/reply.js';
@@ -22,6 +31,8 @@ export function acquireReply(outcome: AcquireOutcome, token: string, protocol: P
       return nullReply(protocol);
     case 'crowded':
       return errorBytes('OVERLOADED', `too many wait for the lock (lockQueueMax ${outcome.max}); repeat it later`);
+    case 'overloaded':
+      return overloadedReply(outcome);
     case 'late':
       return errorBytes('NOQUORUM', 'the nodes took longer to answer than the lock would be held for; it is not held');
     case 'no-quorum':
@@ -55,6 +66,11 @@ export function severalReply(outcome: SeveralOutcome, token: string, protocol: P
   );
 }
 
+function overloadedReply({ asksMax }: Overloaded): Uint8Array {
+  const what = `${asksMax} commands on locks of the coordination store have no answer yet in this worker`;
+  return errorBytes('OVERLOADED', `${what}; the command had no effect, repeat it later`);
+}
+
 /** `effect`: what has come of it. */
 function noQuorumReply({ error, quarantinedMs }: NoQuorum, effect: string): Uint8Array {
   if (error !== null) return error;
@@ -76,7 +92,7 @@ export function extendReply(
 export type Refused = NotHeld | Undecided;
 
 export function isUndecided<O extends { kind: string }>(outcome: O | Undecided): outcome is Undecided {
-  return outcome.kind === 'no-quorum' || outcome.kind === 'unknown';
+  return outcome.kind === 'no-quorum' || outcome.kind === 'overloaded' || outcome.kind === 'unknown';
 }
 
 /** Why a lock was not `done`. */
@@ -86,6 +102,8 @@ export function refusalReply(outcome: Refused, done: string): Uint8Array {
       return errorBytes('NOTHELD', holdersText(outcome));
     case 'unknown':
       return errorBytes('UNKNOWN', `the lock may have been ${done}: too few of its nodes have answered in time`);
+    case 'overloaded':
+      return overloadedReply(outcome);
     case 'no-quorum':
       return noQuorumReply(outcome, 'the command had no effect');
   }
