@@ -5,6 +5,9 @@
  *                   ^                                  │ conflict: decided again on what was found
  *                   └── a change, or time ── lock-sightings <── the watch, and the answers to what is written
  *
+ * What is asked of a lock by one token is carried out in the order of asking (token-turns): of two changes under way at once the later one could
+ * be applied first, and be undone by the other.
+ *
  * What is unknown (StoreError) is settled by looking: each acquisition and each renewal carries a name that is used once, and a change goes by its
  * version, so that it is there or can be sent again. What cannot be settled in time is given back, until its ttl is over.
  */
@@ -28,6 +31,7 @@ import type { Attempted, LockView, LockWish, NotHeldLock, Told, Trouble } from '
 import { heldForMs, LockSightings } from './lock-sightings.js';
 import type { Entry, Folder, Store } from './store.js';
 import { StoreError } from './store-error.js';
+import { TokenTurns } from './token-turns.js';
 
 const FOLDER = 'locks';
 /** Changes that others were faster with, one after the other. */
@@ -49,6 +53,7 @@ export class StoreLocks implements LineLocks {
   private readonly random: () => number;
   private readonly onTrouble: (reason: string) => void;
   private readonly sightings = new LockSightings();
+  private readonly turns = new TokenTurns();
   /** By the name of the lock, and of its entry. */
   private readonly lines = new Map<string, LockLine>();
   private readonly linesOfEntries = new Map<string, LockLine>();
@@ -101,10 +106,12 @@ export class StoreLocks implements LineLocks {
     ttlMs: number,
   ): Promise<{ kind: 'extended'; validMs: number } | NotHeldLock | Trouble> {
     const renewal = newHolder();
-    const changed = await this.change(
-      name,
-      (entry) => extendIn(entry, token, ttlMs, renewal),
-      (entry) => holderIn(entry, token)?.renewal === renewal,
+    const changed = await this.turns.take(name, token, () =>
+      this.change(
+        name,
+        (entry) => extendIn(entry, token, ttlMs, renewal),
+        (entry) => holderIn(entry, token)?.renewal === renewal,
+      ),
     );
     if (changed.kind !== 'done') return changed;
     const validMs = heldForMs(ttlMs, changed.sentMs, this.clock.nowMs());
@@ -114,13 +121,15 @@ export class StoreLocks implements LineLocks {
 
   async release(name: string, token: string): Promise<{ kind: 'done' } | NotHeldLock | Trouble> {
     let held: string | null = null;
-    return await this.change(
-      name,
-      (entry) => {
-        held = holderIn(entry, token)?.id ?? held;
-        return releaseIn(entry, (holder) => holder.token === token);
-      },
-      (entry) => held !== null && (entry?.holders.every(({ id }) => id !== held) ?? true),
+    return await this.turns.take(name, token, () =>
+      this.change(
+        name,
+        (entry) => {
+          held = holderIn(entry, token)?.id ?? held;
+          return releaseIn(entry, (holder) => holder.token === token);
+        },
+        (entry) => held !== null && (entry?.holders.every(({ id }) => id !== held) ?? true),
+      ),
     );
   }
 
@@ -167,7 +176,11 @@ export class StoreLocks implements LineLocks {
   }
 
   /** See LineLocks. */
-  async attempt(name: string, wish: LockWish, isWanted: () => boolean): Promise<Attempted> {
+  attempt(name: string, wish: LockWish, isWanted: () => boolean): Promise<Attempted> {
+    return this.turns.take(name, wish.token, () => this.tryToAcquire(name, wish, isWanted));
+  }
+
+  private async tryToAcquire(name: string, wish: LockWish, isWanted: () => boolean): Promise<Attempted> {
     const { clock, sightings } = this;
     const entryName = entryNameOf(name);
     const id = newHolder();

@@ -1,0 +1,114 @@
+/** Locks on a store whose answers come when the test says so. */
+import t from 'tap';
+import type { Attempt, Driver, DriverWatcher, Stored, StoredFolder, Watch } from '../../src/coord/driver.js';
+import { FileDriver } from '../../src/coord/file-driver.js';
+import type { Key } from '../../src/coord/key.js';
+import type { Told } from '../../src/coord/lock-outcomes.js';
+import { Store } from '../../src/coord/store.js';
+import { StoreLocks } from '../../src/coord/store-locks.js';
+import { FakeClock } from '../help/fake-clock.js';
+
+const TIMES = { timeoutMs: 60_000, attemptMs: 60_000 };
+const TTL_MS = 1_000;
+
+class GatedDriver implements Driver {
+  /** Changes wait before they get to the store. */
+  holdsChanges = false;
+  /** Changes that were carried out are not answered. */
+  holdsAnswers = false;
+  private readonly store: Driver;
+  private readonly held: (() => void)[] = [];
+
+  constructor(store: Driver) {
+    this.store = store;
+  }
+
+  get(key: Key, timeoutMs: number): Promise<Stored> {
+    return this.store.get(key, timeoutMs);
+  }
+
+  list(folder: string, timeoutMs: number): Promise<StoredFolder> {
+    return this.store.list(folder, timeoutMs);
+  }
+
+  async compareAndSet(key: Key, expected: number, mark: string, value: string | null, ms: number): Promise<Attempt> {
+    if (this.holdsChanges) await this.gate();
+    const attempt = await this.store.compareAndSet(key, expected, mark, value, ms);
+    if (this.holdsAnswers) await this.gate();
+    return attempt;
+  }
+
+  watch(folder: string, watcher: DriverWatcher): Watch {
+    return this.store.watch(folder, watcher);
+  }
+
+  async close(): Promise<void> {}
+
+  get heldCount(): number {
+    return this.held.length;
+  }
+
+  /** Whatever is held goes on, the latest first. */
+  async letGo(): Promise<void> {
+    for (let quiet = 0; quiet < 5; ) {
+      const last = this.held.pop();
+      last?.();
+      quiet = last === undefined ? quiet + 1 : 0;
+      await turn();
+    }
+  }
+
+  private gate(): Promise<void> {
+    return new Promise((resolve) => this.held.push(resolve));
+  }
+}
+
+/** Whatever is under way and not held is over. */
+async function turn(): Promise<void> {
+  for (let count = 0; count < 3; count++) await new Promise(setImmediate);
+}
+
+/** A process at that store. */
+function join(t: { teardown: (work: () => void) => void }, store: Driver) {
+  const driver = new GatedDriver(store);
+  const clock = new FakeClock();
+  const locks = new StoreLocks(
+    new Store(driver, TIMES, clock),
+    () => 0,
+    () => {},
+  );
+  t.teardown(() => locks.close());
+  const acquire = (token: string): Promise<Told> => {
+    const mode = { kind: 'exclusive' } as const;
+    const wish = { token, client: token, ttlMs: TTL_MS, mode, waitMs: 0, queueMax: 3 };
+    return new Promise((resolve) => locks.acquire('lock:x', wish, resolve));
+  };
+  const holders = async () => {
+    const looked = await locks.look('lock:x');
+    if (looked.kind !== 'view') throw new Error(looked.reason);
+    return looked.view.holders;
+  };
+  return { driver, clock, locks, acquire, holders };
+}
+
+t.test('a release does not free what was acquired after it by the same token', async (t) => {
+  const { driver, locks, acquire, holders } = join(t, new FileDriver(null));
+  t.match(await acquire('a'), { kind: 'granted' });
+  driver.holdsChanges = true;
+  const [released, acquired] = [locks.release('lock:x', 'a'), acquire('a')];
+  await turn();
+  await driver.letGo();
+  t.match(await Promise.all([released, acquired]), [{ kind: 'done' }, { kind: 'granted' }]);
+  t.match(await holders(), [{ token: 'a' }]);
+});
+
+t.test('an extension is not undone by one that was asked for before', async (t) => {
+  const { driver, locks, acquire, holders } = join(t, new FileDriver(null));
+  await acquire('a');
+  driver.holdsChanges = true;
+  const extended = [locks.extend('lock:x', 'a', 500), locks.extend('lock:x', 'a', 20_000)];
+  await turn();
+  await driver.letGo();
+  t.match(await Promise.all(extended), [{ kind: 'extended' }, { kind: 'extended' }]);
+  t.match(await holders(), [{ ttlMs: 20_000 }]);
+});
