@@ -8,12 +8,15 @@ import { formatEndpoint } from '../base/endpoint.js';
 import { formatMilliseconds } from '../base/units.js';
 import type { Config } from '../config.js';
 import { isSameRule, narrowestKeyspace } from '../routing/keyspace-section.js';
-import type { LockProvider } from '../routing/lock-section.js';
+import { type LockProvider, storeLocksTrouble } from '../routing/lock-section.js';
 import type { Layout, LayoutKeyspace, LayoutNode, LayoutPool, LayoutService } from './layout.js';
 
 /** What to do about remaps. */
 export const REMAP_ADVICE =
   'keys are not moved yet: take this back, or start with --accept-remap if the keys may be lost from sight';
+
+/** What to do about locks for which the store of the start is none. */
+export const STORE_LOCKS_ADVICE = 'start the proxy again with a store that keeps locks, or take this back';
 
 /** What would look for existing keys elsewhere, each as a sentence. Not empty: nothing may be applied. */
 export function planRemaps(before: Layout, after: Layout): string[] {
@@ -168,6 +171,19 @@ function poolRemaps(before: LayoutPool, after: LayoutPool): string[] {
     found.push(`pool ${after.name}: node ${node.name} is gone, and its slots would be given to the others`);
   }
   return found;
+}
+
+/** The keyspaces whose locks the store of the start cannot keep, which is the one that runs; each as a sentence. Not empty: nothing may be applied. */
+export function planStoreLocks({ coordination, dataDir }: Config, after: Config): string[] {
+  const trouble = storeLocksTrouble(coordination.store, dataDir !== null);
+  if (trouble === null) return [];
+  return after.services.flatMap(({ keyspaces }) =>
+    keyspaces
+      .filter((keyspace) => keyspace.mode === 'lock' && keyspace.provider === 'store')
+      .map(
+        ({ prefix }) => `keyspace "${prefix}": until the next start it goes on as it was started: provider ${trouble}`,
+      ),
+  );
 }
 
 /** What differs between the configuration of the start and a new one, and holds only after a restart, each as a sentence. */

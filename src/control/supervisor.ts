@@ -26,7 +26,7 @@ import { layoutOf } from './layout.js';
 import { describeDifferences } from './layout-differences.js';
 import { workerMemoryShare } from './memory.js';
 import { NameLookup } from './name-lookup.js';
-import { planRestarts, REMAP_ADVICE } from './remaps.js';
+import { planRestarts, planStoreLocks, REMAP_ADVICE, STORE_LOCKS_ADVICE } from './remaps.js';
 import { storePool } from './replicated-pools.js';
 import { RemapError } from './topology-plan.js';
 import { type Orders, Workers } from './workers.js';
@@ -263,6 +263,11 @@ class Supervisor implements Ringleader {
     if (this.state !== 'running') return NOT_RUNNING;
     const { fleet, log } = this;
     const before = this.ownConfig;
+    const storeLocks = planStoreLocks(this.startConfig, own);
+    if (storeLocks.length > 0) {
+      log.error({ reasons: storeLocks, advice: STORE_LOCKS_ADVICE }, 'reload-refused');
+      return { outcome: 'refused', reasons: storeLocks };
+    }
     const restarts = planRestarts(this.startConfig, own);
     let doors: PreparedDoors = new Map();
     let [remaps, version, prepared]: [readonly string[], number, Prepared | null] = [[], 0, null];

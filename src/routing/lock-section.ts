@@ -128,12 +128,17 @@ export function checkLocks(path: Path, keyspace: Written, pools: PoolsSection, c
 
 /** Of a keyspace whose locks `store` is to keep: that it can, and does not forget them while others remember. */
 export function checkStoreLocks(path: Path, store: string, hasDataDir: boolean, complain: Complain): void {
-  const place = [...path, 'provider'];
+  const trouble = storeLocksTrouble(store, hasDataDir);
+  if (trouble !== null) complain([...path, 'provider'], `: ${trouble}`);
+}
+
+/** Why such a store cannot keep locks; null: it can. */
+export function storeLocksTrouble(store: string, hasDataDir: boolean): string | null {
   if (store === 'redis') {
     const advice = 'provider redlock has them on Redis servers of their own, and needs no store';
-    complain(place, `: store takes coordination.store etcd, zookeeper or file, and this is redis; ${advice}`);
-  } else if (store === 'file' && !hasDataDir) {
-    const why = 'a start would forget who holds them, and begin anew with their fences';
-    complain(place, `: store takes a dataDir where coordination.store is file: ${why}`);
+    return `store takes coordination.store etcd, zookeeper or file, and this is redis; ${advice}`;
   }
+  if (store !== 'file' || hasDataDir) return null;
+  const why = 'a start would forget who holds them, and begin anew with their fences';
+  return `store takes a dataDir where coordination.store is file: ${why}`;
 }

@@ -10,9 +10,10 @@ import { connectTo, startEtcdStore } from '../help/fleet-stores.js';
 import { freePort } from '../help/free-port.js';
 import { waitFor } from '../help/wait-for.js';
 
-function configOf(ports: readonly number[], nodes: number, coordination: object = {}): Config {
+function configOf(ports: readonly number[], nodes: number, coordination: object = {}, more: object = {}): Config {
   const result = parseConfig(
     JSON.stringify({
+      ...more,
       listen: ports.map((port) => `127.0.0.1:${port}`),
       workers: 1,
       coordination,
@@ -62,6 +63,30 @@ t.test('a reload whose keys cannot be placed fails, says why, and leaves nothing
   t.same(await ringleader.reload(next, true), { outcome: 'applied', reasons: [] });
   t.same([await isOpen(port), await isOpen(other)], [true, true]);
 });
+
+t.test(
+  'a reload does not give locks to the memory of a process, whatever the store is to be at the next start',
+  async (t) => {
+    const port = await freePort();
+    const { ringleader, logged } = await start(t, configOf([port], 3));
+    const keyspaces = [
+      { prefix: '', pool: 'main' },
+      { prefix: 'lock:', pool: 'main', mode: 'lock', provider: 'store' },
+    ];
+    const nexts = [
+      configOf([port], 3, {}, { keyspaces, dataDir: t.testdir() }),
+      configOf([port], 3, { store: 'etcd', endpoints: ['http://127.0.0.1:1'] }, { keyspaces }),
+    ];
+    for (const next of nexts) {
+      const { outcome, reasons } = await ringleader.reload(next, true);
+      t.equal(outcome, 'refused');
+      t.equal(reasons.length, 1);
+      t.match(reasons[0], /^keyspace "lock:": .* store takes a dataDir where coordination.store is file/);
+    }
+    t.equal(logged.filter(({ msg }) => msg === 'reload-refused').length, nexts.length);
+    t.equal(ringleader.facts().topologyVersion, 1);
+  },
+);
 
 t.test('a proxy that is stopped while it places the keys of a reload ends in order', async (t) => {
   const [port, other] = [await freePort(), await freePort()];
