@@ -129,7 +129,8 @@ export class KeptLock {
     });
   }
 
-  private lose(reason: string): void {
+  /** It is not believed any more. */
+  lose(reason: string): void {
     this.letGo();
     this.onLost(reason);
   }

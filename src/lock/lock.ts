@@ -91,6 +91,8 @@ export interface Lock {
   readonly name: string;
   /** Of its keyspace. */
   readonly ttlMaxMs: number;
+  /** Who keeps it: two locks of one name are the same lock where that is the same. */
+  readonly home: string;
   /**
    * Takes the lock, and waits for it for so long if others have it. What is returned ends that, once: `told` is told nothing any more, and what
    * was got is given back.

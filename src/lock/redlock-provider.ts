@@ -67,6 +67,11 @@ class RedlockLock implements Lock {
     return this.place.ttlMaxMs;
   }
 
+  get home(): string {
+    const { pool, nodes } = this.place;
+    return `${pool} ${nodes.toSorted((one, other) => one - other)}`;
+  }
+
   acquire(order: LockOrder, waitMs: number, told: (outcome: AcquireOutcome) => void): GiveBack {
     return this.lines.begin(this.place, order, waitMs, told);
   }

@@ -35,9 +35,9 @@ export class SessionLockKeeper {
     return this.open.size === 0;
   }
 
-  /** For a client whose connection `onLost` closes. */
-  begin(onLost: (reason: string) => void): SessionLocks {
-    const locks = new SessionLocks(this, onLost);
+  /** For a client whose connection `onLost` closes, and to whom another lock has that name now where `isMoved`. */
+  begin(onLost: (reason: string) => void, isMoved: (lock: Lock) => boolean): SessionLocks {
+    const locks = new SessionLocks(this, onLost, isMoved);
     this.open.add(locks);
     return locks;
   }
@@ -45,6 +45,11 @@ export class SessionLockKeeper {
   /** Looks at the clock: who has lost a lock is told, before anything else is said to it. */
   look(): void {
     for (const locks of this.open) locks.look();
+  }
+
+  /** The topology is another one: who asks for some locks now may ask others than those that keep them. */
+  loseMoved(): void {
+    for (const locks of [...this.open]) locks.loseMoved();
   }
 
   /** Calls `done` when nothing is being released any more, after a while in any case. Nothing is kept from then on. */
@@ -86,13 +91,15 @@ interface Entry {
 export class SessionLocks {
   private readonly keeper: SessionLockKeeper;
   private readonly onLost: (reason: string) => void;
+  private readonly isMoved: (lock: Lock) => boolean;
   private readonly entries: Entry[] = [];
   /** Asked for, and not granted yet. */
   private reserved = 0;
 
-  constructor(keeper: SessionLockKeeper, onLost: (reason: string) => void) {
+  constructor(keeper: SessionLockKeeper, onLost: (reason: string) => void, isMoved: (lock: Lock) => boolean) {
     this.keeper = keeper;
     this.onLost = onLost;
+    this.isMoved = isMoved;
   }
 
   /** Room for that many more; it ends with `unreserve`. False: there is none. */
@@ -141,6 +148,11 @@ export class SessionLocks {
 
   look(): void {
     for (const { kept } of [...this.entries]) kept.look();
+  }
+
+  loseMoved(): void {
+    for (const { kept } of [...this.entries])
+      if (this.isMoved(kept.lock)) kept.lose('it is on other nodes by the configuration that was loaded');
   }
 
   /** The client has gone. */

@@ -125,6 +125,7 @@ export class StoreProvider {
 class StoreLock implements Lock {
   readonly name: string;
   readonly ttlMaxMs: number;
+  readonly home = 'the coordination store';
   private readonly provider: StoreProvider;
 
   constructor(provider: StoreProvider, name: string, ttlMaxMs: number) {

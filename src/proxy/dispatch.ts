@@ -116,7 +116,11 @@ export class Dispatcher {
     this.replicated = new Replicated({ ...context, bytes: context.arena.bytes, locator: this.locator });
     const lockKeyspace = new LockKeyspace(context);
     this.locks = new Locks({ ...context, bytes: context.arena.bytes, locator: this.locator, lockKeyspace });
-    this.lockCommands = new LockCommands({ ...context, bytes: context.arena.bytes });
+    this.lockCommands = new LockCommands({
+      ...context,
+      bytes: context.arena.bytes,
+      serviceOf: ({ service }) => this.services[service] ?? null,
+    });
     this.fenced = new Fenced({ ...context, locator: this.locator, merges: this.merges });
     this.clients = new Clients(context);
     this.tracking = new TrackingCommands({
@@ -276,6 +280,7 @@ export class Dispatcher {
     this.services = openServices(topology, this.services);
     this.splitter = new Splitter(this.context.arena, this.reader, topology.nodes.length);
     this.allShards.forgetShared();
+    this.lockCommands.acquiring.onTopologyChanged();
     this.pauses.onServicesChanged((service) => this.hasService(service));
   }
 

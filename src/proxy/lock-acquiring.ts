@@ -5,7 +5,7 @@ import { errorBytes } from '../base/errors.js';
 import type { Limits } from '../base/limits.js';
 import type { Counts } from '../base/metrics.js';
 import type { GiveBack, Lock, LockOrder } from '../lock/lock.js';
-import { type Granted, SessionLockKeeper } from '../lock/session-locks.js';
+import { type Granted, SessionLockKeeper, type SessionLocks } from '../lock/session-locks.js';
 import { acquireSeveral, type SeveralOutcome } from '../lock/several-locks.js';
 import { errorReply, nullReply } from '../resp/reply.js';
 import type { Transport } from '../transport/transport.js';
@@ -20,6 +20,15 @@ export interface LockAcquiringContext {
   counts: Counts;
   limits: Pick<Limits, 'sessionLocksMax'>;
   now: () => number;
+  /** That of the lock which that name is of to that client now (see Lock); null: of none. */
+  homeOf: (session: Session, name: string) => string | null;
+}
+
+/** Locks that a client has asked for, and has not been answered. */
+interface Wish {
+  readonly session: Session;
+  readonly locks: readonly Lock[];
+  readonly waiting: WaitingForLock;
 }
 
 /** What a wish for locks has come to. */
@@ -27,13 +36,15 @@ type Outcome = SeveralOutcome;
 
 /** A turn that took longer may have outlasted locks that were kept when it began. Less than what they are over earlier by (EARLY_MS). */
 const LONG_TURN_MS = 5;
+const MOVED = errorBytes('NOQUORUM', 'the lock is on other nodes by the configuration that was loaded; it is not held');
 const KEPT_ALREADY = errorReply('ERR the connection has one of the locks by this TOKEN already');
 
 export class LockAcquiring {
   private readonly context: LockAcquiringContext;
   private readonly clock: Clock;
   private readonly keeper: SessionLockKeeper;
-  /** Acquisitions under way, by session and name. */
+  private readonly wishes = new Set<Wish>();
+  /** How many wishes a session has for a lock. */
   private readonly underWay = new Map<string, number>();
 
   constructor(context: LockAcquiringContext) {
@@ -60,7 +71,18 @@ export class LockAcquiring {
 
   /** Whether the session's own wish for that lock is not answered yet: what it says of the lock next is about what comes of that. */
   isUnderWay(session: Session, lock: Lock): boolean {
-    return this.underWay.has(wishOf(session, lock));
+    return this.underWay.has(idOf(session, lock));
+  }
+
+  /** Who has a lock for as long as he is connected, or waits for one, that other nodes keep from now on, does so no more. */
+  onTopologyChanged(): void {
+    this.keeper.loseMoved();
+    for (const { session, locks, waiting } of [...this.wishes]) {
+      if (!locks.some((lock) => this.isMoved(session, lock))) continue;
+      this.context.counts.locksNoQuorum++;
+      waiting.giveUp();
+      waiting.answer(MOVED);
+    }
   }
 
   /** LOCK.ACQUIRE. False: the replies before it must have gone out first, and nothing was done. */
@@ -112,7 +134,7 @@ export class LockAcquiring {
     // Nothing is read from who waits: all that was asked before is to be answered.
     if (waitMs > 0 && !session.isIdle) return false;
     const { counts, limits, pendings, now } = this.context;
-    if (isForSession) session.locks ??= this.keeper.begin((reason) => session.cutOff(new SessionError(reason)));
+    if (isForSession) session.locks ??= this.keep(session);
     const keeping = isForSession ? session.locks : null;
     if (keeping?.reserve(added) === false) {
       counts.commandsOverloaded++;
@@ -126,10 +148,11 @@ export class LockAcquiring {
     session.track(pending, requestBytes);
     const waiting = new WaitingForLock(session, pending);
     if (waitMs > 0) session.block(waiting);
-    this.note(session, locks, 1);
+    const wish = { session, locks, waiting };
+    this.note(wish, 1);
     const end = () => {
       keeping?.unreserve(added);
-      this.note(session, locks, -1);
+      this.note(wish, -1);
     };
     const giveUp = start(order, (outcome, reply) => {
       end();
@@ -154,14 +177,27 @@ export class LockAcquiring {
     return true;
   }
 
-  /** So many acquisitions more are under way, or fewer. */
-  private note(session: Session, locks: readonly Lock[], more: number): void {
-    const { underWay } = this;
-    for (const lock of locks) {
-      const wish = wishOf(session, lock);
-      const count = (underWay.get(wish) ?? 0) + more;
-      if (count === 0) underWay.delete(wish);
-      else underWay.set(wish, count);
+  private keep(session: Session): SessionLocks {
+    return this.keeper.begin(
+      (reason) => session.cutOff(new SessionError(reason)),
+      (lock) => this.isMoved(session, lock),
+    );
+  }
+
+  private isMoved(session: Session, { name, home }: Lock): boolean {
+    return this.context.homeOf(session, name) !== home;
+  }
+
+  /** It begins, or is over. */
+  private note(wish: Wish, more: 1 | -1): void {
+    const { underWay, wishes } = this;
+    if (more > 0) wishes.add(wish);
+    else wishes.delete(wish);
+    for (const lock of wish.locks) {
+      const id = idOf(wish.session, lock);
+      const count = (underWay.get(id) ?? 0) + more;
+      if (count === 0) underWay.delete(id);
+      else underWay.set(id, count);
     }
   }
 
@@ -172,7 +208,7 @@ export class LockAcquiring {
   }
 }
 
-function wishOf({ id }: Session, { name }: Lock): string {
+function idOf({ id }: Session, { name }: Lock): string {
   return `${id} ${name}`;
 }
 

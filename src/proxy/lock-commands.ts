@@ -12,7 +12,6 @@ import { StoreProvider, type StoreProviderContext } from '../lock/store-provider
 import type { CommandSpec } from '../resp/commands.js';
 import { errorReply, integerReply, REPLY_OK } from '../resp/reply.js';
 import type { RequestReader } from '../resp/request.js';
-import type { LockSets } from '../routing/copy-sets.js';
 import { LockAcquiring, type LockAcquiringContext } from './lock-acquiring.js';
 import { listLocks } from './lock-list.js';
 import { extendReply, infoReply, isUndecided, listReply, type Refused, refusalReply } from './lock-replies.js';
@@ -22,7 +21,7 @@ import type { Session } from './session.js';
 
 export interface LockCommandsContext
   extends RedlockProviderContext,
-    Omit<LockAcquiringContext, 'limits' | 'counts'>,
+    Omit<LockAcquiringContext, 'limits' | 'counts' | 'homeOf'>,
     Pick<StoreProviderContext, 'askLock'> {
   bytes: Uint8Array;
   reader: RequestReader;
@@ -30,6 +29,8 @@ export interface LockCommandsContext
   counts: Counts;
   limits: Pick<Limits, 'lockListMax' | 'lockQueueMax' | 'sessionLocksMax'>;
   now: () => number;
+  /** Null: there is none any more. */
+  serviceOf: (session: Session) => Service | null;
 }
 
 export const NO_LOCK = errorReply('ERR no keyspace of mode lock has this name: see docs/LOCKS.md');
@@ -55,7 +56,8 @@ export class LockCommands {
     this.words = new LockWords(context.bytes, context.reader);
     this.redlock = new RedlockProvider(context);
     this.store = new StoreProvider(context);
-    this.acquiring = new LockAcquiring(context);
+    const homeOf = (session: Session, name: string) => this.homeOf(session, name);
+    this.acquiring = new LockAcquiring({ ...context, homeOf });
   }
 
   /** Carries out the command last read. False: the replies before it must have gone out first, and nothing was done. */
@@ -111,14 +113,27 @@ export class LockCommands {
   private find(session: Session, service: Service, argument: number): Lock | Uint8Array {
     const { bytes, reader } = this.context;
     const [start, end] = [reader.argumentStart[argument] as number, reader.argumentEnd[argument] as number];
-    const sets = service.lockSetsOf(bytes, start, end);
-    const stored = service.storeLocksOf(bytes, start, end);
-    if (sets === null && stored === null) return NO_LOCK;
+    const lock = this.lockAt(service, bytes, start, end);
+    if (lock === null) return NO_LOCK;
     if (session.database !== 0) return OTHER_DATABASE;
     if (end - start > NAME_BYTES_MAX)
       return errorReply(`ERR the name of a lock may have ${NAME_BYTES_MAX} bytes, and this one has ${end - start}`);
-    if (stored !== null) return this.store.lockOf(this.words.text(argument), stored.ttlMaxMs);
-    return this.redlock.lockOf(sets as LockSets, bytes, start, end);
+    return lock;
+  }
+
+  /** The lock bytes[start, end), or null where that is none's name. */
+  private lockAt(service: Service, bytes: Uint8Array, start: number, end: number): Lock | null {
+    const stored = service.storeLocksOf(bytes, start, end);
+    if (stored !== null) return this.store.lockOf(latin1(bytes, start, end), stored.ttlMaxMs);
+    const sets = service.lockSetsOf(bytes, start, end);
+    return sets === null ? null : this.redlock.lockOf(sets, bytes, start, end);
+  }
+
+  /** See LockAcquiringContext. */
+  private homeOf(session: Session, name: string): string | null {
+    const service = this.context.serviceOf(session);
+    const bytes = Buffer.from(name, 'latin1');
+    return service === null ? null : (this.lockAt(service, bytes, 0, bytes.length)?.home ?? null);
   }
 
   private acquire(session: Session, lock: Lock, requestBytes: number): boolean {
@@ -226,4 +241,8 @@ export class LockCommands {
     else if (outcome.kind !== 'not-held') counts.locksNoQuorum++;
     return refusalReply(outcome, done);
   }
+}
+
+function latin1(bytes: Uint8Array, start: number, end: number): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('latin1');
 }

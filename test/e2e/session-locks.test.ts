@@ -222,6 +222,35 @@ t.test('a proxy that stops gives back what those have got who wait', async (t) =
   for (const node of nodes) t.equal(await node.command('EXISTS', 'lock:w'), 0, 'what was asked for');
 });
 
+t.test('a lock that is on other nodes after a reload is nobody’s, and nobody waits for it', async (t) => {
+  const { proxies } = await deployLocks(t, { nodes: 5, copies: 3, ttlMaxMs: 60_000 });
+  const reload = async (from: string, to: string) => {
+    // The holder's is last: what he loses nobody is to get where it was.
+    for (const proxy of proxies.toReversed()) {
+      const reloads = () => proxy.logLines.filter(({ msg }) => msg === 'reloaded').length;
+      const before = reloads();
+      t.ok(proxy.configText().includes(from));
+      proxy.reload((text) => text.replace(from, to));
+      await waitFor('the reload', () => reloads() > before);
+    }
+  };
+  const holder = await connect(t, proxies[0].port);
+  t.ok(await acquire(holder, 'lock:b', ...LONG_SESSION));
+  const waiting = await connect(t, proxies[1].port);
+  const wait = ['TTL', `${LONG_MS}`, 'WAIT', '60000'];
+  waiting.send(encodeWords(['LOCK.MACQUIRE', '2', 'lock:a', 'lock:b', ...wait]));
+  await isAwaited(proxies[1]);
+  await reload('"ttlMaxMs": 60000', '"ttlMaxMs": 59000');
+  t.equal((await holder.raw('PING')).toString(), '+PONG\r\n', 'another reload leaves it');
+  await isAwaited(proxies[1]);
+  await reload('"copies": 3', '"copies": 5');
+  await within('the end of the connection', holder.closed, SOON_MS);
+  await proxies[0].waitForLog('session-closed', ({ reason }) => /'lock:b': it is on other nodes/.test(`${reason}`));
+  t.match((await waiting.next()).toString(), /^-NOQUORUM the lock is on other nodes/);
+  for (const name of ['lock:a', 'lock:b'])
+    t.ok(await within(name, acquire(waiting, name, 'TTL', '1000', 'WAIT', '40000'), SOON_MS), 'what was had is free');
+});
+
 /** Of the whole proxy, whose workers tell each other what they have counted a little later. */
 async function counter(client: RespClient, name: string): Promise<number> {
   const text = String(await client.command('INFO', 'ringleader'));

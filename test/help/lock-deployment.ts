@@ -11,8 +11,9 @@ import { RespClient } from './resp-client.js';
 import { waitFor } from './wait-for.js';
 
 export interface LockOptions {
-  /** Nodes, all of which have every lock. */
+  /** Nodes, all of which have every lock; or `copies` of them, which a reload may change. */
   nodes: 3 | 5;
+  copies?: 3;
   ttlMaxMs: number;
   fenceTtl?: string;
   limits?: Readonly<Record<string, string | number>>;
@@ -30,20 +31,28 @@ const ASKED = 8;
 /** Resolves when locks named `lock:…` are served by all workers. */
 export async function deployLocks(
   t: Test,
-  { nodes, ttlMaxMs, fenceTtl, limits = {} }: LockOptions,
+  { nodes, copies, ttlMaxMs, fenceTtl, limits = {} }: LockOptions,
 ): Promise<LockDeployment> {
   const [plain, ...servers] = (await startRedisServers(1 + nodes)) as [RedisServer, ...RedisServer[]];
   t.teardown(() => Promise.all([plain, ...servers].map((server) => server.stop())));
   const start = async (workers: number, transport: 'epoll' | 'node') => {
     const proxy = await ProxyProcess.start({
       limits,
+      acceptRemap: copies !== undefined,
       layout: {
         pools: {
           main: { nodes: servers.map(({ url }, index) => ({ name: 'abcde'[index], url })) },
           plain: { nodes: [{ name: 'plain', url: plain.url }] },
         },
         keyspaces: [
-          { prefix: 'lock:', pool: 'main', mode: 'lock', ttlMaxMs, ...(fenceTtl === undefined ? {} : { fenceTtl }) },
+          {
+            prefix: 'lock:',
+            pool: 'main',
+            mode: 'lock',
+            ttlMaxMs,
+            ...(copies === undefined ? {} : { copies }),
+            ...(fenceTtl === undefined ? {} : { fenceTtl }),
+          },
           { prefix: '', pool: 'plain' },
         ],
       },

@@ -1,5 +1,6 @@
 /** Locks that clients have until they go. */
 import t from 'tap';
+import type { Lock } from '../../src/lock/lock.js';
 import { SessionLockKeeper } from '../../src/lock/session-locks.js';
 import { FakeClock } from '../help/fake-clock.js';
 import { FakeLock } from '../help/fake-lock.js';
@@ -11,8 +12,10 @@ function begin(sessionLocksMax = 10) {
   const counts = { sessionLocksHeld: 0, sessionLocksLost: 0, sessionLocksRefused: 0 };
   const keeper = new SessionLockKeeper({ clock, counts, limits: { sessionLocksMax } });
   const lost: string[] = [];
-  const locks = keeper.begin((reason) => lost.push(reason));
-  return { clock, counts, keeper, locks, lost };
+  const moved = new Set<Lock>();
+  const isMoved = (lock: Lock) => moved.has(lock);
+  const locks = keeper.begin((reason) => lost.push(reason), isMoved);
+  return { clock, counts, keeper, locks, lost, moved };
 }
 
 t.test('they are kept until the client goes, and then given back', async (t) => {
@@ -88,7 +91,10 @@ t.test('a worker that stops waits until they are free, but not for long', async 
   t.equal(isDone, 1);
   lock.answerGivenBack();
   t.equal(isDone, 2);
-  const others = keeper.begin(() => {});
+  const others = keeper.begin(
+    () => {},
+    () => false,
+  );
   others.keep(lock, ORDER, lock.granted('mine', 2900));
   others.end();
   keeper.whenReleased(done);
@@ -99,4 +105,16 @@ t.test('a worker that stops waits until they are free, but not for long', async 
   lock.answerGivenBack();
   clock.pass(10_000);
   t.equal(isDone, 3);
+});
+
+t.test('one that others keep now is lost', async (t) => {
+  const { keeper, locks, lost, moved } = begin();
+  const [one, two] = [new FakeLock('one'), new FakeLock('two')];
+  for (const lock of [one, two]) locks.keep(lock, ORDER, lock.granted('mine', 2900));
+  keeper.loseMoved();
+  t.same(lost, []);
+  moved.add(two);
+  keeper.loseMoved();
+  t.match(lost, [/'two': it is on other nodes by the configuration that was loaded/]);
+  t.same([one.givenBack, two.givenBack], [[], ['mine']]);
 });
