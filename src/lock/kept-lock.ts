@@ -54,11 +54,6 @@ export class KeptLock {
     this.arm();
   }
 
-  /** Milliseconds from now on. */
-  get leftMs(): number {
-    return Math.floor(this.validUntilMs - this.clock.nowMs());
-  }
-
   /** Extended by its holder, for that time, which it has from then on. */
   extend(ttlMs: number, told: (outcome: ExtendOutcome) => void): void {
     const nowMs = this.clock.nowMs();
