@@ -64,7 +64,8 @@ export const COUNTERS = {
     'times LOCK.ACQUIRE got a lock at fewer nodes than it takes, as others wanted it at the same time, and gave it back',
   locksWaiting: 'client connections that wait for a lock now (LOCK.ACQUIRE with WAIT)',
   locksCrowded: 'commands refused at lockQueueMax: too many waited for the same lock',
-  lockListsRefused: 'LOCK.LIST refused at lockListMax: so many names of locks fit the pattern',
+  lockListsRefused:
+    'LOCK.LIST refused at lockListMax: so many names of locks fit the pattern; or as 4 were under way in the worker',
   sessionLocksHeld: 'locks that clients have now for as long as they are connected (SESSION)',
   sessionLocksLost:
     'client connections closed since a lock that they had for as long as they are connected could not be known any more to be held',

@@ -25,6 +25,8 @@ export interface NamesQuery {
   readonly pattern: string;
   readonly max: number;
   isLock(name: string): boolean;
+  /** Whether somebody waits for them still: for nobody no further page is asked for. */
+  isWanted(): boolean;
 }
 
 export type NamesOutcome =
@@ -96,6 +98,10 @@ class NamesWalk {
   onAnswer(place: number, tag: number, answer: NamesAnswer | Unsent | null): void {
     if (this.isOver || this.awaited[place]?.tag !== tag) return;
     this.awaited[place] = null;
+    if (!this.query.isWanted()) {
+      this.end({ kind: 'names', names: this.names });
+      return;
+    }
     if (answer?.kind === 'page') {
       for (const name of answer.names) if (this.query.isLock(name)) this.names.add(name);
       if (this.names.size > this.query.max) {

@@ -46,7 +46,7 @@ export class RedlockProvider {
 }
 
 /** Which names are asked for: see NamesQuery. */
-export type NamesWanted = Pick<NamesQuery, 'ttlMaxMs' | 'pattern' | 'max' | 'isLock'>;
+export type NamesWanted = Pick<NamesQuery, 'ttlMaxMs' | 'pattern' | 'max' | 'isLock' | 'isWanted'>;
 
 class RedlockLock implements Lock {
   private readonly nodes: LockNodes;

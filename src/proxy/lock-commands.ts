@@ -42,6 +42,9 @@ const FIRST_NAME = 2;
 const NAMES_MAX = 64;
 const NO_NAMES = errorReply('ERR numkeys should be greater than 0');
 const TOO_FEW_NAMES = errorReply("ERR Number of keys can't be greater than number of args");
+/** LOCK.LIST under way in a worker: each may hold lockListMax names, and has nodes walk over all their keys. */
+export const LISTS_MAX = 4;
+const TOO_MANY_LISTS = errorBytes('OVERLOADED', `${LISTS_MAX} LOCK.LIST are under way already; repeat it later`);
 const TWICE = errorReply('ERR a lock stands twice in LOCK.MACQUIRE');
 
 export class LockCommands {
@@ -50,6 +53,7 @@ export class LockCommands {
   private readonly redlock: RedlockProvider;
   private readonly store: StoreProvider;
   readonly acquiring: LockAcquiring;
+  private lists = 0;
 
   constructor(context: LockCommandsContext) {
     this.context = context;
@@ -204,11 +208,19 @@ export class LockCommands {
       session.reply(words.count > 2 ? SYNTAX_ERROR : hasLocks ? OTHER_DATABASE : NO_LOCKS);
       return;
     }
+    if (this.lists >= LISTS_MAX) {
+      counts.lockListsRefused++;
+      counts.commandsOverloaded++;
+      session.reply(TOO_MANY_LISTS);
+      return;
+    }
+    this.lists++;
     const pattern = words.count === 2 ? words.text(1) : '*';
     const max = limits.lockListMax;
     const pending = this.track(session, requestBytes);
     const wanted = { pattern, max, isWanted: () => !session.isClosed };
     listLocks({ redlock, store }, service, wanted, (outcome) => {
+      this.lists--;
       if (outcome.kind === 'listed') session.answer(pending, listReply(outcome.locks, session.protocol));
       else if (outcome.kind === 'too-many') {
         counts.lockListsRefused++;

@@ -75,7 +75,7 @@ function listOfNodes(
     return sets === null ? [] : provider.lockOf(sets, bytes, 0, bytes.length);
   };
   const isLock = (name: string) => setsOf(Buffer.from(name, 'latin1')) !== null;
-  const wanted = { ttlMaxMs: service.lockTtlMaxMs, pattern, max, isLock };
+  const wanted = { ttlMaxMs: service.lockTtlMaxMs, pattern, max, isLock, isWanted };
   provider.names(service.lockSetsOfNodes, wanted, (found) => {
     if (found.kind !== 'names') {
       told(found);

@@ -1,9 +1,10 @@
 /** LOCK.LIST and LOCK.BREAK over three nodes, through two proxies. */
 import t from 'tap';
+import { LISTS_MAX } from '../../src/proxy/lock-commands.js';
 import { acquire, fieldsOf } from '../help/lock-client.js';
 import { deployLocks } from '../help/lock-deployment.js';
 import type { RedisServer } from '../help/redis-server.js';
-import { connect, type RespClient } from '../help/resp-client.js';
+import { connect, encodeWords, type RespClient } from '../help/resp-client.js';
 import { waitFor, within } from '../help/wait-for.js';
 
 const LIST_MAX = 300;
@@ -83,6 +84,15 @@ t.test('LOCK.LIST and LOCK.BREAK', async (t) => {
     t.equal(await one.command('LOCK.BREAK', 'lock:s'), 1);
     await within('who believed to have it to be disconnected', holder.closed, SOON_MS);
     t.match((await one.raw('LOCK.BREAK', 'plain')).toString(), /^-ERR no keyspace of mode lock/);
+  });
+
+  t.test('a worker lists for so many at a time', async (t) => {
+    const client = await connect(t, proxies[1].port);
+    for (let time = 0; time < 2; time++) {
+      client.send(Buffer.concat(Array<Buffer>(LISTS_MAX + 1).fill(encodeWords(['LOCK.LIST', 'lock:none*']))));
+      for (let list = 0; list < LISTS_MAX; list++) t.equal((await client.next()).toString(), '*0\r\n');
+      t.match((await client.next()).toString(), /^-OVERLOADED 4 LOCK.LIST are under way already/);
+    }
   });
 
   t.test('locks of several pages are listed, and so many at the most', async (t) => {
