@@ -70,9 +70,18 @@ export class LockNodes {
     return (done = () => {}) => attempt.cancel(done);
   }
 
-  /** Asks all nodes of the lock. `judge` makes of their replies what `told` is told, once, never within the call; null: not yet known. */
-  ask<O>(place: LockPlace, step: LockStep, judge: (replies: Replies) => O | null, told: (outcome: O) => void): void {
-    new Inquiry(this.context, place, step, judge, told).begin();
+  /**
+   * Asks all nodes of the lock. `judge` makes of their replies what `told` is told, once, never within the call; null: not yet known. `follow` says
+   * what else single nodes are to be asked for, also after that; what they answer is not waited for.
+   */
+  ask<O>(
+    place: LockPlace,
+    step: LockStep,
+    judge: (replies: Replies) => O | null,
+    told: (outcome: O) => void,
+    follow?: Follow,
+  ): void {
+    new Inquiry(this.context, place, step, judge, told, follow).begin();
   }
 
   private ballotsOf(pool: string): LockBallots {
@@ -175,6 +184,12 @@ class Attempt {
   }
 }
 
+type Follow = (replies: Replies) => { copy: number; step: LockStep }[];
+
+function followNothing(): { copy: number; step: LockStep }[] {
+  return [];
+}
+
 class Inquiry<O> {
   readonly key: string;
   private readonly context: LockNodesContext;
@@ -182,6 +197,7 @@ class Inquiry<O> {
   private readonly step: LockStep;
   private readonly judge: (replies: Replies) => O | null;
   private readonly told: (outcome: O) => void;
+  private readonly follow: Follow;
   private readonly replies: Replies;
   private timer: Timer | null = null;
   private isOver = false;
@@ -192,9 +208,11 @@ class Inquiry<O> {
     step: LockStep,
     judge: (replies: Replies) => O | null,
     told: (outcome: O) => void,
+    follow: Follow = followNothing,
   ) {
     this.context = context;
     this.place = place;
+    this.follow = follow;
     this.step = step;
     this.judge = judge;
     this.told = told;
@@ -215,6 +233,7 @@ class Inquiry<O> {
   onAnswer(copy: number, _tag: number, reply: LockReply): void {
     this.replies.add(copy, reply);
     this.look();
+    for (const next of this.follow(this.replies)) send(this.context, this.place, this, 1 << next.copy, 0, next.step);
   }
 
   private look(): void {

@@ -8,9 +8,10 @@
  *                             with which slots are taken, in an array, where others are free
  *   W share                   the token has another share of it
  *   P floor accepted tail     voted, with the register's text behind it, in an array
- *   F ms                      not held by that token, but for so long; behind it texts as registers have them, of those who hold it
+ *   F ms now                  not held by that token, but for so long, at that time of the node's; behind it texts as registers have them, of those
+ *                             who hold it
  *   L                         lost
- *   E share                   extended
+ *   E share                   the token has that share from now on; after an extension in an array, with mode, ballot, fence and client
  *   B                         broken, in an array with the tokens of those who held it
  *   I mode                    what is there, in an array: accepted, the register, and two texts for each holder
  *   K                         done
@@ -23,7 +24,7 @@ import { LOCKS_KEY, NO_FACTS_TEXT, NO_FLOOR, NODE_KEY, WAKE_CHANNEL } from '../r
 import { ALLOW_OOM, BEGIN, CHECK_BALLOT, PROMISED, type Script, script, TAIL_AT } from '../replica/scripts.js';
 import { OWN_PREFIX } from '../routing/replication-section.js';
 import { WHOLE } from './share.js';
-import { FIND_SHARE, KEEP, leave, ONLY_SHARES, OTHERS_HOLD, SHARES, TAKE_SHARE } from './shares-script.js';
+import { FIND_SHARE, KEEP, leave, NOW, ONLY_SHARES, OTHERS_HOLD, SHARES, takeShare } from './shares-script.js';
 
 /**
  * A node may have forgotten locks that are held: so the locks that are asked of a process that was admitted again are counted from the first on,
@@ -101,7 +102,7 @@ ${BEGIN}
 ${QUARANTINE}
 ${SHARES}
 ${FIND_SHARE}
-${voteThat(TAKE_SHARE)}
+${voteThat(takeShare('0', "'?'"))}
 `,
   2,
 );
@@ -130,9 +131,12 @@ return 'K'
 );
 
 const NOT_HELD = `
+${NOW}
 local register = ${REGISTER}
-if not holder or string.match(register, '^%d+ %S+ (.*)$') ~= holder then return { 'F' .. ${LEFT} } end
-return { 'F' .. ${LEFT}, register }
+if not holder or string.match(register, '^%d+ %S+ (.*)$') ~= holder then
+  return { 'F' .. ${LEFT} .. ' ' .. string.format('%.0f', now) }
+end
+return { 'F' .. ${LEFT} .. ' ' .. string.format('%.0f', now), register }
 `;
 
 /** Those who wait are told, by that mark. */
@@ -207,13 +211,63 @@ ${whereShared(`
   end
   local expires = now + ARGV[4]
   ${KEEP}
-  return 'E' .. own.share
+  return { 'E' .. own.share, table.concat({
+    redis.call('HGET', KEYS[2], ''), own.ballot, string.format('%.0f', own.fence), own.client
+  }, ' ') }
 `)}
 if holder ~= ARGV[3] then
   ${NOT_HELD}
 end
 redis.call('PEXPIRE', KEYS[2], ARGV[4])
+local fence, client, named = string.match(${REGISTER}, '^(%d+) (%S+) (.*)$')
+if not meta or named ~= holder then return 'E${WHOLE}' end
+return { 'E${WHOLE}', table.concat({ '${WHOLE}', string.sub(meta, 41, 80), fence, client }, ' ') }
+`,
+  2,
+);
+
+/** What was asked for by an extension is over. */
+const inTime = (since: string, until: string) => `
+if now < tonumber(${since}) or now > tonumber(${until}) then return 'L' end
+`;
+
+/**
+ * Takes the lock where it is free. ARGV[2]: ttlMaxMs, [3]: token, [4]: ttl, [5] and [6]: from when until when, by the node's clock; [7]: the ballot
+ * of the register that names the token. Where that has a larger one, and another name, somebody has had the lock since. One that has a
+ * smaller ballot is behind, and stays as it is: it is brought up to date as any replicated key.
+ */
+export const RETAKE = script(
+  `
+${BEGIN}
+${QUARANTINE}
+${NOW}
+${inTime('ARGV[5]', 'ARGV[6]')}
+${HOLDER}
+${whereShared(`
+  if not prune() then return holder end
+  if mode then return 'H' .. left(last) end
+  holder = false
+`)}
+if holder == ARGV[3] then return 'E${WHOLE}' end
+if holder then return 'H' .. ${LEFT} end
+if meta and string.sub(meta, 41, 80) > ARGV[7] and string.match(${REGISTER}, '^%d+ %S+ (.*)$') ~= ARGV[3] then return 'L' end
+redis.call('SET', KEYS[2], ARGV[3], 'PX', ARGV[4])
 return 'E${WHOLE}'
+`,
+  2,
+);
+
+/** The same for a share. ARGV[3] to [8] as in ACQUIRE_SHARE, [9] and [10]: from when until when, [11]: fence, [12]: client. */
+export const RETAKE_SHARE = script(
+  `
+${BEGIN}
+${QUARANTINE}
+${SHARES}
+${inTime('ARGV[9]', 'ARGV[10]')}
+${FIND_SHARE}
+if own then return 'E' .. own.share end
+${takeShare('ARGV[11]', 'ARGV[12]')}
+return 'E' .. own.share
 `,
   2,
 );
@@ -289,6 +343,8 @@ export const LOCK_SCRIPTS: readonly Script[] = [
   RELEASE,
   TAKE_BACK,
   EXTEND,
+  RETAKE,
+  RETAKE_SHARE,
   BREAK,
   LOOK,
   NAMES,

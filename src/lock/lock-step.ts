@@ -35,6 +35,11 @@ export type LockStep =
   | { kind: 'take-back'; ballot: Ballot; token: string; fence: number; mark: string }
   | { kind: 'release'; token: string; mark: string }
   | { kind: 'extend'; token: string; ttlMs: number }
+  /**
+   * Takes it as it is held elsewhere, where it is free, or that share, and nobody has had all of it since. `fromMs`, `untilMs`: of the node's clock,
+   * within which that is known to be so.
+   */
+  | { kind: 'retake'; token: string; ttlMs: number; share: Share; hold: Hold; fromMs: number; untilMs: number }
   /** Frees it, whoever holds it. `mark` as above. */
   | { kind: 'break'; mark: string }
   | { kind: 'look' };
@@ -65,6 +70,8 @@ export interface NotHeld {
   kind: 'not-held';
   /** As in Held; 0: it is free. */
   ttlMs: number;
+  /** When it said so, by its own clock. */
+  nowMs: number;
   /** Of those who hold it, as registers are; of many those with the largest fences. Empty where that is not known. */
   registers: readonly string[];
 }
@@ -78,6 +85,15 @@ export interface Vote {
   collected: Ballot;
   epochFloor: number;
   register: string;
+}
+
+/** How a token holds a lock. */
+export interface Hold {
+  readonly mode: ModeText;
+  /** By which the share was taken; of all of a lock that of the register. */
+  readonly ballot: Ballot;
+  readonly fence: number;
+  readonly client: string;
 }
 
 export interface LockView {
@@ -112,9 +128,12 @@ export type LockAnswer =
   | { kind: 'broken'; tokens: readonly string[] }
   /** It had confirmed, or released. */
   | { kind: 'done' }
-  /** What the token has of it. */
-  | { kind: 'extended'; share: Share }
-  /** To confirm: the token does not have that share. To take back: it was taken by another ballot. */
+  /** What the token has of it. Null: not said, or that node does not know. */
+  | { kind: 'extended'; share: Share; hold: Hold | null }
+  /**
+   * To confirm: the token does not have that share. To take back: it was taken by another ballot. To take again: it is too late, or somebody else
+   * has had it since.
+   */
   | { kind: 'lost' };
 
 /** What may come back: null is no answer. */

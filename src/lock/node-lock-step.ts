@@ -10,8 +10,20 @@ import type { NotMember, Unable } from '../replica/step.js';
 import { COMMAND_HEAD_BYTES_MAX, type CommandWriter, wordBytesMax } from '../resp/command-writer.js';
 import { skipValue, TYPE } from '../resp/frame.js';
 import { isError } from '../resp/reply.js';
-import { ACQUIRE, ACQUIRE_SHARE, BREAK, CONFIRM, EXTEND, LOOK, RELEASE, TAKE_BACK } from './lock-scripts.js';
-import type { HolderView, LockAnswer, LockStep } from './lock-step.js';
+import {
+  ACQUIRE,
+  ACQUIRE_SHARE,
+  BREAK,
+  CONFIRM,
+  EXTEND,
+  LOOK,
+  RELEASE,
+  RETAKE,
+  RETAKE_SHARE,
+  TAKE_BACK,
+} from './lock-scripts.js';
+import type { Hold, HolderView, LockAnswer, LockStep } from './lock-step.js';
+import { WHOLE } from './share.js';
 
 type NodeLockAnswer = LockAnswer | NotMember | Unable;
 
@@ -93,9 +105,9 @@ export class NodeLockStep implements NodeStep<NodeLockAnswer> {
       case VERDICT.elsewhere:
         return { kind: 'elsewhere', share: text.slice(1) };
       case VERDICT.notHeld:
-        return { kind: 'not-held', ttlMs: Number(text.slice(1)), registers: more };
+        return notHeldOf(text.slice(1), more);
       case VERDICT.extended:
-        return { kind: 'extended', share: text.slice(1) };
+        return { kind: 'extended', share: text.slice(1), hold: more[0] === undefined ? null : holdOf(more[0]) };
       case VERDICT.broken:
         return { kind: 'broken', tokens: more };
       case VERDICT.view:
@@ -147,6 +159,14 @@ function callOf(step: LockStep, ttlMaxMs: number): [Script, string[]] {
       return [RELEASE, [step.token, step.mark]];
     case 'extend':
       return [EXTEND, [`${ttlMaxMs}`, step.token, `${step.ttlMs}`]];
+    case 'retake': {
+      const { token, ttlMs, share, hold, fromMs, untilMs } = step;
+      const { mode, ballot, fence, client } = hold;
+      const times = [`${fromMs}`, `${untilMs}`];
+      if (mode === WHOLE) return [RETAKE, [`${ttlMaxMs}`, token, `${ttlMs}`, ...times, ballot]];
+      const words = [`${ttlMaxMs}`, ballot, token, `${ttlMs}`, mode, share, '0', ...times, `${fence}`, client];
+      return [RETAKE_SHARE, words];
+    }
     case 'break':
       return [BREAK, [step.mark]];
     case 'look':
@@ -158,6 +178,16 @@ function voteOf(text: string, register: string): LockAnswer {
   const { epochFloor, collected } = parseFloors(text, 1);
   const { accepted, lineage } = parseFacts(text, 1 + FLOOR_DIGITS);
   return { kind: 'vote', accepted, lineage, collected, epochFloor, register };
+}
+
+function notHeldOf(text: string, registers: readonly string[]): LockAnswer {
+  const [left, now] = text.split(' ');
+  return { kind: 'not-held', ttlMs: Number(left), nowMs: Number(now), registers };
+}
+
+function holdOf(text: string): Hold {
+  const [mode, ballot, fence, client] = text.split(' ') as [string, string, string, string];
+  return { mode, ballot, fence: Number(fence), client };
 }
 
 const HOLDER = /^(-?\d+) (\S+) (\d+) (\S+)$/;

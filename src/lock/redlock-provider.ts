@@ -14,6 +14,7 @@ import type {
 import { LockLines, type LockLinesContext } from './lock-lines.js';
 import { type NamesOutcome, type NamesQuery, walkNames } from './lock-names.js';
 import { LockNodes, type LockNodesContext, type LockPlace } from './lock-nodes.js';
+import { Retakes } from './retakes.js';
 import { breakOutcome, extendOutcome, infoOutcome, releaseOutcome } from './verdicts.js';
 
 export interface RedlockProviderContext extends LockNodesContext, Omit<LockLinesContext, 'nodes' | 'turns'> {
@@ -78,11 +79,13 @@ class RedlockLock implements Lock {
 
   extend(token: string, ttlMs: number, told: (outcome: ExtendOutcome) => void): void {
     const askedMs = performance.now();
+    const retakes = new Retakes(token, ttlMs, askedMs);
     this.nodes.ask<ExtendOutcome>(
       this.place,
       { kind: 'extend', token, ttlMs },
       (replies) => extendOutcome(replies, ttlMs, askedMs, performance.now()),
       told,
+      (replies) => retakes.next(replies, performance.now()),
     );
   }
 

@@ -77,6 +77,11 @@ export function quorumOf(copies: number): number {
   return (copies >> 1) + 1;
 }
 
+/** What clocks may differ by over that time. */
+export function clocksApart(ms: number): number {
+  return Math.ceil(ms * DRIFT + DRIFT_MS);
+}
+
 /** For how long, from `nowMs` on, something is held that was asked for at `askedMs` for `ttlMs`. */
 export function validityMs(ttlMs: number, askedMs: number, nowMs: number): number {
   return Math.floor(ttlMs - (nowMs - askedMs) - ttlMs * DRIFT - DRIFT_MS);

@@ -21,14 +21,19 @@ const UNCONFIRMED = ' 0 ?';
 /** Holders that are told to who does not hold the lock: those with the largest fences. One more says that there are others. */
 export const HOLDERS_TOLD_MAX = 3;
 
+/** `now`, in milliseconds since 1970, by the node's clock. */
+export const NOW = `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+`;
+
 /**
  * KEYS[2]: the lock. `prune` makes `mode`, `live` (tokens), `values` and `last`, the time at which it is free, of what is there, and takes what has
  * expired out of it; false: it is something else than a lock. It walks over all of them: what it needs is cut out where it stands.
  * `holderOf` is null where the token does not hold it.
  */
 export const SHARES = `
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+${NOW}
 local mode, live, values, last
 
 local function parse(token, value)
@@ -93,11 +98,11 @@ export const ONLY_SHARES = `if redis.call('TYPE', KEYS[2]).ok ~= 'hash' then ret
 /** Who holds it, to whom that token does not. */
 export const OTHERS_HOLD = `
   if not prune() then return holder end
-  if not mode then return { 'F0' } end
+  if not mode then return { 'F0 ' .. string.format('%.0f', now) } end
   local others = {}
   for at = 1, #live do others[at] = parse(live[at], values[at]) end
   table.sort(others, function(one, other) return one.fence > other.fence end)
-  local told = { 'F' .. left(last) }
+  local told = { 'F' .. left(last) .. ' ' .. string.format('%.0f', now) }
   for at = 1, math.min(#others, ${HOLDERS_TOLD_MAX + 1}) do
     if others[at].fence > 0 then
       told[#told + 1] = string.format('%.0f', others[at].fence) .. ' ' .. others[at].client .. ' ' .. others[at].token
@@ -172,11 +177,11 @@ if kind ~= 'none' then
 end
 `;
 
-/** Takes it. ARGV[3]: ballot, [5]: ttl. */
-export const TAKE_SHARE = `
+/** Takes it. ARGV[3]: ballot, [5]: ttl. Fence and client, as Lua: 0 and '?' until they are confirmed. */
+export const takeShare = (fence: string, client: string) => `
 if not mode then redis.call('HSET', KEYS[2], '', ARGV[6]) end
 own = own or { token = ARGV[4], expires = 0 }
-own.ballot, own.share, own.fence, own.client = ARGV[3], ARGV[7], 0, '?'
+own.ballot, own.share, own.fence, own.client = ARGV[3], ARGV[7], ${fence}, ${client}
 local expires = now + ARGV[5]
 ${KEEP}
 `;

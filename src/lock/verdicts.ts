@@ -10,8 +10,8 @@ import { HOLDERS_TOLD_MAX } from './shares-script.js';
 /** The replies to one step, of so many nodes. */
 export class Replies {
   readonly copies: number;
+  /** By copy. */
   private readonly replies: LockReply[] = [];
-  private readonly given: boolean[] = [];
   private out: number;
 
   constructor(copies: number) {
@@ -19,10 +19,10 @@ export class Replies {
     this.out = 2 ** copies - 1;
   }
 
+  /** What a node has said first counts, and not what it says to what it is asked for besides. */
   add(copy: number, reply: LockReply): void {
-    if (this.given[copy] === true) return;
-    this.given[copy] = true;
-    this.replies.push(reply);
+    if (copy in this.replies) return;
+    this.replies[copy] = reply;
     this.out &= ~(1 << copy);
   }
 
@@ -41,6 +41,11 @@ export class Replies {
 
   of<K extends string>(kind: K): Extract<LockReply, { kind: K }>[] {
     return this.replies.filter((reply): reply is Extract<LockReply, { kind: K }> => reply?.kind === kind);
+  }
+
+  /** Of that copy; null: it has not answered. */
+  from(copy: number): LockReply {
+    return this.replies[copy] ?? null;
   }
 
   /** What fewer than a majority have said. */

@@ -88,6 +88,39 @@ for (const [nodes, what, wants] of [
   });
 }
 
+t.test(
+  'what is held for long is held on, though each of its nodes comes back with nothing, one after the other',
+  async (t) => {
+    const { servers, proxies } = await deployLocks(t, { nodes: 3, ttlMaxMs: TTL_MAX_MS });
+    const holder = await connect(t, proxies[0].port);
+    const names = ['lock:x', 'lock:reader', 'lock:slot'];
+    const options = [[], ['SHARED'], ['LIMIT', '2']];
+    const fences: unknown[] = [];
+    const hasAll = async (server: RedisServer) => {
+      const [count] = await askNode(server, ['EXISTS', ...names]);
+      return count === names.length;
+    };
+    for (const [index, server] of servers.entries()) {
+      await server.kill9();
+      // They are got at the two others alone.
+      for (const [at, name] of index === 0 ? names.entries() : [])
+        fences.push((await acquire(holder, name, 'TTL', `${TTL_MAX_MS}`, 'SESSION', ...(options[at] ?? [])))?.fence);
+      await server.restart();
+      await waitFor('it to have the locks again', () => hasAll(server), WAIT_MS);
+    }
+    const other = await connect(t, proxies[1].port);
+    const held = await Promise.all(
+      names.map(async (name) => fieldsOf(await other.command('LOCK.INFO', name)).get('fence')),
+    );
+    t.same(held, fences);
+    t.equal((await holder.raw('PING')).toString(), '+PONG\r\n');
+    holder.close();
+    for (const server of servers) {
+      await waitFor('them to be free', async () => (await askNode(server, ['EXISTS', ...names]))[0] === 0, WAIT_MS);
+    }
+  },
+);
+
 t.test('all nodes lose what they had while a lock is held: nobody else has it within its time', async (t) => {
   const { servers, proxies } = await deployLocks(t, { nodes: 3, ttlMaxMs: ALL_LOST_TTL_MAX_MS });
   const [holder, other] = await Promise.all(proxies.map(({ port }) => connect(t, port)));

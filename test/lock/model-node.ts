@@ -1,7 +1,7 @@
 /** A node as the steps of locks know it, without a server: what the scripts are compared with, and what the simulation runs on. */
 
 import { parseRegister } from '../../src/lock/fence.js';
-import type { HolderView, LockReply, LockStep } from '../../src/lock/lock-step.js';
+import type { Hold, HolderView, LockReply, LockStep } from '../../src/lock/lock-step.js';
 import { HOLDERS_MAX, type ModeText, READER, type Share, WHOLE } from '../../src/lock/share.js';
 import { HOLDERS_TOLD_MAX } from '../../src/lock/shares-script.js';
 import type { Ballot } from '../../src/replica/ballot.js';
@@ -33,7 +33,7 @@ interface HeldShare {
 type ShareStep = Extract<LockStep, { kind: 'acquire-share' }>;
 
 /** Rules that it leaves out, to show that somebody would see it. */
-export type Omission = 'quarantine' | 'promise' | 'token' | 'mode' | 'slots' | 'granted';
+export type Omission = 'quarantine' | 'promise' | 'token' | 'mode' | 'slots' | 'granted' | 'in-time' | 'since' | 'free';
 
 export class ModelNode {
   readonly locks = new Map<string, HeldLock>();
@@ -108,8 +108,15 @@ export class ModelNode {
         const own = lock?.holders.get(step.token);
         if (own === undefined) return this.notHeld(name, nowMs);
         own.untilMs = nowMs + step.ttlMs;
-        return { kind: 'extended', share: own.share };
+        const { share, ballot, fence, client } = own;
+        const mode = lock?.mode ?? WHOLE;
+        if (mode !== WHOLE) return { kind: 'extended', share, hold: { mode, ballot, fence, client } };
+        const named = parseRegister(register?.text ?? '');
+        const hold = register === null || named?.token !== step.token ? null : { ...named, ballot: register.accepted };
+        return { kind: 'extended', share, hold: hold && holdOf(WHOLE, hold) };
       }
+      case 'retake':
+        return this.retake(lock, register, step, name, ttlMaxMs, nowMs);
       case 'break': {
         this.locks.delete(name);
         return { kind: 'broken', tokens: [...(lock?.holders.keys() ?? [])] };
@@ -132,6 +139,34 @@ export class ModelNode {
     const named = parseRegister(register?.text ?? '');
     const isVotedOn = register?.promised !== register?.accepted;
     return !isVotedOn && named?.token === token && (named.fence === fence || this.without.includes('granted'));
+  }
+
+  private retake(
+    lock: HeldLock | null,
+    register: Register | null,
+    step: Extract<LockStep, { kind: 'retake' }>,
+    name: string,
+    ttlMaxMs: number,
+    nowMs: number,
+  ): LockReply {
+    const leftMs = this.quarantineMs(ttlMaxMs, nowMs);
+    if (leftMs > 0) return { kind: 'quarantined', leftMs };
+    const { token, ttlMs, share, hold, fromMs, untilMs } = step;
+    const { mode, ballot } = hold;
+    const isLate = nowMs < fromMs || nowMs > untilMs;
+    if (isLate && !this.without.includes('in-time')) return { kind: 'lost' };
+    const wanted = { kind: 'acquire-share', ballot, token, ttlMs, mode, share, mayMove: false } as const;
+    const hindrance = mode === WHOLE ? this.hindrance(lock, token, nowMs) : this.shareHindrance(lock, wanted, nowMs);
+    if (hindrance !== null && !this.without.includes('free')) return hindrance;
+    if (hindrance === null && lock?.holders.has(token) === true) return { kind: 'extended', share, hold: null };
+    const isBehind = (register?.accepted ?? NEVER) <= ballot;
+    const names = parseRegister(register?.text ?? '')?.token === token;
+    if (mode === WHOLE && !isBehind && !names && !this.without.includes('since')) return { kind: 'lost' };
+    const taken = hindrance === null && lock !== null ? lock : { mode, holders: new Map() };
+    const { fence, client } = mode === WHOLE ? { fence: 0, client: '?' } : hold;
+    taken.holders.set(token, { ballot, untilMs: nowMs + ttlMs, share, fence, client });
+    this.locks.set(name, taken);
+    return { kind: 'extended', share, hold: null };
   }
 
   /** Why who wants all of it does not get it. */
@@ -172,18 +207,19 @@ export class ModelNode {
 
   private notHeld(name: string, nowMs: number): LockReply {
     const lock = this.lockOf(name, nowMs);
-    if (lock === null) return { kind: 'not-held', ttlMs: 0, registers: [] };
+    if (lock === null) return { kind: 'not-held', ttlMs: 0, nowMs, registers: [] };
     const ttlMs = lastOf(lock) - nowMs;
     if (lock.mode === WHOLE) {
       const text = this.registers.get(name)?.text ?? '';
       const isTheirs = lock.holders.has(parseRegister(text)?.token ?? '');
-      return { kind: 'not-held', ttlMs, registers: isTheirs ? [text] : [] };
+      return { kind: 'not-held', ttlMs, nowMs, registers: isTheirs ? [text] : [] };
     }
     const latest = [...lock.holders].sort(([, one], [, other]) => other.fence - one.fence);
     const known = latest.slice(0, HOLDERS_TOLD_MAX + 1).filter(([, { fence }]) => fence > 0);
     return {
       kind: 'not-held',
       ttlMs,
+      nowMs,
       registers: known.map(([token, { fence, client }]) => `${fence} ${client} ${token}`),
     };
   }
@@ -213,6 +249,10 @@ export class ModelNode {
 }
 
 export const NOTHING: Register = { promised: NEVER, accepted: NEVER, lineage: NO_LINEAGE, text: '' };
+
+function holdOf(mode: ModeText, { ballot, fence, client }: Omit<Hold, 'mode'>): Hold {
+  return { mode, ballot, fence, client };
+}
 
 function firstOf(held: readonly HeldShare[]): number {
   return Math.min(...held.map(({ untilMs }) => untilMs));

@@ -67,6 +67,9 @@ t.test('a node does what the model does, step by step', async (t) => {
     const register = `${1 + count} client ${token}`;
     const mayMove = random.below(2) === 0;
     const fence = random.pick([0, parseRegister(model.registers.get(name)?.text ?? '')?.fence ?? 0]);
+    const hold = { ballot: ballot(), fence: 1 + random.below(count + 1), client: 'again' };
+    const fromMs = Date.now() - random.pick([LATE_MS, LATE_MS * 10]);
+    const times = { fromMs, untilMs: fromMs + LATE_MS * 5 };
     const step = random.pick<LockStep>([
       { kind: 'acquire', ballot: ballot(), token, ttlMs },
       { kind: 'acquire', ballot: ballot(), token, ttlMs },
@@ -79,6 +82,8 @@ t.test('a node does what the model does, step by step', async (t) => {
       { kind: 'release', token, mark: 'm' },
       { kind: 'release', token, mark: 'm' },
       { kind: 'extend', token, ttlMs },
+      { kind: 'retake', token, ttlMs, share: 'x', hold: { ...hold, mode: 'x' }, ...times },
+      { kind: 'retake', token, ttlMs, share, hold: { ...hold, mode }, ...times },
       { kind: 'break', mark: 'm' },
       { kind: 'look' },
     ]);
@@ -111,18 +116,19 @@ t.test('a node does what the model does, step by step', async (t) => {
   t.same([...answers].sort(), ALL_ANSWERS);
 });
 
-const ALL_KINDS = ['acquire', 'acquire-share', 'break', 'confirm', 'extend', 'look', 'release', 'take-back'];
+const ALL_KINDS = ['acquire', 'acquire-share', 'break', 'confirm', 'extend', 'look', 'release', 'retake', 'take-back'];
 const ALL_ANSWERS = ['broken', 'done', 'elsewhere', 'extended', 'held', 'lost', 'not-held', 'refused', 'view', 'vote'];
 
 function msOf(reply: LockReply): number[] {
   if (reply?.kind === 'view') return [...reply.holders].sort(byToken).map(({ ttlMs }) => ttlMs);
+  if (reply?.kind === 'not-held') return [reply.ttlMs, reply.nowMs];
   return reply !== null && 'ttlMs' in reply ? [reply.ttlMs] : [];
 }
 
 /** A hash has its fields in an order of its own. */
 function withoutMs(reply: LockReply): unknown {
   if (reply?.kind === 'broken') return { ...reply, tokens: [...reply.tokens].sort() };
-  if (reply?.kind !== 'view') return { ...reply, ttlMs: 0 };
+  if (reply?.kind !== 'view') return { ...reply, ttlMs: 0, nowMs: 0 };
   return { ...reply, holders: [...reply.holders].sort(byToken).map((holder) => ({ ...holder, ttlMs: 0 })) };
 }
 

@@ -7,7 +7,7 @@ import type { Omission } from './model-node.js';
 import { type ScheduleOptions, simulate } from './sim/simulation.js';
 
 const SCHEDULES = 1500;
-/** Several times as many as the mutant that is seen least often needs: one in 200. */
+/** Several times as many as the mutant that is seen least often needs: one in 500. */
 const CATCH_MAX = 6000;
 
 const SHARED: LockMode = { kind: 'shared' };
@@ -20,11 +20,13 @@ const TROUBLES: readonly [string, Troubles][] = [
   ['clocks that are nearly right', { jumps: false }],
   ['clocks that jump', { jumps: true }],
   ['all nodes emptied at once', { jumps: false, totalLosses: true }],
+  ['locks that are extended', { jumps: false, extending: true }],
   ['tokens that are used again', { jumps: false, repeats: true }],
 ];
 const MODES: readonly [string, Troubles][] = [
   ['readers and writers', { jumps: false, modes: [EXCLUSIVE, SHARED, SHARED] }],
   ['two slots', { jumps: false, modes: [TWO] }],
+  ['two slots that are extended', { jumps: false, extending: true, modes: [TWO] }],
   ['all modes', { jumps: false, modes: [EXCLUSIVE, SHARED, TWO, THREE] }],
   ['readers and slots, and clocks that jump', { jumps: true, modes: [SHARED, THREE] }],
 ];
@@ -46,16 +48,40 @@ for (const copies of [3, 4, 5]) {
   }
 }
 
+for (const copies of [3, 5]) {
+  for (const modes of [[EXCLUSIVE], [TWO], [EXCLUSIVE, SHARED, SHARED]]) {
+    const kinds = modes.map(({ kind }) => kind).join();
+    t.test(`who holds a lock of ${copies} nodes for long keeps it while these come and go: ${kinds}`, async (t) => {
+      const random = randomFromSeed((text) => t.comment(text));
+      for (let count = 0; count < SCHEDULES / 5; count++) {
+        const seed = random.below(2 ** 31);
+        const { faults } = simulate({ copies, seed, jumps: false, rolling: true, modes });
+        if (faults.length > 0) t.fail(`seed ${seed}`, { faults });
+      }
+    });
+  }
+}
+
 interface Mutant {
   name: string;
   fault: RegExp;
   copies?: number;
   totalLosses?: boolean;
   repeats?: boolean;
+  rolling?: boolean;
+  extending?: boolean;
   modes?: readonly LockMode[];
-  edits?: readonly Omit<Edit, 'file'>[];
+  /** Of redlock, unless they say otherwise. */
+  edits?: readonly (Omit<Edit, 'file'> & Partial<Edit>)[];
   without?: readonly Omission[];
 }
+
+const ANY_EXTENSION = {
+  file: 'src/lock/retakes',
+  from: 'if (alike.length < replies.quorum)',
+  to: 'if (alike.length < 1)',
+};
+const COUNTED = { file: 'src/lock/verdicts', from: 'if (copy in this.replies)', to: 'if (false)' };
 
 const MUTANTS: readonly Mutant[] = [
   {
@@ -125,6 +151,27 @@ const MUTANTS: readonly Mutant[] = [
       },
     ],
   },
+  {
+    name: 'never taken again',
+    fault: /^lost/,
+    rolling: true,
+    edits: [{ file: 'src/lock/retakes', from: 'if (held === null || leftMs <= 0)', to: 'if (true)' }],
+  },
+  {
+    name: 'a slot that is taken again without a majority',
+    fault: /extended after it was lost/,
+    extending: true,
+    modes: [TWO],
+    edits: [ANY_EXTENSION],
+  },
+  {
+    name: 'a slot that is taken again, which counts',
+    fault: /extended after it was lost/,
+    extending: true,
+    modes: [TWO],
+    edits: [ANY_EXTENSION, COUNTED],
+  },
+  { name: 'taken again where others have that slot', fault: /3 of 2 slots/, modes: [TWO], without: ['free'] },
   { name: 'given back whatever was granted since', fault: /two at once/, repeats: true, without: ['granted'] },
   { name: 'confirmed without the promise', fault: /one fence twice|fences go back/, without: ['promise', 'token'] },
 ];
@@ -137,6 +184,8 @@ t.test('each broken rule is seen', async (t) => {
       copies = 3,
       totalLosses = false,
       repeats = false,
+      rolling = false,
+      extending = false,
       modes = [EXCLUSIVE],
       edits = [],
       without = [],
@@ -168,6 +217,8 @@ t.test('each broken rule is seen', async (t) => {
         jumps: false,
         totalLosses,
         repeats,
+        rolling,
+        extending,
         modes,
         without,
       });

@@ -5,9 +5,9 @@ import { breakOutcome, extendOutcome, infoOutcome, Replies, releaseOutcome } fro
 import { NEVER } from '../../src/replica/ballot.js';
 
 const DONE: LockReply = { kind: 'done' };
-const EXTENDED: LockReply = { kind: 'extended', share: 'x' };
-const FREE: LockReply = { kind: 'not-held', ttlMs: 0, registers: [] };
-const THEIRS: LockReply = { kind: 'not-held', ttlMs: 500, registers: ['7 c theirs'] };
+const EXTENDED: LockReply = { kind: 'extended', share: 'x', hold: null };
+const FREE: LockReply = { kind: 'not-held', ttlMs: 0, nowMs: 9, registers: [] };
+const THEIRS: LockReply = { kind: 'not-held', ttlMs: 500, nowMs: 9, registers: ['7 c theirs'] };
 const GONE: LockReply = { kind: 'unsent' };
 const SILENT: LockReply = null;
 const OOM: LockReply = { kind: 'unable', error: Buffer.from('-OOM\r\n') };
@@ -72,7 +72,7 @@ t.test('an extension counts from when it was asked for, less drift', async (t) =
 });
 
 t.test('who has different slots at different nodes has none', async (t) => {
-  const slot = (share: string): LockReply => ({ kind: 'extended', share });
+  const slot = (share: string): LockReply => ({ kind: 'extended', share, hold: null });
   t.equal(extendOutcome(of(3, [slot('0'), slot('1')]), 1000, 0, 0), null);
   t.match(extendOutcome(of(3, [slot('0'), slot('1'), slot('0')]), 1000, 0, 0), { kind: 'extended' });
   t.match(extendOutcome(of(3, [slot('0'), slot('1'), FREE]), 1000, 0, 0), { kind: 'unknown' });
@@ -80,7 +80,7 @@ t.test('who has different slots at different nodes has none', async (t) => {
 
 t.test('of many who hold it those with the largest fences are told, and that there are others', async (t) => {
   const theirs = (ttlMs: number, ...fences: number[]): LockReply => {
-    return { kind: 'not-held', ttlMs, registers: fences.map((fence) => `${fence} c${fence} t${fence}`) };
+    return { kind: 'not-held', nowMs: 9, ttlMs, registers: fences.map((fence) => `${fence} c${fence} t${fence}`) };
   };
   t.match(releaseOutcome(of(3, [theirs(5, 4, 3, 1), theirs(9, 5, 4, 3, 2)])), {
     kind: 'not-held',

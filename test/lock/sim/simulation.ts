@@ -11,7 +11,8 @@ import { BEGIN_MS, LockBallots } from '../../../src/lock/ballots.js';
 import { EXCLUSIVE, type LockMode } from '../../../src/lock/lock.js';
 import type { LockReply, LockStep } from '../../../src/lock/lock-step.js';
 import { Acquisition, type LockAction, quorumOf } from '../../../src/lock/redlock.js';
-import { areCompatible } from '../../../src/lock/share.js';
+import { Retakes } from '../../../src/lock/retakes.js';
+import { areCompatible, type Share } from '../../../src/lock/share.js';
 import { extendOutcome, Replies } from '../../../src/lock/verdicts.js';
 import { type Ballot, makeBallot, proposerNumber } from '../../../src/replica/ballot.js';
 import { Random } from '../../help/random.js';
@@ -26,6 +27,13 @@ export interface ScheduleOptions {
   totalLosses?: boolean;
   /** One of these is drawn for each acquisition. */
   modes?: readonly LockMode[];
+  /**
+   * Nodes are started anew one after the other, each when the one before has had time to take part again, and the first client holds the lock for good;
+   * else there are no troubles.
+   */
+  rolling?: boolean;
+  /** What is held is mostly extended. */
+  extending?: boolean;
   /** What is held is given back, and its token is used again, by another proxy, while that is under way. */
   repeats?: boolean;
   without?: readonly Omission[];
@@ -41,9 +49,11 @@ interface Grant {
   client: number;
   token: string;
   mode: LockMode;
-  /** By the world's count of events: when its votes were asked for, and when it was granted. */
+  share: Share;
+  /** By the world's count of events: when its votes were asked for, when it was granted, and when the last extension of it was asked for. */
   asked: number;
   granted: number;
+  extended: number;
   /** In true time; several spans, where it was extended late. */
   held: Span[];
   fence: number;
@@ -108,6 +118,9 @@ class World {
   private order = 0;
   private readonly latencyMs: number;
   private readonly troubles: number;
+  /** Nodes that were started anew one after the other. */
+  private rolled = 0;
+  readonly lost: string[] = [];
   /** Total losses so far. */
   private losses = 0;
 
@@ -116,23 +129,23 @@ class World {
     const random = new Random(options.seed);
     this.random = random;
     this.ttlMaxMs = 50 + random.below(1000);
-    this.latencyMs = random.size(Math.ceil(this.ttlMaxMs / 3));
+    this.latencyMs = options.rolling === true ? 2 : random.size(Math.ceil(this.ttlMaxMs / 3));
     // In a thousand messages.
-    this.troubles = random.pick([0, 20, 100]);
+    this.troubles = options.rolling === true ? 0 : random.pick([0, 20, 100]);
     this.nodes = Array.from({ length: options.copies }, () => new ModelNode(options.without));
     this.clocks = this.nodes.map(() => new Clock(random));
   }
 
   run(): Ruling {
     for (let client = 0; client < CLIENTS; client++) new Client(this, client).begin();
-    this.after(this.random.below(this.ttlMaxMs * 2), () => this.trouble());
+    this.after(this.options.rolling === true ? 0 : this.random.below(this.ttlMaxMs * 2), () => this.trouble());
     for (; this.events < EVENTS_MAX; this.events++) {
       const next = this.takeNext();
       if (next === null) break;
       this.nowMs = next.atMs;
       next.event();
     }
-    return { faults: this.judge(), grants: this.grants.length };
+    return { faults: [...this.judge(), ...this.lost], grants: this.grants.length };
   }
 
   after(ms: number, event: () => void): void {
@@ -176,6 +189,12 @@ class World {
 
   private trouble(): void {
     const { random, nodes } = this;
+    if (this.options.rolling === true) {
+      this.forget(this.rolled++ % nodes.length);
+      // It is repaired, and in quarantine from when the first lock is asked for; then the lock is extended a few times.
+      this.after(this.ttlMaxMs * 4, () => this.trouble());
+      return;
+    }
     const copy = random.below(nodes.length);
     if (this.options.jumps && random.chance(60)) {
       (this.clocks[copy] as Clock).jump(random.below(this.ttlMaxMs * 4) - this.ttlMaxMs);
@@ -243,6 +262,8 @@ class World {
         if (one.fence === other.fence) faults.push(`one fence twice: ${both}`);
         const [early, late] = one.granted <= other.asked ? [one, other] : [other, one];
         if (early.granted <= late.asked && early.fence >= late.fence) faults.push(`fences go back: ${both}`);
+        this.judgeExtensions(one, other, faults);
+        this.judgeExtensions(other, one, faults);
         if (mayBeTwo || one.token === other.token || areCompatible(one.mode, other.mode)) continue;
         if (one.held.some(({ fromMs, untilMs }) => overlaps(other, fromMs, untilMs)))
           faults.push(`two at once: ${both}`);
@@ -250,6 +271,16 @@ class World {
       if (!mayBeTwo) this.count(one, faults);
     }
     return faults;
+  }
+
+  /** What somebody else has got, who cannot have it beside the first, was lost by that one, and stays so. */
+  private judgeExtensions(one: Grant, next: Grant, faults: string[]): void {
+    const isTheirs = one.token !== next.token && (next.share === one.share || !areCompatible(one.mode, next.mode));
+    // Nodes whose clocks jump do not know for how long a share is held elsewhere.
+    const mayBe = this.options.jumps && one.mode.kind !== 'exclusive';
+    if (!isTheirs || mayBe || (areCompatible(one.mode, next.mode) && one.mode.kind === 'shared')) return;
+    if (next.fence > one.fence && next.granted < one.extended)
+      faults.push(`extended after it was lost: ${JSON.stringify(one)} and ${JSON.stringify(next)}`);
   }
 
   /** Of a counted lock no more have a slot than there are when this one is got, or got again. */
@@ -341,15 +372,18 @@ class Client {
           const { outcome } = action;
           if (outcome.kind !== 'granted') {
             // One is there the moment it is free, or nearly.
-            this.later(random.below(this.number === 0 ? 20 : ttlMs), () => this.begin());
+            const isHasty = this.number === 0 && !this.isLasting;
+            this.later(random.below(isHasty ? 20 : ttlMs), () => this.begin());
             continue;
           }
           const grant = {
             client: this.number,
             token,
             mode,
+            share: outcome.share,
             asked: begun,
             granted: world.events,
+            extended: 0,
             held: [],
             fence: outcome.fence,
           };
@@ -368,6 +402,11 @@ class Client {
     obey(acquisition.begin(this.clock.at(world.nowMs)));
   }
 
+  /** It holds the lock for good. */
+  private get isLasting(): boolean {
+    return this.world.options.rolling === true && this.number === 0;
+  }
+
   /** It is held for so long from now on. */
   private hold(grant: Grant, ttlMs: number, { validityMs, ballot }: { validityMs: number; ballot: Ballot }): void {
     const { world } = this;
@@ -378,8 +417,12 @@ class Client {
     const last = grant.held.at(-1);
     if (last !== undefined && last.untilMs >= span.fromMs) last.untilMs = span.untilMs;
     else grant.held.push(span);
+    if (this.isLasting) {
+      this.later(heldMs / 3, () => this.extend(grant, ttlMs, ballot));
+      return;
+    }
     const isForgotten = random.chance(40);
-    if (random.chance(30)) {
+    if (random.chance(world.options.extending === true ? 85 : 30)) {
       this.later(random.below(Math.ceil(heldMs * 1.2)), () => this.extend(grant, ttlMs, ballot));
       return;
     }
@@ -411,22 +454,33 @@ class Client {
     const { copies } = world.options;
     const replies = new Replies(copies);
     const askedMs = this.clock.at(world.nowMs);
+    const asked = world.events;
+    const retakes = new Retakes(token, ttlMs, askedMs);
     let isOver = false;
     const look = () => {
       if (isOver) return;
       const outcome = extendOutcome(replies, ttlMs, askedMs, this.clock.at(world.nowMs));
       isOver = outcome !== null;
-      if (outcome?.kind === 'extended') this.hold(grant, ttlMs, { ...outcome, ballot });
-      else if (isOver) this.later(world.random.below(20), () => this.begin());
+      if (outcome === null) return;
+      if (outcome.kind === 'extended') {
+        grant.extended = asked;
+        this.hold(grant, ttlMs, { ...outcome, ballot });
+        return;
+      }
+      if (this.isLasting) world.lost.push(`lost: ${JSON.stringify(grant)}`);
+      if (outcome.kind === 'unknown') this.later(world.random.below(ttlMs), () => this.extend(grant, ttlMs, ballot));
+      else this.later(world.random.below(20), () => this.begin());
     };
-    for (let copy = 0; copy < copies; copy++) {
-      world.send(copy, { kind: 'extend', token, ttlMs }, (reply) => {
+    const ask = (copy: number, step: LockStep) => {
+      world.send(copy, step, (reply) => {
         this.later(0, () => {
           replies.add(copy, reply);
           look();
+          for (const next of retakes.next(replies, this.clock.at(world.nowMs))) ask(next.copy, next.step);
         });
       });
-    }
+    };
+    for (let copy = 0; copy < copies; copy++) ask(copy, { kind: 'extend', token, ttlMs });
     this.later(ttlMs, () => {
       replies.end();
       look();
@@ -437,7 +491,8 @@ class Client {
   private later(ms: number, event: () => void): void {
     const { world } = this;
     world.after(ms, () => {
-      if (world.random.below(1000) < 5) this.stoppedUntilMs = world.nowMs + world.random.below(world.ttlMaxMs * 2);
+      if (world.random.below(1000) < 5 && world.options.rolling !== true)
+        this.stoppedUntilMs = world.nowMs + world.random.below(world.ttlMaxMs * 2);
       const restMs = this.stoppedUntilMs - world.nowMs;
       if (restMs > 0) world.after(restMs, event);
       else event();
