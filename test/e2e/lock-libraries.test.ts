@@ -72,7 +72,12 @@ interface Adapter {
   batchSetNX(keys: readonly string[], values: readonly string[], ttlMs: number): Promise<{ success: boolean }>;
   delIfMatch(key: string, value: string): Promise<boolean>;
   extendIfMatch(key: string, value: string, ttlMs: number): Promise<boolean>;
-  atomicExtend(key: string, value: string, minTtlMs: number, ttlMs: number): Promise<{ resultCode: number }>;
+  atomicExtend(
+    key: string,
+    value: string,
+    minTtlMs: number,
+    ttlMs: number,
+  ): Promise<{ resultCode: number; actualTTL: number }>;
   inspect(key: string): Promise<{ value: string; ttl: number } | null>;
   ping(): Promise<string>;
 }
@@ -332,6 +337,44 @@ t.test('lock libraries', async (t) => {
       await next?.release();
     });
   }
+
+  t.test(`redlock-universal ${universal.version}: what it says of times that differ from node to node`, async (t) => {
+    const [one, other] = connectTo(t, deployment, 2).map((client) => new IoredisAdapter(client)) as [Adapter, Adapter];
+    t.same([await one.ping(), await other.ping()], ['PONG', 'PONG']);
+    t.equal(await one.inspect('lock:one'), null);
+    t.match(await one.atomicExtend('lock:one', 'mine', 1, TTL_MS), { resultCode: -1, actualTTL: -2 }, 'nobody has it');
+    t.equal(await one.setNX('lock:one', 'mine', TTL_MAX_MS), 'OK');
+    t.equal(await other.setNX('lock:one', 'thine', TTL_MAX_MS), null);
+    // A majority has it for the second longest of these.
+    const times = [TTL_MAX_MS / 4, TTL_MAX_MS / 2, TTL_MAX_MS] as const;
+    const isSecond = (ms: number | undefined) => t.ok(ms !== undefined && ms > times[0] && ms <= times[1], `${ms} ms`);
+    const spread = async () => {
+      for (const [index, { port }] of servers.entries()) {
+        const node = await RespClient.connect(port);
+        t.equal(await node.command('PEXPIRE', 'lock:one', `${times[index]}`), 1);
+        node.close();
+      }
+    };
+    await spread();
+    for (const adapter of [one, other]) {
+      const found = await adapter.inspect('lock:one');
+      t.equal(found?.value, 'mine');
+      isSecond(found?.ttl);
+    }
+    const stolen = await other.atomicExtend('lock:one', 'thine', 1, TTL_MAX_MS);
+    t.equal(stolen.resultCode, -1, 'somebody else has it');
+    isSecond(stolen.actualTTL);
+    const tooLate = await other.atomicExtend('lock:one', 'mine', TTL_MAX_MS + 1, TTL_MAX_MS);
+    t.equal(tooLate.resultCode, 0, 'less is left than is asked for');
+    isSecond(tooLate.actualTTL);
+    await spread();
+    const extended = await one.atomicExtend('lock:one', 'mine', 1, TTL_MAX_MS);
+    t.equal(extended.resultCode, 1);
+    isSecond(extended.actualTTL);
+    t.ok(((await other.inspect('lock:one'))?.ttl ?? 0) > times[1], 'it is kept for longer');
+    t.same([await other.delIfMatch('lock:one', 'thine'), await other.delIfMatch('lock:one', 'mine')], [false, true]);
+    t.equal(await one.inspect('lock:one'), null);
+  });
 
   const contest = async (t: Test, what: string) => {
     for (const library of LIBRARIES) {
