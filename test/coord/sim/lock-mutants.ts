@@ -29,7 +29,7 @@ export const LOCK_MUTANTS: readonly LockMutant[] = [
       {
         file: 'src/coord/lock-sightings',
         from: 'return Math.floor(ttlMs * (1 - DRIFT) - (nowMs - sentMs));',
-        to: 'return Math.floor(ttlMs * (1 + DRIFT) - (nowMs - sentMs));',
+        to: 'return Math.floor(ttlMs - (nowMs - sentMs));',
       },
     ],
   },
