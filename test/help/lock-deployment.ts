@@ -1,7 +1,7 @@
 /**
  * A pool of locks behind two proxies, for one test, and one plain Redis server beside it: all of it is stopped when the test ends.
  *
- *   proxies[0], two workers on epoll   ──┬── servers: keys `lock:…`, each a lock on all of them
+ *   proxies[0], two workers on epoll   ──┬── servers: keys `lock:…`, each a lock on all of them, or on `copies`
  *   proxies[1], one worker on node:net ──┴── plain: all other keys; and what a test compares with
  */
 import type { Test } from 'tap';
@@ -14,6 +14,7 @@ export interface LockOptions {
   /** Nodes, all of which have every lock; or `copies` of them, which a reload may change. */
   nodes: 3 | 5;
   copies?: 3;
+  restart?: 'keeps-data';
   ttlMaxMs: number;
   fenceTtl?: string;
   limits?: Readonly<Record<string, string | number>>;
@@ -31,9 +32,10 @@ const ASKED = 8;
 /** Resolves when locks named `lock:…` are served by all workers. */
 export async function deployLocks(
   t: Test,
-  { nodes, copies, ttlMaxMs, fenceTtl, limits = {} }: LockOptions,
+  { nodes, copies, restart, ttlMaxMs, fenceTtl, limits = {} }: LockOptions,
 ): Promise<LockDeployment> {
-  const [plain, ...servers] = (await startRedisServers(1 + nodes)) as [RedisServer, ...RedisServer[]];
+  const args = restart === undefined ? [] : ['--appendonly', 'yes', '--appendfsync', 'always'];
+  const [plain, ...servers] = (await startRedisServers(1 + nodes, { args })) as [RedisServer, ...RedisServer[]];
   t.teardown(() => Promise.all([plain, ...servers].map((server) => server.stop())));
   const start = async (workers: number, transport: 'epoll' | 'node') => {
     const proxy = await ProxyProcess.start({
@@ -41,7 +43,10 @@ export async function deployLocks(
       acceptRemap: copies !== undefined,
       layout: {
         pools: {
-          main: { nodes: servers.map(({ url }, index) => ({ name: 'abcde'[index], url })) },
+          main: {
+            nodes: servers.map(({ url }, index) => ({ name: 'abcde'[index], url })),
+            ...(restart === undefined ? {} : { restart }),
+          },
           plain: { nodes: [{ name: 'plain', url: plain.url }] },
         },
         keyspaces: [
