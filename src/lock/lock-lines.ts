@@ -73,7 +73,7 @@ export class LockLines {
     const line = this.lineOf(place);
     const { counts, limits, nodes } = this.context;
     const max = limits.lockQueueMax;
-    if (line.wishes.length > max) {
+    if (line.wishes.length >= max) {
       counts.locksCrowded++;
       told({ kind: 'crowded', max });
       return nothingToGiveBack;
