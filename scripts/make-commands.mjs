@@ -169,7 +169,9 @@ function docsWords(spec) {
     case 'describe':
       return `goes to any one node: all answer alike${remark}`;
     case 'lock':
-      return `goes to the nodes of the lock${remark}`;
+      if (spec.name === 'lock.list')
+        return `goes to the nodes of all locks, and to the coordination store where it keeps some${remark}`;
+      return `goes to the nodes of the lock, or to the coordination store that keeps it${remark}`;
     case 'fenced':
       return `goes to the shard of the keys of the command within it${remark}`;
     case 'local':
