@@ -203,11 +203,10 @@ export class StoreLocks implements LineLocks {
         }
         if (!isWanted() && !isInDoubt) return { kind: 'late' };
         sentMs = isInDoubt ? Math.min(sentMs, clock.nowMs()) : clock.nowMs();
-        const isKnown = await this.write(entryName, version, change.entry);
-        if (!isKnown) {
-          isInDoubt = true;
-          await this.refresh(entryName);
-        }
+        const outcome = await this.write(entryName, version, change.entry);
+        // What was done, and is gone by now, may come once more: of both under one renewal others count from the first.
+        if (outcome !== 'conflict') isInDoubt = true;
+        if (outcome === null) await this.refresh(entryName);
         isFresh = true;
       }
     } catch (error) {

@@ -83,12 +83,13 @@ function join(t: { teardown: (work: () => void) => void }, store: Driver) {
     const wish = { token, client: token, ttlMs: TTL_MS, mode, waitMs: 0, queueMax: 3 };
     return new Promise((resolve) => locks.acquire('lock:x', wish, resolve));
   };
+  const breakIt = () => locks.break('lock:x');
   const holders = async () => {
     const looked = await locks.look('lock:x');
     if (looked.kind !== 'view') throw new Error(looked.reason);
     return looked.view.holders;
   };
-  return { driver, clock, locks, acquire, holders };
+  return { driver, clock, locks, acquire, breakIt, holders };
 }
 
 t.test('a release does not free what was acquired after it by the same token', async (t) => {
@@ -111,4 +112,20 @@ t.test('an extension is not undone by one that was asked for before', async (t) 
   await driver.letGo();
   t.match(await Promise.all(extended), [{ kind: 'extended' }, { kind: 'extended' }]);
   t.match(await holders(), [{ ttlMs: 20_000 }]);
+});
+
+t.test('what was granted, broken, and granted again under one renewal is held from the first time on', async (t) => {
+  const store = new FileDriver(null);
+  const [one, other] = [join(t, store), join(t, store)];
+  one.driver.holdsAnswers = true;
+  const acquired = one.acquire('a');
+  await turn();
+  t.match(await other.breakIt(), { kind: 'broken', holders: 1 });
+  await turn();
+  one.clock.stand(400);
+  await one.driver.letGo();
+  const told = await acquired;
+  if (told.kind !== 'granted') throw new Error(told.kind);
+  t.ok(told.validMs <= TTL_MS - 400, `${told.validMs}`);
+  t.match(await other.holders(), [{ token: 'a' }]);
 });
