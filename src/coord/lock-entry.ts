@@ -55,16 +55,17 @@ const CLIENT_CHARS_MAX = 128;
 const NEW_FENCE = 0;
 
 const FENCE = z.int().positive().nullable();
-const VALUE = z.strictObject({
+/** Fields that later versions add are not known here, and not kept: while a fleet changes its version these do without. */
+const VALUE = z.object({
   name: z.string(),
   mode: z.discriminatedUnion('kind', [
-    z.strictObject({ kind: z.literal('exclusive') }),
-    z.strictObject({ kind: z.literal('shared') }),
-    z.strictObject({ kind: z.literal('limit'), max: z.int().positive() }),
+    z.object({ kind: z.literal('exclusive') }),
+    z.object({ kind: z.literal('shared') }),
+    z.object({ kind: z.literal('limit'), max: z.int().positive() }),
   ]),
   fence: FENCE,
   holders: z.array(
-    z.strictObject({
+    z.object({
       id: z.string(),
       renewal: z.string(),
       token: z.string(),

@@ -8,6 +8,7 @@
 import { DRIFT } from './lease.js';
 import { decodeLock, type LockEntry, type LockHolder } from './lock-entry.js';
 import type { Entry, Folder } from './store.js';
+import { StoreError } from './store-error.js';
 
 interface Sighting {
   readonly version: number;
@@ -32,6 +33,8 @@ export class LockSightings {
   private toldVersion = 0;
   /** By name, what is known since not to be there. What is known of one name says nothing of others: an entry has the version of its folder, too. */
   private readonly absent = new Map<string, number>();
+  /** By name, what is there and no lock. */
+  private readonly strange = new Map<string, { version: number; error: StoreError }>();
 
   /** What a change goes by. */
   of(entryName: string): { version: number; entry: LockEntry | null } {
@@ -42,8 +45,11 @@ export class LockSightings {
   /** Returns whether that is news. Throws a StoreError, `refused`, for what is no lock. */
   onEntry(entryName: string, { version, value }: Entry, nowMs: number): boolean {
     const before = this.seen.get(entryName);
-    if ((before?.version ?? -1) >= version) return false;
+    const strange = this.strange.get(entryName);
+    if (strange?.version === version && value !== null) throw strange.error;
+    if (Math.max(before?.version ?? -1, strange?.version ?? -1) >= version) return false;
     if (value === null) {
+      this.strange.delete(entryName);
       // Who forgets it has a conflict, and asks again.
       if (this.absent.size >= ABSENT_MAX) this.absent.clear();
       if (version > this.toldVersion) this.absent.set(entryName, version);
@@ -52,7 +58,7 @@ export class LockSightings {
     // It has been removed since.
     if (before === undefined && version <= this.of(entryName).version) return false;
     this.absent.delete(entryName);
-    const entry = decodeLock(version, value);
+    const entry = this.decode(entryName, version, value);
     const untilMs = new Map<string, number>();
     for (const { renewal, ttlMs } of entry.holders)
       untilMs.set(renewal, before?.untilMs.get(renewal) ?? nowMs + ttlMs * (1 + DRIFT));
@@ -60,19 +66,29 @@ export class LockSightings {
     return true;
   }
 
-  /** Returns the names of the entries of which something is news. Throws likewise; then some may not have been looked at. */
-  onFolder({ version, entries }: Folder, nowMs: number): string[] {
+  /** Returns the names of the entries of which something is news, and what is wrong with one that is no lock, which says nothing of others. */
+  onFolder({ version, entries }: Folder, nowMs: number): { news: string[]; trouble: StoreError | null } {
     const news: string[] = [];
-    for (const [name, entry] of entries) if (this.onEntry(name, entry, nowMs)) news.push(name);
+    let trouble: StoreError | null = null;
+    for (const [name, entry] of entries) {
+      try {
+        if (this.onEntry(name, entry, nowMs)) news.push(name);
+      } catch (error) {
+        if (!(error instanceof StoreError)) throw error;
+        trouble ??= error;
+      }
+    }
     for (const [name, known] of this.seen) {
       // Versions of a folder only grow, also where names leave it: what was seen since is newer than this folder.
       if (entries.has(name) || known.version > version) continue;
       this.seen.delete(name);
       news.push(name);
     }
+    for (const [name, known] of this.strange)
+      if (!entries.has(name) && known.version <= version) this.strange.delete(name);
     this.toldVersion = Math.max(this.toldVersion, version);
     for (const [name, absentVersion] of this.absent) if (absentVersion <= version) this.absent.delete(name);
-    return news;
+    return { news, trouble };
   }
 
   /** Of the locks that have entries. */
@@ -83,6 +99,20 @@ export class LockSightings {
   /** When the time of a holder of that entry is over. */
   untilMs(entryName: string, { renewal }: LockHolder): number {
     return this.seen.get(entryName)?.untilMs.get(renewal) ?? Number.NEGATIVE_INFINITY;
+  }
+
+  private decode(entryName: string, version: number, value: string): LockEntry {
+    try {
+      const entry = decodeLock(version, value);
+      this.strange.delete(entryName);
+      return entry;
+    } catch (error) {
+      if (error instanceof StoreError) {
+        this.strange.set(entryName, { version, error });
+        this.seen.delete(entryName);
+      }
+      throw error;
+    }
   }
 
   /** Entries that nobody has held for so long, with the version that was seen. */

@@ -155,7 +155,8 @@ export class StoreLocks implements LineLocks {
   ): Promise<{ kind: 'views'; views: (readonly [name: string, view: LockView])[] } | Trouble> {
     this.begin();
     try {
-      this.onFolder(await this.store.list(FOLDER));
+      const trouble = this.onFolder(await this.store.list(FOLDER));
+      if (trouble !== null) return troubleOf(trouble, false);
     } catch (error) {
       return troubleOf(error, false);
     }
@@ -233,12 +234,8 @@ export class StoreLocks implements LineLocks {
     if (this.watch !== null || this.closing.signal.aborted) return;
     this.watch = this.store.watch(FOLDER, {
       onFolder: (folder) => {
-        try {
-          this.onFolder(folder);
-        } catch (error) {
-          if (!(error instanceof StoreError)) throw error;
-          this.onTrouble(error.message);
-        }
+        const trouble = this.onFolder(folder);
+        if (trouble !== null) this.onTrouble(trouble.message);
       },
       onTrouble: (error) => this.onTrouble(error.message),
     });
@@ -308,8 +305,11 @@ export class StoreLocks implements LineLocks {
     if (this.sightings.onEntry(entryName, found, this.clock.nowMs())) this.linesOfEntries.get(entryName)?.wake();
   }
 
-  private onFolder(folder: Folder): void {
-    for (const name of this.sightings.onFolder(folder, this.clock.nowMs())) this.linesOfEntries.get(name)?.wake();
+  /** What is wrong with an entry; null: nothing is. */
+  private onFolder(folder: Folder): StoreError | null {
+    const { news, trouble } = this.sightings.onFolder(folder, this.clock.nowMs());
+    for (const name of news) this.linesOfEntries.get(name)?.wake();
+    return trouble;
   }
 
   private granted(name: string, { id, fence, ttlMs }: LockHolder, sentMs: number): Attempted {

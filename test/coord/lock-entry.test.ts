@@ -108,6 +108,9 @@ t.test('any name has an entry, and any entry of a lock can be read', async (t) =
   const lock = new Written();
   lock.acquire('\x00\xff"', EXCLUSIVE);
   t.equal(holderIn(lock.entry, '\x00\xff"')?.fence, 3);
+  const later = { ...JSON.parse(encodeLock(lock.entry as LockEntry)), later: 1 };
+  later.holders = later.holders.map((holder: object) => ({ ...holder, later: 1 }));
+  t.same(decodeLock(3, JSON.stringify(later)), lock.entry, 'what a later version says besides is left out');
   for (const text of ['', 'x', '{}', '{"name":"a","mode":{"kind":"new"},"fence":1,"holders":[]}'])
     t.throws(() => decodeLock(1, text), /is no lock that this version knows/);
 });

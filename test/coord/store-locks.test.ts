@@ -3,6 +3,7 @@ import t from 'tap';
 import type { Attempt, Driver, DriverWatcher, Stored, StoredFolder, Watch } from '../../src/coord/driver.js';
 import { FileDriver } from '../../src/coord/file-driver.js';
 import type { Key } from '../../src/coord/key.js';
+import { entryNameOf } from '../../src/coord/lock-entry.js';
 import type { Told } from '../../src/coord/lock-outcomes.js';
 import { Store } from '../../src/coord/store.js';
 import { StoreLocks } from '../../src/coord/store-locks.js';
@@ -72,15 +73,16 @@ async function turn(): Promise<void> {
 function join(t: { teardown: (work: () => void) => void }, store: Driver) {
   const driver = new GatedDriver(store);
   const clock = new FakeClock();
+  const troubles: string[] = [];
   const locks = new StoreLocks(
     new Store(driver, TIMES, clock),
     () => 0,
-    () => {},
+    (reason) => troubles.push(reason),
   );
   t.teardown(() => locks.close());
-  const acquire = (token: string): Promise<Told> => {
+  const acquire = (token: string, waitMs = 0): Promise<Told> => {
     const mode = { kind: 'exclusive' } as const;
-    const wish = { token, client: token, ttlMs: TTL_MS, mode, waitMs: 0, queueMax: 3 };
+    const wish = { token, client: token, ttlMs: TTL_MS, mode, waitMs, queueMax: 3 };
     return new Promise((resolve) => locks.acquire('lock:x', wish, resolve));
   };
   const breakIt = () => locks.break('lock:x');
@@ -89,7 +91,7 @@ function join(t: { teardown: (work: () => void) => void }, store: Driver) {
     if (looked.kind !== 'view') throw new Error(looked.reason);
     return looked.view.holders;
   };
-  return { driver, clock, locks, acquire, breakIt, holders };
+  return { driver, clock, locks, acquire, breakIt, holders, troubles };
 }
 
 t.test('a release does not free what was acquired after it by the same token', async (t) => {
@@ -128,4 +130,23 @@ t.test('what was granted, broken, and granted again under one renewal is held fr
   if (told.kind !== 'granted') throw new Error(told.kind);
   t.ok(told.validMs <= TTL_MS - 400, `${told.validMs}`);
   t.match(await other.holders(), [{ token: 'a' }]);
+});
+
+t.test('an entry that is no lock stops the news of no other, and is told of', async (t) => {
+  const store = new FileDriver(null);
+  const { locks, acquire, troubles } = join(t, store);
+  await store.compareAndSet({ folder: 'locks', name: entryNameOf('lock:new') }, 0, 'mark', '{"mode":{"kind":"new"}}');
+  await acquire('a');
+  const waiting = acquire('b', 10_000);
+  await turn();
+  t.match(await join(t, store).locks.release('lock:x', 'a'), { kind: 'done' });
+  t.match(await waiting, { kind: 'granted' });
+  t.match(troubles[0], /is no lock that this version knows/);
+  t.match(await locks.list(() => true), { kind: 'trouble' }, 'a list that lacks one is none');
+  const looked = await locks.look('lock:new');
+  t.match(looked, { kind: 'trouble', reason: /is no lock that this version knows/ });
+  const mode = { kind: 'exclusive' } as const;
+  const wish = { token: 'c', client: 'c', ttlMs: TTL_MS, mode, waitMs: 0, queueMax: 3 };
+  const told = await new Promise((resolve) => locks.acquire('lock:new', wish, resolve));
+  t.match(told, { kind: 'trouble', reason: /is no lock that this version knows/ });
 });
