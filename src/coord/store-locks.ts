@@ -44,7 +44,7 @@ const RETRY_MS = 250;
 /** An entry that nobody holds is removed after a while: to make it anew takes longer, since it contends with other names. */
 const UNUSED_MS = 60_000;
 const TIDY_MS = 10_000;
-/** In one go. */
+/** In one go; while there are as many the next one follows at once: new names may come faster than that. */
 const TIDY_MAX = 100;
 
 export class StoreLocks implements LineLocks {
@@ -357,13 +357,16 @@ export class StoreLocks implements LineLocks {
   }
 
   private async tidy(): Promise<void> {
-    const unused = this.sightings.unused(UNUSED_MS, this.clock.nowMs()).slice(0, TIDY_MAX);
     try {
-      for (const { name, version } of unused) {
-        if (this.closing.signal.aborted) return;
-        if (this.linesOfEntries.has(name)) continue;
-        const written = await this.store.compareAndSet({ folder: FOLDER, name }, version, null);
-        this.onEntry(name, written.kind === 'done' ? { version: written.version, value: null } : written.found);
+      for (let count = TIDY_MAX; count === TIDY_MAX; ) {
+        const unused = this.sightings.unused(UNUSED_MS, this.clock.nowMs());
+        const removable = unused.filter(({ name }) => !this.linesOfEntries.has(name)).slice(0, TIDY_MAX);
+        for (const { name, version } of removable) {
+          if (this.closing.signal.aborted) return;
+          const written = await this.store.compareAndSet({ folder: FOLDER, name }, version, null);
+          this.onEntry(name, written.kind === 'done' ? { version: written.version, value: null } : written.found);
+        }
+        count = removable.length;
       }
     } catch (error) {
       // What is left over is seen again.

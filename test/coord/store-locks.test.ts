@@ -11,6 +11,9 @@ import { FakeClock } from '../help/fake-clock.js';
 
 const TIMES = { timeoutMs: 60_000, attemptMs: 60_000 };
 const TTL_MS = 1_000;
+/** Of StoreLocks. */
+const UNUSED_MS = 60_000;
+const TIDY_MS = 10_000;
 
 class GatedDriver implements Driver {
   /** Changes wait before they get to the store. */
@@ -149,4 +152,22 @@ t.test('an entry that is no lock stops the news of no other, and is told of', as
   const wish = { token: 'c', client: 'c', ttlMs: TTL_MS, mode, waitMs: 0, queueMax: 3 };
   const told = await new Promise((resolve) => locks.acquire('lock:new', wish, resolve));
   t.match(told, { kind: 'trouble', reason: /is no lock that this version knows/ });
+});
+
+t.test('names that nobody uses are removed as fast as they came', async (t) => {
+  const store = new FileDriver(null);
+  const { clock, locks } = join(t, store);
+  const mode = { kind: 'exclusive' } as const;
+  const wish = { token: 'a', client: 'c', ttlMs: TTL_MS, mode, waitMs: 0, queueMax: 3 };
+  const names = Array.from({ length: 250 }, (_, number) => `lock:${number}`);
+  for (const name of names) {
+    t.match(await new Promise((resolve) => locks.acquire(name, wish, resolve)), { kind: 'granted' });
+    await locks.release(name, 'a');
+  }
+  clock.pass(UNUSED_MS);
+  for (let count = 0; count < 20 && (await store.list('locks')).entries.size > 0; count++) {
+    await turn();
+    clock.pass(TIDY_MS / 20);
+  }
+  t.equal((await store.list('locks')).entries.size, 0);
 });
