@@ -137,13 +137,19 @@ export class StoreLocks implements LineLocks {
   async break(name: string): Promise<{ kind: 'broken'; holders: number } | Trouble> {
     const entryName = entryNameOf(name);
     let holders = 0;
+    // Those that were to lose it: what may have been done already is about nobody who got it since.
+    let ids = new Set<string>();
     const changed = await this.change(
       name,
-      (entry) => {
-        holders = (entry?.holders ?? []).filter((holder) => !this.isOver(entryName, holder)).length;
-        return releaseIn(entry, () => true);
+      (entry, isInDoubt) => {
+        const found = entry?.holders ?? [];
+        if (!isInDoubt) {
+          holders = found.filter((holder) => !this.isOver(entryName, holder)).length;
+          ids = new Set(found.map(({ id }) => id));
+        }
+        return releaseIn(entry, ({ id }) => ids.has(id));
       },
-      (entry) => entry?.holders.length === 0,
+      (entry) => entry?.holders.every(({ id }) => !ids.has(id)) ?? true,
     );
     if (changed.kind === 'trouble') return changed;
     return { kind: 'broken', holders: changed.kind === 'done' ? holders : 0 };
@@ -243,12 +249,12 @@ export class StoreLocks implements LineLocks {
   }
 
   /**
-   * Has what `decide` says written. `isDone` says of what is there whether it is so already. The answer `not-held` is the store's own,
-   * and not what was seen before.
+   * Has what `decide` says written; it is told whether something that it said before may have been done. `isDone` says of what is there
+   * whether it is so already. The answer `not-held` is the store's own, and not what was seen before.
    */
   private async change(
     name: string,
-    decide: (entry: LockEntry | null) => Change<null>,
+    decide: (entry: LockEntry | null, isInDoubt: boolean) => Change<null>,
     isDone: (entry: LockEntry | null) => boolean,
   ): Promise<{ kind: 'done'; sentMs: number } | NotHeldLock | Trouble> {
     this.begin();
@@ -261,7 +267,7 @@ export class StoreLocks implements LineLocks {
         if (tries >= CALM_TRIES) await this.calm(tries);
         const { version, entry } = this.sightings.of(entryName);
         if (isInDoubt && isDone(entry)) return { kind: 'done', sentMs };
-        const change = decide(entry);
+        const change = decide(entry, isInDoubt);
         if (change.kind === 'stay') {
           if (isFresh) return { kind: 'not-held', view: this.view(name) };
           await this.refresh(entryName);

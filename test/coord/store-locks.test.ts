@@ -6,6 +6,7 @@ import type { Key } from '../../src/coord/key.js';
 import { entryNameOf } from '../../src/coord/lock-entry.js';
 import type { Told } from '../../src/coord/lock-outcomes.js';
 import { Store } from '../../src/coord/store.js';
+import { StoreError } from '../../src/coord/store-error.js';
 import { StoreLocks } from '../../src/coord/store-locks.js';
 import { FakeClock } from '../help/fake-clock.js';
 
@@ -20,6 +21,8 @@ class GatedDriver implements Driver {
   holdsChanges = false;
   /** Changes that were carried out are not answered. */
   holdsAnswers = false;
+  /** Changes that were carried out are said to be unknown. */
+  losesAnswers = false;
   private readonly store: Driver;
   private readonly held: (() => void)[] = [];
 
@@ -39,6 +42,7 @@ class GatedDriver implements Driver {
     if (this.holdsChanges) await this.gate();
     const attempt = await this.store.compareAndSet(key, expected, mark, value, ms);
     if (this.holdsAnswers) await this.gate();
+    if (this.losesAnswers && attempt.kind === 'done') throw new StoreError('unknown', 'no answer');
     return attempt;
   }
 
@@ -170,4 +174,21 @@ t.test('names that nobody uses are removed as fast as they came', async (t) => {
     clock.pass(TIDY_MS / 20);
   }
   t.equal((await store.list('locks')).entries.size, 0);
+});
+
+t.test('what may have been broken is not broken once more for who got it since', async (t) => {
+  const store = new FileDriver(null);
+  const [one, other] = [join(t, store), join(t, store)];
+  await other.acquire('a');
+  one.driver.holdsAnswers = true;
+  one.driver.losesAnswers = true;
+  const broken = one.breakIt();
+  await turn();
+  t.match(await other.acquire('b'), { kind: 'granted' });
+  await one.driver.letGo();
+  // The store asks again.
+  one.clock.pass(10);
+  await one.driver.letGo();
+  t.match(await broken, { kind: 'broken', holders: 1 });
+  t.match(await other.holders(), [{ token: 'b' }]);
 });
