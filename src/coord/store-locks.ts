@@ -28,6 +28,7 @@ import {
 } from './lock-entry.js';
 import { type EndWish, type LineLocks, LockLine } from './lock-line.js';
 import type { Attempted, LockView, LockWish, NotHeldLock, Told, Trouble } from './lock-outcomes.js';
+import { LockSettler } from './lock-settler.js';
 import { heldForMs, LockSightings } from './lock-sightings.js';
 import type { Entry, Folder, Store } from './store.js';
 import { StoreError } from './store-error.js';
@@ -54,6 +55,7 @@ export class StoreLocks implements LineLocks {
   private readonly onTrouble: (reason: string) => void;
   private readonly sightings = new LockSightings();
   private readonly turns = new TokenTurns();
+  private readonly settler: LockSettler;
   /** By the name of the lock, and of its entry. */
   private readonly lines = new Map<string, LockLine>();
   private readonly linesOfEntries = new Map<string, LockLine>();
@@ -67,6 +69,8 @@ export class StoreLocks implements LineLocks {
     this.clock = store.clock;
     this.random = random;
     this.onTrouble = onTrouble;
+    const free = (name: string, ids: ReadonlySet<string>) => this.free(name, ids);
+    this.settler = new LockSettler({ clock: this.clock, closed: this.closing.signal, random, free });
   }
 
   /** Nobody is told anything any more. Who has the store closes it. */
@@ -91,13 +95,12 @@ export class StoreLocks implements LineLocks {
     return line.join(wish, told);
   }
 
-  /** Frees what was granted by that id. Resolves when that is so, or cannot be known. Never rejects. */
+  /** Frees what was granted by that id. Resolves when that is so, or cannot be known; then it is tried again until its time is over. Never rejects. */
   async giveBack(name: string, id: string): Promise<void> {
-    await this.change(
-      name,
-      (entry) => releaseIn(entry, (holder) => holder.id === id),
-      (entry) => entry?.holders.every((holder) => holder.id !== id) ?? true,
-    );
+    if ((await this.free(name, new Set([id]))) !== null) return;
+    const entryName = entryNameOf(name);
+    const own = this.sightings.of(entryName).entry?.holders.find((holder) => holder.id === id);
+    if (own !== undefined) this.settler.add(name, id, 0, this.sightings.untilMs(entryName, own));
   }
 
   async extend(
@@ -195,6 +198,8 @@ export class StoreLocks implements LineLocks {
     let isFresh = wish.waitMs > 0;
     let sentMs = Number.POSITIVE_INFINITY;
     let isInDoubt = false;
+    let versionMax = 0;
+    const settle = () => this.settler.add(name, id, versionMax, clock.nowMs() + wish.ttlMs);
     try {
       for (let tries = 0; tries < TRIES_MAX; tries++) {
         if (tries >= CALM_TRIES) await this.calm(tries);
@@ -210,6 +215,7 @@ export class StoreLocks implements LineLocks {
         }
         if (!isWanted() && !isInDoubt) return { kind: 'late' };
         sentMs = isInDoubt ? Math.min(sentMs, clock.nowMs()) : clock.nowMs();
+        versionMax = Math.max(versionMax, version);
         const outcome = await this.write(entryName, version, change.entry);
         // What was done, and is gone by now, may come once more: of both under one renewal others count from the first.
         if (outcome !== 'conflict') isInDoubt = true;
@@ -217,10 +223,10 @@ export class StoreLocks implements LineLocks {
         isFresh = true;
       }
     } catch (error) {
-      if (isInDoubt) void this.settle(name, id, sentMs + wish.ttlMs);
+      if (isInDoubt) settle();
       return troubleOf(error, false);
     }
-    if (isInDoubt) void this.settle(name, id, sentMs + wish.ttlMs);
+    if (isInDoubt) settle();
     return { kind: 'trouble', isUnknown: false, reason: 'others were faster each time' };
   }
 
@@ -325,12 +331,14 @@ export class StoreLocks implements LineLocks {
     return { kind: 'late' };
   }
 
-  /** Has something given back of which it is not known whether it was got, or will be, until it would be over. */
-  private async settle(name: string, id: string, untilMs: number): Promise<void> {
-    while (!this.closing.signal.aborted && this.clock.nowMs() < untilMs) {
-      await pause(RETRY_MS, this.closing.signal, this.clock);
-      await this.giveBack(name, id);
-    }
+  /** See SettlerContext. */
+  private async free(name: string, ids: ReadonlySet<string>): Promise<number | null> {
+    const changed = await this.change(
+      name,
+      (entry) => releaseIn(entry, (holder) => ids.has(holder.id)),
+      (entry) => entry?.holders.every((holder) => !ids.has(holder.id)) ?? true,
+    );
+    return changed.kind === 'trouble' ? null : this.sightings.of(entryNameOf(name)).version;
   }
 
   private isOver(entryName: string, holder: LockHolder): boolean {

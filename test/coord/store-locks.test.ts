@@ -10,8 +10,9 @@ import { StoreError } from '../../src/coord/store-error.js';
 import { StoreLocks } from '../../src/coord/store-locks.js';
 import { FakeClock } from '../help/fake-clock.js';
 
-const TIMES = { timeoutMs: 60_000, attemptMs: 60_000 };
+const TIMES = { timeoutMs: 2_000, attemptMs: 2_000 };
 const TTL_MS = 1_000;
+const PASS_MS = 100;
 /** Of StoreLocks. */
 const UNUSED_MS = 60_000;
 const TIDY_MS = 10_000;
@@ -23,6 +24,11 @@ class GatedDriver implements Driver {
   holdsAnswers = false;
   /** Changes that were carried out are said to be unknown. */
   losesAnswers = false;
+  /** Nothing gets to the store. */
+  isAway = false;
+  /** From the next change on, of which it is not known that it was carried out. */
+  goesAway = false;
+  asked = 0;
   private readonly store: Driver;
   private readonly held: (() => void)[] = [];
 
@@ -30,7 +36,8 @@ class GatedDriver implements Driver {
     this.store = store;
   }
 
-  get(key: Key, timeoutMs: number): Promise<Stored> {
+  async get(key: Key, timeoutMs: number): Promise<Stored> {
+    this.look();
     return this.store.get(key, timeoutMs);
   }
 
@@ -39,9 +46,15 @@ class GatedDriver implements Driver {
   }
 
   async compareAndSet(key: Key, expected: number, mark: string, value: string | null, ms: number): Promise<Attempt> {
+    this.look();
     if (this.holdsChanges) await this.gate();
     const attempt = await this.store.compareAndSet(key, expected, mark, value, ms);
     if (this.holdsAnswers) await this.gate();
+    if (this.goesAway) {
+      this.isAway = true;
+      this.goesAway = false;
+      throw new StoreError('unknown', 'no answer');
+    }
     if (this.losesAnswers && attempt.kind === 'done') throw new StoreError('unknown', 'no answer');
     return attempt;
   }
@@ -66,6 +79,11 @@ class GatedDriver implements Driver {
     }
   }
 
+  private look(): void {
+    this.asked++;
+    if (this.isAway) throw new StoreError('unavailable', 'no connection');
+  }
+
   private gate(): Promise<void> {
     return new Promise((resolve) => this.held.push(resolve));
   }
@@ -74,6 +92,14 @@ class GatedDriver implements Driver {
 /** Whatever is under way and not held is over. */
 async function turn(): Promise<void> {
   for (let count = 0; count < 3; count++) await new Promise(setImmediate);
+}
+
+/** Time goes on, and what comes of it is done. */
+async function pass(clock: FakeClock, ms: number): Promise<void> {
+  for (let passed = 0; passed < ms; passed += PASS_MS) {
+    clock.pass(PASS_MS);
+    await turn();
+  }
 }
 
 /** A process at that store. */
@@ -87,9 +113,9 @@ function join(t: { teardown: (work: () => void) => void }, store: Driver) {
     (reason) => troubles.push(reason),
   );
   t.teardown(() => locks.close());
-  const acquire = (token: string, waitMs = 0): Promise<Told> => {
+  const acquire = (token: string, waitMs = 0, ttlMs = TTL_MS): Promise<Told> => {
     const mode = { kind: 'exclusive' } as const;
-    const wish = { token, client: token, ttlMs: TTL_MS, mode, waitMs, queueMax: 3 };
+    const wish = { token, client: token, ttlMs, mode, waitMs, queueMax: 3 };
     return new Promise((resolve) => locks.acquire('lock:x', wish, resolve));
   };
   const breakIt = () => locks.break('lock:x');
@@ -191,4 +217,34 @@ t.test('what may have been broken is not broken once more for who got it since',
   await one.driver.letGo();
   t.match(await broken, { kind: 'broken', holders: 1 });
   t.match(await other.holders(), [{ token: 'b' }]);
+});
+
+t.test('what may have been got is given back when the store is there again, and not asked for any more', async (t) => {
+  const store = new FileDriver(null);
+  const { driver, clock, acquire, holders } = join(t, store);
+  driver.goesAway = true;
+  const acquired = acquire('a', 0, 600_000);
+  await pass(clock, 3 * TIMES.timeoutMs);
+  t.match(await acquired, { kind: 'trouble', isUnknown: false });
+  t.match(await join(t, store).holders(), [{ token: 'a' }], 'it was got');
+  await pass(clock, 30_000);
+  driver.isAway = false;
+  await pass(clock, 15_000);
+  t.same(await holders(), []);
+  const { asked } = driver;
+  await pass(clock, 30_000);
+  t.equal(driver.asked, asked);
+});
+
+t.test('what could not be given back is when the store is there again', async (t) => {
+  const { driver, clock, locks, acquire, holders } = join(t, new FileDriver(null));
+  const told = await acquire('a', 0, 600_000);
+  if (told.kind !== 'granted') throw new Error(told.kind);
+  driver.isAway = true;
+  const back = locks.giveBack('lock:x', told.id);
+  await pass(clock, 2 * TIMES.timeoutMs);
+  await back;
+  driver.isAway = false;
+  await pass(clock, 15_000);
+  t.same(await holders(), []);
 });
