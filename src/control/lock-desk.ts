@@ -32,7 +32,7 @@ export class LockDesk {
       case 'extend': {
         const outcome = await locks.extend(ask.name, ask.token, ask.ttlMs);
         const isExtended = outcome.kind === 'extended';
-        this.tell(id, isExtended ? { kind: 'extended', untilMs: commonMs() + outcome.validMs } : toldOf(outcome));
+        this.tell(id, isExtended ? { kind: 'extended', untilMs: this.commonOf(outcome.untilMs) } : toldOf(outcome));
         return;
       }
       case 'release': {
@@ -81,16 +81,22 @@ export class LockDesk {
     const end = this.locks.acquire(name, wish, (outcome) => {
       isTold = true;
       this.ends.delete(id);
-      this.tell(id, acquireTold(outcome));
+      this.tell(id, this.acquireTold(outcome));
     });
     if (!isTold) this.ends.set(id, end);
   }
-}
 
-function acquireTold(outcome: Told): LockTold {
-  if (outcome.kind !== 'granted') return outcome;
-  const { id, fence, validMs } = outcome;
-  return { kind: 'granted', grant: id, fence, untilMs: commonMs() + validMs };
+  private acquireTold(outcome: Told): LockTold {
+    if (outcome.kind !== 'granted') return outcome;
+    const { id, fence, untilMs } = outcome;
+    return { kind: 'granted', grant: id, fence, untilMs: this.commonOf(untilMs) };
+  }
+
+  /** By the clock that threads have in common. That one is read first: who stands still between both has less time left, and never more. */
+  private commonOf(untilMs: number): number {
+    const nowMs = commonMs();
+    return nowMs + (untilMs - this.locks.clock.nowMs());
+  }
 }
 
 function toldOf(outcome: NotHeldLock | Trouble): LockTold {

@@ -15,12 +15,12 @@ export interface Trouble {
   readonly reason: string;
 }
 
-/** `id`: what it is given back by. `validMs`: from now on. */
+/** `id`: what it is given back by. `untilMs`: by the clock of the store. */
 export interface GrantedLock {
   readonly kind: 'granted';
   readonly id: string;
   readonly fence: number;
-  readonly validMs: number;
+  readonly untilMs: number;
 }
 
 export type Told =

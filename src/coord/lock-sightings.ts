@@ -21,9 +21,9 @@ interface Sighting {
 
 const ABSENT_MAX = 10_000;
 
-/** For how long, from `nowMs` on, its holder may believe what was sent at `sentMs`. */
-export function heldForMs(ttlMs: number, sentMs: number, nowMs: number): number {
-  return Math.floor(ttlMs * (1 - DRIFT) - (nowMs - sentMs));
+/** Until when its holder may believe what was sent at `sentMs`. A moment, and no length: whoever stands still on the way to him has it over sooner. */
+export function heldUntilMs(ttlMs: number, sentMs: number): number {
+  return sentMs + ttlMs * (1 - DRIFT);
 }
 
 export class LockSightings {

@@ -29,7 +29,7 @@ import {
 import { type EndWish, type LineLocks, LockLine } from './lock-line.js';
 import type { Attempted, LockView, LockWish, NotHeldLock, Told, Trouble } from './lock-outcomes.js';
 import { LockSettler } from './lock-settler.js';
-import { heldForMs, LockSightings } from './lock-sightings.js';
+import { heldUntilMs, LockSightings } from './lock-sightings.js';
 import type { Entry, Folder, Store } from './store.js';
 import { StoreError } from './store-error.js';
 import { TokenTurns } from './token-turns.js';
@@ -107,7 +107,7 @@ export class StoreLocks implements LineLocks {
     name: string,
     token: string,
     ttlMs: number,
-  ): Promise<{ kind: 'extended'; validMs: number } | NotHeldLock | Trouble> {
+  ): Promise<{ kind: 'extended'; untilMs: number } | NotHeldLock | Trouble> {
     const renewal = newHolder();
     const changed = await this.turns.take(name, token, () =>
       this.change(
@@ -117,8 +117,8 @@ export class StoreLocks implements LineLocks {
       ),
     );
     if (changed.kind !== 'done') return changed;
-    const validMs = heldForMs(ttlMs, changed.sentMs, this.clock.nowMs());
-    if (validMs > 0) return { kind: 'extended', validMs };
+    const untilMs = heldUntilMs(ttlMs, changed.sentMs);
+    if (untilMs > this.clock.nowMs()) return { kind: 'extended', untilMs };
     return { kind: 'trouble', isUnknown: true, reason: 'the store took longer to answer than the ttl' };
   }
 
@@ -325,8 +325,8 @@ export class StoreLocks implements LineLocks {
   }
 
   private granted(name: string, { id, fence, ttlMs }: LockHolder, sentMs: number): Attempted {
-    const validMs = heldForMs(ttlMs, sentMs, this.clock.nowMs());
-    if (validMs > 0) return { kind: 'granted', id, fence, validMs };
+    const untilMs = heldUntilMs(ttlMs, sentMs);
+    if (untilMs > this.clock.nowMs()) return { kind: 'granted', id, fence, untilMs };
     void this.giveBack(name, id);
     return { kind: 'late' };
   }

@@ -96,7 +96,8 @@ export class KeptLock {
       return;
     }
     if (outcome.kind === 'extended') {
-      this.validUntilMs = nowMs + outcome.validityMs;
+      // What was asked for then is over by then, however long who was told stood still before he looked at the clock.
+      this.validUntilMs = Math.min(nowMs + outcome.validityMs, askedMs + validityMs(this.ttlMs, askedMs, askedMs));
       if (number === this.asked) this.nextMs = askedMs + this.ttlMs * EXTEND_SHARE;
     } else {
       this.nextMs = Math.min(this.nextMs, nowMs + this.ttlMs * RETRY_SHARE);

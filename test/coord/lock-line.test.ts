@@ -51,7 +51,7 @@ function begin() {
 }
 
 function granted(id: string): Attempted {
-  return { kind: 'granted', id, fence: 1, validMs: 900 };
+  return { kind: 'granted', id, fence: 1, untilMs: 900 };
 }
 
 t.test('one tries after the other, when something changes, or a time is over', async (t) => {

@@ -114,6 +114,17 @@ t.test('what its holder asks for holds from then on: longer, and shorter', async
   t.equal(lost.length, 1);
 });
 
+t.test('who stands still when he is told has no more time than was asked for', async (t) => {
+  const { clock, lock, lost } = keep();
+  clock.pass(900);
+  clock.stand(1_000);
+  lock.answerExtension({ kind: 'extended', validityMs: TTL_MS });
+  clock.pass(TTL_MS - 1_000 - 50);
+  t.same(lost, []);
+  clock.pass(50);
+  t.equal(lost.length, 1);
+});
+
 t.test('of an extension that another overtook nothing is to be known', async (t) => {
   const { clock, lock, lost, kept } = keep();
   clock.pass(900);

@@ -17,9 +17,9 @@ export const LOCK_MUTANTS: readonly LockMutant[] = [
     name: 'a lock counted from the answer instead of the sending',
     edits: [
       {
-        file: 'src/coord/lock-sightings',
-        from: 'return Math.floor(ttlMs * (1 - DRIFT) - (nowMs - sentMs));',
-        to: 'return Math.floor(ttlMs * (1 - DRIFT));',
+        file: 'src/coord/store-locks',
+        from: 'const untilMs = heldUntilMs(ttlMs, sentMs);',
+        to: 'const untilMs = heldUntilMs(ttlMs, this.clock.nowMs());',
       },
     ],
   },
@@ -28,8 +28,8 @@ export const LOCK_MUTANTS: readonly LockMutant[] = [
     edits: [
       {
         file: 'src/coord/lock-sightings',
-        from: 'return Math.floor(ttlMs * (1 - DRIFT) - (nowMs - sentMs));',
-        to: 'return Math.floor(ttlMs - (nowMs - sentMs));',
+        from: 'return sentMs + ttlMs * (1 - DRIFT);',
+        to: 'return sentMs + ttlMs;',
       },
     ],
   },

@@ -157,7 +157,7 @@ export class LockSimulation {
       return;
     }
     const { host } = process;
-    const belief = { who, host, name, mode, untilMs: host.nowMs() + told.validMs };
+    const belief = { who, host, name, mode, untilMs: told.untilMs };
     this.onGranted(belief, told);
     void this.hold(process, belief, token);
   }
@@ -190,10 +190,10 @@ export class LockSimulation {
     await this.sleep(host, random.below(TTL_MS));
     if (random.chance(40)) {
       const outcome = await locks.extend(name, token, TTL_MS);
-      if (outcome.kind === 'extended' && this.beliefs.has(belief)) belief.untilMs = host.nowMs() + outcome.validMs;
+      if (outcome.kind === 'extended' && this.beliefs.has(belief)) belief.untilMs = outcome.untilMs;
       // One whose time was over before it was extended has it all the same.
       if (outcome.kind === 'extended' && !this.beliefs.has(belief)) {
-        belief.untilMs = host.nowMs() + outcome.validMs;
+        belief.untilMs = outcome.untilMs;
         const others = [...this.beliefs].filter((other) => other.name === name && isHeld(other));
         if (!mayShare(belief.mode, others)) this.world.violate(`${belief.who} has extended ${name}, which others have`);
         this.beliefs.add(belief);
