@@ -5,3 +5,6 @@ export type LockMode =
   | { readonly kind: 'shared' }
   /** By so many, who all say the same number. */
   | { readonly kind: 'limit'; readonly max: number };
+
+/** So many hold a lock together at the most that the coordination store keeps: an entry of it has to stay below what a store takes. */
+export const STORE_HOLDERS_MAX = 256;

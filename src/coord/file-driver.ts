@@ -8,7 +8,7 @@
  */
 import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { DRAFT, replaceFile } from '../base/replace-file.js';
 import type { Attempt, Driver, DriverWatcher, Stored, StoredFolder, Watch } from './driver.js';
@@ -18,6 +18,13 @@ import { checkRoom, FOLDER_ENTRIES_MAX, type Key } from './key.js';
 import { StoreError } from './store-error.js';
 
 const FORMAT = 1;
+/** What to do about a file that is damaged. */
+const ADVICE =
+  'start the version that wrote it, or, if the nodes, pools and keyspaces of the configuration are those of the last time, remove the file ' +
+  'and start again: it is made anew';
+const LOCKS_ADVICE =
+  'start the version that wrote it; without the file locks are forgotten that are held, and fences begin anew, below those that were given: see ' +
+  'docs/LOCKS.md, "A store that has gone back"';
 const VERSION = z.int().nonnegative();
 const DOCUMENT = z.strictObject({
   format: z.literal(FORMAT),
@@ -174,9 +181,7 @@ async function readState(path: string): Promise<FolderState> {
 }
 
 function damaged(path: string, cause: unknown): StoreError {
-  const advice =
-    'start the version that wrote it, or, if the nodes, pools and keyspaces of the configuration are those of the last time, remove the file ' +
-    'and start again: it is made anew';
+  const advice = basename(path) === 'locks.json' ? LOCKS_ADVICE : ADVICE;
   return new StoreError('refused', `${path} is damaged, or was written by another version: ${advice}`, cause);
 }
 

@@ -9,7 +9,7 @@
  */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import type { LockMode } from '../base/lock-mode.js';
+import { type LockMode, STORE_HOLDERS_MAX } from '../base/lock-mode.js';
 import { StoreError } from './store-error.js';
 
 export interface LockHolder {
@@ -47,8 +47,6 @@ export interface LockClaim {
 /** Whether the time of a holder is over, as far as is known here. */
 export type IsOver = (holder: LockHolder) => boolean;
 
-/** Of one entry: its value has to stay below what a store takes. */
-export const HOLDERS_MAX = 256;
 /** Of a client's name. */
 const CLIENT_CHARS_MAX = 128;
 /** Stands for the version of the change that is being written. Versions begin with 1. */
@@ -131,7 +129,7 @@ export function acquireIn(
 
 /** Whether a lock that so many hold in the mode `held` may be had by one more, in the mode `wanted`. */
 function hasRoom(held: LockMode, holders: number, wanted: LockMode): boolean {
-  if (holders >= HOLDERS_MAX) return false;
+  if (holders >= STORE_HOLDERS_MAX) return false;
   if (held.kind === 'limit' && wanted.kind === 'limit') return held.max === wanted.max && holders < held.max;
   return held.kind === 'shared' && wanted.kind === 'shared';
 }

@@ -91,6 +91,8 @@ export interface Lock {
   readonly name: string;
   /** Of its keyspace. */
   readonly ttlMaxMs: number;
+  /** So many may hold it together. */
+  readonly holdersMax: number;
   /** Who keeps it: two locks of one name are the same lock where that is the same. */
   readonly home: string;
   /**

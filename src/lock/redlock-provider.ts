@@ -15,6 +15,7 @@ import { LockLines, type LockLinesContext } from './lock-lines.js';
 import { type NamesOutcome, type NamesQuery, walkNames } from './lock-names.js';
 import { LockNodes, type LockNodesContext, type LockPlace } from './lock-nodes.js';
 import { Retakes } from './retakes.js';
+import { HOLDERS_MAX } from './share.js';
 import { breakOutcome, extendOutcome, infoOutcome, releaseOutcome } from './verdicts.js';
 
 export interface RedlockProviderContext extends LockNodesContext, Omit<LockLinesContext, 'nodes' | 'turns'> {
@@ -50,6 +51,7 @@ export class RedlockProvider {
 export type NamesWanted = Pick<NamesQuery, 'ttlMaxMs' | 'pattern' | 'max' | 'isLock' | 'isWanted'>;
 
 class RedlockLock implements Lock {
+  readonly holdersMax = HOLDERS_MAX;
   private readonly nodes: LockNodes;
   private readonly lines: LockLines;
   private readonly place: LockPlace;

@@ -5,6 +5,7 @@
 import { commonMs } from '../base/clock.js';
 import { ERROR_CODES, errorBytes } from '../base/errors.js';
 import type { Limits } from '../base/limits.js';
+import { STORE_HOLDERS_MAX } from '../base/lock-mode.js';
 import type { Counts } from '../base/metrics.js';
 import type { LockAsk, LockFacts, LockTold } from '../messages.js';
 import type {
@@ -125,6 +126,7 @@ export class StoreProvider {
 class StoreLock implements Lock {
   readonly name: string;
   readonly ttlMaxMs: number;
+  readonly holdersMax = STORE_HOLDERS_MAX;
   readonly home = 'the coordination store';
   private readonly provider: StoreProvider;
 

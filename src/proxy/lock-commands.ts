@@ -141,7 +141,7 @@ export class LockCommands {
   }
 
   private acquire(session: Session, lock: Lock, requestBytes: number): boolean {
-    const wanted = this.words.wanted(2, lock.ttlMaxMs);
+    const wanted = this.words.wanted(2, lock);
     if (wanted instanceof Uint8Array) {
       session.reply(wanted);
       return true;
@@ -152,8 +152,7 @@ export class LockCommands {
   private acquireSeveral(session: Session, service: Service, requestBytes: number): boolean {
     const { words } = this;
     const locks = this.findSeveral(session, service);
-    const ttlMaxMs = locks instanceof Uint8Array ? 0 : Math.min(...locks.map((lock) => lock.ttlMaxMs));
-    const wanted = locks instanceof Uint8Array ? locks : words.wanted(FIRST_NAME + locks.length, ttlMaxMs);
+    const wanted = locks instanceof Uint8Array ? locks : words.wanted(FIRST_NAME + locks.length, boundsOf(locks));
     if (locks instanceof Uint8Array || wanted instanceof Uint8Array) {
       session.reply(wanted as Uint8Array);
       return true;
@@ -208,6 +207,11 @@ export class LockCommands {
       session.reply(words.count > 2 ? SYNTAX_ERROR : hasLocks ? OTHER_DATABASE : NO_LOCKS);
       return;
     }
+    const pattern = words.count === 2 ? words.text(1) : '*';
+    if (pattern.length > NAME_BYTES_MAX) {
+      session.reply(errorReply(`ERR the pattern may have ${NAME_BYTES_MAX} bytes, and this one has ${pattern.length}`));
+      return;
+    }
     if (this.lists >= LISTS_MAX) {
       counts.lockListsRefused++;
       counts.commandsOverloaded++;
@@ -215,7 +219,6 @@ export class LockCommands {
       return;
     }
     this.lists++;
-    const pattern = words.count === 2 ? words.text(1) : '*';
     const max = limits.lockListMax;
     const pending = this.track(session, requestBytes);
     const wanted = { pattern, max, isWanted: () => !session.isClosed };
@@ -257,4 +260,12 @@ export class LockCommands {
 
 function latin1(bytes: Uint8Array, start: number, end: number): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('latin1');
+}
+
+/** Those that all of them keep to. */
+function boundsOf(locks: readonly Lock[]): Pick<Lock, 'ttlMaxMs' | 'holdersMax'> {
+  return {
+    ttlMaxMs: Math.min(...locks.map((lock) => lock.ttlMaxMs)),
+    holdersMax: Math.min(...locks.map((lock) => lock.holdersMax)),
+  };
 }

@@ -1,7 +1,6 @@
 /** The words of LOCK commands, and what is wrong with them. */
 import { randomBytes } from 'node:crypto';
-import { EXCLUSIVE, type LockMode } from '../lock/lock.js';
-import { HOLDERS_MAX } from '../lock/share.js';
+import { EXCLUSIVE, type Lock, type LockMode } from '../lock/lock.js';
 import { errorReply } from '../resp/reply.js';
 import type { RequestReader } from '../resp/request.js';
 
@@ -50,8 +49,8 @@ export class LockWords {
     return Buffer.from(bytes.buffer, bytes.byteOffset + start, length).toString('latin1');
   }
 
-  /** The options that begin with that argument, of a lock with that ttlMaxMs; or an error. */
-  wanted(first: number, ttlMaxMs: number): Wanted | Uint8Array {
+  /** The options that begin with that argument, of locks with these bounds; or an error. */
+  wanted(first: number, { ttlMaxMs, holdersMax }: Pick<Lock, 'ttlMaxMs' | 'holdersMax'>): Wanted | Uint8Array {
     let [ttlMs, waitMs, token, isForSession] = [-1, 0, '', false];
     let mode: LockMode = EXCLUSIVE;
     for (let at = first; at < this.count; at += 2) {
@@ -74,8 +73,8 @@ export class LockWords {
         waitMs = found;
       } else if (option === 'limit') {
         if (mode !== EXCLUSIVE) return SYNTAX_ERROR;
-        const max = readNumber(this.text(at + 1), 1, HOLDERS_MAX);
-        if (max === null) return errorReply(`ERR LIMIT must be a number from 1 to ${HOLDERS_MAX}`);
+        const max = readNumber(this.text(at + 1), 1, holdersMax);
+        if (max === null) return errorReply(`ERR LIMIT must be a number from 1 to ${holdersMax}`);
         mode = { kind: 'limit', max };
       } else if (option === 'token') {
         token = this.text(at + 1);

@@ -107,6 +107,9 @@ t.test('a file that is not ours is refused, and left as it is', async (t) => {
     await t.rejects(driver.compareAndSet(KEY, 0, 'm.1', 'a'), { fault: 'refused', message: /is damaged/ });
     t.equal(readFileSync(join(path, 'things.json'), 'utf8'), text);
   }
+  const driver = new FileDriver(t.testdir({ 'things.json': '', 'locks.json': '' }));
+  await t.rejects(driver.get(KEY), { message: /it is made anew/ });
+  await t.rejects(driver.get({ folder: 'locks', name: 'a' }), { message: /locks are forgotten that are held/ });
 });
 
 t.test(

@@ -1,6 +1,6 @@
 /** What becomes of a lock's entry in the store. */
 import t from 'tap';
-import type { LockMode } from '../../src/base/lock-mode.js';
+import { type LockMode, STORE_HOLDERS_MAX } from '../../src/base/lock-mode.js';
 import {
   acquireIn,
   type Change,
@@ -8,7 +8,6 @@ import {
   encodeLock,
   entryNameOf,
   extendIn,
-  HOLDERS_MAX,
   holderIn,
   type LockEntry,
   releaseIn,
@@ -87,7 +86,7 @@ t.test('who may share it', async (t) => {
   t.notOk(lock.acquire('c', two));
   t.ok(lock.acquire('b', two));
   const crowd = new Written();
-  for (let number = 0; number < HOLDERS_MAX; number++) t.ok(crowd.acquire(`${number}`, SHARED));
+  for (let number = 0; number < STORE_HOLDERS_MAX; number++) t.ok(crowd.acquire(`${number}`, SHARED));
   t.notOk(crowd.acquire('one more', SHARED));
 });
 

@@ -96,6 +96,15 @@ async function testCommands(t: Test, first: ProxyProcess, second: ProxyProcess):
     );
   }
   t.match(await say(one, 'LOCK.ACQUIRE', 'lock:a', 'TTL', '20001'), /^-ERR TTL must be/);
+  for (const command of [
+    ['LOCK.ACQUIRE', 'lock:a'],
+    ['LOCK.MACQUIRE', '1', 'lock:a'],
+  ])
+    t.match(await say(one, ...command, 'TTL', '1000', 'LIMIT', '257'), /^-ERR LIMIT must be a number from 1 to 256/);
+  t.match(
+    await say(one, 'LOCK.LIST', 'x'.repeat(4097)),
+    /^-ERR the pattern may have 4096 bytes, and this one has 4097/,
+  );
   t.match(await say(one, 'LOCK.ACQUIRE', 'other', 'TTL', '1000'), /^-ERR no keyspace of mode lock/);
   t.equal(await say(one, 'RL.FENCED', 'lock:a', '7', 'SET', 'data', 'x'), '+OK\r\n');
   t.match(await say(one, 'RL.FENCED', 'lock:a', '6', 'SET', 'data', 'x'), /^-FENCED/);

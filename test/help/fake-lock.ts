@@ -13,6 +13,7 @@ import type {
 export class FakeLock implements Lock {
   readonly name: string;
   readonly ttlMaxMs = 60_000;
+  readonly holdersMax = 1_000;
   readonly home = 'here';
   /** Ttls of the extensions that were asked for. */
   readonly extensions: number[] = [];
