@@ -120,6 +120,8 @@ class World {
   private readonly troubles: number;
   /** Nodes that were started anew one after the other. */
   private rolled = 0;
+  /** When the last was. */
+  private rolledMs = 0;
   readonly lost: string[] = [];
   /** Total losses so far. */
   private losses = 0;
@@ -128,7 +130,7 @@ class World {
     this.options = options;
     const random = new Random(options.seed);
     this.random = random;
-    this.ttlMaxMs = 50 + random.below(1000);
+    this.ttlMaxMs = (options.rolling === true ? 500 : 50) + random.below(1000);
     this.latencyMs = options.rolling === true ? 2 : random.size(Math.ceil(this.ttlMaxMs / 3));
     // In a thousand messages.
     this.troubles = options.rolling === true ? 0 : random.pick([0, 20, 100]);
@@ -187,12 +189,18 @@ class World {
     return this.agenda.splice(best, 1)[0] ?? null;
   }
 
+  /** Whether it was got so long before that all nodes that took part were given it. */
+  isEverywhere({ held }: Grant): boolean {
+    return (held[0] as Span).fromMs + this.ttlMaxMs * 2 < this.rolledMs;
+  }
+
   private trouble(): void {
     const { random, nodes } = this;
     if (this.options.rolling === true) {
       this.forget(this.rolled++ % nodes.length);
+      this.rolledMs = this.nowMs;
       // It is repaired, and in quarantine from when the first lock is asked for; then the lock is extended a few times.
-      this.after(this.ttlMaxMs * 4, () => this.trouble());
+      this.after(this.ttlMaxMs * 6, () => this.trouble());
       return;
     }
     const copy = random.below(nodes.length);
@@ -372,8 +380,8 @@ class Client {
           const { outcome } = action;
           if (outcome.kind !== 'granted') {
             // One is there the moment it is free, or nearly.
-            const isHasty = this.number === 0 && !this.isLasting;
-            this.later(random.below(isHasty ? 20 : ttlMs), () => this.begin());
+            const restMs = world.options.rolling === true ? ttlMaxMs * 2 : this.number === 0 ? 20 : ttlMs;
+            this.later(random.below(restMs), () => this.begin());
             continue;
           }
           const grant = {
@@ -467,7 +475,7 @@ class Client {
         this.hold(grant, ttlMs, { ...outcome, ballot });
         return;
       }
-      if (this.isLasting) world.lost.push(`lost: ${JSON.stringify(grant)}`);
+      if (this.isLasting && world.isEverywhere(grant)) world.lost.push(`lost: ${JSON.stringify(grant)}`);
       if (outcome.kind === 'unknown') this.later(world.random.below(ttlMs), () => this.extend(grant, ttlMs, ballot));
       else this.later(world.random.below(20), () => this.begin());
     };
