@@ -5,7 +5,7 @@ import { type Edit, loadEdited } from '../help/edited-copy.js';
 import { randomFromSeed } from '../help/random.js';
 import type { Omission } from './model-node.js';
 import { runCampaign, SHARED, TWO } from './sim/campaign.js';
-import type { ScheduleOptions, simulate } from './sim/simulation.js';
+import type { simulate } from './sim/simulation.js';
 
 /** More of them are in the slow set. */
 const SCHEDULES = 500;
