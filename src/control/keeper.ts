@@ -36,7 +36,7 @@ export class Keeper {
   private readonly watcher: KeeperWatcher;
   private newest: SharedTopology | null = null;
   /** As it lies in the store. */
-  private newestText = '';
+  private newestEntry: Entry | null = null;
   /** The version that the watch told last: it never goes back. */
   private told = 0;
   private watch: Watch | null = null;
@@ -77,23 +77,31 @@ export class Keeper {
   }
 
   /**
-   * Writes what `plan` makes of what is there as the next version, unless that is the same. `plan` is asked again where somebody was faster;
-   * what it throws is thrown. Throws a StoreError: after `unknown`, the watch tells what came of it.
+   * Writes what `plan` makes of what is there as the next version, unless that is the same. What was seen last is taken for what is there, as the
+   * store takes no change of anything else. `plan` is asked again where somebody was faster; what it throws is thrown. Throws a StoreError: after
+   * `unknown`, the watch tells what came of it.
    */
   async change(plan: (there: SharedTopology | null) => Layout): Promise<SharedTopology> {
     const known = this.knownVersion;
-    let entry = await this.store.get(TOPOLOGY_KEY);
+    let isCurrent = this.newestEntry === null;
+    let entry = this.newestEntry ?? (await this.store.get(TOPOLOGY_KEY));
     for (let attempts = 0; attempts < ATTEMPTS_MAX; attempts++) {
       const there = this.see(entry, known);
       const layout = plan(there);
-      if (there !== null && isDeepStrictEqual(layout, there.layout)) return there;
+      if (there !== null && isDeepStrictEqual(layout, there.layout)) {
+        if (isCurrent) return there;
+        isCurrent = true;
+        entry = await this.store.get(TOPOLOGY_KEY);
+        continue;
+      }
       const next = { version: (there?.version ?? 0) + 1, writer: this.member, layout };
       const text = encodeTopology(next);
       const written = await this.store.compareAndSet(TOPOLOGY_KEY, entry.version, text);
       if (written.kind === 'done') {
-        this.note(next, text);
+        this.note(next, { version: written.version, value: text });
         return next;
       }
+      isCurrent = true;
       entry = written.found;
     }
     throw new StoreError('unavailable', `others have changed the topology ${ATTEMPTS_MAX} times meanwhile`);
@@ -126,20 +134,20 @@ export class Keeper {
         `the topology in the coordination store was version ${known}, and is ${found}: if the store was emptied, stop all members and start them again`,
       );
     }
-    if (topology !== null && text !== null) this.note(topology, text);
+    if (topology !== null && entry !== undefined) this.note(topology, entry);
     return topology;
   }
 
   /** The object that was made of that text before, if it is the newest: whoever has planned by it need not plan again. */
   private decode(text: string): SharedTopology {
-    return this.newest !== null && text === this.newestText ? this.newest : decodeTopology(text);
+    return this.newest !== null && text === this.newestEntry?.value ? this.newest : decodeTopology(text);
   }
 
   /** What is seen may be older than what was seen before. */
-  private note(topology: SharedTopology, text: string): void {
+  private note(topology: SharedTopology, entry: Entry): void {
     if (topology.version <= this.knownVersion) return;
     this.newest = topology;
-    this.newestText = text;
+    this.newestEntry = entry;
     this.watcher.onTopology(topology);
   }
 }

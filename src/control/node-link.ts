@@ -11,12 +11,13 @@ import type { NodeSnapshot } from '../messages.js';
 import { DURABLE, durabilityFault, type NodeView } from '../replica/admission.js';
 import { Membership, type Standing } from '../replica/member.js';
 import type { NodeFacts } from '../replica/member-step.js';
-import { FLOOR_KEY, NODE_KEY } from '../replica/meta.js';
+import { NODE_KEY } from '../replica/meta.js';
 import { askConditions } from '../replica/node-conditions.js';
 import { encodeMemberStep } from '../replica/node-member-step.js';
 import type { NodeConditions } from '../replica/node-requirements.js';
+import { COUNT_KEYS } from '../replica/repairer.js';
 import { elementsOf, textOf } from '../replica/reply-shape.js';
-import { encodeLoads, KEY_SCRIPTS, MEMBER_SCRIPTS, READS_OOM } from '../replica/scripts.js';
+import { encodeLoads, KEY_SCRIPTS, MEMBER_SCRIPTS } from '../replica/scripts.js';
 import { TYPE } from '../resp/frame.js';
 import { encodeCommand, isError, parseInteger } from '../resp/reply.js';
 import type { NameLookup } from './name-lookup.js';
@@ -47,21 +48,12 @@ export interface LinkView {
   conditions: NodeConditions;
 }
 
-/** Says, while it lasts, that somebody repairs the node: its epoch. Nothing depends on it but who waits for whom. */
-export const REPAIRER_KEY = '~rl:repairer';
-
 const LOOK = encodeMemberStep({ kind: 'look' }, new Uint8Array());
 const SCRIPTS = [...KEY_SCRIPTS, ...MEMBER_SCRIPTS];
 const LOADS = encodeLoads(SCRIPTS);
 /** A node's settings and the rights of its user are looked at anew after so many milliseconds. */
 const CONDITIONS_MS = 60_000;
 const SET_UP_REPLIES = 1 + SCRIPTS.length;
-/** At one time: else a record that is written meanwhile is counted once, or taken away twice. A node without memory queues no transaction. */
-const COUNT_KEYS = `${READS_OOM}return {
-  redis.call('GET', '${REPAIRER_KEY}'),
-  redis.call('INFO', 'keyspace'),
-  redis.call('EXISTS', '${NODE_KEY}', '${FLOOR_KEY}', '${REPAIRER_KEY}')
-}`;
 const ASK_MORE: readonly (readonly string[])[] = [
   ['CONFIG', 'GET', ...DURABLE.map(([name]) => name)],
   ['EVAL', COUNT_KEYS, '0'],

@@ -5,7 +5,7 @@
  */
 import { stringify } from 'yaml';
 import { isLocal as isLocalEndpoint, parseListenAddress, parseNodeAddress } from '../base/address.js';
-import { PASSWORD_CHARACTERS_MAX } from '../base/auth-section.js';
+import { PASSWORD_CHARACTERS_MAX } from '../base/client-rules.js';
 import { formatEndpoint } from '../base/endpoint.js';
 import { escapeVariables } from '../base/environment.js';
 import { DEFAULT_LIMITS } from '../base/limits.js';

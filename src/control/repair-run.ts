@@ -17,9 +17,10 @@ import {
   type RepairRequest,
   repairNode,
 } from '../replica/repair.js';
+import { REPAIRER_KEY } from '../replica/repairer.js';
 import type { Answer } from '../replica/step.js';
 import { encodeCommand } from '../resp/reply.js';
-import { type Asked, type NodeLink, REPAIRER_KEY } from './node-link.js';
+import type { Asked, NodeLink } from './node-link.js';
 import { LOOKED_AT_WEIGHT, Pace } from './pace.js';
 import type { PoolRounds } from './pool-rounds.js';
 

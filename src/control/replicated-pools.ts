@@ -77,7 +77,7 @@ export function poolNodes({ name: pool, nodes, limits }: TopologyPool): NodeSnap
 /** Those of a configuration, for who runs no proxy. */
 export async function planReplicatedPools(config: PoolsConfig): Promise<ReplicatedPool[]> {
   const { pools, services } = config;
-  const doors = services.map(({ name, keyspaces }) => ({ name, port: 0, keyspaces }));
+  const doors = services.map(({ name, keyspaces }) => ({ name, port: 0, announced: [], keyspaces }));
   const placer = { placeKeys: planPlacement, placeCopies: planCopySets };
   return replicatedPools(await planTopology(null, pools, doors, placer), storePool(config));
 }

@@ -356,10 +356,10 @@ class Supervisor implements Ringleader {
 
   /** The topology of `config`, which listens at these doors. */
   private plan(config: Config, doors: PreparedDoors): Promise<TopologySnapshot> {
-    const services = config.services.map(({ name, listen, keyspaces }) => {
+    const services = config.services.map(({ name, listen, announced, keyspaces }) => {
       const endpoints = listen.map((endpoint) => doors.get(formatEndpoint(endpoint))?.endpoint);
       const port = endpoints.flatMap((endpoint) => (endpoint?.kind === 'tcp' ? [endpoint.port] : []))[0] ?? 0;
-      return { name, port, keyspaces };
+      return { name, port, announced, keyspaces };
     });
     const before = this.topology === NO_TOPOLOGY ? null : this.topology;
     return planTopology(before, config.pools, services, this.bulk);

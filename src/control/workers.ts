@@ -14,12 +14,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import { Piscina } from 'piscina';
+import { BusyNodes, busyNodesMemory } from '../base/busy-nodes.js';
 import { ClientCount, clientCountMemory } from '../base/client-count.js';
-import type { ClientRules } from '../base/client-rules.js';
+import type { ClientRules, ConfiguredRules } from '../base/client-rules.js';
+import { commandTimesMemory } from '../base/command-times.js';
 import { beatsOf, heartbeatMemory } from '../base/heartbeat.js';
 import type { Limits } from '../base/limits.js';
 import { LockTurns, lockTurnsMemory } from '../base/lock-turns.js';
 import { clientIdMemory, metricsMemory } from '../base/metrics.js';
+import { MonitorFeed, monitorFeedMemory } from '../base/monitor-feed.js';
 import { PauseTable } from '../base/pause-table.js';
 import { packageVersion } from '../base/version.js';
 import type { StoreLocks } from '../coord/store-locks.js';
@@ -32,6 +35,7 @@ import type {
   ToWorker,
   WorkerStart,
 } from '../messages.js';
+import { COMMANDS } from '../resp/commands.js';
 import { createDescriptors, Descriptors } from '../transport/descriptors.js';
 import { buryWorker, createHandover, Handover } from '../transport/handover.js';
 import { openWake, system } from '../transport/system.js';
@@ -41,6 +45,7 @@ import { LogRelay } from './log-relay.js';
 import type { NameLookup } from './name-lookup.js';
 import { type Member, RollCall } from './roll-call.js';
 import { PartNumbers, TopologyFeed } from './topology-feed.js';
+import { UserDesk } from './user-desk.js';
 import { Watchdog } from './watchdog.js';
 
 /** A worker that died is replaced at once, but not more often than this (milliseconds). */
@@ -56,7 +61,7 @@ const DRAIN_GRACE_MS = 2_000;
 export interface Orders {
   readonly topology: TopologySnapshot;
   readonly limits: Limits;
-  readonly rules: ClientRules;
+  readonly rules: ConfiguredRules;
   readonly listeners: readonly ListenerSnapshot[];
 }
 
@@ -110,6 +115,9 @@ export class Workers {
   private readonly clients: SharedArrayBuffer;
   private readonly lockTurns: SharedArrayBuffer;
   private readonly clientIds = clientIdMemory();
+  private readonly commandTimes: SharedArrayBuffer;
+  private readonly monitorFeed: SharedArrayBuffer;
+  private readonly busyNodes: SharedArrayBuffer;
   private readonly heartbeats: SharedArrayBuffer;
   private readonly watchdog = new Watchdog();
   private readonly rollCall = new RollCall();
@@ -120,6 +128,7 @@ export class Workers {
   private readonly descriptors: Descriptors;
   private readonly handover: Handover;
   private readonly running: (RunningWorker | null)[];
+  private users: UserDesk | null = null;
   private orders: Orders | null = null;
   /** What `follow` waits for. */
   private versionAwaited: { version: number; resolve: () => void } | null = null;
@@ -141,6 +150,9 @@ export class Workers {
     this.metrics = metricsMemory(count);
     this.clients = clientCountMemory(count);
     this.lockTurns = lockTurnsMemory(count);
+    this.commandTimes = commandTimesMemory(count, COMMANDS.length);
+    this.monitorFeed = monitorFeedMemory(count);
+    this.busyNodes = busyNodesMemory(count);
     this.heartbeats = heartbeatMemory(count);
     this.descriptorMemory = createDescriptors(count);
     this.handoverMemory = createHandover(count);
@@ -163,6 +175,7 @@ export class Workers {
   /** Resolves when all of them take connections; rejects when one ends before. */
   async start(orders: Orders): Promise<void> {
     this.orders = orders;
+    this.users = new UserDesk(orders.rules.auth);
     const starting = this.running.map((_, index) => this.startWorker(index, orders));
     await Promise.all(starting.map((worker) => worker.started));
     this.state = 'running';
@@ -186,7 +199,8 @@ export class Workers {
   /** Tells all what to go by. Resolves when each that lives does, or they are being ended. One at a time. */
   async follow(orders: Orders): Promise<void> {
     this.orders = orders;
-    const { topology, ...rest } = orders;
+    const { topology, limits, listeners } = orders;
+    this.users?.configure(orders.rules.auth);
     for (const service of this.pauses.services()) {
       // Another may have its number one day.
       if ((topology.services[service] ?? null) === null) this.pauses.end(service);
@@ -194,7 +208,9 @@ export class Workers {
     for (const worker of this.running) {
       // One that dies meanwhile never gets there; its successor starts with the new topology.
       void worker?.feed.prepare(topology).then((parts) => {
-        worker.port.postMessage({ kind: 'configure', topology: parts, ...rest } satisfies ToWorker);
+        // Users may have been changed meanwhile.
+        const rules = this.rules(orders);
+        worker.port.postMessage({ kind: 'configure', topology: parts, limits, rules, listeners } satisfies ToWorker);
       });
     }
     await new Promise<void>((resolve) => {
@@ -248,6 +264,7 @@ export class Workers {
       port: port2,
       transport: this.context.transport,
       ...orders,
+      rules: this.rules(orders),
       parts: this.partNumbers.partsOf(topology),
       process: this.facts,
       descriptors: this.descriptorMemory,
@@ -258,6 +275,9 @@ export class Workers {
       heartbeats: this.heartbeats,
       metrics: this.metrics,
       clientIds: this.clientIds,
+      commandTimes: this.commandTimes,
+      monitorFeed: this.monitorFeed,
+      busyNodes: this.busyNodes,
       pauses: this.pauses.snapshots(performance.now()),
     };
     let onBorn = () => {};
@@ -331,8 +351,7 @@ export class Workers {
         void this.resolve(worker, message.id, message.host, message.port);
         return;
       case 'ask':
-        this.note(message.question);
-        this.rollCall.ask(worker.member, message.id, message.question);
+        this.rollCall.ask(worker.member, message.id, this.note(message.question));
         return;
       case 'answer':
         this.rollCall.answer(worker.member, message.call, message.answer);
@@ -355,10 +374,25 @@ export class Workers {
     }
   }
 
-  /** What all workers are about to be asked, workers to come are to know as well. */
-  private note(question: Question): void {
-    if (question.kind === 'pause-clients') this.pauses.start(question, performance.now());
-    else if (question.kind === 'unpause-clients') this.pauses.end(question.service);
+  /** What all workers are about to be asked, workers to come are to know as well. Returns what they are asked. */
+  private note(question: Question): Question {
+    switch (question.kind) {
+      case 'pause-clients':
+        this.pauses.start(question, performance.now());
+        return question;
+      case 'unpause-clients':
+        this.pauses.end(question.service);
+        return question;
+      case 'change-users':
+        return { ...question, changed: (this.users as UserDesk).change(question.change) };
+      default:
+        return question;
+    }
+  }
+
+  private rules({ rules }: Orders): ClientRules {
+    const { auth, pubsub } = rules;
+    return { users: (this.users as UserDesk).snapshot, isPassthrough: auth.mode === 'passthrough', pubsub };
   }
 
   private async resolve(worker: RunningWorker, id: number, host: string, port: number): Promise<void> {
@@ -417,6 +451,8 @@ export class Workers {
     const { sessions, descriptors } = buryWorker(index, this.descriptors, this.handover);
     new ClientCount(this.clients, index).forget();
     new LockTurns(this.lockTurns, index).forget();
+    new MonitorFeed(this.monitorFeed, index).want(0);
+    new BusyNodes(this.busyNodes, index).show(0);
     health.forget(index);
     this.onVersions();
     this.deaths++;
