@@ -12,6 +12,7 @@ import { awaitAnswer, fill } from './compare/fill.js';
 import { runLoad } from './compare/load.js';
 import { type Options, parseOptions } from './compare/options.js';
 import { findPrograms, type Programs } from './compare/programs.js';
+import { median } from './compare/rounds.js';
 
 interface Asking {
   label: string;
@@ -166,11 +167,4 @@ function print(runs: readonly Run[]): void {
         .join('  '),
     );
   }
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  const upper = sorted[middle] ?? Number.NaN;
-  return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? upper)) / 2;
 }

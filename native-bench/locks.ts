@@ -10,27 +10,21 @@
  * Interleaved: each round measures everything once, in another order. Compare figures of one run of the program only.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
-import { BenchmarkError, Children, run } from './compare/children.js';
+import { Children, run } from './compare/children.js';
+import { readPartOptions } from './compare/part-options.js';
 import { findEtcd, findPrograms } from './compare/programs.js';
 import { saveResults } from './compare/results.js';
+import { median, note, rounds } from './compare/rounds.js';
 import { etcdLocks } from './locks/etcd.js';
 import type { LockClients, LockTarget } from './locks/lock-client.js';
 import { redlockLocks } from './locks/redlock.js';
 import { ringleaderLocks } from './locks/ringleader.js';
 import { startEtcd } from './replicated/etcd.js';
-import { type MeasuredCpu, measure } from './replicated/load.js';
+import { describe, type MeasuredCpu, measure, medianOf } from './replicated/load.js';
 import { RespConnection } from './replicated/resp-connection.js';
 import { type RingleaderTarget, startRingleader } from './replicated/ringleader.js';
 
-interface Options {
-  parts: readonly string[];
-  rounds: number;
-  seconds: number;
-  clients: number;
-  contenders: number;
-  isSaved: boolean;
-}
+type Options = ReturnType<typeof readOptions>;
 
 interface Results {
   /** Scripts that a node was asked for, for each acquisition and each release. */
@@ -50,12 +44,13 @@ const HAND_OVER_MS_MAX = 2;
 /** Of each client, by turns: what is known of a lock is found again. */
 const NAMES = 100;
 const HOLD_MS = 1;
+const WARM_UP_ROUNDS = 1;
 const START_MS_MAX = 30_000;
 
 await run(main);
 
 async function main(): Promise<void> {
-  const options = parseOptions(process.argv.slice(2));
+  const options = readOptions();
   const children = new Children();
   const programs = await findPrograms(false);
   const start = (label: string, persistence: 'none' | 'always') => {
@@ -122,30 +117,23 @@ async function comparePairs(
   targets: readonly LockTarget[],
   options: Options,
 ): Promise<ReadonlyMap<string, readonly MeasuredCpu[]>> {
-  const { clients, rounds, seconds } = options;
+  const { clients, seconds } = options;
   const runs = new Map<string, MeasuredCpu[]>();
-  for (let round = -1; round < rounds; round++) {
-    for (const target of inTurn(targets, round)) {
-      const connected = await target.connect(clients);
-      const pair = async (client: number, name: string) => {
-        const release = await connected.acquire(client, `${client}:${name}`);
-        await release();
-      };
-      const measured = await measure(target, pair, { clients, keys: NAMES, seconds });
-      connected.close();
-      // The first round warms up.
-      if (round < 0) continue;
-      note(runs, target.label, measured);
-      console.error(`pairs round ${round + 1}: ${describe(target.label, measured)}`);
-    }
+  for (const [round, target] of rounds(WARM_UP_ROUNDS + options.rounds, targets)) {
+    const connected = await target.connect(clients);
+    const pair = async (client: number, name: string) => {
+      const release = await connected.acquire(client, `${client}:${name}`);
+      await release();
+    };
+    const measured = await measure(target, pair, { clients, keys: NAMES, seconds });
+    connected.close();
+    if (round < WARM_UP_ROUNDS) continue;
+    note(runs, target.label, measured);
+    console.error(`pairs round ${round}: ${describe(target.label, measured, 'pairs')}`);
   }
   console.log(`\nacquire and release, ${clients} clients (medians; at least ${PAIRS_MIN} pairs/s)`);
   for (const { label } of targets) {
-    const of = (key: 'rps' | 'p50Ms' | 'p99Ms' | 'proxyUs' | 'serversUs' | 'clientUs') => {
-      return median((runs.get(label) ?? []).map((measured) => measured[key]));
-    };
-    const medians = { rps: of('rps'), p50Ms: of('p50Ms'), p99Ms: of('p99Ms'), proxyUs: of('proxyUs') };
-    console.log(describe(label, { ...medians, serversUs: of('serversUs'), clientUs: of('clientUs') }));
+    console.log(describe(label, medianOf(runs.get(label) ?? []), 'pairs'));
   }
   return runs;
 }
@@ -154,20 +142,18 @@ async function compareHandOver(
   targets: readonly LockTarget[],
   options: Options,
 ): Promise<ReadonlyMap<string, readonly number[]>> {
-  const { contenders, rounds, seconds } = options;
+  const { contenders, seconds } = options;
   const all = new Map<string, number[]>();
-  for (let round = -1; round < rounds; round++) {
-    for (const target of inTurn(targets, round)) {
-      const connected = await target.connect(contenders);
-      const waits = await handOvers(connected, contenders, seconds);
-      connected.close();
-      if (round < 0) continue;
-      // Who is faster than all others, again and again, hands nothing over.
-      if (waits.length > 0) note(all, target.label, median(waits));
-      console.error(
-        `hand-over round ${round + 1}: ${target.label}: p50 ${median(waits).toFixed(2)} ms, ${waits.length} times`,
-      );
-    }
+  for (const [round, target] of rounds(WARM_UP_ROUNDS + options.rounds, targets)) {
+    const connected = await target.connect(contenders);
+    const waits = await handOvers(connected, contenders, seconds);
+    connected.close();
+    if (round < WARM_UP_ROUNDS) continue;
+    // Who is faster than all others, again and again, hands nothing over.
+    if (waits.length > 0) note(all, target.label, median(waits));
+    console.error(
+      `hand-over round ${round}: ${target.label}: p50 ${median(waits).toFixed(2)} ms, ${waits.length} times`,
+    );
   }
   console.log(`\nhand-over, ${contenders} contenders (medians; p50 below ${HAND_OVER_MS_MAX} ms)`);
   for (const { label } of targets) console.log(`${label.padEnd(24)} p50 ${median(all.get(label) ?? []).toFixed(2)} ms`);
@@ -196,11 +182,6 @@ async function handOvers(connected: LockClients, contenders: number, seconds: nu
 }
 
 /** Each round in another order. */
-function inTurn<T>(all: readonly T[], round: number): T[] {
-  return all.map((_, turn) => all[(round + turn + all.length) % all.length] as T);
-}
-
-/** Nodes are admitted, and leaders elected, before there is a lock. */
 async function awaitLock(target: LockTarget): Promise<void> {
   for (const deadlineMs = performance.now() + START_MS_MAX; ; await sleep(100)) {
     try {
@@ -218,52 +199,6 @@ async function awaitLock(target: LockTarget): Promise<void> {
   }
 }
 
-type Described = Pick<MeasuredCpu, 'rps' | 'p50Ms' | 'p99Ms' | 'proxyUs' | 'serversUs' | 'clientUs'>;
-
-function describe(label: string, { rps, p50Ms, p99Ms, proxyUs, serversUs, clientUs }: Described): string {
-  const latency = `p50 ${p50Ms.toFixed(2)} ms, p99 ${p99Ms.toFixed(2)} ms`;
-  const cpu = `proxy ${proxyUs.toFixed(1)}, all servers ${serversUs.toFixed(1)}, client ${clientUs.toFixed(1)} µs`;
-  return `${label.padEnd(24)} ${rps.toFixed(0).padStart(6)} pairs/s, ${latency}; CPU ${cpu}`;
-}
-
-function note<T>(all: Map<string, T[]>, name: string, value: T): void {
-  all.set(name, [...(all.get(name) ?? []), value]);
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((one, other) => one - other);
-  const half = sorted.length >> 1;
-  const upper = sorted[half] ?? Number.NaN;
-  return sorted.length % 2 === 1 ? upper : ((sorted[half - 1] ?? Number.NaN) + upper) / 2;
-}
-
-function parseOptions(args: readonly string[]): Options {
-  const text = { type: 'string' } as const;
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      only: { ...text, default: PARTS.join(',') },
-      rounds: { ...text, default: '5' },
-      seconds: { ...text, default: '3' },
-      clients: { ...text, default: '50' },
-      contenders: { ...text, default: '8' },
-      'no-save': { type: 'boolean', default: false },
-    },
-  });
-  const parts = values.only.split(',');
-  const unknown = parts.find((part) => !PARTS.includes(part));
-  if (unknown !== undefined) throw new BenchmarkError(`--only ${unknown}: one or more of ${PARTS.join(',')}`);
-  const number = (name: 'rounds' | 'seconds' | 'clients' | 'contenders') => {
-    const value = Number(values[name]);
-    if (!(value > 0)) throw new BenchmarkError(`--${name} ${values[name]}: a number above 0`);
-    return value;
-  };
-  return {
-    parts,
-    rounds: number('rounds'),
-    seconds: number('seconds'),
-    clients: number('clients'),
-    contenders: number('contenders'),
-    isSaved: !values['no-save'],
-  };
+function readOptions() {
+  return readPartOptions(process.argv.slice(2), PARTS, { rounds: 5, seconds: 3, clients: 50, contenders: 8 });
 }

@@ -10,28 +10,19 @@
  * Interleaved: each round measures everything once, in another order. Compare figures of one run of the program only.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { BenchmarkError, Children, run } from './compare/children.js';
 import { cpuTimeOf } from './compare/cpu.js';
 import { fill } from './compare/fill.js';
 import { runLoad as runBenchmark } from './compare/load.js';
+import { readPartOptions } from './compare/part-options.js';
 import { findEtcd, findPrograms, type Programs } from './compare/programs.js';
 import { saveResults } from './compare/results.js';
+import { median, note, rounds } from './compare/rounds.js';
 import { startEtcd } from './replicated/etcd.js';
-import { type MeasuredCpu, measure, runLoad, type Target } from './replicated/load.js';
+import { describe, type MeasuredCpu, measure, medianOf, runLoad, type Target } from './replicated/load.js';
 import { countersOf, type RingleaderTarget, startRingleader } from './replicated/ringleader.js';
 
-interface Options {
-  parts: readonly string[];
-  rounds: number;
-  seconds: number;
-  clients: number;
-  /** That they are spread over: of etcd's, and of those that are compared with it. */
-  connections: number;
-  keys: number;
-  size: number;
-  isSaved: boolean;
-}
+type Options = ReturnType<typeof readOptions>;
 
 interface Bench {
   children: Children;
@@ -50,7 +41,7 @@ const READ_KEYS_AT_ONCE = 64;
 await run(main);
 
 async function main(): Promise<void> {
-  const options = parseOptions(process.argv.slice(2));
+  const options = readOptions();
   const bench: Bench = { children: new Children(), programs: await findPrograms(false), options, results: {} };
   for (const part of options.parts) {
     if (part === 'cost') await compareCost(bench);
@@ -91,7 +82,7 @@ async function compareCost(bench: Bench): Promise<void> {
     }
     const [, strongTarget] = targets as [RingleaderTarget, RingleaderTarget];
     const countersBefore = await countersOf(strongTarget);
-    await inRounds(options.rounds, targets, async (target, round) => {
+    for (const [round, target] of rounds(options.rounds, targets)) {
       const before = cpuTimeOf(target.proxyPid);
       const count = requests.get(target.label) as number;
       const { rps, p99Ms } = await load(target, count);
@@ -101,7 +92,7 @@ async function compareCost(bench: Bench): Promise<void> {
       console.error(
         `${test} round ${round + 1}: ${target.label}: ${us.toFixed(1)} µs, ${rps.toFixed(0)} rps, p99 ${p99Ms} ms`,
       );
-    });
+    }
     const countersAfter = await countersOf(strongTarget);
     const grown = (name: string) => {
       const full = `ringleader_replicated_${name}`;
@@ -140,11 +131,11 @@ async function compareEtcd(bench: Bench): Promise<void> {
       return measure(target, connected[what], options);
     };
     for (const target of targets) await once(target);
-    await inRounds(options.rounds, targets, async (target, round) => {
+    for (const [round, target] of rounds(options.rounds, targets)) {
       const measured = await once(target);
       note(runs, `${what} ${target.label}`, measured);
       console.error(`${what} round ${round + 1}: ${describe(target.label, measured)}`);
-    });
+    }
     const medians = targets.map(({ label }) => [label, medianOf(runs.get(`${what} ${label}`) ?? [])] as const);
     const etcd = medians.find(([label]) => label === 'etcd')?.[1] as MeasuredCpu;
     console.log(
@@ -209,13 +200,6 @@ async function stop(children: Children, label: string): Promise<void> {
   }
 }
 
-/** Each round in another order. */
-async function inRounds<T>(rounds: number, targets: readonly T[], act: (target: T, round: number) => Promise<void>) {
-  for (let round = 0; round < rounds; round++) {
-    for (let turn = 0; turn < targets.length; turn++) await act(targets[(round + turn) % targets.length] as T, round);
-  }
-}
-
 /** Members elect a leader, or are admitted, before anything can be written. */
 async function awaitWrites(target: Target, size: number): Promise<void> {
   const deadlineMs = performance.now() + START_MS_MAX;
@@ -240,79 +224,13 @@ async function fillThrough(write: (client: number, key: string) => Promise<void>
   await Promise.all(Array.from({ length: READ_KEYS_AT_ONCE }, (_, index) => client(index)));
 }
 
-function describe(label: string, { rps, p50Ms, p99Ms, proxyUs, serversUs, clientUs }: MeasuredCpu): string {
-  const latency = `p50 ${p50Ms.toFixed(2)} ms, p99 ${p99Ms.toFixed(2)} ms`;
-  const cpu = `proxy ${proxyUs.toFixed(1)}, all servers ${serversUs.toFixed(1)}, client ${clientUs.toFixed(1)} µs`;
-  return `${label.padEnd(16)} ${rps.toFixed(0).padStart(7)}/s, ${latency}; CPU ${cpu}`;
-}
-
-function note<T>(all: Map<string, T[]>, name: string, value: T): void {
-  all.set(name, [...(all.get(name) ?? []), value]);
-}
-
-function medianOf(runs: readonly MeasuredCpu[]): MeasuredCpu {
-  const of = (
-    key: 'rps' | 'p50Ms' | 'p99Ms' | 'longestGapMs' | 'longestWaitMs' | 'errors' | 'proxyUs' | 'serversUs' | 'clientUs',
-  ) => {
-    return median(runs.map((run) => run[key]));
-  };
-  return {
-    rps: of('rps'),
-    p50Ms: of('p50Ms'),
-    p99Ms: of('p99Ms'),
-    longestGapMs: of('longestGapMs'),
-    longestWaitMs: of('longestWaitMs'),
-    errors: of('errors'),
-    proxyUs: of('proxyUs'),
-    serversUs: of('serversUs'),
-    clientUs: of('clientUs'),
-    timeline: [],
-  };
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((one, other) => one - other);
-  const half = sorted.length >> 1;
-  const upper = sorted[half] ?? Number.NaN;
-  return sorted.length % 2 === 1 ? upper : ((sorted[half - 1] ?? Number.NaN) + upper) / 2;
-}
-
-function parseOptions(args: readonly string[]): Options {
-  const text = { type: 'string' } as const;
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      only: { ...text, default: PARTS.join(',') },
-      rounds: { ...text, default: '5' },
-      seconds: { ...text, default: '3' },
-      clients: { ...text, default: '64' },
-      connections: { ...text, default: '8' },
-      keys: { ...text, default: '10000' },
-      size: { ...text, default: '64' },
-      'no-save': { type: 'boolean', default: false },
-    },
-  });
-  const parts = values.only.split(',');
-  const unknown = parts.find((part) => !PARTS.includes(part));
-  if (unknown !== undefined) throw new BenchmarkError(`--only ${unknown}: one or more of ${PARTS.join(',')}`);
-  const number = (name: 'rounds' | 'seconds' | 'clients' | 'connections' | 'keys' | 'size') => {
-    const value = Number(values[name]);
-    if (!(value > 0)) throw new BenchmarkError(`--${name} ${values[name]}: a number above 0`);
-    return value;
-  };
-  return {
-    parts,
-    rounds: number('rounds'),
-    seconds: number('seconds'),
-    clients: number('clients'),
-    connections: number('connections'),
-    keys: number('keys'),
-    size: number('size'),
-    isSaved: !values['no-save'],
-  };
-}
-
 function save({ children, programs, options, results }: Bench): void {
   const nodeOf = new Map([['ringleader', process.execPath]]);
   saveResults({ suffix: '-replicated', raisedPriority: children.raised, programs, nodeOf }, { options, results });
+}
+
+/** `clients` are spread over `connections`: of etcd's, and of those that are compared with it. */
+function readOptions() {
+  const defaults = { rounds: 5, seconds: 3, clients: 64, connections: 8, keys: 10_000, size: 64 };
+  return readPartOptions(process.argv.slice(2), PARTS, defaults);
 }

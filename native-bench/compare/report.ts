@@ -1,4 +1,6 @@
 /** From single runs to medians, ratios and a table. */
+import { median } from './rounds.js';
+
 export interface Run {
   readonly label: string;
   readonly test: string;
@@ -130,11 +132,4 @@ function medianOrNull(values: readonly (number | null)[]): number | null {
 
 function known(values: readonly (number | null)[]): number[] {
   return values.filter((value) => value !== null);
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const half = sorted.length >> 1;
-  const upper = sorted[half] as number;
-  return sorted.length % 2 === 1 ? upper : ((sorted[half - 1] as number) + upper) / 2;
 }

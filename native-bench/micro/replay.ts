@@ -4,12 +4,16 @@
  * Fifty sessions send, three nodes answer, turn by turn, as under redis-benchmark with 50 clients. The figure is
  * nanoseconds and bytes allocated per command; `kept` says whether the heap stays flat over ten million commands.
  */
+import { BusyNodes, busyNodesMemory } from '../../src/base/busy-nodes.js';
 import { ClientCount, clientCountMemory } from '../../src/base/client-count.js';
 import { DEFAULT_RULES } from '../../src/base/client-rules.js';
+import { CommandTimes, commandTimesMemory } from '../../src/base/command-times.js';
 import { DEFAULT_LIMITS, DEFAULT_NODE_LIMITS } from '../../src/base/limits.js';
 import { LockTurns, lockTurnsMemory } from '../../src/base/lock-turns.js';
 import { Metrics, metricsMemory } from '../../src/base/metrics.js';
+import { MonitorFeed, monitorFeedMemory } from '../../src/base/monitor-feed.js';
 import { DataPlane } from '../../src/proxy/data-plane.js';
+import { COMMANDS as TABLE } from '../../src/resp/commands.js';
 import { type FakeConnection, FakeTransport } from '../../test/help/fake-transport.js';
 import { plainTopology } from '../../test/help/topology.js';
 import { type Measurement, measure } from './measure.js';
@@ -127,7 +131,10 @@ class World {
       onNodeState: () => {},
       clients: new ClientCount(clientCountMemory(1), 0),
       lockTurns: new LockTurns(lockTurnsMemory(1), 0),
+      busyNodes: new BusyNodes(busyNodesMemory(1), 0),
+      feed: new MonitorFeed(monitorFeedMemory(1), 0),
       nextClientId: () => 1,
+      times: new CommandTimes(commandTimesMemory(1, TABLE.length), 0, TABLE.length),
       log: () => {},
     });
     this.plane.start();

@@ -4,16 +4,20 @@
  * Sixty-four sessions send one command each, three nodes answer as steady ones do, turn by turn. What the kernel does with the
  * frames is not in it; what the nodes' answers cost to make here (some tenths of a microsecond) is.
  */
+import { BusyNodes, busyNodesMemory } from '../../src/base/busy-nodes.js';
 import { ClientCount, clientCountMemory } from '../../src/base/client-count.js';
 import { DEFAULT_RULES } from '../../src/base/client-rules.js';
+import { CommandTimes, commandTimesMemory } from '../../src/base/command-times.js';
 import { DEFAULT_LIMITS, DEFAULT_NODE_LIMITS } from '../../src/base/limits.js';
 import { LockTurns, lockTurnsMemory } from '../../src/base/lock-turns.js';
 import { Metrics, metricsMemory } from '../../src/base/metrics.js';
+import { MonitorFeed, monitorFeedMemory } from '../../src/base/monitor-feed.js';
 import { DataPlane } from '../../src/proxy/data-plane.js';
 import { NEVER } from '../../src/replica/ballot.js';
 import { NO_LINEAGE } from '../../src/replica/lineage.js';
 import { NO_FACTS_TEXT, NO_FLOOR } from '../../src/replica/meta.js';
 import { PREPARE, type Script } from '../../src/replica/scripts.js';
+import { COMMANDS } from '../../src/resp/commands.js';
 import { skipValue } from '../../src/resp/frame.js';
 import { type FakeConnection, FakeTransport } from '../../test/help/fake-transport.js';
 import { plainTopology } from '../../test/help/topology.js';
@@ -109,7 +113,10 @@ class World {
       onNodeState: () => {},
       clients: new ClientCount(clientCountMemory(1), 0),
       lockTurns: new LockTurns(lockTurnsMemory(1), 0),
+      busyNodes: new BusyNodes(busyNodesMemory(1), 0),
+      feed: new MonitorFeed(monitorFeedMemory(1), 0),
       nextClientId: () => 1,
+      times: new CommandTimes(commandTimesMemory(1, COMMANDS.length), 0, COMMANDS.length),
       log: () => {},
     });
     plane.start();

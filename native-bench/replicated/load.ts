@@ -2,8 +2,10 @@
  * Clients that each ask, wait for the answer, and ask again. The same for all targets, in this process: what it costs itself is
  * measured, too, since on a small machine it takes from what the servers have.
  */
+
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cpuTimeOf, cpuTimeOfAll } from '../compare/cpu.js';
+import { median } from '../compare/rounds.js';
 
 /** Asks something about a key as client number so-and-so. */
 export type Ask = (client: number, key: string) => Promise<void>;
@@ -115,4 +117,35 @@ export async function measure(
     serversUs: us(before.servers, after.servers),
     clientUs: clientUs / answers,
   };
+}
+
+/** Without the timeline. */
+export function medianOf(runs: readonly MeasuredCpu[]): MeasuredCpu {
+  const of = (
+    key: 'rps' | 'p50Ms' | 'p99Ms' | 'longestGapMs' | 'longestWaitMs' | 'errors' | 'proxyUs' | 'serversUs' | 'clientUs',
+  ) => {
+    return median(runs.map((run) => run[key]));
+  };
+  return {
+    rps: of('rps'),
+    p50Ms: of('p50Ms'),
+    p99Ms: of('p99Ms'),
+    longestGapMs: of('longestGapMs'),
+    longestWaitMs: of('longestWaitMs'),
+    errors: of('errors'),
+    proxyUs: of('proxyUs'),
+    serversUs: of('serversUs'),
+    clientUs: of('clientUs'),
+    timeline: [],
+  };
+}
+
+export function describe(
+  label: string,
+  { rps, p50Ms, p99Ms, proxyUs, serversUs, clientUs }: MeasuredCpu,
+  what = '',
+): string {
+  const latency = `p50 ${p50Ms.toFixed(2)} ms, p99 ${p99Ms.toFixed(2)} ms`;
+  const cpu = `proxy ${proxyUs.toFixed(1)}, all servers ${serversUs.toFixed(1)}, client ${clientUs.toFixed(1)} µs`;
+  return `${label.padEnd(24)} ${rps.toFixed(0).padStart(7)} ${what}/s, ${latency}; CPU ${cpu}`;
 }
