@@ -88,6 +88,9 @@ end
 return found
 `).source;
 
+/** Those that stand around a client's script. */
+export const SENT_WHOLE: readonly string[] = [BEFORE, AFTER];
+
 type ScriptForm = Extract<LockForm, { kind: 'script' }>;
 
 const OOM = Buffer.from('-OOM');

@@ -5,8 +5,8 @@
  *   first: tries --granted, or out of time--> leaves, and the next is first
  *            └── held, contended --> waits: for a message that it was freed, until it expires, or a while --> tries
  *
- * A lock that is freed is told by its nodes; when a majority has said so, the first in line tries at once. Others do not even hear of
- * it. Who may not wait does not stand in line: where somebody waits already, the lock is his next.
+ * A lock that is freed is told by those of its nodes that somebody who waits has asked for it; when a majority has said so, the first in line tries at
+ * once. Others do not even hear of it. Who may not wait does not stand in line: where somebody waits already, the lock is his next.
  *
  * All modes stand in one line: so who wants all of a lock is not kept from it by readers that come after him. Who has got a share of it leaves the
  * next a share, perhaps: if he wants one of the same kind, he tries at once. They do not try at the same time: each acquisition
@@ -18,6 +18,7 @@ import type { Ballot } from '../replica/ballot.js';
 import { Wakes } from '../replica/wakes.js';
 import type { AcquireOutcome, GiveBack, LockMode, LockOrder } from './lock.js';
 import type { LockNodes, LockPlace, MarkedOrder } from './lock-nodes.js';
+import { AWAITED_MS } from './lock-scripts.js';
 import type { AcquisitionOutcome } from './redlock.js';
 import { areCompatible, kindOf, type Share } from './share.js';
 import { releaseOutcome } from './verdicts.js';
@@ -30,7 +31,10 @@ export interface LockLinesContext {
   counts: { locksAcquired: number; locksContended: number; locksWaiting: number; locksCrowded: number };
 }
 
-/** A message may be lost with a connection: then the first in line tries all the same. */
+/**
+ * A message may be lost with a connection: then the first in line tries all the same. That also has the nodes remember that somebody waits: they tell
+ * nobody else of a lock that is freed.
+ */
 const LOOK_MS = 1000;
 /** A worker leaves the lock to another one whose client came before, and looks so often, and so many times, whether he has had his turn. */
 const PASS_MS = 5;
@@ -141,6 +145,8 @@ class Line {
   /** Of a counted lock: behind the one that was got last, or any. */
   private slot: number | null = null;
   private timer: Timer | null = null;
+  /** When somebody who may wait has last found that others have it. */
+  private awaitedMs = Number.NEGATIVE_INFINITY;
 
   constructor(lines: LockLines, name: string, pool: string) {
     this.lines = lines;
@@ -215,7 +221,7 @@ class Line {
     this.wasWoken = false;
     this.passes = 0;
     this.isBackingOff = false;
-    const order = { ...first.order, slot: this.firstSlot(first.order.mode) };
+    const order = { ...first.order, slot: this.firstSlot(first.order.mode), waits: first.mayWait };
     this.giveUp = nodes.acquire(first.place, order, (outcome) => {
       this.giveUp = null;
       this.onOutcome(first, outcome);
@@ -223,7 +229,7 @@ class Line {
   }
 
   private onOutcome(wish: Wish, outcome: AcquisitionOutcome): void {
-    const { counts } = this.lines.context;
+    const { counts, nodes } = this.lines.context;
     const mayTryOn = wish.mayWait && !wish.isLast;
     this.tries++;
     this.isHeld = outcome.kind !== 'granted' && outcome.kind !== 'contended';
@@ -235,10 +241,11 @@ class Line {
       this.onShare(mode, share);
       this.finish(wish, { kind: 'granted', fence, validityMs, giveBack });
       const [next] = this.wishes;
-      if (next !== undefined && areCompatible(next.order.mode, mode)) this.takeTurn();
+      if (next !== undefined && (areCompatible(next.order.mode, mode) || !this.isAwaited())) this.takeTurn();
       else this.waitOn(validityMs);
       return;
     }
+    if (outcome.kind === 'held' && wish.mayWait) this.awaitedMs = nodes.context.transport.now;
     wish.lack = outcome.kind === 'no-quorum' || outcome.kind === 'late' ? outcome : null;
     if (outcome.kind === 'contended') {
       counts.locksContended++;
@@ -261,6 +268,11 @@ class Line {
     const [first, ...others] = this.wishes;
     const outcome = first?.lack ?? { kind: 'out-of-time' };
     for (const wish of others) if (!wish.mayWait) this.finish(wish, outcome);
+  }
+
+  /** Whether the nodes know, until somebody looks again, that they are to tell when it is free. */
+  private isAwaited(): boolean {
+    return this.lines.context.nodes.context.transport.now - this.awaitedMs < AWAITED_MS - 2 * LOOK_MS;
   }
 
   private firstSlot(mode: LockMode): number {

@@ -41,6 +41,7 @@ export interface MarkedOrder extends LockOrder {
 /** See AcquisitionPlan. */
 export interface AttemptOrder extends MarkedOrder {
   readonly slot: number;
+  readonly waits: boolean;
 }
 
 export class LockNodes {

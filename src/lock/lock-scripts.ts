@@ -20,11 +20,23 @@
  * error; of the other way nothing is looked at before that.
  */
 
-import { LOCKS_KEY, NO_FACTS_TEXT, NO_FLOOR, NODE_KEY, WAKE_CHANNEL } from '../replica/meta.js';
-import { ALLOW_OOM, BEGIN, CHECK_BALLOT, PROMISED, type Script, script, TAIL_AT } from '../replica/scripts.js';
+import {
+  FLOOR_KEY,
+  LOCKS_KEY,
+  META_PREFIX,
+  NO_FACTS_TEXT,
+  NO_FLOOR,
+  NODE_KEY,
+  WAIT_PREFIX,
+  WAKE_CHANNEL,
+} from '../replica/meta.js';
+import { ALLOW_OOM, CHECK_BALLOT, PROMISED, type Script, script, TAIL_AT } from '../replica/scripts.js';
 import { OWN_PREFIX } from '../routing/replication-section.js';
 import { WHOLE } from './share.js';
-import { FIND_SHARE, KEEP, leave, NOW, ONLY_SHARES, OTHERS_HOLD, SHARES, takeShare } from './shares-script.js';
+import { findOwn, findShare, KEEP, leave, NOW, ONLY_SHARES, SHARES, takeShare } from './shares-script.js';
+
+/** Who waits asks again in a third of that. */
+export const AWAITED_MS = 3000;
 
 /**
  * A node may have forgotten locks that are held: so the locks that are asked of a process that was admitted again are counted from the first on,
@@ -45,9 +57,23 @@ if not string.find(ARGV[1], '^1 member 0%.1 ') then
 end
 `;
 
-/** The token of who has all of the lock; of something else than a text the error. */
+/** One MGET of all that a step depends on, but for QUARANTINE. `awaited`: who waits for the lock has been here a short time ago. */
+const BEGIN_LOCK = `
+local metaKey, waitKey = '${META_PREFIX}' .. KEYS[1], '${WAIT_PREFIX}' .. KEYS[2]
+local found = redis.call('MGET', '${NODE_KEY}', '${FLOOR_KEY}', metaKey, KEYS[1], KEYS[2], waitKey)
+if found[1] ~= ARGV[1] then return 'N' end
+local floor, meta, register, holder, awaited = found[2], found[3], found[4] or '', found[5], found[6]
+`;
+
+/** `holder`: the token of who has all of the lock; of something else than a text, of which MGET says nothing, the error. */
 const HOLDER = `
-local holder = redis.pcall('GET', KEYS[2])
+if not holder then holder = redis.pcall('GET', KEYS[2]) end
+`;
+
+/** Answers that others have it, and remembers for a while who waits for it. `waits`: '1' if he does, as Lua. */
+const held = (waits: string, verdict: string) => `
+if ${waits} == '1' then redis.call('SET', waitKey, '', 'PX', ${AWAITED_MS}) end
+return ${verdict}
 `;
 
 /** What is done where it is a lock that several may hold. */
@@ -59,8 +85,6 @@ if type(holder) == 'table' then
 end
 `;
 
-const REGISTER = `(redis.call('GET', KEYS[1]) or '')`;
-
 /** How long it is held for: 0 where it is free. */
 const LEFT = `(holder and redis.call('PTTL', KEYS[2]) or 0)`;
 
@@ -69,7 +93,6 @@ const voteThat = (take: string) => `
 ${PROMISED}
 if promised > ARGV[3] then return 'R' .. promised .. (floor or '${NO_FLOOR}') end
 local facts = meta and string.sub(meta, 41) or '${NO_FACTS_TEXT}'
-local register = ${REGISTER}
 if meta and register == '' and string.byte(meta, ${TAIL_AT}) == 49 then
   return redis.error_reply('ERR the register of fences is gone, and its ballots are there')
 end
@@ -78,30 +101,30 @@ redis.call('SET', metaKey, ARGV[3] .. facts)
 return { 'P' .. (floor or '${NO_FLOOR}') .. facts, register }
 `;
 
-/** ARGV[3]: ballot, [4]: token, [5]: ttl. */
+/** ARGV[3]: ballot, [4]: token, [5]: ttl, [6]: '1' if he waits for it. */
 export const ACQUIRE = script(
   `
-${BEGIN}
-${QUARANTINE}
+${BEGIN_LOCK}
 ${HOLDER}
+${QUARANTINE}
 ${whereShared(`
   if not prune() then return holder end
-  if mode then return 'H' .. left(last) end
+  if mode then ${held('ARGV[6]', "'H' .. left(last)")} end
   holder = false
 `)}
-if holder and holder ~= ARGV[4] then return 'H' .. ${LEFT} end
+if holder and holder ~= ARGV[4] then ${held('ARGV[6]', `'H' .. ${LEFT}`)} end
 ${voteThat("redis.call('SET', KEYS[2], ARGV[4], 'PX', ARGV[5])")}
 `,
   2,
 );
 
-/** ARGV[3] to [5] as in ACQUIRE, [6]: mode, [7]: share, [8]: '1' if it may give up another share for that. */
+/** ARGV[3] to [5] as in ACQUIRE, [6]: mode, [7]: share, [8]: '1' if it may give up another share for that, [9] as ARGV[6] there. */
 export const ACQUIRE_SHARE = script(
   `
-${BEGIN}
+${BEGIN_LOCK}
 ${QUARANTINE}
 ${SHARES}
-${FIND_SHARE}
+${findShare((verdict) => held('ARGV[9]', verdict))}
 ${voteThat(takeShare('0', "'?'"))}
 `,
   2,
@@ -110,11 +133,11 @@ ${voteThat(takeShare('0', "'?'"))}
 /** ARGV[2]: ballot, [3]: token, [4]: lineage, [5]: the register's text, [6]: share. What is begun is finished without memory, too. */
 export const CONFIRM = script(
   `${ALLOW_OOM}
-${BEGIN}
+${BEGIN_LOCK}
+${HOLDER}
 local ballot = ARGV[2]
 ${CHECK_BALLOT}
 local share = '${WHOLE}'
-${HOLDER}
 ${whereShared(`
   local own = holderOf(ARGV[3])
   if not own or own.share ~= ARGV[6] then return 'L' end
@@ -123,8 +146,7 @@ ${whereShared(`
   holder, share = own.token, own.share
 `)}
 if holder ~= ARGV[3] or share ~= ARGV[6] then return 'L' end
-redis.call('SET', KEYS[1], ARGV[5])
-redis.call('SET', metaKey, ballot .. ballot .. ARGV[4] .. '10')
+redis.call('MSET', KEYS[1], ARGV[5], metaKey, ballot .. ballot .. ARGV[4] .. '10')
 return 'K'
 `,
   2,
@@ -132,15 +154,14 @@ return 'K'
 
 const NOT_HELD = `
 ${NOW}
-local register = ${REGISTER}
 if not holder or string.match(register, '^%d+ %S+ (.*)$') ~= holder then
   return { 'F' .. ${LEFT} .. ' ' .. string.format('%.0f', now) }
 end
 return { 'F' .. ${LEFT} .. ' ' .. string.format('%.0f', now), register }
 `;
 
-/** Those who wait are told, by that mark. */
-const wakeBy = (mark: string) => `redis.call('PUBLISH', '${WAKE_CHANNEL}', ${mark} .. KEYS[2])`;
+/** Those who wait are told, by that mark; where nobody does there is nobody to be told. */
+const wakeBy = (mark: string) => `if awaited then redis.call('PUBLISH', '${WAKE_CHANNEL}', ${mark} .. KEYS[2]) end`;
 
 const WAKE = wakeBy('ARGV[3]');
 
@@ -156,13 +177,10 @@ return 'K'
 /** ARGV[2]: token, [3]: mark. */
 export const RELEASE = script(
   `${ALLOW_OOM}
-${BEGIN}
+${BEGIN_LOCK}
 ${HOLDER}
 ${whereShared(`
-  local own = holderOf(ARGV[2])
-  if not own then
-    ${OTHERS_HOLD}
-  end
+  ${findOwn('ARGV[2]')}
   ${leave(WAKE)}
 `)}
 ${FREE}
@@ -178,19 +196,16 @@ ${FREE}
  */
 export const TAKE_BACK = script(
   `${ALLOW_OOM}
-${BEGIN}
+${BEGIN_LOCK}
 ${HOLDER}
 ${whereShared(`
-  local own = holderOf(ARGV[2])
-  if not own then
-    ${OTHERS_HOLD}
-  end
+  ${findOwn('ARGV[2]')}
   if own.ballot > ARGV[4] or string.sub(own.ballot, 21) ~= string.sub(ARGV[4], 21) then return 'L' end
   ${leave(WAKE)}
 `)}
 if not meta then return 'L' end
 if string.sub(meta, 1, 40) > ARGV[4] or string.sub(meta, 21, 40) ~= string.sub(ARGV[4], 21) then
-  local fence, named = string.match(${REGISTER}, '^(%d+) %S+ (.*)$')
+  local fence, named = string.match(register, '^(%d+) %S+ (.*)$')
   if string.sub(meta, 1, 40) ~= string.sub(meta, 41, 80) or fence ~= ARGV[5] or named ~= ARGV[2] then return 'L' end
 end
 ${FREE}
@@ -198,18 +213,18 @@ ${FREE}
   2,
 );
 
-/** ARGV[2]: ttlMaxMs, [3]: token, [4]: ttl. */
+/**
+ * ARGV[2]: ttlMaxMs, [3]: token, [4]: ttl. What is held for longer stays so: an extension may come late, when the same token has been granted the lock
+ * again.
+ */
 export const EXTEND = script(
   `${ALLOW_OOM}
-${BEGIN}
-${QUARANTINE}
+${BEGIN_LOCK}
 ${HOLDER}
+${QUARANTINE}
 ${whereShared(`
-  local own = holderOf(ARGV[3])
-  if not own then
-    ${OTHERS_HOLD}
-  end
-  local expires = now + ARGV[4]
+  ${findOwn('ARGV[3]')}
+  local expires = math.max(own.expires, now + ARGV[4])
   ${KEEP}
   return { 'E' .. own.share, table.concat({
     redis.call('HGET', KEYS[2], ''), own.ballot, string.format('%.0f', own.fence), own.client
@@ -218,8 +233,8 @@ ${whereShared(`
 if holder ~= ARGV[3] then
   ${NOT_HELD}
 end
-redis.call('PEXPIRE', KEYS[2], ARGV[4])
-local fence, client, named = string.match(${REGISTER}, '^(%d+) (%S+) (.*)$')
+if redis.call('PTTL', KEYS[2]) < tonumber(ARGV[4]) then redis.call('PEXPIRE', KEYS[2], ARGV[4]) end
+local fence, client, named = string.match(register, '^(%d+) (%S+) (.*)$')
 if not meta or named ~= holder then return 'E${WHOLE}' end
 return { 'E${WHOLE}', table.concat({ '${WHOLE}', string.sub(meta, 41, 80), fence, client }, ' ') }
 `,
@@ -234,15 +249,16 @@ if now < tonumber(${since}) or now > tonumber(${until}) then return 'L' end
 /**
  * Takes the lock where it is free. ARGV[2]: ttlMaxMs, [3]: token, [4]: ttl, [5] and [6]: from when until when, by the node's clock; [7]: the ballot
  * of the register that names the token. Where that has a larger one, and another name, somebody has had the lock since. One that has a
- * smaller ballot is behind, and stays as it is: it is brought up to date as any replicated key.
+ * smaller ballot is behind, and stays as it is: it is brought up to date as any replicated key. But it promises that ballot, as it would if it had
+ * voted: so what is taken back is what was granted by it, and not what the same token had before.
  */
 export const RETAKE = script(
   `
-${BEGIN}
+${BEGIN_LOCK}
+${HOLDER}
 ${QUARANTINE}
 ${NOW}
 ${inTime('ARGV[5]', 'ARGV[6]')}
-${HOLDER}
 ${whereShared(`
   if not prune() then return holder end
   if mode then return 'H' .. left(last) end
@@ -250,8 +266,12 @@ ${whereShared(`
 `)}
 if holder == ARGV[3] then return 'E${WHOLE}' end
 if holder then return 'H' .. ${LEFT} end
-if meta and string.sub(meta, 41, 80) > ARGV[7] and string.match(${REGISTER}, '^%d+ %S+ (.*)$') ~= ARGV[3] then return 'L' end
+if meta and string.sub(meta, 41, 80) > ARGV[7] and string.match(register, '^%d+ %S+ (.*)$') ~= ARGV[3] then return 'L' end
 redis.call('SET', KEYS[2], ARGV[3], 'PX', ARGV[4])
+${PROMISED}
+if ARGV[7] > promised then
+  redis.call('SET', metaKey, ARGV[7] .. (meta and string.sub(meta, 41) or '${NO_FACTS_TEXT}'))
+end
 return 'E${WHOLE}'
 `,
   2,
@@ -260,11 +280,11 @@ return 'E${WHOLE}'
 /** The same for a share. ARGV[3] to [8] as in ACQUIRE_SHARE, [9] and [10]: from when until when, [11]: fence, [12]: client. */
 export const RETAKE_SHARE = script(
   `
-${BEGIN}
+${BEGIN_LOCK}
 ${QUARANTINE}
 ${SHARES}
 ${inTime('ARGV[9]', 'ARGV[10]')}
-${FIND_SHARE}
+${findShare((verdict) => `return ${verdict}`)}
 if own then return 'E' .. own.share end
 ${takeShare('ARGV[11]', 'ARGV[12]')}
 return 'E' .. own.share
@@ -275,7 +295,7 @@ return 'E' .. own.share
 /** ARGV[2]: mark. */
 export const BREAK = script(
   `${ALLOW_OOM}
-${BEGIN}
+${BEGIN_LOCK}
 ${HOLDER}
 local broken = { 'B' }
 ${whereShared(`
@@ -296,10 +316,10 @@ return broken
 /** ARGV[2]: ttlMaxMs. Of each holder its token; and milliseconds left, share, fence (0: see the register, or none yet) and client, with blanks between. */
 export const LOOK = script(
   `${ALLOW_OOM}
-${BEGIN}
-${QUARANTINE}
-local accepted, register = meta and string.sub(meta, 41, 80) or string.rep('0', 40), ${REGISTER}
+${BEGIN_LOCK}
 ${HOLDER}
+${QUARANTINE}
+local accepted = meta and string.sub(meta, 41, 80) or string.rep('0', 40)
 ${whereShared(`
   if not prune() then return holder end
   local seen = { 'I' .. (mode or ''), accepted, register }

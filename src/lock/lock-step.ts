@@ -11,8 +11,11 @@ import type { NotMember, Refusal, Unable, Unsent } from '../replica/step.js';
 import type { ModeText, Share } from './share.js';
 
 export type LockStep =
-  /** Takes the lock where it is free, or has that token; and promises the ballot for its register, without which it takes nothing. */
-  | { kind: 'acquire'; ballot: Ballot; token: string; ttlMs: number }
+  /**
+   * Takes the lock where it is free, or has that token; and promises the ballot for its register, without which it takes nothing. `waits`: where others
+   * have it, it is remembered for a while that somebody waits to be told that it is free.
+   */
+  | { kind: 'acquire'; ballot: Ballot; token: string; ttlMs: number; waits: boolean }
   /**
    * The same for a share of it, where others leave it that. `mayMove`: where the token has another share it is to have this one instead; else
    * that is told, and stays.
@@ -25,6 +28,7 @@ export type LockStep =
       mode: ModeText;
       share: Share;
       mayMove: boolean;
+      waits: boolean;
     }
   /** Writes the register, where the token has that share still. */
   | { kind: 'confirm'; ballot: Ballot; token: string; share: Share; lineage: Lineage; register: string }

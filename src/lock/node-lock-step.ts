@@ -146,10 +146,11 @@ export class NodeLockStep implements NodeStep<NodeLockAnswer> {
 function callOf(step: LockStep, ttlMaxMs: number): [Script, string[]] {
   switch (step.kind) {
     case 'acquire':
-      return [ACQUIRE, [`${ttlMaxMs}`, step.ballot, step.token, `${step.ttlMs}`]];
+      return [ACQUIRE, [`${ttlMaxMs}`, step.ballot, step.token, `${step.ttlMs}`, flag(step.waits)]];
     case 'acquire-share': {
-      const { ballot, token, ttlMs, mode, share, mayMove } = step;
-      return [ACQUIRE_SHARE, [`${ttlMaxMs}`, ballot, token, `${ttlMs}`, mode, share, mayMove ? '1' : '0']];
+      const { ballot, token, ttlMs, mode, share, mayMove, waits } = step;
+      const flags = [flag(mayMove), flag(waits)];
+      return [ACQUIRE_SHARE, [`${ttlMaxMs}`, ballot, token, `${ttlMs}`, mode, share, ...flags]];
     }
     case 'confirm':
       return [CONFIRM, [step.ballot, step.token, step.lineage, step.register, step.share]];
@@ -172,6 +173,10 @@ function callOf(step: LockStep, ttlMaxMs: number): [Script, string[]] {
     case 'look':
       return [LOOK, [`${ttlMaxMs}`]];
   }
+}
+
+function flag(is: boolean): string {
+  return is ? '1' : '0';
 }
 
 function voteOf(text: string, register: string): LockAnswer {

@@ -34,6 +34,7 @@ export interface AcquisitionPlan {
   /** Of a counted lock: which slot is tried first. */
   readonly slot: number;
   /** See LockStep. */
+  readonly waits: boolean;
   readonly mark: string;
   /** For how long nodes are waited for. */
   readonly timeoutMs: number;
@@ -145,10 +146,10 @@ export class Acquisition {
 
   private acquireStep(): LockStep {
     const { plan, ballot, share, ballots } = this;
-    const { token, ttlMs, mode } = plan;
-    if (mode.kind === 'exclusive') return { kind: 'acquire', ballot, token, ttlMs };
+    const { token, ttlMs, mode, waits } = plan;
+    if (mode.kind === 'exclusive') return { kind: 'acquire', ballot, token, ttlMs, waits };
     // Where the token has another slot already, that is asked for first: it may be that a majority has it there.
-    return { kind: 'acquire-share', ballot, token, ttlMs, mode: modeTextOf(mode), share, mayMove: ballots > 1 };
+    return { kind: 'acquire-share', ballot, token, ttlMs, mode: modeTextOf(mode), share, mayMove: ballots > 1, waits };
   }
 
   /** `tag`: that of the step. */

@@ -95,20 +95,23 @@ local function left(moment) return string.format('%.0f', moment - now) end
 /** Of `holder`, what `GET` has said: an error. */
 export const ONLY_SHARES = `if redis.call('TYPE', KEYS[2]).ok ~= 'hash' then return holder end`;
 
-/** Who holds it, to whom that token does not. */
-export const OTHERS_HOLD = `
-  if not prune() then return holder end
-  if not mode then return { 'F0 ' .. string.format('%.0f', now) } end
-  local others = {}
-  for at = 1, #live do others[at] = parse(live[at], values[at]) end
-  table.sort(others, function(one, other) return one.fence > other.fence end)
-  local told = { 'F' .. left(last) .. ' ' .. string.format('%.0f', now) }
-  for at = 1, math.min(#others, ${HOLDERS_TOLD_MAX + 1}) do
-    if others[at].fence > 0 then
-      told[#told + 1] = string.format('%.0f', others[at].fence) .. ' ' .. others[at].client .. ' ' .. others[at].token
+/** `own`: what `token`, as Lua, has of it; to whom has nothing of it, who holds it. */
+export const findOwn = (token: string) => `
+  local own = holderOf(${token})
+  if not own then
+    if not prune() then return holder end
+    if not mode then return { 'F0 ' .. string.format('%.0f', now) } end
+    local others = {}
+    for at = 1, #live do others[at] = parse(live[at], values[at]) end
+    table.sort(others, function(one, other) return one.fence > other.fence end)
+    local told = { 'F' .. left(last) .. ' ' .. string.format('%.0f', now) }
+    for at = 1, math.min(#others, ${HOLDERS_TOLD_MAX + 1}) do
+      if others[at].fence > 0 then
+        told[#told + 1] = string.format('%.0f', others[at].fence) .. ' ' .. others[at].client .. ' ' .. others[at].token
+      end
     end
+    return told
   end
-  return told
 `;
 
 /** Has `own` held until `expires`. */
@@ -135,12 +138,12 @@ export const leave = (wake: string) => `
 `;
 
 /**
- * Finds the lock as who wants a share of it has it: `own`, what it has of it already. Answers where others leave it none. ARGV[4]: token,
+ * Finds the lock as who wants a share of it has it: `own`, what it has of it already. Where others leave it none it answers as `held` has it. ARGV[4]: token,
  * [6]: mode, [7]: share, [8]: '1' if it may give up another share for this one.
  */
-export const FIND_SHARE = `
+export const findShare = (held: (verdict: string) => string) => `
 local kind = redis.call('TYPE', KEYS[2]).ok
-if kind == 'string' then return 'H' .. redis.call('PTTL', KEYS[2]) end
+if kind == 'string' then ${held("'H' .. redis.call('PTTL', KEYS[2])")} end
 local own
 if kind ~= 'none' then
   mode = redis.pcall('HGET', KEYS[2], '')
@@ -151,11 +154,11 @@ if kind ~= 'none' then
       return redis.error_reply('WRONGTYPE Operation against a key holding the wrong kind of value')
     end
   end
-  if mode and mode ~= ARGV[6] then return 'H' .. left(last) end
+  if mode and mode ~= ARGV[6] then ${held("'H' .. left(last)")} end
   if mode == '${READER}' then
     if not own and redis.call('HLEN', KEYS[2]) > ${HOLDERS_MAX} then
       for at = 1, #live do last = math.min(last, expiresAt(values[at])) end
-      return 'H' .. left(last)
+      ${held("'H' .. left(last)")}
     end
   elseif mode then
     if own and own.share ~= ARGV[7] and ARGV[8] == '0' then return 'W' .. own.share end
@@ -171,7 +174,7 @@ if kind ~= 'none' then
       for at = 1, #live do
         if live[at] ~= ARGV[4] then last = math.min(last, expiresAt(values[at])) end
       end
-      return { 'H' .. left(last), table.concat(slots) }
+      ${held("{ 'H' .. left(last), table.concat(slots) }")}
     end
   end
 end

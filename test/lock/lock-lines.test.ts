@@ -22,6 +22,8 @@ class World {
   tries: string[] = [];
   /** Which slots they try first. */
   readonly slots: number[] = [];
+  /** Those of them that wait to be told. */
+  readonly waiting = new Set<string>();
   readonly told: string[] = [];
   readonly givenUp: string[] = [];
   /** Tell that these are given back. */
@@ -47,9 +49,14 @@ class World {
     const nodes = {
       context: { transport, replicas },
       ask: (_place: LockPlace, step: LockStep) => this.asked.push(step),
-      acquire: (_place: LockPlace, { token, slot }: AttemptOrder, told: (outcome: AcquisitionOutcome) => void) => {
+      acquire: (
+        _place: LockPlace,
+        { token, slot, waits }: AttemptOrder,
+        told: (outcome: AcquisitionOutcome) => void,
+      ) => {
         this.tries.push(token);
         this.slots.push(slot);
+        if (waits) this.waiting.add(token);
         this.answers.set(token, told);
         return (done = () => {}) => {
           this.answers.delete(token);
@@ -124,6 +131,22 @@ t.test('only the first tries, and when it is freed the next does', async (t) => 
   world.free('n'.repeat(20));
   t.same(world.takeTries(), ['two']);
   t.equal(world.counts.locksWaiting, 2);
+});
+
+t.test('who is first behind one that got it at once has its nodes know that somebody waits', async (t) => {
+  const world = new World();
+  const lines = world.worker(0);
+  for (const token of ['one', 'two', 'three']) world.want(lines, token, 60_000);
+  world.answer('one', GRANTED);
+  t.same(world.takeTries(), ['one', 'two']);
+  world.answer('two', { kind: 'held', ttlMs: 50_000 });
+  world.free();
+  world.answer('two', GRANTED);
+  t.same(world.takeTries(), ['two'], 'the nodes know that somebody waits, until he looks');
+  world.pass(1000);
+  t.same(world.takeTries(), ['three']);
+  world.want(lines, 'four', 0);
+  t.same([...world.waiting], ['one', 'two', 'three'], 'who may not wait is not to be told');
 });
 
 t.test('what is freed while the first tries has it try again', async (t) => {
@@ -311,6 +334,8 @@ t.test('behind who has got a share of it the next tries at once if he wants one 
   world.answer('one', { ...GRANTED, share: 's' });
   t.same(world.takeTries(), ['two']);
   world.answer('two', { ...GRANTED, share: 's' });
+  t.same(world.takeTries(), ['writer'], 'so that its nodes know that somebody waits');
+  world.answer('writer', { kind: 'held', ttlMs: 50_000 });
   world.pass(500);
   t.same(world.takeTries(), [], 'readers that come later do not overtake the writer');
   world.free();
@@ -331,8 +356,13 @@ t.test('who counts otherwise waits for those who count', async (t) => {
   const lines = world.worker(0);
   world.want(lines, 'one', 60_000, THREE);
   world.want(lines, 'two', 60_000, { kind: 'limit', max: 4 });
+  world.want(lines, 'three', 60_000, { kind: 'limit', max: 5 });
   world.answer('one', { ...GRANTED, share: '0' });
-  t.same(world.takeTries(), ['one']);
+  t.same(world.takeTries(), ['one', 'two']);
+  world.answer('two', { kind: 'held', ttlMs: 50_000 });
+  world.free();
+  world.answer('two', { ...GRANTED, share: '0' });
+  t.same(world.takeTries(), ['two']);
 });
 
 t.test('of a counted lock any slot is tried first, and then the one behind that which was got last', async (t) => {

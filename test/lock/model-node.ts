@@ -107,7 +107,7 @@ export class ModelNode {
         if (leftMs > 0) return { kind: 'quarantined', leftMs };
         const own = lock?.holders.get(step.token);
         if (own === undefined) return this.notHeld(name, nowMs);
-        own.untilMs = nowMs + step.ttlMs;
+        own.untilMs = Math.max(own.untilMs, nowMs + step.ttlMs);
         const { share, ballot, fence, client } = own;
         const mode = lock?.mode ?? WHOLE;
         if (mode !== WHOLE) return { kind: 'extended', share, hold: { mode, ballot, fence, client } };
@@ -155,7 +155,7 @@ export class ModelNode {
     const { mode, ballot } = hold;
     const isLate = nowMs < fromMs || nowMs > untilMs;
     if (isLate && !this.without.includes('in-time')) return { kind: 'lost' };
-    const wanted = { kind: 'acquire-share', ballot, token, ttlMs, mode, share, mayMove: false } as const;
+    const wanted = { kind: 'acquire-share', ballot, token, ttlMs, mode, share, mayMove: false, waits: false } as const;
     const hindrance = mode === WHOLE ? this.hindrance(lock, token, nowMs) : this.shareHindrance(lock, wanted, nowMs);
     if (hindrance !== null && !this.without.includes('free')) return hindrance;
     if (hindrance === null && lock?.holders.has(token) === true) return { kind: 'extended', share, hold: null };
@@ -166,6 +166,9 @@ export class ModelNode {
     const { fence, client } = mode === WHOLE ? { fence: 0, client: '?' } : hold;
     taken.holders.set(token, { ballot, untilMs: nowMs + ttlMs, share, fence, client });
     this.locks.set(name, taken);
+    if (mode === WHOLE && ballot > this.promisedOf(register)) {
+      this.registers.set(name, { ...(register ?? NOTHING), promised: ballot });
+    }
     return { kind: 'extended', share, hold: null };
   }
 

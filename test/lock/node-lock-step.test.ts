@@ -71,10 +71,10 @@ t.test('a node does what the model does, step by step', async (t) => {
     const fromMs = Date.now() - random.pick([LATE_MS, LATE_MS * 10]);
     const times = { fromMs, untilMs: fromMs + LATE_MS * 5 };
     const step = random.pick<LockStep>([
-      { kind: 'acquire', ballot: ballot(), token, ttlMs },
-      { kind: 'acquire', ballot: ballot(), token, ttlMs },
+      { kind: 'acquire', ballot: ballot(), token, ttlMs, waits: false },
+      { kind: 'acquire', ballot: ballot(), token, ttlMs, waits: true },
       ...(['one', 'share', 'more'] as const).map((): LockStep => {
-        return { kind: 'acquire-share', ballot: ballot(), token, ttlMs, mode, share, mayMove };
+        return { kind: 'acquire-share', ballot: ballot(), token, ttlMs, mode, share, mayMove, waits: mayMove };
       }),
       { kind: 'confirm', ballot: ballot(), token, share: confirmed, lineage: NO_LINEAGE, register },
       { kind: 'confirm', ballot: ballot(), token, share: confirmed, lineage: NO_LINEAGE, register },
@@ -142,20 +142,27 @@ t.test('a lock that the drop-in door has taken excludes this one, and the other 
   const record = await node.admit();
   const ballot = makeBallot(0, 1, PROPOSERS[0] as string);
   t.equal(await ask(node, 'SET', 'k', 'theirs', 'NX', 'PX', '30000'), '+OK\r\n');
-  t.match(await perform(node, record, { kind: 'acquire', ballot, token: 'ours', ttlMs: 1000 }, 'k'), { kind: 'held' });
-  t.match(await perform(node, record, { kind: 'acquire', ballot, token: 'ours', ttlMs: 30_000 }, 'l'), {
+  t.match(await perform(node, record, { kind: 'acquire', ballot, token: 'ours', ttlMs: 1000, waits: false }, 'k'), {
+    kind: 'held',
+  });
+  t.match(await perform(node, record, { kind: 'acquire', ballot, token: 'ours', ttlMs: 30_000, waits: false }, 'l'), {
     kind: 'vote',
   });
   t.equal(await ask(node, 'GET', 'l'), '$4\r\nours\r\n');
   t.equal(await ask(node, 'SET', 'l', 'theirs', 'NX', 'PX', '30000'), '_\r\n');
   t.equal(await ask(node, 'SET', 'm', 'theirs'), '+OK\r\n');
-  t.same(await perform(node, record, { kind: 'acquire', ballot, token: 'ours', ttlMs: 1000 }, 'm'), {
+  t.same(await perform(node, record, { kind: 'acquire', ballot, token: 'ours', ttlMs: 1000, waits: false }, 'm'), {
     kind: 'held',
     ttlMs: -1,
     taken: '',
   });
   await ask(node, 'RPUSH', 'list', 'x');
-  const answer = await perform(node, record, { kind: 'acquire', ballot, token: 'ours', ttlMs: 1000 }, 'list');
+  const answer = await perform(
+    node,
+    record,
+    { kind: 'acquire', ballot, token: 'ours', ttlMs: 1000, waits: false },
+    'list',
+  );
   t.equal(answer?.kind, 'unable');
   t.match(answer?.kind === 'unable' && Buffer.from(answer.error).toString(), /^-WRONGTYPE/);
 });
@@ -173,12 +180,21 @@ class Shares {
 
   take(name: string, token: string, mode: string, share: string, ttlMs = 30_000): Promise<LockReply> {
     const ballot = makeBallot(0, ++this.counter, PROPOSERS[0] as string);
-    return this.perform(name, { kind: 'acquire-share', ballot, token, ttlMs, mode, share, mayMove: true });
+    return this.perform(name, {
+      kind: 'acquire-share',
+      ballot,
+      token,
+      ttlMs,
+      mode,
+      share,
+      mayMove: true,
+      waits: false,
+    });
   }
 
-  takeAll(name: string, token: string, ttlMs = 30_000): Promise<LockReply> {
+  takeAll(name: string, token: string, ttlMs = 30_000, waits = false): Promise<LockReply> {
     const ballot = makeBallot(0, ++this.counter, PROPOSERS[0] as string);
-    return this.perform(name, { kind: 'acquire', ballot, token, ttlMs });
+    return this.perform(name, { kind: 'acquire', ballot, token, ttlMs, waits });
   }
 
   perform(name: string, step: LockStep): Promise<LockReply> {
@@ -294,13 +310,32 @@ t.test('no more than may read a lock at a time', async (t) => {
   t.match(await shares.take('k', 'more', 's', 's'), { kind: 'vote' });
 });
 
-t.test('a release is told to those who wait, of readers that of the last', async (t) => {
+t.test('an extension that comes late cuts nothing off', async (t) => {
+  const { shares } = await startShares(t);
+  await shares.takeAll('all', 'ours');
+  for (const slot of ['0', '1']) await shares.take('slots', slot, '2', slot);
+  for (const [name, token] of [
+    ['all', 'ours'],
+    ['slots', '0'],
+  ] as const) {
+    await shares.perform(name, { kind: 'extend', token, ttlMs: 1 });
+    const view = await shares.perform(name, { kind: 'look' });
+    for (const { ttlMs } of view?.kind === 'view' ? view.holders : []) t.ok(ttlMs > 20_000, name);
+    t.match(view, { kind: 'view', holders: [{ token }] });
+  }
+});
+
+t.test('a release is told where somebody waits, of readers that of the last', async (t) => {
   const { shares, port } = await startShares(t);
   const listener = await RespClient.connect(port);
   t.teardown(() => listener.close());
   await listener.raw('SUBSCRIBE', '~rl:wake');
   const release = (name: string, token: string, mark: string) => shares.perform(name, { kind: 'release', token, mark });
   await shares.takeAll('k', 'ours');
+  await shares.takeAll('k', 'theirs');
+  await release('k', 'ours', 'no ');
+  await shares.takeAll('k', 'ours');
+  await shares.takeAll('k', 'theirs', 30_000, true);
   await release('k', 'theirs', 'no ');
   await release('k', 'ours', 'exclusive ');
   for (const token of ['one', 'two']) await shares.take('k', token, 's', 's');
@@ -321,7 +356,7 @@ t.test('what is taken back is what was taken by that ballot, whoever else has vo
     makeBallot(0, 7, PROPOSERS[0] as string),
     makeBallot(0, 9, PROPOSERS[1] as string),
   ];
-  const step = { kind: 'acquire-share', ttlMs: 30_000, mode: 's', share: 's', mayMove: false } as const;
+  const step = { kind: 'acquire-share', ttlMs: 30_000, mode: 's', share: 's', mayMove: false, waits: false } as const;
   await shares.perform('k', { ...step, token: 'one', ballot: later });
   await shares.perform('k', { ...step, token: 'two', ballot: foreign });
   const back = { kind: 'take-back', token: 'one', fence: 0, mark: 'm' } as const;
@@ -347,6 +382,7 @@ t.test(
       ballot: makeBallot(9, counter, PROPOSERS[0] as string),
       token: `${counter}`,
       ttlMs: 1,
+      waits: false,
     });
     t.match(await perform(node, first, acquire(1), 'k'), { kind: 'vote' });
     const again = memberRecord(process, { admission: { epoch: 3, count: 0 } });
@@ -373,7 +409,7 @@ t.test('where the register is gone and its ballots are not, a node does not vote
   await teach(node);
   const record = await node.admit();
   const [ballot, next] = [1, 2].map((counter) => makeBallot(0, counter, PROPOSERS[0] as string)) as [string, string];
-  await perform(node, record, { kind: 'acquire', ballot, token: 'ours', ttlMs: 30_000 }, 'k');
+  await perform(node, record, { kind: 'acquire', ballot, token: 'ours', ttlMs: 30_000, waits: false }, 'k');
   const register = '7 client ours';
   await perform(
     node,
@@ -382,6 +418,11 @@ t.test('where the register is gone and its ballots are not, a node does not vote
     'k',
   );
   await ask(node, 'DEL', '~rl:fence:k');
-  const answer = await perform(node, record, { kind: 'acquire', ballot: next, token: 'ours', ttlMs: 30_000 }, 'k');
+  const answer = await perform(
+    node,
+    record,
+    { kind: 'acquire', ballot: next, token: 'ours', ttlMs: 30_000, waits: false },
+    'k',
+  );
   t.equal(answer?.kind, 'unable');
 });

@@ -41,6 +41,7 @@ class Trial {
       mode,
       slot,
       mark: 'm',
+      waits: false,
       timeoutMs: 100,
       isWanted: () => this.isWanted,
       freshBallot: () => makeBallot(0, ++this.counter, proposerNumber(0, 1)),
@@ -92,7 +93,7 @@ class Trial {
 
 function take(trial: Trial, copy: number, ttlMs: number): void {
   const ballot = makeBallot(0, 1, proposerNumber(0, 2));
-  trial.perform(copy, { kind: 'acquire', ballot, token: 'theirs', ttlMs });
+  trial.perform(copy, { kind: 'acquire', ballot, token: 'theirs', ttlMs, waits: false });
 }
 
 t.test('where nobody else wants it it takes two round trips', async (t) => {
@@ -141,7 +142,7 @@ t.test('a ballot that is too small is drawn anew, above the one that refused it'
   const trial = new Trial(3);
   for (const copy of [0, 1]) {
     const ballot = makeBallot(0, 41, proposerNumber(0, 2));
-    trial.perform(copy, { kind: 'acquire', ballot, token: 'theirs', ttlMs: 5 });
+    trial.perform(copy, { kind: 'acquire', ballot, token: 'theirs', ttlMs: 5, waits: false });
     trial.perform(copy, {
       kind: 'confirm',
       ballot,

@@ -360,6 +360,7 @@ class Client {
       slot: mode.kind === 'limit' ? random.below(mode.max) : 0,
       random: () => random.below(1000) / 1000,
       mark: 'm',
+      waits: false,
       isWanted: () => true,
       timeoutMs: 1 + random.below(ttlMs),
       freshBallot: () => ballots.fresh(),
