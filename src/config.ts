@@ -3,7 +3,14 @@
  * A file becomes a `Config`, which is complete and frozen, or a list of problems. No message repeats a password.
  */
 import { z } from 'zod';
-import { AUTH, type AuthSection, checkAuth, completeAuth } from './base/auth-section.js';
+import { AUTH, type AuthSection, checkAuth, completeAuth, isOpen } from './acl/auth-section.js';
+import {
+  ANNOUNCE,
+  type Announced,
+  checkAnnounce,
+  completeAnnounce,
+  type PlacedAnnounce,
+} from './base/announce-section.js';
 import type { ClientAuth } from './base/client-rules.js';
 import { OTHER_WORDS } from './base/config-words.js';
 import {
@@ -59,6 +66,8 @@ import { checkReplicatedPools } from './routing/replication-section.js';
 export interface ServiceConfig {
   name: string;
   listen: readonly Endpoint[];
+  /** Where its cluster clients are told to connect, where that is not the address by which they came. */
+  announced: readonly Announced[];
   keyspaces: readonly KeyspaceConfig[];
 }
 
@@ -166,6 +175,9 @@ const SERVICE = z.strictObject(
   {
     name: about(SERVICE_NAME, 'What logs call it. Unique.', { example: 'main' }),
     listen: about(LISTEN, 'Where its clients come in: an address, or a list.', { example: '127.0.0.1:6380' }),
+    announce: about(ANNOUNCE.optional(), 'As `announce` of the file, for the addresses of the service.', {
+      example: '127.0.0.1:6380',
+    }),
     keyspaces: about(KEYSPACES.optional(), 'The keys that its clients see. As `keyspaces` of the file.'),
   },
   expecting(SERVICE_FORM),
@@ -202,6 +214,13 @@ export const FILE = z.strictObject(
         'default only from this machine: others need `auth`, or `protectedMode: no`.',
       { stated: LISTEN_DEFAULT },
     ),
+    announce: about(
+      ANNOUNCE.optional(),
+      "Where cluster clients are told to connect (CLUSTER SLOTS and its like), as Redis's cluster-announce-ip and -port: one address, or a list " +
+        'with one for each of `listen`. Needed behind NAT and port mappings of containers; unless given it is the address by ' +
+        'which the client has come. See docs/CLIENTS.md.',
+      { example: '127.0.0.1:6380' },
+    ),
     admin: about(
       ADDRESS.optional(),
       'Where the admin server answers HTTP: GET /livez and /readyz, for an orchestrator, and /status. Nowhere unless given. It ' +
@@ -220,7 +239,11 @@ export const FILE = z.strictObject(
         '`auto` takes epoll where it can, and the log says why not.',
       { stated: 'auto' },
     ),
-    auth: about(AUTH.optional(), 'Whether clients must give a password. `none`, or a map.', { stated: 'none' }),
+    auth: about(
+      AUTH.optional(),
+      'Whether clients must give a password, and what they may then do. `none`, `passthrough`, or a map.',
+      { stated: 'none' },
+    ),
     protectedMode: about(
       yesOrNo().default(true),
       "As Redis's protected-mode: `yes` refuses to listen where other machines can connect while no password is asked for.",
@@ -275,11 +298,12 @@ type File = z.infer<typeof FILE>;
 function complete(file: File, defaults: ConfigDefaults): Config {
   const limits = completeLimits(file.limits);
   const pools = completePools(file.pools, limits);
-  const written = file.services ?? [{ name: 'main', listen: file.listen, keyspaces: file.keyspaces }];
-  const services = written.map(({ name, listen, keyspaces }) => {
+  const main = { name: 'main', listen: file.listen, announce: file.announce, keyspaces: file.keyspaces };
+  const services = (file.services ?? [main]).map(({ name, listen, announce, keyspaces }) => {
     return {
       name,
       listen,
+      announced: completeAnnounce(listen, announce),
       keyspaces: keyspaces === undefined ? pools.map(({ name }) => onlyKeyspace(name)) : completeKeyspaces(keyspaces),
     };
   });
@@ -305,6 +329,7 @@ function complete(file: File, defaults: ConfigDefaults): Config {
 /** What something can be wrong between, each where it is right in itself. */
 interface Sections {
   listens: PlacedListen[];
+  announces: PlacedAnnounce[];
   admin: Endpoint | null;
   pools: File['pools'];
   /** Those of pools that are wrong in themselves, too. */
@@ -327,11 +352,19 @@ function readSections(root: unknown, lists: ReadableLists): Sections {
   const { names, pools } = readablePools(file['pools'], lists);
   const services = Array.isArray(file['services']) ? file['services'].map(mapOrNothing) : null;
   const doors = [
-    { path: [], listen: file['listen'], keyspaces: file['services'] === undefined ? file['keyspaces'] : null },
-    ...(services ?? []).map(({ listen, keyspaces }, index) => ({ path: ['services', index], listen, keyspaces })),
+    {
+      path: [],
+      listen: file['listen'],
+      announce: file['announce'],
+      keyspaces: file['services'] === undefined ? file['keyspaces'] : null,
+    },
+    ...(services ?? []).map(({ listen, announce, keyspaces }, index) => {
+      return { path: ['services', index], listen, announce, keyspaces };
+    }),
   ];
   return {
     listens: doors.flatMap(({ path, listen }) => readListen([...path, 'listen'], listen, lists)),
+    announces: doors.flatMap(({ path, listen, announce }) => readAnnounce([...path, 'announce'], announce, listen)),
     admin: ADDRESS.safeParse(file['admin']).data ?? null,
     pools,
     poolNames: names,
@@ -355,6 +388,11 @@ function readListen(path: Path, written: unknown, lists: ReadableLists): PlacedL
   return listen === null ? [] : [{ path, listen }];
 }
 
+function readAnnounce(path: Path, written: unknown, listen: unknown): PlacedAnnounce[] {
+  const announce = ANNOUNCE.safeParse(written).data;
+  return announce === undefined ? [] : [{ path, announce, listenCount: Array.isArray(listen) ? listen.length : 1 }];
+}
+
 function readKeyspaces(path: Path, written: unknown, lists: ReadableLists): PlacedSection[] {
   if (written === undefined) return [{ path, keyspaces: undefined }];
   const keyspaces = lists.read(path, written, KEYSPACES.element);
@@ -368,12 +406,13 @@ function mapOrNothing(value: unknown): Record<string, unknown> {
 /** What no single value shows: names that lead nowhere, things given twice, bounds in the wrong order. */
 function crossCheck(source: YamlSource, { ownAddresses = [], readFile }: ConfigDefaults): Problem[] {
   const lists = new ReadableLists();
-  const { listens, admin, pools, poolNames, ...more } = readSections(source.value, lists);
+  const { listens, announces, admin, pools, poolNames, ...more } = readSections(source.value, lists);
   const { keyspaces, services, limits, auth, protectedMode, coordination } = more;
   const problems: Problem[] = [];
   const complain = complainer(source, lists, problems);
   if (services !== null) checkServices(source, services, complain);
   checkListen(listens, admin, complain);
+  checkAnnounce(announces, complain);
   const isByDefault = services === null && source.valueAt(['listen']) === undefined;
   const doors = isByDefault ? [{ path: ['listen'], listen: LISTEN.parse(LISTEN_DEFAULT) }] : listens;
   checkOwnAddresses(pools, doors, admin, ownAddresses, complain);
@@ -407,13 +446,26 @@ function crossCheck(source: YamlSource, { ownAddresses = [], readFile }: ConfigD
   }
   if (auth !== null) {
     if (auth !== undefined) checkAuth(auth, complain);
-    if (protectedMode && completeAuth(auth).mode === 'none') checkProtected(listens, complain);
+    if (auth?.mode === 'passthrough') checkPassthrough(keyspaces, source.valueAt(['pubsub']), complain);
+    if (protectedMode && isOpen(completeAuth(auth))) checkProtected(listens, complain);
   }
   if (coordination !== null && coordination !== undefined) {
     const place = { pools, poolNames, listen: doors[0]?.listen[0], readFile };
     checkCoordination(coordination, place, complain);
   }
   return problems;
+}
+
+/** What goes by connections that all clients share, or of which no node can say who may do it. */
+function checkPassthrough(keyspaces: readonly PlacedSection[], pubsub: unknown, complain: Complain): void {
+  const why = 'goes by connections of the proxy, and auth: passthrough has clients do nothing by these';
+  if (pubsub === 'shared') complain(['pubsub'], `: shared ${why}; leave the line out`);
+  for (const { path, keyspaces: own = [] } of keyspaces) {
+    for (const [index, { mode }] of own.entries()) {
+      if (mode !== undefined && mode !== 'sharded')
+        complain([...path, index, 'mode'], `: ${mode} ${why}; write auth: { users: [ … ] }`);
+    }
+  }
 }
 
 /** Says what is wrong at a path of what was read, by its place in the file, and adds it to `problems`. */
@@ -442,7 +494,7 @@ function findWarnings(source: YamlSource): Problem[] {
 }
 
 function checkServices(source: YamlSource, services: NonNullable<Sections['services']>, complain: Complain): void {
-  for (const key of ['listen', 'keyspaces']) {
+  for (const key of ['listen', 'announce', 'keyspaces']) {
     if (source.valueAt([key]) !== undefined) complain([key], ': stands in each service where there are services');
   }
   if (services.length === 0) complain(['services'], ': expected at least one service, found none');

@@ -3,7 +3,8 @@
  * the shared memory that goes with them. Topologies and counters travel here and nowhere else.
  */
 import type { MessagePort } from 'node:worker_threads';
-import type { ClientRules } from './base/client-rules.js';
+import type { Announced } from './base/announce-section.js';
+import type { ClientRules, UsersSnapshot } from './base/client-rules.js';
 import type { Endpoint } from './base/endpoint.js';
 import type { Limits, NodeLimits } from './base/limits.js';
 import type { LockMode } from './base/lock-mode.js';
@@ -51,6 +52,7 @@ export interface ServiceSnapshot {
   name: string;
   /** The first TCP port that it listens on, or 0. */
   port: number;
+  announced: readonly Announced[];
   /** At least one. */
   keyspaces: readonly KeyspaceSnapshot[];
   /** A pool that has keys of another service which this one does not see, and that service; null where there is none. */
@@ -162,6 +164,12 @@ export interface WorkerStart {
   /** Counters of all workers, and the number of the last client: see base/metrics.ts. */
   metrics: SharedArrayBuffer;
   clientIds: SharedArrayBuffer;
+  /** Times of the commands that workers answer themselves: see base/command-times.ts. */
+  commandTimes: SharedArrayBuffer;
+  /** Nodes at which scripts have been running for long: see base/busy-nodes.ts. */
+  busyNodes: SharedArrayBuffer;
+  /** What workers carry out while somebody monitors: see base/monitor-feed.ts. */
+  monitorFeed: SharedArrayBuffer;
   /** Those that last. */
   pauses: readonly PauseSnapshot[];
 }
@@ -191,8 +199,44 @@ export type Question =
   | { kind: 'unpause-clients'; service: number }
   /** End the wait of a command that blocks: as at its time-out, or with an error. */
   | { kind: 'unblock-client'; service: number; id: number; isError: boolean }
+  /** Somebody may monitor now: write down what is carried out while that is so. */
+  | { kind: 'look-for-monitors' }
   /** Tell that client of keys that are not what they were (CLIENT TRACKING … REDIRECT): arrays as in RESP; null: all. */
-  | { kind: 'invalidate'; service: number; id: number; messages: readonly (Uint8Array | null)[] };
+  | { kind: 'invalidate'; service: number; id: number; messages: readonly (Uint8Array | null)[] }
+  /** Go by other users. The main thread carries the change out, and says in `changed` what came of it; who asks leaves it null. */
+  | { kind: 'change-users'; change: UserChange; asker: number; changed: ChangedUsers | null }
+  /** What was refused to users. */
+  | { kind: 'list-refusals' }
+  | { kind: 'forget-refusals' }
+  /** Remember scripts, a character a byte; or none of that service any more. */
+  | { kind: 'learn-scripts'; service: number; sources: readonly string[] }
+  | { kind: 'forget-scripts'; service: number };
+
+/** What ACL SETUSER and ACL DELUSER ask for. A character a byte, and no password in it. */
+export type UserChange =
+  | { kind: 'set'; name: string; words: readonly string[] }
+  | { kind: 'delete'; names: readonly string[] };
+
+/** `count`: how many users were deleted. With an error nothing was changed. */
+export interface ChangedUsers {
+  users: UsersSnapshot;
+  count: number;
+  error: string | null;
+}
+
+/** Something that was refused to a user, as often as it was within a while: an entry of ACL LOG. Texts with a character a byte. */
+export interface Refusal {
+  reason: 'command' | 'key' | 'channel' | 'auth';
+  context: 'toplevel' | 'multi';
+  /** The name of the command, the key, or the channel. */
+  object: string;
+  user: string;
+  count: number;
+  /** When it was refused the last time, in milliseconds since 1970. */
+  atMs: number;
+  /** The client, as CLIENT LIST shows it, that last time. */
+  client: string;
+}
 
 /** What a worker asks of locks on the coordination store. Names and tokens have a character a byte. */
 export type LockAsk =
@@ -248,7 +292,13 @@ export type Answer =
   | { kind: 'pause-clients' }
   | { kind: 'unpause-clients' }
   | { kind: 'unblock-client'; isUnblocked: boolean }
-  | { kind: 'invalidate'; isThere: boolean };
+  | { kind: 'invalidate'; isThere: boolean }
+  | { kind: 'look-for-monitors' }
+  | { kind: 'change-users'; count: number; error: string | null }
+  | { kind: 'list-refusals'; refusals: readonly Refusal[] }
+  | { kind: 'forget-refusals' }
+  | { kind: 'learn-scripts' }
+  | { kind: 'forget-scripts' };
 
 export type AnswerTo<Q extends Question> = Extract<Answer, { kind: Q['kind'] }>;
 

@@ -3,13 +3,17 @@
  * until it is told to drain. An error that nothing catches ends the thread; the supervisor starts another.
  */
 import { threadId } from 'node:worker_threads';
+import { BusyNodes } from './base/busy-nodes.js';
 import { ClientCount } from './base/client-count.js';
+import { CommandTimes } from './base/command-times.js';
 import { beat } from './base/heartbeat.js';
 import { LockTurns } from './base/lock-turns.js';
 import type { LogLevel } from './base/log-event.js';
 import { Metrics, nextClientId, readMetrics } from './base/metrics.js';
+import { MonitorFeed } from './base/monitor-feed.js';
 import type { Answer, LockTold, ToControl, ToWorker, WorkerStart } from './messages.js';
 import { DataPlane } from './proxy/data-plane.js';
+import { COMMANDS } from './resp/commands.js';
 import { KnownParts } from './routing/known-parts.js';
 import { createTransport } from './transport/create.js';
 
@@ -64,6 +68,9 @@ function run(start: WorkerStart, onEnded: () => void): void {
     onNodeState: ({ pool, name }, isUp, reason) => tell({ kind: 'node-state', pool, node: name, isUp, reason }),
     clients: new ClientCount(start.clients, index),
     lockTurns: new LockTurns(start.lockTurns, index),
+    times: new CommandTimes(start.commandTimes, index, COMMANDS.length),
+    busyNodes: new BusyNodes(start.busyNodes, index),
+    feed: new MonitorFeed(start.monitorFeed, index),
     nextClientId: () => nextClientId(start.clientIds),
     log: (level: LogLevel, event, fields) => tell({ kind: 'log', level, event, fields }),
   });

@@ -1,8 +1,7 @@
 /** Imports point down, the two planes do not know each other, and no file needs itself. */
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import t from 'tap';
 import { arrowFaults, type Rules } from './help/arrows.js';
+import { readSources } from './help/sources.js';
 
 const RULES: Rules = {
   ranks: {
@@ -10,6 +9,8 @@ const RULES: Rules = {
     'messages.ts': 1,
     transport: 2,
     resp: 2,
+    // Who may do what: made of the command table.
+    acl: 3,
     routing: 3,
     // Knows what can be placed, and by which patterns.
     'config.ts': 4,
@@ -29,6 +30,8 @@ const RULES: Rules = {
     'messages.ts': 'shared',
     // Frames and the command table: pure, and what nodes are told is the same from either plane.
     resp: 'shared',
+    // Rules of users: the control plane checks and keeps them, workers go by them.
+    acl: 'shared',
     // Pure placement: the control plane makes topologies, the data plane routes by them.
     routing: 'shared',
     // The protocol: workers write and read by it, the control plane repairs by it.
@@ -67,13 +70,6 @@ const RULES: Rules = {
     'transport/arena.ts': 'shared',
   },
 };
-
-/** Tests run in the checkout's folder. */
-function readSources(): Map<string, string> {
-  const root = join(process.cwd(), 'src');
-  const paths = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.ts'));
-  return new Map(paths.map((path) => [path.replaceAll('\\', '/'), readFileSync(join(root, path), 'utf8')]));
-}
 
 t.test('the imports in src/ keep to ranks and planes, without a cycle', async (t) => {
   const sources = readSources();

@@ -19,12 +19,16 @@ function configOf(text: string): Config {
   throw new Error(JSON.stringify(result.problems, null, 1));
 }
 
-/** The full example with its other half: services in place of listen and keyspaces, and auth as a map. */
-function otherHalf(): string {
-  const enabled = FULL.replaceAll(/^#\w+:\n(?:#.*\n)*/gm, (block) => block.replaceAll(/^#/gm, ''));
+/** The full example with its other half: services in place of listen and keyspaces, and auth as a map, of a password or of users. */
+function otherHalf(auth: 'password' | 'users' = 'password'): string {
+  const maps = FULL.match(/^#auth:\n(?:#.*\n)*/gm) ?? [];
+  const enabled = FULL.replace(maps[auth === 'users' ? 0 : 1] as string, '').replaceAll(
+    /^#\w+:\n(?:#.*\n)*/gm,
+    (block) => block.replaceAll(/^#/gm, ''),
+  );
   return enabled
     .replace(/^auth: none$/m, '')
-    .replace(/^listen: .*$/m, '')
+    .replace(/^(listen|announce): .*$/gm, '')
     .replace(/^keyspaces:\n(?: .*\n)*/m, '')
     .replace(/^coordination:\n(?: .*\n)*/m, '');
 }
@@ -57,10 +61,11 @@ t.test('the least and the fullest configuration are good, in both its halves', a
   const other = configOf(otherHalf());
   t.equal(other.services[0]?.keyspaces.length, 2);
   t.equal(other.auth.mode, 'password');
+  t.equal(configOf(otherHalf('users')).auth.mode, 'users');
 });
 
 t.test('no example is warned of', async (t) => {
-  for (const text of [MINIMAL, FULL, BULLMQ, otherHalf(), FLEET, ...otherFleets()]) {
+  for (const text of [MINIMAL, FULL, BULLMQ, otherHalf(), otherHalf('users'), FLEET, ...otherFleets()]) {
     t.match(parseConfig(text, { workers: 3, environment: {} }), { warnings: [] });
   }
 });
@@ -75,7 +80,11 @@ t.test('the example of a fleet has one for each store', async (t) => {
 
 t.test('the full example has every key, and no other', async (t) => {
   const known = knownMaps(FILE).flatMap(({ path, keys }) => keys.map((key) => (path === '' ? key : `${path}.${key}`)));
-  const written = new Set([...keysIn(parse(FULL)), ...keysIn(parse(otherHalf()))]);
+  const written = new Set([
+    ...keysIn(parse(FULL)),
+    ...keysIn(parse(otherHalf())),
+    ...keysIn(parse(otherHalf('users'))),
+  ]);
   // A keyspace of a service is one of the file's.
   const expected = known.filter((key) => !key.startsWith('services.*.keyspaces.*.'));
   const found = [...written].filter((key) => !key.startsWith('services.*.keyspaces.*.'));
@@ -124,6 +133,7 @@ t.test('an editor takes what the proxy takes', async (t) => {
     FULL,
     BULLMQ,
     otherHalf(),
+    otherHalf('users'),
     FLEET,
     ...otherFleets(),
     'pools: { main: { nodes: [{ url: "unix:/run/redis.sock", weight: "3" }] } }\nlisten: ["[::1]:1", "unix:/x"]',

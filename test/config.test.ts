@@ -65,7 +65,9 @@ keyspaces:
       },
     ],
     keyspaces: [ALL_KEYS],
-    services: [{ name: 'main', listen: [{ kind: 'tcp', host: '127.0.0.1', port: 6380 }], keyspaces: [ALL_KEYS] }],
+    services: [
+      { name: 'main', listen: [{ kind: 'tcp', host: '127.0.0.1', port: 6380 }], announced: [], keyspaces: [ALL_KEYS] },
+    ],
     limits: DEFAULT_LIMITS,
     log: { level: 'info', format: 'auto' },
     drainTimeoutMs: 10_000,

@@ -13,7 +13,8 @@
  *     later write of its session was sent too, it would see what that write did, and fails instead;
  *   - a write that was sent is answered -UNKNOWN: it may have been carried out.
  *
- * A connection that carries a large value is retired: it finishes what it has, a fresh one takes all new commands. A
+ * A connection that carries a large value is retired, and one that a script came by which the node is busy with: it finishes what it has, a fresh one
+ * takes all new commands, which a busy node refuses there. A
  * session that still awaits replies from a retired connection goes on there, so that its commands keep their order. Where no
  * fresh one can be had, the retired one is taken back.
  */
@@ -22,6 +23,7 @@ import type { Limits } from '../base/limits.js';
 import type { Counts } from '../base/metrics.js';
 import type { Timer } from '../base/timers.js';
 import type { NodeSnapshot } from '../messages.js';
+import { errorReply } from '../resp/reply.js';
 import { largestArgument } from '../resp/request.js';
 import type { Transport } from '../transport/transport.js';
 import { Backlog } from './backlog.js';
@@ -31,6 +33,7 @@ import {
   type ConnectionEvents,
   type ConnectionKind,
   type Greeting,
+  GreetingRefused,
 } from './connection.js';
 import { findEndpoint, type Resolve } from './find-endpoint.js';
 import type { PacedQueue } from './paced-queue.js';
@@ -41,7 +44,7 @@ import { Refusals } from './refusals.js';
 export interface ChannelContext {
   transport: Transport;
   /** Of all nodes alike; the others are the node's own. */
-  limits: Pick<Limits, 'largeValueBytes'>;
+  limits: Pick<Limits, 'largeValueBytes' | 'passthroughUsersMax'>;
   pendings: PendingPool;
   counts: Counts;
   /** A number in [0, 1): jitter. */
@@ -76,6 +79,8 @@ export class Channel implements ConnectionEvents {
   private retired: BackendConnection[] = [];
   private readonly backlog: Backlog;
   private downReason = '';
+  /** What the node said to the client's own name and password, as a reply; null where that is not why it is down. */
+  private refusal: Uint8Array | null = null;
   /** What onNodeState was last told. */
   private reported = '';
   /** An attempt is under way, begun at connectStartedMs. */
@@ -169,6 +174,10 @@ export class Channel implements ConnectionEvents {
     return this.state === 'down';
   }
 
+  get carrier(): BackendConnection | null {
+    return this.isReady && this.retired.length === 0 ? this.current : null;
+  }
+
   /** Why the node is not well, as far as its connection here shows; null while it is, or is not known to be otherwise. */
   get trouble(): string | null {
     if (this.state === 'down') return this.downReason;
@@ -242,16 +251,24 @@ export class Channel implements ConnectionEvents {
 
   onLarge(connection: BackendConnection, pending: Pending): void {
     if (connection !== this.current || this.state !== 'ready') return;
+    if (!this.setAside(connection)) connection.share(pending, this.context.counts);
+  }
+
+  giveWay(pending: Pending): void {
+    const connection = this.current;
+    if (connection !== null && this.state === 'ready' && pending.connection === connection) this.setAside(connection);
+  }
+
+  /** Has the common connection finish what it has, and a fresh one take all new commands. False: it has to go on. */
+  private setAside(connection: BackendConnection): boolean {
     const isAlone = this.context.transport.now < this.aloneUntilMs;
-    if (isAlone || this.retired.length >= this.node.limits.largeConnectionsMax) {
-      connection.share(pending, this.context.counts);
-      return;
-    }
+    if (isAlone || this.retired.length >= this.node.limits.largeConnectionsMax) return false;
     this.context.counts.nodeConnectionsRetired++;
     this.retired.push(connection);
     this.current = null;
     connection.retire(true);
     this.connect();
+    return true;
   }
 
   onLost(connection: BackendConnection, error: Error): void {
@@ -351,6 +368,7 @@ export class Channel implements ConnectionEvents {
     this.isConnecting = false;
     if (!this.takeBack()) {
       this.downReason = error.message;
+      this.refusal = this.kind.identity === null ? null : refusalOf(error, this.node.label);
       this.transition('down');
       this.report(false, error.message);
       this.failBacklog();
@@ -379,7 +397,11 @@ export class Channel implements ConnectionEvents {
   /** Tries again when `reconnectMs` have passed since `sinceMs`, or up to half of it earlier. */
   private connectLater(sinceMs: number): void {
     const dueMs = sinceMs + this.jittered(this.reconnectMs);
-    this.reconnectTimer = this.context.transport.timers.set(dueMs, () => this.connect());
+    this.reconnectTimer = this.context.transport.timers.set(dueMs, () => {
+      // What a client's user cannot do is tried again when somebody asks for it.
+      if (this.kind.identity === null) this.connect();
+      else this.rest();
+    });
   }
 
   /** Between half of `waitMs` and all of it, so that those who lost the node at the same time do not come back at the same time. */
@@ -400,6 +422,8 @@ export class Channel implements ConnectionEvents {
   }
 
   private report(isUp: boolean, reason: string): void {
+    // Whether a user is let in says nothing of the node.
+    if (this.kind.identity !== null) return;
     const report = `${isUp} ${reason}`;
     if (report === this.reported) return;
     this.reported = report;
@@ -425,7 +449,8 @@ export class Channel implements ConnectionEvents {
       connection.enqueue(pending, start, end);
       return null;
     }
-    if (this.state !== 'idle' && this.state !== 'connecting') return this.refusals.nodeDown(this.node, this.downReason);
+    if (this.state !== 'idle' && this.state !== 'connecting')
+      return this.refusal ?? this.refusals.nodeDown(this.node, this.downReason);
     if (!this.backlog.add(pending, start, end, this.node.limits)) return this.refusals.overloaded(this.node);
     this.hurry();
     return null;
@@ -546,7 +571,9 @@ export class Channel implements ConnectionEvents {
   }
 
   private fail(pending: Pending, reason: string): void {
-    (pending.owner as ReplyOwner).onFailure(pending, this.refusals.nodeDown(this.node, reason));
+    const isRefused = this.state === 'down' && this.refusal !== null;
+    const error = isRefused ? (this.refusal as Uint8Array) : this.refusals.nodeDown(this.node, reason);
+    (pending.owner as ReplyOwner).onFailure(pending, error);
   }
 
   /** Whether the node would refuse the command whose frame is arena bytes [start, end), and close the connection. */
@@ -568,6 +595,13 @@ function overtakenReads(connection: BackendConnection): Set<Pending> {
     else if (writers.size > 0 && askers.some((asker) => writers.has(asker))) reads.add(pending);
   }
   return reads;
+}
+
+/** What the client is told where the node refused its name and password, or null. */
+function refusalOf(error: Error, node: string): Uint8Array | null {
+  if (!(error instanceof GreetingRefused)) return null;
+  if (error.reply.startsWith('NOAUTH')) return errorReply('NOAUTH Authentication required.');
+  return errorReply(`${error.reply} (node ${node} said so)`);
 }
 
 export function isSameServer(one: NodeSnapshot, other: NodeSnapshot): boolean {

@@ -18,6 +18,7 @@ import type { NodeSnapshot } from '../messages.js';
 import { INVALID, ReplyProgress, scanReply, skipValue, TYPE } from '../resp/frame.js';
 import { encodeCommand, parseInteger } from '../resp/reply.js';
 import type { Connection, ConnectionOwner, ConnectOptions, Transport } from '../transport/transport.js';
+import type { Identity } from './identity.js';
 import type { Pending, PendingPool, ReplyOwner } from './pending.js';
 
 /** What the node said of itself when it was greeted. */
@@ -40,6 +41,8 @@ export interface ConnectionKind {
   protocol: 2 | 3;
   /** What else makes it what it is to be: commands that the node must take, one of which SELECT may be. */
   setUp: readonly Uint8Array[];
+  /** As whom it is made; null: with the name and the password of the node. */
+  identity: Identity | null;
 }
 
 export interface ConnectionEvents {
@@ -53,6 +56,8 @@ export interface ConnectionEvents {
   onLost(connection: BackendConnection, error: Error): void;
   /** What the node sent unasked (RESP3): arena bytes [start, end), valid during the call. */
   onPush(connection: BackendConnection, start: number, end: number): void;
+  /** The same, of what is no push and comes while no reply is awaited. False: nobody wants it, and the connection is given up. */
+  onStray?(start: number, end: number): boolean;
 }
 
 /** The node, as far as a connection to it goes. */
@@ -61,6 +66,17 @@ export type ConnectionNode = Pick<NodeSnapshot, 'username' | 'password' | 'limit
 /** Why a connection was given up by us, or refused in the greeting. */
 export class BackendError extends Error {
   override name = 'BackendError';
+}
+
+/** What the node said to the greeting. */
+export class GreetingRefused extends BackendError {
+  /** Its error, without the leading minus. */
+  readonly reply: string;
+
+  constructor(reply: string) {
+    super(`it refused the greeting: ${reply}`);
+    this.reply = reply;
+  }
 }
 
 const MINUS = 0x2d;
@@ -244,8 +260,8 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
 
   onOpen(): void {
     this.state = 'greeting';
-    const { username, password } = this.node;
-    const hello = ['HELLO', String(this.kind.protocol)];
+    const { username, password } = this.credentials;
+    const hello: (string | Uint8Array)[] = ['HELLO', String(this.kind.protocol)];
     if (password !== null) hello.push('AUTH', username ?? 'default', password);
     this.ask(encodeCommand(hello));
   }
@@ -275,6 +291,10 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
       }
       const pending = this.queue.peek();
       if (pending === undefined || !this.wasBegun(pending)) {
+        if (pending === undefined && this.events.onStray?.(at, frameEnd) === true) {
+          at = frameEnd;
+          continue;
+        }
         this.destroy(new BackendError(`it sent what nobody asked for: ${this.quote(at, frameEnd)}`));
         return at;
       }
@@ -415,10 +435,14 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
 
   /** Greets: `hello` is what it must take first. */
   private ask(hello: Uint8Array): void {
-    this.questions.push('hello', 'bulkLimit', 'databases');
+    this.questions.push('hello');
     this.enqueueOwn(hello);
-    this.enqueueOwn(ASK_BULK_LIMIT);
-    this.enqueueOwn(ASK_DATABASES);
+    // A client's user may not be allowed to, and its node would note that it was tried.
+    if (this.kind.identity === null) {
+      this.questions.push('bulkLimit', 'databases');
+      this.enqueueOwn(ASK_BULK_LIMIT);
+      this.enqueueOwn(ASK_DATABASES);
+    }
     for (const command of this.kind.setUp) {
       this.questions.push('setUp');
       this.enqueueOwn(command);
@@ -437,7 +461,7 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
     const text = new TextDecoder().decode(bytes.subarray(start + 1, end - 2));
     // Redis before 6.0 has no HELLO: RESP2 needs none.
     if (/^ERR unknown command/i.test(text) && this.kind.protocol === 2 && !this.plainGreeting) {
-      const { username, password } = this.node;
+      const { username, password } = this.credentials;
       this.plainGreeting = true;
       const auth = username === null ? ['AUTH', password ?? ''] : ['AUTH', username, password ?? ''];
       this.ask(password === null ? PING : encodeCommand(auth));
@@ -451,7 +475,17 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
     const text = new TextDecoder().decode(this.transport.arena.bytes.subarray(start + 1, end - 2));
     const [reason = ''] = text.split(ECHO);
     this.greeted = false;
-    this.destroy(new BackendError(`it refused the greeting: ${withoutSecret(reason, this.node.password)}`));
+    this.destroy(new GreetingRefused(withoutSecret(reason, this.secret)));
+  }
+
+  private get credentials(): { username: string | Uint8Array | null; password: string | Uint8Array | null } {
+    return this.kind.identity ?? this.node;
+  }
+
+  /** The password, as a text that the node writes would have it. */
+  private get secret(): string | null {
+    const { password } = this.credentials;
+    return password === null ? null : Buffer.from(password).toString();
   }
 
   /** The answer to `CONFIG GET name`, a number above 0; 0 where there is none: a node may refuse to say. */
@@ -463,7 +497,7 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
   /** Arena bytes [start, end) for an error, without the password: what takes HELLO for something else may say it back. */
   private quote(start: number, end: number): string {
     const bytes = this.transport.arena.bytes.subarray(start, Math.min(end, start + QUOTED_BYTES_MAX));
-    const secret = Buffer.from(this.node.password ?? '').toString('latin1');
+    const secret = Buffer.from(this.credentials.password ?? '').toString('latin1');
     const shown = Buffer.from(withoutSecret(Buffer.from(bytes).toString('latin1'), secret), 'latin1');
     return showBytes(shown, 0, shown.length);
   }

@@ -2,7 +2,8 @@
 import { encodeCommand } from '../resp/reply.js';
 import type { Channel } from './channel.js';
 import type { ConnectionKind } from './connection.js';
-import type { Sender } from './pending.js';
+import type { Identity } from './identity.js';
+import type { Carrier, Sender } from './pending.js';
 
 /** The way to one node. */
 export interface LaneChannel extends Sender {
@@ -10,6 +11,8 @@ export interface LaneChannel extends Sender {
   readonly isReady: boolean;
   /** Whether commands fail at once. */
   readonly isDown: boolean;
+  /** The connection that a command goes by which is sent now; null where that is not known. */
+  readonly carrier: Carrier | null;
 }
 
 export interface Lane {
@@ -17,6 +20,8 @@ export interface Lane {
   readonly database: number;
   /** By node index. The hot path reads it. */
   readonly channels: readonly LaneChannel[];
+  /** As whom; null: as the proxy itself. */
+  readonly identity: Identity | null;
 }
 
 /** Connections that sessions share. */
@@ -24,11 +29,16 @@ export class SharedLane implements Lane, ConnectionKind {
   readonly protocol: 2 | 3;
   readonly database: number;
   readonly setUp: readonly Uint8Array[];
+  readonly identity: Identity | null;
+  /** For what must not wait behind a script. */
+  readonly isUrgent: boolean;
   channels: readonly Channel[] = [];
 
-  constructor(protocol: 2 | 3, database: number) {
+  constructor(protocol: 2 | 3, database: number, identity: Identity | null = null, isUrgent = false) {
     this.protocol = protocol;
     this.database = database;
+    this.identity = identity;
+    this.isUrgent = isUrgent;
     this.setUp = database === 0 ? [] : [selectCommand(database)];
   }
 }

@@ -52,6 +52,15 @@ export class NodeChannels {
     return this.urgentChannel;
   }
 
+  /** Nobody uses that lane any more. */
+  drop(lane: SharedLane): void {
+    const channel = this.byLane.get(lane);
+    if (channel === undefined) return;
+    this.byLane.delete(lane);
+    this.channels.splice(this.channels.indexOf(channel), 1);
+    channel.close('nobody uses it');
+  }
+
   /** Tells the channels what is wanted; opens the one that is always open. Private connections are told in `settlePrivates`. */
   settle(isOpen: boolean): void {
     for (const channel of this.channels) channel.reconfigure(this.wanted);

@@ -49,6 +49,8 @@ export interface ReplySource {
   awaitsPart(connection: Carrier): boolean;
   /** Bytes of the arena that hold the replies it has so far. */
   readonly heldBytes: number;
+  /** Whether part of its reply has come: what the client did not ask for is said behind it. */
+  readonly hasParts: boolean;
 }
 
 export class Pending {

@@ -1,6 +1,7 @@
 /** All channels of one worker, by lane and node, and the private connections. */
 import type { NodeSnapshot, TopologySnapshot } from '../messages.js';
 import type { Channel, ChannelContext } from './channel.js';
+import { Identity, identityKey } from './identity.js';
 import { type Lane, SharedLane } from './lane.js';
 import { NodeChannels } from './node-channels.js';
 import { PacedQueue } from './paced-queue.js';
@@ -20,6 +21,8 @@ const MORE_NODES = { max: 32, ms: 0.5 };
 const CONNECTIONS_PER_TURN = 4;
 /** Milliseconds between turns in which connections are opened that nobody waits for, or closed that nobody needs: a thousand take a second. */
 const UNHURRIED_INTERVAL_MS = 4;
+/** Connections of a client's user are closed when no session has been it for so long, milliseconds. */
+const UNUSED_MS_MAX = 60_000;
 /** How many databases a node has that does not say: Redis's default. */
 const DATABASES_DEFAULT = 16;
 
@@ -27,8 +30,11 @@ export class BackendPool {
   /** The lane that is always open. */
   readonly common = new SharedLane(2, 0);
   private readonly context: ChannelContext;
-  /** Those that were asked for. */
-  private readonly lanes: SharedLane[] = [this.common];
+  /** Those that were asked for, by whom nodes take them for. */
+  private readonly lanes = new Map<Identity | null, SharedLane[]>([[null, [this.common]]]);
+  /** Clients' users, by their keys: those that sessions are, and were a while ago. */
+  private readonly identities = new Map<string, Identity>();
+  private strangerIdentity: Identity | null = null;
   /** The ways to each node of the topology, by its index. */
   indexed: readonly NodeChannels[] = [];
   /** The same by pool and name: a node is the same while these are. */
@@ -91,7 +97,9 @@ export class BackendPool {
       this.settleLater(channels);
     }
     this.indexed = indexed;
-    for (const lane of this.lanes) lane.channels = indexed.map((channels) => channels.of(lane));
+    for (const lanes of this.lanes.values()) {
+      for (const lane of lanes) lane.channels = indexed.map((channels) => channels.of(lane));
+    }
     this.prepared.clear();
     for (const channels of before) {
       if (channels.update === update) continue;
@@ -101,18 +109,22 @@ export class BackendPool {
     }
   }
 
-  /** The lane of that protocol and database. */
-  lane(protocol: 2 | 3, database: number): SharedLane {
-    for (const lane of this.lanes) if (lane.protocol === protocol && lane.database === database) return lane;
-    const lane = new SharedLane(protocol, database);
+  /** The lane of that protocol and database, and of the client's user where it is not the proxy's. */
+  lane(protocol: 2 | 3, database: number, identity: Identity | null = null, isUrgent = false): SharedLane {
+    const lanes = this.lanesOf(identity);
+    for (const lane of lanes) {
+      if (lane.protocol === protocol && lane.database === database && lane.isUrgent === isUrgent) return lane;
+    }
+    const lane = new SharedLane(protocol, database, identity, isUrgent);
     lane.channels = this.indexed.map((channels) => channels.of(lane));
-    this.lanes.push(lane);
+    if (lanes.length === 0) this.lanes.set(identity, [lane]);
+    else lanes.push(lane);
     return lane;
   }
 
   /** A connection to node `index` of the lane's kind, for `holder` alone; or the error reply why there is none. */
-  lend(index: number, { protocol, database }: Lane, holder: Holder): PrivateConnection | Uint8Array {
-    return this.at(index).privates.lend(this.lane(protocol, database), holder);
+  lend(index: number, { protocol, database, identity }: Lane, holder: Holder): PrivateConnection | Uint8Array {
+    return this.at(index).privates.lend(this.lane(protocol, database, identity), holder);
   }
 
   /** The shared channel to that node, as it is now; null when it is no more. */
@@ -125,9 +137,67 @@ export class BackendPool {
     return this.at(index).privates;
   }
 
-  /** See NodeChannels.urgent. */
-  urgent(node: NodeSnapshot): Channel {
-    return this.at(node.index).urgent;
+  /** See NodeChannels.urgent. A client's user has a lane of its own for that. */
+  urgent(node: NodeSnapshot, identity: Identity | null = null): Channel {
+    if (identity === null) return this.at(node.index).urgent;
+    return this.lane(2, 0, identity, true).channels[node.index] as Channel;
+  }
+
+  /** A client that has said nothing. There is always a place for it. */
+  get stranger(): Identity {
+    this.strangerIdentity ??= new Identity(null, null, this.context.transport.now);
+    return this.strangerIdentity;
+  }
+
+  /** Whoever says that name and password; null where too many are somebody by now. */
+  identify(username: Uint8Array | null, password: Uint8Array): Identity | null {
+    const { transport, limits } = this.context;
+    const known = this.identities.get(identityKey(username, password));
+    if (known !== undefined) {
+      known.unusedSinceMs = transport.now;
+      return known;
+    }
+    if (this.identities.size >= limits.passthroughUsersMax && !this.forgetOne()) return null;
+    const identity = new Identity(username, password, transport.now);
+    this.identities.set(identity.key, identity);
+    return identity;
+  }
+
+  /** Gives up the one that nobody has been for the longest time. False: all are somebody. */
+  private forgetOne(): boolean {
+    let oldest: Identity | null = null;
+    for (const identity of this.identities.values()) {
+      if (identity.sessions > 0 || this.isBusy(identity)) continue;
+      if (oldest === null || identity.unusedSinceMs < oldest.unusedSinceMs) oldest = identity;
+    }
+    if (oldest !== null) this.forget(oldest);
+    return oldest !== null;
+  }
+
+  /** Closes the connections of those that nobody has been for a while. */
+  private sweepIdentities(): void {
+    const { now } = this.context.transport;
+    for (const identity of this.identities.values()) {
+      const isUnused = identity.sessions === 0 && now - identity.unusedSinceMs > UNUSED_MS_MAX;
+      if (isUnused && !this.isBusy(identity)) this.forget(identity);
+    }
+  }
+
+  private forget(identity: Identity): void {
+    this.identities.delete(identity.key);
+    for (const lane of this.lanesOf(identity)) {
+      for (const channels of [...this.indexed, ...this.leaving]) channels.drop(lane);
+    }
+    this.lanes.delete(identity);
+  }
+
+  /** Whether anything of it is in flight: its client may have gone, and what it wrote is to arrive. */
+  private isBusy(identity: Identity): boolean {
+    return this.lanesOf(identity).some((lane) => lane.channels.some((channel) => channel.isBusy));
+  }
+
+  private lanesOf(identity: Identity | null): SharedLane[] {
+    return this.lanes.get(identity) ?? [];
   }
 
   /** Connects to every node. */
@@ -148,13 +218,15 @@ export class BackendPool {
     for (const channels of [...this.indexed, ...this.leaving]) channels.close(reason);
   }
 
-  /** The version of the first of `nodes` that said one, or ''. */
+  /** The lowest version of `nodes` that said one: what all of them can do. '': none did. */
   version(nodes: readonly NodeSnapshot[]): string {
+    let lowest = '';
     for (const { index } of nodes) {
       const { version } = this.at(index);
-      if (version !== '') return version;
+      if (version === '' || version === lowest) continue;
+      if (lowest === '' || isLower(version, lowest)) lowest = version;
     }
-    return '';
+    return lowest;
   }
 
   /** How many databases all of `nodes` have. */
@@ -206,6 +278,7 @@ export class BackendPool {
       if (this.isClosed) return;
       for (const channels of this.indexed) channels.sweep();
       for (const channels of this.leaving) this.sweepLeaving(channels);
+      this.sweepIdentities();
       this.sweepLater();
     });
   }
@@ -222,4 +295,11 @@ export class BackendPool {
 
 function nodeKey(node: NodeSnapshot): string {
   return `${node.pool}/${node.name}`;
+}
+
+/** Of versions such as `7.0.15`. */
+function isLower(version: string, other: string): boolean {
+  const [ours, theirs] = [version, other].map((text) => text.split('.').map(Number)) as [number[], number[]];
+  const at = ours.findIndex((number, index) => number !== theirs[index]);
+  return at >= 0 && (ours[at] as number) < (theirs[at] ?? 0);
 }

@@ -32,6 +32,8 @@ export interface Holder {
   onReady?(): void;
   /** What the node sent unasked: arena bytes [start, end), to be kept until the arena is settled. */
   onPush?(start: number, end: number): void;
+  /** As `onPush`, of what is no push and comes while no reply is awaited (MONITOR). */
+  onStray?(start: number, end: number): void;
 }
 
 export interface PrivateKind extends ConnectionKind {
@@ -236,6 +238,12 @@ export class PrivateConnection implements ConnectionEvents {
 
   onPush(_connection: BackendConnection, start: number, end: number): void {
     this.owner.onPush(this, start, end);
+  }
+
+  onStray(start: number, end: number): boolean {
+    if (this.holder?.onStray === undefined) return false;
+    this.holder.onStray(start, end);
+    return true;
   }
 
   /** It has answered all before its end. */

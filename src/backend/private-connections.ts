@@ -43,7 +43,7 @@ export class PrivateConnections implements PrivateOwner {
   lend(lane: SharedLane, holder: Holder): PrivateConnection | Uint8Array {
     const { context, node } = this;
     if (this.closedReason !== null) return this.nodeDown(this.closedReason);
-    const kept = this.takeSpare(lane);
+    const kept = lane.identity === null ? this.takeSpare(lane) : null;
     if (kept === null && !this.hasRoom()) return this.refusals.noPrivateConnection(node);
     context.counts.privateConnectionsLent++;
     const connection = kept ?? this.open(lane);
@@ -107,6 +107,11 @@ export class PrivateConnections implements PrivateOwner {
     return this.common.isReady && this.context.transport.now - this.failedMs > this.node.limits.reconnectMinMs;
   }
 
+  /** Whether the shared connection to the node stands. */
+  get isNodeThere(): boolean {
+    return this.common.isReady;
+  }
+
   /** The error reply to a command that cannot be sent, and why. */
   nodeDown(reason: string): Uint8Array {
     return this.refusals.nodeDown(this.node, reason);
@@ -148,7 +153,8 @@ export class PrivateConnections implements PrivateOwner {
   }
 
   onMoved(connection: PrivateConnection, error: Error): void {
-    if (connection.mayBlock || connection.listens) connection.breakOff(error);
+    const hears = connection.listens || connection.holder?.onStray !== undefined;
+    if (connection.mayBlock || hears) connection.breakOff(error);
   }
 
   onPush({ holder }: PrivateConnection, start: number, end: number): void {
@@ -158,7 +164,9 @@ export class PrivateConnections implements PrivateOwner {
   onGivenBack(connection: PrivateConnection): void {
     this.lent.delete(connection);
     this.spare.push(connection);
-    if (!isSameServer(connection.node, this.node)) this.giveUp(connection, MOVED);
+    // What its user may not do was not undone, either.
+    if (connection.kind?.identity != null) this.giveUp(connection, "it was one client's");
+    else if (!isSameServer(connection.node, this.node)) this.giveUp(connection, MOVED);
     const [oldest] = this.spare;
     const isOneTooMany = this.spare.length > this.node.limits.privateConnectionsSpareMax;
     if (oldest !== undefined && isOneTooMany) this.giveUp(oldest, 'nobody needs it');
@@ -193,7 +201,13 @@ export class PrivateConnections implements PrivateOwner {
   /** Opens one for the next who needs one of that kind, where none is left. */
   private openSpare(kind: PrivateKind): void {
     const { privateConnectionsMax, privateConnectionsSpareMax } = this.node.limits;
-    if (this.spare.length > 0 || privateConnectionsSpareMax === 0 || this.openCount >= privateConnectionsMax) return;
+    if (
+      kind.identity !== null ||
+      this.spare.length > 0 ||
+      privateConnectionsSpareMax === 0 ||
+      this.openCount >= privateConnectionsMax
+    )
+      return;
     this.spare.push(this.open(kind));
   }
 

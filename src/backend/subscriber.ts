@@ -21,6 +21,7 @@ import {
 import { encodeCommand, isError } from '../resp/reply.js';
 import type { ChannelContext } from './channel.js';
 import { BackendError } from './connection.js';
+import type { Identity } from './identity.js';
 import { SharedLane } from './lane.js';
 import type { Pending, ReplyOwner } from './pending.js';
 import type { Holder, PrivateConnection } from './private-connection.js';
@@ -43,6 +44,8 @@ export interface ChangeWaiter {
 
 const LANE = new SharedLane(3, 0);
 const PING = encodeCommand(['PING']);
+/** In its place, where the connection is of a user that may not be allowed to say PING: every user may say this. */
+const HELLO = encodeCommand(['HELLO']);
 
 export class Subscriber implements Holder, ReplyOwner {
   readonly wanted: Names = noNames();
@@ -59,8 +62,17 @@ export class Subscriber implements Holder, ReplyOwner {
   /** While it waits to connect again it has a place of its own in the pool, if there was one. */
   private isPlaceKept = false;
 
-  constructor(context: SubscriberContext, place: PrivateConnections, events: SubscriberEvents) {
+  private readonly lane: SharedLane;
+
+  /** `identity`: as whom; null: as the proxy. */
+  constructor(
+    context: SubscriberContext,
+    place: PrivateConnections,
+    events: SubscriberEvents,
+    identity: Identity | null = null,
+  ) {
     this.context = context;
+    this.lane = identity === null ? LANE : new SharedLane(3, 0, identity);
     this.place = place;
     this.events = events;
   }
@@ -162,7 +174,7 @@ export class Subscriber implements Holder, ReplyOwner {
 
   private connect(): void {
     this.rest();
-    const connection = this.place.lend(LANE, this);
+    const connection = this.place.lend(this.lane, this);
     if (connection instanceof Uint8Array) {
       this.connectLater();
       this.tellWaiting(connection);
@@ -212,7 +224,7 @@ export class Subscriber implements Holder, ReplyOwner {
     const { transport, pendings } = this.context;
     const { arena } = transport;
     const connection = this.connection as PrivateConnection;
-    const frame = Buffer.concat([...commands, PING]);
+    const frame = Buffer.concat([...commands, this.lane.identity === null ? PING : HELLO]);
     const block = arena.allocate(frame.length);
     if (block < 0) {
       connection.breakOff(new BackendError('no buffer memory is left for its requests'));

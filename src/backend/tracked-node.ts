@@ -12,6 +12,7 @@
 import type { Timer } from '../base/timers.js';
 import type { Transport } from '../transport/transport.js';
 import { BackendError } from './connection.js';
+import type { Identity } from './identity.js';
 import { type LaneChannel, selectCommand } from './lane.js';
 import type { NodeChannels } from './node-channels.js';
 import type { Pending, PendingPool, ReplyOwner } from './pending.js';
@@ -23,6 +24,8 @@ export interface TrackedNodeContext {
   readonly pendings: PendingPool;
   readonly protocol: 2 | 3;
   readonly database: number;
+  /** As whom its connections are made; null: as the proxy itself. */
+  readonly identity: Identity | null;
   /** Whether messages are for another client than the session's own. */
   readonly isRedirected: boolean;
   /** To be sent before each command: CLIENT CACHING; or null. */
@@ -40,7 +43,6 @@ export interface TrackedNodeContext {
 }
 
 const MINUS = 0x2d;
-const RECEIVER = { protocol: 3, database: 0, setUp: [] } as const;
 const NOT_NEEDED = 'its client does not need it';
 
 export class TrackedNode implements LaneChannel, PrivateOwner, ReplyOwner {
@@ -72,6 +74,9 @@ export class TrackedNode implements LaneChannel, PrivateOwner, ReplyOwner {
   get isReady(): boolean {
     return this.main?.isReady === true;
   }
+
+  /** Connections of a session's own are not asked for scripts by their SHA1. */
+  readonly carrier = null;
 
   get isDown(): boolean {
     return this.main === null && this.context.transport.now < this.downUntilMs;
@@ -243,10 +248,10 @@ export class TrackedNode implements LaneChannel, PrivateOwner, ReplyOwner {
   }
 
   private connectMain(): void {
-    const { protocol, database } = this.context;
+    const { protocol, database, identity } = this.context;
     const tracking = this.context.begin(this.receiver?.clientId ?? 0);
     const setUp = database === 0 ? tracking : [selectCommand(database), ...tracking];
-    this.main?.connect({ protocol, database, setUp });
+    this.main?.connect({ protocol, database, setUp, identity });
   }
 
   private openReceiver(): Uint8Array | null {
@@ -255,7 +260,7 @@ export class TrackedNode implements LaneChannel, PrivateOwner, ReplyOwner {
     if (receiver instanceof Uint8Array) return receiver;
     receiver.listens = true;
     this.receiver = receiver;
-    receiver.connect(RECEIVER);
+    receiver.connect({ protocol: 3, database: 0, setUp: [], identity: this.context.identity });
     return null;
   }
 

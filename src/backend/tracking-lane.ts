@@ -5,6 +5,7 @@
 import type { NodeSnapshot } from '../messages.js';
 import { encodeCommand } from '../resp/reply.js';
 import type { Transport } from '../transport/transport.js';
+import type { Identity } from './identity.js';
 import type { Lane } from './lane.js';
 import type { NodeChannels } from './node-channels.js';
 import type { PendingPool } from './pending.js';
@@ -39,6 +40,7 @@ export interface TrackingLaneContext {
 export class TrackingLane implements Lane, TrackedNodeContext {
   protocol: 2 | 3;
   database: number;
+  readonly identity: Identity | null;
   channels: readonly TrackedNode[] = [];
   /** Sent before each command to a node, see TrackedNodeContext. */
   caching: Uint8Array | null = null;
@@ -50,7 +52,8 @@ export class TrackingLane implements Lane, TrackedNodeContext {
   private addedPrefixes: readonly Uint8Array[] = [];
   private isWaiting = false;
 
-  constructor(context: TrackingLaneContext, { protocol, database }: Lane, mode: TrackingMode) {
+  constructor(context: TrackingLaneContext, { protocol, database, identity }: Lane, mode: TrackingMode) {
+    this.identity = identity;
     this.context = context;
     this.transport = context.transport;
     this.pendings = context.pendings;

@@ -22,7 +22,7 @@ export const OTHER_WORDS: OtherWords = {
     unixsocket: 'write listen: unix:/path',
     requirepass: AUTH,
     password: AUTH,
-    users: 'users with rights of their own are not supported yet; write auth: { password: "…" }',
+    users: 'write auth: { users: ["alice on >secret ~app:* +@read"] }',
     tls: 'TLS is not supported yet',
     timeout: 'write limits: { idleTimeoutMs: … } for clients, or { requestTimeoutMs: … } for nodes',
     timeouts: 'write limits: { requestTimeoutMs: … }',

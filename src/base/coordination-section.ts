@@ -6,7 +6,7 @@
  *   coordination: { store: zookeeper, endpoints: ["10.0.0.1:2181"], cluster: eu, member: a, lease: 5s }
  */
 import { z } from 'zod';
-import { PASSWORD_CHARACTERS_MAX } from './auth-section.js';
+import { PASSWORD_CHARACTERS_MAX } from './client-rules.js';
 import { type Endpoint, formatEndpoint, type TcpEndpoint } from './endpoint.js';
 import { LEASE_MS_MAX, LEASE_MS_MIN } from './lease-length.js';
 import type { PoolsSection } from './pools-section.js';

@@ -15,7 +15,7 @@ export const ERROR_CODES = {
   NOTHELD: 'NOTHELD',
   /** A key was used with a larger fence of the lock; the command had no effect. Names the key and the fence. */
   FENCED: 'FENCED',
-  /** The keys of one command lie on different shards. Names two of them. */
+  /** The keys of one command lie on different shards, and it does more than to read them. Names two of them. */
   CROSSSLOT: 'CROSSSLOT',
 } as const;
 

@@ -198,6 +198,26 @@ const KEYS = {
     'Replicated keys of which one worker remembers, for each pool, what it has agreed upon last: their next write takes one round trip. Beyond, one that has not been used for long is forgotten, and its next write takes two. Each takes about 1 KiB.',
     stated('replicatedKeysMax'),
   ),
+  scriptsBytesMax: about(
+    bytes(0, GIBI),
+    'Bytes that each worker takes to remember scripts (twice their length, and some 400 for each), so that EVALSHA finds them on every node, whichever lost them. Beyond, the one that was not called for longest is forgotten: where a node lacks it, `-NOSCRIPT`. 0: none.',
+    stated('scriptsBytesMax'),
+  ),
+  gatherBytesMax: about(
+    bytes(1, GIBI),
+    'Bytes of what one command may read on nodes other than the one that carries it out (SINTER of keys on several nodes): of the memory that these keys take there, before they are asked for, and of their values. Beyond, it gets `-OVERLOADED`, and has no effect. A node does nothing else while it copies such values or takes them in: half a second for 64mb of small elements.',
+    stated('gatherBytesMax'),
+  ),
+  gatherKeysMax: about(
+    wholeNumber(1, COUNT_MAX),
+    'Keys that such a command may have; for SORT with patterns of BY and GET, elements that it sorts, and keys that these name. Beyond, it gets `-OVERLOADED`, and has no effect. A node does nothing else while it takes them in: some 5 microseconds for a small one.',
+    stated('gatherKeysMax'),
+  ),
+  gatherWorkerBytesMax: about(
+    bytes(1, 2 * GIBI),
+    'Bytes that all such commands of one worker may have read at the same time. Beyond, they get `-OVERLOADED`, and have no effect. One alone is carried out. Meanwhile they take two to three times as much memory, beside workerMemoryMax.',
+    stated('gatherWorkerBytesMax'),
+  ),
   lockQueueMax: about(
     wholeNumber(1, COUNT_MAX),
     'Clients that may wait for one lock (`LOCK.ACQUIRE` with `WAIT`): in one worker; with `provider: store` in the process. Beyond, they get `-OVERLOADED` at once.',
@@ -207,6 +227,11 @@ const KEYS = {
     wholeNumber(1, COUNT_MAX),
     'Names of locks that `LOCK.LIST` may find. Beyond, it gets `-OVERLOADED`.',
     stated('lockListMax'),
+  ),
+  passthroughUsersMax: about(
+    wholeNumber(1, COUNT_MAX),
+    'With `auth: passthrough`, pairs of a name and a password that the clients of one worker may have at the same time: each has connections of its own to the nodes. Beyond, AUTH gets `-OVERLOADED`. Those that no client has are closed after a minute, or when there is need of their place.',
+    stated('passthroughUsersMax'),
   ),
   ...NODE_KEYS,
   largeValueBytes: about(
@@ -244,6 +269,7 @@ export function completeNodeLimits(own: NodeLimitsSection | undefined, limits: L
 
 /** Of each pair the first must not be above the second. */
 const ORDERED = [
+  ['gatherBytesMax', 'gatherWorkerBytesMax'],
   ['sessionOutputSoftBytes', 'sessionOutputHardBytes'],
   ['subscriberOutputSoftBytes', 'subscriberOutputHardBytes'],
   ['requestTimeoutMs', 'stallTimeoutMs'],

@@ -23,8 +23,13 @@ export interface Limits extends NodeLimits {
   replicatedKeyQueueMax: number;
   replicatedBytesMax: number;
   replicatedKeysMax: number;
+  scriptsBytesMax: number;
+  gatherBytesMax: number;
+  gatherKeysMax: number;
+  gatherWorkerBytesMax: number;
   lockQueueMax: number;
   lockListMax: number;
+  passthroughUsersMax: number;
   largeValueBytes: number;
   workerMemoryMax: number;
   workerStallTimeoutMs: number;
@@ -89,8 +94,13 @@ export const DEFAULT_LIMITS: Limits = {
   replicatedKeyQueueMax: 10_000,
   replicatedBytesMax: 256 * 1024 * 1024,
   replicatedKeysMax: 100_000,
+  scriptsBytesMax: 8 * 1024 * 1024,
+  gatherBytesMax: 64 * 1024 * 1024,
+  gatherKeysMax: 50_000,
+  gatherWorkerBytesMax: 256 * 1024 * 1024,
   lockQueueMax: 10_000,
   lockListMax: 10_000,
+  passthroughUsersMax: 1_000,
   ...DEFAULT_NODE_LIMITS,
   largeValueBytes: 1024 * 1024,
   workerMemoryMax: 1536 * 1024 * 1024,

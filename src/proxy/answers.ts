@@ -1,10 +1,14 @@
 /** What a worker answers, for its own sessions, to what is asked of all workers: at once, or when a node has answered. */
+
+import type { UsersSnapshot } from '../base/client-rules.js';
 import type { Counts } from '../base/metrics.js';
-import type { Answer, ClientFilter, Question } from '../messages.js';
+import type { Answer, ChangedUsers, ClientFilter, Question } from '../messages.js';
 import { ANY_CLIENT, matcher } from './client-filter.js';
 import { clientLine } from './client-line.js';
 import { tellRedirected } from './invalidation.js';
 import type { Pauses } from './pauses.js';
+import type { RefusalLog } from './refusal-log.js';
+import type { ScriptCalls } from './script-calls.js';
 import { type Session, SessionError } from './session.js';
 
 export interface AnswerContext {
@@ -14,6 +18,12 @@ export interface AnswerContext {
   nowMs: number;
   counts: Counts;
   pauses: Pauses;
+  refusals: RefusalLog;
+  scripts: ScriptCalls;
+  /** See Listener.goByUsers. */
+  goByUsers: (users: UsersSnapshot, asker: number) => void;
+  /** Whether somebody monitors may have changed. */
+  lookForMonitors: () => void;
 }
 
 /** Calls `done` once. */
@@ -49,6 +59,31 @@ export function answer(question: Question, context: AnswerContext, done: (answer
       else blocked.unblock(isError, (isUnblocked) => done({ kind, isUnblocked }));
       return;
     }
+    case 'change-users': {
+      const { users, count, error } = question.changed as ChangedUsers;
+      context.goByUsers(users, question.asker);
+      done({ kind, count, error });
+      return;
+    }
+    case 'list-refusals':
+      done({ kind, refusals: context.refusals.all() });
+      return;
+    case 'look-for-monitors':
+      context.lookForMonitors();
+      done({ kind });
+      return;
+    case 'forget-refusals':
+      context.refusals.clear();
+      done({ kind });
+      return;
+    case 'learn-scripts':
+      context.scripts.hear(question.service, question.sources);
+      done({ kind });
+      return;
+    case 'forget-scripts':
+      context.scripts.forget(question.service);
+      done({ kind });
+      return;
     case 'invalidate': {
       const session = context.sessions.get(question.id);
       const isThere = session?.service === question.service && !session.isLeaving;

@@ -113,7 +113,7 @@ export function matcher(filter: ClientFilter): (session: Session) => boolean {
     session.id !== exceptId &&
     (ids === null || ids.has(session.id)) &&
     (type === null || type === clientType(session)) &&
-    (user === null || user === session.user) &&
+    (user === null || user === session.user.name) &&
     (address === null || address === peerAddress(session)) &&
     (filter.ownAddress === null || filter.ownAddress === ownAddress(session));
 }

@@ -21,7 +21,7 @@ export function clientLine(session: Session, nowMs: number): string {
     `flags=${flags(session)} db=${database} sub=${sub} psub=${psub} ssub=${ssub} multi=${multi} qbuf=${unreadBytes} qbuf-free=${free} ` +
     `argv-mem=${requestBytes} multi-mem=${transaction?.heldBytes ?? 0} rbs=0 rbp=0 ` +
     `obl=${unsent} oll=0 omem=${output.heldBytes} tot-mem=${bufferedBytes} events=${unsent > 0 ? 'rw' : 'r'} ` +
-    `cmd=${lastCommand === '' ? 'NULL' : lastCommand} user=${user} redir=${shownRedirect(session)} resp=${session.protocol}`
+    `cmd=${lastCommand === '' ? 'NULL' : lastCommand} user=${user.name} redir=${shownRedirect(session)} resp=${session.protocol}`
   );
 }
 
@@ -32,6 +32,11 @@ export function clientType(session: Session): ClientType {
 /** Where the client comes from, as Redis shows it (networking.c: genClientAddrString): that of a unix socket is its path, with port 0. */
 export function peerAddress({ connection }: Session): string {
   return shown(connection.remoteAddress());
+}
+
+/** The same as MONITOR shows it: a unix socket is that of the proxy. */
+export function monitorAddress({ connection }: Session): string {
+  return connection.remoteAddress();
 }
 
 /** Where it came in. */
@@ -49,7 +54,8 @@ function isUnix(address: string): boolean {
 
 /** One letter a state, in Redis's order; N where there is none. */
 function flags(session: Session): string {
-  let letters = session.isSubscribed ? 'P' : '';
+  let letters = session.monitoring !== null ? 'O' : '';
+  if (session.isSubscribed) letters += 'P';
   if (session.transaction !== null) letters += 'x';
   if (session.blocked !== null) letters += 'b';
   if (session.tracking !== null) letters += 't';

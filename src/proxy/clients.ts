@@ -1,5 +1,5 @@
 /**
- * CLIENT LIST, KILL, PAUSE, UNPAUSE and UNBLOCK: what a session asks of the clients of all workers (each answers for its own: answers.ts). The
+ * CLIENT LIST, KILL, PAUSE, UNPAUSE and UNBLOCK, and ACL (acl-commands.ts): what a session asks of the clients of all workers (each answers for its own: answers.ts). The
  * clients are those of the session's service, which is one Redis.
  */
 import type { Pending, PendingPool } from '../backend/pending.js';
@@ -10,11 +10,12 @@ import { parseInt64 } from '../resp/int64.js';
 import { errorReply, integerReply, REPLY_OK, verbatimReply } from '../resp/reply.js';
 import type { RequestReader } from '../resp/request.js';
 import type { Arena } from '../transport/arena.js';
+import { AclCommands } from './acl-commands.js';
 import type { Authentication } from './authentication.js';
 import { matcher, parseKill, parseList } from './client-filter.js';
 import { clientLine } from './client-line.js';
 import { Words } from './local.js';
-import { type Inquiry, inquiry, Questions, type QuestionsContext } from './questions.js';
+import { type ClientInquiry, inquiry, Questions, type QuestionsContext } from './questions.js';
 import type { Session } from './session.js';
 
 export interface ClientsContext extends QuestionsContext {
@@ -24,11 +25,8 @@ export interface ClientsContext extends QuestionsContext {
   authentication: Authentication;
   counts: Counts;
   now: () => number;
-}
-
-/** With what becomes of the session: it gets this reply, and is closed; or reads nothing more before it has the reply. */
-export interface ClientInquiry extends Inquiry {
-  sequel: 'go-on' | 'close' | 'wait';
+  /** Milliseconds since 1970. */
+  clock: () => number;
 }
 
 const NO_SUCH_CLIENT = errorReply('ERR No such client');
@@ -46,11 +44,13 @@ export class Clients {
   private readonly context: ClientsContext;
   private readonly questions: Questions;
   private readonly words: Words;
+  private readonly aclCommands: AclCommands;
 
   constructor(context: ClientsContext) {
     this.context = context;
     this.questions = new Questions(context);
     this.words = new Words(context.reader, context.arena.bytes);
+    this.aclCommands = new AclCommands({ ...context, words: this.words });
   }
 
   /** Carries out the command last read, of so many bytes. */
@@ -84,7 +84,7 @@ export class Clients {
       case 'client|unblock':
         return this.unblock(session);
       default:
-        throw new Error(`the command table says that ${name} is about clients; it is not`);
+        return this.aclCommands.inquire(session, name);
     }
   }
 
@@ -131,7 +131,10 @@ export class Clients {
   }
 
   private kill(session: Session): ClientInquiry | Uint8Array {
-    const order = parseKill(this.words, (name) => this.context.authentication.hasUser(name));
+    // Where the nodes know the users, nobody need have said that name here.
+    const isKnownToNodes = session.lane.identity !== null;
+    const isUser = (name: string) => isKnownToNodes || this.context.authentication.users.get(name) !== undefined;
+    const order = parseKill(this.words, isUser);
     if (order instanceof Uint8Array) return order;
     const { filter, skipsMe, isOldForm } = order;
     const killsMe = !skipsMe && matcher(filter)(session);

@@ -4,16 +4,20 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Channel, ChannelContext } from '../backend/channel.js';
+import type { Identity } from '../backend/identity.js';
 import { PendingPool } from '../backend/pending.js';
 import { BackendPool } from '../backend/pool.js';
+import type { BusyNodes } from '../base/busy-nodes.js';
 import type { ClientCount } from '../base/client-count.js';
 import type { ClientRules } from '../base/client-rules.js';
+import type { CommandTimes } from '../base/command-times.js';
 import { formatEndpoint } from '../base/endpoint.js';
 import { showBytes } from '../base/errors.js';
 import type { Limits } from '../base/limits.js';
 import type { LockTurns } from '../base/lock-turns.js';
 import type { LogLevel } from '../base/log-event.js';
 import type { Counts } from '../base/metrics.js';
+import type { MonitorFeed } from '../base/monitor-feed.js';
 import type { PauseSnapshot } from '../base/pause-table.js';
 import { LOCK_KEYSPACE_SCRIPTS } from '../lock/lock-keyspace-steps.js';
 import { LOCK_SCRIPTS } from '../lock/lock-scripts.js';
@@ -28,8 +32,11 @@ import { Authentication } from './authentication.js';
 import { Dispatcher } from './dispatch.js';
 import type { ProxyFacts } from './introspection.js';
 import { Listener } from './listener.js';
+import { type Dispatching, MonitoredDispatch } from './monitored-dispatch.js';
+import { isOwnScript } from './own-scripts.js';
 import { Pauses } from './pauses.js';
 import type { QuestionsContext } from './questions.js';
+import { RefusalLog } from './refusal-log.js';
 import type { Service } from './service.js';
 
 export interface DataPlaneContext {
@@ -50,6 +57,9 @@ export interface DataPlaneContext {
   lockTurns: LockTurns;
   askLock: StoreProviderContext['askLock'];
   nextClientId: () => number;
+  times: CommandTimes;
+  feed: MonitorFeed;
+  busyNodes: BusyNodes;
   log: (level: LogLevel, event: string, fields: Record<string, string | number | boolean | null>) => void;
 }
 
@@ -59,10 +69,13 @@ export class DataPlane {
   private readonly transport: Transport;
   private readonly limits: Limits;
   private readonly reader: RequestReader;
-  private readonly authentication: Authentication;
   private topology: TopologySnapshot;
   private readonly replicas: Replicas;
   private readonly dispatcher: Dispatcher;
+  private readonly monitored: MonitoredDispatch;
+  /** One of the two: whom commands go to. */
+  private entry: Dispatching;
+  private isPassthrough: boolean;
 
   constructor(context: DataPlaneContext) {
     const { transport, topology, rules, counts, random, resolve, onNodeState, log } = context;
@@ -70,14 +83,23 @@ export class DataPlane {
     const limits = fitted(context.limits, transport.arena);
     const pendings = new PendingPool();
     const reader = new RequestReader(limits);
-    const authentication = new Authentication(rules.auth);
-    const pauses = new Pauses({ transport, reader, counts }, context.pauses);
+    const authentication = new Authentication(rules.users);
+    const pauses = new Pauses(
+      { transport, reader, counts, isReadOnly: (session, spec) => this.dispatcher.isReadOnly(session, spec) },
+      context.pauses,
+    );
+    const refusals = new RefusalLog();
     this.transport = transport;
     this.topology = topology;
     this.limits = limits;
+    this.isPassthrough = rules.isPassthrough;
     this.reader = reader;
-    this.authentication = authentication;
-    this.pool = new BackendPool({ transport, limits, pendings, counts, random, resolve, onNodeState }, topology);
+    const isNews: typeof onNodeState = (node, isUp, reason) => {
+      this.dispatcher.onNodeState();
+      onNodeState(node, isUp, reason);
+    };
+    const poolContext = { transport, limits, pendings, counts, random, resolve, onNodeState: isNews };
+    this.pool = new BackendPool(poolContext, topology);
     this.replicas = new Replicas({
       transport,
       pendings,
@@ -113,6 +135,7 @@ export class DataPlane {
       topology,
       authentication,
       pauses,
+      refusals,
       limits,
       counts,
       log,
@@ -123,7 +146,26 @@ export class DataPlane {
       now: () => transport.now,
       clock: () => Date.now(),
       facts: (service) => this.facts(context, service),
+      times: context.times,
+      feed: context.feed,
+      busyNodes: context.busyNodes,
+      isOwnScript,
     });
+    this.monitored = new MonitoredDispatch({
+      feed: context.feed,
+      reader,
+      bytes: transport.arena.bytes,
+      inner: this.dispatcher,
+      onUnwanted: () => {
+        this.entry = this.dispatcher;
+      },
+      clock: () => performance.timeOrigin + performance.now(),
+    });
+    this.entry = this.dispatcher;
+    const lookForMonitors = () => {
+      this.entry = context.feed.isWanted ? this.monitored : this.dispatcher;
+    };
+    lookForMonitors();
     this.listener = new Listener({
       transport,
       limits,
@@ -131,9 +173,13 @@ export class DataPlane {
       pendings,
       reader,
       authentication,
-      lane: (protocol, database) => this.pool.lane(protocol, database),
-      dispatch: (session, start, end) => this.dispatcher.dispatch(session, start, end),
+      lane: (protocol, database, identity) => this.pool.lane(protocol, database, identity),
+      stranger: () => this.stranger(),
+      dispatch: (session, start, end) => this.entry.dispatch(session, start, end),
       pauses,
+      refusals,
+      lookForMonitors,
+      scripts: this.dispatcher.scripts,
       clients: context.clients,
       dropAbandoned: () => this.pool.dropAbandoned(),
       nextClientId: context.nextClientId,
@@ -170,9 +216,11 @@ export class DataPlane {
     this.pool.update(topology);
     this.replicas.configure(topology);
     this.topology = topology;
-    this.authentication.configure(rules.auth);
     this.dispatcher.configure(topology, rules);
+    if (rules.isPassthrough !== this.isPassthrough) this.listener.cutOffAll('who clients are is asked of others now');
+    this.isPassthrough = rules.isPassthrough;
     this.listener.onTopologyChanged();
+    if (!rules.isPassthrough) this.listener.goByUsers(rules.users);
     this.pool.whenSettled(done);
   }
 
@@ -181,10 +229,16 @@ export class DataPlane {
     this.listener.answer(question, done);
   }
 
-  private facts({ clients, process, totals }: DataPlaneContext, { nodes, port }: Service): ProxyFacts {
+  /** Whom nodes take a client for that has said nothing; null: for the proxy. */
+  private stranger(): Identity | null {
+    return this.isPassthrough ? this.pool.stranger : null;
+  }
+
+  private facts({ clients, process, totals }: DataPlaneContext, { nodes, port, hasSlots }: Service): ProxyFacts {
     return {
       process,
       port,
+      isCluster: hasSlots,
       uptimeSeconds: Math.floor((Date.now() - process.startedAtMs) / 1000),
       connectedClients: clients.total,
       clientsMax: this.limits.clientsMax,

@@ -1,5 +1,5 @@
 /**
- * Carries out one command of a session: finds it in the table, finds its keys, and sends it where they live.
+ * Carries out one command of a session: finds it in the table, or at the nodes (node-commands.ts), finds its keys, and sends it where they live.
  *
  *   one    the shard of its keys            split  one command a shard, replies merged
  *   all    every node, replies merged       any    the first node that is up
@@ -7,7 +7,9 @@
  *   publish  the shard of its channel      subscribe  by connections of its own (pubsub.ts)
  *   block  the shard of its keys, by a connection of the session's own; wait: so to several shards
  *   clients  asked of all workers     tracking  by ways of the session's own to all nodes
+ *   monitor  what all workers carry out (monitors.ts)
  *   lock   the nodes of the lock (lock-commands.ts)      describe  any, and the proxy's own commands added
+ *   slot   the node that has the keys of a slot
  *   fenced the shard of the keys of the command within (fenced.ts)
  *   reject an error that says why
  */
@@ -34,36 +36,55 @@ import {
   unknownSubcommandText,
   wrongArityText,
 } from '../resp/commands.js';
+import { isReadOnlyScript } from '../resp/may-replicate.js';
 import { FENCED } from '../resp/own-commands.js';
-import { errorReply } from '../resp/reply.js';
+import { errorReply, REPLY_OK } from '../resp/reply.js';
 import type { RequestReader } from '../resp/request.js';
 import type { Transport } from '../transport/transport.js';
+import { Admission } from './admission.js';
 import { AllShards, type AllShardsContext } from './all-shards.js';
 import { REPLY_NOAUTH } from './authentication.js';
 import { Blocking } from './blocking.js';
+import { BusyScripts, type BusyScriptsContext } from './busy-scripts.js';
 import { Clients, type ClientsContext } from './clients.js';
+import { rejection } from './cluster.js';
 import { DescribedCommands, keysOfOwn } from './described-commands.js';
 import { Fenced, NO_ROOM, WORDS_BEFORE_FENCED } from './fenced.js';
+import { Gathers } from './gather.js';
 import { KeyLocator } from './key-locator.js';
 import { answerLocally, type LocalContext, NO_REPLY, Words } from './local.js';
 import { LockCommands } from './lock-commands.js';
 import { Locks } from './locks.js';
 import { MergePool } from './merge.js';
+import { Monitors, type MonitorsContext } from './monitors.js';
+import { NodeCommands } from './node-commands.js';
 import type { Pauses } from './pauses.js';
+import { Permissions } from './permissions.js';
 import { PubSub } from './pubsub.js';
+import { Questions } from './questions.js';
+import { ReadOnlyFunctions } from './read-only-functions.js';
+import type { RefusalLog } from './refusal-log.js';
 import { Replicated } from './replicated.js';
 import { responsePolicy } from './response-policy.js';
+import { ScriptCalls } from './script-calls.js';
 import { Service } from './service.js';
 import { type Session, SessionError } from './session.js';
 import { Splitter } from './split.js';
 import { TrackingCommands, type TrackingCommandsContext } from './tracking-commands.js';
+import type { Transaction } from './transaction.js';
 import { Transactions } from './transactions.js';
 
 /** The version that HELLO shows until a node has said its own: the one that the command table was made from. */
 const TABLE_VERSION = '7.0.15';
 
-export interface DispatchContext extends AllShardsContext, ClientsContext, Omit<TrackingCommandsContext, 'serviceOf'> {
+export interface DispatchContext
+  extends AllShardsContext,
+    BusyScriptsContext,
+    ClientsContext,
+    Omit<MonitorsContext, 'serviceOf' | 'lookAgain'>,
+    Omit<TrackingCommandsContext, 'serviceOf'> {
   pauses: Pauses;
+  refusals: RefusalLog;
   replicas: Replicas;
   /** See ReplicasContext. */
   drawProposer: () => string;
@@ -72,12 +93,14 @@ export interface DispatchContext extends AllShardsContext, ClientsContext, Omit<
   askLock: StoreProviderContext['askLock'];
   transport: Transport;
   topology: TopologySnapshot;
-  rules: Pick<ClientRules, 'pubsub'>;
+  rules: Pick<ClientRules, 'pubsub' | 'isPassthrough'>;
   limits: Limits;
   log: (level: LogLevel, event: string, fields: Record<string, string>) => void;
 }
 
 export class Dispatcher {
+  /** Commands that were nothing for their users. */
+  refusedCount = 0;
   private readonly context: DispatchContext;
   private readonly bytes: Uint8Array;
   private readonly reader: RequestReader;
@@ -90,15 +113,23 @@ export class Dispatcher {
   private readonly allShards: AllShards;
   private readonly merges: MergePool;
   private readonly locator: KeyLocator;
+  private readonly nodeCommands: NodeCommands;
   private readonly transactions: Transactions;
   private readonly replicated: Replicated;
   private readonly locks: Locks;
   private readonly lockCommands: LockCommands;
   private readonly fenced: Fenced;
+  private readonly gathers: Gathers;
+  readonly scripts: ScriptCalls;
+  private readonly functions: ReadOnlyFunctions;
   private readonly blocking: Blocking;
   private readonly clients: Clients;
   private readonly pubsub: PubSub;
   private readonly tracking: TrackingCommands;
+  private readonly permissions: Permissions;
+  private readonly monitors: Monitors;
+  private readonly busyScripts: BusyScripts;
+  private readonly admission: Admission;
   private readonly localContext: LocalContext;
 
   constructor(context: DispatchContext) {
@@ -111,8 +142,16 @@ export class Dispatcher {
     this.services = openServices(context.topology, []);
     this.merges = new MergePool(context.arena, context.pendings);
     this.splitter = new Splitter(context.arena, context.reader, context.topology.nodes.length);
-    this.allShards = new AllShards(context, this.merges);
+    this.busyScripts = new BusyScripts(context);
+    this.scripts = new ScriptCalls(context, this.busyScripts);
+    this.functions = new ReadOnlyFunctions({ ...context, onKnown: (service) => context.pauses.lookAgain(service) });
+    this.allShards = new AllShards(context, this.merges, this.scripts);
     this.locator = new KeyLocator(context.arena.bytes, context.reader, context.topology);
+    this.nodeCommands = new NodeCommands({
+      ...context,
+      locator: this.locator,
+      serviceAt: (number) => this.services[number] ?? null,
+    });
     this.replicated = new Replicated({ ...context, bytes: context.arena.bytes, locator: this.locator });
     const lockKeyspace = new LockKeyspace(context);
     this.locks = new Locks({ ...context, bytes: context.arena.bytes, locator: this.locator, lockKeyspace });
@@ -122,7 +161,27 @@ export class Dispatcher {
       serviceOf: ({ service }) => this.services[service] ?? null,
     });
     this.fenced = new Fenced({ ...context, locator: this.locator, merges: this.merges });
+    this.gathers = new Gathers({
+      ...context,
+      locator: this.locator,
+      scripts: this.scripts,
+      busyScripts: this.busyScripts,
+      serviceOf: ({ service }) => this.services[service] ?? null,
+    });
     this.clients = new Clients(context);
+    this.admission = new Admission(
+      { ...context, serviceOf: (session) => this.serviceOf(session) },
+      context.rules.isPassthrough,
+    );
+    this.permissions = new Permissions({ ...context, bytes: context.arena.bytes });
+    this.monitors = new Monitors(
+      {
+        ...context,
+        serviceOf: ({ service }) => this.services[service] ?? null,
+        lookAgain: (session, denied) => this.admission.lookAgain(session, this.anyNode(session), ['MONITOR'], denied),
+      },
+      new Questions(context),
+    );
     this.tracking = new TrackingCommands({
       ...context,
       serviceOf: ({ service }) => this.services[service] ?? null,
@@ -130,6 +189,7 @@ export class Dispatcher {
     const lend = (session: Session, node: number, holder: Holder) => this.lend(session, node, holder);
     this.transactions = new Transactions({
       ...context,
+      busyScripts: this.busyScripts,
       locator: this.locator,
       merges: this.merges,
       replicated: this.replicated,
@@ -137,6 +197,7 @@ export class Dispatcher {
       clients: this.clients,
       lend,
       serviceOf: (session) => this.serviceOf(session),
+      permissionRefusal: (session, spec) => this.permissions.refusal(session, spec),
       topologyVersion: () => this.topology.version,
       anyNode: (session) => this.anyNode(session),
       answer: (session, spec) => answerLocally(spec, session, this.localContext),
@@ -148,8 +209,10 @@ export class Dispatcher {
       version: (session) => context.pool.version(this.serviceOf(session).nodes) || TABLE_VERSION,
       databases: (session) => context.pool.databases(this.serviceOf(session).nodes),
       nowMs: context.now,
+      serviceOf: (session) => this.serviceOf(session),
       authentication: context.authentication,
-      onAuthFailure: (session) => this.onAuthFailure(session),
+      admission: this.admission,
+      onAuthFailure: (session, user) => this.onAuthFailure(session, user),
     };
   }
 
@@ -172,23 +235,20 @@ export class Dispatcher {
       spec = found;
     }
     if (spec === null) {
-      if (this.isFromBrowser(nameStart, nameEnd)) {
-        session.cutOff(new SessionError('it speaks HTTP: maybe cross protocol scripting'));
-        return true;
-      }
-      session.refuse(errorReply(unknownCommandText(bytes, argumentStart, argumentEnd, argumentCount)));
-      return true;
+      const found = this.findAtNodes(session, nameStart, nameEnd);
+      if (typeof found === 'boolean') return found;
+      spec = found;
     }
     session.lastCommand = spec.name;
     if (!arityFits(spec, argumentCount)) {
       this.reject(session, spec, wrongArityText(spec));
       return true;
     }
-    if (!session.isAuthenticated && (spec.flags & COMMAND_FLAG.no_auth) === 0) {
-      session.reply(REPLY_NOAUTH);
-      return true;
+    if (!session.isFree) {
+      const fate = this.admit(session, spec);
+      if (fate !== 'go-on') return fate === 'done' || this.putOff();
     }
-    if (spec.refusable) {
+    if (spec.refusable && !this.gathersPatterns(session, spec)) {
       const refusal = refusedForm(spec, bytes, argumentStart, argumentEnd, argumentCount);
       if (refusal !== null) {
         session.refuse(errorReply(refusal));
@@ -206,7 +266,7 @@ export class Dispatcher {
       return this.putOff();
     }
     if (session.transaction !== null && !isAtOnce(spec)) {
-      this.transactions.queue(session, session.transaction, spec, start, end);
+      this.queue(session, session.transaction, spec, start, end);
       return true;
     }
     const service = this.services[session.service] as Service;
@@ -226,7 +286,7 @@ export class Dispatcher {
     // The routes are compared one after the other: the frequent ones come first.
     switch (spec.route) {
       case 'local':
-        return this.answer(session, spec);
+        return this.answer(session, spec, end - start);
       case 'one':
       case 'publish':
         this.sendToOne(session, spec, start, end);
@@ -254,34 +314,68 @@ export class Dispatcher {
         if (!session.isIdle) return this.putOff();
         this.pubsub.send(session, spec, start, end);
         return true;
+      case 'monitor':
+        // One Redis answers nothing to who monitors already.
+        if (session.monitoring !== null) return true;
+        if (!session.isIdle) return this.putOff();
+        if (session.lane.identity !== null) return this.sendForUser(session, spec, start, end);
+        this.monitors.begin(session, end - start);
+        return true;
       case 'transaction':
         return this.transactions.control(session, spec, start, end) || this.putOff();
       case 'clients':
-        this.clients.carryOut(session, spec, end - start);
+        if (session.lane.identity !== null) return this.sendForUser(session, spec, start, end);
+        this.carryOutForClients(session, spec, end - start);
         return true;
       case 'tracking':
-        return this.tracking.carryOut(session, spec, end - start) || this.putOff();
+        return this.track(session, spec, end - start) || this.putOff();
       case 'lock':
         return this.lockCommands.carryOut(session, service, spec, end - start) || this.putOff();
       case 'fenced':
         this.fenced.carryOut(session, service, end, end - start);
         return true;
+      case 'slot':
+        return this.allShards.walkSlot(session, service, spec, end - start) || this.putOff();
       case 'reject':
-        session.reply(errorReply(spec.reason));
+        session.reply(rejection(spec, service));
         return true;
     }
+  }
+
+  /** The row for the command last read, where the table lacks it, and nodes have told of it; else null. */
+  nodeCommand(session: Session): CommandSpec | null {
+    return session.isAuthenticated ? this.nodeCommands.told(this.serviceOf(session)) : null;
+  }
+
+  /** A node is up or down that was not: it may know other commands now. */
+  onNodeState(): void {
+    this.nodeCommands.forget();
   }
 
   /** Commands read from now on go by these; those in flight finish under the topology they started with. */
   configure(topology: TopologySnapshot, rules: ClientRules): void {
     this.topology = topology;
     this.pubsub.mode = rules.pubsub;
+    this.admission.isPassthrough = rules.isPassthrough;
     this.locator.setTopology(topology);
     this.services = openServices(topology, this.services);
     this.splitter = new Splitter(this.context.arena, this.reader, topology.nodes.length);
     this.allShards.forgetShared();
+    this.nodeCommands.forget();
     this.lockCommands.acquiring.onTopologyChanged();
+    this.monitors.onTopologyChanged();
+    this.busyScripts.onTopologyChanged();
     this.pauses.onServicesChanged((service) => this.hasService(service));
+  }
+
+  /** See PausesContext. */
+  isReadOnly(session: Session, spec: CommandSpec): boolean {
+    if (spec.name !== 'evalsha' && spec.name !== 'fcall') return false;
+    const { words } = this.localContext;
+    if (spec.name === 'fcall')
+      return this.functions.has(session.service, this.serviceOf(session).homeNode, words.text(1));
+    const script = this.scripts.known.find(session.service, words.text(1));
+    return script !== null && isReadOnlyScript(Buffer.from(script.source, 'latin1'), 0, script.source.length);
   }
 
   hasService(number: number): boolean {
@@ -296,6 +390,24 @@ export class Dispatcher {
   /** The version of the topology that commands read now go by. */
   get topologyVersion(): number {
     return this.topology.version;
+  }
+
+  /** The row for the command last read, which is not in the table. Otherwise what `dispatch` returns. */
+  private findAtNodes(session: Session, nameStart: number, nameEnd: number): CommandSpec | boolean {
+    const { reader, bytes } = this;
+    if (this.isFromBrowser(nameStart, nameEnd)) {
+      session.cutOff(new SessionError('it speaks HTTP: maybe cross protocol scripting'));
+      return true;
+    }
+    // What nobody asks who owes a password is unknown, as in Redis.
+    const isDue = !session.isAuthenticated && this.admission.isPassthrough;
+    if (isDue && this.admission.admit(session) === null) return this.putOff();
+    const found = session.isAuthenticated ? this.nodeCommands.find(session, this.serviceOf(session)) : null;
+    if (found === 'later') return this.putOff();
+    if (found !== null && !(found instanceof Uint8Array)) return found;
+    const { argumentStart, argumentEnd, argumentCount } = reader;
+    session.refuse(found ?? errorReply(unknownCommandText(bytes, argumentStart, argumentEnd, argumentCount)));
+    return true;
   }
 
   /** A web page can have a browser send HTTP here, with commands in its body: as Redis, hear nothing after its first lines. */
@@ -376,18 +488,33 @@ export class Dispatcher {
   }
 
   private sendToOne(session: Session, spec: CommandSpec, start: number, end: number): void {
-    const node = this.oneNode(session, spec);
-    if (node >= 0) this.forward(session, node, spec.write, start, end);
+    const service = this.serviceOf(session);
+    const count = this.locator.locate(service, spec);
+    if (this.gathers.carryOut(session, service, spec, count, end - start)) return;
+    const node = this.oneNode(session, service, count);
+    if (node < 0) return;
+    if (spec.group === 'scripting') this.scripts.send(session, spec, node, start, end);
+    else this.forward(session, node, spec.write, start, end);
+  }
+
+  /** Of a transaction: scripts are sent whole, as EXEC cannot be sent again. */
+  private queue(session: Session, transaction: Transaction, spec: CommandSpec, start: number, end: number): void {
+    const queue = (from: number, to: number) => this.transactions.queue(session, transaction, spec, from, to);
+    if (spec.group === 'scripting') this.scripts.asWhole(session, spec, start, end, queue);
+    else queue(start, end);
+  }
+
+  /** Whether patterns that name keys on other shards (SORT) may be carried out now. */
+  private gathersPatterns(session: Session, { hasPatterns }: CommandSpec): boolean {
+    return hasPatterns && session.transaction === null && !this.serviceOf(session).hasCopies;
   }
 
   /**
-   * The node of the keys of the command last read, which must all lie there; -1 after it was answered why they do not. A command
-   * without keys (EVAL … 0) goes to the owner of the empty key.
+   * The node of the `count` keys that the locator has found, which must all lie there; -1 after it was answered why they do not. A
+   * command without keys (EVAL … 0) goes to the owner of the empty key.
    */
-  private oneNode(session: Session, spec: CommandSpec): number {
-    const service = this.serviceOf(session);
+  private oneNode(session: Session, service: Service, count: number): number {
     const { locator } = this;
-    const count = locator.locate(service, spec);
     const misplaced = locator.misplaced(service, count);
     if (misplaced !== null) {
       session.reply(misplaced);
@@ -405,7 +532,8 @@ export class Dispatcher {
       return true;
     }
     if (!session.isIdle) return this.putOff();
-    const node = this.oneNode(session, spec);
+    const service = this.serviceOf(session);
+    const node = this.oneNode(session, service, this.locator.locate(service, spec));
     if (node < 0) return true;
     if (spec.write) session.noteWrite(node);
     this.blocking.send(session, spec, node, start, end);
@@ -420,8 +548,8 @@ export class Dispatcher {
     }
     session.dropTransaction();
     session.endWatch();
-    const reason = text.replace(/^ERR /, 'EXECABORT Transaction discarded because of: ');
-    session.reply(errorReply(reason));
+    const reason = text.replace(/^(ERR|EXECABORT Transaction discarded because of:) /, '');
+    session.reply(errorReply(`EXECABORT Transaction discarded because of: ${reason}`));
   }
 
   /** It will come again, and is counted then. */
@@ -468,19 +596,73 @@ export class Dispatcher {
     if (!wasBuilt) merge.failUnsent();
   }
 
-  private onAuthFailure(session: Session): void {
+  private onAuthFailure(session: Session, user: string | null): void {
     this.context.counts.authFailures++;
     this.context.log('warn', 'wrong-password', { client: session.connection.remoteAddress() });
+    this.permissions.noteAuth(session, user);
   }
 
-  private answer(session: Session, spec: CommandSpec): boolean {
+  /** Whether the command last read is one for its user: `done`, it was answered that it is not; `later`, it will come again. */
+  private admit(session: Session, spec: CommandSpec): 'go-on' | 'done' | 'later' {
+    if (!session.isAuthenticated) {
+      if ((spec.flags & COMMAND_FLAG.no_auth) !== 0) return 'go-on';
+      const reply = this.admission.isPassthrough ? this.admission.admit(session) : REPLY_NOAUTH;
+      if (reply === null) return 'later';
+      if (reply === REPLY_OK) return 'go-on';
+      session.reply(reply);
+      return 'done';
+    }
+    const refusal = this.permissions.refusal(session, spec);
+    if (refusal === null) return 'go-on';
+    this.refusedCount++;
+    this.reject(session, spec, refusal);
+    return 'done';
+  }
+
+  /** Carries out a command on clients or users, or MONITOR, where the nodes say what the user may do. False: not now, see SessionContext.dispatch. */
+  private sendForUser(session: Session, spec: CommandSpec, start: number, end: number): boolean {
+    const { words } = this.localContext;
+    if (spec.name.startsWith('acl|')) {
+      this.allShards.sendAcl(session, this.serviceOf(session), spec, start, end);
+      return true;
+    }
+    const given = Array.from({ length: words.count }, (_, index) => words.raw(index));
+    const reply = this.admission.mayRun(session, this.anyNode(session), given);
+    if (reply === null) return this.putOff();
+    if (reply !== REPLY_OK) session.refuse(reply);
+    else if (spec.route === 'monitor') this.monitors.begin(session, end - start);
+    else this.carryOutForClients(session, spec, end - start);
+    return true;
+  }
+
+  private answer(session: Session, spec: CommandSpec, requestBytes: number): boolean {
+    const startMs = performance.now();
     const reply = answerLocally(spec, session, this.localContext);
     if (reply === null) {
       return this.putOff();
     }
+    this.context.times.add(spec.index, performance.now() - startMs);
+    // One Redis reads PING when what came before it has been answered: also its client's own script.
+    if (spec.name === 'ping' && this.busyScripts.isSuspected && session.isIdle) {
+      this.busyScripts.answer(session, this.serviceOf(session).nodes, reply, requestBytes);
+      return true;
+    }
     if (reply !== NO_REPLY) session.reply(reply);
     if (spec.name === 'quit') session.finish();
     return true;
+  }
+
+  private carryOutForClients(session: Session, spec: CommandSpec, requestBytes: number): void {
+    const startMs = performance.now();
+    this.clients.carryOut(session, spec, requestBytes);
+    this.context.times.add(spec.index, performance.now() - startMs);
+  }
+
+  private track(session: Session, spec: CommandSpec, requestBytes: number): boolean {
+    const startMs = performance.now();
+    const isDone = this.tracking.carryOut(session, spec, requestBytes);
+    if (isDone) this.context.times.add(spec.index, performance.now() - startMs);
+    return isDone;
   }
 
   private anyNode(session: Session): number {

@@ -17,7 +17,7 @@ import {
   unknownSubcommandText,
   wrongArityText,
 } from '../resp/commands.js';
-import { errorReply } from '../resp/reply.js';
+import { bulkReply, errorReply } from '../resp/reply.js';
 import type { RequestReader } from '../resp/request.js';
 import type { Arena } from '../transport/arena.js';
 import { type Carriage, carriageOf } from './fenced-commands.js';
@@ -49,7 +49,7 @@ const NEVER_GIVEN = errorReply(
 );
 const TOO_LARGE = errorReply(`ERR a command with RL.FENCED may have ${FENCED_WORDS_MAX} words`);
 export const NO_ROOM = errorBytes('OVERLOADED', 'no buffer memory is left for this command; it was not sent');
-const SCRIPT = Buffer.from(`$4\r\nEVAL\r\n$${FENCED_SCRIPT.length}\r\n${FENCED_SCRIPT}\r\n`, 'latin1');
+const SCRIPT = Buffer.concat([bulkReply('EVAL'), bulkReply(FENCED_SCRIPT)]);
 const COPY_OPTIONS_AT = 3;
 /** EVAL, the script, and how many keys. */
 const WORDS_OF_EVAL = 3;

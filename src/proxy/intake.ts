@@ -13,6 +13,8 @@ import type { ReplyQueue } from './reply-queue.js';
 
 /** What a session waits for by connections of its own. */
 export interface BlockedBy {
+  /** It lasts no longer than a node has for an answer. */
+  readonly isQuestion?: boolean;
   /** It has been answered. */
   end(): void;
   /** Nobody waits for the answer any more. */
@@ -102,9 +104,13 @@ export class Intake {
     this.blocked = null;
   }
 
-  /** So many bytes are left unread. That the client goes is noticed while its command blocks. */
+  /**
+   * So many bytes are left unread. That the client goes is noticed while its command blocks; but what it sent before its end is carried out
+   * where that is not long to wait for.
+   */
   hold(unreadBytes: number): void {
-    const isWatched = this.blocked !== null && unreadBytes <= BLOCKED_BYTES_MAX;
+    const { blocked } = this;
+    const isWatched = blocked !== null && blocked.isQuestion !== true && unreadBytes <= BLOCKED_BYTES_MAX;
     if (!isWatched) {
       if (!this.isHeld) this.counts.sessionPauses++;
       this.connection.pause();

@@ -30,6 +30,8 @@ export interface ProxyFacts {
   process: ProcessFacts;
   /** The first TCP port that the session's service listens on, or 0. */
   port: number;
+  /** Whether it answers cluster clients. */
+  isCluster: boolean;
   uptimeSeconds: number;
   connectedClients: number;
   clientsMax: number;
@@ -104,7 +106,7 @@ function infoText(bytes: Uint8Array, { start, bytes: length }: Part): string {
   return bytes[start] === TYPE.verbatim ? body.slice(4) : body;
 }
 
-function ownFields({ process, port, connectedClients, clientsMax, counts }: ProxyFacts): OwnFields {
+function ownFields({ process, port, isCluster, connectedClients, clientsMax, counts }: ProxyFacts): OwnFields {
   return {
     redis_mode: 'standalone',
     process_id: process.id,
@@ -116,7 +118,8 @@ function ownFields({ process, port, connectedClients, clientsMax, counts }: Prox
     tracking_clients: counts.sessionsTracking,
     total_connections_received: counts.sessionsAccepted,
     rejected_connections: counts.sessionsRefused,
-    cluster_enabled: 0,
+    // Some clients for a cluster ask for it first. What goes by the mode is how others treat several keys: as on one Redis.
+    cluster_enabled: isCluster ? 1 : 0,
   };
 }
 

@@ -1,5 +1,6 @@
 /**
- * KEYS, SCAN, DBSIZE and RANDOMKEY where keys are replicated, decided purely: what nodes answer in, what to ask them out.
+ * KEYS, SCAN, DBSIZE and RANDOMKEY where keys are replicated, and the keys of a slot wherever they are, decided purely: what nodes answer in,
+ * what to ask them out.
  *
  * Nodes are walked one after the other in the order of their names. A page of a node's keys is shown to the other nodes, which say
  * what they have of each; by the largest ballot of them the key is there or not. It belongs to the page of the last node of the walk
@@ -30,9 +31,12 @@ import {
   parseInteger,
 } from '../resp/reply.js';
 import type { CopySets } from '../routing/copy-sets.js';
+import { slotOf } from '../routing/slot.js';
+import type { NodeSteps } from './node-steps.js';
 import { DBSIZE } from './random-key.js';
 import { cutCursor, INVALID_CURSOR, nextCursor, orderOfWalk, parseCursor, STALE_CURSOR, tagOf } from './scan.js';
 import type { ScanOptions } from './scan-options.js';
+import type { SlotQuestion } from './slot-question.js';
 
 /** Whose keys are walked: a service. */
 export interface WalkedNodes {
@@ -44,14 +48,8 @@ export interface WalkedNodes {
   isOwn(bytes: Uint8Array, start: number, end: number, node: number): boolean;
 }
 
-/** Asked of the node of that index; what comes back is a reply, or an error of the proxy's. */
-export interface NodeAsk {
-  node: number;
-  frame: Uint8Array;
-}
-
-/** Yields what is to be asked, is resumed with the replies in that order, and returns the reply to the client. */
-export type Walk = Generator<readonly NodeAsk[], Uint8Array, readonly Uint8Array[]>;
+/** Its outcome is the reply to the client. */
+export type Walk = NodeSteps<Uint8Array>;
 
 /** What one page shows. */
 interface Seen {
@@ -87,7 +85,6 @@ class Ended {
 }
 
 type Show = (keys: readonly string[], doubtful: ReadonlySet<string>) => void;
-type Steps<T> = Generator<readonly NodeAsk[], T, readonly Uint8Array[]>;
 
 /** For KEYS and DBSIZE. A node does nothing else for about a millisecond. */
 const ALL_KEYS: ScanOptions = { match: Buffer.from('*'), count: '1000', type: null };
@@ -175,6 +172,34 @@ export class KeyWalks {
     return integerReply(count + all.size);
   }
 
+  /**
+   * The keys of a slot, which is that of their names: their number, or some of them. `node`: the index of the only one that may have
+   * some; null where any may.
+   */
+  *slot({ slot, keysMax }: SlotQuestion, node: number | null, nowMs: () => number): Walk {
+    let names = new Set<string>();
+    const reply = () => (keysMax === null ? integerReply(names.size) : bulks([...names].slice(0, keysMax)));
+    try {
+      const begin = () => {
+        names = new Set();
+        let bytes = 0;
+        return (keys: readonly string[]) => {
+          for (const key of keys) {
+            if (slotOfText(key) !== slot || names.has(key)) continue;
+            names.add(key);
+            bytes += key.length;
+          }
+          if (keysMax !== null && names.size >= keysMax) throw new Ended(reply());
+          if (bytes > KEYS_BYTES_MAX) throw new Ended(TOO_MANY_KEYS);
+        };
+      };
+      if (keysMax !== 0) yield* this.all(ALL_KEYS, nowMs, begin, node);
+    } catch (error) {
+      return refusalOf(error);
+    }
+    return reply();
+  }
+
   /** `random`: a number in [0, 1). */
   *randomKey(random: () => number, nowMs: number, protocol: 2 | 3): Walk {
     try {
@@ -196,17 +221,26 @@ export class KeyWalks {
     return nullReply(protocol);
   }
 
-  /** All pages, the members being the same all along. Begins again, with another `show` of `begin`, when they are not. */
-  private *all(options: ScanOptions, nowMs: () => number, begin: () => Show): Steps<void> {
+  /**
+   * All pages, the members being the same all along. Begins again, with another `show` of `begin`, when they are not. `node`: of this
+   * one alone, whose keys are nowhere else.
+   */
+  private *all(
+    options: ScanOptions,
+    nowMs: () => number,
+    begin: () => Show,
+    node: number | null = null,
+  ): NodeSteps<void> {
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-      if (yield* this.once(options, nowMs, begin())) return;
+      if (yield* this.once(options, nowMs, begin(), node)) return;
     }
     throw new Ended(CHANGED);
   }
 
-  private *once(options: ScanOptions, nowMs: () => number, show: Show): Steps<boolean> {
+  private *once(options: ScanOptions, nowMs: () => number, show: Show, node: number | null): NodeSteps<boolean> {
     let tag = 0n;
-    for (const place of this.order.keys()) {
+    for (const [place, { index }] of this.order.entries()) {
+      if (node !== null && index !== node) continue;
       let cursor = 0n;
       do {
         const seen = yield* this.page(place, cursor, options, nowMs());
@@ -219,7 +253,7 @@ export class KeyWalks {
     return true;
   }
 
-  private page(place: number, cursor: bigint, options: ScanOptions, nowMs: number): Steps<Seen> {
+  private page(place: number, cursor: bigint, options: ScanOptions, nowMs: number): NodeSteps<Seen> {
     const { index } = this.order[place] as NodeSnapshot;
     return this.copied.has(index)
       ? this.pageOfCopies(index, cursor, options, nowMs)
@@ -227,7 +261,7 @@ export class KeyWalks {
   }
 
   /** Of a node whose keys are nowhere else. */
-  private *pageOfOne(node: number, cursor: bigint, { match, count, type }: ScanOptions): Steps<Seen> {
+  private *pageOfOne(node: number, cursor: bigint, { match, count, type }: ScanOptions): NodeSteps<Seen> {
     const words = ['SCAN', String(cursor), 'MATCH', match, 'COUNT', count, ...(type === null ? [] : ['TYPE', type])];
     const { tag } = yield* this.census(null, [], false);
     const [reply] = (yield [{ node, frame: encodeCommand(words) }]) as [Uint8Array];
@@ -237,7 +271,7 @@ export class KeyWalks {
     return { cursor: BigInt(textOf(next)), keys: keys.filter((key) => this.isOn(node, key)), doubtful: NONE, tag };
   }
 
-  private *pageOfCopies(node: number, cursor: bigint, options: ScanOptions, nowMs: number): Steps<Seen> {
+  private *pageOfCopies(node: number, cursor: bigint, options: ScanOptions, nowMs: number): NodeSteps<Seen> {
     const { match, count, type } = options;
     const [reply] = (yield [{ node, frame: askPage(String(cursor), match, count, type !== null) }]) as [Uint8Array];
     const page = readPage(reply);
@@ -266,7 +300,7 @@ export class KeyWalks {
     known: { node: number; page: KeyPage } | null,
     keys: readonly string[],
     withTypes: boolean,
-  ): Steps<Census> {
+  ): NodeSteps<Census> {
     const asked = [...this.copied].filter((node) => node !== known?.node);
     const asks = asked.map((node) => {
       const own = keys.filter((key) => this.copiesOf(key).includes(node));
@@ -306,7 +340,7 @@ export class KeyWalks {
   }
 
   /** Some key, by the sizes of the nodes; null where it is none that is there. */
-  private *draw(random: () => number, nowMs: number): Steps<string | null> {
+  private *draw(random: () => number, nowMs: number): NodeSteps<string | null> {
     const replies = yield this.order.flatMap(({ index: node }) => [
       { node, frame: DBSIZE },
       { node, frame: RANDOMKEY },
@@ -358,6 +392,11 @@ function isThere(copies: readonly Copy[], nowMs: number, type: string | null): b
   for (const { fact } of copies) if (best === null || fact.accepted > best.accepted) best = fact;
   if (best === null || !best.live || (best.expireAt !== 0 && best.expireAt <= nowMs)) return false;
   return type === null || best.type === type.toLowerCase();
+}
+
+function slotOfText(key: string): number {
+  const bytes = Buffer.from(key, 'latin1');
+  return slotOf(bytes, 0, bytes.length);
 }
 
 function isBulk(reply: Uint8Array): boolean {

@@ -2,12 +2,15 @@
  * All sessions of one worker: takes new connections, looks after time and memory, and lets them finish at the end.
  */
 import type { ClientCount } from '../base/client-count.js';
+import type { UsersSnapshot } from '../base/client-rules.js';
 import type { LogLevel } from '../base/log-event.js';
 import type { Answer, Question } from '../messages.js';
 import { errorReply } from '../resp/reply.js';
 import type { Acceptor, Connection, ConnectionOwner, TransportError } from '../transport/transport.js';
 import { answer } from './answers.js';
 import type { Pauses } from './pauses.js';
+import type { RefusalLog } from './refusal-log.js';
+import type { ScriptCalls } from './script-calls.js';
 import { Session, type SessionContext, SessionError } from './session.js';
 
 export interface ListenerContext extends Omit<SessionContext, 'onSessionClosed'> {
@@ -18,6 +21,10 @@ export interface ListenerContext extends Omit<SessionContext, 'onSessionClosed'>
   /** Gives up what nodes send for clients that are gone. */
   dropAbandoned: () => void;
   pauses: Pauses;
+  refusals: RefusalLog;
+  /** See AnswerContext. */
+  lookForMonitors: () => void;
+  scripts: ScriptCalls;
   /** Whether there is a service of that number. */
   isOpen: (service: number) => boolean;
   log: (level: LogLevel, event: string, fields: Record<string, string | number | boolean | null>) => void;
@@ -64,8 +71,11 @@ export class Listener implements Acceptor {
 
   /** What this worker answers to what is asked of all of them. */
   answer(question: Question, done: (answer: Answer) => void): void {
-    const { transport, counts, pauses } = this.context;
-    answer(question, { sessions: this.sessions, nowMs: transport.now, counts, pauses }, done);
+    const { transport, counts, pauses, refusals, scripts, lookForMonitors } = this.context;
+    const goByUsers = (users: UsersSnapshot, asker: number) => this.goByUsers(users, asker);
+    const { sessions } = this;
+    const nowMs = transport.now;
+    answer(question, { sessions, nowMs, counts, pauses, refusals, scripts, goByUsers, lookForMonitors }, done);
   }
 
   onConnection(connection: Connection, door: number): ConnectionOwner {
@@ -117,6 +127,21 @@ export class Listener implements Acceptor {
     for (const session of [...this.sessions.values()]) {
       if (this.context.isOpen(session.service)) session.onTopologyChanged();
       else session.cutOff(new SessionError('its service is no longer configured'));
+    }
+  }
+
+  cutOffAll(reason: string): void {
+    for (const session of [...this.sessions.values()]) session.cutOff(new SessionError(reason));
+  }
+
+  /** The users are these. The sessions of those who are no more are cut off; `asker` gets the reply to what it asked for first. */
+  goByUsers(snapshot: UsersSnapshot, asker = -1): void {
+    const { users } = this.context.authentication;
+    if (!users.replace(snapshot)) return;
+    for (const session of [...this.sessions.values()]) {
+      if (session.goByUsers(users)) continue;
+      if (session.id === asker) session.finish();
+      else session.cutOff(new SessionError('its user is no more'));
     }
   }
 
@@ -186,9 +211,11 @@ export class Listener implements Acceptor {
     });
   }
 
-  private owesPassword({ unauthenticatedSinceMs }: Session, now: number): boolean {
+  private owesPassword({ unauthenticatedSinceMs, isLetIn }: Session, now: number): boolean {
     const { authDeadlineMs } = this.context.limits;
-    return authDeadlineMs > 0 && unauthenticatedSinceMs >= 0 && now - unauthenticatedSinceMs > authDeadlineMs;
+    return (
+      authDeadlineMs > 0 && !isLetIn && unauthenticatedSinceMs >= 0 && now - unauthenticatedSinceMs > authDeadlineMs
+    );
   }
 
   private sweep(now: number): void {

@@ -14,8 +14,11 @@ import {
   verbatimReply,
 } from '../resp/reply.js';
 import type { RequestReader } from '../resp/request.js';
-import { type Authentication, DEFAULT_USER, REPLY_HELLO_NOAUTH } from './authentication.js';
+import type { Admission } from './admission.js';
+import { type Authentication, REPLY_HELLO_NOAUTH, REPLY_WRONGPASS } from './authentication.js';
 import { clientLine } from './client-line.js';
+import { CLUSTER_ANSWERS } from './cluster.js';
+import type { Service } from './service.js';
 import type { Session } from './session.js';
 import { redirectReply, trackingInfo } from './tracking-info.js';
 
@@ -25,11 +28,13 @@ export interface LocalContext {
   /** The version that HELLO shows: that of the session's nodes. */
   version: (session: Session) => string;
   nowMs: () => number;
+  serviceOf: (session: Session) => Service;
   /** How many databases it has: as many as all its nodes have. */
   databases: (session: Session) => number;
   authentication: Authentication;
-  /** Told of a wrong password. */
-  onAuthFailure: (session: Session) => void;
+  admission: Admission;
+  /** Told of a wrong password, and for which user. */
+  onAuthFailure: (session: Session, user: string | null) => void;
 }
 
 /** In place of a reply to a command that has none: CLIENT REPLY OFF and SKIP. */
@@ -68,6 +73,12 @@ const SYNTAX_ERROR = errorReply('ERR syntax error');
 const REPLY_RESET = Buffer.from('+RESET\r\n');
 
 const HANDLERS: Readonly<Record<string, Handler>> = {
+  ...Object.fromEntries(
+    Object.entries(CLUSTER_ANSWERS).map(([name, answer]): [string, Handler] => [
+      name,
+      (session, words, { serviceOf }) => answer(session, words, serviceOf(session)),
+    ]),
+  ),
   ping: (session, words) => {
     if (words.count > 2) return errorReply("ERR wrong number of arguments for 'ping' command");
     if (session.isSubscribed && session.protocol === 2)
@@ -97,7 +108,11 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   },
   reset: (session) => {
     const isPlain =
-      session.protocol === 2 && session.database === 0 && session.tracking === null && session.locks === null;
+      session.protocol === 2 &&
+      session.database === 0 &&
+      session.tracking === null &&
+      session.locks === null &&
+      session.lane.identity === null;
     if (!isPlain && !session.isIdle) return null;
     session.reset();
     return REPLY_RESET;
@@ -154,6 +169,7 @@ export function answerLocally(spec: CommandSpec, session: Session, context: Loca
 function hello(session: Session, words: Words, context: LocalContext): Uint8Array | null {
   let protocol: 2 | 3 = session.protocol;
   let name: string | null = null;
+  let hasAuth = false;
   if (words.count > 1) {
     const asked = parseInt64(words.text(1));
     if (asked === null) return errorReply('ERR Protocol version is not an integer or out of range');
@@ -161,7 +177,10 @@ function hello(session: Session, words: Words, context: LocalContext): Uint8Arra
     protocol = asked === 3n ? 3 : 2;
     for (let index = 2; index < words.count; ) {
       const option = words.text(index).toLowerCase();
-      if (option === 'auth' && index + 2 < words.count) {
+      // Nodes are asked for one.
+      const mayAuth = !hasAuth || !context.admission.isPassthrough;
+      if (option === 'auth' && index + 2 < words.count && mayAuth) {
+        hasAuth = true;
         const refusal = authenticate(session, words.text(index + 1), words.raw(index + 2), context);
         if (refusal !== REPLY_OK) return refusal;
         index += 3;
@@ -175,7 +194,10 @@ function hello(session: Session, words: Words, context: LocalContext): Uint8Arra
       }
     }
   }
-  if (!session.isAuthenticated) return REPLY_HELLO_NOAUTH;
+  if (!session.isAuthenticated) {
+    const admitted = context.admission.isPassthrough ? context.admission.admit(session) : REPLY_HELLO_NOAUTH;
+    if (admitted !== REPLY_OK) return admitted === null ? null : REPLY_HELLO_NOAUTH;
+  }
   if (!enter(session, protocol, session.database)) return null;
   if (name !== null) session.name = name;
   const fields: [string, string | number | string[]][] = [
@@ -201,11 +223,32 @@ function enter(session: Session, protocol: 2 | 3, database: number): boolean {
   return true;
 }
 
-function authenticate(session: Session, user: string | null, password: Uint8Array, context: LocalContext): Uint8Array {
-  const reply = context.authentication.answer(user, password);
-  if (reply === REPLY_OK) session.authenticate(user ?? DEFAULT_USER);
-  else if (context.authentication.isRequired) context.onAuthFailure(session);
-  return reply;
+/** Null: not now. */
+function authenticate(
+  session: Session,
+  user: string | null,
+  password: Uint8Array,
+  context: LocalContext,
+): Uint8Array | null {
+  const { admission } = context;
+  if (admission.isPassthrough) {
+    const username = user === null ? null : Buffer.from(user, 'latin1');
+    const reply = admission.logIn(session, username, password);
+    if (reply !== null && isWrongPassword(reply)) context.onAuthFailure(session, user);
+    return reply;
+  }
+  const outcome = context.authentication.answer(user, password);
+  if (outcome instanceof Uint8Array) {
+    if (outcome === REPLY_WRONGPASS) context.onAuthFailure(session, user);
+    return outcome;
+  }
+  session.authenticate(outcome);
+  return REPLY_OK;
+}
+
+/** Of a node, with what is added to say which. */
+function isWrongPassword(reply: Uint8Array): boolean {
+  return Buffer.from(reply.subarray(0, 11)).toString('latin1') === '-WRONGPASS ';
 }
 
 function setName(session: Session, name: string): Uint8Array | null {

@@ -221,7 +221,8 @@ export class LockCommands {
     this.lists++;
     const max = limits.lockListMax;
     const pending = this.track(session, requestBytes);
-    const wanted = { pattern, max, isWanted: () => !session.isClosed };
+    const isShown = (name: string) => session.user.readsKey(name);
+    const wanted = { pattern, max, isShown, isWanted: () => !session.isClosed };
     listLocks({ redlock, store }, service, wanted, (outcome) => {
       this.lists--;
       if (outcome.kind === 'listed') session.answer(pending, listReply(outcome.locks, session.protocol));

@@ -18,10 +18,13 @@ export type ListOutcome =
 /** Locks that are asked for at the same time. */
 const LOOKS_MAX = 64;
 
-/** `pattern`: as KEYS has it; `max`: names that fit it; `isWanted`: whether somebody waits for it still. */
 interface Wanted {
+  /** As KEYS has it; and how many names may fit it. */
   readonly pattern: string;
   readonly max: number;
+  /** Whether the name may be shown: others are as if they were not there. */
+  isShown(name: string): boolean;
+  /** Whether somebody waits for it still. */
   isWanted(): boolean;
 }
 
@@ -47,7 +50,7 @@ export function listLocks(
       told(stored);
       return;
     }
-    const own = stored.locks.filter(({ name }) => isLock(name));
+    const own = stored.locks.filter(({ name }) => isLock(name) && wanted.isShown(name));
     const join = (outcome: ListOutcome) => {
       if (outcome.kind !== 'listed') told(outcome);
       else if (own.length + outcome.locks.length > wanted.max) told({ kind: 'too-many' });
@@ -65,7 +68,7 @@ function byName(one: FoundLock, other: FoundLock): number {
 function listOfNodes(
   provider: RedlockProvider,
   service: Service,
-  { pattern, max, isWanted }: Wanted,
+  { pattern, max, isShown, isWanted }: Wanted,
   told: (outcome: ListOutcome) => void,
 ): void {
   const setsOf = (name: Uint8Array) => service.lockSetsOf(name, 0, name.length);
@@ -74,7 +77,7 @@ function listOfNodes(
     const sets = setsOf(bytes);
     return sets === null ? [] : provider.lockOf(sets, bytes, 0, bytes.length);
   };
-  const isLock = (name: string) => setsOf(Buffer.from(name, 'latin1')) !== null;
+  const isLock = (name: string) => isShown(name) && setsOf(Buffer.from(name, 'latin1')) !== null;
   const wanted = { ttlMaxMs: service.lockTtlMaxMs, pattern, max, isLock, isWanted };
   provider.names(service.lockSetsOfNodes, wanted, (found) => {
     if (found.kind !== 'names') {

@@ -180,6 +180,10 @@ export class Merge implements ReplyOwner, ReplySource, Parts {
     return bytes;
   }
 
+  get hasParts(): boolean {
+    return this.heldBytes > 0;
+  }
+
   writeReply(output: Output): void {
     const error = this.error();
     if (error !== null) output.appendBytes(error);
@@ -243,10 +247,29 @@ export class Merge implements ReplyOwner, ReplySource, Parts {
   /** What the client is told instead of a merged reply, or null when there is one. */
   private error(): Uint8Array | null {
     if (this.policy.needsOne) return this.errorOfAll();
+    let first = -1;
+    const others = new Set<string>();
     for (let index = 0; index < this.partCount; index++) {
-      if (!this.succeeded(index)) return this.errorOf(index);
+      if (this.succeeded(index)) continue;
+      if (first < 0) first = index;
+      else others.add(this.part(index).nodeName);
     }
-    return null;
+    if (first < 0) return null;
+    const told = this.toldOf(first);
+    others.add(this.part(first).nodeName);
+    others.delete(this.part(told).nodeName);
+    const error = this.errorOf(told);
+    return others.size === 0 || this.isSaidByAll(error) ? error : withOthers(error, [...others]);
+  }
+
+  /** Whose error is told where part `first` failed: of a write, the one of which nobody knows what became of it. */
+  private toldOf(first: number): number {
+    if (!this.isWrite || this.part(first).failure === null) return first;
+    for (let index = first; index < this.partCount; index++) {
+      const { failure } = this.part(index);
+      if (failure !== null && UNKNOWN.equals(failure.subarray(0, UNKNOWN.length))) return index;
+    }
+    return first;
   }
 
   /** As `error`, where one part's success is enough. */
@@ -309,6 +332,16 @@ export class Merge implements ReplyOwner, ReplySource, Parts {
       ? errorBytes('UNKNOWN', `${text}; the write has been carried out or refused`)
       : errorBytes('OVERLOADED', `${text}; the command had no effect`);
   }
+}
+
+/** Nodes that an error names besides the one whose words it has. */
+const NAMED_MAX = 8;
+
+/** `error`, an error reply of one node, and which others failed as well. */
+function withOthers(error: Uint8Array, others: readonly string[]): Uint8Array {
+  const named = others.slice(0, NAMED_MAX).join(', ');
+  const more = others.length > NAMED_MAX ? ` and ${others.length - NAMED_MAX} more` : '';
+  return Buffer.concat([error.subarray(0, error.length - 2), Buffer.from(` (failed too: ${named}${more})\r\n`)]);
 }
 
 const SPARES_MAX = 1_024;

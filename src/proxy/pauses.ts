@@ -10,13 +10,16 @@ import type { CommandSpec } from '../resp/commands.js';
 import { mayReplicate } from '../resp/may-replicate.js';
 import type { RequestReader } from '../resp/request.js';
 import type { Transport } from '../transport/transport.js';
-import type { BlockedBy } from './intake.js';
+import { HeldSession } from './held-session.js';
+import type { Wait } from './node-steps.js';
 import type { Session } from './session.js';
 
 export interface PausesContext {
   transport: Transport;
   reader: RequestReader;
   counts: Counts;
+  /** Whether the command last read, which may write for all that is known of such commands, does not. */
+  isReadOnly: (session: Session, spec: CommandSpec) => boolean;
 }
 
 export class Pauses {
@@ -27,6 +30,8 @@ export class Pauses {
   /** By service. */
   private readonly ends = new Map<number, Timer>();
   private readonly held = new Set<HeldSession>();
+  /** What goes on at the end of the pause of its service: at most one for each session. */
+  private readonly waiting = new Set<{ service: number; then: () => void }>();
 
   constructor(context: PausesContext, pauses: readonly PauseSnapshot[]) {
     this.context = context;
@@ -54,6 +59,12 @@ export class Pauses {
     for (const one of [...this.held]) {
       if (one.session.service === service) one.session.goOn();
     }
+    for (const one of [...this.waiting]) {
+      if (one.service !== service) continue;
+      this.waiting.delete(one);
+      this.context.counts.sessionsPaused--;
+      one.then();
+    }
   }
 
   /** Services may have gone, and others may have their numbers one day. */
@@ -69,35 +80,32 @@ export class Pauses {
     if (pause.isAll) return true;
     if (spec.name === 'exec') return session.transaction?.mayReplicate === true;
     // Inside of MULTI a command is queued, and Redis holds it even so.
-    return mayReplicate(spec, transport.arena.bytes, reader.argumentStart, reader.argumentEnd);
+    if (!mayReplicate(spec, transport.arena.bytes, reader.argumentStart, reader.argumentEnd)) return false;
+    return !this.context.isReadOnly(session, spec);
+  }
+
+  /** More is known of what the held sessions of that service have asked. */
+  lookAgain(service: number): void {
+    for (const { session } of [...this.held]) if (session.service === service) session.goOn();
+  }
+
+  /** What a write of that service has to wait for that was begun before; null: nothing. */
+  writeWait(service: number): Wait | null {
+    if (!this.isActive || this.table.of(service, this.context.transport.now) === null) return null;
+    return (then) => {
+      this.context.counts.sessionsPaused++;
+      this.waiting.add({ service, then });
+    };
   }
 
   /** The command that `session` has just sent waits, and all before it has been answered. */
   hold(session: Session): void {
     this.context.counts.sessionsPaused++;
-    const held = new HeldSession(session, () => {
+    const held = new HeldSession(session, false, () => {
       this.context.counts.sessionsPaused--;
       this.held.delete(held);
     });
     this.held.add(held);
     session.putOff(held);
-  }
-}
-
-/** A session that waits for the end of a pause. */
-class HeldSession implements BlockedBy {
-  readonly session: Session;
-  readonly end: () => void;
-  readonly cancel: () => void;
-
-  constructor(session: Session, onGone: () => void) {
-    this.session = session;
-    this.end = onGone;
-    this.cancel = onGone;
-  }
-
-  /** It does not wait at a node. */
-  unblock(_isError: boolean, done: (isUnblocked: boolean) => void): void {
-    done(false);
   }
 }

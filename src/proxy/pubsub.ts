@@ -84,12 +84,13 @@ export class PubSub {
       pendings,
       service: () => this.context.serviceOf(session),
       placesOf: (kind, name) => this.placesOf(session, kind, name),
-      open: this.mode === 'exact' ? this.openExact : this.shared.open,
+      open: this.mode === 'exact' || session.lane.identity !== null ? this.openExact(session) : this.shared.open,
     };
   }
 
-  private readonly openExact = (place: PrivateConnections, events: SubscriberEvents): Source =>
-    new Subscriber(this.context, place, events);
+  private openExact(session: Session): (place: PrivateConnections, events: SubscriberEvents) => Source {
+    return (place, events) => new Subscriber(this.context, place, events, session.lane.identity);
+  }
 
   private placesOf(session: Session, kind: SubscriptionKind, name: string): readonly PrivateConnections[] {
     const { pool, serviceOf } = this.context;

@@ -25,6 +25,11 @@ export interface Inquiry {
   makeReply: (answers: readonly Answer[], silent: string) => Uint8Array;
 }
 
+/** With what becomes of the session: it gets this reply, and is closed; or reads nothing more before it has the reply. */
+export interface ClientInquiry extends Inquiry {
+  sequel: 'go-on' | 'close' | 'wait';
+}
+
 /** An inquiry of one kind of question. */
 export function inquiry<Q extends Question>(
   question: Q,

@@ -52,7 +52,7 @@ export class ReplyQueue {
     if (this.parkedBytes > 0) return true;
     for (let index = 0; index < this.queue.length; index++) {
       const { isDone, source } = this.queue.at(index);
-      if (isDone || (source !== null && source.heldBytes > 0)) return true;
+      if (isDone || source?.hasParts === true) return true;
     }
     return false;
   }
@@ -60,6 +60,10 @@ export class ReplyQueue {
   /** Whether the turn of `pending` has come. */
   isFirst(pending: Pending): boolean {
     return this.queue.peek() === pending;
+  }
+
+  isLast(pending: Pending): boolean {
+    return this.queue.length > 0 && this.queue.at(this.queue.length - 1) === pending;
   }
 
   push(pending: Pending): void {
@@ -144,7 +148,10 @@ export class ReplyQueue {
   /** Calls `then` when all that is in it has been answered, unless it is abandoned before. */
   whenAnswered(then: () => void): void {
     if (this.queue.length === 0) then();
-    else this.pushReady().source = { writeReply: then, abandon: () => {}, awaitsPart: () => false, heldBytes: 0 };
+    else {
+      const source = { writeReply: then, abandon: () => {}, awaitsPart: () => false, heldBytes: 0, hasParts: false };
+      this.pushReady().source = source;
+    }
   }
 
   /** See ReplyOwner.awaits. */

@@ -37,6 +37,8 @@ export class Service {
   readonly hasLocks: boolean;
   /** Whether some are locks on the coordination store. */
   readonly hasStoreLocks: boolean;
+  /** Whether all its keys have slots. */
+  readonly hasSlots: boolean;
   private readonly snapshot: ServiceSnapshot;
   private readonly keyspaces: readonly KeyspaceSnapshot[];
   private openedScan: Scan | null = null;
@@ -63,6 +65,7 @@ export class Service {
     this.isReplicated = keyspaces.some(({ replication }) => replication !== null);
     this.hasLocks = keyspaces.some(({ locks }) => locks !== null);
     this.hasStoreLocks = keyspaces.some(({ storeLocks }) => storeLocks !== null);
+    this.hasSlots = keyspaces.every(({ placement }) => placement.kind === 'slots');
     this.hidesKeys = !hasAll || this.hasOwnKeys || this.hasStoreLocks;
     const placement = only?.placement;
     const isPlain = placement?.kind === 'slots' && placement.colocate.length === 0;
@@ -159,6 +162,16 @@ export class Service {
   nodeOfChannel(bytes: Uint8Array, start: number, end: number): number {
     const node = this.nodeOf(bytes, start, end);
     return node >= 0 ? node : this.homeNode;
+  }
+
+  /** The only node that may have keys of that slot; null where keys have other places, too. */
+  nodeOfSlot(slot: number): number | null {
+    return this.slotOwners?.[slot] ?? null;
+  }
+
+  /** What cluster clients are told who came in by its addresses. */
+  get announced(): ServiceSnapshot['announced'] {
+    return this.snapshot.announced;
   }
 
   /** Whether the key bytes[start, end), which `node` has, is one that this service sees. */

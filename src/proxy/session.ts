@@ -5,6 +5,9 @@
  *   client <- output <- ReplyQueue: in order
  */
 
+import type { User } from '../acl/user.js';
+import type { Users } from '../acl/users.js';
+import type { Identity } from '../backend/identity.js';
 import type { Lane } from '../backend/lane.js';
 import type { Carrier, Pending, PendingPool, ReplyOwner } from '../backend/pending.js';
 import type { Limits } from '../base/limits.js';
@@ -21,8 +24,9 @@ import {
 } from '../resp/request.js';
 import type { Connection, ConnectionOwner, Transport } from '../transport/transport.js';
 import { Activity } from './activity.js';
-import { type Authentication, DEFAULT_USER } from './authentication.js';
+import type { Authentication } from './authentication.js';
 import { type BlockedBy, Intake } from './intake.js';
+import type { Monitoring } from './monitoring.js';
 import { Muting } from './muting.js';
 import { OutputBounds } from './output-bounds.js';
 import type { ReplicatedWatch } from './replicated-block.js';
@@ -30,6 +34,7 @@ import { ReplyQueue } from './reply-queue.js';
 import type { Subscriptions } from './subscriptions.js';
 import type { TrackingState } from './tracking-state.js';
 import type { Transaction } from './transaction.js';
+import type { Verdict } from './verdict.js';
 import type { Watch } from './watch.js';
 
 /** What a session needs of its worker. */
@@ -41,7 +46,9 @@ export interface SessionContext {
   reader: RequestReader;
   authentication: Authentication;
   /** The connections that sessions of that protocol and database share. */
-  lane: (protocol: 2 | 3, database: number) => Lane;
+  lane: (protocol: 2 | 3, database: number, identity: Identity | null) => Lane;
+  /** Whom nodes take a client for that has said nothing; null: for the proxy, which answers for it. */
+  stranger: () => Identity | null;
   /**
    * Carries out the command last read by `reader`, whose frame is arena bytes [start, end). False: not now, the replies
    * before it must have gone out; nothing was done.
@@ -65,10 +72,16 @@ export class Session implements ConnectionOwner, ReplyOwner {
   readonly service: number;
   /** The connections that its commands go by, which speak its protocol and work in its database. */
   lane: Lane;
+  /** Whom the nodes take it for; null: for the proxy. */
+  private identity: Identity | null = null;
+  /** What became of the question that the command which comes next had to wait for (Admission). */
+  verdict: Verdict | null = null;
   name = '';
   /** False while it owes a password: then next to nothing is carried out. */
   isAuthenticated = true;
-  user = DEFAULT_USER;
+  user: User;
+  /** It may do whatever it asks for: it is authenticated, and its user has all rights. */
+  isFree = true;
   /** Which replies its client does not want (CLIENT REPLY). */
   readonly muting = new Muting();
   /** It asked not to be closed when memory runs out (CLIENT NO-EVICT). */
@@ -89,6 +102,8 @@ export class Session implements ConnectionOwner, ReplyOwner {
   subscriptions: Subscriptions | null = null;
   /** While it tracks keys (CLIENT TRACKING): `lane` is that of the tracking then. */
   tracking: TrackingState | null = null;
+  /** From MONITOR on. */
+  monitoring: Monitoring | null = null;
   /** From its first lock that it is to have until it goes (SESSION). */
   locks: SessionLocks | null = null;
   isClosed = false;
@@ -112,11 +127,17 @@ export class Session implements ConnectionOwner, ReplyOwner {
     this.id = id;
     this.createdMs = context.transport.now;
     this.activity = new Activity(context.transport, connection);
-    this.lane = context.lane(2, 0);
+    this.user = context.authentication.users.default;
+    this.lane = context.lane(2, 0, null);
     this.replies = new ReplyQueue(this, context.transport, context.pendings, connection.output);
     this.intake = new Intake(context.limits, context.counts, connection, this.replies);
     this.bounds = new OutputBounds(context.limits, context.counts, connection.output, this.replies);
     this.reset();
+  }
+
+  /** As `lane`, also while it tracks keys. */
+  get sharedLane(): Lane {
+    return this.context.lane(this.protocol, this.database, this.identity);
   }
 
   /** The protocol the client speaks, set by HELLO. */
@@ -197,6 +218,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
     this.letGo();
     this.intake.cancel();
     this.replies.abandon();
+    this.be(null);
     this.context.onSessionClosed(this, error);
   }
 
@@ -246,6 +268,11 @@ export class Session implements ConnectionOwner, ReplyOwner {
     this.subscriptions = null;
   }
 
+  endMonitoring(): void {
+    this.monitoring?.end();
+    this.monitoring = null;
+  }
+
   get isSubscribed(): boolean {
     return this.subscriptions !== null && this.subscriptions.total > 0;
   }
@@ -274,7 +301,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
     if (this.watch !== null) this.watch.isBroken = true;
     this.tracking.close();
     this.tracking = null;
-    this.lane = this.context.lane(this.protocol, this.database);
+    this.lane = this.sharedLane;
   }
 
   /**
@@ -308,7 +335,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
     const connection = this.watch?.connection;
     if (connection && connection.protocol !== protocol) connection.speak(protocol);
     if (connection && connection.database !== database) connection.select(database);
-    if (this.tracking === null) this.lane = this.context.lane(protocol, database);
+    if (this.tracking === null) this.lane = this.context.lane(protocol, database, this.identity);
   }
 
   /** The command just tracked waits by connections of its own: nothing is read until it has been answered. */
@@ -351,8 +378,9 @@ export class Session implements ConnectionOwner, ReplyOwner {
   }
 
   /** It has shown that it is `user`. */
-  authenticate(user: string): void {
+  authenticate(user: User): void {
     this.isAuthenticated = true;
+    this.isFree = user.isUnrestricted;
     this.unauthenticatedSinceMs = -1;
     this.user = user;
     this.intake.trust(true);
@@ -360,15 +388,69 @@ export class Session implements ConnectionOwner, ReplyOwner {
     this.progress.bulkBytesMax = Number.MAX_SAFE_INTEGER;
   }
 
+  /** The nodes take it for `identity` from now on, whom they know as `user`. All before has been answered. */
+  become(identity: Identity, user: User): void {
+    // What it watches, and what is remembered of what it has read, is another user's.
+    if (this.watch !== null) this.watch.isBroken = true;
+    this.endTracking();
+    this.be(identity);
+    this.lane = this.context.lane(this.protocol, this.database, identity);
+    this.authenticate(user);
+  }
+
+  private be(identity: Identity | null): void {
+    const before = this.identity;
+    if (before === identity) return;
+    if (before !== null) {
+      before.sessions--;
+      before.unusedSinceMs = this.context.transport.now;
+    }
+    if (identity !== null) identity.sessions++;
+    this.identity = identity;
+  }
+
+  /** The users are others now. False: it was one that is no more. */
+  goByUsers(users: Users): boolean {
+    if (!this.isAuthenticated) {
+      this.user = users.default;
+      if (users.isOpen) this.authenticate(users.default);
+      return true;
+    }
+    const user = users.get(this.user.name);
+    if (user === undefined || user === this.user) return user !== undefined;
+    this.user = user;
+    this.isFree = user.isUnrestricted;
+    // As Redis: who is subscribed to what it may no longer hear is closed.
+    const isHeard = this.subscriptions?.all((name, kind) => user.allowsChannel(name, kind === 'pattern')) ?? true;
+    if (!isHeard) this.cutOff(new SessionError('its user may no longer hear what it is subscribed to'));
+    return true;
+  }
+
   /** As a new connection begins: RESP2, in database 0, without a name, and owing a password where one is asked for. */
   reset(): void {
     this.name = '';
     this.muting.reset();
     this.letGo();
+    this.verdict = null;
+    this.be(this.context.stranger());
     this.enter(2, 0);
-    this.authenticate(DEFAULT_USER);
-    if (!this.context.authentication.isRequired) return;
+    const { users } = this.context.authentication;
+    this.authenticate(users.default);
+    if (users.isOpen && this.identity === null) return;
     this.isAuthenticated = false;
+    this.isFree = false;
+    // Whether it owes a password its nodes will say, where they have not said so of others.
+    if (!this.isLetIn) this.owePassword();
+  }
+
+  /** Whether the nodes let in who says nothing, as far as is known. */
+  get isLetIn(): boolean {
+    return this.identity?.isTaken === true;
+  }
+
+  /** It may not stay for long, nor ask for much, until it has shown who it is. */
+  owePassword(): void {
+    if (this.unauthenticatedSinceMs >= 0) return;
     this.unauthenticatedSinceMs = this.context.transport.now;
     this.intake.trust(false);
     this.progress.argumentsMax = UNAUTHENTICATED_ARGUMENTS_MAX;
@@ -396,6 +478,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
     this.dropTransaction();
     this.endWatch();
     this.endSubscriptions();
+    this.endMonitoring();
     this.endTracking();
     this.locks?.end();
     this.locks = null;
@@ -465,6 +548,11 @@ export class Session implements ConnectionOwner, ReplyOwner {
   /** Whether all that was read has been answered. */
   get isIdle(): boolean {
     return this.replies.length === 0;
+  }
+
+  /** Whether it has asked nothing after `pending`. */
+  isLast(pending: Pending): boolean {
+    return this.replies.isLast(pending);
   }
 
   /** Looks at the clock, about once a second. */

@@ -79,6 +79,19 @@ export class Subscriptions implements SubscriberEvents {
     return this.names[kind].size;
   }
 
+  /** Whether `holds` of all of them, and of those that are to come. */
+  all(holds: (name: string, kind: SubscriptionKind) => boolean): boolean {
+    return SUBSCRIPTION_KINDS.every((kind) => {
+      return [...this.names[kind], ...this.coming(kind)].every((name) => holds(name, kind));
+    });
+  }
+
+  /** Those of that kind that the change under way brings. */
+  private coming(kind: SubscriptionKind): Iterable<string> {
+    const { change } = this;
+    return change?.kind === kind && !change.isEnd ? change.names : [];
+  }
+
   get total(): number {
     return this.count('channel') + this.count('pattern') + this.count('shard');
   }
@@ -258,10 +271,8 @@ export class Subscriptions implements SubscriberEvents {
   /** What is to be subscribed to at each node, by the topology of now. */
   private wantedNow(): Map<PrivateConnections, Names> {
     const wanted = new Map<PrivateConnections, Names>();
-    const { change } = this;
     for (const kind of SUBSCRIPTION_KINDS) {
-      const coming = change?.kind === kind && !change.isEnd ? change.names : [];
-      for (const [place, names] of this.placed(kind, [...this.names[kind], ...coming])) {
+      for (const [place, names] of this.placed(kind, [...this.names[kind], ...this.coming(kind)])) {
         const there = wanted.get(place) ?? noNames();
         there[kind] = new Set(names);
         wanted.set(place, there);
@@ -355,5 +366,9 @@ class Change implements ReplySource {
 
   awaitsPart(): boolean {
     return false;
+  }
+
+  get hasParts(): boolean {
+    return this.heldBytes > 0;
   }
 }

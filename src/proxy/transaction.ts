@@ -10,7 +10,9 @@
  * connection is as it was when EXEC has been answered.
  */
 
+import type { User } from '../acl/user.js';
 import type { KeyOperation } from '../replica/key-operation.js';
+import type { CommandSpec } from '../resp/commands.js';
 import { encodeCommand } from '../resp/reply.js';
 import type { Arena } from '../transport/arena.js';
 import type { ReplicatedBlock } from './replicated-block.js';
@@ -18,20 +20,27 @@ import type { ReplicatedBlock } from './replicated-block.js';
 const MULTI = encodeCommand(['MULTI']);
 const EXEC = encodeCommand(['EXEC']);
 const BLOCK_BYTES_MIN = 1024;
+const NO_FRAME = new Uint8Array(0);
 
 /** A command that the proxy answers itself: its frame, and its place among all. */
 export interface OwnCommand {
   readonly place: number;
   readonly frame: Uint8Array;
+  /** Its reply, where it is not to be carried out any more. */
+  refusal: Uint8Array | null;
 }
 
 export class Transaction {
   /** A command was refused when it came: EXEC will refuse all. */
   isDirty = false;
+  /** Whose rights the commands were within when they came. */
+  readonly user: User;
   /** Commands queued, and those of them that the node is to carry out. */
   commandCount = 0;
   nodeCommandCount = 0;
   isWrite = false;
+  /** One of its commands calls a script or a function, or is about them. */
+  hasScript = false;
   /** Whether CLIENT PAUSE WRITE holds its EXEC. */
   mayReplicate = false;
   /** The first key, as an error shows it, and where it is: -1 while there is none. */
@@ -47,11 +56,14 @@ export class Transaction {
   private capacity = 0;
   private length = 0;
   private ownBytes = 0;
+  /** By `noteNodeCommand`. */
+  readonly nodeCommands = new Map<string, CommandSpec>();
   /** Operations on a replicated key: then there is nothing else. */
   replicated: ReplicatedBlock | null = null;
 
-  constructor(arena: Arena) {
+  constructor(arena: Arena, user: User) {
     this.arena = arena;
+    this.user = user;
   }
 
   /** Bytes that it holds. */
@@ -72,12 +84,45 @@ export class Transaction {
     return true;
   }
 
+  /** Keeps the row of a queued command that is not in the table. `text`: of the command from its name on. */
+  noteNodeCommand(text: string, spec: CommandSpec): void {
+    this.ownBytes += text.length;
+    this.nodeCommands.set(text, spec);
+  }
+
   /** Queues a command that the proxy answers itself, or all its workers do (`isAsked`). */
   queueOwn(frame: Uint8Array, isAsked: boolean): void {
     if (isAsked) this.askedPlaces.push(this.commandCount);
-    this.own.push({ place: this.commandCount, frame });
+    this.own.push({ place: this.commandCount, frame, refusal: null });
     this.ownBytes += frame.length;
     this.commandCount++;
+  }
+
+  /**
+   * Each command of the node that `refusal` has a reply for is left out of the block: that is its reply. It is called with the frames as
+   * they lie in the arena, one after the other, and says where the next one begins.
+   */
+  withhold(refusal: (at: number, end: number) => { next: number; reply: Uint8Array | null }): void {
+    if (this.length === 0) return;
+    const places = new Set(this.own.map(({ place }) => place));
+    const { bytes } = this.arena;
+    const end = this.block + this.length;
+    let kept = this.block + MULTI.length;
+    let at = kept;
+    for (let place = 0; place < this.commandCount; place++) {
+      if (places.has(place)) continue;
+      const { next, reply } = refusal(at, end);
+      if (reply === null) {
+        bytes.copyWithin(kept, at, next);
+        kept += next - at;
+      } else {
+        this.own.push({ place, frame: NO_FRAME, refusal: reply });
+        this.nodeCommandCount--;
+      }
+      at = next;
+    }
+    this.length = kept - this.block;
+    this.own.sort((one, other) => one.place - other.place);
   }
 
   /** Queues an operation on the replicated key; `bytes` are those of its command. */

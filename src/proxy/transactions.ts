@@ -3,22 +3,28 @@
  *
  * All keys must lie on one shard, those that are watched too. Commands that concern all shards are refused while there are several.
  */
-import type { Pending, PendingPool, ReplyOwner, Sender } from '../backend/pending.js';
+import type { LaneChannel } from '../backend/lane.js';
+import type { Pending, PendingPool, ReplyOwner } from '../backend/pending.js';
 import type { Holder, PrivateConnection } from '../backend/private-connection.js';
 import { errorBytes } from '../base/errors.js';
 import type { Limits } from '../base/limits.js';
 import type { Counts } from '../base/metrics.js';
+import type { NodeSnapshot } from '../messages.js';
 import { COMMAND_FLAG } from '../resp/command-spec.js';
 import { type CommandSpec, findCommand, findSubcommand } from '../resp/commands.js';
 import { mayReplicate } from '../resp/may-replicate.js';
+import { NOT_IN_TABLE } from '../resp/node-command.js';
 import { arrayHeader, errorReply, REPLY_NULL, REPLY_NULL_ARRAY, REPLY_OK } from '../resp/reply.js';
 import { RequestProgress, type RequestReader } from '../resp/request.js';
 import type { Arena } from '../transport/arena.js';
-import type { ClientInquiry, Clients } from './clients.js';
+import type { BusyScripts } from './busy-scripts.js';
+import type { Clients } from './clients.js';
+import { rejection } from './cluster.js';
 import { ExecPolicy, ExecReply } from './exec-policy.js';
 import { crossSlotError, type KeyLocator } from './key-locator.js';
 import type { Locks } from './locks.js';
 import type { Merge, MergePool } from './merge.js';
+import type { ClientInquiry } from './questions.js';
 import type { Replicated } from './replicated.js';
 import { ReplicatedTransactions } from './replicated-transactions.js';
 import type { Service } from './service.js';
@@ -40,10 +46,13 @@ export interface TransactionsContext {
   clients: Clients;
   replicated: Replicated;
   locks: Locks;
+  busyScripts: BusyScripts;
   serviceOf: (session: Session) => Service;
   topologyVersion: () => number;
   /** The node for a command without keys. */
   anyNode: (session: Session) => number;
+  /** See Permissions.refusal. */
+  permissionRefusal: (session: Session, spec: CommandSpec) => string | null;
   /** Answers the command last read, which the proxy answers itself. Null where that cannot be within a transaction. */
   answer: (session: Session, spec: CommandSpec) => Uint8Array | null;
 }
@@ -55,6 +64,9 @@ const DISCARD_WITHOUT_MULTI = errorReply('ERR DISCARD without MULTI');
 const EXECABORT = errorReply('EXECABORT Transaction discarded because of previous errors.');
 const NOT_IN_MULTI = errorReply('ERR Command not allowed inside a transaction');
 const WATCH_IN_MULTI = errorReply('ERR WATCH inside MULTI is not allowed');
+const RULES_CHANGED = errorReply(
+  'EXECABORT Transaction discarded because of: NOPERM the rights of this user were changed since MULTI',
+);
 const EMPTY = arrayHeader(0);
 
 /** What changes how the session speaks, or with whom: Redis lets it happen inside of a transaction, where no client wants it. */
@@ -78,7 +90,7 @@ export class Transactions {
     switch (spec.name) {
       case 'multi':
         session.reply(transaction === null ? REPLY_OK : NESTED);
-        session.transaction ??= new Transaction(this.context.arena);
+        session.transaction ??= new Transaction(this.context.arena, session.user);
         return true;
       case 'discard':
         session.reply(transaction === null ? DISCARD_WITHOUT_MULTI : REPLY_OK);
@@ -161,8 +173,36 @@ export class Transactions {
   /** The command last read, arena bytes [start, end), came inside of `transaction`. */
   queue(session: Session, transaction: Transaction, spec: CommandSpec, start: number, end: number): void {
     const refusal = this.refusal(session, transaction, spec, start, end);
-    if (refusal === null) session.reply(QUEUED);
-    else session.refuse(refusal);
+    if (refusal !== null) session.refuse(refusal);
+    else if (this.context.busyScripts.isSuspected) this.askWhetherBusy(session, transaction, end - start);
+    else session.reply(QUEUED);
+  }
+
+  /** A script may be running where the commands are to go: then the node refuses to queue them. */
+  private askWhetherBusy(session: Session, transaction: Transaction, requestBytes: number): void {
+    this.context.busyScripts.answer(session, this.nodesOf(session, transaction), QUEUED, requestBytes, (busy) => {
+      transaction.isDirty = true;
+      return busy;
+    });
+    session.waitForReplies();
+  }
+
+  /** EXEC was read, and is not carried out. That of a busy node is refused for that, as any command. */
+  private abort(session: Session, transaction: Transaction): void {
+    const { busyScripts } = this.context;
+    if (!busyScripts.isSuspected) {
+      session.reply(EXECABORT);
+      return;
+    }
+    busyScripts.answer(session, this.nodesOf(session, transaction), EXECABORT, 0, (busy) => {
+      const text = new TextDecoder().decode(busy.subarray(1, busy.length - 2));
+      return errorReply(`EXECABORT Transaction discarded because of: ${text}`);
+    });
+  }
+
+  /** Where its commands are to go; none where that is not known yet. */
+  private nodesOf(session: Session, transaction: Transaction): NodeSnapshot[] {
+    return this.context.serviceOf(session).nodes.filter(({ index }) => index === transaction.node);
   }
 
   /** Queues a command, or returns why not. */
@@ -194,10 +234,13 @@ export class Transactions {
     switch (spec.route) {
       case 'local':
       case 'clients':
+        // What the node says of the user's rights is asked for before it is carried out.
+        if (spec.route === 'clients' && session.lane.identity !== null)
+          return errorReply(`ERR ${shown} inside MULTI is not supported by this proxy with auth: passthrough`);
         transaction.queueOwn(arena.bytes.slice(start, end), spec.route === 'clients');
         return null;
       case 'reject':
-        return errorReply(spec.reason);
+        return rejection(spec, service);
       case 'all':
       case 'scan':
         if (this.context.serviceOf(session).nodes.length > 1) {
@@ -210,8 +253,10 @@ export class Transactions {
           'ERR RL.FENCED inside MULTI is not supported by this proxy: if it is refused, the commands beside it are carried out all the same',
         );
       case 'subscribe':
+      case 'monitor':
       case 'lock':
-        return errorReply(`ERR ${spec.name.toUpperCase()} inside MULTI is not supported by this proxy`);
+      case 'slot':
+        return errorReply(`ERR ${shown} inside MULTI is not supported by this proxy`);
       case 'one':
       case 'publish':
       case 'block':
@@ -233,6 +278,8 @@ export class Transactions {
       return noMemory();
     }
     transaction.isWrite ||= spec.write;
+    transaction.hasScript ||= spec.group === 'scripting';
+    if (spec.index === NOT_IN_TABLE) transaction.noteNodeCommand(this.textTo(end), spec);
     transaction.mayReplicate ||= mayReplicate(spec, arena.bytes, reader.argumentStart, reader.argumentEnd);
     return null;
   }
@@ -267,7 +314,12 @@ export class Transactions {
   private execute(session: Session, transaction: Transaction): void {
     const { watch } = session;
     if (transaction.isDirty) {
-      session.reply(EXECABORT);
+      this.abort(session, transaction);
+      session.endWatch();
+      return;
+    }
+    if (transaction.user !== session.user && !this.checkAgain(session, transaction)) {
+      session.reply(RULES_CHANGED);
       session.endWatch();
       return;
     }
@@ -306,6 +358,36 @@ export class Transactions {
     this.answerOwn(session, policy, own, this.addQuestions(merge, transaction));
   }
 
+  /**
+   * The user has other rights than when the commands came: those that it has no more are answered with an error, as Redis does. False: the
+   * transaction is on replicated keys, and none of it is carried out.
+   */
+  private checkAgain(session: Session, transaction: Transaction): boolean {
+    const { arena, reader, permissionRefusal } = this.context;
+    if (session.isFree) return true;
+    if (transaction.replicated !== null) return false;
+    const check = (bytes: number): Uint8Array | null => {
+      const refusal = permissionRefusal(session, this.specOf(bytes, transaction));
+      return refusal === null ? null : errorReply(noLongerAllowed(refusal));
+    };
+    transaction.withhold((at, end) => {
+      const next = reader.read(arena.bytes, at, end, new RequestProgress());
+      return { next, reply: check(next) };
+    });
+    for (const own of transaction.own) {
+      if (own.refusal !== null) continue;
+      const block = arena.allocate(own.frame.length);
+      if (block < 0) {
+        own.refusal = noMemory();
+        continue;
+      }
+      arena.bytes.set(own.frame, block);
+      own.refusal = check(reader.read(arena.bytes, block, block + own.frame.length, new RequestProgress()));
+      arena.release(block, own.frame.length);
+    }
+    return true;
+  }
+
   /** The parts of EXEC's reply that all workers are asked for. */
   private addQuestions(merge: Merge, { askedPlaces, isWrite }: Transaction): Pending[] {
     return askedPlaces.map(() => merge.addPart('ringleader', this.context.now(), isWrite));
@@ -313,7 +395,7 @@ export class Transactions {
 
   /** Sends the block to its node: where keys are watched by the connection that watches them, and nothing overtakes it then. */
   private send(session: Session, transaction: Transaction): void {
-    const { arena, merges, locator, now, anyNode, clients } = this.context;
+    const { arena, merges, locator, now, anyNode, clients, busyScripts } = this.context;
     const { watch } = session;
     const block = transaction.finish();
     if (block === null) {
@@ -342,8 +424,9 @@ export class Transactions {
     if (watch !== null) session.waitForReplies();
     // What tracks is also what watches.
     const sender = watch !== null && session.tracking === null ? watch.connection : session.lane.channels[node];
-    const refusal = (sender as Sender).send(part, start, end);
+    const refusal = (sender as LaneChannel | PrivateConnection).send(part, start, end);
     if (refusal !== null) (part.owner as ReplyOwner).onFailure(part, refusal);
+    else if (transaction.hasScript) busyScripts.note(sender as LaneChannel | PrivateConnection, node, part);
     session.endWatch();
     arena.settle();
   }
@@ -356,7 +439,7 @@ export class Transactions {
     const { start, end } = transaction.frames();
     for (let at = start; at < end; ) {
       const next = reader.read(arena.bytes, at, end, new RequestProgress());
-      const misplaced = this.place(session, transaction, this.specOf(next));
+      const misplaced = this.place(session, transaction, this.specOf(next, transaction));
       if (misplaced !== null) return misplaced;
       at = next;
     }
@@ -372,9 +455,9 @@ export class Transactions {
   ): void {
     const { clients } = this.context;
     const inquiries: { part: Pending; inquiry: ClientInquiry | Uint8Array }[] = [];
-    for (const { place, frame } of own) {
+    for (const { place, frame, refusal } of own) {
       const part = questions[policy.questionAt(place)];
-      const reply = this.carryOut(session, frame);
+      const reply = refusal ?? this.carryOut(session, frame);
       if (part !== undefined) inquiries.push({ part, inquiry: reply });
       else if (reply instanceof Uint8Array) policy.answer(place, reply);
       else throw new Error('an inquiry has no part of its own');
@@ -391,7 +474,7 @@ export class Transactions {
     const block = arena.allocate(frame.length);
     if (block < 0) return errorBytes('OVERLOADED', 'no buffer memory is left for this command');
     arena.bytes.set(frame, block);
-    const spec = this.specOf(reader.read(arena.bytes, block, block + frame.length, new RequestProgress()));
+    const spec = this.specOf(reader.read(arena.bytes, block, block + frame.length, new RequestProgress()), null);
     const reply = spec.route === 'clients' ? clients.inquire(session, spec) : answer(session, spec);
     arena.release(block, frame.length);
     if (reply !== null) return reply;
@@ -399,18 +482,43 @@ export class Transactions {
   }
 
   /** What the command last read is; it was found before, when it was queued. `frameEnd`: what the reader returned. */
-  private specOf(frameEnd: number): CommandSpec {
+  private specOf(frameEnd: number, transaction: Transaction | null): CommandSpec {
     const { arena, reader } = this.context;
     const { argumentStart, argumentEnd, argumentCount } = reader;
     const name = findCommand(arena.bytes, argumentStart[0] as number, argumentEnd[0] as number);
     const hasWord = name !== null && name.subcommands !== null && argumentCount > 1;
     const spec = hasWord
       ? findSubcommand(name, arena.bytes, argumentStart[1] as number, argumentEnd[1] as number)
-      : name;
+      : (name ?? transaction?.nodeCommands.get(this.textTo(frameEnd)) ?? null);
     if (frameEnd < 0 || spec === null) throw new Error('a queued command cannot be read again');
     return spec;
   }
+
+  /** The command last read, from its name on, which ends at `frameEnd`. */
+  private textTo(frameEnd: number): string {
+    const { arena, reader } = this.context;
+    return Buffer.from(arena.bytes.subarray(reader.argumentStart[0], frameEnd)).toString('latin1');
+  }
 }
+
+/** `refusal`, which is of a command that was queued, as Redis has EXEC say it. */
+function noLongerAllowed(refusal: string): string {
+  const reason = DENIED.find(([text]) => refusal.startsWith(text))?.[1] ?? refusal;
+  return (
+    'NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. This command is no longer allowed ' +
+    `for the following reason: ${reason}`
+  );
+}
+
+/** What a refusal begins with, and the reason that EXEC gives. */
+const DENIED = [
+  ['NOPERM this user has no permissions to run', 'no permission to execute the command or subcommand'],
+  ['NOPERM this user has no permissions to access one of the keys', 'no permission to touch the specified keys'],
+  [
+    'NOPERM this user has no permissions to access one of the channels',
+    'no permission to access one of the channels used as arguments to the command',
+  ],
+] as const;
 
 function noMemory(): Uint8Array {
   return errorBytes('OVERLOADED', 'no buffer memory is left for the commands after MULTI');

@@ -112,6 +112,10 @@ for _, id in ipairs(claimed) do answer[#answer + 1] = id end
 for _, id in ipairs(gone) do answer[#answer + 1] = id end
 return answer`);
 
+export const GROUP_SCRIPTS: readonly string[] = [NEW_ENTRIES, HISTORY, LONG_IDLE, ABANDONED].map((text) =>
+  Buffer.from(text).toString(),
+);
+
 /** XREADGROUP GROUP group consumer [COUNT count] [BLOCK ms] [NOACK] STREAMS key id: what is there at once. */
 export function xreadgroupForm(words: Command, protocol: Protocol): KeyOperation | Uint8Array {
   const patient = withoutBlock(words);

@@ -54,6 +54,8 @@ for at = 2, #ARGV do look(ARGV[at], redis.call('GET', '${META_PREFIX}' .. ARGV[a
 return { record, '0', found }
 `;
 
+export const PAGE_SCRIPTS: readonly string[] = [PAGE, METAS];
+
 /** Keys that have a meta, from a cursor on; `pattern` and `count` as SCAN takes them. */
 export function askPage(cursor: string, pattern: Uint8Array, count: string, withTypes: boolean): Uint8Array {
   const match = Buffer.concat([Buffer.from(META_PREFIX), pattern]);

@@ -23,6 +23,8 @@ export const EPOCH_KEY = '~rl:epoch';
 export const REGISTER_PREFIX = '~rl:coord:';
 /** Before the name of a lock: a replicated key of the proxy's own, the register of its fences, on the nodes of the lock. */
 export const FENCE_PREFIX = '~rl:fence:';
+/** Before the name of a lock: there for as long as somebody may wait for it. See lock/lock-scripts. */
+export const WAIT_PREFIX = '~rl:w:';
 /** Since when a node has locks, and as which member: see lock/lock-scripts. */
 export const LOCKS_KEY = '~rl:locks';
 /** With the attempt behind it, as others may come in between. Touched by its check if that fails, while watched: the transaction behind it is then not carried out. */

@@ -14,6 +14,7 @@ import {
   NODE_KEY,
   PASS_PREFIX,
   REGISTER_PREFIX,
+  WAIT_PREFIX,
   WAKE_CHANNEL,
 } from './meta.js';
 
@@ -48,7 +49,15 @@ const ON_OWN_KEYS: readonly (readonly [string, ...string[]])[] = [
 ];
 
 /** Without a prefix of the clients'. */
-const OWN_KEYS = [NODE_KEY, FLOOR_KEY, LOCKS_KEY, `${GUARD_PREFIX}x`, `${PASS_PREFIX}x`, '~rl:repairer'];
+const OWN_KEYS = [
+  NODE_KEY,
+  FLOOR_KEY,
+  LOCKS_KEY,
+  `${GUARD_PREFIX}x`,
+  `${PASS_PREFIX}x`,
+  `${WAIT_PREFIX}x`,
+  '~rl:repairer',
+];
 /** Replicated keys of the proxy's own, and what is done with each of them; their metas are as those of others. */
 const OWN_REPLICATED = [EPOCH_KEY, `${REGISTER_PREFIX}x/x`, `${FENCE_PREFIX}x`];
 const ON_OWN_REPLICATED: readonly (readonly [string, ...string[]])[] = [

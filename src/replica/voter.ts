@@ -54,6 +54,7 @@ type KeyAsker = Asker<Replies, Value>;
 type KeyStep = Step<Commands, Value>;
 
 const KIND = {
+  identity: null,
   protocol: 3,
   database: 0,
   setUp: [encodeCommand(['CLIENT', 'TRACKING', 'ON', 'BCAST', 'PREFIX', NODE_KEY])],

@@ -16,8 +16,8 @@ export function refusedForm(
 ): string | null {
   const name = spec.name.toUpperCase();
   if (spec.name === 'sort' || spec.name === 'sort_ro') {
-    if (!sortReadsOtherKeys(bytes, argumentStart, argumentEnd, argumentCount)) return null;
-    return `ERR ${name} with patterns of BY or GET is not supported by this proxy: they read keys of other shards`;
+    if (!readsOtherKeys(spec, bytes, argumentStart, argumentEnd, argumentCount)) return null;
+    return `ERR ${name} with patterns of BY or GET is not supported by this proxy inside MULTI, with RL.FENCED, and where some keys are replicated or locks: they may read keys of other shards`;
   }
   if (spec.name === 'config|set') {
     // CONFIG SET name value [name value …]
@@ -56,13 +56,29 @@ export function isBlockingForm(
   return false;
 }
 
-/** Redis looks a BY or GET pattern up only when it has a `*`; without one BY means "do not sort" and GET yields nil. */
-function sortReadsOtherKeys(
+/** Whether patterns name more keys than `findKeys` finds. Of a command with `hasPatterns`. */
+export function readsOtherKeys(
+  spec: CommandSpec,
   bytes: Uint8Array,
   argumentStart: Int32Array,
   argumentEnd: Int32Array,
   argumentCount: number,
 ): boolean {
+  if (!spec.hasPatterns) return false;
+  return otherKeyPatterns(bytes, argumentStart, argumentEnd, argumentCount).length > 0;
+}
+
+/**
+ * Which arguments of SORT are patterns that name keys. Redis looks a BY or GET pattern up only when it has a `*`, before any NUL;
+ * without one BY means "do not sort" and GET yields nil.
+ */
+export function otherKeyPatterns(
+  bytes: Uint8Array,
+  argumentStart: Int32Array,
+  argumentEnd: Int32Array,
+  argumentCount: number,
+): number[] {
+  const patterns: number[] = [];
   for (let i = 2; i + 1 < argumentCount; i += 1) {
     const start = argumentStart[i] as number;
     const end = argumentEnd[i] as number;
@@ -70,9 +86,10 @@ function sortReadsOtherKeys(
     else if (argumentIs(bytes, start, end, 'store')) i += 1;
     else if (argumentIs(bytes, start, end, 'by') || argumentIs(bytes, start, end, 'get')) {
       i += 1;
-      const star = bytes.indexOf(0x2a, argumentStart[i] as number);
-      if (star >= 0 && star < (argumentEnd[i] as number)) return true;
+      const pattern = bytes.subarray(argumentStart[i], argumentEnd[i]);
+      const star = pattern.indexOf(0x2a);
+      if (star >= 0 && !pattern.subarray(0, star).includes(0)) patterns.push(i);
     }
   }
-  return false;
+  return patterns;
 }

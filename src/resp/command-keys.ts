@@ -50,6 +50,9 @@ export function findKeys(
       return findRange(spec, argumentCount, positions);
     case 'computed':
       break;
+    case 'asked':
+      out.reserve(spec.askedKeys.length).set(spec.askedKeys);
+      return spec.askedKeys.length;
   }
   switch (spec.name) {
     case 'sort':

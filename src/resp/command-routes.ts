@@ -4,7 +4,10 @@
  */
 
 export type Route =
-  /** To the shard of its key or keys; keys of different shards are answered -CROSSSLOT. Without keys: to any one node. */
+  /**
+   * To the shard of its key or keys; keys of different shards are answered -CROSSSLOT, unless its key specifications say that they can be
+   * gathered (CommandSpec.gathers). Without keys: to any one node.
+   */
   | 'one'
   /** Split per shard, and the replies merged. */
   | 'split'
@@ -12,6 +15,8 @@ export type Route =
   | 'all'
   /** To any one node, since all nodes answer alike. */
   | 'any'
+  /** To the nodes that may have keys of a slot, in pages, by one command of the session at a time. */
+  | 'slot'
   /** To one shard after the other: the cursor says to which. */
   | 'scan'
   /** To the shard of its keys, as `one`, by a connection of the session's own: it may wait there for data. */
@@ -22,6 +27,8 @@ export type Route =
   | 'publish'
   /** To the shards of its channels, by connections that messages come by. */
   | 'subscribe'
+  /** MONITOR: what the clients of all workers ask, and what scripts do at the nodes. */
+  | 'monitor'
   /** MULTI, EXEC, DISCARD, WATCH. */
   | 'transaction'
   /** Answered by the proxy itself. */
@@ -59,19 +66,22 @@ const MULTI_SHARD = 'not atomic when the keys lie on several shards, and refused
 const SUBSCRIBE = 'not inside MULTI; see docs/PUBSUB.md';
 const SCRIPT = 'a script that touches keys it does not name sees only those of its own shard';
 
-const MERGED = 'one answer from several nodes is still to come';
 const BLOCKED = 'keys of one shard: what two shards hand out at once could not be given back unseen';
 const NODES_OF_NOW = 'on the nodes of now; one that is added later, or comes back empty, has none';
-const USERS = 'users other than the one of the configuration are still to come';
-const ONE_NODE = 'it is about one node; connect to the node itself';
-const DATABASE = 'it would have to happen on every node at the same moment';
-/** What a Redis that is not part of a cluster says; clients know it. */
-const NO_CLUSTER = 'ERR This instance has cluster support disabled';
+const USERS = 'the users of this process; docs/USERS.md';
+const EACH_NODE = 'the text of each node under its name, unless all say the same';
+const NOT_AT_ONCE = 'on all nodes, and not of one moment';
+const OF_NODE = 'a node is made a replica, or a master, by a connection to the node itself';
+const MODULES = 'each node has its modules from its own configuration, or by a connection to the node itself';
+const CLUSTER = 'the proxy shows itself as a cluster of one node that has all slots (docs/CLIENTS.md)';
+const CLUSTER_AS_IT_IS =
+  'it shows itself as a cluster of one node; which nodes are behind it, and which keys they have, its configuration says: change `pools` there, and reload it';
 
 const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ...rules('split', MULTI_SHARD, 'mset del unlink'),
   ...rules('split', '', 'mget exists touch'),
-  ...rules('all', '', 'dbsize flushall flushdb keys script|exists script|flush script|load'),
+  ...rules('all', '', 'dbsize flushall flushdb keys script|flush script|load'),
+  ...rules('all', 'a script that EVALSHA finds, see there', 'script|exists'),
   ...rules(
     'all',
     'with a section `Ringleader` about the proxy; without the nodes that are down, which it names',
@@ -83,7 +93,35 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
     'config|set',
   ),
   ...rules('all', NODES_OF_NOW, 'function|delete function|flush function|load function|restore'),
-  ...rules('all', '', 'config|resetstat config|rewrite memory|purge slowlog|len slowlog|reset'),
+  ...rules('all', '', 'config|resetstat config|rewrite memory|purge slowlog|reset'),
+  ...rules(
+    'all',
+    'each node keeps `slowlog-max-len` entries of its own; what the proxy answers itself is in none',
+    'slowlog|len',
+  ),
+  ...rules(
+    'all',
+    "newest first; an entry shows the address of the proxy, and the node in place of the client's name; not where services share nodes",
+    'slowlog|get',
+  ),
+  ...rules(
+    'all',
+    'an event that several nodes had in one second counts once, with the worst',
+    'latency|history latency|latest',
+  ),
+  ...rules(
+    'all',
+    'what goes to all nodes counts once, what is split once a node; with what the proxy answers itself',
+    'latency|histogram',
+  ),
+  ...rules('all', '', 'latency|reset'),
+  ...rules('all', EACH_NODE, 'latency|doctor latency|graph memory|doctor memory|malloc-stats'),
+  ...rules('all', 'quantities added up, ratios worked out again', 'memory|stats'),
+  ...rules('all', 'a function that runs on any node', 'function|stats'),
+  ...rules('all', 'what all nodes have, in the lowest version of any', 'module|list'),
+  ...rules('all', 'offsets added up, the replicas of all nodes; where a node is a replica, what it says', 'role'),
+  ...rules('all', 'when the last of them has saved', 'lastsave'),
+  ...rules('all', NOT_AT_ONCE, 'save bgsave bgrewriteaof'),
   ...rules('all', 'any key of any shard is as likely as on one Redis', 'randomkey'),
   ...rules('all', 'killed wherever one runs', 'script|kill function|kill'),
   ...rules('any', 'all nodes have the same', 'function|dump function|list'),
@@ -102,15 +140,16 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ),
   ...rules('any', '', 'script|help slowlog|help xgroup|help xinfo|help'),
 
-  ...rules(
-    'local',
-    '',
-    'ping echo quit reset unwatch client|id client|setname client|getname client|setinfo client|info',
-  ),
+  ...rules('local', '', 'echo quit reset unwatch client|id client|setname client|getname client|setinfo client|info'),
   ...rules('local', 'not inside MULTI', 'hello auth'),
   ...rules('local', '', 'client|getredir client|trackinginfo'),
   ...rules('tracking', 'by connections of its own to the nodes; not inside MULTI', 'client|tracking'),
   ...rules('tracking', '', 'client|caching'),
+  ...rules(
+    'local',
+    'BUSY, while a script runs for too long at any node: commands for other shards are carried out',
+    'ping',
+  ),
   ...rules('local', 'not inside MULTI', 'client|reply'),
   ...rules('local', 'a client is closed for memory last of all, not never', 'client|no-evict'),
   ...rules('local', 'all databases that every node has; inside MULTI only the one that is selected already', 'select'),
@@ -126,17 +165,31 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ),
   ...rules('clients', 'a client of this service that this process serves, of any of its workers', 'client|unblock'),
 
-  ...rules('one', SCRIPT, 'eval evalsha eval_ro evalsha_ro fcall fcall_ro'),
-  ...rules('one', 'not with patterns of BY and GET that read other keys', 'sort sort_ro'),
+  ...rules('one', SCRIPT, 'eval eval_ro fcall fcall_ro'),
+  ...rules(
+    'one',
+    `${SCRIPT}; a script that a client of this process has shown once (EVAL, SCRIPT LOAD) is found on every shard, also where a node has lost it: it is sent whole. Where more of the same client stands behind the call in a pipeline, and a node has lost the script since it was called last, the reply is -NOSCRIPT`,
+    'evalsha evalsha_ro',
+  ),
+  ...rules(
+    'one',
+    'patterns of BY and GET that name keys: as the elements are when it begins; not inside MULTI, nor where some keys of the service are replicated or locks',
+    'sort sort_ro',
+  ),
 
   ...rules('block', BLOCKED, 'blpop brpop blmove brpoplpush blmpop bzmpop bzpopmin bzpopmax xreadgroup'),
-  ...rules('block', 'streams of one shard', 'xread'),
+  ...rules('block', 'with BLOCK streams of one shard', 'xread'),
   ...rules('wait', 'the smallest number of replicas of those shards', 'wait'),
   ...rules('transaction', 'all keys on one shard; without commands that concern all shards', 'multi exec discard'),
   ...rules(
     'transaction',
     'all keys on one shard, which is that of the transaction too; CLIENT TRACKING in between has EXEC answer nil',
     'watch',
+  ),
+  ...rules(
+    'monitor',
+    'the clients of this service that this process serves, with their own addresses; where services share nodes not what scripts do; not inside MULTI; docs/OPERATIONS.md',
+    'monitor',
   ),
   ...rules('publish', 'in a transaction the channel counts as a key', 'publish spublish'),
   ...rules('subscribe', SUBSCRIBE, 'subscribe psubscribe ssubscribe unsubscribe punsubscribe sunsubscribe'),
@@ -148,38 +201,47 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
     'lock.acquire lock.break lock.extend lock.info lock.list lock.macquire lock.release',
   ),
   ...rules('fenced', 'docs/LOCKS.md says which commands it carries out; not inside MULTI', 'rl.fenced'),
-  ...rejects(MERGED, 'function|stats'),
-  ...rejects(USERS, 'acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|list acl|load acl|log acl|save'),
-  ...rejects(USERS, 'acl|setuser acl|users acl|whoami'),
-  ...rejects(MERGED, 'role lastsave monitor slowlog|get memory|doctor'),
-  ...rejects(MERGED, 'memory|malloc-stats memory|stats latency|doctor latency|graph latency|histogram'),
-  ...rejects(MERGED, 'latency|history latency|latest latency|reset'),
-  ...rejects(ONE_NODE, 'shutdown replicaof slaveof failover debug save bgsave bgrewriteaof sync psync replconf'),
+  ...rules('clients', USERS, 'acl|deluser acl|dryrun acl|getuser acl|list acl|users'),
+  ...rules('clients', `${USERS}. What is changed is not kept over a restart`, 'acl|setuser'),
+  ...rules('clients', 'what all workers of this process refused', 'acl|log'),
+  ...rules('clients', 'with the commands of the proxy', 'acl|cat'),
+  ...rules('clients', '', 'acl|genpass acl|whoami'),
+  ...rules(
+    'clients',
+    'refused, but with `auth: passthrough`: the users are those of the configuration',
+    'acl|load acl|save',
+  ),
+  ...rejects('a node is stopped by a connection to the node itself, and the proxy by SIGTERM', 'shutdown'),
+  ...rejects(OF_NODE, 'replicaof slaveof failover'),
+  ...rejects('replicas are connected to the node itself', 'sync psync replconf'),
+  ...rejects('the debugger stops a node; connect to the node itself', 'script|debug'),
+  ...rejects('it may stop a node, or change its keys without a trace; connect to the node itself', 'debug'),
+  ...rejects(MODULES, 'module|load module|loadex module|unload'),
+  ...rejects('it is for tests of Redis itself; connect to the node itself', 'pfdebug pfselftest'),
+  ...rejects('it is what nodes of a Redis Cluster say to each other; use RESTORE', 'restore-asking'),
   ...rejects(
-    ONE_NODE,
-    'script|debug module|list module|load module|loadex module|unload pfdebug pfselftest restore-asking',
+    'it would take keys away from where the proxy looks for them; use DUMP here, and RESTORE there',
+    'migrate',
   ),
-  ...rejects('it would take keys away from where the proxy looks for them', 'migrate'),
-  ...rejects(DATABASE, 'swapdb'),
+  ...rules(
+    'all',
+    'on each node, not at one moment: not begun while one is down; if one fails meanwhile, the error names it, and the others have swapped',
+    'swapdb',
+  ),
 
-  ...rules('reject', NO_CLUSTER, 'readonly readwrite asking cluster|addslots cluster|addslotsrange cluster|bumpepoch'),
+  ...rules('local', CLUSTER, 'cluster|info cluster|myid cluster|nodes cluster|shards cluster|slots'),
+  ...rules('local', '', 'cluster|count-failure-reports cluster|help cluster|keyslot cluster|links'),
+  ...rules('local', '', 'cluster|replicas cluster|slaves'),
+  ...rules('local', 'there is one node, and nobody is sent elsewhere', 'asking readonly readwrite'),
   ...rules(
-    'reject',
-    NO_CLUSTER,
-    'cluster|count-failure-reports cluster|countkeysinslot cluster|delslots cluster|links',
+    'slot',
+    "the slot's node goes through its keys, unlike one Redis; not inside MULTI",
+    'cluster|countkeysinslot cluster|getkeysinslot',
   ),
-  ...rules(
-    'reject',
-    NO_CLUSTER,
-    'cluster|delslotsrange cluster|failover cluster|flushslots cluster|forget cluster|help',
-  ),
-  ...rules('reject', NO_CLUSTER, 'cluster|getkeysinslot cluster|info cluster|keyslot cluster|meet cluster|myid'),
-  ...rules('reject', NO_CLUSTER, 'cluster|nodes cluster|replicas cluster|replicate cluster|reset cluster|saveconfig'),
-  ...rules(
-    'reject',
-    NO_CLUSTER,
-    'cluster|set-config-epoch cluster|setslot cluster|shards cluster|slaves cluster|slots',
-  ),
+  ...rejects(CLUSTER_AS_IT_IS, 'cluster|addslots cluster|addslotsrange cluster|bumpepoch cluster|delslots'),
+  ...rejects(CLUSTER_AS_IT_IS, 'cluster|delslotsrange cluster|failover cluster|flushslots cluster|forget'),
+  ...rejects(CLUSTER_AS_IT_IS, 'cluster|meet cluster|replicate cluster|reset cluster|saveconfig'),
+  ...rejects(CLUSTER_AS_IT_IS, 'cluster|set-config-epoch cluster|setslot'),
 ]);
 
 function rules(route: Route, text: string, names: string): [string, RouteRule][] {

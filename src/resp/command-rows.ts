@@ -9,7 +9,8 @@ const LATER_DATA = 'client|setinfo; 4; loading noscript stale; connection slow;;
 
 /** Not writes to Redis, but they change what a node holds or does: if one is lost, nobody may say that it had no effect. */
 const OTHER_WRITES: ReadonlySet<string> = new Set([
-  ...['script|flush', 'script|kill', 'script|load', 'function|kill', 'slowlog|reset'],
+  ...['script|flush', 'script|kill', 'script|load', 'function|kill', 'slowlog|reset', 'latency|reset'],
+  ...['save', 'bgsave', 'bgrewriteaof'],
   ...['publish', 'spublish'],
   ...['config|set', 'config|resetstat', 'config|rewrite'],
 ]);
@@ -27,7 +28,7 @@ export function makeCommands(): readonly CommandSpec[] {
 }
 
 /** What every node answers with OK, of which Redis's description does not say so. */
-const UNTOLD_OK: ReadonlySet<string> = new Set(['config|resetstat', 'config|rewrite']);
+const UNTOLD_OK: ReadonlySet<string> = new Set(['config|resetstat', 'config|rewrite', 'save', 'swapdb']);
 
 function parseCommands(data: string): readonly CommandSpec[] {
   const rows = data
@@ -79,10 +80,13 @@ function parseCommand(
     blocking: (flags & COMMAND_FLAG.blocking) !== 0,
     firstKey: keys === 'single' ? rangeFirst : 0,
     keys,
+    askedKeys: [],
     rangeFirst,
     lastKey,
     keyStep,
     keySpecs,
+    gathers: (route === 'one' || route === 'block') && gathers(readonly, keys, keySpecs),
+    hasPatterns: keySpecs.some(({ begin, flags }) => begin.kind === 'unknown' && flags.includes('RO')),
     route,
     reason: route === 'reject' ? (rule?.text ?? `ERR wrong number of arguments for '${name}' command`) : '',
     remark: route === 'reject' ? '' : (rule?.text ?? ''),
@@ -106,6 +110,21 @@ function keysKind(flags: number, specs: readonly KeySpec[], first: number, last:
   if (specs.every((spec) => spec.flags.includes('not_key'))) return 'none';
   if ((flags & COMMAND_FLAG.movablekeys) !== 0) return 'computed';
   return first === last ? 'single' : 'range';
+}
+
+/**
+ * Whether all it does with several keys is to read them, but for one that it may write. PFCOUNT's keys are said to be written, for
+ * what is remembered of one; of several it remembers nothing.
+ */
+function gathers(readonly: boolean, keys: CommandSpec['keys'], specs: readonly KeySpec[]): boolean {
+  if (keys === 'none' || keys === 'single') return false;
+  if (readonly) return true;
+  const written = specs.filter(({ flags }) => !flags.includes('RO'));
+  const fixed = written.filter(({ begin }) => begin.kind === 'index');
+  // STORE and STOREDIST, which a word announces: one of them counts.
+  const announced = written.length > fixed.length ? 1 : 0;
+  const isOne = fixed.every(({ find }) => find.kind === 'range' && find.last === 0);
+  return written.length < specs.length && isOne && fixed.length + announced === 1;
 }
 
 /** `index 1 range 0 1 0 RO access`, `keyword STREAMS 1 range -1 1 2 …`, `index 2 keynum 0 1 1 …`, `unknown unknown …`. */

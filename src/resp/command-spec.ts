@@ -45,7 +45,7 @@ export interface KeySpec {
 }
 
 export interface CommandSpec {
-  /** Position in `COMMANDS`: for tables of counters and the like. */
+  /** Position in `COMMANDS`: for tables of counters and the like. Of what is not in it: NOT_IN_TABLE (node-command.ts). */
   readonly index: number;
   /** Lower case; `client|id` for a subcommand. */
   readonly name: string;
@@ -59,12 +59,22 @@ export interface CommandSpec {
   readonly blocking: boolean;
   /** Argument of the only key, where there is exactly one at a fixed place; 0 otherwise. The hot path. */
   readonly firstKey: number;
-  readonly keys: 'none' | 'single' | 'range' | 'computed';
+  /** `asked`: a node was asked which they are in this very command (`askedKeys`); only of what is not in the table (node-command.ts). */
+  readonly keys: 'none' | 'single' | 'range' | 'computed' | 'asked';
+  /** For `asked`: which arguments. */
+  readonly askedKeys: readonly number[];
   /** For `range` (and `single`): every `keyStep`th argument from `rangeFirst` to `lastKey`, which below 0 counts from the end. */
   readonly rangeFirst: number;
   readonly lastKey: number;
   readonly keyStep: number;
   readonly keySpecs: readonly KeySpec[];
+  /**
+   * Whether it is carried out, too, where its keys lie on several shards, but for the one that it writes, if any: the others are
+   * brought to one of them (proxy/gather.ts). A form that waits is not.
+   */
+  readonly gathers: boolean;
+  /** Whether patterns among its arguments may name more keys (SORT): `readsOtherKeys` says so (command-forms.ts). */
+  readonly hasPatterns: boolean;
   readonly route: Route;
   /** For `reject`: the error line for the client, without the leading minus. */
   readonly reason: string;

@@ -22,7 +22,7 @@ export function mayReplicate(
 }
 
 /** Whether a script says in its first line that it does not write: `#!lua flags=no-writes`. */
-function isReadOnlyScript(bytes: Uint8Array, start: number, end: number): boolean {
+export function isReadOnlyScript(bytes: Uint8Array, start: number, end: number): boolean {
   const lineEnd = bytes.indexOf(0x0a, start);
   if (lineEnd < 0 || lineEnd >= end) return false;
   const [engine, ...options] = Buffer.from(bytes.subarray(start, lineEnd)).toString('latin1').trim().split(/\s+/);

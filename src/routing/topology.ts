@@ -3,6 +3,7 @@
  * them has a key.
  */
 import { isDeepStrictEqual } from 'node:util';
+import type { Announced } from '../base/announce-section.js';
 import { isSameEndpoint } from '../base/endpoint.js';
 import type { NodeLimits } from '../base/limits.js';
 import type { PlacementRule } from '../base/placement.js';
@@ -31,6 +32,7 @@ export interface TopologyService {
   name: string;
   /** The first TCP port that it listens on, or 0. */
   port: number;
+  announced: readonly Announced[];
   keyspaces: readonly KeyspaceConfig[];
 }
 
@@ -78,9 +80,9 @@ export async function planTopology(
     }
     const shared = sharedPool(service, services);
     const hasFences = mayHaveFences(service, services);
-    const { name, port } = service;
+    const { name, port, announced } = service;
     const number = numberOf(service, before, services, planned);
-    const snapshot = Object.freeze({ name, port, keyspaces: Object.freeze(keyspaces), shared, hasFences });
+    const snapshot = Object.freeze({ name, port, announced, keyspaces: Object.freeze(keyspaces), shared, hasFences });
     planned[number] = sameService(before?.services[number], snapshot) ?? snapshot;
   }
   return Object.freeze({ version: (before?.version ?? 0) + 1, nodes, services: Object.freeze(planned) });
@@ -123,9 +125,10 @@ function sameService(before: ServiceSnapshot | null | undefined, service: Servic
     const isPlacedSo = placement === oldPlacement && isSameReplication(replication, oldReplication);
     return isPlacedSo && areSameLocks(locks, oldLocks) && isDeepStrictEqual(own, other);
   });
-  const { name, port, shared, hasFences } = service;
+  const { name, port, announced, shared, hasFences } = service;
   const isSeenSo = isDeepStrictEqual(before.shared, shared) && before.hasFences === hasFences;
-  return isSame && isSeenSo && before.name === name && before.port === port ? before : null;
+  const isReachedSo = before.port === port && isDeepStrictEqual(before.announced, announced);
+  return isSame && isSeenSo && isReachedSo && before.name === name ? before : null;
 }
 
 function isSameReplication(one: ReplicationSnapshot | null, other: ReplicationSnapshot | null): boolean {

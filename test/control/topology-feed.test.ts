@@ -16,8 +16,8 @@ async function plan(before: TopologySnapshot | null, count: number, changed: num
   const placement = { kind: 'slots', colocate: [] } as const;
   const keyspaces = [{ prefix: '', pool: 'main', mode: 'sharded', placement, multiKeyWrites: 'split' } as const];
   const services = [
-    { name: 'one', port: 1, keyspaces },
-    { name: 'two', port, keyspaces },
+    { name: 'one', port: 1, announced: [], keyspaces },
+    { name: 'two', port, announced: [], keyspaces },
   ];
   // New objects each time, as a file that was read again has them.
   const pools = structuredClone([{ name: 'main', nodes, limits: DEFAULT_NODE_LIMITS }]);

@@ -121,11 +121,11 @@ t.test('keys of different shards, and what is not supported, are refused with th
   const client = await RespClient.connect(deployment.port);
   const [one, other] = [deployment.key(0), deployment.key(1)];
   for (const words of [
-    ['SINTER', one, other],
+    ['SMOVE', one, other, 'member'],
     ['RENAME', one, other],
     ['EVAL', 'return 1', '2', one, other],
     ['MSETNX', one, '1', other, '2'],
-    ['XREAD', 'STREAMS', one, other, '0', '0'],
+    ['XREAD', 'BLOCK', '0', 'STREAMS', one, other, '0', '0'],
   ]) {
     const reply = (await client.command(...words)) as ReplyError;
     t.match(reply.message, /^CROSSSLOT /);
@@ -134,7 +134,7 @@ t.test('keys of different shards, and what is not supported, are refused with th
   for (const words of [
     ['SHUTDOWN', 'NOSAVE'],
     ['REPLICAOF', 'NO', 'ONE'],
-    ['SWAPDB', '0', '1'],
+    ['FAILOVER'],
     ['MIGRATE', '', '', '', '0', '1'],
   ]) {
     const reply = (await client.command(...words)) as ReplyError;

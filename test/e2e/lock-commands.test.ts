@@ -79,7 +79,7 @@ const REFUSED: readonly (readonly [RegExp, ...string[]])[] = [
   [/^-ERR the key '~rl:node' is the proxy's own/, 'GET', '~rl:node'],
   [/^-ERR FLUSHALL is refused: some keys of this service are locks/, 'FLUSHALL'],
   [/^-ERR FLUSHDB is refused: some keys of this service are locks/, 'FLUSHDB'],
-  [/^-ERR SWAPDB is not supported/, 'SWAPDB', '0', '1'],
+  [/^-ERR SWAPDB is refused: some keys of this service/, 'SWAPDB', '0', '1'],
   [
     /^-ERR CONFIG SET maxmemory-policy is refused: the locks of this service/,
     'CONFIG',

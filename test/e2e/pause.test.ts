@@ -102,3 +102,37 @@ for (const transport of ['epoll', 'node'] as const) {
     admin.close();
   });
 }
+
+t.test(
+  'scripts and functions that say that they do not write are not held, whichever way they are called',
+  async (t) => {
+    const deployment = await deploy(t);
+    const admin = await RespClient.connect(deployment.port);
+    t.teardown(() => admin.close());
+    const clients = await crowd(deployment);
+    t.teardown(() => {
+      for (const client of clients) client.close();
+    });
+    const register = (name: string, flags: string) =>
+      `redis.register_function{function_name='${name}', callback=function() return '${name}' end, flags={${flags}}}`;
+    await admin.command(
+      'FUNCTION',
+      'LOAD',
+      `#!lua name=l\n${register('reads', "'no-writes'")}\n${register('writes', '')}`,
+    );
+    const reads = String(await admin.command('SCRIPT', 'LOAD', "#!lua flags=no-writes\nreturn 'reads'"));
+    const writes = String(await admin.command('SCRIPT', 'LOAD', "return 'writes'"));
+    for (const client of clients) t.equal(String(await client.command('EVALSHA', reads, '0')), 'reads');
+    t.equal(await admin.command('CLIENT', 'PAUSE', '600000', 'WRITE'), 'OK');
+    for (const client of clients) {
+      t.equal(String(await client.command('FCALL', 'reads', '0')), 'reads');
+      t.equal(String(await client.command('EVALSHA', reads, '0')), 'reads');
+    }
+    const held = clients.map((client, index) => {
+      return index % 2 === 0 ? client.command('FCALL', 'writes', '0') : client.command('EVALSHA', writes, '0');
+    });
+    await waitFor('all to be held', async () => (await blocked(admin)) === clients.length);
+    t.equal(await admin.command('CLIENT', 'UNPAUSE'), 'OK');
+    for (const reply of await Promise.all(held)) t.equal(String(reply), 'writes');
+  },
+);

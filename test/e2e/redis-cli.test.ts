@@ -1,5 +1,6 @@
 /** redis-cli in each of its modes, as its --help has them: with three shards it shows what it shows of one Redis. */
 import t from 'tap';
+import { startChild } from '../help/child.js';
 import { deploy } from '../help/deployment.js';
 import { redisPrograms } from '../help/redis-programs.js';
 import { connect, encodeWords } from '../help/resp-client.js';
@@ -49,6 +50,26 @@ for (const transport of ['epoll', 'node'] as const) {
       t.equal(await client.command('GET', 'key'), 'a\0b');
       t.same(await run(['-X', 'VALUE', 'SET', 'other', 'VALUE', 'EX', '100'], 'c'), { code: 0, output: 'OK\n' });
       t.ok(((await client.command('TTL', 'other')) as number) > 0);
+    });
+
+    t.test('monitor shows what other clients ask, until it is ended', async (t) => {
+      const child = await startChild(cli, ['-p', `${deployment.port}`, 'monitor'], { env });
+      t.teardown(() => child.signal('SIGKILL'));
+      await waitFor('redis-cli to monitor', async () => {
+        await client.command('ECHO', 'ready');
+        return child.output().includes('ready');
+      });
+      await client.command('SET', 'key', 'a "value"');
+      await client.command('EVAL', 'return redis.call("get", KEYS[1])', '1', 'key');
+      await waitFor('what others ask', () => child.output().includes('lua'));
+      const [ok, ...lines] = child.output().split('\n');
+      t.equal(ok, 'OK');
+      const [set = '', script = '', call = ''] = lines.filter((line) => !line.includes('ready'));
+      t.match(set, /^\d+\.\d{6} \[0 127\.0\.0\.1:\d+\] "SET" "key" "a \\"value\\""$/);
+      t.match(script, /\] "EVAL" "return redis\.call\(\\"get\\", KEYS\[1\]\)" "1" "key"$/);
+      t.match(call, /^\d+\.\d{6} \[0 lua\] "get" "key"$/);
+      child.signal('SIGINT');
+      await child.ended;
     });
 
     t.test('commands from standard input', async (t) => {

@@ -59,7 +59,23 @@ export interface NodeRedisOptions {
   clientSideCache?: { ttl: number; maxEntries: number; evictPolicy: string };
 }
 
+/** Its methods are those of a client; it has one for each node. */
+export interface NodeRedisCluster extends Omit<NodeRedisClient, 'on' | 'connect' | 'duplicate'> {
+  on(event: string, listener: (...args: unknown[]) => void): this;
+  connect(): Promise<unknown>;
+  rename(key: string, other: string): Promise<unknown>;
+  masters: readonly { port: number }[];
+  nodeClient(node: unknown): unknown;
+}
+
+export interface NodeRedisClusterOptions {
+  rootNodes: { url: string }[];
+  RESP?: 2 | 3;
+  scripts?: Record<string, unknown>;
+}
+
 export interface NodeRedis {
+  createCluster(options: NodeRedisClusterOptions): NodeRedisCluster;
   RESP_TYPES: { BLOB_STRING: number };
   createClient(options: NodeRedisOptions): NodeRedisClient;
   createClientPool(options: NodeRedisOptions): NodeRedisPool;

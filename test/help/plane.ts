@@ -6,14 +6,19 @@
  *
  * Nothing waits and nothing is random: time is a number that `pass` moves.
  */
+import { BusyNodes, busyNodesMemory } from '../../src/base/busy-nodes.js';
 import { ClientCount, clientCountMemory } from '../../src/base/client-count.js';
 import { type ClientRules, DEFAULT_RULES } from '../../src/base/client-rules.js';
+import { CommandTimes, commandTimesMemory } from '../../src/base/command-times.js';
 import { DEFAULT_LIMITS, type Limits, nodeLimitsOf } from '../../src/base/limits.js';
 import { LockTurns, lockTurnsMemory } from '../../src/base/lock-turns.js';
 import { type Counts, Metrics, metricsMemory } from '../../src/base/metrics.js';
+import { MonitorFeed, monitorFeedMemory } from '../../src/base/monitor-feed.js';
 import type { PauseSnapshot } from '../../src/base/pause-table.js';
+import { UserDesk } from '../../src/control/user-desk.js';
 import type { Answer, NodeSnapshot, TopologySnapshot } from '../../src/messages.js';
 import { DataPlane } from '../../src/proxy/data-plane.js';
+import { COMMANDS } from '../../src/resp/commands.js';
 import { slotOf } from '../../src/routing/slot.js';
 import { type FakeConnection, FakeTransport } from './fake-transport.js';
 import './pending-watch.js';
@@ -79,6 +84,8 @@ export class Plane {
   /** The planes of other workers, which are asked as well; and workers that do not answer. */
   readonly others: Plane[] = [];
   readonly silent: number[] = [];
+  /** As the main thread has them. */
+  private readonly users: UserDesk;
   private lastClientId: number;
 
   constructor(options: PlaneOptions = {}) {
@@ -87,6 +94,7 @@ export class Plane {
     this.transport = new FakeTransport(options.arenaBytes);
     this.limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.rules = { ...DEFAULT_RULES, ...options.rules };
+    this.users = new UserDesk({ mode: 'users', lines: this.rules.users.lines });
     this.counts = new Metrics(metricsMemory(1), 0).counts;
     const slotOwners = new Uint16Array(new SharedArrayBuffer(16_384 * 2));
     for (let slot = 0; slot < slotOwners.length; slot++) slotOwners[slot] = slot % count;
@@ -122,8 +130,10 @@ export class Plane {
         this.transport.later(() => {
           const workers = [this, ...this.others];
           const answers: Answer[] = [];
+          const asked =
+            question.kind === 'change-users' ? { ...question, changed: this.users.change(question.change) } : question;
           for (const { data } of workers) {
-            data.answer(question, (answer) => {
+            data.answer(asked, (answer) => {
               answers.push(answer);
               if (answers.length === workers.length) done(answers, this.silent);
             });
@@ -134,6 +144,9 @@ export class Plane {
         this.nodeStates.push(`${state.name} ${isUp ? 'up' : 'down'}${reason === '' ? '' : ` ${reason}`}`),
       clients: new ClientCount(clientCountMemory(1), 0),
       lockTurns: new LockTurns(lockTurnsMemory(1), 0),
+      times: new CommandTimes(commandTimesMemory(1, COMMANDS.length), 0, COMMANDS.length),
+      busyNodes: new BusyNodes(busyNodesMemory(1), 0),
+      feed: new MonitorFeed(monitorFeedMemory(1), 0),
       nextClientId: () => ++this.lastClientId,
       log: (level, event, fields) => this.logs.push({ level, event, fields }),
     });

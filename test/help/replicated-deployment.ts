@@ -16,6 +16,8 @@ const ASKED = 12;
 
 export interface ReplicatedOptions {
   limits?: Readonly<Record<string, string | number>>;
+  /** More of the command lines of the servers. */
+  args?: readonly string[];
 }
 
 export interface ReplicatedDeployment {
@@ -27,11 +29,12 @@ export interface ReplicatedDeployment {
 
 /** Resolves when replicated keys are served by all workers. */
 export async function deployReplicated(t: Test, options: ReplicatedOptions = {}): Promise<ReplicatedDeployment> {
-  const [plain, ...servers] = (await startRedisServers(4)) as [RedisServer, ...RedisServer[]];
+  const { args = [], ...rest } = options;
+  const [plain, ...servers] = (await startRedisServers(4, { args })) as [RedisServer, ...RedisServer[]];
   t.teardown(() => Promise.all([plain, ...servers].map((server) => server.stop())));
   const start = async (workers: number, transport: 'epoll' | 'node') => {
     const proxy = await ProxyProcess.start({
-      ...options,
+      ...rest,
       layout: {
         pools: {
           main: { nodes: servers.map(({ url }, index) => ({ name: 'abc'[index], url })) },

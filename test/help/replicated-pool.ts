@@ -195,7 +195,7 @@ async function planOf(servers: readonly RedisServer[], options: PoolOptions): Pr
   const fenceTtlMs = options.fenceTtlMs ?? 600_000;
   const locks = { ...basics, mode: 'lock', provider: 'redlock', copies: 3, ttlMaxMs: 1_000, fenceTtlMs } as const;
   const keyspaces = options.locks === undefined ? [keyspace] : [keyspace, locks];
-  const services = [{ name: 'main', port: 1, keyspaces }];
+  const services = [{ name: 'main', port: 1, announced: [], keyspaces }];
   const topology = await planTopology(null, pools, services, PLACER);
   return replicatedPools(topology, null)[0] as ReplicatedPool;
 }

@@ -17,7 +17,11 @@ export function plainTopology(
   const keyspaces = [
     { prefix: '', pool: 'main', placement, splitsWrites, replication: null, locks: null, storeLocks: null },
   ];
-  return { version, nodes, services: [{ name: 'main', port: 6380, keyspaces, shared: null, hasFences: false }] };
+  return {
+    version,
+    nodes,
+    services: [{ name: 'main', port: 6380, announced: [], keyspaces, shared: null, hasFences: false }],
+  };
 }
 
 /** The owners of the slots of a topology made by `plainTopology`. */

@@ -178,5 +178,5 @@ t.test('the connection for SCRIPT KILL ends with its node', async (t) => {
 
 t.test('SCRIPT DEBUG is refused', async (t) => {
   const reply = new Plane().greetAll().client().send(['SCRIPT', 'DEBUG', 'YES']).take();
-  t.match(reply, /^-ERR SCRIPT DEBUG is not supported by this proxy: it is about one node/);
+  t.match(reply, /^-ERR SCRIPT DEBUG is not supported by this proxy: the debugger stops a node/);
 });

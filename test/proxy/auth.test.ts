@@ -1,5 +1,6 @@
 /** Clients that must give a password: what they may do before, and what they are told. */
 import t from 'tap';
+import { configuredLines } from '../../src/acl/users.js';
 import { type ClientRules, DEFAULT_RULES, passwordDigest } from '../../src/base/client-rules.js';
 import type { Limits } from '../../src/base/limits.js';
 import { bulk, type Client, Plane } from '../help/plane.js';
@@ -7,8 +8,12 @@ import { bulk, type Client, Plane } from '../help/plane.js';
 const NOAUTH = '-NOAUTH Authentication required.\r\n';
 const WRONG = '-WRONGPASS invalid username-password pair or user is disabled.\r\n';
 
+/** Of two tables of users that with the larger one is the later. */
+let lastVersion = 1;
+
 function withPasswords(passwords: readonly string[], user = 'default'): ClientRules {
-  return { ...DEFAULT_RULES, auth: { mode: 'password', user, passwordDigests: passwords.map(passwordDigest) } };
+  const lines = configuredLines({ mode: 'password', user, passwordDigests: passwords.map(passwordDigest) });
+  return { ...DEFAULT_RULES, users: { version: ++lastVersion, lines } };
 }
 
 function setUp(passwords: readonly string[] = ['secret'], user?: string, limits: Partial<Limits> = {}) {

@@ -19,9 +19,9 @@ const SYNTAX = '-ERR syntax error\r\n';
 const SCRIPTS: readonly (readonly [script: string, replies: string])[] = [
   ['CLIENT REPLY ON', '+OK\r\n'],
   ['CLIENT REPLY OFF', ''],
-  ['CLIENT REPLY OFF; PING; NOSUCH; GET; CLIENT REPLY BAD; CLIENT REPLY ON; PING', '+OK\r\n+PONG\r\n'],
+  ['CLIENT REPLY OFF; PING; CONFIG NOSUCH; GET; CLIENT REPLY BAD; CLIENT REPLY ON; PING', '+OK\r\n+PONG\r\n'],
   ['CLIENT REPLY SKIP; PING; PING x', bulk('x')],
-  ['CLIENT REPLY SKIP; NOSUCH; PING x', bulk('x')],
+  ['CLIENT REPLY SKIP; CONFIG NOSUCH; PING x', bulk('x')],
   ['CLIENT REPLY SKIP; CLIENT REPLY BAD; PING x', bulk('x')],
   ['CLIENT REPLY SKIP; CLIENT REPLY SKIP; PING x; PING y', bulk('y')],
   ['CLIENT REPLY SKIP; CLIENT REPLY ON; PING x', `+OK\r\n${bulk('x')}`],

@@ -108,7 +108,7 @@ t.test('the process and the clients that INFO shows are those of the proxy', asy
     maxclients: '10000',
     total_connections_received: '2',
     rejected_connections: '0',
-    cluster_enabled: '0',
+    cluster_enabled: '1',
   };
   const fields = fieldsOf(textOf(client.take()));
   t.same(Object.fromEntries(Object.keys(expected).map((name) => [name, fields.get(name)])), expected);

@@ -2,7 +2,8 @@
 import t from 'tap';
 import { DEFAULT_NODE_LIMITS } from '../../src/base/limits.js';
 import type { NodeSnapshot } from '../../src/messages.js';
-import { KeyWalks, type NodeAsk, type Walk } from '../../src/proxy/key-walk.js';
+import { KeyWalks, type Walk } from '../../src/proxy/key-walk.js';
+import type { NodeAsk } from '../../src/proxy/node-steps.js';
 import { NO_LINEAGE } from '../../src/replica/lineage.js';
 import { formatNodeRecord } from '../../src/replica/node-record.js';
 import { arrayHeader, bulkReply, errorReply } from '../../src/resp/reply.js';

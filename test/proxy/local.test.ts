@@ -1,5 +1,5 @@
 import t from 'tap';
-import { bulk, type Client, Plane } from '../help/plane.js';
+import { ANSWERS, bulk, type Client, Plane } from '../help/plane.js';
 
 function setUp() {
   const world = new Plane({ nodes: 1 }).greetAll();
@@ -191,4 +191,16 @@ t.test('a client that goes away while its HELLO waits', async (t) => {
   t.match(client.take(), /^\$-1\r\n%7\r\n/);
   world.turn();
   t.ok(client.isClosed);
+});
+
+t.test('HELLO shows the lowest version of the nodes: what all of them can do', async (t) => {
+  const plane = new Plane({ nodes: 4 });
+  for (const [node, version] of ['7.0.15', '7.0.9', '7.2.1', '7.0.9'].entries()) {
+    const link = plane.link(node)?.open();
+    link?.take();
+    const said = `*4\r\n${bulk('version')}${bulk(version)}${bulk('id')}:77\r\n`;
+    link?.answer(said + ANSWERS[2]);
+  }
+  plane.turn();
+  t.match(plane.client().send(['HELLO', '2']).take(), bulk('version') + bulk('7.0.9'));
 });

@@ -85,12 +85,12 @@ const CASES: readonly [string, Case, string][] = [
   [
     'the first error counts',
     { tip: 'all_succeeded', isWrite: true, replies: ['-OOM no room\r\n', DOWN] },
-    '-OOM no room (from node a; 1 other shards were asked too)\r\n',
+    '-OOM no room (from node a; 1 other shards were asked too) (failed too: b)\r\n',
   ],
   [
     'of several failures of a write, the unknown one is told',
     { tip: 'agg_sum', isWrite: true, replies: ['!NODEDOWN node a: x; y\r\n', LOST, ':1\r\n'] },
-    LOST.replace('!', '-'),
+    LOST.replace('!', '-').replace('\r\n', ' (failed too: a)\r\n'),
   ],
   [
     'one_succeeded is the first that is no error',

@@ -235,3 +235,26 @@ t.test('the tag differs with the set of nodes, and not with their order', async 
   ];
   for (const names of others) t.not(BigInt(cursor(names)) % 4096n, BigInt(cursor(['a', 'b'])) % 4096n, names.join());
 });
+
+t.test('a node dies between two pages: an error names it, and the same cursor goes on when it is back', async (t) => {
+  const plane = new Plane({ nodes: 2 }).greetAll();
+  const client = plane.client().send(['SCAN', '0']);
+  plane.turn();
+  answer(plane, 0, page('6', 'a', 'b'));
+  const { cursor } = read(client.take());
+  plane.only(0).connection.end();
+  plane.turn();
+  while (!plane.nodeStates.some((state) => state.startsWith('node-0 down'))) {
+    plane.pass(50);
+    plane.links(0).at(-1)?.connection.break(new Error('connection refused'));
+  }
+  t.match(client.send(['SCAN', cursor]).take(), /^-NODEDOWN node node-0 /);
+  while (plane.links(0).length === 0) plane.pass(50);
+  plane.only(0).greet();
+  plane.turn();
+  client.send(['SCAN', cursor]);
+  plane.turn();
+  t.same(plane.only(0).commands(), ['SCAN 6']);
+  plane.only(0).answer(page('0', 'c'));
+  t.same(read(client.take()).keys, ['c']);
+});

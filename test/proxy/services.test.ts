@@ -35,7 +35,7 @@ async function planned(topology: TopologySnapshot, services: Record<string, Keys
     const full = keyspaces.map((keyspace) => {
       return { mode: 'sharded', placement: SLOTS, multiKeyWrites: 'split', ...keyspace } as const;
     });
-    return { name, port: 6380 + index, keyspaces: full };
+    return { name, port: 6380 + index, announced: [], keyspaces: full };
   });
   return planTopology({ ...topology, services: [] }, pools, written, PLACER);
 }
@@ -195,17 +195,24 @@ t.test('in a pool that is shared, a service shows its own keys only, and touches
   const service = plane.topology.services[0] as ServiceSnapshot;
   const key = keyOnSecond(service, 0, 'a:');
   for (const [command, effect] of Object.entries({
-    DBSIZE: 'count',
-    RANDOMKEY: 'draw',
-    FLUSHALL: 'delete',
-    FLUSHDB: 'delete',
+    DBSIZE: 'count keys',
+    RANDOMKEY: 'draw keys',
+    FLUSHALL: 'delete keys',
+    FLUSHDB: 'delete keys',
+    'SLOWLOG GET': 'show commands',
   })) {
     t.equal(
-      first.send([command]).take(),
-      `-ERR ${command} is refused: it would ${effect} keys of service second too, which shares pool one with this one\r\n`,
+      first.send(command.split(' ')).take(),
+      `-ERR ${command} is refused: it would ${effect} of service second too, which shares pool one with this one\r\n`,
     );
   }
   t.same(sent(plane), {});
+  const monitor = plane.client(0).send(['MONITOR']);
+  plane.turn();
+  t.equal(monitor.take(), '+OK\r\n');
+  for (const node of [0, 1])
+    t.equal(plane.links(node).length, 1, "nodes' own MONITOR would show scripts of other services");
+  monitor.connection.break(null);
   first.send(['KEYS', '*']);
   plane.turn();
   // The same name on the other node is nothing that GET would find.

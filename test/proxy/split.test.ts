@@ -179,7 +179,7 @@ t.test('a write of which no part was carried out had no effect', async (t) => {
     world.only(node).connection.break(new Error('connection refused'));
   }
   world.turn();
-  t.match(client.take(), /^-NODEDOWN node node-0 .*; the command had no effect\r\n$/);
+  t.match(client.take(), /^-NODEDOWN node node-0 .*; the command had no effect \(failed too: node-1\)\r\n$/);
 });
 
 t.test('a write of which one part was refused by its node, and the other not sent, had no effect', async (t) => {

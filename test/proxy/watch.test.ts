@@ -110,7 +110,7 @@ t.test('the connection serves the next one who watches; each gets it clean', asy
 
 for (const [end, words] of [
   ['DISCARD', [['MULTI'], ['DISCARD']]],
-  ['a refused EXEC', [['MULTI'], ['NONSENSE'], ['EXEC']]],
+  ['a refused EXEC', [['MULTI'], ['CONFIG', 'NONSENSE'], ['EXEC']]],
   ['RESET', [['RESET']]],
 ] as const) {
   t.test(`${end} ends the watch`, async (t) => {

@@ -102,6 +102,19 @@ t.test('what differs from a command in any one bit, or in its length, is not it'
   t.equal(find(Buffer.alloc(100, 'g')), null);
 });
 
+t.test('what is gathered follows from the key specifications, and only SORT has patterns', async (t) => {
+  const gathered = COMMANDS.filter(({ gathers }) => gathers).map(({ name }) => name);
+  const reads =
+    'eval_ro evalsha_ro fcall_ro lcs pfcount sdiff sinter sintercard sort_ro sunion xread zdiff zinter zintercard zunion';
+  const writes = `bitop copy georadius georadiusbymember geosearchstore pfmerge sdiffstore sinterstore sort sunionstore zdiffstore
+    zinterstore zrangestore zunionstore`;
+  t.same(gathered, [...reads.split(' '), ...writes.split(/\s+/)].sort());
+  t.same(
+    COMMANDS.filter(({ hasPatterns }) => hasPatterns).map(({ name }) => name),
+    ['sort', 'sort_ro'],
+  );
+});
+
 t.test('random names are found exactly when they are in the list', async (t) => {
   const random = new Seeded();
   t.comment(`seed ${random.seed}`);
@@ -189,9 +202,11 @@ t.test('the commands of the first release are routed as promised', async (t) => 
     any: 'config|get',
     describe: 'command command|count command|docs command|info command|getkeys',
     clients: 'client|list client|kill client|pause client|unpause',
-    local: 'ping echo quit hello client|id client|setname client|getname client|setinfo client|info select auth',
+    local:
+      'cluster|slots readonly ping echo quit hello client|id client|setname client|getname client|setinfo client|info select auth',
     one: 'get set hset lpush zadd sadd xadd eval evalsha sort move object|encoding xinfo|stream rename copy',
-    reject: 'monitor script|debug shutdown acl|whoami cluster|slots',
+    monitor: 'monitor',
+    reject: 'script|debug shutdown cluster|meet',
   };
   for (const [route, names] of Object.entries(promised)) {
     for (const name of names.split(' ')) t.equal(spec(name).route, route, name);

@@ -22,7 +22,7 @@ function keyspace(prefix: string, pool: string, placement: PlacementRule = SLOTS
 }
 
 function service(name: string, ...keyspaces: KeyspaceConfig[]): TopologyService {
-  return { name, port: 0, keyspaces };
+  return { name, port: 0, announced: [], keyspaces };
 }
 
 function plan(pools: TopologyPool[], services: TopologyService[], before: TopologySnapshot | null = null) {

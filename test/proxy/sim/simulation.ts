@@ -327,12 +327,12 @@ export class Simulation {
     return this.nodes.every(({ liveLinks }) => liveLinks.every((link) => link.isQuiet));
   }
 
-  /** What is left, when no clients are: a connection of each protocol and database, and clean spare ones. */
+  /** What is left, when no clients are: a connection of each protocol and database, one for what is urgent, and clean spare ones. */
   private checkLinks(): void {
     const { counts, limits } = this.plane;
     const open = counts.privateConnectionsOpen;
     const links = this.nodes.flatMap((node) => node.liveLinks);
-    const most = NODES * 2 * DATABASES + open;
+    const most = NODES * (2 * DATABASES + 1) + open;
     if (links.length > most) throw new Error(`${links.length} connections to nodes are left, and ${most} may be`);
     if (open > NODES * limits.privateConnectionsSpareMax) throw new Error(`${open} private connections are left`);
     for (const { id, wait, block, watched } of links) {

@@ -1,0 +1,140 @@
+/**
+ * What nodes are asked for a gather (gather.ts). Each is one script, so that a node does it at one moment; what is brought to a node
+ * is there for the length of one transaction, or of one script, and nobody can see it.
+ *
+ *   a read    MULTI · EVAL PLACE · the command · EVAL REMOVE · EXEC      its reply is Redis's own, and scripts may be read-only commands
+ *   a write   EVAL CARRY_OUT                                             a transaction would go on with the command after a PLACE that failed
+ *
+ * What a write answers, a number or OK, comes out of a script as it was.
+ *
+ * A name that is brought must be free there. That is looked at where it is placed: what a client has put there meanwhile, since the
+ * layout changed, is neither read nor taken away.
+ */
+import { OWN_PREFIX } from '../routing/replication-section.js';
+
+/** Beside what PLACE has placed, so that REMOVE takes nothing away where it failed. */
+export const MARKER = `${OWN_PREFIX}gather`;
+
+/** What SORT sorts, as it was when its elements were read: patterns name keys by them. */
+export const SORTED = `${OWN_PREFIX}sorted`;
+
+/**
+ * Lua has integers as doubles: a time far beyond all calendars is rounded, and must not become more than Redis takes (the largest
+ * double below 2^63).
+ */
+const EXPIRY = `local function expiry(key)
+  return string.format('%.0f', math.max(0, math.min(redis.call('PEXPIRETIME', key), 9223372036854774784)))
+end`;
+
+/**
+ * The function `values`: the value of each of KEYS ('': there is none) and when it expires (ms since 1970, 0: never); or, where these are
+ * more than so many bytes, a number of bytes that is more.
+ */
+const VALUES = `${EXPIRY}
+local function values(most)
+  local bytes, replies = 0, {}
+  for at, key in ipairs(KEYS) do
+    local value = redis.call('DUMP', key)
+    bytes = bytes + (value and #value or 0)
+    if bytes > most then return bytes end
+    replies[at * 2 - 1] = value or ''
+    replies[at * 2] = value and expiry(key) or '0'
+  end
+  return replies
+end`;
+
+/**
+ * KEYS: some; ARGV: how many bytes count as few. Answers with the bytes of memory that they take, of which a few elements are looked at, as
+ * MEMORY USAGE does; or, where these are few, with what DUMP_SCRIPT would.
+ */
+export const SIZE_SCRIPT = `${VALUES}
+local bytes, few = 0, tonumber(ARGV[1])
+for _, key in ipairs(KEYS) do bytes = bytes + (redis.call('MEMORY', 'USAGE', key) or 0) end
+if bytes > few then return bytes end
+return values(few)`;
+
+/** KEYS: some; ARGV: how many bytes of DUMP are wanted at the most. Answers with their `values`. */
+export const DUMP_SCRIPT = `${VALUES}
+return values(tonumber(ARGV[1]))`;
+
+/**
+ * KEYS: what SORT is to sort; ARGV: how many bytes, and how many elements, are wanted at the most; and where nothing is sorted, see
+ * `rangeOfUnsorted`: from which on how many, and 1 from the end. Answers with its value as DUMP_SCRIPT does, and then its elements, of a list and
+ * of a sorted set those in that range; of what cannot be sorted there are none. Or with the number of bytes where they are more, or with a status where
+ * the elements are.
+ */
+export const SORT_SCRIPT = `local key = KEYS[1]
+local bytes = redis.call('MEMORY', 'USAGE', key) or 0
+if bytes > tonumber(ARGV[1]) then return bytes end
+local kind = redis.call('TYPE', key).ok
+local counts = {list = 'LLEN', set = 'SCARD', zset = 'ZCARD'}
+local elements = {}
+if counts[kind] then
+  local length = redis.call(counts[kind], key)
+  local first, last = 0, length - 1
+  if ARGV[3] and kind ~= 'set' then
+    first = math.max(tonumber(ARGV[3]), 0)
+    local count = tonumber(ARGV[4])
+    if count >= 0 then last = math.min(last, first + count - 1) end
+    if ARGV[5] == '1' then first, last = length - 1 - last, length - 1 - first end
+  end
+  if last - first >= tonumber(ARGV[2]) then return redis.status_reply('MORE') end
+  if kind == 'set' then elements = redis.call('SMEMBERS', key)
+  elseif first <= last then elements = redis.call(kind == 'list' and 'LRANGE' or 'ZRANGE', key, first, last) end
+end
+local value = redis.call('DUMP', key) or ''
+bytes = #value
+for _, element in ipairs(elements) do bytes = bytes + #element end
+if bytes > tonumber(ARGV[1]) then return bytes end
+return {value, '0', elements}`;
+
+/**
+ * The function `place`, of `count` names, which begin with list[first], and of their values and expiries, as DUMP_SCRIPT answers, which
+ * begin with ARGV[from]. Returns nil; or what was wrong, and then nothing is placed: the number of the name (from 1), and the node's
+ * error, none where the name is taken.
+ */
+const PLACE = `local function place(list, first, count, from)
+  local function name(at) return list[first + at - 1] end
+  for at = 1, count do
+    if redis.call('EXISTS', name(at)) == 1 then return {at} end
+  end
+  for at = 1, count do
+    local value, expiry = ARGV[from + at * 2 - 2], ARGV[from + at * 2 - 1]
+    local reply = value ~= '' and redis.pcall('RESTORE', name(at), expiry, value, 'ABSTTL') or {}
+    if reply.err then
+      for done = 1, at - 1 do redis.call('DEL', name(done)) end
+      return {at, reply.err}
+    end
+  end
+end`;
+
+/** KEYS: MARKER, then names; ARGV: values and expiries. OK, or what `place` says; MARKER has the number 0. */
+export const PLACE_SCRIPT = `${PLACE}
+if redis.call('EXISTS', KEYS[1]) == 1 then return {0} end
+local marked = redis.pcall('SET', KEYS[1], '')
+if marked.err then return {0, marked.err} end
+local wrong = place(KEYS, 2, #KEYS - 1, 1)
+if wrong then redis.call('DEL', KEYS[1]) end
+return wrong or redis.status_reply('OK')`;
+
+/** KEYS: as of PLACE_SCRIPT. Takes away what it placed. */
+export const REMOVE_SCRIPT = `if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+for _, key in ipairs(KEYS) do redis.call('DEL', key) end
+return 1`;
+
+/**
+ * ARGV: how many names, the names, values and expiries, and the command's words. The command's reply, or what `place` says: no write's
+ * reply is an array. The names are no KEYS: a client that tracks would be told that they come and go.
+ */
+export const CARRY_OUT_SCRIPT = `${PLACE}
+local count = tonumber(ARGV[1])
+local wrong = place(ARGV, 2, count, count + 2)
+if wrong then return wrong end
+local reply = redis.pcall(unpack(ARGV, count * 3 + 2))
+for at = 2, count + 1 do redis.call('DEL', ARGV[at]) end
+return reply`;
+
+export const GATHER_SCRIPTS: readonly string[] = [
+  ...[SIZE_SCRIPT, DUMP_SCRIPT, SORT_SCRIPT],
+  ...[PLACE_SCRIPT, REMOVE_SCRIPT, CARRY_OUT_SCRIPT],
+];

@@ -1,0 +1,6 @@
+/** What a session knows of its MONITOR. */
+export interface Monitoring {
+  /** It was told OK. */
+  isShown: boolean;
+  end(): void;
+}

@@ -1,0 +1,392 @@
+/**
+ * Calls of scripts, as one Redis would have them: a script that a client has shown once (EVAL, SCRIPT LOAD) can be called by its SHA1 on every
+ * shard, also on a node that has lost it, or is new. What is not known to be there is sent whole in place of its SHA1, so that nothing has to
+ * wait for a NOSCRIPT, and commands keep their order.
+ *
+ *   EVALSHA, known here ──> the connection's server has it ──> EVALSHA ──NOSCRIPT, and nothing of the session behind it──> EVAL
+ *                └──────> not known to ──────────────────────> EVAL
+ *
+ * A connection is one server process from its beginning to its end: what it was sent by one, it has, unless its scripts were flushed.
+ */
+import type { LaneChannel } from '../backend/lane.js';
+import type { Carrier, Pending, PendingPool, ReplyOwner } from '../backend/pending.js';
+import { errorBytes } from '../base/errors.js';
+import type { Limits } from '../base/limits.js';
+import type { Counts } from '../base/metrics.js';
+import type { Timer } from '../base/timers.js';
+import type { CommandSpec } from '../resp/commands.js';
+import type { RequestReader } from '../resp/request.js';
+import type { Arena } from '../transport/arena.js';
+import type { Transport } from '../transport/transport.js';
+import type { BusyScripts } from './busy-scripts.js';
+import { type KnownScript, KnownScripts } from './known-scripts.js';
+import type { QuestionsContext } from './questions.js';
+import type { Session } from './session.js';
+
+export interface ScriptCallsContext {
+  arena: Arena;
+  reader: RequestReader;
+  pendings: PendingPool;
+  limits: Limits;
+  counts: Counts;
+  ask: QuestionsContext['ask'];
+  transport: Transport;
+  now: () => number;
+}
+
+/** What is sent in place of a call by SHA1. */
+const WHOLE: Readonly<Record<string, string>> = { evalsha: 'EVAL', evalsha_ro: 'EVAL_RO' };
+const NOSCRIPT = Buffer.from('-NOSCRIPT No matching script.');
+const NO_ROOM = errorBytes('OVERLOADED', 'no buffer memory is left for this command; it was not sent');
+/** How Redis refuses a script that it does not take. */
+const REFUSALS = ['-ERR Error compiling script', '-NOPERM ', '-NOAUTH ', '-OOM '].map((text) => Buffer.from(text));
+/** Milliseconds between two messages to the other workers; and scripts in one: of one more they hear when it is called again. */
+const TELL_MS = 50;
+const UNTOLD_MAX = 64;
+/** Milliseconds after which they are told again of what is called still. */
+const TELL_AGAIN_MS = 60_000;
+
+/** Behind each word of a frame. */
+const LINE_END_BYTES = 2;
+
+/** A call by SHA1 of a script that is known here. */
+interface Call {
+  /** Of the command that has the script itself. */
+  readonly name: string;
+  readonly script: KnownScript;
+  readonly argumentCount: number;
+  /** Where its words begin behind the SHA1, while it is the command last read. */
+  readonly restStart: number;
+}
+
+interface CallRoute {
+  readonly session: Session;
+  readonly node: number;
+  readonly isWrite: boolean;
+  readonly requestBytes: number;
+}
+
+export class ScriptCalls {
+  readonly known: KnownScripts;
+  private readonly context: ScriptCallsContext;
+  private readonly busyScripts: BusyScripts;
+  /** By connection: those that its server has. */
+  private sent = new WeakMap<Carrier, WeakSet<KnownScript>>();
+  /** Those that the other workers are to be told of next. */
+  private untold: KnownScript[] = [];
+  private tellTimer: Timer | null = null;
+
+  constructor(context: ScriptCallsContext, busyScripts: BusyScripts) {
+    this.context = context;
+    this.busyScripts = busyScripts;
+    this.known = new KnownScripts(context.limits, context.counts);
+  }
+
+  /** Sends the command last read, which may call a script, to that node: arena bytes [start, end). */
+  send(session: Session, spec: CommandSpec, node: number, start: number, end: number): void {
+    const { counts } = this.context;
+    const route = { session, node, isWrite: spec.write, requestBytes: end - start };
+    if (hasSource(spec)) {
+      this.sendShown(route, start, end);
+      return;
+    }
+    const call = this.callOf(session.service, spec);
+    if (call === null) {
+      this.forward(route, session, start, end);
+      return;
+    }
+    const { identity, channels } = session.lane;
+    const { carrier } = channels[node] as LaneChannel;
+    // Whom the nodes know may be allowed the one, and not the other.
+    if (identity !== null || (carrier !== null && this.sent.get(carrier)?.has(call.script) === true)) {
+      this.forward(route, new CallBySha(this, route, call, end - call.restStart), start, end);
+      return;
+    }
+    counts.scriptsSentWhole++;
+    this.whole(call, call.restStart, end, (from, to) => {
+      if (from === to) session.reply(NO_ROOM);
+      else this.sendWhole(route, call, from, to);
+    });
+  }
+
+  /** Has `use` called with the frame of the command last read, arena bytes [start, end), or with one that calls the same script whole. */
+  asWhole(
+    { service, lane }: Session,
+    spec: CommandSpec,
+    start: number,
+    end: number,
+    use: (start: number, end: number) => void,
+  ): void {
+    if (hasSource(spec)) this.learn(service, 1);
+    const call = lane.identity === null ? this.callOf(service, spec) : null;
+    if (call === null) use(start, end);
+    else this.whole(call, call.restStart, end, (from, to) => (from === to ? use(start, end) : use(from, to)));
+  }
+
+  /** The same of its words. */
+  wholeWords({ service, lane }: Session, spec: CommandSpec, words: Uint8Array[]): Uint8Array[] {
+    if (lane.identity !== null) return words;
+    if (hasSource(spec)) this.learn(service, 1);
+    const call = this.callOf(service, spec);
+    if (call === null) return words;
+    return [Buffer.from(call.name), Buffer.from(call.script.source, 'latin1'), ...words.slice(2)];
+  }
+
+  /** SCRIPT LOAD was read: what is to be done when the nodes have it. */
+  loading(service: number): () => void {
+    const source = this.text(2);
+    return () => {
+      const script = this.known.learn(service, source);
+      if (script !== null) this.tell(script);
+    };
+  }
+
+  /** The nodes have carried out SCRIPT FLUSH. */
+  forgetAll(service: number): void {
+    this.forget(service);
+    this.context.ask({ kind: 'forget-scripts', service }, () => {});
+  }
+
+  /** Another worker was shown these. */
+  hear(service: number, sources: readonly string[]): void {
+    for (const source of sources) {
+      const script = this.known.learn(service, source);
+      if (script !== null) script.toldMs = this.context.now();
+    }
+  }
+
+  /** Of another worker's client, or this one's, the nodes have carried out SCRIPT FLUSH. */
+  forget(service: number): void {
+    this.known.forget(service);
+    // Nodes may be those of other services, too.
+    this.sent = new WeakMap();
+  }
+
+  /** The reply to `pending` is NOSCRIPT: sends it whole, if nothing of its session stands behind it. False: it is to be told. */
+  repeat(route: CallRoute, call: Call, restBytes: number, pending: Pending): boolean {
+    const { session } = route;
+    const end = pending.frameStart + pending.frameBytes;
+    // The server has lost it.
+    if (pending.connection !== null) this.sent.delete(pending.connection);
+    if (session.isClosed || !session.isLast(pending)) return false;
+    let wasSent = false;
+    this.whole(call, end - restBytes, end, (from, to) => {
+      if (from === to) return;
+      pending.owner = session;
+      this.context.counts.scriptsSentWhole++;
+      this.hand(route, pending, from, to);
+      wasSent = true;
+    });
+    return wasSent;
+  }
+
+  /** Sends a command that has the script itself. */
+  private sendShown(route: CallRoute, start: number, end: number): void {
+    const { session } = route;
+    const source = this.text(1);
+    const wasKnown = this.known.has(session.service, source);
+    const script = this.known.learn(session.service, source);
+    if (script === null || wasKnown) {
+      const carrier = this.forward(route, session, start, end);
+      if (script !== null && carrier !== null) this.noteSent(carrier, script);
+      return;
+    }
+    const carrier = this.forward(route, new FirstShowing(this, session, script), start, end);
+    if (carrier !== null) this.noteSent(carrier, script);
+  }
+
+  /** Remembers the script that the command last read has at that argument. */
+  private learn(service: number, argument: number): void {
+    const script = this.known.learn(service, this.text(argument));
+    if (script !== null) this.tell(script);
+  }
+
+  private sendWhole(route: CallRoute, { script }: Call, start: number, end: number): void {
+    const carrier = this.forward(route, route.session, start, end);
+    if (carrier !== null) this.noteSent(carrier, script);
+  }
+
+  private forward(route: CallRoute, owner: ReplyOwner, start: number, end: number): Carrier | null {
+    const { session, node, isWrite, requestBytes } = route;
+    const pending = this.context.pendings.take(owner, this.context.now(), isWrite);
+    session.track(pending, requestBytes);
+    if (isWrite) session.noteWrite(node);
+    return this.hand(route, pending, start, end);
+  }
+
+  /** By which connection it went; null while it waits for one. */
+  private hand({ session, node }: CallRoute, pending: Pending, start: number, end: number): Carrier | null {
+    const channel = session.lane.channels[node] as LaneChannel;
+    const refusal = channel.send(pending, start, end);
+    if (refusal !== null) {
+      session.onFailure(pending, refusal);
+      return null;
+    }
+    this.busyScripts.note(channel, node, pending);
+    return pending.connection;
+  }
+
+  /** Whether the reply that begins there says that the server lacks the script. */
+  isNoScript(start: number): boolean {
+    const { bytes } = this.context.arena;
+    return bytes[start] === NOSCRIPT[0] && NOSCRIPT.equals(bytes.subarray(start, start + NOSCRIPT.length));
+  }
+
+  /** Whether the reply that begins there says that the server has not taken the script. */
+  isRefusal(start: number): boolean {
+    const { bytes } = this.context.arena;
+    return REFUSALS.some((refusal) => refusal.equals(bytes.subarray(start, start + refusal.length)));
+  }
+
+  /** Has `use` called with a frame that has the script, and then arena bytes [restStart, end); with nothing where there is no room for it. */
+  private whole(
+    { name, script, argumentCount }: Call,
+    restStart: number,
+    end: number,
+    use: (start: number, end: number) => void,
+  ): void {
+    const { arena } = this.context;
+    const { source } = script;
+    const words = `*${argumentCount}\r\n$${name.length}\r\n${name}\r\n$${source.length}\r\n${source}\r\n`;
+    const head = Buffer.from(words, 'latin1');
+    const bytes = head.length + end - restStart;
+    const block = arena.allocate(bytes);
+    if (block < 0) {
+      use(0, 0);
+      return;
+    }
+    arena.bytes.set(head, block);
+    arena.bytes.copyWithin(block + head.length, restStart, end);
+    use(block, block + bytes);
+    arena.settle();
+    arena.release(block, bytes);
+  }
+
+  /** Of the command last read; null: it calls no script by its SHA1, or none that is known. */
+  private callOf(service: number, spec: CommandSpec): Call | null {
+    const name = WHOLE[spec.name];
+    if (name === undefined) return null;
+    const script = this.known.find(service, this.text(1));
+    if (script === null) return null;
+    this.tell(script);
+    const { argumentCount, argumentEnd } = this.context.reader;
+    return { name, script, argumentCount, restStart: (argumentEnd[1] as number) + LINE_END_BYTES };
+  }
+
+  /**
+   * The other workers are to know what may be called by its SHA1: at once, or with others a moment later. One that was not told of a script (it was
+   * started since) hears of it while it is called.
+   */
+  tell(script: KnownScript): void {
+    const { now } = this.context;
+    if (now() - script.toldMs < TELL_AGAIN_MS || this.untold.length >= UNTOLD_MAX) return;
+    script.toldMs = now();
+    this.untold.push(script);
+    if (this.tellTimer === null) this.tellUntold();
+  }
+
+  private tellUntold(): void {
+    const { ask, now, transport } = this.context;
+    const untold = this.untold.splice(0);
+    for (const service of new Set(untold.map((script) => script.service))) {
+      const sources = untold.filter((script) => script.service === service).map(({ source }) => source);
+      ask({ kind: 'learn-scripts', service, sources }, () => {});
+    }
+    this.tellTimer = transport.timers.set(now() + TELL_MS, () => {
+      this.tellTimer = null;
+      if (this.untold.length > 0) this.tellUntold();
+    });
+  }
+
+  private noteSent(carrier: Carrier, script: KnownScript): void {
+    const scripts = this.sent.get(carrier);
+    if (scripts === undefined) this.sent.set(carrier, new WeakSet([script]));
+    else scripts.add(script);
+  }
+
+  private text(argument: number): string {
+    const { arena, reader } = this.context;
+    const start = reader.argumentStart[argument] as number;
+    return Buffer.from(
+      arena.bytes.buffer,
+      arena.bytes.byteOffset + start,
+      (reader.argumentEnd[argument] as number) - start,
+    ).toString('latin1');
+  }
+}
+
+function hasSource({ name }: CommandSpec): boolean {
+  return name === 'eval' || name === 'eval_ro';
+}
+
+/** Stands before the session, which it is for: looks at the reply. */
+class SessionReply implements ReplyOwner {
+  private readonly session: Session;
+
+  constructor(session: Session) {
+    this.session = session;
+  }
+
+  onReply(pending: Pending, start: number, end: number): void {
+    this.session.onReply(pending, start, end);
+  }
+
+  onPrelude(): void {}
+
+  onFailure(pending: Pending, error: Uint8Array): void {
+    this.session.onFailure(pending, error);
+  }
+
+  awaits(connection: Carrier): boolean {
+    return this.session.awaits(connection);
+  }
+
+  askers(): readonly object[] {
+    return this.session.askers();
+  }
+
+  get isGone(): boolean {
+    return this.session.isGone;
+  }
+}
+
+/** Who has shown a script that was not known: where the node does not take it, it is not. */
+class FirstShowing extends SessionReply {
+  private readonly calls: ScriptCalls;
+  private readonly script: KnownScript;
+
+  constructor(calls: ScriptCalls, session: Session, script: KnownScript) {
+    super(session);
+    this.calls = calls;
+    this.script = script;
+  }
+
+  override onReply(pending: Pending, start: number, end: number): void {
+    if (this.calls.isRefusal(start)) this.calls.known.drop(this.script);
+    else this.calls.tell(this.script);
+    super.onReply(pending, start, end);
+  }
+}
+
+/** Who asked for a script by its SHA1 at a server that is to have it. */
+class CallBySha extends SessionReply {
+  private readonly calls: ScriptCalls;
+  private readonly route: CallRoute;
+  private readonly call: Call;
+  /** Of the frame, what stands behind the SHA1. */
+  private readonly restBytes: number;
+
+  constructor(calls: ScriptCalls, route: CallRoute, call: Call, restBytes: number) {
+    super(route.session);
+    this.calls = calls;
+    this.route = route;
+    this.call = call;
+    this.restBytes = restBytes;
+  }
+
+  override onReply(pending: Pending, start: number, end: number): void {
+    const { calls, route, call, restBytes } = this;
+    if (calls.isNoScript(start) && calls.repeat(route, call, restBytes, pending)) return;
+    super.onReply(pending, start, end);
+  }
+}

@@ -1,0 +1,37 @@
+/** SCRIPT EXISTS: what all nodes have, and what the proxy knows and sends to those that lack it. */
+import { skipValue } from '../resp/frame.js';
+import { arrayHeader, integerReply } from '../resp/reply.js';
+import type { Output } from '../transport/output.js';
+import { type Part, type Parts, type ResponsePolicy, responsePolicy } from './response-policy.js';
+
+const ONE = 0x31;
+
+export class ScriptsExistPolicy implements ResponsePolicy {
+  readonly needsOne = false;
+  private readonly inner = responsePolicy('agg_logical_and', false);
+  private readonly known: readonly boolean[];
+
+  /** `known`: of each script that is asked for, whether the proxy knows it. */
+  constructor(known: readonly boolean[]) {
+    this.known = known;
+  }
+
+  fits(bytes: Uint8Array, part: Part): boolean {
+    return this.inner.fits(bytes, part);
+  }
+
+  write(parts: Parts, output: Output): void {
+    const { bytes, partCount } = parts;
+    const at = Array.from({ length: partCount }, (_, index) => bytes.indexOf(0x0a, parts.part(index).start) + 1);
+    output.appendBytes(arrayHeader(this.known.length));
+    for (const isKnown of this.known) {
+      let isEverywhere = true;
+      for (const [index, start] of at.entries()) {
+        // `:0` or `:1`.
+        isEverywhere &&= bytes[start + 1] === ONE;
+        at[index] = skipValue(bytes, start);
+      }
+      output.appendBytes(integerReply(isKnown || isEverywhere ? 1 : 0));
+    }
+  }
+}
