@@ -131,13 +131,50 @@ answers the others with an error that says why. The group \`lock\` is the proxy'
 
 - A *shard* is the node that owns a key's slot: the CRC16 of the key, or of its \`{hash tag}\`, as in Redis Cluster.
 - Keys of one command must lie on one shard, else the answer is \`-CROSSSLOT\` and names two of them; keys with the same hash
-  tag always do. *Split* commands are the exception: they are cut into one command a shard and their replies are merged.
+  tag always do. There are two exceptions:
+- *Split* commands are cut into one command a shard, and their replies are merged.
+- *Gathered* commands do nothing with keys of other shards but read them, and write one key at the most. The values are copied (DUMP) to the
+  shard of the key that is written, or to the one that has most of them; there the command is carried out with them, under their own names, in one
+  piece (RESTORE, the command, DEL), so that nobody sees them. What differs from one Redis: the keys of each shard are as they were at one
+  moment, but not those of all shards at the same one; that shard's keyspace events, its replicas, its append-only file and clients that track by prefix
+  (BCAST) see the copies come and go, and its memory must have room for them (a node that evicts keys may evict some for it); idle times and access counts of keys do not come with
+  them. The limits are \`gatherBytesMax\`, \`gatherKeysMax\` and \`gatherWorkerBytesMax\`. Not gathered: what is inside MULTI, with RL.FENCED, or waits for data.
+  The user by whom the proxy is known to nodes (with \`auth: passthrough\` the client's own) needs EVAL, MULTI, EXEC, MEMORY USAGE, DUMP, PEXPIRETIME, RESTORE, EXISTS, SET and
+  DEL, and keys that begin with ~rl:, of which a client must have none named ~rl:gather or ~rl:sorted; values cannot be copied to a node of an older version. A write that was begun
+  before CLIENT PAUSE waits for its end; one whose key gets another node meanwhile, by a reload, is refused.
 - Scripts and functions are run where their keys are. A key that a script makes up itself is looked for on that shard only.
 - Of *replicated* keys each is agreed upon by its nodes, whatever the table says of shards: a command has one of them, split commands are carried
   out key by key, and some are refused there (MIGRATE, MOVE, COPY and RENAME to another key): docs/CONSISTENCY.md.
-- What is not known to Redis 7.0 is answered as Redis does: \`-ERR unknown command …\`.
+- The group \`cluster\` is answered \`-ERR This instance has cluster support disabled\` by a service with keys that \`ketama\` or \`modula\` place.
+- What is not known to Redis 7.0 is answered as Redis does, \`-ERR unknown command …\`, unless nodes know it: see below.
 
-${sections.join('\n')}`;
+${sections.join('\n')}
+## Modules, and later versions
+
+A command that is not in these tables is looked up on the nodes (\`COMMAND INFO\`), once for all clients of a worker; who sent it waits for
+that. What is found holds until nodes come or go, and for a minute at the most; that a name is none is remembered for a second.
+
+| its description says | through the proxy |
+| --- | --- |
+| keys | goes to their shard, as others do; one that only reads (\`readonly\`) is gathered from several, others get \`-CROSSSLOT\` |
+| movable keys that it does not settle (\`getkeys-api\`, incomplete specifications) | a node is asked each time which they are (\`COMMAND GETKEYS\`), after all before has been answered |
+| keys, and \`request_policy:multi_shard\` | split per shard, where keys, with what belongs to each, are all its arguments |
+| keys, and \`blocking\` | goes to their shard by a connection of the client's own |
+| no keys, and \`request_policy:all_shards\` or \`all_nodes\` with a response policy that can be merged | goes to all shards, replies merged |
+| no keys, neither \`readonly\` nor \`write\` | goes to any one node: it is about no data |
+| no keys, \`readonly\` or \`write\` | refused while there are several nodes: each has other data |
+| no keys, and \`blocking\`; \`admin\` without a request policy; \`pubsub\`, or of the category \`@connection\` | refused |
+
+- What a command does with keys that it does not name happens on the shard of those that it names, as with scripts: FT.ADD of RediSearch 1 writes its
+  document where the index is, so give both a common hash tag.
+- What is not \`readonly\` counts as a write: it is never sent twice, and \`-UNKNOWN\` if its connection is lost.
+- All nodes of a pool must know it, and describe it alike; else it is refused with an error that names a node that lacks it. So a pool of several versions has what
+  its oldest node has. Keyspaces of another pool may do without; then what names no keys is refused.
+- On replicated keys and locks it is refused: what it does is not known. RL.FENCED does not carry it out.
+- In MULTI it is queued as others are. For users with rights of their own (\`auth: { users: … }\`) it is a command of no category: who has \`+@all\` may give it, with its keys.
+- Subcommands that Redis 7.0 lacks of commands that it has (\`CLIENT NO-TOUCH\`) are unknown.
+- COMMAND shows what one node knows. A command of the tables that a node lacks (an older version, \`rename-command\`) gets the node's own error.
+`;
 }
 
 function docsRow(spec) {
@@ -148,15 +185,17 @@ function docsWords(spec) {
   const remark = spec.remark === '' ? '' : `; ${spec.remark}`;
   switch (spec.route) {
     case 'one':
-      return `goes to the shard of its key${spec.keys === 'single' ? '' : 's'}${remark}`;
+      return `goes to the shard of its key${spec.keys === 'single' ? '' : 's'}${gathered(spec)}${remark}`;
     case 'split':
       return `split per shard, replies merged${remark}`;
     case 'all':
       return `goes to all shards, replies merged${remark}`;
     case 'scan':
       return `goes to one shard after the other: the cursor says to which${remark}`;
+    case 'slot':
+      return `goes to the node of the slot, or to all where other rules than slots place keys${remark}`;
     case 'block':
-      return `goes to the shard of its keys, by a connection of the client's own where it may wait for data${remark}`;
+      return `goes to the shard of its keys, by a connection of the client's own where it may wait for data${gathered(spec)}${remark}`;
     case 'wait':
       return `goes to all shards that the client has written to${remark}`;
     case 'publish':
@@ -174,10 +213,24 @@ function docsWords(spec) {
       return `goes to the nodes of the lock, or to the coordination store that keeps it${remark}`;
     case 'fenced':
       return `goes to the shard of the keys of the command within it${remark}`;
+    case 'monitor':
+      return `answered with what all workers carry out, and with what scripts do at all nodes${remark}`;
     case 'local':
     case 'clients':
       return `answered by the proxy${remark}`;
-    default:
+    case 'tracking':
+      return `answered by the proxy, which nodes tell of keys that change${remark}`;
+    case 'reject':
       return `refused: ${spec.reason.replace(/^ERR .* is not supported by this proxy: /, '').replace(/^ERR /, '')}`;
+    default:
+      throw new Error(`${spec.name} has the route ${spec.route}, of which nothing is said here`);
   }
+}
+
+function gathered(spec) {
+  if (!spec.gathers) return '';
+  const writes = spec.keySpecs.some(({ flags }) => flags.some((flag) => flag === 'OW' || flag === 'RW'));
+  return writes && !spec.readonly
+    ? '; keys of other shards that it reads are gathered there'
+    : '; keys of several shards are gathered';
 }

@@ -19,11 +19,15 @@ const { values } = parseArgs({
 });
 
 const load = (path) => import(pathToFileURL(resolve(values.dist, 'src', path)).href);
-const [{ FILE }, { AUTH_MAP }] = await Promise.all([load('config.js'), load('base/auth-section.js')]);
+const [{ FILE }, { AUTH_MAP }] = await Promise.all([load('config.js'), load('acl/auth-section.js')]);
 
 /** JSON Schema, with what is said of each key beside it: `stated`, `example`, `expected`, and `shortForm` for a map or a list. */
 const schema = jsonSchema(FILE);
-schema.properties.auth = { ...schema.properties.auth, ...jsonSchema(AUTH_MAP), shortForm: { enum: ['none'] } };
+schema.properties.auth = {
+  ...schema.properties.auth,
+  ...jsonSchema(AUTH_MAP),
+  shortForm: { enum: ['none', 'passthrough'] },
+};
 delete schema.properties.auth.$schema;
 
 putDerived(
@@ -55,13 +59,14 @@ function forEditors(node) {
 
 /** Every key with what it is, its values, and its default, or an example where it has none. */
 function fullExample() {
-  const { listen, admin, workers, transport, auth, protectedMode, pools, ...more } = schema.properties;
+  const { listen, announce, admin, workers, transport, auth, protectedMode, pools, ...more } = schema.properties;
   const { keyspaces, services, limits, log, coordination, ...last } = more;
   const pool = pools.additionalProperties.properties;
   const node = pool.nodes.items.properties;
   const keyspace = keyspaces.items.properties;
   const { hash, hashTag, copies, consistency, tombstoneTtl, provider, ttlMaxMs, fenceTtl, ...bySlots } = keyspace;
   const values = { placement: 'ketama', hash, hashTag };
+  const { users, ...ofPassword } = auth.properties;
   const { store, cluster, member, lease, pool: agreeing, tls, ...server } = coordination.properties;
   return [
     '# yaml-language-server: $schema=./ringleader.schema.json',
@@ -70,10 +75,14 @@ function fullExample() {
         'Made by scripts/make-config.mjs from the schema in src/: do not edit, but copy what you need.',
     ),
     '',
-    ...entries({ listen, admin, workers, transport, auth, protectedMode }),
+    ...entries({ listen, announce, admin, workers, transport, auth, protectedMode }),
     ...comment('In full:'),
     '#auth:',
-    ...entries(auth.properties, '  ').map(disabled),
+    ...entries(ofPassword, '  ').map(disabled),
+    '',
+    ...comment('With users:'),
+    '#auth:',
+    ...entries({ users }, '  ').map(disabled),
     '',
     ...comment(pools.description),
     'pools:',
