@@ -47,7 +47,7 @@ await run(main);
 
 async function main(): Promise<void> {
   const options = parseOptions([...DEFAULTS, ...process.argv.slice(2)], mainPath);
-  const programs = await findPrograms(false);
+  const programs = await findPrograms();
   const children = new Children();
   const nodes = await startNodes(children, programs, options.nodePorts);
   const [endpoint] = await startEndpoints(children, programs, nodes, options);

@@ -8,11 +8,12 @@
  * Interleaved, because the speed of a machine drifts: only figures of the same rounds can be compared.
  */
 import { BenchmarkError, Children, run } from './compare/children.js';
-import { cpuTimeOf, cpuTimeOfAll } from './compare/cpu.js';
-import { type Endpoint, isAsked, mainPath, type Node, startEndpoints, startNodes } from './compare/endpoints.js';
+import { cpuTimeOfAll } from './compare/cpu.js';
+import { type Endpoint, mainPath, type Node, startEndpoints, startNodes } from './compare/endpoints.js';
 import { awaitAnswer, fill } from './compare/fill.js';
 import { parseCsv, runBenchmark, runLoad } from './compare/load.js';
 import { type Options, parseOptions } from './compare/options.js';
+import { findPeers } from './compare/peers.js';
 import { findPrograms, type Programs } from './compare/programs.js';
 import { printSummaries, type Run, summarize } from './compare/report.js';
 import { saveResults } from './compare/results.js';
@@ -37,7 +38,7 @@ await run(async () => {
 
 async function main(): Promise<number> {
   const options = parseOptions(process.argv.slice(2), mainPath);
-  const programs = await findPrograms(!options.clean && isAsked(options, 'nutcracker'));
+  const programs = await findPrograms(await findPeers(options));
   const children = new Children();
   console.error(`priority: ${children.raised ? 'raised (nice -10)' : 'ordinary (raising it is not permitted here)'}`);
   const nodes = await startNodes(children, programs, options.nodePorts);
@@ -89,12 +90,13 @@ async function measure(
   requests: number,
 ): Promise<Run> {
   const nodePids = bench.nodes.map((node) => node.pid);
-  const before = endpoint.pid === null ? null : cpuTimeOf(endpoint.pid);
+  const before = cpuTimeOfAll(endpoint.pids);
   const nodesBefore = cpuTimeOfAll(nodePids);
   const result = await runLoad(...loadOf(bench, endpoint, test, depth, requests));
-  const after = endpoint.pid === null ? null : cpuTimeOf(endpoint.pid);
+  const after = cpuTimeOfAll(endpoint.pids);
   const nodesAfter = cpuTimeOfAll(nodePids);
 
+  const isKnown = endpoint.pids.length > 0;
   const perRequestUs = (seconds: number) => (seconds * 1e6) / requests;
   const run: Run = {
     label: endpoint.label,
@@ -103,8 +105,8 @@ async function measure(
     round,
     requests,
     ...result,
-    userUs: before === null || after === null ? null : perRequestUs(after.user - before.user),
-    kernelUs: before === null || after === null ? null : perRequestUs(after.kernel - before.kernel),
+    userUs: isKnown ? perRequestUs(after.user - before.user) : null,
+    kernelUs: isKnown ? perRequestUs(after.kernel - before.kernel) : null,
     nodesUs: perRequestUs(nodesAfter.user + nodesAfter.kernel - nodesBefore.user - nodesBefore.kernel),
   };
   const cpu = run.userUs === null || run.kernelUs === null ? '?' : (run.userUs + run.kernelUs).toFixed(2);

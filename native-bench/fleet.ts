@@ -95,7 +95,7 @@ async function main(options: Options): Promise<void> {
   }
   if (!options.isSaved) return;
   const nodeOf = new Map([['ringleader', process.execPath]]);
-  const programs = await findPrograms(false);
+  const programs = await findPrograms();
   saveResults({ suffix: '-fleet', raisedPriority: false, programs, nodeOf }, { options, leaseMs: LEASE_MS, results });
 }
 

@@ -48,7 +48,7 @@ async function main(options: Options): Promise<void> {
     const took = await measure(clients as [RespClient, RespClient], options);
     process.exitCode = tell(took) ? 0 : 1;
     if (!options.isSaved) return;
-    const programs = await findPrograms(false);
+    const programs = await findPrograms();
     const nodeOf = new Map([['ringleader', process.execPath]]);
     const results = Object.fromEntries(took);
     saveResults({ suffix: '-gather', raisedPriority: false, programs, nodeOf }, { options, results });

@@ -10,9 +10,10 @@ import { randomFillSync } from 'node:crypto';
 import { createConnection, type Socket } from 'node:net';
 import { BenchmarkError, Children, run } from './compare/children.js';
 import { forgetPeak, memoryOf } from './compare/cpu.js';
-import { type Endpoint, isAsked, mainPath, startEndpoints, startNodes } from './compare/endpoints.js';
+import { type Endpoint, mainPath, startEndpoints, startNodes } from './compare/endpoints.js';
 import { awaitAnswer } from './compare/fill.js';
 import { parseOptions } from './compare/options.js';
+import { findPeers } from './compare/peers.js';
 import { findPrograms } from './compare/programs.js';
 
 interface Result {
@@ -32,17 +33,16 @@ await run(main);
 
 async function main(): Promise<void> {
   const options = parseOptions([...DEFAULTS, ...process.argv.slice(2)], mainPath);
-  const programs = await findPrograms(isAsked(options, 'nutcracker'));
+  const programs = await findPrograms(await findPeers(options));
   const children = new Children();
   const nodes = await startNodes(children, programs, options.nodePorts);
   const endpoints = await startEndpoints(children, programs, nodes, options);
   for (const endpoint of endpoints) await awaitAnswer(endpoint);
 
   const sizeBefore = new Map<string, number>();
-  for (const { label, pid } of endpoints) {
-    if (pid === null) continue;
-    forgetPeak(pid);
-    sizeBefore.set(label, memoryOf(pid, 'VmRSS'));
+  for (const { label, pids } of endpoints) {
+    for (const pid of pids) forgetPeak(pid);
+    sizeBefore.set(label, bytesOf(pids, 'VmRSS'));
   }
   const results: Result[] = [];
   const value = Buffer.allocUnsafe(options.size);
@@ -55,13 +55,17 @@ async function main(): Promise<void> {
       const setSeconds = await transfer(endpoint, (socket) => set(socket, value));
       const getSeconds = await transfer(endpoint, (socket) => get(socket, received));
       if (!received.equals(value)) throw new BenchmarkError(`${endpoint.label}: the value came back changed`);
-      const { label, pid } = endpoint;
-      const growth = pid === null ? Number.NaN : memoryOf(pid, 'VmHWM') - (sizeBefore.get(label) ?? 0);
+      const { label, pids } = endpoint;
+      const growth = pids.length === 0 ? Number.NaN : bytesOf(pids, 'VmHWM') - (sizeBefore.get(label) ?? 0);
       results.push({ label, setSeconds, getSeconds, growth });
     }
   }
   await children.close();
   print(results, options.size);
+}
+
+function bytesOf(pids: readonly number[], field: 'VmRSS' | 'VmHWM'): number {
+  return pids.reduce((sum, pid) => sum + memoryOf(pid, field), 0);
 }
 
 /** The fastest round of each endpoint, its worst growth, and what ringleader makes of the limits. */

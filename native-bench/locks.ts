@@ -52,7 +52,7 @@ await run(main);
 async function main(): Promise<void> {
   const options = readOptions();
   const children = new Children();
-  const programs = await findPrograms(false);
+  const programs = await findPrograms();
   const start = (label: string, persistence: 'none' | 'always') => {
     return startRingleader(children, programs.redis, { label, mode: 'lock', persistence });
   };

@@ -33,7 +33,7 @@ const CHANGES = ['a limit of all nodes', 'a second pool that comes', 'a second p
 await run(() => main(Number(process.argv[2] ?? 1_000), Number(process.argv[3] ?? 15)));
 
 async function main(nodes: number, rounds: number): Promise<void> {
-  const programs = await findPrograms(false);
+  const programs = await findPrograms();
   const children = new Children();
   const redisPorts = await startRedis(children, programs);
   const port = await freePort();
@@ -59,7 +59,7 @@ async function main(nodes: number, rounds: number): Promise<void> {
   const hook = new URL('reload/bursts.js', import.meta.url).href;
   const args = ['--import', hook, mainPath, 'start', '--config', path, '--accept-remap'];
   const pid = children.start('ringleader', process.execPath, args, { env: { RINGLEADER_BURSTS: bursts } });
-  await awaitAnswer({ label: 'ringleader', host: HOST, port, pid });
+  await awaitAnswer({ label: 'ringleader', host: HOST, port });
   const logPath = join(children.folder('ringleader'), 'output.log');
   const count = (event: string) => readFileSync(logPath, 'utf8').split(`"msg":"${event}"`).length - 1;
   while (count('node-up') < nodes) await sleep(50);

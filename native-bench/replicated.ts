@@ -42,7 +42,7 @@ await run(main);
 
 async function main(): Promise<void> {
   const options = readOptions();
-  const bench: Bench = { children: new Children(), programs: await findPrograms(false), options, results: {} };
+  const bench: Bench = { children: new Children(), programs: await findPrograms(), options, results: {} };
   for (const part of options.parts) {
     if (part === 'cost') await compareCost(bench);
     if (part === 'etcd') await compareEtcd(bench);

@@ -1,18 +1,19 @@
-/** What is compared: Redis itself, ringleader, nutcracker and other peers, all in front of the same three Redis servers. */
+/** What is compared: Redis itself, ringleader and its peers, all in front of the same three Redis servers. */
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { freePort } from '../../test/help/free-port.js';
 import { BenchmarkError, type Children } from './children.js';
 import { isRunning, threadsOf } from './cpu.js';
 import type { CommandPeer, Options, Variant } from './options.js';
+import { startFoundPeer } from './peers.js';
 import { type Programs, root } from './programs.js';
 
 export interface Endpoint {
   readonly label: string;
   readonly host: string;
   readonly port: number;
-  /** The process whose CPU is counted; null when it is not known. */
-  readonly pid: number | null;
+  /** The processes whose CPU is counted; none when they are not known. */
+  readonly pids: readonly number[];
   /** Where ringleader's admin port is. */
   readonly adminPort?: number;
 }
@@ -37,7 +38,7 @@ export async function startNodes(children: Children, programs: Programs, ports: 
   return nodes;
 }
 
-/** Starts, or finds, all endpoints that `options` ask for, in a fixed order: direct, ringleader, nutcracker, peers. */
+/** Starts, or finds, all endpoints that `options` ask for, in a fixed order: direct, ringleader, peers. */
 export async function startEndpoints(
   children: Children,
   programs: Programs,
@@ -47,19 +48,19 @@ export async function startEndpoints(
   const endpoints: Endpoint[] = [];
   const first = nodes[0];
   if (first !== undefined && isAsked(options, 'direct')) {
-    endpoints.push({ label: 'direct', host: HOST, port: first.port, pid: first.pid });
+    endpoints.push({ label: 'direct', host: HOST, port: first.port, pids: [first.pid] });
   }
   for (const variant of options.variants.filter(({ label }) => isAsked(options, label))) {
     endpoints.push(await startRingleader(children, nodes, variant));
   }
-  if (programs.nutcracker !== null) endpoints.push(await startNutcracker(children, programs, nodes));
+  for (const [name, peer] of programs.peers) endpoints.push(await startFoundPeer(children, nodes, name, peer));
   for (const peer of options.commandPeers.filter(({ label }) => isAsked(options, label))) {
     endpoints.push(await startPeer(children, nodes, peer));
   }
   for (const peer of options.peers.filter(({ label }) => isAsked(options, label))) {
-    if (peer.pid !== null) {
-      if (!isRunning(peer.pid)) throw new BenchmarkError(`${peer.label}: there is no process ${peer.pid}`);
-      children.raise(threadsOf(peer.pid));
+    for (const pid of peer.pids) {
+      if (!isRunning(pid)) throw new BenchmarkError(`${peer.label}: there is no process ${pid}`);
+      children.raise(threadsOf(pid));
     }
     endpoints.push(peer);
   }
@@ -91,34 +92,7 @@ keyspaces:
 `;
   const path = join(children.folder(label), 'ringleader.yaml');
   writeFileSync(path, config);
-  return { label, host: HOST, port, adminPort, pid: children.start(label, node, [main, 'start', '--config', path]) };
-}
-
-/**
- * nutcracker as its README recommends it for Redis, and as `endpoints` need it: one pool, ketama, and no server taken
- * out of the pool when it is slow.
- */
-async function startNutcracker(children: Children, programs: Programs, nodes: readonly Node[]): Promise<Endpoint> {
-  const label = 'nutcracker';
-  if (programs.nutcracker === null) throw new BenchmarkError('nutcracker was not looked for');
-  const port = await freePort();
-  const config = `
-main:
-  listen: ${HOST}:${port}
-  redis: true
-  hash: fnv1a_64
-  distribution: ketama
-  auto_eject_hosts: false
-  servers:
-${nodes.map(({ name, port }) => `    - ${HOST}:${port}:1 ${name}`).join('\n')}
-`;
-  const folder = children.folder(label);
-  const path = join(folder, 'nutcracker.yml');
-  writeFileSync(path, config);
-  const statistics = ['-a', HOST, '-s', `${await freePort()}`];
-  const args = ['-c', path, '-o', join(folder, 'nutcracker.log'), '-p', join(folder, 'nutcracker.pid'), ...statistics];
-  const { program, env } = programs.nutcracker;
-  return { label, host: HOST, port, pid: children.start(label, program, args, { env }) };
+  return { label, host: HOST, port, adminPort, pids: [children.start(label, node, [main, 'start', '--config', path])] };
 }
 
 async function startPeer(children: Children, nodes: readonly Node[], peer: CommandPeer): Promise<Endpoint> {
@@ -127,7 +101,7 @@ async function startPeer(children: Children, nodes: readonly Node[], peer: Comma
     .replaceAll('{port}', `${port}`)
     .replaceAll('{nodes}', nodes.map((node) => node.port).join(','))
     .split(/\s+/);
-  return { label: peer.label, host: HOST, port, pid: children.start(peer.label, command, args) };
+  return { label: peer.label, host: HOST, port, pids: [children.start(peer.label, command, args)] };
 }
 
 /** The compiled main.js of this checkout. */

@@ -1,18 +1,18 @@
 /** Makes sure that an endpoint answers, and that every key the load reads is there: a GET of nothing is too cheap. */
 import { Redis } from 'ioredis';
 import { BenchmarkError } from './children.js';
-import type { Endpoint } from './endpoints.js';
+import type { Target } from './load.js';
 
 const TIMEOUT_MS = 30_000;
 const BATCH = 1_000;
 
 /** Waits until `endpoint` answers PING, which a server that has just been started does not at once. */
-export async function awaitAnswer(endpoint: Endpoint): Promise<void> {
+export async function awaitAnswer(endpoint: Target): Promise<void> {
   await withClient(endpoint, 'no answer to PING', (redis) => redis.ping());
 }
 
 /** Sets the keys that redis-benchmark names `key:000000000000` up to `keys` - 1, and reads one back. */
-export async function fill(endpoint: Endpoint, keys: number, size: number): Promise<void> {
+export async function fill(endpoint: Target, keys: number, size: number): Promise<void> {
   const value = 'x'.repeat(size);
   await withClient(endpoint, 'the keys could not be set', async (redis) => {
     for (let first = 0; first < keys; first += BATCH) {
@@ -26,7 +26,7 @@ export async function fill(endpoint: Endpoint, keys: number, size: number): Prom
 }
 
 /** Does `work` with a connected client, within the time limit; says `complaint` about the endpoint when it fails. */
-async function withClient(endpoint: Endpoint, complaint: string, work: (redis: Redis) => Promise<unknown>) {
+async function withClient(endpoint: Target, complaint: string, work: (redis: Redis) => Promise<unknown>) {
   const redis = connect(endpoint);
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise((_, reject) => {
@@ -49,7 +49,7 @@ function keyName(key: number): string {
 }
 
 /** A client that asks for nothing by itself: nutcracker closes the connection at commands it does not know. */
-function connect({ host, port }: Endpoint): Redis {
+function connect({ host, port }: Target): Redis {
   const redis = new Redis({
     host,
     port,

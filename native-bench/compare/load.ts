@@ -7,6 +7,11 @@ export interface Address {
   readonly port: number;
 }
 
+/** What is loaded, and what it is called. */
+export interface Target extends Address {
+  readonly label: string;
+}
+
 export interface Load {
   /** A name that redis-benchmark's -t knows: get, set, … */
   readonly test: string;
@@ -30,7 +35,7 @@ export interface LoadResult {
 export async function runLoad(
   children: Children,
   programs: Programs,
-  endpoint: Address & { readonly label: string },
+  endpoint: Target,
   load: Load,
   timeoutMs: number,
 ): Promise<LoadResult> {

@@ -15,7 +15,8 @@ export interface Machine {
 
 export interface Versions {
   readonly redis: string;
-  readonly nutcracker: string | null;
+  /** By name. */
+  readonly peers: Readonly<Record<string, string>>;
   /** The Node that runs each ringleader, by label. */
   readonly node: Readonly<Record<string, string>>;
   /** The commit, with `+` when the sources differ from it. */
@@ -35,7 +36,7 @@ export function machineFacts(raisedPriority: boolean): Machine {
 export function versions(programs: Programs, nodeOf: ReadonlyMap<string, string>): Versions {
   return {
     redis: programs.redis.version,
-    nutcracker: programs.nutcracker?.version ?? null,
+    peers: Object.fromEntries([...programs.peers].map(([name, { version }]) => [name, version])),
     node: Object.fromEntries([...nodeOf].map(([label, node]) => [label, output(node, ['--version'])])),
     commit: commit(),
   };

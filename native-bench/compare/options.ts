@@ -1,4 +1,5 @@
 /** The command line of the comparison. */
+import { delimiter } from 'node:path';
 import { parseArgs } from 'node:util';
 import { BenchmarkError } from './children.js';
 
@@ -13,12 +14,12 @@ export interface Variant {
   readonly workers: number;
 }
 
-/** A proxy that somebody else started. Without a process id its CPU is not known. */
+/** A proxy that somebody else started. Without process ids its CPU is not known. */
 export interface RunningPeer {
   readonly label: string;
   readonly host: string;
   readonly port: number;
-  readonly pid: number | null;
+  readonly pids: readonly number[];
 }
 
 /** A proxy to start from a command, in which `{port}` is where to listen and `{nodes}` are the nodes' ports. */
@@ -39,6 +40,8 @@ export interface Options {
   readonly tests: readonly string[];
   readonly nodePorts: readonly number[] | null;
   readonly variants: readonly Variant[];
+  /** Folders in which peers are looked for before PATH. */
+  readonly peerFolders: readonly string[];
   readonly peers: readonly RunningPeer[];
   readonly commandPeers: readonly CommandPeer[];
   /** Labels of the endpoints to measure, or null for all. */
@@ -59,7 +62,9 @@ export const usage = `npm run bench:compare -- [options]
   --rounds 5             runs of each endpoint; the table has their medians
   --seconds 3            length of a run
   --requests N           instead of --seconds: requests of a run
-  --only LABEL,…         only these endpoints: direct, ringleader, nutcracker, or labels of peers and variants
+  --only LABEL,…         only these endpoints: direct, ringleader, nutcracker, predixy, codis-proxy, dynomite, or labels of
+                         peers and variants; without it, all that are found
+  --peer-path FOLDERS    where to look for peers before PATH, with colons between them; or $RINGLEADER_PEER_PATH
   --base nutcracker      the endpoint that ratios are taken to, besides direct
   --node PATH            the Node that runs ringleader
   --workers 1            ringleader's workers
@@ -92,6 +97,7 @@ export function parseOptions(args: readonly string[], defaultMain: string): Opti
     tests: list(values.tests),
     nodePorts: values['node-ports'] === undefined ? null : nodePorts(values['node-ports']),
     variants,
+    peerFolders: values['peer-path'].split(delimiter).filter((folder) => folder !== ''),
     peers: values.peer.map(parsePeer),
     commandPeers: values['peer-command'].map(parseCommandPeer),
     only: values.only === undefined ? all : list(values.only),
@@ -121,6 +127,7 @@ function parse(args: readonly string[]) {
         only: { type: 'string' },
         'node-ports': { type: 'string' },
         variant: { type: 'string', multiple: true, default: [] },
+        'peer-path': { type: 'string', default: process.env['RINGLEADER_PEER_PATH'] ?? '' },
         peer: { type: 'string', multiple: true, default: [] },
         'peer-command': { type: 'string', multiple: true, default: [] },
         clean: { type: 'boolean', default: false },
@@ -152,7 +159,7 @@ function parsePeer(text: string): RunningPeer {
   if (label === undefined || host === undefined || port === undefined) {
     throw new BenchmarkError(`--peer ${text}: expected LABEL=HOST:PORT[:PID]`);
   }
-  return { label, host, port: Number(port), pid: pid === undefined ? null : Number(pid) };
+  return { label, host, port: Number(port), pids: pid === undefined ? [] : [Number(pid)] };
 }
 
 function parseCommandPeer(text: string): CommandPeer {

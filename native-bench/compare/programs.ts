@@ -1,4 +1,4 @@
-/** The programs that a benchmark needs: Redis's, and nutcracker (twemproxy) to compare with. */
+/** The programs that a benchmark needs: Redis's, and those of others to compare with. */
 import { BenchmarkError } from './children.js';
 
 export interface RedisPrograms {
@@ -10,7 +10,7 @@ export interface RedisPrograms {
   readonly version: string;
 }
 
-/** nutcracker, or etcd. */
+/** A proxy to compare with, or etcd. */
 export interface Peer {
   readonly program: string;
   readonly env: Readonly<Record<string, string>>;
@@ -19,8 +19,8 @@ export interface Peer {
 
 export interface Programs {
   readonly redis: RedisPrograms;
-  /** Null where it was not asked for. */
-  readonly nutcracker: Peer | null;
+  /** Other proxies, by name; none unless they were looked for. */
+  readonly peers: ReadonlyMap<string, Peer>;
 }
 
 /** etcd, from Debian's package if need be. */
@@ -32,14 +32,23 @@ export async function findEtcd(): Promise<Peer> {
 /** The checkout's folder; this file runs from dist/native-bench/compare. */
 export const root = new URL('../../../', import.meta.url);
 
-/** Finds the programs, or unpacks them from Debian's packages into the cache that the tests use too. */
-export async function findPrograms(withNutcracker: boolean): Promise<Programs> {
+/** Finds Redis, or unpacks it from Debian's packages into the cache that the tests use too. */
+export async function findPrograms(peers: ReadonlyMap<string, Peer> = new Map()): Promise<Programs> {
   const { redisPrograms } = await script<{ redisPrograms(): RedisPrograms }>('redis.mjs');
+  return { redis: find(redisPrograms, ''), peers };
+}
+
+/** nutcracker from Debian's package; null where this is no Debian, or has no way to it. */
+export async function nutcrackerPackage(): Promise<Peer | null> {
   const { nutcrackerProgram } = await script<{ nutcrackerProgram(): Peer }>('nutcracker.mjs');
-  return {
-    redis: find(redisPrograms, ''),
-    nutcracker: withNutcracker ? find(nutcrackerProgram, ' (or leave it out: --only direct,ringleader)') : null,
-  };
+  const { SetupError } = await script<{ SetupError: new () => Error }>('setup.mjs');
+  try {
+    return nutcrackerProgram();
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    console.error(error.message);
+    return null;
+  }
 }
 
 function find<T>(program: () => T, advice: string): T {
