@@ -14,6 +14,8 @@ const SESSION = ['TTL', `${TTL_MS}`, 'SESSION'];
 const LONG_SESSION = ['TTL', `${LONG_MS}`, 'SESSION'];
 /** For what comes at once, and not when some time is over. */
 const SOON_MS = 10_000;
+/** By so much a busy machine may wake a proxy late; who waited for nodes that do not answer would be later still (requestTimeoutMs). */
+const LATE_MS = 1_000;
 
 const lockOptions = { nodes: 3, ttlMaxMs: 60_000 } as const;
 
@@ -151,7 +153,7 @@ t.test('locks of a session', async (t) => {
     await within('the end of the connection', holder.closed, SOON_MS);
     const tookMs = performance.now() - since;
     for (const server of servers.slice(1)) server.resume();
-    t.ok(tookMs < TTL_MS, `${tookMs} ms`);
+    t.ok(tookMs < TTL_MS + LATE_MS, `${tookMs} ms`);
     await proxies[0].waitForLog('session-closed', ({ reason }) => /'lock:i': its time was over/.test(`${reason}`));
     t.ok(await acquire(other, 'lock:i', 'TTL', '1000', 'WAIT', '40000'));
   });
