@@ -9,8 +9,9 @@ import autocannon, { type Result } from 'autocannon';
 import { BenchmarkError, Children, run } from './compare/children.js';
 import { type Endpoint, mainPath, startEndpoints, startNodes } from './compare/endpoints.js';
 import { awaitAnswer, fill } from './compare/fill.js';
-import { runLoad } from './compare/load.js';
-import { type Options, parseOptions } from './compare/options.js';
+import { type Load, runLoad } from './compare/load.js';
+import { parseOptions } from './compare/options.js';
+import type { Point } from './compare/points.js';
 import { findPrograms, type Programs } from './compare/programs.js';
 import { median } from './compare/rounds.js';
 
@@ -54,8 +55,10 @@ async function main(): Promise<void> {
   if (endpoint?.adminPort === undefined)
     throw new BenchmarkError('the first endpoint has no admin port: --only ringleader');
   await awaitAnswer(endpoint);
-  await fill(endpoint, options.keys, options.size);
-  const load = (requests: number) => runLoadOnce(children, programs, endpoint, options, requests);
+  const [point] = options.points as [Point];
+  await fill(endpoint, point.test, options.keys, point.size);
+  const load = (requests: number) =>
+    runLoadOnce(children, programs, endpoint, { ...point, keys: options.keys, requests });
   const warmUp = await load(WARM_UP_REQUESTS);
   const requests = options.requests ?? Math.ceil((warmUp * options.seconds) / 1_000) * 1_000;
 
@@ -82,14 +85,7 @@ async function main(): Promise<void> {
   print(runs);
 }
 
-async function runLoadOnce(
-  children: Children,
-  programs: Programs,
-  endpoint: Endpoint,
-  { tests, clients, depths, size, keys }: Options,
-  requests: number,
-): Promise<number> {
-  const load = { test: tests[0] ?? 'get', requests, clients, depth: depths[0] ?? 1, size, keys };
+async function runLoadOnce(children: Children, programs: Programs, endpoint: Endpoint, load: Load): Promise<number> {
   return (await runLoad(children, programs, endpoint, load, RUN_TIMEOUT_MS)).rps;
 }
 

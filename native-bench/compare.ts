@@ -1,7 +1,7 @@
 /**
  * Compares ringleader with Redis itself and with native proxies, side by side on one machine: README.md says how.
  *
- *   for each depth, for each test:
+ *   for each point (a test, its depth, clients, values of a size):
  *     warm up every endpoint, and learn how many requests take --seconds
  *     for each round: every endpoint in turn, another one first each time
  *
@@ -14,9 +14,11 @@ import { awaitAnswer, fill } from './compare/fill.js';
 import { parseCsv, runBenchmark, runLoad } from './compare/load.js';
 import { type Options, parseOptions } from './compare/options.js';
 import { findPeers } from './compare/peers.js';
+import type { Point } from './compare/points.js';
 import { findPrograms, type Programs } from './compare/programs.js';
-import { printSummaries, type Run, summarize } from './compare/report.js';
+import { printSummaries, type Run, type Summary, summarize, titleOf } from './compare/report.js';
 import { saveResults } from './compare/results.js';
+import { rounds } from './compare/rounds.js';
 
 interface Bench {
   readonly children: Children;
@@ -26,9 +28,15 @@ interface Bench {
   readonly options: Options;
 }
 
-const WARM_UP_REQUESTS = 100_000;
-// With pipelines the same time takes more requests; beyond this depth the gain is small.
-const WARM_UP_DEPTH_MAX = 8;
+/** What a peer does not serve. */
+interface Refused extends Point {
+  readonly label: string;
+  readonly reason: string;
+}
+
+const WARM_UP_SECONDS = 1;
+const LOOK_REQUESTS = 2_000;
+const LOOK_BATCHES_MIN = 5;
 const RUN_TIMEOUT_MS = 120_000;
 const CLEAN_TIMEOUT_MS = 600_000;
 
@@ -52,47 +60,69 @@ async function main(): Promise<number> {
 }
 
 async function compare(bench: Bench): Promise<boolean> {
-  const { endpoints, options } = bench;
-  for (const endpoint of endpoints) await fill(endpoint, options.keys, options.size);
+  const { endpoints, options, programs } = bench;
   const runs: Run[] = [];
-  for (const depth of options.depths) {
-    for (const test of options.tests) {
-      const requests = new Map<string, number>();
-      for (const endpoint of endpoints) requests.set(endpoint.label, await warmUp(bench, endpoint, test, depth));
-      for (let round = 0; round < options.rounds; round++) {
-        for (let turn = 0; turn < endpoints.length; turn++) {
-          const endpoint = endpoints[(round + turn) % endpoints.length] as Endpoint;
-          runs.push(await measure(bench, endpoint, test, depth, round, requests.get(endpoint.label) as number));
-        }
+  const refused: Refused[] = [];
+  const filled = new Set<string>();
+  for (const point of options.points) {
+    for (const endpoint of endpoints) await fillOnce(bench, endpoint, point, filled);
+    const requests = new Map<string, number>();
+    for (const endpoint of endpoints) {
+      try {
+        requests.set(endpoint.label, await warmUp(bench, endpoint, point));
+      } catch (error) {
+        // Not all proxies take everything. That is said, and no reason to have nothing of the others.
+        if (!(error instanceof BenchmarkError) || !programs.peers.has(endpoint.label)) throw error;
+        console.error(error.message);
+        refused.push({ ...point, label: endpoint.label, reason: error.message });
       }
+    }
+    const able = endpoints.filter(({ label }) => requests.has(label));
+    for (const [round, endpoint] of rounds(options.rounds, able)) {
+      runs.push(await measure(bench, endpoint, point, round, requests.get(endpoint.label) as number));
     }
   }
   const summaries = summarize(runs, options.base);
   printSummaries(summaries, options.base);
-  if (options.save) save(bench, summaries, runs);
+  if (options.save) save(bench, summaries, runs, refused);
   return true;
 }
 
-/** Lets just-in-time compilers settle, and returns how many requests a run takes. */
-async function warmUp(bench: Bench, endpoint: Endpoint, test: string, depth: number): Promise<number> {
-  const { options } = bench;
-  const requests = options.requests ?? WARM_UP_REQUESTS * Math.min(depth, WARM_UP_DEPTH_MAX);
-  const { rps } = await runLoad(...loadOf(bench, endpoint, test, depth, requests));
-  return options.requests ?? Math.ceil((rps * options.seconds) / 1000) * 1000;
+/** Values of another size take the place of those before: the points have them in turn. */
+async function fillOnce({ options }: Bench, endpoint: Endpoint, point: Point, filled: Set<string>): Promise<void> {
+  const { test, size } = point;
+  const key = `${endpoint.label} ${test === 'lrange' ? 'lists' : 'keys'} ${size}`;
+  if (filled.has(key)) return;
+  await fill(endpoint, test, options.keys, size);
+  filled.add(key);
 }
 
-async function measure(
-  bench: Bench,
-  endpoint: Endpoint,
-  test: string,
-  depth: number,
-  round: number,
-  requests: number,
-): Promise<Run> {
+/** Lets just-in-time compilers settle, and returns how many requests a run takes. */
+async function warmUp(bench: Bench, endpoint: Endpoint, point: Point): Promise<number> {
+  const { options } = bench;
+  if (options.requests !== null) {
+    await runLoad(...loadOf(bench, endpoint, point, options.requests));
+    return options.requests;
+  }
+  // How long a request takes differs by a factor of a thousand: so a first look, and then as many as are to be warmed up by.
+  const batch = point.clients * point.depth;
+  const look = await runLoad(
+    ...loadOf(bench, endpoint, point, inBatches(Math.max(LOOK_REQUESTS, LOOK_BATCHES_MIN * batch), batch)),
+  );
+  const { rps } = await runLoad(...loadOf(bench, endpoint, point, inBatches(look.rps * WARM_UP_SECONDS, batch)));
+  return inBatches(rps * options.seconds, batch);
+}
+
+/** Whole pipelines of all clients, so that none is left with less to do. */
+function inBatches(requests: number, batch: number): number {
+  return Math.ceil(requests / batch) * batch;
+}
+
+async function measure(bench: Bench, endpoint: Endpoint, point: Point, round: number, requests: number): Promise<Run> {
   const nodePids = bench.nodes.map((node) => node.pid);
   const before = cpuTimeOfAll(endpoint.pids);
   const nodesBefore = cpuTimeOfAll(nodePids);
-  const result = await runLoad(...loadOf(bench, endpoint, test, depth, requests));
+  const result = await runLoad(...loadOf(bench, endpoint, point, requests));
   const after = cpuTimeOfAll(endpoint.pids);
   const nodesAfter = cpuTimeOfAll(nodePids);
 
@@ -100,8 +130,7 @@ async function measure(
   const perRequestUs = (seconds: number) => (seconds * 1e6) / requests;
   const run: Run = {
     label: endpoint.label,
-    test,
-    depth,
+    ...point,
     round,
     requests,
     ...result,
@@ -110,13 +139,12 @@ async function measure(
     nodesUs: perRequestUs(nodesAfter.user + nodesAfter.kernel - nodesBefore.user - nodesBefore.kernel),
   };
   const cpu = run.userUs === null || run.kernelUs === null ? '?' : (run.userUs + run.kernelUs).toFixed(2);
-  console.error(`${test} P=${depth} round ${round + 1}: ${run.label}: ${run.rps.toFixed(0)} rps, ${cpu} µs`);
+  console.error(`${titleOf(point)}, round ${round + 1}: ${run.label}: ${run.rps.toFixed(0)} rps, ${cpu} µs`);
   return run;
 }
 
-function loadOf(bench: Bench, endpoint: Endpoint, test: string, depth: number, requests: number) {
-  const { clients, size, keys } = bench.options;
-  const load = { test, requests, clients, depth, size, keys };
+function loadOf(bench: Bench, endpoint: Endpoint, point: Point, requests: number) {
+  const load = { ...point, requests, keys: bench.options.keys };
   return [bench.children, bench.programs, endpoint, load, RUN_TIMEOUT_MS] as const;
 }
 
@@ -141,17 +169,18 @@ async function checkClean({ children, programs, endpoints, options }: Bench): Pr
   return clean;
 }
 
-function save(bench: Bench, summaries: ReturnType<typeof summarize>, runs: readonly Run[]): void {
+function save(bench: Bench, summaries: readonly Summary[], runs: readonly Run[], refused: readonly Refused[]): void {
   const { options, programs, endpoints, children } = bench;
   const measured = options.variants.filter(({ label }) => endpoints.some((endpoint) => endpoint.label === label));
   const nodeOf = new Map(measured.map(({ label, node }) => [label, node]));
-  const { clients, depths, size, keys, rounds, requests, seconds, tests, base } = options;
+  const { points, keys, rounds, requests, seconds, base } = options;
   saveResults(
     { suffix: '', raisedPriority: children.raised, programs, nodeOf },
     {
-      parameters: { clients, depths, size, keys, rounds, requests, seconds, tests, base },
+      parameters: { points, keys, rounds, requests, seconds, base },
       ringleader: measured.map(({ label, transport, workers }) => ({ label, transport, workers })),
       summaries,
+      refused,
       runs,
     },
   );

@@ -14,6 +14,7 @@ import { type Endpoint, mainPath, startEndpoints, startNodes } from './compare/e
 import { awaitAnswer } from './compare/fill.js';
 import { parseOptions } from './compare/options.js';
 import { findPeers } from './compare/peers.js';
+import type { Point } from './compare/points.js';
 import { findPrograms } from './compare/programs.js';
 
 interface Result {
@@ -24,7 +25,7 @@ interface Result {
   readonly growth: number;
 }
 
-const DEFAULTS = ['--size', '104857600', '--rounds', '3', '--only', 'direct,ringleader'];
+const DEFAULTS = ['--sizes', '104857600', '--rounds', '3', '--only', 'direct,ringleader'];
 const TIME_RATIO_MAX = 3;
 const GROWTH_BYTES_MAX = 350e6;
 const TRANSFER_TIMEOUT_MS = 120_000;
@@ -33,6 +34,7 @@ await run(main);
 
 async function main(): Promise<void> {
   const options = parseOptions([...DEFAULTS, ...process.argv.slice(2)], mainPath);
+  const [{ size }] = options.points as [Point];
   const programs = await findPrograms(await findPeers(options));
   const children = new Children();
   const nodes = await startNodes(children, programs, options.nodePorts);
@@ -45,8 +47,8 @@ async function main(): Promise<void> {
     sizeBefore.set(label, bytesOf(pids, 'VmRSS'));
   }
   const results: Result[] = [];
-  const value = Buffer.allocUnsafe(options.size);
-  const received = Buffer.allocUnsafe(options.size);
+  const value = Buffer.allocUnsafe(size);
+  const received = Buffer.allocUnsafe(size);
   for (let round = 0; round < options.rounds; round++) {
     for (const endpoint of endpoints) {
       // New bytes every time: what an earlier round left behind cannot pass for this one's.
@@ -61,7 +63,7 @@ async function main(): Promise<void> {
     }
   }
   await children.close();
-  print(results, options.size);
+  print(results, size);
 }
 
 function bytesOf(pids: readonly number[], field: 'VmRSS' | 'VmHWM'): number {

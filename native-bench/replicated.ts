@@ -62,10 +62,10 @@ async function compareCost(bench: Bench): Promise<void> {
   const targets = [await start('cost-sharded', 'sharded'), await start('cost-strong', 'replicated')];
   for (const target of targets) {
     await awaitWrites(target, size);
-    await fill(target, keys, size);
+    await fill(target, 'get', keys, size);
   }
   const costs = new Map<string, number[]>();
-  for (const test of ['set', 'get']) {
+  for (const test of ['set', 'get'] as const) {
     const load = (target: RingleaderTarget, requests: number) => {
       return runBenchmark(
         children,

@@ -2,6 +2,7 @@
 import { Redis } from 'ioredis';
 import { BenchmarkError } from './children.js';
 import type { Target } from './load.js';
+import { KEY, keyCount, LIST, LIST_LENGTH, type TestName } from './tests.js';
 
 const TIMEOUT_MS = 30_000;
 const BATCH = 1_000;
@@ -11,17 +12,36 @@ export async function awaitAnswer(endpoint: Target): Promise<void> {
   await withClient(endpoint, 'no answer to PING', (redis) => redis.ping());
 }
 
-/** Sets the keys that redis-benchmark names `key:000000000000` up to `keys` - 1, and reads one back. */
-export async function fill(endpoint: Target, keys: number, size: number): Promise<void> {
+/** Makes what `test` asks for: keys of which redis-benchmark names the first `key:000000000000`, or lists. Reads one back. */
+export async function fill(endpoint: Target, test: TestName, keys: number, size: number): Promise<void> {
+  const count = keyCount(test, keys, size);
+  if (test === 'lrange') await fillLists(endpoint, count, size);
+  else await fillKeys(endpoint, count, size);
+}
+
+async function fillKeys(endpoint: Target, keys: number, size: number): Promise<void> {
   const value = 'x'.repeat(size);
   await withClient(endpoint, 'the keys could not be set', async (redis) => {
     for (let first = 0; first < keys; first += BATCH) {
       const pipeline = redis.pipeline();
-      for (let key = first; key < Math.min(first + BATCH, keys); key++) pipeline.set(keyName(key), value);
+      for (let key = first; key < Math.min(first + BATCH, keys); key++) pipeline.set(nameOf(KEY, key), value);
       for (const [error] of (await pipeline.exec()) ?? []) if (error !== null) throw error;
     }
-    const read = await redis.get(keyName(keys - 1));
-    if (read !== value) throw new Error(`${keyName(keys - 1)} does not hold what was set`);
+    const last = nameOf(KEY, keys - 1);
+    if ((await redis.get(last)) !== value) throw new Error(`${last} does not hold what was set`);
+  });
+}
+
+async function fillLists(endpoint: Target, lists: number, size: number): Promise<void> {
+  const elements = Array<string>(LIST_LENGTH).fill('x'.repeat(size));
+  await withClient(endpoint, 'the lists could not be made', async (redis) => {
+    for (let list = 0; list < lists; list++) {
+      const name = nameOf(LIST, list);
+      await redis.del(name);
+      await redis.rpush(name, ...elements);
+    }
+    const length = await redis.llen(nameOf(LIST, lists - 1));
+    if (length !== LIST_LENGTH) throw new Error(`a list has ${length} elements`);
   });
 }
 
@@ -43,9 +63,8 @@ async function withClient(endpoint: Target, complaint: string, work: (redis: Red
   }
 }
 
-/** `__rand_int__` has 12 digits. */
-function keyName(key: number): string {
-  return `key:${String(key).padStart(12, '0')}`;
+function nameOf(pattern: string, number: number): string {
+  return pattern.replace('__rand_int__', String(number).padStart(12, '0'));
 }
 
 /** A client that asks for nothing by itself: nutcracker closes the connection at commands it does not know. */

@@ -1,6 +1,7 @@
 /** One run of redis-benchmark against one endpoint. */
 import { BenchmarkError, type Children } from './children.js';
 import type { Programs } from './programs.js';
+import { keyCount, type TestName, wordsOf } from './tests.js';
 
 export interface Address {
   readonly host: string;
@@ -13,15 +14,14 @@ export interface Target extends Address {
 }
 
 export interface Load {
-  /** A name that redis-benchmark's -t knows: get, set, … */
-  readonly test: string;
+  readonly test: TestName;
   readonly requests: number;
   readonly clients: number;
   /** Commands a client sends before it waits for their replies (-P). */
   readonly depth: number;
   /** Bytes of a value. */
   readonly size: number;
-  /** How many keys are drawn from, at random, so that the load spreads over the nodes. */
+  /** Keys are drawn from as many at random, so that the load spreads over the nodes; fewer where values are large. */
   readonly keys: number;
 }
 
@@ -39,9 +39,11 @@ export async function runLoad(
   load: Load,
   timeoutMs: number,
 ): Promise<LoadResult> {
-  const what = `redis-benchmark against ${endpoint.label} (${load.test}, P=${load.depth})`;
-  const args = ['-t', load.test, '-c', load.clients, '-n', load.requests, '-P', load.depth, '-d', load.size];
-  const { stdout } = await runBenchmark(children, programs, endpoint, [...args, '-r', load.keys], what, timeoutMs);
+  const { test, requests, clients, depth, size } = load;
+  const what = `redis-benchmark against ${endpoint.label} (${test}, P=${depth}, ${clients} clients, ${size} bytes)`;
+  const args = ['-c', clients, '-n', requests, '-P', depth, '-r', keyCount(test, load.keys, size)];
+  const words = wordsOf(test, size);
+  const { stdout } = await runBenchmark(children, programs, endpoint, [...args, ...words], what, timeoutMs);
   const rows = parseCsv(stdout);
   const row = rows[0];
   if (rows.length !== 1 || row === undefined) throw new BenchmarkError(`${what} printed no result: ${stdout}`);

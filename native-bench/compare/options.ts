@@ -2,6 +2,8 @@
 import { delimiter } from 'node:path';
 import { parseArgs } from 'node:util';
 import { BenchmarkError } from './children.js';
+import { isSensible, MATRIX, type Point, pointsOf } from './points.js';
+import { TEST_NAMES, type TestName } from './tests.js';
 
 /** One way to start ringleader, so that two builds, Nodes or drivers can be compared in one run. */
 export interface Variant {
@@ -29,15 +31,13 @@ export interface CommandPeer {
 }
 
 export interface Options {
-  readonly clients: number;
-  readonly depths: readonly number[];
-  readonly size: number;
+  /** What is measured at each endpoint. */
+  readonly points: readonly Point[];
   readonly keys: number;
   readonly rounds: number;
   /** Requests per run, or null: as many as take `seconds`. */
   readonly requests: number | null;
   readonly seconds: number;
-  readonly tests: readonly string[];
   readonly nodePorts: readonly number[] | null;
   readonly variants: readonly Variant[];
   /** Folders in which peers are looked for before PATH. */
@@ -54,11 +54,13 @@ export interface Options {
 
 export const usage = `npm run bench:compare -- [options]
 
-  --clients 50           connections of redis-benchmark
-  --depths 1,16          commands sent before the replies are awaited (-P)
-  --size 64              bytes of a value
-  --keys 100000          keys drawn from at random
-  --tests get,set        tests of redis-benchmark
+  --tests get,set        of get, set, mget and mset (10 keys), lrange (100 elements)
+  --depths 1,16          commands that a client sends before it awaits their replies
+  --clients 50           connections
+  --sizes 64             bytes of a value
+  --keys 100000          keys drawn from at random; fewer where their values would take more than 64 MiB
+  --matrix               all tests, depths 1,4,16,64, clients 1,50,500,5000, sizes 64,1024,16384, where they tell something
+                         (README.md); any of these lists may be shortened, --rounds is 3 and --seconds 1 unless given
   --rounds 5             runs of each endpoint; the table has their medians
   --seconds 3            length of a run
   --requests N           instead of --seconds: requests of a run
@@ -87,14 +89,11 @@ export function parseOptions(args: readonly string[], defaultMain: string): Opti
   const variants = ['ringleader', ...values.variant].map((text) => parseVariant(text, variant));
   const all = values.clean ? variants.map(({ label }) => label) : null;
   return {
-    clients: count('clients', values.clients),
-    depths: list(values.depths).map((text) => count('depths', text)),
-    size: count('size', values.size),
+    points: pointsAsked(values),
     keys: count('keys', values.keys),
-    rounds: count('rounds', values.rounds),
+    rounds: count('rounds', values.rounds ?? (values.matrix ? '3' : '5')),
     requests: values.requests === 'auto' ? null : count('requests', values.requests),
-    seconds: positive('seconds', values.seconds),
-    tests: list(values.tests),
+    seconds: positive('seconds', values.seconds ?? (values.matrix ? '1' : '3')),
     nodePorts: values['node-ports'] === undefined ? null : nodePorts(values['node-ports']),
     variants,
     peerFolders: values['peer-path'].split(delimiter).filter((folder) => folder !== ''),
@@ -112,14 +111,15 @@ function parse(args: readonly string[]) {
     return parseArgs({
       args: [...args],
       options: {
-        clients: { type: 'string', default: '50' },
-        depths: { type: 'string', default: '1,16' },
-        size: { type: 'string', default: '64' },
+        tests: { type: 'string' },
+        depths: { type: 'string' },
+        clients: { type: 'string' },
+        sizes: { type: 'string' },
+        matrix: { type: 'boolean', default: false },
         keys: { type: 'string', default: '100000' },
-        rounds: { type: 'string', default: '5' },
+        rounds: { type: 'string' },
         requests: { type: 'string', default: 'auto' },
-        seconds: { type: 'string', default: '3' },
-        tests: { type: 'string', default: 'get,set' },
+        seconds: { type: 'string' },
         workers: { type: 'string', default: '1' },
         transport: { type: 'string', default: 'auto' },
         node: { type: 'string', default: process.execPath },
@@ -138,6 +138,28 @@ function parse(args: readonly string[]) {
   } catch (error) {
     throw new BenchmarkError(`${error instanceof Error ? error.message : error}\n\n${usage}`);
   }
+}
+
+function pointsAsked(values: ReturnType<typeof parse>): Point[] {
+  const numbers = (name: 'depths' | 'clients' | 'sizes', usual: readonly number[]) => {
+    const text = values[name];
+    if (text !== undefined) return list(text).map((one) => count(name, one));
+    return values.matrix ? MATRIX[name] : usual;
+  };
+  const tests = values.tests === undefined ? null : list(values.tests).map(testName);
+  const points = pointsOf({
+    tests: tests ?? (values.matrix ? TEST_NAMES : ['get', 'set']),
+    depths: numbers('depths', [1, 16]),
+    clients: numbers('clients', [50]),
+    sizes: numbers('sizes', [64]),
+  });
+  return values.matrix ? points.filter(isSensible) : points;
+}
+
+function testName(text: string): TestName {
+  const found = TEST_NAMES.find((name) => name === text);
+  if (found === undefined) throw new BenchmarkError(`--tests ${text}: one or more of ${TEST_NAMES.join(',')}`);
+  return found;
 }
 
 /** `n26 node=/opt/node26/bin/node workers=2` */

@@ -1,10 +1,9 @@
 /** From single runs to medians, ratios and a table. */
+import type { Point } from './points.js';
 import { median } from './rounds.js';
 
-export interface Run {
+export interface Run extends Point {
   readonly label: string;
-  readonly test: string;
-  readonly depth: number;
   readonly round: number;
   readonly requests: number;
   readonly rps: number;
@@ -18,10 +17,8 @@ export interface Run {
 }
 
 /** Medians over the rounds. */
-export interface Summary {
+export interface Summary extends Point {
   readonly label: string;
-  readonly test: string;
-  readonly depth: number;
   readonly rps: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
@@ -45,28 +42,33 @@ export interface Ratios {
 
 type Medians = Omit<Summary, 'toBase' | 'toDirect'>;
 
-/** Summaries in the order in which tests, depths and labels first appear in `runs`. */
+/** Summaries in the order in which points and labels first appear in `runs`. */
 export function summarize(runs: readonly Run[], base: string): Summary[] {
   const groups = new Map<string, Run[]>();
   for (const run of runs) {
-    const key = `${run.test} ${run.depth} ${run.label}`;
+    const key = `${titleOf(run)} ${run.label}`;
     const group = groups.get(key);
     if (group === undefined) groups.set(key, [run]);
     else group.push(run);
   }
   const all = [...groups.values()].map(medians);
   return all.map((one) => {
-    const same = all.filter(({ test, depth }) => test === one.test && depth === one.depth);
+    const same = all.filter((other) => titleOf(other) === titleOf(one));
     const to = (label: string) => ratios(one, same.find((other) => other.label === label) ?? null);
     return { ...one, toBase: to(base), toDirect: to('direct') };
   });
 }
 
-/** One table per test and depth. */
+/** `GET  P=16  50 clients  64 bytes` */
+export function titleOf({ test, depth, clients, size }: Point): string {
+  return `${test.toUpperCase()}  P=${depth}  ${clients} client${clients === 1 ? '' : 's'}  ${size} bytes`;
+}
+
+/** One table per point. */
 export function printSummaries(summaries: readonly Summary[], base: string): void {
   let heading = '';
   for (const row of summaries) {
-    const title = `${row.test.toUpperCase()}  P=${row.depth}`;
+    const title = titleOf(row);
     if (title !== heading) {
       const to = (label: string) => `${label} ×`;
       console.log(`\n${title.padEnd(60)}CPU µs per request${''.padEnd(20)}${to(base).padEnd(32)}${to('direct')}`);
@@ -102,6 +104,8 @@ function medians(group: readonly Run[]): Medians {
     label: first.label,
     test: first.test,
     depth: first.depth,
+    clients: first.clients,
+    size: first.size,
     rps: median(group.map((run) => run.rps)),
     p50Ms: median(group.map((run) => run.p50Ms)),
     p99Ms: median(group.map((run) => run.p99Ms)),
