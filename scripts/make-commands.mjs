@@ -143,6 +143,11 @@ answers the others with an error that says why. The group \`lock\` is the proxy'
   DEL, and keys that begin with ~rl:, of which a client must have none named ~rl:gather or ~rl:sorted; values cannot be copied to a node of an older version. A write that was begun
   before CLIENT PAUSE waits for its end; one whose key gets another node meanwhile, by a reload, is refused.
 - Scripts and functions are run where their keys are. A key that a script makes up itself is looked for on that shard only.
+- *Transactions* have their keys on one shard. Commands for all shards (FLUSHALL, CONFIG SET, DBSIZE, KEYS …) that shard carries out in their place among the others;
+  when it has said that EXEC was carried out, the other shards carry them out, before anything that the client sends later, and also where it has gone. EXEC answers what all
+  shards say together; a shard that fails then makes an error of that element alone. So it is one piece on its own shard, and others may see it there before
+  it is on all of them. What fails at the own shard does not go to the others. Where EXEC is refused, or its answer is lost (\`-UNKNOWN\`), the others got nothing. Not in transactions are
+  SCAN, and KEYS, DBSIZE and RANDOMKEY where the proxy keeps keys of its own on the nodes (replicated keys, locks, fences).
 - Of *replicated* keys each is agreed upon by its nodes, whatever the table says of shards: a command has one of them, split commands are carried
   out key by key, and some are refused there (MIGRATE, MOVE, COPY and RENAME to another key): docs/CONSISTENCY.md.
 - The group \`cluster\` is answered \`-ERR This instance has cluster support disabled\` by a service with keys that \`ketama\` or \`modula\` place.
@@ -190,6 +195,8 @@ function docsWords(spec) {
       return `split per shard, replies merged${remark}`;
     case 'all':
       return `goes to all shards, replies merged${remark}`;
+    case 'debug':
+      return spec.remark;
     case 'scan':
       return `goes to one shard after the other: the cursor says to which${remark}`;
     case 'slot':

@@ -84,6 +84,8 @@ export interface Config {
   auth: ClientAuth;
   /** Whether each subscriber has connections of its own, or shares them with others. */
   pubsub: 'exact' | 'shared';
+  /** Who may give DEBUG. */
+  enableDebugCommand: 'no' | 'local' | 'yes';
   /** Whether other machines are kept from connecting while no password is asked for. */
   protectedMode: boolean;
   pools: readonly PoolConfig[];
@@ -249,6 +251,12 @@ export const FILE = z.strictObject(
       "As Redis's protected-mode: `yes` refuses to listen where other machines can connect while no password is asked for.",
       { stated: 'yes' },
     ),
+    enableDebugCommand: about(
+      oneOf('no', 'local', 'yes').default('no'),
+      "As Redis's enable-debug-command: who may give DEBUG, which may hold up all nodes; `local` are clients that come from this machine. Nodes " +
+        'have a setting of their own, and answer with their own error. docs/COMMANDS.md says which subcommands are served.',
+      { stated: 'no' },
+    ),
     pools: about(POOLS, 'Sets of Redis servers, by names of your own. At least one, and at most 65,536 nodes in all.'),
     keyspaces: about(
       KEYSPACES.optional(),
@@ -316,6 +324,7 @@ function complete(file: File, defaults: ConfigDefaults): Config {
     auth: completeAuth(file.auth),
     pubsub: file.pubsub,
     protectedMode: file.protectedMode,
+    enableDebugCommand: file.enableDebugCommand,
     pools,
     keyspaces: services.flatMap(({ keyspaces }) => keyspaces),
     limits,

@@ -49,6 +49,7 @@ keyspaces:
     admin: { kind: 'tcp', host: '127.0.0.1', port: 9121 },
     workers: 2,
     transport: 'auto',
+    enableDebugCommand: 'no',
     auth: { mode: 'none' },
     protectedMode: true,
     pubsub: 'exact',

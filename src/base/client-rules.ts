@@ -8,6 +8,7 @@ export const PASSWORD_CHARACTERS_MAX = 512;
 export interface ConfiguredRules {
   auth: ClientAuth;
   pubsub: ClientRules['pubsub'];
+  enableDebugCommand: ClientRules['enableDebugCommand'];
 }
 
 /** All users at one time: of two the one with the larger version is the later. Lines as of `ClientAuth`. */
@@ -22,6 +23,8 @@ export interface ClientRules {
   isPassthrough: boolean;
   /** Whether each subscriber has connections of its own (proxy/pubsub.ts). */
   pubsub: 'exact' | 'shared';
+  /** Who may give DEBUG: nobody, clients of this machine, all (proxy/debug-commands.ts). */
+  enableDebugCommand: 'no' | 'local' | 'yes';
 }
 
 /**
@@ -39,6 +42,7 @@ export const DEFAULT_RULES: ClientRules = {
   users: { version: 1, lines: ['default on nopass ~* &* +@all'] },
   isPassthrough: false,
   pubsub: 'exact',
+  enableDebugCommand: 'no',
 };
 
 /** The SHA-256 of a password's bytes, in hexadecimal. Text is in UTF-8. */

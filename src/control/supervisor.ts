@@ -383,8 +383,9 @@ class Supervisor implements Ringleader {
       const service = config.services.find(({ listen }) => listen.some((own) => formatEndpoint(own) === asked));
       return topology.services.findIndex((snapshot) => snapshot?.name === service?.name);
     });
-    const { auth, pubsub } = config;
-    return { topology, limits: this.boundedLimits(config), rules: { auth, pubsub }, listeners };
+    const { auth, pubsub, enableDebugCommand } = config;
+    const rules = { auth, pubsub, enableDebugCommand };
+    return { topology, limits: this.boundedLimits(config), rules, listeners };
   }
 
   /** Looks after the nodes of the topology that is gone by. */

@@ -391,8 +391,9 @@ export class Workers {
   }
 
   private rules({ rules }: Orders): ClientRules {
-    const { auth, pubsub } = rules;
-    return { users: (this.users as UserDesk).snapshot, isPassthrough: auth.mode === 'passthrough', pubsub };
+    const { auth, pubsub, enableDebugCommand } = rules;
+    const isPassthrough = auth.mode === 'passthrough';
+    return { users: (this.users as UserDesk).snapshot, isPassthrough, pubsub, enableDebugCommand };
   }
 
   private async resolve(worker: RunningWorker, id: number, host: string, port: number): Promise<void> {

@@ -15,94 +15,48 @@
  */
 import type { LaneChannel } from '../backend/lane.js';
 import type { Pending, PendingPool } from '../backend/pending.js';
-import type { BackendPool } from '../backend/pool.js';
-import type { CommandTimes } from '../base/command-times.js';
-import { errorBytes } from '../base/errors.js';
-import { DURABLE } from '../replica/admission.js';
-import { COMMAND_FLAG } from '../resp/command-spec.js';
 import type { CommandSpec } from '../resp/commands.js';
-import { parseInt64 } from '../resp/int64.js';
 import { errorReply } from '../resp/reply.js';
-import type { RequestReader } from '../resp/request.js';
-import type { Arena } from '../transport/arena.js';
-import { AfterSuccessPolicy } from './after-success-policy.js';
 import { NO_CLUSTER } from './cluster.js';
-import { asksForOurs, InfoPolicy, ownInfo, type ProxyFacts } from './introspection.js';
+import { asksForOurs, InfoPolicy, ownInfo } from './introspection.js';
 import type { Walk } from './key-walk.js';
-import { ASK_LATEST } from './latency-policies.js';
-import { MajorityPolicy } from './majority-policy.js';
 import type { Merge, MergePool } from './merge.js';
 import { runSteps } from './node-steps.js';
-import { OwnKeysPolicy } from './own-keys.js';
-import { DBSIZE, RandomKeyPolicy } from './random-key.js';
 import { type ResponsePolicy, responsePolicy } from './response-policy.js';
 import { scanOptions } from './scan-options.js';
-import type { ScriptCalls } from './script-calls.js';
-import { ScriptsExistPolicy } from './scripts-exist-policy.js';
-import { serverPolicy } from './server-policies.js';
 import type { Service } from './service.js';
 import type { Session } from './session.js';
+import type { ShardPlan, ShardPlans, ShardPlansContext } from './shard-plans.js';
 import { slotQuestion } from './slot-question.js';
 
-export interface AllShardsContext {
-  arena: Arena;
-  reader: RequestReader;
+export interface AllShardsContext extends ShardPlansContext {
   pendings: PendingPool;
-  pool: BackendPool;
-  /** A number in [0, 1). */
-  random: () => number;
   now: () => number;
   /** Milliseconds since 1970. */
   clock: () => number;
-  facts: (service: Service) => ProxyFacts;
-  /** Of what the proxy answers itself. */
-  times: CommandTimes;
 }
 
-/** What is of all keys of a pool, or of all who use them, also of those of other services: what it would do. */
-const OF_ALL_SERVICES: ReadonlyMap<string, string> = new Map([
-  ['dbsize', 'count keys'],
-  ['randomkey', 'draw keys'],
-  ['flushall', 'delete keys'],
-  ['flushdb', 'delete keys'],
-  ['swapdb', 'swap keys'],
-  ['slowlog|get', 'show commands'],
-]);
-
-/** What changes something at nodes, though it is no write by Redis's flags: it is not sent twice, and may be half done. */
-const CHANGES: ReadonlySet<string> = new Set([
-  ...['config|set', 'config|rewrite', 'config|resetstat', 'slowlog|reset', 'memory|purge'],
-  ...['save', 'bgsave', 'bgrewriteaof'],
-  ...['acl|setuser', 'acl|deluser', 'acl|load', 'acl|save'],
-]);
-
-const OUT_OF_RANGE = errorReply('ERR DB index is out of range');
+/** What changes users at nodes: it is not sent twice, and may be half done. */
+const CHANGES_USERS: ReadonlySet<string> = new Set(['acl|setuser', 'acl|deluser', 'acl|load', 'acl|save']);
 /** How answers to ACL are merged that all nodes give, but for those that all_succeeded is for; '': one after the other. */
 const ACL_POLICIES: ReadonlyMap<string, string> = new Map([
   ['acl|deluser', 'agg_max'],
   ['acl|log', ''],
 ]);
-
-/** What nodes of replicated keys must have set as it is. */
-const HELD_SETTINGS: ReadonlySet<string> = new Set(['maxmemory-policy', ...DURABLE.map(([setting]) => setting)]);
-const OF_KEYS: ReadonlySet<string> = new Set([
-  ...['keys', 'scan', 'dbsize', 'randomkey'],
-  ...['cluster|countkeysinslot', 'cluster|getkeysinslot'],
-]);
+/** What is a walk where some keys have copies, or the proxy keeps keys of its own beside them. */
+const WALKS: ReadonlySet<string> = new Set(['keys', 'scan', 'dbsize', 'randomkey']);
 
 export class AllShards {
   private readonly context: AllShardsContext;
   private readonly merges: MergePool;
-  private readonly scripts: ScriptCalls;
-  private readonly randomKey: RandomKeyPolicy;
+  private readonly plans: ShardPlans;
   /** INFO requests whose merge may be shared, by service, protocol, database and arguments. */
   private readonly shared = new Map<string, Merge>();
 
-  constructor(context: AllShardsContext, merges: MergePool, scripts: ScriptCalls) {
+  constructor(context: AllShardsContext, merges: MergePool, plans: ShardPlans) {
     this.context = context;
-    this.scripts = scripts;
     this.merges = merges;
-    this.randomKey = new RandomKeyPolicy(context.random);
+    this.plans = plans;
   }
 
   /** The topology changes: a round that was begun before asked the old nodes. */
@@ -122,7 +76,9 @@ export class AllShards {
     const isReset = spec.name === 'acl|log' && reader.argumentCount > 2 && /^reset$/i.test(this.argument(2));
     if (isReset || /^acl\|(deluser|load|log|save|setuser)$/.test(spec.name)) {
       const name = isReset ? 'all_succeeded' : (ACL_POLICIES.get(spec.name) ?? 'all_succeeded');
-      this.sendToAll(session, service, spec, responsePolicy(name === '' ? null : name, false), start, end);
+      const policy = responsePolicy(name === '' ? null : name, false);
+      const isWrite = CHANGES_USERS.has(spec.name);
+      this.sendPlan(session, service, { policy, before: null, isWrite, isUrgent: false }, start, end);
       return;
     }
     const merge = this.begin(session, responsePolicy('one_succeeded', false), false, end - start);
@@ -133,82 +89,29 @@ export class AllShards {
 
   /** Carries out the command last read, whose frame is arena bytes [start, end). */
   send(session: Session, service: Service, spec: CommandSpec, start: number, end: number): void {
-    const { shared } = service;
-    const effect = OF_ALL_SERVICES.get(spec.name);
-    if (shared !== null && effect !== undefined) {
-      const why = `it would ${effect} of service ${shared.service} too, which shares pool ${shared.pool} with this one`;
-      session.reply(errorReply(`ERR ${spec.name.toUpperCase().replace('|', ' ')} is refused: ${why}`));
-      return;
-    }
-    if (service.hasOwnKeys && this.sendWalk(session, service, spec, end - start)) return;
-    switch (spec.name) {
-      case 'info':
-        this.sendInfo(session, service, start, end);
-        return;
-      case 'swapdb': {
-        const refusal = this.refusalOfSwap(service);
-        if (refusal !== null) session.reply(refusal);
-        else this.sendToAll(session, service, spec, this.serverPolicy(session, spec), start, end);
-        return;
-      }
-      case 'randomkey':
-        this.sendAfter(session, service, this.randomKey, DBSIZE, false, start, end);
-        return;
-      case 'latency|reset':
-        this.sendAfter(session, service, this.serverPolicy(session, spec), ASK_LATEST, true, start, end);
-        return;
-      case 'config|resetstat':
-        this.sendToAll(
-          session,
-          service,
-          spec,
-          new AfterSuccessPolicy(this.serverPolicy(session, spec), () => this.context.times.reset()),
-          start,
-          end,
-        );
-        return;
-      case 'scan':
-        this.sendScan(session, service, start, end);
-        return;
-      case 'keys':
-        this.sendToAll(session, service, spec, this.keysPolicy(service, spec), start, end);
-        return;
-      case 'script|flush':
-        this.sendToAll(
-          session,
-          service,
-          spec,
-          new AfterSuccessPolicy(this.serverPolicy(session, spec), () => this.scripts.forgetAll(service.number)),
-          start,
-          end,
-        );
-        return;
-      case 'script|load':
-        this.sendToAll(
-          session,
-          service,
-          spec,
-          new AfterSuccessPolicy(this.scriptPolicy(service, spec), this.scripts.loading(service.number)),
-          start,
-          end,
-        );
-        return;
-      case 'script|exists':
-        this.sendToAll(session, service, spec, this.scriptPolicy(service, spec), start, end);
-        return;
-      default:
-        this.sendToAll(session, service, spec, this.serverPolicy(session, spec), start, end);
-    }
+    const refusal = this.plans.refusal(session, service, spec);
+    if (refusal !== null) session.reply(refusal);
+    else if (service.hasOwnKeys && WALKS.has(spec.name)) this.sendWalk(session, service, spec, end - start);
+    else if (spec.name === 'info') this.sendInfo(session, service, start, end);
+    else if (spec.name === 'scan') this.sendScan(session, service, start, end);
+    else this.sendPlan(session, service, this.plans.plan(session, service, spec), start, end);
   }
 
-  /** What is of all keys, where some have copies, or are the proxy's own. False: it is carried out as everywhere. */
-  private sendWalk(session: Session, service: Service, spec: CommandSpec, requestBytes: number): boolean {
-    const { reader, random, clock } = this.context;
-    const refusal = service.hasCopies ? this.refusalOfCopied(session, service, spec) : null;
-    if (refusal !== null) {
-      session.reply(errorReply(refusal));
-      return true;
+  /** The plan for the command last read as part of a transaction, or why it cannot be one. */
+  planInTransaction(session: Session, service: Service, spec: CommandSpec): ShardPlan | Uint8Array {
+    const refusal = this.plans.refusal(session, service, spec);
+    if (refusal !== null) return refusal;
+    const shown = spec.name.toUpperCase().replace('|', ' ');
+    if (service.hasOwnKeys && WALKS.has(spec.name)) {
+      const why = 'the nodes of this service have keys of the proxy besides, which it looks through one by one';
+      return errorReply(`ERR ${shown} inside MULTI is not supported by this proxy here: ${why}`);
     }
+    return this.plans.plan(session, service, spec);
+  }
+
+  /** What is of all keys, where some have copies, or are the proxy's own. */
+  private sendWalk(session: Session, service: Service, spec: CommandSpec, requestBytes: number): void {
+    const { reader, random, clock } = this.context;
     let walk: Walk;
     switch (spec.name) {
       case 'keys':
@@ -225,16 +128,15 @@ export class AllShards {
         const options = scanOptions(words);
         if (options instanceof Uint8Array) {
           session.reply(options);
-          return true;
+          return;
         }
         walk = service.walks.scan(this.argument(1), options, clock());
         break;
       }
       default:
-        return false;
+        throw new Error(`${spec.name} is no walk`);
     }
     runSteps(this.context, session, walk, requestBytes);
-    return true;
   }
 
   /**
@@ -249,9 +151,9 @@ export class AllShards {
     }
     const words = Array.from({ length: reader.argumentCount - 2 }, (_, index) => this.argument(index + 2));
     const question = slotQuestion(words);
-    const refusal = service.hasCopies ? this.refusalOfCopied(session, service, spec) : null;
+    const refusal = question instanceof Uint8Array ? question : this.plans.refusal(session, service, spec);
     if (question instanceof Uint8Array || refusal !== null) {
-      session.reply(question instanceof Uint8Array ? question : errorReply(refusal as string));
+      session.reply(refusal as Uint8Array);
       return true;
     }
     if (!session.isIdle) return false;
@@ -259,78 +161,6 @@ export class AllShards {
     runSteps(this.context, session, walk, requestBytes);
     session.waitForReplies();
     return true;
-  }
-
-  private refusalOfCopied(session: Session, service: Service, { name }: CommandSpec): string | null {
-    const { isReplicated } = service;
-    if (name === 'flushall' || name === 'flushdb') {
-      const what = isReplicated ? 'replicated' : 'locks';
-      const why = `some keys of this service are ${what}, and a node that is emptied has to be repaired`;
-      return `ERR ${name.toUpperCase()} is refused: ${why}; delete keys by their names`;
-    }
-    if (name === 'config|set') {
-      for (let index = 2; index < this.context.reader.argumentCount; index += 2) {
-        const setting = this.argument(index).toLowerCase();
-        if (!HELD_SETTINGS.has(setting)) continue;
-        const what = isReplicated ? 'replicated keys' : 'locks';
-        return `ERR CONFIG SET ${setting} is refused: the ${what} of this service depend on it; connect to the node itself`;
-      }
-    }
-    if (isReplicated && session.database !== 0 && OF_KEYS.has(name))
-      return 'ERR replicated keys are in database 0 only';
-    return null;
-  }
-
-  private serverPolicy({ protocol }: Session, spec: CommandSpec): ResponsePolicy {
-    const { argumentCount } = this.context.reader;
-    const words = Array.from({ length: argumentCount }, (_, index) => this.argument(index));
-    return serverPolicy(spec.name, words, protocol, this.context.times) ?? responsePolicy(spec.responsePolicy, false);
-  }
-
-  /**
-   * Nodes swap one after the other, and what some of them have done is not taken back. So it is not begun where it is known that one
-   * would not do it.
-   */
-  private refusalOfSwap({ nodes, hasOwnKeys, hasStoreLocks }: Service): Uint8Array | null {
-    const { pool } = this.context;
-    if (hasOwnKeys || hasStoreLocks) {
-      const why = 'some keys of this service, or what the proxy keeps beside them, are to stay in database 0';
-      return errorReply(`ERR SWAPDB is refused: ${why}`);
-    }
-    const away = nodes.find((node) => pool.commonOf(node)?.isReady !== true);
-    if (away !== undefined)
-      return errorBytes('NODEDOWN', `node ${away.label} cannot be reached; no node has swapped its databases`);
-    // What is no number, or beyond all of them, they refuse alike.
-    const [one, other] = [parseInt64(this.argument(1)), parseInt64(this.argument(2))];
-    const databases = pool.databases(nodes);
-    const isBeyond = (database: bigint | null) => database !== null && database >= BigInt(databases);
-    return one !== null && other !== null && (isBeyond(one) || isBeyond(other)) ? OUT_OF_RANGE : null;
-  }
-
-  private scriptPolicy(service: Service, { name, responsePolicy: tip }: CommandSpec): ResponsePolicy {
-    const { nodes, hasLocks, lockSetsOfNodes } = service;
-    if (hasLocks) return new MajorityPolicy(tip, nodes, lockSetsOfNodes);
-    if (name !== 'script|exists') return responsePolicy(tip, false);
-    const asked = Array.from({ length: this.context.reader.argumentCount - 2 }, (_, index) => this.argument(index + 2));
-    return new ScriptsExistPolicy(asked.map((sha) => this.scripts.known.find(service.number, sha) !== null));
-  }
-
-  private keysPolicy(service: Service, spec: CommandSpec): ResponsePolicy {
-    return service.hidesKeys ? new OwnKeysPolicy(service) : responsePolicy(spec.responsePolicy, false);
-  }
-
-  private sendToAll(
-    session: Session,
-    service: Service,
-    spec: CommandSpec,
-    policy: ResponsePolicy,
-    start: number,
-    end: number,
-  ): void {
-    const merge = this.begin(session, policy, false, end - start);
-    // What a node does while a script runs cannot wait for the script to end.
-    const isUrgent = (spec.flags & COMMAND_FLAG.allow_busy) !== 0;
-    this.sendParts(session, service, merge, spec.write || CHANGES.has(spec.name), isUrgent, start, end);
   }
 
   private sendInfo(session: Session, service: Service, start: number, end: number): void {
@@ -355,37 +185,38 @@ export class AllShards {
     }
     const merge = this.begin(session, new InfoPolicy(facts, ours !== 'no'), true, end - start);
     this.shared.set(key, merge);
-    this.sendParts(session, service, merge, false, false, start, end);
+    const parts = service.nodes.map(({ label }) => merge.addPart(label, now(), false));
+    for (const [place, { index }] of service.nodes.entries())
+      merge.sendPart(this.channel(session, index), parts[place] as Pending, start, end);
   }
 
-  /** `before` to every node, and the command behind it in the same piece: of each node two parts, in that order. */
-  private sendAfter(
-    session: Session,
-    { nodes }: Service,
-    policy: ResponsePolicy,
-    before: Uint8Array,
-    isWrite: boolean,
-    start: number,
-    end: number,
-  ): void {
-    const { arena, now } = this.context;
+  /** The frame to every node, behind what goes before it. */
+  private sendPlan(session: Session, { nodes }: Service, plan: ShardPlan, start: number, end: number): void {
+    const { arena, pool, now } = this.context;
+    const { policy, before, isWrite, isUrgent } = plan;
     const merge = this.begin(session, policy, false, end - start);
-    const parts = nodes.map(({ index, label }) => {
-      return { index, first: merge.addPart(label, now(), isWrite), second: merge.addPart(label, now(), isWrite) };
+    const parts = nodes.map(({ label }) => {
+      const first = before === null ? null : merge.addPart(label, now(), isWrite);
+      return { first, second: merge.addPart(label, now(), isWrite) };
     });
-    const block = arena.allocate(before.length);
+    const beforeBytes = before?.length ?? 0;
+    const block = beforeBytes === 0 ? 0 : arena.allocate(beforeBytes);
     if (block < 0) {
       merge.failUnsent();
       return;
     }
-    arena.bytes.set(before, block);
-    for (const { index, first, second } of parts) {
-      const channel = this.channel(session, index);
-      merge.sendPart(channel, first, block, block + before.length);
+    if (before !== null) arena.bytes.set(before, block);
+    for (const [place, node] of nodes.entries()) {
+      const { first, second } = parts[place] as { first: Pending | null; second: Pending };
+      if (isWrite) session.noteWrite(node.index);
+      const channel = isUrgent ? pool.urgent(node, session.lane.identity) : this.channel(session, node.index);
+      if (first !== null) merge.sendPart(channel, first, block, block + beforeBytes);
       merge.sendPart(channel, second, start, end);
     }
-    arena.settle();
-    arena.release(block, before.length);
+    if (before !== null) {
+      arena.settle();
+      arena.release(block, beforeBytes);
+    }
   }
 
   /** `SCAN cursor …`: to the node of the cursor, with the node's own cursor in its place. */
@@ -416,25 +247,6 @@ export class AllShards {
 
   private begin(session: Session, policy: ResponsePolicy, isShared: boolean, requestBytes: number): Merge {
     return this.merges.begin(session, policy, isShared, requestBytes, this.context.now());
-  }
-
-  /** The same frame to every node. */
-  private sendParts(
-    session: Session,
-    { nodes }: Service,
-    merge: Merge,
-    isWrite: boolean,
-    isUrgent: boolean,
-    start: number,
-    end: number,
-  ): void {
-    const { pool, now } = this.context;
-    const parts = nodes.map((node) => merge.addPart(node.label, now(), isWrite));
-    for (const [place, node] of nodes.entries()) {
-      if (isWrite) session.noteWrite(node.index);
-      const channel = isUrgent ? pool.urgent(node, session.lane.identity) : this.channel(session, node.index);
-      merge.sendPart(channel, parts[place] as Pending, start, end);
-    }
   }
 
   private channel(session: Session, node: number): LaneChannel {

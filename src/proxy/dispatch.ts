@@ -9,7 +9,7 @@
  *   clients  asked of all workers     tracking  by ways of the session's own to all nodes
  *   monitor  what all workers carry out (monitors.ts)
  *   lock   the nodes of the lock (lock-commands.ts)      describe  any, and the proxy's own commands added
- *   slot   the node that has the keys of a slot
+ *   slot   the node that has the keys of a slot           debug  by a row for each of its subcommands, which has one of the others
  *   fenced the shard of the keys of the command within (fenced.ts)
  *   reject an error that says why
  */
@@ -48,6 +48,7 @@ import { Blocking } from './blocking.js';
 import { BusyScripts, type BusyScriptsContext } from './busy-scripts.js';
 import { Clients, type ClientsContext } from './clients.js';
 import { rejection } from './cluster.js';
+import { DebugCommands } from './debug-commands.js';
 import { DescribedCommands, keysOfOwn } from './described-commands.js';
 import { Fenced, NO_ROOM, WORDS_BEFORE_FENCED } from './fenced.js';
 import { Gathers } from './gather.js';
@@ -69,6 +70,7 @@ import { responsePolicy } from './response-policy.js';
 import { ScriptCalls } from './script-calls.js';
 import { Service } from './service.js';
 import { type Session, SessionError } from './session.js';
+import { ShardPlans } from './shard-plans.js';
 import { Splitter } from './split.js';
 import { TrackingCommands, type TrackingCommandsContext } from './tracking-commands.js';
 import type { Transaction } from './transaction.js';
@@ -93,7 +95,7 @@ export interface DispatchContext
   askLock: StoreProviderContext['askLock'];
   transport: Transport;
   topology: TopologySnapshot;
-  rules: Pick<ClientRules, 'pubsub' | 'isPassthrough'>;
+  rules: Pick<ClientRules, 'pubsub' | 'isPassthrough' | 'enableDebugCommand'>;
   limits: Limits;
   log: (level: LogLevel, event: string, fields: Record<string, string>) => void;
 }
@@ -110,6 +112,7 @@ export class Dispatcher {
   /** By the number that sessions carry. */
   private services: readonly (Service | null)[];
   private splitter: Splitter;
+  private readonly debug: DebugCommands;
   private readonly allShards: AllShards;
   private readonly merges: MergePool;
   private readonly locator: KeyLocator;
@@ -145,7 +148,8 @@ export class Dispatcher {
     this.busyScripts = new BusyScripts(context);
     this.scripts = new ScriptCalls(context, this.busyScripts);
     this.functions = new ReadOnlyFunctions({ ...context, onKnown: (service) => context.pauses.lookAgain(service) });
-    this.allShards = new AllShards(context, this.merges, this.scripts);
+    this.debug = new DebugCommands(context.reader, context.arena.bytes, context.rules.enableDebugCommand);
+    this.allShards = new AllShards(context, this.merges, new ShardPlans(context, this.scripts));
     this.locator = new KeyLocator(context.arena.bytes, context.reader, context.topology);
     this.nodeCommands = new NodeCommands({
       ...context,
@@ -190,6 +194,8 @@ export class Dispatcher {
     this.transactions = new Transactions({
       ...context,
       busyScripts: this.busyScripts,
+      allShards: this.allShards,
+      debug: this.debug,
       locator: this.locator,
       merges: this.merges,
       replicated: this.replicated,
@@ -249,11 +255,12 @@ export class Dispatcher {
       if (fate !== 'go-on') return fate === 'done' || this.putOff();
     }
     if (spec.refusable && !this.gathersPatterns(session, spec)) {
-      const refusal = refusedForm(spec, bytes, argumentStart, argumentEnd, argumentCount);
-      if (refusal !== null) {
-        session.refuse(errorReply(refusal));
+      const form = this.formOf(session, spec);
+      if (form instanceof Uint8Array) {
+        session.refuse(form);
         return true;
       }
+      spec = form;
     }
     if (session.subscriptions !== null && !session.mayCarryOut(spec.name)) {
       const allowed = '(P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET';
@@ -339,7 +346,17 @@ export class Dispatcher {
       case 'reject':
         session.reply(rejection(spec, service));
         return true;
+      case 'debug':
+        throw new Error('DEBUG has a row for each of its subcommands');
     }
+  }
+
+  /** The row for the form of the command last read, which is `refusable`; or why it is refused. */
+  private formOf(session: Session, spec: CommandSpec): CommandSpec | Uint8Array {
+    if (spec.route === 'debug') return this.debug.find(session);
+    const { argumentStart, argumentEnd, argumentCount } = this.reader;
+    const refusal = refusedForm(spec, this.bytes, argumentStart, argumentEnd, argumentCount);
+    return refusal === null ? spec : errorReply(refusal);
   }
 
   /** The row for the command last read, where the table lacks it, and nodes have told of it; else null. */
@@ -356,6 +373,7 @@ export class Dispatcher {
   configure(topology: TopologySnapshot, rules: ClientRules): void {
     this.topology = topology;
     this.pubsub.mode = rules.pubsub;
+    this.debug.mode = rules.enableDebugCommand;
     this.admission.isPassthrough = rules.isPassthrough;
     this.locator.setTopology(topology);
     this.services = openServices(topology, this.services);

@@ -1,11 +1,28 @@
-/** EXEC's reply: made of the node's, of what the proxy answers itself, and of what all its workers were asked. */
+/**
+ * EXEC's reply: made of the node's, of what the proxy answers itself, of what all its workers were asked, and of what other shards said to
+ * the commands that are for all of them.
+ */
 import type { Carrier, Pending, ReplyOwner } from '../backend/pending.js';
 import { errorBytes } from '../base/errors.js';
 import { skipValue, TYPE } from '../resp/frame.js';
 import { arrayHeader, errorReply, isError, parseInteger } from '../resp/reply.js';
 import type { Output } from '../transport/output.js';
 import type { Merge } from './merge.js';
-import type { Part, Parts, ResponsePolicy } from './response-policy.js';
+import { writeMerged } from './partial-failure.js';
+import { Part, type Parts, type ResponsePolicy } from './response-policy.js';
+import type { ShardPlan } from './shard-plans.js';
+
+/** A command for all shards, as part of a transaction. */
+export interface Spread {
+  readonly plan: ShardPlan;
+  /** The names of all nodes, in their order, and which of them carries out the transaction. */
+  readonly nodes: readonly string[];
+  readonly own: number;
+  /** Replies of the node to what comes before it in the transaction. */
+  readonly repliesBefore: number;
+  /** By node the first of its parts; the own one has none. Null while the others were not asked. */
+  parts: readonly number[] | null;
+}
 
 export class ExecPolicy implements ResponsePolicy {
   readonly needsOne = false;
@@ -15,6 +32,8 @@ export class ExecPolicy implements ResponsePolicy {
   private readonly hasNode: boolean;
   /** Of what all workers were asked, the places: their answers are the parts behind the node's. */
   private readonly asked: readonly number[];
+  /** By its place. */
+  private readonly spread = new Map<number, Spread>();
   /** How the node refused MULTI, and the first of the commands after it. */
   private multiError = '';
   private queueError = '';
@@ -28,6 +47,32 @@ export class ExecPolicy implements ResponsePolicy {
   /** The proxy's own reply to the command at that place. */
   answer(place: number, reply: Uint8Array): void {
     this.own.set(place, reply);
+  }
+
+  /** The command at that place is for all shards. */
+  addSpread(place: number, command: Omit<Spread, 'parts'>): void {
+    this.spread.set(place, { ...command, parts: null });
+  }
+
+  /** The others are asked: `parts` are, by node, the first of the merge's parts that its replies will be; -1 at the place of the own one. */
+  onSpread(place: number, parts: readonly number[]): void {
+    (this.spread.get(place) as Spread).parts = parts;
+  }
+
+  /**
+   * Whether the other shards are to carry out the command at that place, which the node has, by its reply to EXEC that begins at `start`:
+   * where it fails there, nothing is gained by having it done elsewhere.
+   */
+  goesOn(place: number, bytes: Uint8Array, start: number): boolean {
+    const { plan, nodes, own, repliesBefore } = this.spread.get(place) as Spread;
+    if (plan.policy.needsOne) return true;
+    let at = bytes.indexOf(0x0a, start) + 1;
+    for (let left = repliesBefore; left > 0; left--) at = skipValue(bytes, at);
+    return partsOf(bytes, at, repliesOf(plan), nodes[own] as string).every((part) => plan.policy.fits(bytes, part));
+  }
+
+  tellsOf(index: number): boolean {
+    return index > this.asked.length;
   }
 
   /** Which of the questions stands at that place; -1: none. */
@@ -66,6 +111,8 @@ export class ExecPolicy implements ResponsePolicy {
       const asked = this.questionAt(place);
       if (own !== undefined) {
         output.appendBytes(own);
+      } else if (this.spread.has(place)) {
+        at = this.writeSpread(this.spread.get(place) as Spread, parts, at, output);
       } else if (asked >= 0) {
         const { start, bytes: length } = parts.part(asked + (node === null ? 0 : 1));
         output.appendNow(start, start + length);
@@ -75,6 +122,28 @@ export class ExecPolicy implements ResponsePolicy {
         at = end;
       }
     }
+  }
+
+  /** Writes what all shards say together; `at` is where the node's own part of it begins. Returns where that ends. */
+  private writeSpread({ plan, nodes, own, parts: asked }: Spread, parts: Parts, at: number, output: Output): number {
+    const { bytes } = parts;
+    const count = repliesOf(plan);
+    const ownParts = partsOf(bytes, at, count, nodes[own] as string);
+    const all = nodes.flatMap((_, node) => {
+      const first = asked?.[node] ?? -1;
+      if (node === own) return ownParts;
+      return first < 0 ? [] : Array.from({ length: count }, (_, index) => parts.part(first + index));
+    });
+    const view = {
+      bytes,
+      partCount: all.length,
+      part: (index: number) => all[index] as Part,
+      keyCount: 0,
+      partOfKey: NO_KEYS,
+    };
+    writeMerged(view, plan.policy, plan.isWrite, output);
+    const last = ownParts[count - 1] as Part;
+    return last.start + last.bytes;
   }
 
   /** Where the node's reply is the whole, or says that there is none: writes it, and returns true. */
@@ -88,7 +157,7 @@ export class ExecPolicy implements ResponsePolicy {
       output.appendBytes(errorReply(`EXECABORT Transaction discarded because of: ${this.queueError}`));
       return true;
     }
-    const isMixed = this.own.size > 0 || this.asked.length > 0;
+    const isMixed = this.own.size > 0 || this.asked.length > 0 || this.spread.size > 0;
     if (isMixed && this.wasCarriedOut(bytes, node.start)) return false;
     output.appendNow(node.start, node.start + node.bytes);
     return true;
@@ -105,17 +174,21 @@ export class ExecPolicy implements ResponsePolicy {
 export class ExecReply implements ReplyOwner {
   private readonly merge: Merge;
   private readonly policy: ExecPolicy;
-  private readonly onKnown: (isDone: boolean, error: Uint8Array | null) => void;
+  private readonly onKnown: (isDone: boolean, error: Uint8Array | null, start: number) => void;
 
-  /** `onKnown` is told whether EXEC was carried out, and the error where the node did not answer. */
-  constructor(merge: Merge, policy: ExecPolicy, onKnown: (isDone: boolean, error: Uint8Array | null) => void) {
+  /** `onKnown` is told whether EXEC was carried out, and the error where the node did not answer; its reply begins at `start`. */
+  constructor(
+    merge: Merge,
+    policy: ExecPolicy,
+    onKnown: (isDone: boolean, error: Uint8Array | null, start: number) => void,
+  ) {
     this.merge = merge;
     this.policy = policy;
     this.onKnown = onKnown;
   }
 
   onReply(pending: Pending, start: number, end: number): void {
-    this.onKnown(this.policy.wasCarriedOut(this.merge.bytes, start), null);
+    this.onKnown(this.policy.wasCarriedOut(this.merge.bytes, start), null, start);
     this.merge.onReply(pending, start, end);
   }
 
@@ -124,7 +197,7 @@ export class ExecReply implements ReplyOwner {
   }
 
   onFailure(pending: Pending, error: Uint8Array): void {
-    this.onKnown(false, error);
+    this.onKnown(false, error, -1);
     this.merge.onFailure(pending, error);
   }
 
@@ -139,6 +212,25 @@ export class ExecReply implements ReplyOwner {
   get isGone(): boolean {
     return this.merge.isGone;
   }
+}
+
+const NO_KEYS = new Uint16Array(0);
+
+/** How many replies a node gives to it. */
+export function repliesOf({ before }: ShardPlan): number {
+  return before === null ? 1 : 2;
+}
+
+/** The `count` values that begin at `at`, as parts of the node of that name. */
+function partsOf(bytes: Uint8Array, at: number, count: number, nodeName: string): Part[] {
+  let start = at;
+  return Array.from({ length: count }, () => {
+    const part = new Part();
+    const end = skipValue(bytes, start);
+    Object.assign(part, { nodeName, start, bytes: end - start });
+    start = end;
+    return part;
+  });
 }
 
 /** Where the first line of the reply of `part` ends. */

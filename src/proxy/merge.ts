@@ -2,20 +2,15 @@
  * One reply of several shards' replies: each part's reply is parked until the last has come, then a response policy makes
  * one of them (response-policy.ts).
  *
- * A part that failed makes the whole an error that names its shard. Of a write that was carried out on another shard
- * nobody says that it had no effect: it is -UNKNOWN. Several sessions may wait for one merge (INFO).
+ * A part that failed makes the whole an error that names its shard (partial-failure.ts). Several sessions may wait for one merge (INFO).
  */
 import type { Carrier, Pending, PendingPool, ReplyOwner, ReplySource, Sender } from '../backend/pending.js';
 import { errorBytes } from '../base/errors.js';
-import { errorReply, isError } from '../resp/reply.js';
 import type { Arena } from '../transport/arena.js';
 import type { Output } from '../transport/output.js';
-import { Part, type Parts, type ResponsePolicy, unexpectedReply } from './response-policy.js';
+import { writeMerged } from './partial-failure.js';
+import { Part, type Parts, type ResponsePolicy } from './response-policy.js';
 import type { Session } from './session.js';
-
-const UNKNOWN = Buffer.from('-UNKNOWN ');
-/** How a node refuses SCRIPT KILL when nothing runs there: what is wrong elsewhere says more. */
-const NOT_BUSY = Buffer.from('-NOTBUSY ');
 
 export class Merge implements ReplyOwner, ReplySource, Parts {
   readonly bytes: Uint8Array;
@@ -37,6 +32,7 @@ export class Merge implements ReplyOwner, ReplySource, Parts {
   /** The first `partCount` are in use; `awaited` of them have no reply yet. */
   private readonly parts: Part[] = [];
   private awaited = 0;
+  /** Some part of it changes something. */
   private isWrite = false;
 
   constructor(arena: Arena, pendings: PendingPool, pool: MergePool, policy: ResponsePolicy) {
@@ -51,6 +47,7 @@ export class Merge implements ReplyOwner, ReplySource, Parts {
   start(policy: ResponsePolicy, isShared: boolean): void {
     this.policy = policy;
     this.isShared = isShared;
+    this.isWrite = false;
   }
 
   /** `session` gets the reply in the place of `head`, which is in its queue. */
@@ -73,7 +70,7 @@ export class Merge implements ReplyOwner, ReplySource, Parts {
     pending.part = this.partCount++;
     part.nodeName = nodeName;
     part.pending = pending;
-    this.isWrite = isWrite;
+    this.isWrite ||= isWrite;
     this.awaited++;
     return pending;
   }
@@ -128,7 +125,7 @@ export class Merge implements ReplyOwner, ReplySource, Parts {
     if (this.claims > 0) {
       const block = this.arena.allocate(end - start);
       if (block < 0) {
-        this.onFailure(pending, this.noRoom(part));
+        this.onFailure(pending, noRoom(part, pending.isWrite));
         return;
       }
       this.arena.bytes.copyWithin(block, start, end);
@@ -185,9 +182,7 @@ export class Merge implements ReplyOwner, ReplySource, Parts {
   }
 
   writeReply(output: Output): void {
-    const error = this.error();
-    if (error !== null) output.appendBytes(error);
-    else this.policy.write(this, output);
+    writeMerged(this, this.policy, this.isWrite, output);
     this.abandon();
   }
 
@@ -243,105 +238,14 @@ export class Merge implements ReplyOwner, ReplySource, Parts {
     this.keyCount = 0;
     this.pool.release(this);
   }
-
-  /** What the client is told instead of a merged reply, or null when there is one. */
-  private error(): Uint8Array | null {
-    if (this.policy.needsOne) return this.errorOfAll();
-    let first = -1;
-    const others = new Set<string>();
-    for (let index = 0; index < this.partCount; index++) {
-      if (this.succeeded(index)) continue;
-      if (first < 0) first = index;
-      else others.add(this.part(index).nodeName);
-    }
-    if (first < 0) return null;
-    const told = this.toldOf(first);
-    others.add(this.part(first).nodeName);
-    others.delete(this.part(told).nodeName);
-    const error = this.errorOf(told);
-    return others.size === 0 || this.isSaidByAll(error) ? error : withOthers(error, [...others]);
-  }
-
-  /** Whose error is told where part `first` failed: of a write, the one of which nobody knows what became of it. */
-  private toldOf(first: number): number {
-    if (!this.isWrite || this.part(first).failure === null) return first;
-    for (let index = first; index < this.partCount; index++) {
-      const { failure } = this.part(index);
-      if (failure !== null && UNKNOWN.equals(failure.subarray(0, UNKNOWN.length))) return index;
-    }
-    return first;
-  }
-
-  /** As `error`, where one part's success is enough. */
-  private errorOfAll(): Uint8Array | null {
-    let telling = -1;
-    for (let index = 0; index < this.partCount; index++) {
-      if (this.succeeded(index)) return null;
-      const { failure, start } = this.part(index);
-      const isIdle = failure === null && NOT_BUSY.compare(this.bytes, start, start + NOT_BUSY.length) === 0;
-      if (telling < 0 && !isIdle) telling = index;
-    }
-    return this.errorOf(Math.max(telling, 0));
-  }
-
-  /** The error of part `index`, with its shard's name. What all shards say alike is said as one Redis would. */
-  private errorOf(index: number): Uint8Array {
-    const part = this.part(index);
-    // Failures of our own name the node already.
-    if (part.failure !== null) return this.isWrite ? this.fateOfWrite(part.failure) : part.failure;
-    const { bytes } = this;
-    if (!isError(bytes, part.start)) return unexpectedReply(bytes, part);
-    const frame = bytes.slice(part.start, part.start + part.bytes);
-    if (this.isSaidByAll(frame)) return frame;
-    const text = new TextDecoder().decode(frame.subarray(1, -2));
-    const nodes = new Set(this.parts.slice(0, this.partCount).map(({ nodeName }) => nodeName));
-    return errorReply(`${text} (from node ${part.nodeName}; ${nodes.size - 1} other shards were asked too)`);
-  }
-
-  private isSaidByAll(frame: Uint8Array): boolean {
-    for (let index = 0; index < this.partCount; index++) {
-      const { failure, start, bytes } = this.part(index);
-      if (failure !== null || Buffer.compare(frame, this.bytes.subarray(start, start + bytes)) !== 0) return false;
-    }
-    return true;
-  }
-
-  /** `failure` says that a part had no effect, or that it is unknown; the command is what all its parts are. */
-  private fateOfWrite(failure: Uint8Array): Uint8Array {
-    let isDone = false;
-    for (let index = 0; index < this.partCount; index++) {
-      const part = this.part(index);
-      if (part.failure === null) isDone ||= this.succeeded(index);
-      else if (UNKNOWN.equals(part.failure.subarray(0, UNKNOWN.length))) return part.failure;
-    }
-    if (!isDone) return failure;
-    const text = new TextDecoder().decode(failure.subarray(failure.indexOf(0x20) + 1, failure.length - 2));
-    return errorBytes('UNKNOWN', `${text} there, but other shards have carried out their part of it`);
-  }
-
-  /** Whether the reply of part `index` can be merged with the others'. */
-  private succeeded(index: number): boolean {
-    const part = this.part(index);
-    return part.failure === null && this.policy.fits(this.bytes, part);
-  }
-
-  /** The reply of `part` has come, and cannot be kept. */
-  private noRoom(part: Part): Uint8Array {
-    const text = `node ${part.nodeName}: no buffer memory is left for its reply`;
-    return this.isWrite
-      ? errorBytes('UNKNOWN', `${text}; the write has been carried out or refused`)
-      : errorBytes('OVERLOADED', `${text}; the command had no effect`);
-  }
 }
 
-/** Nodes that an error names besides the one whose words it has. */
-const NAMED_MAX = 8;
-
-/** `error`, an error reply of one node, and which others failed as well. */
-function withOthers(error: Uint8Array, others: readonly string[]): Uint8Array {
-  const named = others.slice(0, NAMED_MAX).join(', ');
-  const more = others.length > NAMED_MAX ? ` and ${others.length - NAMED_MAX} more` : '';
-  return Buffer.concat([error.subarray(0, error.length - 2), Buffer.from(` (failed too: ${named}${more})\r\n`)]);
+/** The reply of `part` has come, and cannot be kept. */
+function noRoom(part: Part, isWrite: boolean): Uint8Array {
+  const text = `node ${part.nodeName}: no buffer memory is left for its reply`;
+  return isWrite
+    ? errorBytes('UNKNOWN', `${text}; the write has been carried out or refused`)
+    : errorBytes('OVERLOADED', `${text}; the command had no effect`);
 }
 
 const SPARES_MAX = 1_024;

@@ -17,6 +17,7 @@ import { argumentOf } from '../replica/stream-forms.js';
 import { replaced, textOf, word } from '../replica/words.js';
 import { isBlockingForm } from '../resp/command-forms.js';
 import type { CommandSpec } from '../resp/commands.js';
+import { isDebugRow } from '../resp/debug-rows.js';
 import { NOT_IN_TABLE } from '../resp/node-command.js';
 import { arrayHeader, errorReply, integerReply, isError, parseInteger, REPLY_OK } from '../resp/reply.js';
 import type { RequestReader } from '../resp/request.js';
@@ -156,6 +157,7 @@ export class Replicated {
     if (copySets === null) return null;
     if (replicated < count) return locator.stray(service, count) ?? MIXED;
     if (spec.index === NOT_IN_TABLE) return notTabled(spec);
+    if (isDebugRow(spec)) return NO_DEBUG;
     if (session.database !== 0) return OTHER_DATABASE;
     if (session.tracking !== null) return TRACKING;
     const first = positions[0] as number;
@@ -404,6 +406,8 @@ function readLastId(reply: Uint8Array): Uint8Array | null {
   const id = /last-generated-id\r\n\$\d+\r\n([\d-]+)\r\n/.exec(text)?.[1];
   return id === undefined ? null : word(id);
 }
+
+const NO_DEBUG = errorReply('ERR DEBUG is not for replicated keys: their nodes do not allow it');
 
 /** What each copy would make of a command that nobody knows but the node may differ. */
 function notTabled({ name }: CommandSpec): Uint8Array {

@@ -9,7 +9,7 @@
  *   default         KEYS: the elements of all, one after the other
  *
  * What is special of one command (INFO, SCAN, RANDOMKEY) is made where that command is. An error of any part is the whole's:
- * merge.ts sees to it, and to the parts' memory.
+ * partial-failure.ts sees to it, and merge.ts to the parts' memory.
  */
 import type { Pending } from '../backend/pending.js';
 import { errorBytes, showBytes } from '../base/errors.js';
@@ -54,6 +54,8 @@ export interface ResponsePolicy {
   readonly needsOne: boolean;
   /** Whether the reply of `part`, which is there, is of the kind that can be merged. An error reply never is. */
   fits(bytes: Uint8Array, part: Part): boolean;
+  /** Whether it says itself what became of part `index`, which has failed: that is not the whole's error then. */
+  tellsOf?(index: number): boolean;
   /** Of the replies that come before that of the only part (see Pending.preludes), number `place` is bytes [start, end). */
   onPrelude?(place: number, bytes: Uint8Array, start: number, end: number): void;
   /** Appends the whole reply. All parts fit, or one of them does where `needsOne`. */

@@ -172,6 +172,7 @@ const POLICIES: ReadonlyMap<string, ResponsePolicy> = new Map([
   ['latency|graph', new NodeTextsPolicy('-ERR No samples available')],
   ['memory|stats', MEMORY_STATS],
   ['memory|doctor', TEXTS],
+  ['debug|htstats', TEXTS],
   ['memory|malloc-stats', TEXTS],
   ['module|list', MODULES],
   ['role', ROLE],

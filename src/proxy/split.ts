@@ -65,21 +65,22 @@ export class Splitter {
   ): boolean {
     const { bytes } = this.arena;
     const { argumentEnd } = this.reader;
-    // The piece of the command's name, `$4\r\nMGET\r\n`, begins two bytes from the CR of the frame's first line: what follows
+    // The piece with the command's name, `$4\r\nMGET\r\n`, and what else is before the first key, begins two bytes from the CR of the frame's first line: what follows
     // the CR need not be an LF, since Redis passes over it.
     const nameStart = bytes.indexOf(CR, frameStart) + 2;
-    const nameBytes = (argumentEnd[0] as number) + 2 - nameStart;
+    const before = keys[0] as number;
+    const nameBytes = (argumentEnd[before - 1] as number) + 2 - nameStart;
     let total = 0;
     for (const node of this.nodes) {
       total +=
-        headerLength(1 + (this.keyCounts[node] as number) * step) + nameBytes + (this.pieceBytes[node] as number);
+        headerLength(before + (this.keyCounts[node] as number) * step) + nameBytes + (this.pieceBytes[node] as number);
     }
     const block = this.arena.allocate(total);
     if (block >= 0) {
       let at = block;
       for (const node of this.nodes) {
         this.partStart[node] = at;
-        const count = 1 + (this.keyCounts[node] as number) * step;
+        const count = before + (this.keyCounts[node] as number) * step;
         const named = writeHeader(bytes, at, STAR, count);
         bytes.copyWithin(named, nameStart, nameStart + nameBytes);
         this.ends[node] = named + nameBytes;

@@ -4,6 +4,7 @@
  *   MULTI  ->  +OK          | *1 $5 MULTI                the block, in the arena
  *   SET    ->  +QUEUED      | *3 $3 SET …
  *   PING   ->  +QUEUED      |                            what the proxy answers itself is kept aside, with its place
+ *   DBSIZE ->  +QUEUED      | *1 $6 DBSIZE               what is for all shards is kept besides, for the others
  *   EXEC   ->               | *1 $4 EXEC   -> node
  *
  * The block goes out on the shared connection: nothing of other sessions comes between, since it is one piece, and the node's
@@ -30,12 +31,19 @@ export interface OwnCommand {
   refusal: Uint8Array | null;
 }
 
+/** A command for all shards: its place among all, its frame, and what goes before it at each of them (ShardPlan.before). */
+export interface SpreadCommand {
+  readonly place: number;
+  readonly frame: Uint8Array;
+  readonly before: Uint8Array | null;
+}
+
 export class Transaction {
   /** A command was refused when it came: EXEC will refuse all. */
   isDirty = false;
   /** Whose rights the commands were within when they came. */
   readonly user: User;
-  /** Commands queued, and those of them that the node is to carry out. */
+  /** Commands queued; and how many the node is to carry out, with what goes before some. */
   commandCount = 0;
   nodeCommandCount = 0;
   isWrite = false;
@@ -51,6 +59,8 @@ export class Transaction {
   /** What the proxy answers itself; and the places of those of them that all workers are asked for. */
   readonly own: OwnCommand[] = [];
   readonly askedPlaces: number[] = [];
+  /** What other shards are to carry out as well. */
+  spread: SpreadCommand[] = [];
   private readonly arena: Arena;
   private block = -1;
   private capacity = 0;
@@ -73,10 +83,28 @@ export class Transaction {
 
   /** Queues arena bytes [start, end), the frame of a command for the node. False when there is no room. */
   queue(start: number, end: number): boolean {
+    return this.queueBehind(null, start, end);
+  }
+
+  /** As `queue`, of a command for all shards. */
+  queueSpread(before: Uint8Array | null, start: number, end: number): boolean {
+    const frame = this.arena.bytes.slice(start, end);
+    if (!this.queueBehind(before, start, end)) return false;
+    this.spread.push({ place: this.commandCount - 1, frame, before });
+    this.ownBytes += frame.length;
+    return true;
+  }
+
+  private queueBehind(before: Uint8Array | null, start: number, end: number): boolean {
     const { arena } = this;
     const isFirst = this.length === 0;
-    if (!this.reserve((isFirst ? MULTI.length : 0) + (end - start) + EXEC.length)) return false;
+    const bytes = (isFirst ? MULTI.length : 0) + (before?.length ?? 0) + (end - start) + EXEC.length;
+    if (!this.reserve(bytes)) return false;
     if (isFirst) this.append(MULTI);
+    if (before !== null) {
+      this.append(before);
+      this.nodeCommandCount++;
+    }
     arena.bytes.copyWithin(this.block + this.length, start, end);
     this.length += end - start;
     this.commandCount++;
@@ -105,19 +133,22 @@ export class Transaction {
   withhold(refusal: (at: number, end: number) => { next: number; reply: Uint8Array | null }): void {
     if (this.length === 0) return;
     const places = new Set(this.own.map(({ place }) => place));
+    const befores = new Map(this.spread.map(({ place, before }) => [place, before?.length ?? 0]));
     const { bytes } = this.arena;
     const end = this.block + this.length;
     let kept = this.block + MULTI.length;
     let at = kept;
     for (let place = 0; place < this.commandCount; place++) {
       if (places.has(place)) continue;
-      const { next, reply } = refusal(at, end);
+      const beforeBytes = befores.get(place) ?? 0;
+      const { next, reply } = refusal(at + beforeBytes, end);
       if (reply === null) {
         bytes.copyWithin(kept, at, next);
         kept += next - at;
       } else {
         this.own.push({ place, frame: NO_FRAME, refusal: reply });
-        this.nodeCommandCount--;
+        this.nodeCommandCount -= beforeBytes > 0 ? 2 : 1;
+        this.spread = this.spread.filter((command) => command.place !== place);
       }
       at = next;
     }

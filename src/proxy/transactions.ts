@@ -1,10 +1,12 @@
 /**
  * MULTI, EXEC, DISCARD and WATCH: what Redis checks when a command is queued is checked here, so that the client hears of it then.
  *
- * All keys must lie on one shard, those that are watched too. Commands that concern all shards are refused while there are several.
+ * All keys must lie on one shard, those that are watched too. What concerns all shards that one carries out in its place among the others;
+ * when it has said that EXEC was carried out, and before anything that comes after it, the other shards get the same.
  */
 import type { LaneChannel } from '../backend/lane.js';
 import type { Pending, PendingPool, ReplyOwner } from '../backend/pending.js';
+import type { BackendPool } from '../backend/pool.js';
 import type { Holder, PrivateConnection } from '../backend/private-connection.js';
 import { errorBytes } from '../base/errors.js';
 import type { Limits } from '../base/limits.js';
@@ -17,9 +19,11 @@ import { NOT_IN_TABLE } from '../resp/node-command.js';
 import { arrayHeader, errorReply, REPLY_NULL, REPLY_NULL_ARRAY, REPLY_OK } from '../resp/reply.js';
 import { RequestProgress, type RequestReader } from '../resp/request.js';
 import type { Arena } from '../transport/arena.js';
+import type { AllShards } from './all-shards.js';
 import type { BusyScripts } from './busy-scripts.js';
 import type { Clients } from './clients.js';
 import { rejection } from './cluster.js';
+import type { DebugCommands } from './debug-commands.js';
 import { ExecPolicy, ExecReply } from './exec-policy.js';
 import { crossSlotError, type KeyLocator } from './key-locator.js';
 import type { Locks } from './locks.js';
@@ -29,6 +33,8 @@ import type { Replicated } from './replicated.js';
 import { ReplicatedTransactions } from './replicated-transactions.js';
 import type { Service } from './service.js';
 import type { Session } from './session.js';
+import { changesNodes } from './shard-plans.js';
+import { type Planned, Spreads } from './spreads.js';
 import { type OwnCommand, Transaction } from './transaction.js';
 import { Watch } from './watch.js';
 
@@ -37,6 +43,9 @@ export interface TransactionsContext {
   reader: RequestReader;
   pendings: PendingPool;
   /** A connection to that node for `holder` alone, or the error reply why there is none. */
+  pool: BackendPool;
+  allShards: AllShards;
+  debug: DebugCommands;
   lend: (session: Session, node: number, holder: Holder) => PrivateConnection | Uint8Array;
   limits: Limits;
   counts: Counts;
@@ -75,9 +84,11 @@ const NOT_QUEUED: ReadonlySet<string> = new Set(['hello', 'auth', 'select', 'cli
 export class Transactions {
   private readonly context: TransactionsContext;
   private readonly replicated: ReplicatedTransactions;
+  private readonly spreads: Spreads;
 
   constructor(context: TransactionsContext) {
     this.context = context;
+    this.spreads = new Spreads(context);
     this.replicated = new ReplicatedTransactions({ ...context, bytes: context.arena.bytes });
   }
 
@@ -231,6 +242,7 @@ export class Transactions {
       const queued = this.replicated.queue(session, service, transaction, spec, end - start);
       if (queued !== false) return queued === true ? null : queued;
     }
+    let before: Uint8Array | null = null;
     switch (spec.route) {
       case 'local':
       case 'clients':
@@ -241,12 +253,15 @@ export class Transactions {
         return null;
       case 'reject':
         return rejection(spec, service);
-      case 'all':
+      case 'all': {
+        const plan = this.context.allShards.planInTransaction(session, service, spec);
+        if (plan instanceof Uint8Array) return plan;
+        before = plan.before;
+        break;
+      }
       case 'scan':
-        if (this.context.serviceOf(session).nodes.length > 1) {
-          const name = spec.name.toUpperCase().replace('|', ' ');
-          return errorReply(`ERR ${name} inside MULTI is not supported by this proxy over several shards`);
-        }
+        if (service.nodes.length > 1 || service.hidesKeys)
+          return errorReply(`ERR ${shown} inside MULTI is not supported by this proxy: its cursor is of one node`);
         break;
       case 'fenced':
         return errorReply(
@@ -257,6 +272,8 @@ export class Transactions {
       case 'lock':
       case 'slot':
         return errorReply(`ERR ${shown} inside MULTI is not supported by this proxy`);
+      case 'debug':
+        throw new Error('DEBUG has a row for each of its subcommands');
       case 'one':
       case 'publish':
       case 'block':
@@ -273,11 +290,12 @@ export class Transactions {
       case 'tracking':
         break;
     }
-    if (!transaction.queue(start, end)) {
+    const isQueued = spec.route === 'all' ? transaction.queueSpread(before, start, end) : transaction.queue(start, end);
+    if (!isQueued) {
       counts.commandsOverloaded++;
       return noMemory();
     }
-    transaction.isWrite ||= spec.write;
+    transaction.isWrite ||= changesNodes(spec);
     transaction.hasScript ||= spec.group === 'scripting';
     if (spec.index === NOT_IN_TABLE) transaction.noteNodeCommand(this.textTo(end), spec);
     transaction.mayReplicate ||= mayReplicate(spec, arena.bytes, reader.argumentStart, reader.argumentEnd);
@@ -336,15 +354,15 @@ export class Transactions {
       session.reply(EMPTY);
       return;
     }
-    const moved = this.placeAgain(session, transaction);
-    if (moved !== null) {
-      const text = new TextDecoder().decode(moved.subarray(1, moved.length - 2));
+    const planned = this.placeAgain(session, transaction) ?? this.planAgain(session, transaction);
+    if (planned instanceof Uint8Array) {
+      const text = new TextDecoder().decode(planned.subarray(1, planned.length - 2));
       session.reply(errorReply(`EXECABORT Transaction discarded because of: ${text}`));
       session.endWatch();
       return;
     }
     if (transaction.nodeCommandCount > 0 || watch !== null) {
-      this.send(session, transaction);
+      this.send(session, transaction, planned);
       return;
     }
     const policy = new ExecPolicy(transaction.commandCount, transaction.askedPlaces, false);
@@ -394,7 +412,7 @@ export class Transactions {
   }
 
   /** Sends the block to its node: where keys are watched by the connection that watches them, and nothing overtakes it then. */
-  private send(session: Session, transaction: Transaction): void {
+  private send(session: Session, transaction: Transaction, spread: readonly Planned[]): void {
     const { arena, merges, locator, now, anyNode, clients, busyScripts } = this.context;
     const { watch } = session;
     const block = transaction.finish();
@@ -409,10 +427,13 @@ export class Transactions {
     const merge = merges.begin(session, policy, false, end - start, now());
     const part = merge.addPart(locator.nodeName(node), now(), transaction.isWrite);
     const { own } = transaction;
-    if (own.length > 0) {
+    if (own.length > 0 || spread.length > 0) {
       // What the proxy does itself is done when the node has said that EXEC was carried out, and before what comes after it.
       const questions = this.addQuestions(merge, transaction);
-      part.owner = new ExecReply(merge, policy, (isDone, error) => {
+      const askOthers =
+        spread.length === 0 ? null : this.spreads.prepare({ session, transaction, policy, merge, own: node, spread });
+      part.owner = new ExecReply(merge, policy, (isDone, error, replyStart) => {
+        if (isDone) askOthers?.(replyStart);
         if (isDone && !session.isClosed) this.answerOwn(session, policy, own, questions);
         else if (error === null) for (const question of questions) clients.reply(question, REPLY_OK);
         else for (const question of questions) merge.onFailure(question, error);
@@ -429,6 +450,19 @@ export class Transactions {
     else if (transaction.hasScript) busyScripts.note(sender as LaneChannel | PrivateConnection, node, part);
     session.endWatch();
     arena.settle();
+  }
+
+  /** What is for all shards, by the service of now; or why it cannot be carried out any more. */
+  private planAgain(session: Session, transaction: Transaction): readonly Planned[] | Uint8Array {
+    const { allShards } = this.context;
+    const service = this.context.serviceOf(session);
+    const planned: Planned[] = [];
+    for (const command of transaction.spread) {
+      const plan = this.readAgain(command.frame, (spec) => allShards.planInTransaction(session, service, spec));
+      if (plan instanceof Uint8Array) return plan;
+      planned.push({ command, plan });
+    }
+    return planned;
   }
 
   /** Where the topology has changed since the first key was seen: all keys must still lie together. Returns why they do not. */
@@ -470,15 +504,24 @@ export class Transactions {
 
   /** Carries out a command that the proxy answers itself; or says what all workers are to be asked. */
   private carryOut(session: Session, frame: Uint8Array): ClientInquiry | Uint8Array {
-    const { arena, reader, clients, answer } = this.context;
+    const { clients, answer } = this.context;
+    return this.readAgain(frame, (spec) => {
+      const reply = spec.route === 'clients' ? clients.inquire(session, spec) : answer(session, spec);
+      if (reply !== null) return reply;
+      return errorReply(`ERR ${spec.name.toUpperCase().replace('|', ' ')} cannot be carried out inside MULTI`);
+    });
+  }
+
+  /** What `use` makes of the command of that frame, which is the one last read during the call. */
+  private readAgain<T>(frame: Uint8Array, use: (spec: CommandSpec) => T): T | Uint8Array {
+    const { arena, reader } = this.context;
     const block = arena.allocate(frame.length);
-    if (block < 0) return errorBytes('OVERLOADED', 'no buffer memory is left for this command');
+    if (block < 0) return noMemory();
     arena.bytes.set(frame, block);
     const spec = this.specOf(reader.read(arena.bytes, block, block + frame.length, new RequestProgress()), null);
-    const reply = spec.route === 'clients' ? clients.inquire(session, spec) : answer(session, spec);
+    const made = use(spec);
     arena.release(block, frame.length);
-    if (reply !== null) return reply;
-    return errorReply(`ERR ${spec.name.toUpperCase().replace('|', ' ')} cannot be carried out inside MULTI`);
+    return made;
   }
 
   /** What the command last read is; it was found before, when it was queued. `frameEnd`: what the reader returned. */
@@ -490,6 +533,7 @@ export class Transactions {
     const spec = hasWord
       ? findSubcommand(name, arena.bytes, argumentStart[1] as number, argumentEnd[1] as number)
       : (name ?? transaction?.nodeCommands.get(this.textTo(frameEnd)) ?? null);
+    if (spec?.route === 'debug') return this.context.debug.row() as CommandSpec;
     if (frameEnd < 0 || spec === null) throw new Error('a queued command cannot be read again');
     return spec;
   }

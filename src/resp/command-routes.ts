@@ -41,6 +41,8 @@ export type Route =
   | 'lock'
   /** RL.FENCED: to the shard of the keys of the command within it. */
   | 'fenced'
+  /** DEBUG: its subcommands have rows of their own (debug-rows.ts). */
+  | 'debug'
   /** COMMAND: to any one node, whose answer gets the proxy's own commands added. */
   | 'describe'
   /** Answered with an error that gives the reason. */
@@ -71,6 +73,11 @@ const NODES_OF_NOW = 'on the nodes of now; one that is added later, or comes bac
 const USERS = 'the users of this process; docs/USERS.md';
 const EACH_NODE = 'the text of each node under its name, unless all say the same';
 const NOT_AT_ONCE = 'on all nodes, and not of one moment';
+const DEBUG =
+  'refused, unless `enableDebugCommand` allows it here and `enable-debug-command` at the nodes: OBJECT, SDSLEN, HTSTATS-KEY, LISTPACK and QUICKLIST go to the ' +
+  'shard of their key, DIGEST-VALUE is split, ERROR, HELP, PROTOCOL, STRUCTSIZE go to any one node; SLEEP, RELOAD, LOG, SET-ACTIVE-EXPIRE, CHANGE-REPL-ID ' +
+  'and other settings to all, DIGEST and HTSTATS too, DIGEST only while keys are in one database. What stops a node, makes keys (POPULATE) or may lose some ' +
+  '(LOADAOF, RELOAD with options), LEAK, MALLCTL and CLIENT-EVICTION are refused; where some keys are replicated or locks, so is all that goes to all nodes';
 const OF_NODE = 'a node is made a replica, or a master, by a connection to the node itself';
 const MODULES = 'each node has its modules from its own configuration, or by a connection to the node itself';
 const CLUSTER = 'the proxy shows itself as a cluster of one node that has all slots (docs/CLIENTS.md)';
@@ -180,7 +187,11 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ...rules('block', BLOCKED, 'blpop brpop blmove brpoplpush blmpop bzmpop bzpopmin bzpopmax xreadgroup'),
   ...rules('block', 'with BLOCK streams of one shard', 'xread'),
   ...rules('wait', 'the smallest number of replicas of those shards', 'wait'),
-  ...rules('transaction', 'all keys on one shard; without commands that concern all shards', 'multi exec discard'),
+  ...rules(
+    'transaction',
+    'all keys on one shard; what is for all shards the others carry out behind it',
+    'multi exec discard',
+  ),
   ...rules(
     'transaction',
     'all keys on one shard, which is that of the transaction too; CLIENT TRACKING in between has EXEC answer nil',
@@ -215,7 +226,7 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ...rejects(OF_NODE, 'replicaof slaveof failover'),
   ...rejects('replicas are connected to the node itself', 'sync psync replconf'),
   ...rejects('the debugger stops a node; connect to the node itself', 'script|debug'),
-  ...rejects('it may stop a node, or change its keys without a trace; connect to the node itself', 'debug'),
+  ...rules('debug', DEBUG, 'debug'),
   ...rejects(MODULES, 'module|load module|loadex module|unload'),
   ...rejects('it is for tests of Redis itself; connect to the node itself', 'pfdebug pfselftest'),
   ...rejects('it is what nodes of a Redis Cluster say to each other; use RESTORE', 'restore-asking'),

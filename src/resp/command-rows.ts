@@ -90,7 +90,7 @@ function parseCommand(
     route,
     reason: route === 'reject' ? (rule?.text ?? `ERR wrong number of arguments for '${name}' command`) : '',
     remark: route === 'reject' ? '' : (rule?.text ?? ''),
-    refusable: name === 'sort' || name === 'sort_ro' || name === 'config|set',
+    refusable: name === 'sort' || name === 'sort_ro' || name === 'config|set' || name === 'debug',
     requestPolicy: /request_policy:(\S+)/.exec(tips)?.[1] ?? null,
     responsePolicy: /response_policy:(\S+)/.exec(tips)?.[1] ?? (UNTOLD_OK.has(name) ? 'all_succeeded' : null),
     categories: words(categories),

@@ -80,7 +80,7 @@ export interface CommandSpec {
   readonly reason: string;
   /** What docs/COMMANDS.md says beside the route; empty for most. */
   readonly remark: string;
-  /** Some forms of the command are refused: ask `refusedForm` (command-forms.ts) before routing. */
+  /** Some forms of the command are refused: ask `refusedForm` (command-forms.ts) before routing; of DEBUG `debugRow`. */
   readonly refusable: boolean;
   /** Redis's tips, `multi_shard`, `agg_sum` …; null where it gives none. */
   readonly requestPolicy: string | null;

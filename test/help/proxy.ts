@@ -35,6 +35,7 @@ export interface ProxyOptions {
   admin?: string;
   auth?: unknown;
   protectedMode?: string;
+  enableDebugCommand?: 'no' | 'local' | 'yes';
   pubsub?: 'exact' | 'shared';
   dataDir?: string;
   coordination?: unknown;

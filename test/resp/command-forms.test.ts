@@ -92,6 +92,6 @@ t.test('what two nodes cannot share is not set on all of them', async (t) => {
 t.test('only commands that say so have forms that are refused', async (t) => {
   t.strictSame(
     COMMANDS.filter((spec) => spec.refusable).map((spec) => spec.name),
-    ['config|set', 'sort', 'sort_ro'],
+    ['config|set', 'debug', 'sort', 'sort_ro'],
   );
 });
