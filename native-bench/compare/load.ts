@@ -1,7 +1,8 @@
-/** One run of redis-benchmark against one endpoint. */
+/** One run of load against one endpoint: by redis-benchmark, or, where it cannot ask what is to be asked, by bench:load. */
+import type { LoadReport } from '../load/load-run.js';
 import { BenchmarkError, type Children } from './children.js';
-import type { Programs } from './programs.js';
-import { keyCount, type TestName, wordsOf } from './tests.js';
+import { type Programs, root } from './programs.js';
+import { commandsOf, keyCount, type TestName } from './tests.js';
 
 export interface Address {
   readonly host: string;
@@ -31,7 +32,7 @@ export interface LoadResult {
   readonly p99Ms: number;
 }
 
-/** Runs `load` and returns what redis-benchmark measured. Throws a BenchmarkError when anything went wrong. */
+/** Runs `load` and returns what was measured. Throws a BenchmarkError when anything went wrong. */
 export async function runLoad(
   children: Children,
   programs: Programs,
@@ -40,15 +41,48 @@ export async function runLoad(
   timeoutMs: number,
 ): Promise<LoadResult> {
   const { test, requests, clients, depth, size } = load;
-  const what = `redis-benchmark against ${endpoint.label} (${test}, P=${depth}, ${clients} clients, ${size} bytes)`;
+  const what = `load on ${endpoint.label} (${test}, P=${depth}, ${clients} clients, ${size} bytes)`;
+  const [words = [], ...others] = commandsOf(test, size);
+  if (others.length > 0) return await runMixed(children, endpoint, load, what, timeoutMs);
   const args = ['-c', clients, '-n', requests, '-P', depth, '-r', keyCount(test, load.keys, size)];
-  const words = wordsOf(test, size);
   const { stdout } = await runBenchmark(children, programs, endpoint, [...args, ...words], what, timeoutMs);
   const rows = parseCsv(stdout);
   const row = rows[0];
   if (rows.length !== 1 || row === undefined) throw new BenchmarkError(`${what} printed no result: ${stdout}`);
   return { rps: row.rps, p50Ms: row.p50Ms, p99Ms: row.p99Ms };
 }
+
+/** Several commands in one run, which redis-benchmark does not have. */
+async function runMixed(
+  children: Children,
+  { host, port }: Address,
+  { test, requests, clients, depth, size, keys }: Load,
+  what: string,
+  timeoutMs: number,
+): Promise<LoadResult> {
+  const numbers = { requests, clients, depth, size, keys };
+  const pairs = Object.entries(numbers).flatMap(([name, value]) => [`--${name}`, `${value}`]);
+  const args = ['--target', `${host}:${port}`, '--test', test, ...pairs];
+  const { achievedRate, latencyUs, errors } = await runOwnLoad(children, args, what, timeoutMs);
+  refuseErrors(errors, what);
+  return { rps: achievedRate, p50Ms: latencyUs.p50 / 1_000, p99Ms: latencyUs.p99 / 1_000 };
+}
+
+/** Runs `bench:load` with any arguments. */
+export async function runOwnLoad(children: Children, args: readonly string[], what: string, timeoutMs: number) {
+  const all = [loadPath, ...args, '--no-fill', '--json'];
+  const { code, stdout, stderr } = await children.run(what, process.execPath, all, timeoutMs);
+  if (code !== 0) throw new BenchmarkError(`${what} failed (exit ${code}): ${stderr.trim()}`);
+  return JSON.parse(stdout) as LoadReport & { readonly lateness: string | null };
+}
+
+/** Throws a BenchmarkError when there is any: a figure of error replies is none. */
+export function refuseErrors(errors: LoadReport['errors'], what: string): void {
+  const kinds = Object.entries(errors).map(([word, count]) => `${count} times ${word}`);
+  if (kinds.length > 0) throw new BenchmarkError(`${what}: ${kinds.join(', ')}`);
+}
+
+const loadPath = new URL('dist/native-bench/load.js', root).pathname;
 
 /**
  * Runs redis-benchmark with any arguments, as CSV. It must exit with 0 and write no error line: it goes on after some

@@ -54,7 +54,7 @@ export interface Options {
 
 export const usage = `npm run bench:compare -- [options]
 
-  --tests get,set        of get, set, mget and mset (10 keys), lrange (100 elements)
+  --tests get,set        of get, set, mget and mset (10 keys), lrange (100 elements), mix (80 % GET, 20 % SET)
   --depths 1,16          commands that a client sends before it awaits their replies
   --clients 50           connections
   --sizes 64             bytes of a value

@@ -12,8 +12,8 @@ export interface Measured {
   nodeOf: ReadonlyMap<string, string>;
 }
 
-/** Writes `results` to a new file, and says which one. */
-export function saveResults({ suffix, raisedPriority, programs, nodeOf }: Measured, results: object): void {
+/** Writes `results` to a new file, says which one, and returns its path. */
+export function saveResults({ suffix, raisedPriority, programs, nodeOf }: Measured, results: object): string {
   const date = new Date().toISOString();
   const found = versions(programs, nodeOf);
   const folder = new URL('native-bench/results/', root);
@@ -23,4 +23,5 @@ export function saveResults({ suffix, raisedPriority, programs, nodeOf }: Measur
   const rounded = (_: string, value: unknown) => (typeof value === 'number' ? Number(value.toFixed(4)) : value);
   writeFileSync(path, `${JSON.stringify(all, rounded, 1)}\n`);
   console.log(`\n${path.pathname}`);
+  return path.pathname;
 }

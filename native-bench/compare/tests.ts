@@ -2,6 +2,7 @@
  * What is asked for in a test. The words are those of redis-benchmark: `__rand_int__` stands for twelve digits, drawn anew each
  * time it appears, and the keys are there before (`fill.ts`).
  */
+export const RANDOM_DIGITS = '__rand_int__';
 const MANY = 10;
 /** Elements of each list. */
 export const LIST_LENGTH = 100;
@@ -9,26 +10,32 @@ export const LIST_LENGTH = 100;
 const DATA_BYTES_MAX = 64 * 1024 * 1024;
 const LISTS_MAX = 1_000;
 
-export const KEY = 'key:__rand_int__';
-export const LIST = 'list:__rand_int__';
+export const KEY = `key:${RANDOM_DIGITS}`;
+export const LIST = `list:${RANDOM_DIGITS}`;
 
-type Words = (value: string) => readonly string[];
+type Words = readonly string[];
 
+const get: Words = ['GET', KEY];
+const set = (value: string): Words => ['SET', KEY, value];
+
+/** The commands of a test, each of which comes equally often. */
 const COMMANDS = {
-  get: () => ['GET', KEY],
-  set: (value) => ['SET', KEY, value],
+  get: () => [get],
+  set: (value) => [set(value)],
   /** Keys at random lie on all servers. */
-  mget: () => ['MGET', ...Array<string>(MANY).fill(KEY)],
-  mset: (value) => ['MSET', ...Array<string[]>(MANY).fill([KEY, value]).flat()],
-  lrange: () => ['LRANGE', LIST, '0', `${LIST_LENGTH - 1}`],
-} satisfies Readonly<Record<string, Words>>;
+  mget: () => [['MGET', ...Array<string>(MANY).fill(KEY)]],
+  mset: (value) => [['MSET', ...Array<string[]>(MANY).fill([KEY, value]).flat()]],
+  lrange: () => [['LRANGE', LIST, '0', `${LIST_LENGTH - 1}`]],
+  /** 80 % GET, 20 % SET. */
+  mix: (value) => [get, get, get, get, set(value)],
+} satisfies Readonly<Record<string, (value: string) => readonly Words[]>>;
 
 export type TestName = keyof typeof COMMANDS;
 
 export const TEST_NAMES = Object.keys(COMMANDS) as readonly TestName[];
 
-/** The command of a test, with values of `size` bytes. */
-export function wordsOf(test: TestName, size: number): readonly string[] {
+/** The commands of a test, with values of `size` bytes. */
+export function commandsOf(test: TestName, size: number): readonly Words[] {
   return COMMANDS[test]('x'.repeat(size));
 }
 

@@ -4,7 +4,12 @@ import { EpollTransport } from './epoll.js';
 import { NodeTransport } from './node.js';
 import type { Transport } from './transport.js';
 
-export function createTransport(start: WorkerStart): Transport {
+export type TransportStart = Pick<
+  WorkerStart,
+  'index' | 'transport' | 'listeners' | 'handover' | 'descriptors' | 'wakeDescriptors'
+>;
+
+export function createTransport(start: TransportStart): Transport {
   const { index: worker, listeners, handover } = start;
   if (start.transport === 'node') return new NodeTransport({ worker, listeners, handover });
   const { descriptors, wakeDescriptors } = start;

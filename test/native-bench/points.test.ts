@@ -1,7 +1,7 @@
 import t from 'tap';
 import { parseOptions } from '../../native-bench/compare/options.js';
 import type { Point } from '../../native-bench/compare/points.js';
-import { keyCount, wordsOf } from '../../native-bench/compare/tests.js';
+import { commandsOf, keyCount, type TestName } from '../../native-bench/compare/tests.js';
 
 t.test('without options GET and SET are measured, with and without pipelines', async (t) => {
   const { points, rounds, seconds } = parseOptions([], 'main.js');
@@ -14,7 +14,7 @@ t.test('the matrix has every depth, size and number of clients, and every test a
   t.strictSame([rounds, seconds], [3, 1]);
   const shown = new Set(points.map(show));
   t.equal(shown.size, points.length, 'none twice');
-  for (const test of ['get', 'set', 'mget', 'mset', 'lrange']) {
+  for (const test of ['get', 'set', 'mget', 'mset', 'lrange', 'mix']) {
     for (const depth of [1, 4, 16, 64]) t.ok(shown.has(`${test} ${depth} 50 64`), `${test} at depth ${depth}`);
   }
   for (const clients of [1, 50, 500, 5_000]) t.ok(shown.has(`get 1 ${clients} 64`), `${clients} clients`);
@@ -39,6 +39,7 @@ t.test('an unknown test, or what is no number, is refused', async (t) => {
 });
 
 t.test('commands of several keys draw each anew, and large values have fewer keys', async (t) => {
+  const wordsOf = (test: TestName, size: number) => commandsOf(test, size)[0] ?? [];
   t.strictSame(wordsOf('mget', 3).filter((word) => word === 'key:__rand_int__').length, 10);
   t.strictSame(wordsOf('mset', 3).slice(0, 5), ['MSET', 'key:__rand_int__', 'xxx', 'key:__rand_int__', 'xxx']);
   t.strictSame(wordsOf('mset', 3).length, 21);
