@@ -51,6 +51,7 @@ function run(start: WorkerStart, onEnded: () => void): void {
       return readMetrics(start.metrics);
     },
     random: Math.random,
+    publishClients: () => metrics.publishClients(),
     resolve: (host, hostPort, done) => {
       resolving.set(++lastResolve, done);
       tell({ kind: 'resolve', id: lastResolve, host, port: hostPort });

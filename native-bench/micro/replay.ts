@@ -125,6 +125,7 @@ class World {
       pauses: [],
       counts,
       totals: () => counts,
+      publishClients: () => {},
       random: Math.random,
       ask: () => {},
       resolve: () => {},

@@ -107,6 +107,7 @@ class World {
       pauses: [],
       counts,
       totals: () => counts,
+      publishClients: () => {},
       random: Math.random,
       ask: () => {},
       resolve: () => {},

@@ -1,6 +1,6 @@
 /**
  * Every counter of the data plane, in one table. A worker counts in its own memory and publishes to memory shared with
- * the control plane about once a second, which adds the workers up.
+ * the control plane twice a second, which adds the workers up; what INFO says of clients at once.
  */
 export const COUNTERS = {
   commands: 'commands taken from clients',
@@ -87,6 +87,12 @@ const GAUGES: ReadonlySet<Counter> = new Set<Counter>([
   ...(['sessionsOpen', 'sessionsPaused', 'sessionsWaiting', 'sessionsTracking'] as const),
   ...(['privateConnectionsOpen', 'locksWaiting', 'sessionLocksHeld', 'memoryBytes'] as const),
 ]);
+const [ACCEPTED, REFUSED, PAUSED, WAITING, WAITING_FOR_LOCKS, TRACKING] = (
+  [
+    ...(['sessionsAccepted', 'sessionsRefused', 'sessionsPaused', 'sessionsWaiting'] as const),
+    ...(['locksWaiting', 'sessionsTracking'] as const),
+  ] satisfies Counter[]
+).map((name) => NAMES.indexOf(name)) as [number, number, number, number, number, number];
 
 /** Shared memory for the counters of `workers` workers. */
 export function metricsMemory(workers: number): SharedArrayBuffer {
@@ -114,6 +120,20 @@ export class Metrics {
       const before = GAUGES.has(name) ? 0 : (this.before[index] as number);
       this.shared[index] = before + this.counts[name];
     }
+  }
+
+  /**
+   * Publishes what INFO says of clients. To be called in each turn before anything is sent: so whoever has heard of it finds it in INFO,
+   * whichever worker is asked.
+   */
+  publishClients(): void {
+    const { counts, shared, before } = this;
+    shared[ACCEPTED] = (before[ACCEPTED] as number) + counts.sessionsAccepted;
+    shared[REFUSED] = (before[REFUSED] as number) + counts.sessionsRefused;
+    shared[PAUSED] = counts.sessionsPaused;
+    shared[WAITING] = counts.sessionsWaiting;
+    shared[WAITING_FOR_LOCKS] = counts.locksWaiting;
+    shared[TRACKING] = counts.sessionsTracking;
   }
 }
 

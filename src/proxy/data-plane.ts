@@ -49,6 +49,8 @@ export interface DataPlaneContext {
   counts: Counts;
   /** The counts of all workers. */
   totals: () => Counts;
+  /** See Metrics. */
+  publishClients: () => void;
   random: () => number;
   resolve: ChannelContext['resolve'];
   ask: QuestionsContext['ask'];
@@ -190,6 +192,7 @@ export class DataPlane {
       this.dispatcher.onTurnEnd();
       this.replicas.onTurnEnd();
       this.listener.watchMemory();
+      context.publishClients();
     };
   }
 

@@ -36,7 +36,7 @@ export interface ProxyFacts {
   connectedClients: number;
   clientsMax: number;
   topologyVersion: number;
-  /** Of all workers; the others' are up to half a second old. */
+  /** Of all workers; the others' are up to half a second old, but for those of clients (Metrics.publishClients). */
   counts: Counts;
   nodes: readonly NodeFacts[];
 }

@@ -23,6 +23,35 @@ t.test('what workers count adds up once it is published', async (t) => {
   t.equal(readMetrics(memory).commands, 111, 'publishing twice adds nothing');
 });
 
+t.test('what INFO says of clients is published without the rest', async (t) => {
+  const memory = metricsMemory(2);
+  const [worker, other] = [new Metrics(memory, 1), new Metrics(memory, 0)];
+  other.counts.sessionsTracking = 2;
+  other.publishClients();
+  const names = [
+    ...(['sessionsAccepted', 'sessionsRefused', 'sessionsPaused', 'sessionsWaiting'] as const),
+    ...(['locksWaiting', 'sessionsTracking'] as const),
+  ];
+  for (const [at, name] of names.entries()) worker.counts[name] = at + 1;
+  worker.counts.commands = 7;
+  worker.publishClients();
+  const read = readMetrics(memory);
+  t.same(
+    names.map((name) => read[name]),
+    [1, 2, 3, 4, 5, 8],
+  );
+  t.equal(read.commands, 0);
+  worker.publish();
+  t.equal(new Metrics(memory, 1).counts.sessionsAccepted, 0);
+  const again = new Metrics(memory, 1);
+  again.publishClients();
+  t.same(
+    names.map((name) => readMetrics(memory)[name]),
+    [1, 2, 0, 0, 0, 2],
+    'counters only grow',
+  );
+});
+
 t.test('counters only grow when a worker is started again; what is open now is counted anew', async (t) => {
   const memory = metricsMemory(2);
   const other = new Metrics(memory, 1);

@@ -37,6 +37,20 @@ t.test('the section of the proxy adds up all workers', async (t) => {
   t.equal(new Set(ids).size, 1, 'all workers are one server');
 });
 
+t.test('what INFO counts of clients is as it is now, whichever worker is asked', async (t) => {
+  const { port } = await deploy(t, { workers: 2 });
+  const clients = await Promise.all(Array.from({ length: 4 }, () => connect(t, port)));
+  for (let round = 0; round < 25; round++) {
+    for (const [at, client] of clients.entries()) {
+      await client.raw('CLIENT', 'TRACKING', 'ON', 'BCAST');
+      const asked = clients[(at + 1) % clients.length] as RespClient;
+      t.equal((await info(asked, 'clients')).get('tracking_clients'), String(at + 1));
+    }
+    for (const client of clients) await client.raw('CLIENT', 'TRACKING', 'OFF');
+    t.equal((await info(clients[round % 4] as RespClient, 'clients')).get('tracking_clients'), '0');
+  }
+});
+
 t.test('while a node is down, INFO names it, and clients that ask INFO first can connect', async (t) => {
   const deployment = await deploy(t);
   const { proxy, port, servers } = deployment;

@@ -95,7 +95,8 @@ export class Plane {
     this.limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.rules = { ...DEFAULT_RULES, ...options.rules };
     this.users = new UserDesk({ mode: 'users', lines: this.rules.users.lines });
-    this.counts = new Metrics(metricsMemory(1), 0).counts;
+    const metrics = new Metrics(metricsMemory(1), 0);
+    this.counts = metrics.counts;
     const slotOwners = new Uint16Array(new SharedArrayBuffer(16_384 * 2));
     for (let slot = 0; slot < slotOwners.length; slot++) slotOwners[slot] = slot % count;
     const node = (index: number): NodeSnapshot => ({
@@ -125,6 +126,7 @@ export class Plane {
       pauses: options.pauses ?? [],
       counts: this.counts,
       totals: () => this.counts,
+      publishClients: () => metrics.publishClients(),
       random: options.random ?? (() => 0.5),
       ask: (question, done) =>
         this.transport.later(() => {
