@@ -4,7 +4,7 @@ import type { Channel, ChannelContext } from './channel.js';
 import { Identity, identityKey } from './identity.js';
 import { type Lane, SharedLane } from './lane.js';
 import { NodeChannels } from './node-channels.js';
-import { PacedQueue } from './paced-queue.js';
+import { type Pace, PacedQueue } from './paced-queue.js';
 import type { Holder, PrivateConnection } from './private-connection.js';
 import type { PrivateConnections } from './private-connections.js';
 
@@ -19,8 +19,11 @@ const NODES_PER_TURN = 8;
 const MORE_NODES = { max: 32, ms: 0.5 };
 /** Connections that are opened, or closed, in one turn. */
 const CONNECTIONS_PER_TURN = 4;
-/** Milliseconds between turns in which connections are opened that nobody waits for, or closed that nobody needs: a thousand take a second. */
-const UNHURRIED_INTERVAL_MS = 4;
+/**
+ * Of connections that are opened though nobody waits for them, or closed since nobody needs them: a thousand take a second. Where many nodes have
+ * moved, all workers of all proxies are to know of it first: a connection costs as much as what they have to do for several nodes.
+ */
+const UNHURRIED: Pace = { intervalMs: 4, rest: { after: 32, ms: 100 } };
 /** Connections of a client's user are closed when no session has been it for so long, milliseconds. */
 const UNUSED_MS_MAX = 60_000;
 /** How many databases a node has that does not say: Redis's default. */
@@ -58,8 +61,8 @@ export class BackendPool {
         if (isUp || !this.isReached(node)) context.onNodeState(node, isUp, reason);
       },
       dials: new PacedQueue(transport, CONNECTIONS_PER_TURN),
-      openings: new PacedQueue(transport, CONNECTIONS_PER_TURN, undefined, UNHURRIED_INTERVAL_MS),
-      closings: new PacedQueue(transport, CONNECTIONS_PER_TURN, undefined, UNHURRIED_INTERVAL_MS),
+      openings: new PacedQueue(transport, CONNECTIONS_PER_TURN, undefined, UNHURRIED),
+      closings: new PacedQueue(transport, CONNECTIONS_PER_TURN, undefined, UNHURRIED),
     };
     this.news = new PacedQueue(transport, NEWS_PER_TURN, MORE_NEWS);
     this.chores = new PacedQueue(transport, NODES_PER_TURN, MORE_NODES);
@@ -88,20 +91,23 @@ export class BackendPool {
     const indexed: NodeChannels[] = [];
     const update = ++this.updates;
     for (const node of nodes) {
-      // Most are the very objects that they were in the topology before, with the same index.
+      // Most stand where they were in the topology before, if they are not the very same objects.
       const same = before[node.index];
-      const channels = same?.wanted === node ? same : (this.named.get(nodeKey(node)) ?? this.add(node));
+      const isSame = same !== undefined && same.wanted.name === node.name && same.wanted.pool === node.pool;
+      const channels = isSame ? same : (this.named.get(nodeKey(node)) ?? this.add(node));
       channels.update = update;
       indexed.push(channels);
       channels.wanted = node;
       this.settleLater(channels);
     }
     this.indexed = indexed;
-    for (const lanes of this.lanes.values()) {
+    const isIndexed =
+      before.length === indexed.length && indexed.every((channels, index) => channels === before[index]);
+    for (const lanes of isIndexed ? [] : this.lanes.values()) {
       for (const lane of lanes) lane.channels = indexed.map((channels) => channels.of(lane));
     }
     this.prepared.clear();
-    for (const channels of before) {
+    for (const channels of isIndexed ? [] : before) {
       if (channels.update === update) continue;
       this.named.delete(nodeKey(channels.wanted));
       this.leaving.add(channels);

@@ -25,7 +25,6 @@ export function isSameEndpoint(one: Endpoint, other: Endpoint): boolean {
 /** What `formatEndpoint` has written; null for what it has not. */
 export function readEndpoint(text: string): Endpoint | null {
   if (text.startsWith('unix:')) return { kind: 'unix', path: text.slice('unix:'.length) };
-  const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text) ?? [];
-  const host = bracketed ?? plain;
-  return host === undefined ? null : { kind: 'tcp', host, port: Number(port) };
+  const found = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text);
+  return found === null ? null : { kind: 'tcp', host: (found[1] ?? found[2]) as string, port: Number(found[3]) };
 }

@@ -4,10 +4,12 @@
  * member cannot go on to it, and says why.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { formatEndpoint, readEndpoint } from '../base/endpoint.js';
+import { isSameEndpoint, readEndpoint } from '../base/endpoint.js';
 import type { NodeConfig, PoolConfig } from '../base/pools-section.js';
 import type { Config, ServiceConfig } from '../config.js';
-import { type Layout, type LayoutPool, layoutOf } from './layout.js';
+import { type Layout, type LayoutPool, layoutOfService } from './layout.js';
+
+type Login = Pick<NodeConfig, 'username' | 'password'>;
 
 /** A member cannot go by the topology of its fleet. */
 export class CannotFollowError extends Error {
@@ -22,7 +24,7 @@ export class CannotFollowError extends Error {
 /** What the member goes by. Services and pools of the fleet that the member lacks are not its business. Throws a CannotFollowError. */
 export function followLayout(config: Config, layout: Layout): Config {
   const reasons: string[] = [];
-  for (const service of config.services) reasons.push(...serviceFaults(service, config, layout));
+  for (const service of config.services) reasons.push(...serviceFaults(service, layout));
   const used = new Set(config.keyspaces.map(({ pool }) => pool));
   const pools = config.pools.map((pool) => {
     const shared = layout.pools.find(({ name }) => name === pool.name);
@@ -34,10 +36,10 @@ export function followLayout(config: Config, layout: Layout): Config {
   return { ...config, pools };
 }
 
-function serviceFaults({ name }: ServiceConfig, config: Config, layout: Layout): string[] {
-  const shared = layout.services.find((service) => service.name === name);
+function serviceFaults(service: ServiceConfig, layout: Layout): string[] {
+  const { name, keyspaces: own } = layoutOfService(service);
+  const shared = layout.services.find((other) => other.name === name);
   if (shared === undefined) return [`service ${name} is not in the fleet's topology`];
-  const own = layoutOf(config).services.find((service) => service.name === name)?.keyspaces ?? [];
   const faults: string[] = [];
   for (const keyspace of own) {
     const other = shared.keyspaces.find(({ prefix }) => prefix === keyspace.prefix);
@@ -56,26 +58,36 @@ function serviceFaults({ name }: ServiceConfig, config: Config, layout: Layout):
 }
 
 function followPool(own: PoolConfig, { nodes }: LayoutPool, reasons: string[]): PoolConfig {
-  const byName = new Map(own.nodes.map((node) => [node.name, node]));
-  const login = commonLogin(own);
-  const followed = nodes.flatMap(({ name, weight, address: written }): NodeConfig[] => {
-    const configured = byName.get(name);
-    // Most are as the configuration has them.
-    if (configured?.weight === weight && formatEndpoint(configured.address) === written) return [configured];
+  // Most stand where the configuration has them: of thousands, no map is made for the others until there is one.
+  let byName: ReadonlyMap<string, NodeConfig> | null = null;
+  let login: Login | null | undefined;
+  const followed: NodeConfig[] = [];
+  let isAsConfigured = nodes.length === own.nodes.length;
+  for (const [at, { name, weight, address: written }] of nodes.entries()) {
+    let configured = own.nodes[at];
+    if (configured?.name !== name) {
+      byName ??= new Map(own.nodes.map((node) => [node.name, node]));
+      configured = byName.get(name);
+      isAsConfigured = false;
+    }
     const address = readEndpoint(written);
-    const known = configured ?? login;
+    if (configured === undefined && login === undefined) login = commonLogin(own);
+    const known = configured ?? login ?? null;
     if (address === null) reasons.push(`pool ${own.name}, node ${name}: "${written}" is no address`);
     else if (known === null) {
       const why = 'is not in this configuration, whose nodes do not all have the same user and password';
       reasons.push(`pool ${own.name}: node ${name} ${why}`);
-    } else return [{ name, weight, address, username: known.username, password: known.password }];
-    return [];
-  });
-  return isDeepStrictEqual(followed, own.nodes) ? own : { ...own, nodes: followed };
+    } else if (configured?.weight === weight && isSameEndpoint(configured.address, address)) followed.push(configured);
+    else {
+      isAsConfigured = false;
+      followed.push({ name, weight, address, username: known.username, password: known.password });
+    }
+  }
+  return isAsConfigured ? own : { ...own, nodes: followed };
 }
 
 /** What a node that the configuration does not name is logged in to with: what all have that it names. */
-function commonLogin({ nodes }: PoolConfig): Pick<NodeConfig, 'username' | 'password'> | null {
+function commonLogin({ nodes }: PoolConfig): Login | null {
   const [first] = nodes;
   if (first === undefined) return null;
   const { username, password } = first;

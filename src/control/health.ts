@@ -40,7 +40,9 @@ export class NodeHealth {
     this.healths = new Map();
     for (const node of topology.nodes) {
       const key = `${node.pool}/${node.name}`;
-      this.healths.set(key, { ...(before.get(key) ?? unknownHealth(node)), node });
+      const health = before.get(key) ?? unknownHealth(node);
+      health.node = node;
+      this.healths.set(key, health);
     }
   }
 

@@ -15,7 +15,6 @@ import { chooseTransport } from '../transport/choose.js';
 import { BulkPool } from './bulk-pool.js';
 import type { PoolCare } from './caretaker.js';
 import { Caretakers } from './caretakers.js';
-import { clientRoom, descriptorsMax } from './client-room.js';
 import { type Coordination, openCoordination } from './coordination.js';
 import { DataDir } from './data-dir.js';
 import { Doors, type PreparedDoors } from './doors.js';
@@ -24,10 +23,10 @@ import { CannotFollowError, followLayout } from './follow-layout.js';
 import { NodeHealth, type NodeState } from './health.js';
 import { layoutOf } from './layout.js';
 import { describeDifferences } from './layout-differences.js';
-import { workerMemoryShare } from './memory.js';
 import { NameLookup } from './name-lookup.js';
 import { planRestarts, planStoreLocks, REMAP_ADVICE, STORE_LOCKS_ADVICE } from './remaps.js';
 import { storePool } from './replicated-pools.js';
+import { findRoom, fittingLimits, type Room } from './room.js';
 import { RemapError } from './topology-plan.js';
 import { type Orders, Workers } from './workers.js';
 
@@ -146,6 +145,8 @@ class Supervisor implements Ringleader {
   private readonly locks: StoreLocks;
   private readonly workers: Workers;
   private readonly fleet: Fleet;
+  /** As of the start, or of the last reload. */
+  private room: Room;
   /** The version of the fleet's topology that is gone by. */
   private sharedVersion = 0;
   /** One change after another; the last of them. */
@@ -168,6 +169,7 @@ class Supervisor implements Ringleader {
     } = chooseTransport(config.transport, config.workers, config.listen);
     this.transport = transport;
     this.workerCount = count;
+    this.room = findRoom(count);
     log.info({ transport, workers: count, reason }, 'transport');
     this.doors = new Doors(transport, count);
     this.health = new NodeHealth(log, this.topology);
@@ -269,6 +271,7 @@ class Supervisor implements Ringleader {
       return { outcome: 'refused', reasons: storeLocks };
     }
     const restarts = planRestarts(this.startConfig, own);
+    this.room = findRoom(this.workerCount);
     let doors: PreparedDoors = new Map();
     let [remaps, version, prepared]: [readonly string[], number, Prepared | null] = [[], 0, null];
     try {
@@ -413,19 +416,18 @@ class Supervisor implements Ringleader {
     return outcome === 'late' ? 1 : 0;
   }
 
-  private boundedLimits(config: Config): Limits {
-    const { limits } = config;
-    const workerMemoryMax = Math.min(limits.workerMemoryMax, workerMemoryShare(this.workerCount));
-    const descriptors = descriptorsMax();
-    const clientsMax = Math.min(
-      limits.clientsMax,
-      clientRoom(descriptors, this.workerCount, this.topology.nodes.length),
-    );
-    if (clientsMax < limits.clientsMax) {
+  private boundedLimits({ limits }: Config): Limits {
+    const { room } = this;
+    const fitting = fittingLimits(limits, room, this.topology.nodes.length);
+    if (fitting.clientsMax < limits.clientsMax) {
       const reason = 'each client takes a descriptor (ulimit -n), and nodes and workers need some';
-      this.log.warn({ asked: limits.clientsMax, clientsMax, descriptors, reason }, 'clients-max-reduced');
+      const { clientsMax } = fitting;
+      this.log.warn(
+        { asked: limits.clientsMax, clientsMax, descriptors: room.descriptors, reason },
+        'clients-max-reduced',
+      );
     }
-    return { ...limits, workerMemoryMax, clientsMax };
+    return fitting;
   }
 
   private async cleanUp(): Promise<void> {

@@ -14,12 +14,29 @@ const PARTS_PER_MESSAGE = 256;
 /** Behind so few the worker is configured in the same turn: their answer is not waited for. */
 const FEW_PARTS = 32;
 
+type Part = NodeSnapshot | ServiceSnapshot;
+
 /** Numbers nodes and services, by identity. */
 export class PartNumbers {
-  private readonly numbers = new WeakMap<object, number>();
+  private readonly numbers = new WeakMap<Part, number>();
+  private readonly parts = new WeakMap<TopologySnapshot, TopologyParts>();
   private last = 0;
 
-  of(part: NodeSnapshot | ServiceSnapshot): number {
+  /** What a topology is made of: looked for once, for all workers. */
+  partsOf(topology: TopologySnapshot): TopologyParts {
+    const known = this.parts.get(topology);
+    if (known !== undefined) return known;
+    const { version, nodes, services } = topology;
+    const parts = {
+      version,
+      nodes: Uint32Array.from(nodes, (node) => this.of(node)),
+      services: services.map((service) => service && this.of(service)),
+    };
+    this.parts.set(topology, parts);
+    return parts;
+  }
+
+  private of(part: Part): number {
     let number = this.numbers.get(part);
     if (number === undefined) {
       number = ++this.last;
@@ -27,37 +44,28 @@ export class PartNumbers {
     }
     return number;
   }
-
-  /** What a topology is made of. */
-  partsOf({ version, nodes, services }: TopologySnapshot): TopologyParts {
-    return {
-      version,
-      nodes: Uint32Array.from(nodes, (node) => this.of(node)),
-      services: services.map((service) => service && this.of(service)),
-    };
-  }
 }
 
 export class TopologyFeed {
   private readonly numbers: PartNumbers;
   private readonly post: (message: ToWorker) => void;
   /** What the worker knows. */
-  private known: Set<number>;
+  private known: ReadonlySet<number>;
   private onLearned: () => void = () => {};
 
   /** For a worker that was started with `topology`. */
   constructor(numbers: PartNumbers, topology: TopologySnapshot, post: (message: ToWorker) => void) {
     this.numbers = numbers;
     this.post = post;
-    this.known = this.allOf(topology);
+    this.known = allOf(numbers.partsOf(topology));
   }
 
   /** Resolves when the worker knows every part of `topology`, or will before what it is sent next. Never, if the worker dies. */
   async prepare(topology: TopologySnapshot): Promise<TopologyParts> {
-    const all = [...topology.nodes, ...topology.services.flatMap((service) => service ?? [])];
-    const missing = all.filter((part) => !this.known.has(this.numbers.of(part)));
+    const all = this.numbers.partsOf(topology);
+    const missing = this.missing(topology, all);
     for (let at = 0; at < missing.length; at += PARTS_PER_MESSAGE) {
-      const parts = missing.slice(at, at + PARTS_PER_MESSAGE).map((part) => ({ number: this.numbers.of(part), part }));
+      const parts = missing.slice(at, at + PARTS_PER_MESSAGE);
       const learned = new Promise<void>((resolve) => {
         this.onLearned = resolve;
       });
@@ -65,8 +73,8 @@ export class TopologyFeed {
       if (parts.length > FEW_PARTS) await learned;
     }
     // The worker forgets, too, what the topology that it goes by has no use for.
-    this.known = this.allOf(topology);
-    return this.numbers.partsOf(topology);
+    this.known = allOf(all);
+    return all;
   }
 
   /** The worker has said that it has learned what it was sent. */
@@ -74,9 +82,19 @@ export class TopologyFeed {
     this.onLearned();
   }
 
-  private allOf({ nodes, services }: TopologySnapshot): Set<number> {
-    const numbers = new Set<number>();
-    for (const part of [...nodes, ...services]) if (part !== null) numbers.add(this.numbers.of(part));
-    return numbers;
+  private missing({ nodes, services }: TopologySnapshot, parts: TopologyParts): { number: number; part: Part }[] {
+    const missing: { number: number; part: Part }[] = [];
+    const look = (number: number, part: Part) => {
+      if (!this.known.has(number)) missing.push({ number, part });
+    };
+    for (const [at, node] of nodes.entries()) look(parts.nodes[at] as number, node);
+    for (const [at, service] of services.entries()) if (service !== null) look(parts.services[at] as number, service);
+    return missing;
   }
+}
+
+function allOf({ nodes, services }: TopologyParts): Set<number> {
+  const numbers = new Set<number>(nodes);
+  for (const number of services) if (number !== null) numbers.add(number);
+  return numbers;
 }

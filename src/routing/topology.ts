@@ -88,10 +88,12 @@ export async function planTopology(
   return Object.freeze({ version: (before?.version ?? 0) + 1, nodes, services: Object.freeze(planned) });
 }
 
-/** A node that is what it was in `before` is the same object: workers need not be told of it again. */
+/**
+ * A node that is what it was in `before` is the same object: workers need not be told of it again. There may be thousands of nodes, and what is
+ * done for each of them is done in all members of a fleet when one has moved.
+ */
 function listNodes(before: readonly NodeSnapshot[], pools: readonly TopologyPool[]): readonly NodeSnapshot[] {
-  const counts = new Map<string, number>();
-  for (const { nodes } of pools) for (const { name } of nodes) counts.set(name, (counts.get(name) ?? 0) + 1);
+  const labels = new Labels(pools);
   const all: NodeSnapshot[] = [];
   for (const { name: pool, nodes, limits: own } of pools) {
     const known = before[all.length]?.limits;
@@ -99,20 +101,49 @@ function listNodes(before: readonly NodeSnapshot[], pools: readonly TopologyPool
     const limits = known !== undefined && isDeepStrictEqual(known, own) ? known : own;
     for (const node of nodes) {
       const index = all.length;
-      const label = counts.get(node.name) === 1 ? node.name : `${pool}/${node.name}`;
-      const snapshot = { ...node, index, pool, label, limits };
       const same = before[index];
-      all.push(same !== undefined && isSameNode(same, snapshot) ? same : Object.freeze(snapshot));
+      const label = labels.of(pool, node.name);
+      const isSame = same !== undefined && same.pool === pool && same.label === label && same.limits === limits;
+      all.push(isSame && isSameNode(same, node) ? same : snapshotOf(node, index, pool, label, limits));
     }
   }
   return Object.freeze(all);
 }
 
-/** Field by field: to compare any two objects takes ten times as long, and there may be thousands of nodes. */
-function isSameNode(one: NodeSnapshot, other: NodeSnapshot): boolean {
-  let field: keyof NodeSnapshot;
-  for (field in one) if (field !== 'address' && one[field] !== other[field]) return false;
+/** What nodes are called in errors and logs. */
+class Labels {
+  /** How many pools have a node of that name; null: there is one pool alone. */
+  private readonly counts: ReadonlyMap<string, number> | null;
+
+  constructor(pools: readonly TopologyPool[]) {
+    const counts = new Map<string, number>();
+    if (pools.length > 1)
+      for (const { nodes } of pools) for (const { name } of nodes) counts.set(name, (counts.get(name) ?? 0) + 1);
+    this.counts = pools.length > 1 ? counts : null;
+  }
+
+  of(pool: string, name: string): string {
+    return this.counts === null || this.counts.get(name) === 1 ? name : `${pool}/${name}`;
+  }
+}
+
+type PoolNode = TopologyPool['nodes'][number];
+
+/** What a pool says of it. */
+function isSameNode(one: NodeSnapshot, other: PoolNode): boolean {
+  if (one.name !== other.name || one.weight !== other.weight) return false;
+  if (one.username !== other.username || one.password !== other.password) return false;
   return isSameEndpoint(one.address, other.address);
+}
+
+function snapshotOf(
+  { name, weight, address, username, password }: PoolNode,
+  index: number,
+  pool: string,
+  label: string,
+  limits: NodeLimits,
+): NodeSnapshot {
+  return Object.freeze({ index, name, pool, label, weight, address, username, password, limits });
 }
 
 /** `before`, if `service` is nothing else. */
@@ -145,7 +176,7 @@ function isAsIn(before: TopologySnapshot, nodes: readonly NodeSnapshot[]): (keys
   const other = new Set<string>();
   for (let index = 0; index < Math.max(before.nodes.length, nodes.length); index++) {
     const [old, now] = [before.nodes[index], nodes[index]];
-    if (old?.pool === now?.pool && old?.name === now?.name && old?.weight === now?.weight) continue;
+    if (old === now || (old?.pool === now?.pool && old?.name === now?.name && old?.weight === now?.weight)) continue;
     for (const node of [old, now]) if (node !== undefined) other.add(node.pool);
   }
   return ({ pool }) => !other.has(pool);

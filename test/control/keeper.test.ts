@@ -205,4 +205,31 @@ t.test('as large as a configuration may be, it is an entry that every store take
   t.ok(Buffer.byteLength(text) < 1_000_000, `${Buffer.byteLength(text)} bytes`);
   t.same(decodeTopology(text), large);
   t.match(encodeTopology({ ...large, layout: layout(3) }), /^\{.*\}$/, 'a small one can be read by people');
+  const usual = { ...large, layout: layout(1_000) };
+  t.ok(
+    encodeTopology(usual).length < JSON.stringify(usual).length / 5,
+    'of a thousand nodes little goes over the wire',
+  );
+  t.same(decodeTopology(encodeTopology(usual)), usual);
+});
+
+t.test('a topology with a node that is none is not understood', async (t) => {
+  const { pools, ...rest } = layout(2);
+  const withNode = (node: unknown) => {
+    const nodes = [...(pools[0]?.nodes ?? []), node];
+    return JSON.stringify({ format: 1, version: 1, writer: 'a', layout: { ...rest, pools: [{ ...pools[0], nodes }] } });
+  };
+  const node = { name: 'x', weight: 1, address: '10.0.0.1:6379' };
+  t.equal(decodeTopology(withNode(node)).layout.pools[0]?.nodes.length, 3);
+  const others = [null, 'x', [], {}, { ...node, weight: 0 }, { ...node, weight: 1.5 }, { ...node, weight: '1' }];
+  const more = [
+    { ...node, name: 7 },
+    { ...node, address: null },
+    { ...node, zone: 'b' },
+    { name: 'x', weight: 1 },
+  ];
+  for (const other of [...others, ...more]) {
+    const message = /not one that this version understands \(layout\.pools\.0\.nodes: a list of nodes\)/;
+    t.throws(() => decodeTopology(withNode(other)), { fault: 'refused', message }, JSON.stringify(other));
+  }
 });

@@ -152,6 +152,32 @@ t.test('a member goes by the nodes of the fleet, with passwords of its own', (t)
   t.end();
 });
 
+t.test(
+  'nodes in another order are those of the configuration still, and what is as it has it is the very same',
+  (t) => {
+    const own = config(NODE_C);
+    const [main, old] = own.pools;
+    const [a, b, c] = main?.nodes ?? [];
+    const shared = sharedLayoutOf(own, false);
+    const same = followLayout(own, shared);
+    t.equal(same.pools[0], main);
+    t.equal(same.pools[1], old);
+    const [pool, ...others] = shared.pools;
+    const go = (nodes: Layout['pools'][number]['nodes']) =>
+      followLayout(own, { ...shared, pools: [{ name: 'main', nodes }, ...others] }).pools[0]?.nodes ?? [];
+    const [sharedA, sharedB, sharedC] = pool?.nodes ?? [];
+    if (sharedA === undefined || sharedB === undefined || sharedC === undefined) throw new Error('there are three');
+    const turned = go([sharedC, sharedA, sharedB]);
+    t.equal(turned[0], c);
+    t.equal(turned[1], a);
+    t.equal(turned[2], b);
+    t.strictSame(go([sharedA, sharedC]), [a, c], 'one is gone');
+    t.match(go([sharedA, { ...sharedB, weight: 5 }, sharedC])[1], { name: 'b', weight: 5, address: b?.address });
+    t.throws(() => go([sharedA, { ...sharedB, address: 'nowhere' }]), { message: /node b: "nowhere" is no address/ });
+    t.end();
+  },
+);
+
 t.test('why a member cannot go by it', (t) => {
   const cases: [string, Config, Config, RegExp[]][] = [
     ['a keyspace that it lacks', config(), config(MORE), [/keyspace "m:" of the fleet's topology is not in this conf/]],
