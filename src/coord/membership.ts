@@ -22,6 +22,8 @@ const NOBODY: ReadonlyMap<string, Member> = new Map();
 
 /** Until who is there is asked again, where the store could not say. */
 const RETRY_MS = 200;
+/** Until it is asked again, where it has not told of all for whom is waited. */
+const ASK_AGAIN_MS = 1_000;
 
 /** See Folder. */
 interface VersionedFolder {
@@ -102,14 +104,15 @@ export class Membership {
   }
 
   /**
-   * Resolves when `isSo` says yes of all who are members at some moment of the call, by the store itself: it is asked once, and tells of what
-   * comes then. What is so of a member has to stay so. Rejects when `stopped` says so.
+   * Resolves when `isSo` says yes of all who are members at some moment of the call, by the store itself: it is asked, and tells of what comes
+   * then. What is so of a member has to stay so. Rejects when `stopped` says so.
    */
   async until(isSo: (members: ReadonlyMap<string, Member>) => boolean, stopped: AbortSignal): Promise<void> {
-    const { folder: asked, members } = await this.ask(stopped);
-    if (isSo(members)) return;
-    // What is told may be older than what was asked for: who is there need not be in it yet.
-    while (!(isAsNewAs(this.told, asked) && isSo(this.members))) await once(this.telling, 'told', { signal: stopped });
+    for (;;) {
+      const { folder: asked, members } = await this.ask(stopped);
+      if (isSo(members)) return;
+      if (await this.isTold(isSo, asked, stopped)) return;
+    }
   }
 
   /** For good; nothing is told after that. Where the store does not let it, its lease ends by itself, and `onTrouble` says so. */
@@ -121,6 +124,32 @@ export class Membership {
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
       this.options.onTrouble(`it could not leave, and is missed when its lease is over: ${error.message}`);
+    }
+  }
+
+  /**
+   * Whether that is told in time of all who were there when they were asked for. Not, where somebody has deleted an entry past this program: no
+   * version says then that it is gone.
+   */
+  private async isTold(
+    isSo: (members: ReadonlyMap<string, Member>) => boolean,
+    asked: Folder,
+    stopped: AbortSignal,
+  ): Promise<boolean> {
+    let isLate = false;
+    const callOff = this.store.clock.after(ASK_AGAIN_MS, () => {
+      isLate = true;
+      this.telling.emit('told');
+    });
+    try {
+      // What is told may be older than what was asked for: who is there need not be in it yet.
+      while (!(isAsNewAs(this.told, asked) && isSo(this.members))) {
+        if (isLate) return false;
+        await once(this.telling, 'told', { signal: stopped });
+      }
+      return true;
+    } finally {
+      callOff();
     }
   }
 

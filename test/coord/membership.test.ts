@@ -1,8 +1,11 @@
 /** What a member, and who stands for election, make of a store that is away: by a driver that does as it is told. */
 import t from 'tap';
-import type { Attempt } from '../../src/coord/driver.js';
+import { LEASE_MS_MAX } from '../../src/base/lease-length.js';
+import type { Attempt, DriverWatcher, StoredFolder, Watch } from '../../src/coord/driver.js';
 import { FileDriver } from '../../src/coord/file-driver.js';
 import type { Key } from '../../src/coord/key.js';
+import { encodeLease, newHolder } from '../../src/coord/lease.js';
+import { encodeFacts } from '../../src/coord/member-facts.js';
 import { Store } from '../../src/coord/store.js';
 import { StoreError, type StoreFault } from '../../src/coord/store-error.js';
 import { waitFor, within } from '../help/wait-for.js';
@@ -28,6 +31,48 @@ class Failing extends FileDriver {
       if (fault === null) return attempt;
     }
     throw new StoreError(fault ?? 'unavailable', `it is ${fault}`);
+  }
+}
+
+/** A store in which somebody deletes an entry past this program, as `etcdctl del` does: the folder knows of no name that has left it. */
+class Mishandled extends FileDriver {
+  /** That were answered. */
+  lists = 0;
+  private readonly gone = new Set<string>();
+  private readonly tellers = new Set<() => void>();
+
+  constructor() {
+    super(null);
+  }
+
+  delete(name: string): void {
+    this.gone.add(name);
+    for (const tell of this.tellers) tell();
+  }
+
+  override async list(folder: string): Promise<StoredFolder> {
+    const listed = this.without(await super.list(folder));
+    this.lists++;
+    return listed;
+  }
+
+  override watch(folder: string, watcher: DriverWatcher): Watch {
+    let last: StoredFolder | null = null;
+    const tell = () => {
+      if (last !== null) watcher.onFolder(this.without(last));
+    };
+    this.tellers.add(tell);
+    return super.watch(folder, {
+      ...watcher,
+      onFolder: (stored) => {
+        last = stored;
+        tell();
+      },
+    });
+  }
+
+  private without({ version, entries }: StoredFolder): StoredFolder {
+    return { version, entries: new Map([...entries].filter(([name]) => !this.gone.has(name))) };
   }
 }
 
@@ -120,6 +165,32 @@ t.test('a member whose store was away for longer than its lease says that it is 
   t.ok(member.events.includes('lost: it could not be renewed in time: it is unavailable'), `${member.events}`);
   driver.fault = null;
   await member.until('the return', () => member.membership.isMember);
+  await member.membership.leave();
+  await store.close();
+});
+
+t.test('a dead member whose entry was deleted by hand is waited for no longer', async (t) => {
+  const driver = new Mishandled();
+  const store = new Store(driver);
+  const key = { folder: 'members', name: 'dead' };
+  const value = encodeFacts({ version: '1.2.3', sinceMs: 1_000, topologyVersion: 0, reason: null });
+  const lease = encodeLease({ lengthMs: LEASE_MS_MAX, holder: newHolder(), value });
+  await store.compareAndSet(key, 0, lease);
+  const member = new TestMember(store, 'a');
+  await member.membership.start();
+  // It was renewed since a name came into the folder last.
+  const { version } = await store.get(key);
+  t.equal((await store.compareAndSet(key, version, lease)).kind, 'done');
+  await member.until('both', () => member.view === 'a=1 dead=0');
+  const { lists } = driver;
+  const goesBy = member.membership.until(
+    (members) => [...members.values()].every(({ topologyVersion }) => topologyVersion === 1),
+    new AbortController().signal,
+  );
+  await waitFor('the question', () => driver.lists > lists);
+  driver.delete('dead');
+  await member.until('the deletion', () => member.view === 'a=1');
+  await within('all members', goesBy);
   await member.membership.leave();
   await store.close();
 });
