@@ -37,7 +37,6 @@ import {
   wrongArityText,
 } from '../resp/commands.js';
 import { isReadOnlyScript } from '../resp/may-replicate.js';
-import { FENCED } from '../resp/own-commands.js';
 import { errorReply, REPLY_OK } from '../resp/reply.js';
 import type { RequestReader } from '../resp/request.js';
 import type { Transport } from '../transport/transport.js';
@@ -48,9 +47,9 @@ import { Blocking } from './blocking.js';
 import { BusyScripts, type BusyScriptsContext } from './busy-scripts.js';
 import { Clients, type ClientsContext } from './clients.js';
 import { rejection } from './cluster.js';
+import { CommandDescriptions } from './command-descriptions.js';
 import { DebugCommands } from './debug-commands.js';
-import { DescribedCommands, keysOfOwn } from './described-commands.js';
-import { Fenced, NO_ROOM, WORDS_BEFORE_FENCED } from './fenced.js';
+import { Fenced } from './fenced.js';
 import { Gathers } from './gather.js';
 import { KeyLocator } from './key-locator.js';
 import { answerLocally, type LocalContext, NO_REPLY, Words } from './local.js';
@@ -113,6 +112,7 @@ export class Dispatcher {
   private services: readonly (Service | null)[];
   private splitter: Splitter;
   private readonly debug: DebugCommands;
+  private readonly descriptions: CommandDescriptions;
   private readonly allShards: AllShards;
   private readonly merges: MergePool;
   private readonly locator: KeyLocator;
@@ -155,6 +155,13 @@ export class Dispatcher {
       ...context,
       locator: this.locator,
       serviceAt: (number) => this.services[number] ?? null,
+    });
+    this.descriptions = new CommandDescriptions({
+      ...context,
+      locator: this.locator,
+      merges: this.merges,
+      forward: (session, node, start, end) => this.forward(session, node, false, start, end),
+      anyNode: (session) => this.anyNode(session),
     });
     this.replicated = new Replicated({ ...context, bytes: context.arena.bytes, locator: this.locator });
     const lockKeyspace = new LockKeyspace(context);
@@ -309,7 +316,7 @@ export class Dispatcher {
         this.forward(session, this.anyNode(session), spec.write, start, end);
         return true;
       case 'describe':
-        this.describe(session, service, spec, start, end);
+        this.descriptions.carryOut(session, service, spec, start, end);
         return true;
       case 'block':
         return this.sendBlocking(session, spec, start, end);
@@ -446,54 +453,6 @@ export class Dispatcher {
     if (isWrite) session.noteWrite(node);
     const refusal = (session.lane.channels[node] as LaneChannel).send(pending, start, end);
     if (refusal !== null) session.onFailure(pending, refusal);
-  }
-
-  /** COMMAND: sends the frame as it is to one node, and adds the proxy's own commands to what it says, where they are of use. */
-  private describe(session: Session, service: Service, spec: CommandSpec, start: number, end: number): void {
-    const node = this.anyNode(session);
-    if (!service.hasLocks && !service.hasStoreLocks) {
-      this.forward(session, node, spec.write, start, end);
-      return;
-    }
-    const { words } = this.localContext;
-    const own = Array.from({ length: Math.max(0, words.count - 2) }, (_, index) => words.text(index + 2));
-    const hasFlags = spec.name === 'command|getkeysandflags';
-    if (hasFlags || spec.name === 'command|getkeys') {
-      if (own.length > WORDS_BEFORE_FENCED && own[0]?.toLowerCase() === FENCED) {
-        this.describeFenced(session, node, spec, end);
-        return;
-      }
-      const keys = keysOfOwn(own, hasFlags, session.protocol);
-      if (keys !== null) session.reply(keys);
-      else this.forward(session, node, spec.write, start, end);
-      return;
-    }
-    const policy = new DescribedCommands(spec.name, own, session.protocol);
-    const merge = this.merges.begin(session, policy, false, end - start, this.context.now());
-    const part = merge.addPart(this.locator.nodeName(node), this.context.now(), false);
-    merge.sendPart(session.lane.channels[node] as LaneChannel, part, start, end);
-  }
-
-  /** COMMAND GETKEYS, or GETKEYSANDFLAGS, of RL.FENCED: that of the command within it. */
-  private describeFenced(session: Session, node: number, { name }: CommandSpec, end: number): void {
-    const { arena } = this.context;
-    const { argumentCount, argumentEnd } = this.reader;
-    // COMMAND, GETKEYS, and what is left out.
-    const before = 2 + WORDS_BEFORE_FENCED;
-    const start = (argumentEnd[before - 1] as number) + 2;
-    const [, subcommand = ''] = name.split('|');
-    const head = `*${argumentCount - WORDS_BEFORE_FENCED}\r\n$7\r\nCOMMAND\r\n$${subcommand.length}\r\n${subcommand}\r\n`;
-    const frameBytes = head.length + end - start;
-    const block = arena.allocate(frameBytes);
-    if (block < 0) {
-      session.reply(NO_ROOM);
-      return;
-    }
-    arena.bytes.set(Buffer.from(head), block);
-    arena.bytes.copyWithin(block + head.length, start, end);
-    this.forward(session, node, false, block, block + frameBytes);
-    arena.settle();
-    arena.release(block, frameBytes);
   }
 
   /** See BackendPool.lend. What tracks has its own. */

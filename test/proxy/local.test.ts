@@ -1,5 +1,5 @@
 import t from 'tap';
-import { ANSWERS, bulk, type Client, Plane } from '../help/plane.js';
+import { ANSWERS, bulk, type Client, command, HELLO_REPLY, Plane } from '../help/plane.js';
 
 function setUp() {
   const world = new Plane({ nodes: 1 }).greetAll();
@@ -203,4 +203,23 @@ t.test('HELLO shows the lowest version of the nodes: what all of them can do', a
   }
   plane.turn();
   t.match(plane.client().send(['HELLO', '2']).take(), bulk('version') + bulk('7.0.9'));
+});
+
+t.test('COMMAND is asked of a node of the lowest version, while one is up', async (t) => {
+  const plane = new Plane({ nodes: 3 });
+  for (const [node, version] of ['7.2.4', '7.0.15', '7.2.4'].entries()) {
+    const link = plane.only(node).open();
+    link.take();
+    link.answer(HELLO_REPLY[2].replace('6\r\n7.0.15', `${version.length}\r\n${version}`) + ANSWERS[2]);
+  }
+  const client = plane.client().send(['COMMAND', 'COUNT']);
+  plane.turn();
+  t.equal(plane.only(1).take(), command('COMMAND', 'COUNT'));
+  plane.only(1).answer(':240\r\n');
+  t.equal(client.take(), ':240\r\n');
+  plane.only(1).connection.end();
+  plane.turn();
+  client.send(['COMMAND', 'COUNT']);
+  plane.turn();
+  t.equal(plane.only(0).take(), command('COMMAND', 'COUNT'));
 });
