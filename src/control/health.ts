@@ -59,20 +59,21 @@ export class NodeHealth {
     if (state !== health.state) health.sinceMs = nowMs;
     health.state = state;
     health.reason = reason;
+    const isOtherVersion = anyUp && health.version !== reason;
     if (anyUp) health.version = reason;
     else health.lastError = { reason, atMs: nowMs };
     const fields = { pool, node: name, address: formatEndpoint(health.node.address) };
     if (anyUp) {
       this.log.info({ ...fields, version: reason }, 'node-up');
-      this.compareVersion(fields, reason);
+      if (isOtherVersion) this.compareVersion(fields, reason);
     }
     if (!anyUp) this.log.error({ ...fields, reason }, 'node-down');
   }
 
-  /** The command table is that of Redis 7.0: what an older node lacks, or a newer one adds, should surprise nobody. */
+  /** The command table is that of Redis 7.0: what an older node lacks, or a newer one adds, should surprise nobody. Said once of a version. */
   private compareVersion(fields: Record<string, string>, version: string): void {
     if (version.startsWith(`${TABLE_VERSION}.`)) return;
-    const effect = `the command table is that of Redis ${TABLE_VERSION}: other commands of this node are refused or unknown to it`;
+    const effect = `the command table is that of Redis ${TABLE_VERSION}: commands that only this node's version has are looked up at the nodes, and it refuses those that it lacks`;
     this.log.warn({ ...fields, version, effect }, 'node-version');
   }
 

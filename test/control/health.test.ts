@@ -67,6 +67,12 @@ t.test('a node of another version than the command table is said once it is up',
   const { health } = watched;
   health.report(0, 'main', 'a', true, '6.2.1');
   t.same(watched.events, ['node-up a', 'node-version a']);
+  health.report(0, 'main', 'a', false, 'refused');
+  health.report(0, 'main', 'a', true, '6.2.1');
+  t.same(watched.events.slice(2), ['node-down a', 'node-up a'], 'and not again');
+  health.report(0, 'main', 'a', false, 'refused');
+  health.report(0, 'main', 'a', true, '7.2.4');
+  t.same(watched.events.slice(4), ['node-down a', 'node-up a', 'node-version a'], 'but of another one');
 });
 
 t.test('no line holds a password', async (t) => {
