@@ -1,8 +1,8 @@
 /**
  * A lease that this process holds: an entry that it writes anew until it lets go, or cannot any more.
  *
- *   taking ──done──> held ──a third of the length──> renewing ──done──> held
- *                     │  <── unavailable, unknown: tried again ──┘
+ *   taking ──done──> held ──a quarter to a third of the length──> renewing ──done──> held
+ *                     │       <── unavailable, unknown: tried again ──────────┘
  *                     └─ release() | a conflict: others ended it | the time is up ──> ended: onEnd is called once, but for release()
  */
 import { pause } from '../base/pause.js';
@@ -98,9 +98,9 @@ export class HeldLease {
 
   private async keep(): Promise<void> {
     const { time, ending } = this;
-    const { clock } = this.store;
+    const { clock, random } = this.store;
     while (!ending.signal.aborted) {
-      await pause(Math.max(0, time.renewAtMs - clock.nowMs()), ending.signal, clock);
+      await pause(Math.max(0, time.renewAtMs(random()) - clock.nowMs()), ending.signal, clock);
       if (ending.signal.aborted) return;
       try {
         await this.write();

@@ -22,6 +22,8 @@ import { StoreError } from './store-error.js';
 export const DRIFT = 0.01;
 /** Of a length: two renewals may be lost before a lease ends. */
 const RENEW_AFTER = 1 / 3;
+/** Of a length: by how much sooner a renewal may come, so that those who began together do not all renew together. */
+const RENEW_SOONER = 1 / 12;
 
 /** Throws a StoreError, `refused`, for what is no length of a lease. */
 export function checkLeaseMs(lengthMs: number): void {
@@ -48,8 +50,9 @@ export class HeldTime {
     return this.startMs + this.lengthMs;
   }
 
-  get renewAtMs(): number {
-    return this.startMs + this.lengthMs * RENEW_AFTER;
+  /** `random`: in [0, 1), another one for each renewal. */
+  renewAtMs(random: number): number {
+    return this.startMs + this.lengthMs * (RENEW_AFTER - RENEW_SOONER * random);
   }
 }
 

@@ -46,23 +46,26 @@ export interface StoreTimes {
 }
 
 const TIMES: StoreTimes = { timeoutMs: 5_000, attemptMs: 1_000 };
-/** Between two attempts: about the time in which etcd and ZooKeeper answer when they are well. */
+/** Between two attempts, and up to half less: about the time in which etcd and ZooKeeper answer when they are well. */
 const PAUSE_MS_MIN = 10;
 const PAUSE_MS_MAX = 200;
 
 export class Store {
-  /** What stands on the store goes by it, too. */
+  /** What stands on the store goes by them, too. */
   readonly clock: Clock;
+  /** A number in [0, 1): jitter. */
+  readonly random: () => number;
   private readonly driver: Driver;
   private readonly times: StoreTimes;
   private readonly id = randomBytes(9).toString('base64url');
   private readonly closing = new AbortController();
   private changes = 0;
 
-  constructor(driver: Driver, times: StoreTimes = TIMES, clock: Clock = CLOCK) {
+  constructor(driver: Driver, times: StoreTimes = TIMES, clock: Clock = CLOCK, random = Math.random) {
     this.driver = driver;
     this.times = times;
     this.clock = clock;
+    this.random = random;
   }
 
   get isClosed(): boolean {
@@ -142,7 +145,8 @@ export class Store {
       // What was in doubt before is so still, whatever is said of the last attempt.
       if (failure.fault === 'refused') throw doubt() ?? failure;
       if (clock.nowMs() + pauseMs >= deadlineMs) throw doubt() ?? failure;
-      await pause(pauseMs, this.closing.signal, clock);
+      // Who lost the same server does not come back together with all others.
+      await pause(pauseMs * (1 - this.random() / 2), this.closing.signal, clock);
       if (this.closing.signal.aborted)
         throw doubt() ?? new StoreError('unavailable', 'the store is being closed', failure);
     }

@@ -9,7 +9,9 @@ import type { Key } from '../../src/coord/key.js';
 import { encodeLease, newHolder } from '../../src/coord/lease.js';
 import { Store } from '../../src/coord/store.js';
 import { StoreError } from '../../src/coord/store-error.js';
+import { FakeClock } from '../help/fake-clock.js';
 import { within } from '../help/wait-for.js';
+import { Seeded } from '../transport/seeded.js';
 
 const KEY = { folder: 'members', name: 'a' };
 
@@ -116,5 +118,37 @@ t.test('a lease has a length that makes sense', async (t) => {
     await t.rejects(HeldLease.take(store, terms, 0, ''), { message: /^a lease has 500 to 600000 ms, not / });
   }
   t.equal((await store.get(KEY)).value, null);
+  await store.close();
+});
+
+t.test('leases that were taken together are not renewed together', async (t) => {
+  const clock = new FakeClock();
+  const random = new Seeded(7);
+  const driver = new Unsteady();
+  const store = new Store(driver, undefined, clock, () => random.below(1_000) / 1_000);
+  const [count, lengthMs] = [40, 9_000];
+  for (let number = 0; number < count; number++) {
+    const terms = { key: { folder: 'members', name: `m${number}` }, lengthMs, holder: newHolder(), onEnd: t.fail };
+    const { version } = await store.list('members');
+    t.ok((await HeldLease.take(store, terms, version, '')) instanceof HeldLease);
+  }
+  /** Of each tenth of a second. */
+  const renewals: number[] = [];
+  const pass = async (ms: number) => {
+    for (let passed = 0; passed < ms; passed += 100) {
+      const before = driver.changes;
+      clock.pass(100);
+      // What is due is done.
+      await new Promise((resolve) => setImmediate(resolve));
+      renewals.push(driver.changes - before);
+    }
+  };
+  await pass(lengthMs / 3);
+  const all = renewals.reduce((sum, one) => sum + one, 0);
+  t.ok(all >= count, `each was renewed within a third of its length: ${all}`);
+  t.ok(Math.max(...renewals) <= count / 3, `never many of them together: ${renewals}`);
+  renewals.length = 0;
+  await pass(lengthMs / 3);
+  t.ok(Math.max(...renewals) <= count / 4, `and then fewer: ${renewals}`);
   await store.close();
 });

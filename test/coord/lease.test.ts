@@ -8,7 +8,11 @@ t.test('a lease counts from when its renewal was sent, and is renewed when a thi
   t.equal(time.untilMs, Number.NEGATIVE_INFINITY, 'before the first nothing is held');
   time.onRenewed(100);
   t.equal(time.untilMs, 100 + 1_000 * (1 - 2 * DRIFT));
-  t.ok(time.renewAtMs > 100 && time.renewAtMs <= 100 + 1_000 / 3);
+  t.ok(time.renewAtMs(0) > 100 && time.renewAtMs(0) <= 100 + 1_000 / 3);
+  t.ok(
+    time.renewAtMs(0.999) > 100 + 1_000 / 5 && time.renewAtMs(0.999) < time.renewAtMs(0) - 50,
+    'or some time before',
+  );
   time.onRenewed(50);
   t.equal(time.untilMs, 100 + 1_000 * (1 - 2 * DRIFT), 'an answer that comes late takes nothing back');
 });

@@ -108,7 +108,7 @@ export class LockSimulation {
     const host = new Host(world, `p${++this.count}`);
     const driver = new SimDriver(world, host, store);
     const random = () => world.random.below(1_000) / 1_000;
-    const locks = new StoreLocks(new Store(driver, this.times, host), random, () => {});
+    const locks = new StoreLocks(new Store(driver, this.times, host, random), random, () => {});
     const process = { host, driver, locks };
     this.processes.push(process);
     for (let client = 0; client < CLIENTS; client++) this.live(process, `${host.name}.${client}`);

@@ -52,7 +52,7 @@ export class SimMember {
     this.leaseMs = leaseMs;
     this.host = new Host(world, name);
     this.driver = new SimDriver(world, this.host, simStore);
-    this.store = new Store(this.driver, times, this.host);
+    this.store = new Store(this.driver, times, this.host, () => world.random.below(1_000) / 1_000);
     const { store } = this;
     this.listen();
     const say = (text: string) => this.world.say(() => `${name} ${text}`);
