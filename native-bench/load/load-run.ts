@@ -80,6 +80,7 @@ class LoadRun {
   private remaining = 0;
   private untilUs = 0;
   private drainedUs = 0;
+  private askedBefore = 0;
   private startedUs = 0;
   private cpuBefore = process.cpuUsage();
   private finish: (report: LoadReport) => void = () => {};
@@ -201,9 +202,13 @@ class LoadRun {
     // The node driver takes no turn while nothing comes.
     this.step();
     if (this.phase === 'done') return;
-    const dueUs = Math.min(this.openLoop?.nextUs ?? Number.POSITIVE_INFINITY, this.clockUs() + NAP_MAX_US);
-    const restUs = dueUs - this.clockUs();
-    if (restUs > 0) this.nap?.sleep(restUs);
     setImmediate(this.rest);
+    // What was asked since the last look may still have to be sent, by the next turn.
+    const { asked } = this.measurement;
+    const isSent = asked === this.askedBefore;
+    this.askedBefore = asked;
+    const nowUs = this.clockUs();
+    const restUs = Math.min((this.openLoop?.nextUs ?? Number.POSITIVE_INFINITY) - nowUs, NAP_MAX_US);
+    if (isSent && restUs > 0) this.nap?.rest(restUs);
   };
 }

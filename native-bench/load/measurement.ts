@@ -26,7 +26,8 @@ export interface MeasurementSummary {
 }
 
 export class Measurement {
-  /** Requests that are asked and not yet answered, counted or not. */
+  /** Requests that were asked, and of these the ones not yet answered, whether they are counted below or not. */
+  asked = 0;
   inFlight = 0;
   private readonly fromUs: number;
   private readonly untilUs: number;
@@ -45,6 +46,7 @@ export class Measurement {
   }
 
   onAsked(dueUs: number, nowUs: number): void {
+    this.asked++;
     this.inFlight++;
     if (!this.counts(dueUs)) return;
     this.due++;

@@ -121,6 +121,8 @@ t.test('a generator that was late says so', async (t) => {
   t.equal(latenessOf(report([50, 250], 0.9)), null);
   t.equal(latenessOf(report([51, 250], 0.9)), 'the generator itself was late: by 51 of 200 µs at p50');
   t.equal(latenessOf(report([50, 251], 0.9)), 'the generator itself was late: by 251 of 1000 µs at p99');
+  const fast = { ...report([50, 50], 0.9), latencyUs: percentiles(60, 100) };
+  t.equal(latenessOf(fast), null, 'a server that is faster than the kernel wakes');
   t.match(latenessOf(report([1, 1], 0.96)), 'all of its core');
 });
 
