@@ -80,7 +80,7 @@ export interface Config {
   admin: Endpoint | null;
   /** Data-plane threads. */
   workers: number;
-  transport: 'auto' | 'epoll' | 'node';
+  transport: 'auto' | 'io_uring' | 'epoll' | 'node';
   auth: ClientAuth;
   /** Whether each subscriber has connections of its own, or shares them with others. */
   pubsub: 'exact' | 'shared';
@@ -236,9 +236,9 @@ export const FILE = z.strictObject(
       { example: '2' },
     ),
     transport: about(
-      oneOf('auto', 'epoll', 'node').default('auto'),
-      "How it talks to the system: `epoll` calls it directly, which is fast; `node` is Node's own sockets, which are everywhere; " +
-        '`auto` takes epoll where it can, and the log says why not.',
+      oneOf('auto', 'io_uring', 'epoll', 'node').default('auto'),
+      'How it talks to the system: `io_uring` and `epoll` call it directly, which is fast, `io_uring` with the fewest calls; `node` is ' +
+        "Node's own sockets, which are everywhere; `auto` takes the first of them that it can, and the log says why not another.",
       { stated: 'auto' },
     ),
     auth: about(

@@ -116,6 +116,9 @@ export type PlacementSnapshot =
   /** Per remainder its node. */
   | { kind: 'modula'; owners: Uint16Array; hash: HashName; hashTag: string | null };
 
+/** The drivers of transport/. */
+export type TransportKind = 'io_uring' | 'epoll' | 'node';
+
 /** What all workers know of the process. */
 export interface ProcessFacts {
   version: string;
@@ -125,13 +128,13 @@ export interface ProcessFacts {
   /** When it was started, in milliseconds since 1970. */
   startedAtMs: number;
   workers: number;
-  transport: 'epoll' | 'node';
+  transport: TransportKind;
 }
 
 /** Where clients come in. */
 export interface ListenerSnapshot {
   endpoint: Endpoint;
-  /** The listening descriptor (epoll), made by the main thread; -1 with the node driver, which listens itself. */
+  /** The listening descriptor, made by the main thread; -1 with the node driver, which listens itself. */
   descriptor: number;
   /** What its connections carry along: the number of their service. Below DOORS_MAX (transport/descriptors.ts). */
   door: number;
@@ -142,7 +145,7 @@ export interface WorkerStart {
   /** 0 … workers-1. A restarted worker keeps the index of the one that died. */
   index: number;
   port: MessagePort;
-  transport: 'epoll' | 'node';
+  transport: TransportKind;
   topology: TopologySnapshot;
   /** What it is made of. */
   parts: TopologyParts;
@@ -153,7 +156,7 @@ export interface WorkerStart {
   /** Shared by main and all workers: see transport/descriptors.ts and transport/handover.ts. */
   descriptors: SharedArrayBuffer;
   handover: SharedArrayBuffer;
-  /** One wake-up eventfd per worker (epoll). */
+  /** One wake-up eventfd per worker; none with the node driver. */
   wakeDescriptors: readonly number[];
   /** The clients that all workers serve: see base/client-count.ts. */
   clients: SharedArrayBuffer;

@@ -68,6 +68,13 @@ const RULES: Rules = {
     'transport/transport.ts': 'shared',
     'transport/output.ts': 'shared',
     'transport/arena.ts': 'shared',
+    // The main thread tries whether io_uring does what the driver relies on.
+    'transport/uring-trial.ts': 'shared',
+    'transport/uring-keys.ts': 'shared',
+    'transport/uring-numbers.ts': 'shared',
+    'transport/ring.ts': 'shared',
+    'transport/provided-buffers.ts': 'shared',
+    'transport/inbox.ts': 'shared',
   },
 };
 

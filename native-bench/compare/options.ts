@@ -70,7 +70,7 @@ export const usage = `npm run bench:compare -- [options]
   --base nutcracker      the endpoint that ratios are taken to, besides direct
   --node PATH            the Node that runs ringleader
   --workers 1            ringleader's workers
-  --transport auto       ringleader's transport: auto, epoll, node
+  --transport auto       ringleader's transport: auto, io_uring, epoll, node
   --variant 'LABEL [node=PATH] [main=PATH] [transport=T] [workers=N]'   one more ringleader, started differently
   --peer LABEL=HOST:PORT[:PID]                                          one more endpoint, already running
   --peer-command 'LABEL=COMMAND {port} {nodes}'                         one more endpoint, to be started

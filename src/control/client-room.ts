@@ -7,7 +7,7 @@ import { join } from 'node:path';
 
 /** Descriptors of the main thread (Node's own, listeners, the admin server, looking up names), and some to spare. */
 const PROCESS_DESCRIPTORS = 40;
-/** Of each worker: its loops and its epoll. */
+/** Of each worker: its loops, and its epoll or io_uring. */
 const WORKER_DESCRIPTORS = 8;
 /** Of each worker for each node: one connection a protocol, and two that finish large values. */
 const NODE_DESCRIPTORS = 4;

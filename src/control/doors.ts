@@ -1,5 +1,5 @@
 /**
- * The addresses that clients come in by. With epoll the main thread opens each listening descriptor, and all workers accept
+ * The addresses that clients come in by. The main thread opens each listening descriptor, and all workers accept
  * from it; with the node driver workers listen themselves, and the main thread tries beforehand whether they can.
  *
  *   prepare(addresses) --> opened, or an error and nothing has changed
@@ -7,7 +7,7 @@
  *                          has turned away from them: closeGone(version)
  */
 import { type Endpoint, formatEndpoint } from '../base/endpoint.js';
-import type { ListenerSnapshot } from '../messages.js';
+import type { ListenerSnapshot, TransportKind } from '../messages.js';
 import { closeListener, endListening, type Listener, openListener, tryListener } from '../transport/listener.js';
 import { TransportError } from '../transport/transport.js';
 
@@ -22,13 +22,13 @@ interface Door {
 export type PreparedDoors = ReadonlyMap<string, Door>;
 
 export class Doors {
-  private readonly transport: 'epoll' | 'node';
+  private readonly transport: TransportKind;
   private readonly workers: number;
   private current: PreparedDoors = new Map();
   /** Doors that are none since the topology of that version. */
   private gone: { version: number; listener: Listener }[] = [];
 
-  constructor(transport: 'epoll' | 'node', workers: number) {
+  constructor(transport: TransportKind, workers: number) {
     this.transport = transport;
     this.workers = workers;
   }
@@ -112,7 +112,7 @@ export class Doors {
   }
 
   private async tryOpen(endpoint: Endpoint): Promise<Door> {
-    if (this.transport === 'epoll') {
+    if (this.transport !== 'node') {
       const listener = openListener(endpoint);
       return { endpoint: listener.endpoint, listener };
     }

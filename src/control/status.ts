@@ -2,6 +2,7 @@
 import { formatEndpoint } from '../base/endpoint.js';
 import { type Counts, readMetrics, readWorkerMetrics } from '../base/metrics.js';
 import { packageVersion } from '../base/version.js';
+import type { TransportKind } from '../messages.js';
 import type { PoolCare } from './caretaker.js';
 import { CommandRates } from './command-rates.js';
 import type { FleetFacts } from './fleet.js';
@@ -16,7 +17,7 @@ export interface Status {
   uptimeSeconds: number;
   /** Whether it takes clients and holds a topology; true also while a node is down. */
   ready: boolean;
-  transport: 'epoll' | 'node';
+  transport: TransportKind;
   listen: readonly string[];
   configuration: {
     /** Null where it runs without one. */

@@ -9,7 +9,7 @@ import { type Endpoint, formatEndpoint } from '../base/endpoint.js';
 import type { Limits } from '../base/limits.js';
 import type { Config } from '../config.js';
 import { StoreLocks } from '../coord/store-locks.js';
-import type { TopologySnapshot } from '../messages.js';
+import type { TopologySnapshot, TransportKind } from '../messages.js';
 import { planTopology } from '../routing/topology.js';
 import { chooseTransport } from '../transport/choose.js';
 import { BulkPool } from './bulk-pool.js';
@@ -34,7 +34,7 @@ import { type Orders, Workers } from './workers.js';
 export interface Ringleader {
   /** The addresses it listens on, ports filled in. */
   readonly endpoints: readonly Endpoint[];
-  readonly transport: 'epoll' | 'node';
+  readonly transport: TransportKind;
   /** Data-plane threads: one where the transport cannot share a port among several. */
   readonly workerCount: number;
   /** Whether it takes connections and holds a topology. */
@@ -124,7 +124,7 @@ interface Prepared {
 }
 
 class Supervisor implements Ringleader {
-  readonly transport: 'epoll' | 'node';
+  readonly transport: TransportKind;
   readonly workerCount: number;
 
   /** What it was started with: some of it holds until it is started again. */

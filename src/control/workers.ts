@@ -33,6 +33,7 @@ import type {
   ToControl,
   TopologySnapshot,
   ToWorker,
+  TransportKind,
   WorkerStart,
 } from '../messages.js';
 import { COMMANDS } from '../resp/commands.js';
@@ -66,7 +67,7 @@ export interface Orders {
 }
 
 export interface WorkersContext {
-  readonly transport: 'epoll' | 'node';
+  readonly transport: TransportKind;
   readonly count: number;
   readonly health: NodeHealth;
   readonly names: NameLookup;
@@ -156,7 +157,7 @@ export class Workers {
     this.heartbeats = heartbeatMemory(count);
     this.descriptorMemory = createDescriptors(count);
     this.handoverMemory = createHandover(count);
-    if (transport === 'epoll') for (let index = 0; index < count; index++) this.wakes.push(openWake());
+    if (transport !== 'node') for (let index = 0; index < count; index++) this.wakes.push(openWake());
     this.descriptors = new Descriptors(this.descriptorMemory);
     this.handover = new Handover(this.handoverMemory, this.descriptors, this.wakes);
     this.running = new Array<RunningWorker | null>(count).fill(null);
@@ -241,7 +242,7 @@ export class Workers {
     await this.pool.destroy();
     for (let index = 0; index < this.running.length; index++) {
       this.handover.leave(index);
-      if (this.context.transport !== 'epoll') continue;
+      if (this.context.transport === 'node') continue;
       this.handover.closeWaiting(index);
       this.descriptors.closeAll(index);
     }

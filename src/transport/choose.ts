@@ -1,10 +1,12 @@
 /** Which driver runs, and why: decided once by the main thread, said in the log. */
 import type { Endpoint } from '../base/endpoint.js';
+import type { TransportKind } from '../messages.js';
 import { EPOLL_CLOEXEC, mapMemory, openWake, system, systemError, unmapArena } from './system.js';
 import { TransportError } from './transport.js';
+import { tryRing } from './uring-trial.js';
 
 export interface TransportChoice {
-  kind: 'epoll' | 'node';
+  kind: TransportKind;
   /** For the log: `asked for by the configuration`, `koffi does not load: …`. */
   reason: string;
   /** As many as asked for, or 1 where only one can listen. */
@@ -12,41 +14,52 @@ export interface TransportChoice {
 }
 
 /**
- * The driver for `workers` workers that are to listen at `listen`. Throws a TransportError when `epoll` is asked for and
- * cannot be had; `auto` falls back to node.
+ * The driver for `workers` workers that are to listen at `listen`. Throws a TransportError when `io_uring` or `epoll` is asked
+ * for and cannot be had; `auto` falls back from one to the next.
  */
 export function chooseTransport(
-  wanted: 'auto' | 'epoll' | 'node',
+  wanted: 'auto' | TransportKind,
   workers: number,
   listen: readonly Endpoint[] = [],
 ): TransportChoice {
   if (wanted === 'node') return nodeChoice('asked for by the configuration', workers, listen);
-  const obstacle = epollObstacle();
-  if (obstacle === null) {
-    const reason = wanted === 'auto' ? 'the fastest that this system allows' : 'asked for by the configuration';
-    return { kind: 'epoll', reason, workers };
+  const obstacles: string[] = [];
+  for (const kind of ['io_uring', 'epoll'] as const) {
+    if (wanted !== 'auto' && wanted !== kind) continue;
+    const obstacle = obstacleTo(kind);
+    if (obstacle === null) {
+      const reason = wanted === 'auto' ? 'the fastest that this system allows' : 'asked for by the configuration';
+      return { kind, reason: [reason, ...obstacles].join('; '), workers };
+    }
+    if (wanted === kind) {
+      throw new TransportError(obstacle.code, `transport ${kind} is not possible here: ${obstacle.message}`);
+    }
+    obstacles.push(`${kind} is not possible here: ${obstacle.message}`);
   }
-  if (wanted === 'epoll') {
-    throw new TransportError(obstacle.code, `transport epoll is not possible here: ${obstacle.message}`);
-  }
-  return nodeChoice(`epoll is not possible here: ${obstacle.message}`, workers, listen);
+  return nodeChoice(obstacles.join('; '), workers, listen);
 }
 
-/** What stands in the way of the epoll driver, or null. Tries it all: libc, an epoll, an eventfd, an arena's memory. */
-function epollObstacle(): TransportError | null {
+/** What stands in the way of a driver, or null. */
+function obstacleTo(kind: 'io_uring' | 'epoll'): TransportError | null {
   try {
-    const calls = system();
-    const poll = calls.epollCreate(EPOLL_CLOEXEC);
-    if (poll < 0) return systemError('epoll_create1', calls.errno());
-    calls.close(poll);
-    calls.close(openWake());
-    const mapped = mapMemory();
-    unmapArena(mapped.address, mapped.bytes);
+    if (kind === 'io_uring') tryRing();
+    else tryEpoll();
     return null;
   } catch (error) {
     if (error instanceof TransportError) return error;
     return new TransportError('ENOSYS', error instanceof Error ? error.message : String(error));
   }
+}
+
+/** Tries all that the epoll driver needs: libc, an epoll, an eventfd, an arena's memory. */
+function tryEpoll(): void {
+  const calls = system();
+  const poll = calls.epollCreate(EPOLL_CLOEXEC);
+  if (poll < 0) throw systemError('epoll_create1', calls.errno());
+  calls.close(poll);
+  calls.close(openWake());
+  const mapped = mapMemory();
+  unmapArena(mapped.address, mapped.bytes);
 }
 
 function nodeChoice(reason: string, workers: number, listen: readonly Endpoint[]): TransportChoice {

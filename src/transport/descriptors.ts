@@ -26,6 +26,10 @@ const HANDOVER = 1 << 17;
 const DOOR_SHIFT = 18;
 const RECEIVER_BITS = WORKER_BITS | HANDOVER;
 
+const MEMORIES = 7;
+const ARENA = 0;
+const RING = 2;
+
 const HEADER_WORDS = 2;
 const WORKER_COUNT = 0;
 /** One more than the highest descriptor ever noted: where scans end. */
@@ -34,23 +38,26 @@ const END = 1;
 /** Memory for the table of `workers` workers. */
 export function createDescriptors(workers: number): SharedArrayBuffer {
   if (workers < 1 || workers > WORKERS_MAX) throw new RangeError(`1 to ${WORKERS_MAX} workers, not ${workers}`);
-  const buffer = new SharedArrayBuffer(HEADER_WORDS * 4 + workers * 16 + DESCRIPTORS_MAX * 4);
+  const buffer = new SharedArrayBuffer(HEADER_WORDS * 4 + workers * MEMORIES * 8 + DESCRIPTORS_MAX * 4);
   new Int32Array(buffer)[WORKER_COUNT] = workers;
   return buffer;
 }
 
+/** An io_uring: its descriptor, address and length of its rings, address and length of its entries. */
+export type RingMemory = readonly [number, number, number, number, number];
+
 export class Descriptors {
   readonly workers: number;
   private readonly header: Int32Array;
-  /** Per worker: address and length of its arena, 0 for none. */
-  private readonly arenas: Float64Array;
+  /** Per worker, 0 for none: address and length of its arena; what RingMemory has of its io_uring. */
+  private readonly memories: Float64Array;
   private readonly owners: Int32Array;
 
   constructor(buffer: SharedArrayBuffer) {
     this.header = new Int32Array(buffer, 0, HEADER_WORDS);
     this.workers = this.header[WORKER_COUNT] as number;
-    this.arenas = new Float64Array(buffer, HEADER_WORDS * 4, this.workers * 2);
-    this.owners = new Int32Array(buffer, HEADER_WORDS * 4 + this.workers * 16, DESCRIPTORS_MAX);
+    this.memories = new Float64Array(buffer, HEADER_WORDS * 4, this.workers * MEMORIES);
+    this.owners = new Int32Array(buffer, HEADER_WORDS * 4 + this.workers * MEMORIES * 8, DESCRIPTORS_MAX);
   }
 
   /** Notes a new descriptor as the worker's. False when the table does not reach so far: the caller closes it. */
@@ -97,8 +104,31 @@ export class Descriptors {
 
   /** The worker's arena, so that it can be unmapped after the worker's end. */
   noteArena(worker: number, address: number, bytes: number): void {
-    this.arenas[worker * 2] = address;
-    this.arenas[worker * 2 + 1] = bytes;
+    this.memories[worker * MEMORIES + ARENA] = address;
+    this.memories[worker * MEMORIES + ARENA + 1] = bytes;
+  }
+
+  /** The worker's io_uring, so that it can be closed before anything that it works on. */
+  noteRing(worker: number, ring: RingMemory): void {
+    this.memories.set(ring, worker * MEMORIES + RING);
+  }
+
+  /**
+   * Closes the worker's io_uring, if it has one. Its mappings keep it alive, and an operation in flight keeps its socket
+   * open and may write into the arena: so all of them end in this order. True when there was one.
+   */
+  closeRing(worker: number): boolean {
+    const place = worker * MEMORIES + RING;
+    const [descriptor, rings, ringsBytes, entries, entriesBytes] = [
+      ...this.memories.subarray(place, place + 5),
+    ] as unknown as RingMemory;
+    if (rings === 0) return false;
+    this.memories.fill(0, place, place + 5);
+    this.clear(descriptor);
+    system().close(descriptor);
+    system().munmap(rings, ringsBytes);
+    system().munmap(entries, entriesBytes);
+    return true;
   }
 
   /**
@@ -107,16 +137,17 @@ export class Descriptors {
    */
   closeAll(worker: number): { descriptors: number; sessions: number } {
     let sessions = 0;
+    const rings = this.closeRing(worker) ? 1 : 0;
     const owned = this.ownedBy(worker);
     for (const descriptor of owned) {
       if (((this.owners[descriptor] as number) & SESSION) !== 0) sessions++;
       this.clear(descriptor);
       system().close(descriptor);
     }
-    const address = this.arenas[worker * 2] as number;
-    if (address !== 0) unmapArena(address, this.arenas[worker * 2 + 1] as number);
+    const address = this.memories[worker * MEMORIES + ARENA] as number;
+    if (address !== 0) unmapArena(address, this.memories[worker * MEMORIES + ARENA + 1] as number);
     this.noteArena(worker, 0, 0);
-    return { descriptors: owned.length, sessions };
+    return { descriptors: rings + owned.length, sessions };
   }
 
   private set(descriptor: number, owner: number): boolean {

@@ -12,14 +12,15 @@
  * it is free (the rule for blocks over 512 KiB) growing copies nothing.
  *
  * A driver's round: prepare() -> the kernel writes -> filled(n) -> if isComplete(): expect(0), owner.onBytes(start, end),
- * consume(); else keep().
+ * consume(); else keep(). Where
+ * the kernel has chosen a place itself (provided-buffers.ts), take(target, n) stands for the first three.
  */
 import { Arena } from './arena.js';
 
-/** What is kept of at most this many bytes is put before the received ones. */
-const PREFIX_BYTES = 4 * 1024;
+/** What is kept of at most this many bytes is put before the received ones: so much is free before a place to receive into. */
+export const RECEIVE_PREFIX_BYTES = 4 * 1024;
 const RECEIVE_BLOCK_BYTES = 256 * 1024;
-const RECEIVE_BYTES = RECEIVE_BLOCK_BYTES - PREFIX_BYTES;
+const RECEIVE_BYTES = RECEIVE_BLOCK_BYTES - RECEIVE_PREFIX_BYTES;
 /** The least room to read into, unless fewer bytes are expected, and the most that one turn reads. */
 const ROOM_MIN = 16 * 1024;
 const ROOM_MAX = 512 * 1024;
@@ -28,13 +29,13 @@ const NONE = -1;
 
 /** Where a worker's connections receive when they have little or nothing kept: one block for all, used one at a time. */
 export class ReceiveBlock {
-  /** Arena offset where the kernel writes; PREFIX_BYTES before it are free too. */
+  /** Arena offset where the kernel writes; RECEIVE_PREFIX_BYTES before it are free too. */
   readonly offset: number;
 
   constructor(arena: Arena) {
     const block = arena.allocate(RECEIVE_BLOCK_BYTES);
     if (block < 0) throw new RangeError('the arena has no room for a receive block');
-    this.offset = block + PREFIX_BYTES;
+    this.offset = block + RECEIVE_PREFIX_BYTES;
   }
 }
 
@@ -79,7 +80,7 @@ export class Inbox {
   /** Arena offset where the next bytes go, at most `room` of them; -1 when the arena is full. Nothing else is changed. */
   prepare(): number {
     const unread = this.end - this.start;
-    if (unread <= PREFIX_BYTES) {
+    if (unread <= RECEIVE_PREFIX_BYTES) {
       this.room = RECEIVE_BYTES;
       return this.receive.offset;
     }
@@ -93,15 +94,29 @@ export class Inbox {
   /** `count` bytes (> 0) were written where `prepare` said. */
   filled(count: number): void {
     const unread = this.end - this.start;
-    if (unread > PREFIX_BYTES) {
-      this.end += count;
-      return;
+    if (unread > RECEIVE_PREFIX_BYTES) this.end += count;
+    else this.join(unread, this.receive.offset, count);
+  }
+
+  /**
+   * `count` bytes (> 0) came to arena offset `target`, before which RECEIVE_PREFIX_BYTES are free: some other place than the
+   * receive block, and the same rules hold for it. False when the arena is full.
+   */
+  take(target: number, count: number): boolean {
+    const unread = this.end - this.start;
+    if (unread <= RECEIVE_PREFIX_BYTES) {
+      this.join(unread, target, count);
+      return true;
     }
-    const target = this.receive.offset;
-    if (unread > 0) this.arena.bytes.copyWithin(target - unread, this.start, this.end);
-    if (this.block !== NONE) this.releaseBlock();
-    this.start = target - unread;
-    this.end = target + count;
+    if (this.block + this.blockBytes - this.end < count && !this.makeRoom(unread, count)) return false;
+    this.arena.bytes.copyWithin(this.end, target, target + count);
+    this.end += count;
+    return true;
+  }
+
+  /** True when what is unread lies in a block of its own, which the next bytes are best received into. */
+  isLarge(): boolean {
+    return this.end - this.start > RECEIVE_PREFIX_BYTES;
   }
 
   /** The owner was shown [start, end) and has consumed it up to `position`. False when the arena is full. */
@@ -122,8 +137,8 @@ export class Inbox {
   /** Keeps what is unread where it can stay: the receive block is free again. False when the arena is full. */
   keep(): boolean {
     const unread = this.end - this.start;
-    if (this.block !== NONE && (unread > PREFIX_BYTES || this.blockBytes <= PREFIX_BYTES)) return true;
-    const wanted = unread <= PREFIX_BYTES ? unread : Math.max(unread, Math.min(this.expected, GROWTH * unread));
+    if (this.block !== NONE && (unread > RECEIVE_PREFIX_BYTES || this.blockBytes <= RECEIVE_PREFIX_BYTES)) return true;
+    const wanted = unread <= RECEIVE_PREFIX_BYTES ? unread : Math.max(unread, Math.min(this.expected, GROWTH * unread));
     return this.move(wanted);
   }
 
@@ -133,6 +148,14 @@ export class Inbox {
     this.start = 0;
     this.end = 0;
     this.expected = 0;
+  }
+
+  /** Puts what is unread right before the `count` bytes at `target`. */
+  private join(unread: number, target: number, count: number): void {
+    if (unread > 0) this.arena.bytes.copyWithin(target - unread, this.start, this.end);
+    if (this.block !== NONE) this.releaseBlock();
+    this.start = target - unread;
+    this.end = target + count;
   }
 
   /** Room for `needed` more bytes behind the unread ones, which fill a block of their own to its end. */

@@ -37,6 +37,8 @@ export class Output {
   heldBytes = 0;
   /** True once the arena had no room: bytes are missing, the connection must be destroyed. */
   overflowed = false;
+  /** Bytes of the pieces that `noteUnsent` noted. */
+  noted = 0;
   /** Where the last appended frame lies in the arena (retaining outputs: until it is released). */
   lastStart = 0;
 
@@ -107,6 +109,37 @@ export class Output {
   unsentLength(): number {
     const block = this.sendingBlock();
     return block.filled - block.sent;
+  }
+
+  /**
+   * Notes the pieces of the unsent bytes, `piecesMax` at most, as struct iovec from `word` on: of memory whose byte 0 has
+   * address `base`. Returns how many, in `this.noted` how many bytes; only when unsentBytes > 0.
+   */
+  noteUnsent(words: Int32Array, word: number, piecesMax: number, base: number): number {
+    let pieces = 0;
+    let bytes = 0;
+    for (let block: Block | null = this.sendingBlock(); block !== null && pieces < piecesMax; block = block.next) {
+      const length = block.filled - block.sent;
+      if (length === 0) continue;
+      const address = base + block.offset + block.sent;
+      const piece = word + (pieces++ << 2);
+      words[piece] = address;
+      words[piece + 1] = address / 2 ** 32;
+      words[piece + 2] = length;
+      words[piece + 3] = 0;
+      bytes += length;
+    }
+    this.noted = bytes;
+    return pieces;
+  }
+
+  /** The kernel took `count` bytes, of as many pieces as there are. */
+  advanceAll(count: number): void {
+    for (let left = count; left > 0; ) {
+      const length = Math.min(left, this.unsentLength());
+      this.advance(length);
+      left -= length;
+    }
   }
 
   /** The kernel took `count` bytes of the piece at `unsentStart()`. */

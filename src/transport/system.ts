@@ -32,6 +32,8 @@ export const TCP_KEEPCNT = 6;
 export const TCP_USER_TIMEOUT = 18;
 export const IPPROTO_IPV6 = 41;
 export const IPV6_V6ONLY = 26;
+export const MSG_DONTWAIT = 0x40;
+export const MSG_WAITALL = 0x100;
 export const MSG_NOSIGNAL = 0x4000;
 export const SHUT_WR = 1;
 export const SHUT_RDWR = 2;
@@ -46,23 +48,36 @@ export const EPOLLHUP = 0x10;
 export const EPOLLEXCLUSIVE = 1 << 28;
 const EFD_NONBLOCK = 0o4000;
 const EFD_CLOEXEC = 0o2000000;
-const PROT_READ_WRITE = 3;
+export const PROT_READ_WRITE = 3;
+export const MAP_SHARED = 0x01;
 const MAP_PRIVATE = 0x02;
 const MAP_ANONYMOUS = 0x20;
+export const MAP_POPULATE = 0x8000;
 const MAP_NORESERVE = 0x4000;
 const MADV_DONTNEED = 4;
+/** The same on x86-64 and arm64. */
+const SYS_IO_URING_SETUP = 425;
+const SYS_IO_URING_ENTER = 426;
+const SYS_IO_URING_REGISTER = 427;
 
 /** Error numbers that decisions depend on. */
+export const EPERM = 1;
 export const EINTR = 4;
 export const EAGAIN = 11;
 export const ENOMEM = 12;
+export const EACCES = 13;
+export const EBUSY = 16;
+export const EINVAL = 22;
 export const ENFILE = 23;
 export const EMFILE = 24;
 export const EPIPE = 32;
+export const ENOSYS = 38;
+export const ETIME = 62;
 export const ECONNRESET = 104;
 export const ENOBUFS = 105;
 export const ECONNREFUSED = 111;
 export const EINPROGRESS = 115;
+export const ECANCELED = 125;
 
 /** libc. Every call returns what the C function does; after -1 `errno()` has the reason, in the very next statement. */
 export interface System {
@@ -84,6 +99,17 @@ export interface System {
   send(descriptor: number, address: number, length: number, flags: number): number;
   close(descriptor: number): number;
   flock(descriptor: number, operation: number): number;
+  socketpair(domain: number, type: number, protocol: number, descriptors: Buffer): number;
+  uringSetup(entries: number, parameters: Buffer): number;
+  uringRegister(ring: number, operation: number, argument: Buffer, count: number): number;
+  uringEnter(
+    ring: number,
+    submitted: number,
+    completedMin: number,
+    flags: number,
+    argument: number,
+    argumentBytes: number,
+  ): number;
   eventfd(value: number, flags: number): number;
   read(descriptor: number, bytes: Buffer, length: number): number;
   write(descriptor: number, bytes: Buffer, length: number): number;
@@ -292,7 +318,7 @@ export function quiet(descriptor: number): void {
 
 function load(): System {
   if (process.platform !== 'linux') {
-    throw new TransportError('ENOSYS', `epoll is Linux only, this is ${process.platform}`);
+    throw new TransportError('ENOSYS', `it is Linux only, this is ${process.platform}`);
   }
   if (process.arch !== 'x64' && process.arch !== 'arm64') {
     throw new TransportError(
@@ -310,6 +336,10 @@ function load(): System {
     );
   }
   const libc = koffi.load(null);
+  // libc has no functions of their own for these. `syscall` takes as many arguments as there are, all of them long.
+  const uringSetup = libc.func('syscall', 'long', ['long', 'long', 'void *']);
+  const uringRegister = libc.func('syscall', 'long', ['long', 'long', 'long', 'void *', 'long']);
+  const uringEnter = libc.func('syscall', 'long', ['long', 'long', 'long', 'long', 'long', 'uintptr_t', 'long']);
   const nodeLoop = (): NodeLoop | null => {
     // Private to Node but there since version 10. Where they are missing, the driver looks at Node every 50 ms instead.
     try {
@@ -348,6 +378,12 @@ function load(): System {
     send: libc.func('send', 'intptr_t', ['int', 'uintptr_t', 'size_t', 'int']),
     close: libc.func('close', 'int', ['int']),
     flock: libc.func('flock', 'int', ['int', 'int']),
+    socketpair: libc.func('socketpair', 'int', ['int', 'int', 'int', 'void *']),
+    uringSetup: (entries, parameters) => uringSetup(SYS_IO_URING_SETUP, entries, parameters),
+    uringRegister: (ring, operation, argument, count) =>
+      uringRegister(SYS_IO_URING_REGISTER, ring, operation, argument, count),
+    uringEnter: (ring, submitted, completedMin, flags, argument, argumentBytes) =>
+      uringEnter(SYS_IO_URING_ENTER, ring, submitted, completedMin, flags, argument, argumentBytes),
     eventfd: libc.func('eventfd', 'int', ['uint32_t', 'int']),
     read: libc.func('read', 'intptr_t', ['int', 'void *', 'size_t']),
     write: libc.func('write', 'intptr_t', ['int', 'void *', 'size_t']),

@@ -16,7 +16,7 @@
  */
 import type { Endpoint } from '../base/endpoint.js';
 import type { Timers } from '../base/timers.js';
-import type { ListenerSnapshot } from '../messages.js';
+import type { ListenerSnapshot, TransportKind } from '../messages.js';
 import type { Arena } from './arena.js';
 import type { Output } from './output.js';
 
@@ -98,7 +98,7 @@ export interface ConnectOptions {
 }
 
 export interface Transport {
-  readonly kind: 'epoll' | 'node';
+  readonly kind: TransportKind;
   readonly arena: Arena;
   readonly timers: Timers;
   /** Monotonic milliseconds, an integer read once per turn. */

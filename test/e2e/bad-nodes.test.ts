@@ -110,7 +110,7 @@ const BAD_NODES: readonly BadNode[] = [
   },
 ];
 
-for (const transport of ['epoll', 'node'] as const) {
+for (const transport of ['io_uring', 'epoll', 'node'] as const) {
   t.test(
     `on ${transport}, a node that cannot be used is named in the log and in replies, and the others are served`,
     async (t) => {

@@ -9,7 +9,7 @@ import { waitFor, within } from '../help/wait-for.js';
 const MEBI = 1024 * 1024;
 const LIMITS = { sessionOutputSoftBytes: 64 * 1024, sessionOutputHardBytes: 8 * MEBI };
 
-for (const transport of ['epoll', 'node'] as const) {
+for (const transport of ['io_uring', 'epoll', 'node'] as const) {
   t.test(`clients on ${transport}`, async (t) => {
     const deployment = await deploy(t, { transport, limits: LIMITS });
 

@@ -7,7 +7,7 @@ import { processorMs } from '../help/process-facts.js';
 import { RespClient } from '../help/resp-client.js';
 import { waitFor, within } from '../help/wait-for.js';
 
-for (const transport of ['epoll', 'node'] as const) {
+for (const transport of ['io_uring', 'epoll', 'node'] as const) {
   t.test(
     `on ${transport}, clients beyond clientsMax are told so, as by Redis, and served when others have left`,
     async (t) => {

@@ -16,7 +16,7 @@ const hasIpv6 = Object.values(networkInterfaces()).some((interfaces) =>
 );
 const skip = hasIpv6 ? false : 'this machine has no IPv6';
 
-for (const transport of ['epoll', 'node'] as const) {
+for (const transport of ['io_uring', 'epoll', 'node'] as const) {
   t.test(`on ${transport}, clients of several addresses are served alike`, async (t) => {
     const folder = temporaryFolder(t);
     const [port, second] = [await freePort(), await freePort()];

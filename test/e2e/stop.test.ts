@@ -16,7 +16,7 @@ const ONE_OF_EACH = { nodes: 1, workers: 1, limits: { requestTimeoutMs: 60_000, 
 /** More than a test machine may need, and much less than the drain limits that must not be waited for. */
 const SOON_MS = 10_000;
 
-for (const transport of ['epoll', 'node'] as const) {
+for (const transport of ['io_uring', 'epoll', 'node'] as const) {
   t.test(`on ${transport}, SIGTERM under load loses no acknowledged write and ends with 0`, async (t) => {
     const random = new Seeded();
     t.comment(`SEED=${random.seed}`);

@@ -83,7 +83,7 @@ t.test('on node, a worker that dies is replaced, and clients are served again', 
   }
 });
 
-for (const transport of ['epoll', 'node'] as const) {
+for (const transport of ['io_uring', 'epoll', 'node'] as const) {
   t.test(`on ${transport}, a worker in an endless loop is ended and replaced, and the others go on`, async (t) => {
     const env = { RINGLEADER_TEST_HOOKS: 'hang' };
     const deployment = await deploy(t, { transport, env, limits: { workerStallTimeoutMs: 2_000 } });

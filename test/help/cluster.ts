@@ -6,6 +6,7 @@
  *           -> proxy 1 -> relay 1.a, 1.b, 1.c -> a, b, c
  */
 import type { Test } from 'tap';
+import type { TransportKind } from '../../src/messages.js';
 import { parseNodeRecord } from '../../src/replica/node-record.js';
 import { freePort } from './free-port.js';
 import { ProxyProcess } from './proxy.js';
@@ -27,7 +28,7 @@ export interface ClusterOptions {
   restart?: 'keeps-data' | 'loses-data';
   /** By how many milliseconds the clocks of nodes and of proxies are ahead, each in turn; not at all where it is left out. */
   skewsMs?: { nodes: readonly number[]; proxies: readonly number[] };
-  transport?: 'epoll' | 'node';
+  transport?: TransportKind;
 }
 
 /** All that was acknowledged is on the disk: a node that is killed comes back with it. */

@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { TransportKind } from '../../src/messages.js';
 import { type Child, type Ending, removeFolder, scratchFolder, startChild } from './child.js';
 import { freePort } from './free-port.js';
 import { within } from './wait-for.js';
@@ -25,7 +26,7 @@ export interface ProxyOptions {
   /** Whether a reload may look for keys elsewhere. */
   acceptRemap?: boolean;
   workers?: number;
-  transport?: 'auto' | 'epoll' | 'node';
+  transport?: 'auto' | TransportKind;
   /** In place of the one free port of 127.0.0.1. */
   listen?: readonly string[];
   limits?: Readonly<Record<string, string | number>>;

@@ -5,8 +5,9 @@ import { chooseTransport } from '../../src/transport/choose.js';
 
 const CHOOSE = fileURLToPath(new URL('../../src/transport/choose.js', import.meta.url));
 
-t.test('auto takes epoll where it works, and says so', async (t) => {
-  t.same(chooseTransport('auto', 3), { kind: 'epoll', reason: 'the fastest that this system allows', workers: 3 });
+t.test('auto takes io_uring where it works, and says so', async (t) => {
+  t.same(chooseTransport('auto', 3), { kind: 'io_uring', reason: 'the fastest that this system allows', workers: 3 });
+  t.same(chooseTransport('io_uring', 2), { kind: 'io_uring', reason: 'asked for by the configuration', workers: 2 });
   t.same(chooseTransport('epoll', 2), { kind: 'epoll', reason: 'asked for by the configuration', workers: 2 });
 });
 
@@ -29,14 +30,17 @@ function elsewhere(wanted: string, preparation: string): string {
   return child.stdout.trim();
 }
 
-t.test('where epoll is not possible, auto falls back with the reason and epoll is an error', async (t) => {
+t.test('where neither is possible, auto falls back to node with the reasons, and each is an error', async (t) => {
   const onMac = "Object.defineProperty(process, 'platform', { value: 'darwin' });";
   t.same(JSON.parse(elsewhere('auto', onMac)), {
     kind: 'node',
-    reason: 'epoll is not possible here: epoll is Linux only, this is darwin',
+    reason:
+      'io_uring is not possible here: it is Linux only, this is darwin; ' +
+      'epoll is not possible here: it is Linux only, this is darwin',
     workers: 1,
   });
-  t.equal(elsewhere('epoll', onMac), 'transport epoll is not possible here: epoll is Linux only, this is darwin');
+  t.equal(elsewhere('epoll', onMac), 'transport epoll is not possible here: it is Linux only, this is darwin');
+  t.equal(elsewhere('io_uring', onMac), 'transport io_uring is not possible here: it is Linux only, this is darwin');
   const onSparc = "Object.defineProperty(process, 'arch', { value: 'sparc' });";
   t.match(elsewhere('auto', onSparc), /known for x64 and arm64, not for sparc/);
   const withoutKoffi = `import Module from 'node:module';
@@ -46,4 +50,38 @@ t.test('where epoll is not possible, auto falls back with the reason and epoll i
       return load(name, ...rest);
     };`;
   t.match(elsewhere('auto', withoutKoffi), /koffi does not load: no prebuilt binary/);
+});
+
+/** Has every system call of that number fail with `code`, as a seccomp profile does it. */
+function forbidding(call: number, code: number): string {
+  return `const { createRequire } = await import('node:module');
+    const koffi = createRequire(${JSON.stringify(CHOOSE)})('koffi');
+    const libc = koffi.load(null);
+    // A filter of the kernel's own: load the call's number; if it is this one, the error; else allow.
+    const filter = new Uint32Array([0x20, 0, 0x15 | (1 << 24), ${call}, 0x6, 0x50000 | ${code}, 0x6, 0x7fff0000]);
+    const bytes = Buffer.from(filter.buffer);
+    const program = Buffer.alloc(16);
+    program.writeUInt16LE(4, 0);
+    program.writeBigUInt64LE(koffi.address(bytes), 8);
+    const prctl = libc.func('prctl', 'int', ['int', 'long', 'void *', 'long', 'long']);
+    const on = libc.func('prctl', 'int', ['int', 'long', 'long', 'long', 'long']);
+    if (on(38, 1, 0, 0, 0) !== 0 || prctl(22, 2, program, 0, 0) !== 0) throw new Error('no seccomp');`;
+}
+
+t.test('where the system forbids io_uring, auto takes epoll, and says why and where to read on', async (t) => {
+  const forbidden = forbidding(425, 1);
+  t.same(JSON.parse(elsewhere('auto', forbidden)), {
+    kind: 'epoll',
+    reason:
+      'the fastest that this system allows; io_uring is not possible here: a seccomp profile or a security module forbids ' +
+      'io_uring; docs/OPERATIONS.md says how to allow it',
+    workers: 1,
+  });
+  t.match(elsewhere('io_uring', forbidden), /^transport io_uring is not possible here: a seccomp profile/);
+  t.match(elsewhere('auto', forbidding(425, 38)), /io_uring is not possible here: this kernel has no io_uring"/);
+});
+
+t.test('an io_uring that lacks something is not taken, and the reason names it', async (t) => {
+  // Registering fails, which asks for operations and lends buffers.
+  t.match(elsewhere('auto', forbidding(427, 22)), /"kind":"epoll".*this kernel's io_uring lacks asking for operations/);
 });

@@ -14,6 +14,7 @@ import {
   dial,
   hasIPv6,
   LOOPBACK,
+  OLD_URING,
   openDescriptors,
   outside,
   Probe,
@@ -34,7 +35,7 @@ function onEachDriver(
   name: string,
   test: (t: Test, start: (options?: RigOptions) => Promise<Rig>) => Promise<unknown>,
 ): void {
-  for (const [kind, start] of Object.entries(DRIVERS)) {
+  for (const [kind, start] of Object.entries({ ...DRIVERS, 'io_uring of Linux 5.19': OLD_URING })) {
     t.test(`${kind}: ${name}`, async (t) => {
       await test(t, async (options) => {
         const rig = await start(options);

@@ -55,7 +55,7 @@ for (const [kind, start] of Object.entries(DRIVERS)) {
     old.write('still here');
     await rig.accepted[0]?.until(() => rig.accepted[0]?.text() === 'still here');
     rig.transport.setListeners([second]);
-    if (kind === 'epoll') await waitFor('the one that waited', () => rig.accepted.length === 4);
+    if (kind !== 'node') await waitFor('the one that waited', () => rig.accepted.length === 4);
     t.equal(await doorOf(t, rig, second.endpoint), 1);
   });
 

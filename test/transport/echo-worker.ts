@@ -1,10 +1,12 @@
-/** A worker thread that runs the epoll driver: it echoes, tells a client `who` it is, and dies when one says `die`. */
+/** A worker thread that runs a driver: it echoes, tells a client `who` it is, and dies when one says `die`. */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { ListenerSnapshot } from '../../src/messages.js';
 import { EpollTransport } from '../../src/transport/epoll.js';
 import type { Connection, ConnectionOwner } from '../../src/transport/transport.js';
+import { UringTransport } from '../../src/transport/uring.js';
 
 export interface EchoWorkerData {
+  kind: 'io_uring' | 'epoll';
   worker: number;
   listeners: ListenerSnapshot[];
   descriptors: SharedArrayBuffer;
@@ -17,7 +19,8 @@ export type EchoWorkerReply = { kind: 'started' } | { kind: 'pong'; turns: numbe
 const port = parentPort;
 if (port === null) throw new Error('this file is a worker');
 const data = workerData as EchoWorkerData;
-const transport = new EpollTransport({ ...data, arenaBytes: 64 * 1024 * 1024 });
+const options = { ...data, arenaBytes: 64 * 1024 * 1024 };
+const transport = data.kind === 'epoll' ? new EpollTransport(options) : new UringTransport(options);
 const tell = (reply: EchoWorkerReply) => port.postMessage(reply);
 
 function echo(connection: Connection): ConnectionOwner {

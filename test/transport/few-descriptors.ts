@@ -1,5 +1,6 @@
 /** A process of its own, started with few descriptors: echoes on the driver it is told, and reports how accepting goes. */
 import { createInterface } from 'node:readline';
+import type { TransportKind } from '../../src/messages.js';
 import { DRIVERS, Probe } from './rig.js';
 
 export interface FewDescriptorsReport {
@@ -14,7 +15,7 @@ export interface FewDescriptorsReport {
 let pauses = 0;
 let reason = '';
 let pausedMs = 0;
-const rig = await DRIVERS[process.argv[2] === 'node' ? 'node' : 'epoll']({
+const rig = await DRIVERS[process.argv[2] as TransportKind]({
   onConnection: () => {
     const probe = new Probe();
     probe.consume = (bytes) => {

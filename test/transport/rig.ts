@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Endpoint } from '../../src/base/endpoint.js';
-import type { ListenerSnapshot } from '../../src/messages.js';
+import type { ListenerSnapshot, TransportKind } from '../../src/messages.js';
 import { createDescriptors, Descriptors } from '../../src/transport/descriptors.js';
 import { EpollTransport } from '../../src/transport/epoll.js';
 import { buryWorker, createHandover, Handover } from '../../src/transport/handover.js';
@@ -18,6 +18,8 @@ import type {
   Transport,
   TransportError,
 } from '../../src/transport/transport.js';
+import type { LoopOptions } from '../../src/transport/turn-loop.js';
+import { UringTransport } from '../../src/transport/uring.js';
 
 export interface RigOptions {
   listen?: Endpoint;
@@ -42,14 +44,17 @@ export interface Rig {
 
 export const LOOPBACK: Endpoint = { kind: 'tcp', host: '127.0.0.1', port: 0 };
 
-export const DRIVERS: Record<'epoll' | 'node', (options?: RigOptions) => Promise<Rig>> = {
-  epoll: async (options = {}) => {
+type Start = (options?: RigOptions) => Promise<Rig>;
+
+/** Starts a driver that accepts from the main thread's descriptors. */
+function startLoop(create: (options: LoopOptions) => Transport): Start {
+  return async (options = {}) => {
     const descriptors = createDescriptors(1);
     const handover = createHandover(1);
     const wakeDescriptors = [openWake()];
     const listeners = [openListener(options.listen ?? LOOPBACK)];
     const listener = { ...(listeners[0] as Listener), door: 0 };
-    const transport = new EpollTransport({
+    const transport = create({
       worker: 0,
       listeners: [listener],
       descriptors,
@@ -65,13 +70,21 @@ export const DRIVERS: Record<'epoll' | 'node', (options?: RigOptions) => Promise
       for (const opened of listeners) closeListener(opened);
       for (const descriptor of wakeDescriptors) system().close(descriptor);
     });
-    const open = async (endpoint: Endpoint, door: number) => {
+    const openDoor = async (endpoint: Endpoint, door: number) => {
       const opened = openListener(endpoint);
       listeners.push(opened);
       return { ...opened, door };
     };
-    return { transport, endpoint: listener.endpoint, listener, open, accepted, stop };
-  },
+    return { transport, endpoint: listener.endpoint, listener, open: openDoor, accepted, stop };
+  };
+}
+
+/** io_uring as the oldest kernel has it on which it runs: each receive by itself, and completions at any time. */
+export const OLD_URING: Start = startLoop((options) => new UringTransport({ ...options, likeOldest: true }));
+
+export const DRIVERS: Record<TransportKind, Start> = {
+  io_uring: startLoop((options) => new UringTransport(options)),
+  epoll: startLoop((options) => new EpollTransport(options)),
   node: async (options = {}) => {
     const endpoint = await tryListener(options.listen ?? LOOPBACK);
     const arenaBytes = options.arenaBytes ?? 512 * 1024 * 1024;

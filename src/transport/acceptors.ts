@@ -1,24 +1,30 @@
 /**
- * The accepting part of the epoll driver: takes connections from the listening descriptors that all workers share, keeps
- * or hands over each (handover.ts decides), and adopts what other workers hand over.
+ * The accepting part of the io_uring and the epoll driver: takes connections from the listening descriptors that all
+ * workers share, keeps or hands over each (handover.ts decides), and adopts what other workers hand over.
+ *
+ * Both drivers only watch listeners, and accept with a call of its own. An accept that io_uring carries out makes a
+ * descriptor that nobody has noted before its completion is read; where the thread dies first, the client would hang for
+ * ever. Connections come rarely enough that the call does not matter.
  */
-import type { Timer } from '../base/timers.js';
+import type { Timer, Timers } from '../base/timers.js';
 import type { ListenerSnapshot } from '../messages.js';
-import { EpollConnection, type EpollHost } from './epoll-connection.js';
+import type { Descriptors } from './descriptors.js';
 import type { Handover } from './handover.js';
 import {
   EAGAIN,
   EINTR,
+  EINVAL,
   EMFILE,
   EPOLLEXCLUSIVE,
   EPOLLIN,
   quiet,
   SOCK_CLOEXEC,
   SOCK_NONBLOCK,
+  type System,
   systemError,
   wake,
 } from './system.js';
-import type { Acceptor } from './transport.js';
+import type { Acceptor, Connection, ConnectionOwner, TransportError } from './transport.js';
 
 /** Connections taken from one listener in one turn: others are served in between. */
 const ACCEPTS_PER_TURN = 64;
@@ -26,11 +32,28 @@ const ACCEPTS_PER_TURN = 64;
 const PAUSE_MS = 100;
 /** The client gave up before it was accepted. */
 const ECONNABORTED = 103;
-/** The descriptor listens no more. */
-const EINVAL = 22;
 
-export class EpollAcceptor {
-  private readonly host: EpollHost;
+/** Descriptors whose events are asked for, for as long as they last (level-triggered). */
+export interface Watches {
+  /** Null, or the reason why the kernel refuses. */
+  add(descriptor: number, events: number): TransportError | null;
+  remove(descriptor: number): void;
+}
+
+/** What the driver has for accepting. */
+export interface AcceptingHost {
+  readonly worker: number;
+  readonly calls: System;
+  readonly timers: Timers;
+  readonly now: number;
+  readonly descriptors: Descriptors;
+  /** Takes over an accepted `descriptor`, which is noted and counted already. */
+  adopt(descriptor: number, findOwner: (connection: Connection) => ConnectionOwner): void;
+}
+
+export class Acceptors {
+  private readonly host: AcceptingHost;
+  private readonly watches: Watches;
   private readonly handover: Handover;
   /** Listening descriptors and the door of each. */
   private readonly doors = new Map<number, number>();
@@ -39,12 +62,19 @@ export class EpollAcceptor {
   /** Set while accepting is paused. */
   private pause: Timer | null = null;
 
-  constructor(host: EpollHost, handover: Handover, listeners: readonly ListenerSnapshot[], wakeDescriptor: number) {
+  constructor(
+    host: AcceptingHost,
+    watches: Watches,
+    handover: Handover,
+    listeners: readonly ListenerSnapshot[],
+    wakeDescriptor: number,
+  ) {
     this.host = host;
+    this.watches = watches;
     this.handover = handover;
     for (const { descriptor, door } of listeners) this.doors.set(descriptor, door);
     this.wakeDescriptor = wakeDescriptor;
-    const error = host.poll.add(wakeDescriptor, EPOLLIN);
+    const error = watches.add(wakeDescriptor, EPOLLIN);
     if (error !== null) throw error;
   }
 
@@ -67,7 +97,7 @@ export class EpollAcceptor {
     }
     for (const descriptor of gone) {
       this.doors.delete(descriptor);
-      if (isWatching) this.host.poll.remove(descriptor);
+      if (isWatching) this.watches.remove(descriptor);
     }
   }
 
@@ -128,13 +158,13 @@ export class EpollAcceptor {
   private readonly adopt = (descriptor: number, door: number): void => {
     const { acceptor, host } = this;
     if (acceptor !== null) {
-      EpollConnection.accept(host, descriptor, (connection) => acceptor.onConnection(connection, door));
+      host.adopt(descriptor, (connection) => acceptor.onConnection(connection, door));
       return;
     }
     // It was handed over while accepting stopped: the client sees a close, before it was read from.
     host.descriptors.clear(descriptor);
     host.calls.close(descriptor);
-    host.sessions.add(host.worker, -1);
+    this.handover.add(host.worker, -1);
   };
 
   private startPause(code: number): void {
@@ -153,11 +183,11 @@ export class EpollAcceptor {
 
   private watch(descriptor: number): void {
     // EXCLUSIVE: a new connection wakes one waiting worker, not all.
-    const error = this.host.poll.add(descriptor, EPOLLIN | EPOLLEXCLUSIVE);
+    const error = this.watches.add(descriptor, EPOLLIN | EPOLLEXCLUSIVE);
     if (error !== null) throw error;
   }
 
   private unwatch(): void {
-    for (const descriptor of this.doors.keys()) this.host.poll.remove(descriptor);
+    for (const descriptor of this.doors.keys()) this.watches.remove(descriptor);
   }
 }

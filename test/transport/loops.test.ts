@@ -1,11 +1,11 @@
-/** What only the epoll driver does. */
+/** What the drivers do that wait in the kernel: io_uring and epoll. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { openListener } from '../../src/transport/listener.js';
 import { SOCK_CLOEXEC, SOCK_NONBLOCK, SOL_SOCKET, system } from '../../src/transport/system.js';
 import type { TransportError } from '../../src/transport/transport.js';
@@ -24,10 +24,14 @@ import {
   socketDirectory,
 } from './rig.js';
 
-type Test = typeof t;
+type Kind = 'io_uring' | 'epoll';
 
-async function start(t: Pick<Test, 'teardown'>): Promise<Rig> {
-  const rig = await DRIVERS.epoll();
+function onEachKind(name: string, test: (t: Test, kind: Kind) => Promise<unknown>): void {
+  for (const kind of ['io_uring', 'epoll'] as const) t.test(`${kind}: ${name}`, (t) => test(t, kind));
+}
+
+async function start(t: Test, kind: Kind): Promise<Rig> {
+  const rig = await DRIVERS[kind]();
   t.teardown(() => rig.stop());
   return rig;
 }
@@ -37,8 +41,8 @@ function acceptRaw(listener: number): number {
   return system().accept4(listener, null, null, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
-t.test('an event for a descriptor that was given up in the same turn reaches nobody', async (t) => {
-  const rig = await start(t);
+onEachKind('an event for a descriptor that was given up in the same turn reaches nobody', async (t, kind) => {
+  const rig = await start(t, kind);
   const clients = [await plainClient(rig.endpoint), await plainClient(rig.endpoint)];
   for (const client of clients) client.on('error', () => {});
   const probes = [await acceptedProbe(rig, 0), await acceptedProbe(rig, 1)] as const;
@@ -68,8 +72,8 @@ t.test('an event for a descriptor that was given up in the same turn reaches nob
   return undefined;
 });
 
-t.test('the last words of a peer are read even when sending to it has failed', async (t) => {
-  const rig = await start(t);
+onEachKind('the last words of a peer are read even when sending to it has failed', async (t, kind) => {
+  const rig = await start(t, kind);
   const listener = openListener(LOOPBACK);
   t.teardown(() => system().close(listener.descriptor));
   const probe = dial(rig, listener.endpoint);
@@ -93,8 +97,8 @@ t.test('the last words of a peer are read even when sending to it has failed', a
   t.equal(probe.text(), '-ERR max number of clients reached\r\n');
 });
 
-t.test('a unix socket whose queue is full is tried again, until the time is over', async (t) => {
-  const rig = await start(t);
+onEachKind('a unix socket whose queue is full is tried again, until the time is over', async (t, kind) => {
+  const rig = await start(t, kind);
   const path = join(socketDirectory(t), 's');
   const listener = openListener({ kind: 'unix', path }, 0);
   t.teardown(() => system().close(listener.descriptor));
@@ -112,13 +116,13 @@ t.test('a unix socket whose queue is full is tried again, until the time is over
   system().close(accepted);
 });
 
-t.test("where Node's loop cannot be seen, the driver looks at it now and then", async (t) => {
+onEachKind("where Node's loop cannot be seen, the driver looks at it now and then", async (t, kind) => {
   const calls = system();
   const { nodeLoop } = calls;
   calls.nodeLoop = () => null;
   let rig: Rig;
   try {
-    rig = await start(t);
+    rig = await start(t, kind);
   } finally {
     calls.nodeLoop = nodeLoop;
   }
@@ -130,49 +134,52 @@ t.test("where Node's loop cannot be seen, the driver looks at it now and then", 
   client.destroy();
 });
 
-t.test('out of descriptors it stops accepting for a while, says so, and goes on when there are some', async (t) => {
-  const child = spawn('sh', ['-c', `ulimit -n 80; exec "$0" "$1"`, process.execPath, childPath()], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  t.teardown(() => child.kill());
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const next = async (): Promise<FewDescriptorsReport> => JSON.parse((await lines.next()).value);
-  const ask = async (): Promise<FewDescriptorsReport> => {
-    child.stdin.write('report\n');
-    return next();
-  };
-  const { port } = await next();
-  // More than it can take: all are connected by the kernel, some are not accepted.
-  const sockets: Socket[] = [];
-  const answered = new Set<Socket>();
-  for (let count = 0; count < 120; count++) {
-    const socket = connect(port, '127.0.0.1');
-    socket.on('error', () => {});
-    socket.once('data', () => answered.add(socket));
-    socket.write('hello');
-    sockets.push(socket);
-    await once(socket, 'connect');
-  }
-  let report = await ask();
-  while (report.pauses < 3) report = await ask();
-  t.match(report.reason, /accept: Too many open files/);
-  t.ok(report.pausedMs === 100);
-  t.ok(report.sessions > 20 && report.sessions < 80, `${report.sessions} sessions`);
-  const pauses = report.pauses;
-  const turns = report.turns;
-  while (report.pauses < pauses + 3) {
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    report = await ask();
-  }
-  t.ok(report.turns - turns < 200, `${report.turns - turns} turns while three pauses went by`);
-  // Those that were served leave; the others get their turn.
-  while (answered.size < sockets.length) {
-    for (const socket of answered) socket.destroy();
-    await round();
-  }
-  t.pass('everybody was served in the end');
-  for (const socket of sockets) socket.destroy();
-});
+onEachKind(
+  'out of descriptors it stops accepting for a while, says so, and goes on when there are some',
+  async (t, kind) => {
+    const child = spawn('sh', ['-c', `ulimit -n 80; exec "$0" "$1" "$2"`, process.execPath, childPath(), kind], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    t.teardown(() => child.kill());
+    const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+    const next = async (): Promise<FewDescriptorsReport> => JSON.parse((await lines.next()).value);
+    const ask = async (): Promise<FewDescriptorsReport> => {
+      child.stdin.write('report\n');
+      return next();
+    };
+    const { port } = await next();
+    // More than it can take: all are connected by the kernel, some are not accepted.
+    const sockets: Socket[] = [];
+    const answered = new Set<Socket>();
+    for (let count = 0; count < 120; count++) {
+      const socket = connect(port, '127.0.0.1');
+      socket.on('error', () => {});
+      socket.once('data', () => answered.add(socket));
+      socket.write('hello');
+      sockets.push(socket);
+      await once(socket, 'connect');
+    }
+    let report = await ask();
+    while (report.pauses < 3) report = await ask();
+    t.match(report.reason, /accept: Too many open files/);
+    t.ok(report.pausedMs === 100);
+    t.ok(report.sessions > 20 && report.sessions < 80, `${report.sessions} sessions`);
+    const pauses = report.pauses;
+    const turns = report.turns;
+    while (report.pauses < pauses + 3) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      report = await ask();
+    }
+    t.ok(report.turns - turns < 200, `${report.turns - turns} turns while three pauses went by`);
+    // Those that were served leave; the others get their turn.
+    while (answered.size < sockets.length) {
+      for (const socket of answered) socket.destroy();
+      await round();
+    }
+    t.pass('everybody was served in the end');
+    for (const socket of sockets) socket.destroy();
+  },
+);
 
 function childPath(): string {
   return fileURLToPath(new URL('./few-descriptors.js', import.meta.url));

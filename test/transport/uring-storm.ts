@@ -1,0 +1,146 @@
+/**
+ * Connections that come and are killed, by either side and at any time, as many as asked for; and what must hold of them:
+ * nobody hears what another one's peer said, and nobody ends unless it or its peer was killed.
+ */
+import type { Connection, ConnectionOwner } from '../../src/transport/transport.js';
+import type { Rig } from './rig.js';
+import type { Seeded } from './seeded.js';
+
+/** At the same time. */
+const CONNECTIONS = 64;
+
+/** One side of a connection; the two find each other by the address of the side that connected. */
+class Side implements ConnectionOwner {
+  connection: Connection | null = null;
+  isKilled = false;
+  /** What it heard, decoded. */
+  heard = '';
+  private readonly storm: Storm;
+  private readonly name: string | null;
+
+  constructor(storm: Storm, name: string | null) {
+    this.storm = storm;
+    this.name = name;
+  }
+
+  say(text: string): void {
+    this.connection?.output.appendBytes(Buffer.from(text));
+    this.connection?.flush();
+  }
+
+  kill(): void {
+    this.isKilled = true;
+    this.connection?.destroy(null);
+  }
+
+  onOpen(): void {
+    this.storm.open(this);
+    this.storm.maybeKill(this);
+    this.say(`${this.name}.`);
+  }
+
+  onBytes(start: number, end: number): number {
+    this.heard += Buffer.from(this.storm.rig.transport.arena.bytes.subarray(start, end)).toString();
+    const words = new Set(this.heard.split('.').slice(0, -1));
+    if (words.size > 1 || (this.name !== null && words.size === 1 && !words.has(this.name))) {
+      this.storm.faults.push(`${this.name ?? 'a server'} heard ${this.heard}`);
+    }
+    this.storm.maybeKill(this);
+    if (!this.isKilled) this.say(this.heard.slice(0, this.heard.indexOf('.') + 1));
+    return end;
+  }
+
+  onEnd(): void {
+    this.storm.checkEnd(this);
+    this.connection?.destroy(null);
+  }
+
+  onDrain(): void {}
+
+  onClose(): void {
+    this.storm.checkEnd(this);
+    this.storm.onClosed(this, this.name !== null);
+  }
+}
+
+export class Storm {
+  readonly rig: Rig;
+  readonly faults: string[] = [];
+  private readonly random: Seeded;
+  private readonly total: number;
+  private begun = 0;
+  private ended = 0;
+  private done: () => void = () => {};
+  /** Of both sides, by the address of the one that connected. */
+  private readonly sides = new Map<string, Side[]>();
+  private readonly addresses = new Map<Side, string>();
+
+  constructor(rig: Rig, random: Seeded, total: number) {
+    this.rig = rig;
+    this.random = random;
+    this.total = total;
+  }
+
+  /** Resolves when all have come and gone. */
+  async run(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.done = resolve;
+      this.rig.transport.timers.set(this.rig.transport.now, () => {
+        for (let count = 0; count < CONNECTIONS; count++) this.begin();
+      });
+    });
+  }
+
+  /** The owner of a connection that was accepted. */
+  accept(connection: Connection): Side {
+    const side = new Side(this, null);
+    side.connection = connection;
+    this.enter(side, connection.remoteAddress());
+    this.maybeKill(side);
+    return side;
+  }
+
+  open(side: Side): void {
+    this.enter(side, side.connection?.localAddress() ?? '');
+  }
+
+  /** One time in eight. */
+  maybeKill(side: Side): void {
+    if (this.random.below(8) === 0) side.kill();
+  }
+
+  checkEnd(side: Side): void {
+    const address = this.addresses.get(side);
+    // One that never opened was not accepted either; and a side whose other is not known yet may have been refused.
+    if (address === undefined) return;
+    const both = this.sides.get(address) ?? [];
+    if (both.length === 2 && !both.some(({ isKilled }) => isKilled)) this.faults.push(`${address} ended by itself`);
+  }
+
+  onClosed(side: Side, isClient: boolean): void {
+    const address = this.addresses.get(side);
+    this.addresses.delete(side);
+    side.isKilled = true;
+    if (address !== undefined && !(this.sides.get(address) ?? []).some((other) => this.addresses.has(other))) {
+      this.sides.delete(address);
+    }
+    if (!isClient) return;
+    this.ended++;
+    if (this.begun < this.total) this.begin();
+    else if (this.ended === this.total) setImmediate(this.done);
+  }
+
+  private begin(): void {
+    const { transport, endpoint } = this.rig;
+    const side = new Side(this, `client-${this.begun++}`);
+    side.connection = transport.connect({ endpoint, timeoutMs: 60_000, retaining: false }, side);
+    if (this.random.below(32) === 0) side.kill();
+  }
+
+  private enter(side: Side, address: string): void {
+    this.addresses.set(side, address);
+    const both = this.sides.get(address) ?? [];
+    // The number of a port comes again, when both sides of before have gone.
+    this.sides.set(address, [...both.filter((other) => this.addresses.has(other)), side]);
+  }
+}

@@ -1,0 +1,149 @@
+/** What only the io_uring driver does. */
+import t, { type Test } from 'tap';
+import type { UringTransport } from '../../src/transport/uring.js';
+import { CANCEL, keyOf, RECEIVE } from '../../src/transport/uring-keys.js';
+import { OP_NOP } from '../../src/transport/uring-numbers.js';
+import { waitFor } from '../help/wait-for.js';
+import {
+  acceptedProbe,
+  DRIVERS,
+  OLD_URING,
+  openDescriptors,
+  outside,
+  Probe,
+  plainClient,
+  type Rig,
+  readBytes,
+} from './rig.js';
+import { Seeded } from './seeded.js';
+import { Storm } from './uring-storm.js';
+
+const MIB = 1024 * 1024;
+
+const KINDS = { io_uring: DRIVERS.io_uring, 'io_uring of Linux 5.19': OLD_URING };
+
+function onEachKind(name: string, test: (t: Test, start: typeof OLD_URING) => Promise<unknown>): void {
+  for (const [kind, start] of Object.entries(KINDS)) t.test(`${kind}: ${name}`, (t) => test(t, start));
+}
+
+function echo(): Probe {
+  const probe = new Probe();
+  probe.consume = (bytes, start) => {
+    probe.link.output.append(start, start + bytes.length);
+    probe.link.flush();
+    return bytes.length;
+  };
+  probe.also.end = () => probe.link.close();
+  return probe;
+}
+
+onEachKind('a late completion does not reach the connection that has the place now', async (t, start) => {
+  const rig = await start();
+  t.teardown(() => rig.stop());
+  const transport = rig.transport as UringTransport;
+  const first = await plainClient(rig.endpoint);
+  const before = await acceptedProbe(rig);
+  const { place, generation } = before.link as unknown as { place: number; generation: number };
+  first.resetAndDestroy();
+  await before.closed();
+  await waitFor('the place to be free', () => transport.connectionAt(place) === null);
+  const second = await plainClient(rig.endpoint);
+  const probe = await acceptedProbe(rig, 1);
+  t.equal((probe.link as unknown as { place: number }).place, place, 'it has the place of the one before');
+  // The end of a stream, as the one before would have been told of it.
+  const key = keyOf(place, RECEIVE);
+  await inTurn(rig, () => transport.ring.push(OP_NOP, 0, 0, -1, 0, 0, 0, key, generation));
+  second.write('hello');
+  await probe.until(() => probe.text() === 'hello');
+  t.same(probe.calls, ['bytes'], 'nobody told it of an end');
+  second.destroy();
+});
+
+/** Runs `action` in a turn, and resolves after the next one. */
+async function inTurn(rig: Rig, action: () => void): Promise<void> {
+  const { transport } = rig;
+  await new Promise<void>((resolve) => {
+    transport.timers.set(transport.now, () => {
+      action();
+      transport.timers.set(transport.now + 1, () => setImmediate(resolve));
+    });
+  });
+}
+
+const STORM = 5_000;
+
+onEachKind(`of ${STORM} connections that are killed at any time none hears of another`, async (t, start) => {
+  const random = new Seeded();
+  t.comment(`seed ${random.seed}`);
+  let storm: Storm | null = null;
+  const descriptors = openDescriptors();
+  const rig = await start({ onConnection: (connection) => (storm as Storm).accept(connection) });
+  t.teardown(() => rig.stop());
+  storm = new Storm(rig, random, STORM);
+  await storm.run();
+  t.same(storm.faults.slice(0, 5), []);
+  await waitFor('all sessions to end', () => rig.transport.totalSessions() === 0);
+  await rig.stop();
+  await waitFor('their descriptors to be closed', () => openDescriptors() <= descriptors);
+});
+
+onEachKind('more connections have bytes at once than there are buffers', async (t, start) => {
+  const rig = await start({ onConnection: echo });
+  t.teardown(() => rig.stop());
+  const clients = await Promise.all(Array.from({ length: 300 }, () => plainClient(rig.endpoint)));
+  await acceptedProbe(rig, 299);
+  for (let round = 0; round < 5; round++) {
+    const texts = clients.map((_, index) => `client ${index} in round ${round}`);
+    const replies = clients.map((client, index) => readBytes(client, (texts[index] as string).length));
+    for (const [index, client] of clients.entries()) client.write(texts[index] as string);
+    t.same((await Promise.all(replies)).map(String), texts);
+  }
+  for (const client of clients) client.destroy();
+});
+
+onEachKind('what did not go wholly is known even when the ring of completions is full', async (t, start) => {
+  const rig = await start();
+  t.teardown(() => rig.stop());
+  const { ring } = rig.transport as UringTransport;
+  const client = await plainClient(rig.endpoint);
+  const probe = await acceptedProbe(rig);
+  client.pause();
+  const value = new Seeded(13).bytes(16 * MIB);
+  // Far more completions than the ring has room for come before those of the sends.
+  const flood = () => {
+    for (let count = 0; count < 5_000; count++) ring.push(OP_NOP, 0, 0, -1, 0, 0, 0, keyOf(0, CANCEL), 0);
+  };
+  let overflows = 0;
+  for (let position = 0; position < value.length; position += MIB) {
+    await inTurn(rig, () => {
+      flood();
+      if (ring.hasOverflowed()) overflows++;
+      probe.send(value.subarray(position, position + MIB));
+    });
+  }
+  t.ok(overflows > 0, `${overflows} times the ring was full`);
+  t.ok(probe.link.output.unsentBytes > 0);
+  const all = readBytes(client, value.length);
+  client.resume();
+  t.ok(value.equals(await all), 'every byte arrives once and in order');
+  client.destroy();
+});
+
+onEachKind('a connection with many pieces to send sends them in order, also in parts', async (t, start) => {
+  const random = new Seeded();
+  t.comment(`seed ${random.seed}`);
+  const rig = await start();
+  t.teardown(() => rig.stop());
+  const client = await plainClient(rig.endpoint);
+  const probe = await acceptedProbe(rig);
+  const values = Array.from({ length: 60 }, () => random.bytes(random.size(600_000)));
+  const all = Buffer.concat(values);
+  client.pause();
+  for (const value of values) outside(() => probe.send(value));
+  const reply = readBytes(client, all.length);
+  client.resume();
+  t.ok(all.equals(await reply));
+  await probe.until(() => probe.link.output.unsentBytes === 0);
+  t.equal(probe.link.output.heldBytes, 0);
+  client.destroy();
+});
