@@ -11,6 +11,8 @@ const FAULTS = 15;
 const CUTS = 50;
 
 const CASES = [
+  { transport: 'io_uring', largePerMille: 0 },
+  { transport: 'io_uring', largePerMille: 1 },
   { transport: 'epoll', largePerMille: 0 },
   { transport: 'epoll', largePerMille: 1 },
   { transport: 'node', largePerMille: 0 },

@@ -156,7 +156,8 @@ function greetings(endpoint: Endpoint, count: number): Promise<Client>[] {
 }
 
 async function closed(client: Client): Promise<void> {
-  if (!client.socket.closed) await once(client.socket, 'close');
+  // Reset is as good as ended.
+  if (!client.socket.closed) await new Promise((resolve) => client.socket.once('close', resolve));
 }
 
 onEachKind(
@@ -180,11 +181,15 @@ onEachKind(
 
       const thread = crew.workers[victim] as Worker;
       const error = new Promise((resolve) => thread.once('error', resolve));
+      const isTerminated = round % 4 >= 2;
       const exit = new Promise((resolve) => thread.once('exit', resolve));
       const coming = greetings(crew.endpoint, 20);
-      (lost[0] as Client).socket.write('die');
+      // Bytes are under way in both directions.
+      for (const { socket } of lost) socket.write('x'.repeat(1_000_000));
+      if (isTerminated) void thread.terminate();
+      else (lost[0] as Client).socket.write('die');
       coming.push(...greetings(crew.endpoint, 20));
-      t.match(await error, { message: 'a client asked for it' });
+      if (!isTerminated) t.match(await error, { message: 'a client asked for it' });
       coming.push(...greetings(crew.endpoint, 10));
       await exit;
       const buried = crew.bury(victim);

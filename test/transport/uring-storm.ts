@@ -2,12 +2,30 @@
  * Connections that come and are killed, by either side and at any time, as many as asked for; and what must hold of them:
  * nobody hears what another one's peer said, and nobody ends unless it or its peer was killed.
  */
+import type { Test } from 'tap';
 import type { Connection, ConnectionOwner } from '../../src/transport/transport.js';
-import type { Rig } from './rig.js';
-import type { Seeded } from './seeded.js';
+import { waitFor } from '../help/wait-for.js';
+import { openDescriptors, type Rig, type RigOptions } from './rig.js';
+import { Seeded } from './seeded.js';
 
 /** At the same time. */
 const CONNECTIONS = 64;
+
+/** Has `total` connections come and go on the driver that `start` starts, and says what did not hold. */
+export async function weather(t: Test, start: (options: RigOptions) => Promise<Rig>, total: number): Promise<void> {
+  const random = new Seeded();
+  t.comment(`seed ${random.seed}`);
+  let storm: Storm | null = null;
+  const descriptors = openDescriptors();
+  const rig = await start({ onConnection: (connection) => (storm as Storm).accept(connection) });
+  t.teardown(() => rig.stop());
+  storm = new Storm(rig, random, total);
+  await storm.run();
+  t.same(storm.faults.slice(0, 5), []);
+  await waitFor('all sessions to end', () => rig.transport.totalSessions() === 0);
+  await rig.stop();
+  await waitFor('their descriptors to be closed', () => openDescriptors() <= descriptors);
+}
 
 /** One side of a connection; the two find each other by the address of the side that connected. */
 class Side implements ConnectionOwner {
@@ -63,7 +81,7 @@ class Side implements ConnectionOwner {
   }
 }
 
-export class Storm {
+class Storm {
   readonly rig: Rig;
   readonly faults: string[] = [];
   private readonly random: Seeded;

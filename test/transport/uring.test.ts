@@ -4,19 +4,9 @@ import type { UringTransport } from '../../src/transport/uring.js';
 import { CANCEL, keyOf, RECEIVE } from '../../src/transport/uring-keys.js';
 import { OP_NOP } from '../../src/transport/uring-numbers.js';
 import { waitFor } from '../help/wait-for.js';
-import {
-  acceptedProbe,
-  DRIVERS,
-  OLD_URING,
-  openDescriptors,
-  outside,
-  Probe,
-  plainClient,
-  type Rig,
-  readBytes,
-} from './rig.js';
+import { acceptedProbe, DRIVERS, OLD_URING, outside, Probe, plainClient, type Rig, readBytes } from './rig.js';
 import { Seeded } from './seeded.js';
-import { Storm } from './uring-storm.js';
+import { weather } from './uring-storm.js';
 
 const MIB = 1024 * 1024;
 
@@ -72,20 +62,9 @@ async function inTurn(rig: Rig, action: () => void): Promise<void> {
 
 const STORM = 5_000;
 
-onEachKind(`of ${STORM} connections that are killed at any time none hears of another`, async (t, start) => {
-  const random = new Seeded();
-  t.comment(`seed ${random.seed}`);
-  let storm: Storm | null = null;
-  const descriptors = openDescriptors();
-  const rig = await start({ onConnection: (connection) => (storm as Storm).accept(connection) });
-  t.teardown(() => rig.stop());
-  storm = new Storm(rig, random, STORM);
-  await storm.run();
-  t.same(storm.faults.slice(0, 5), []);
-  await waitFor('all sessions to end', () => rig.transport.totalSessions() === 0);
-  await rig.stop();
-  await waitFor('their descriptors to be closed', () => openDescriptors() <= descriptors);
-});
+onEachKind(`of ${STORM} connections that are killed at any time none hears of another`, (t, start) =>
+  weather(t, start, STORM),
+);
 
 onEachKind('more connections have bytes at once than there are buffers', async (t, start) => {
   const rig = await start({ onConnection: echo });
