@@ -34,7 +34,7 @@ export class SimClient {
     this.keys = keys;
     this.mayWait = mayWait;
     this.commands = new Commands(conversation, valueBytesMax);
-    this.transactions = new SimTransactions(conversation, this.commands);
+    this.transactions = new SimTransactions(conversation, this.commands, DATABASES);
   }
 
   get number(): number {

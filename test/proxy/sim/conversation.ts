@@ -148,7 +148,7 @@ export class Conversation {
   }
 
   /** Whether the reply is one of our errors, and may be true. */
-  private isExcused(asked: Asked, reply: string): boolean {
+  isExcused(asked: Pick<Asked, 'words' | 'ids' | 'ms'>, reply: string): boolean {
     const code = /^-(NODEDOWN|UNKNOWN|OVERLOADED) (?:node node-(\d+)|no buffer memory)/.exec(reply);
     if (code === null) return false;
     const node = Number(code[2]);
