@@ -1,8 +1,8 @@
 /** Transactions through the proxy, word for word as one Redis answers them. */
 import t from 'tap';
 import { deploy } from '../help/deployment.js';
-import { startRedisServers } from '../help/redis-server.js';
-import { RespClient } from '../help/resp-client.js';
+import { type RedisServer, startRedisServers } from '../help/redis-server.js';
+import { connect, RespClient, say } from '../help/resp-client.js';
 
 const SCRIPTS: readonly (readonly string[])[] = [
   ['MULTI', 'SET {t}a 1', 'INCR {t}a', 'LPUSH {t}a x', 'GET {t}a', 'EXEC', 'GET {t}a'],
@@ -115,3 +115,34 @@ for (const transport of ['io_uring', 'epoll', 'node'] as const) {
     for (const client of clients) client.close();
   });
 }
+
+t.test(
+  'another shard that hangs or dies is an error of the element that is for all of them, and of no other',
+  async (t) => {
+    const deployment = await deploy(t, { limits: { requestTimeoutMs: 500, stallTimeoutMs: 1000 } });
+    const client = await connect(t, deployment.port);
+    const [key, lost] = [deployment.key(0), deployment.key(2)];
+    const transaction = async (...commands: string[][]) => {
+      await say(client, 'MULTI');
+      for (const words of commands) t.equal(await say(client, ...words), '+QUEUED\r\n');
+      return say(client, 'EXEC');
+    };
+    const [, , c] = deployment.servers as [RedisServer, RedisServer, RedisServer];
+    await say(client, 'MSET', key, '1', lost, '1');
+    c.pause();
+    t.match(
+      await transaction(['DBSIZE'], ['FLUSHALL'], ['SET', key, '2']),
+      /^\*3\r\n-NODEDOWN node c [^\r]*\r\n-UNKNOWN node c [^\r]*\r\n\+OK\r\n$/,
+    );
+    c.resume();
+    t.equal(await say(client, 'GET', key), '$1\r\n2\r\n');
+    await c.kill9();
+    await deployment.proxy.waitForLog('node-down', (line) => line['node'] === 'c');
+    t.match(
+      await transaction(['SET', key, '3'], ['CONFIG', 'RESETSTAT']),
+      /^\*2\r\n\+OK\r\n-UNKNOWN node c [^\r]* other shards have carried out their part of it\r\n$/,
+    );
+    t.match(await transaction(['SET', lost, '3'], ['FLUSHALL']), /^-NODEDOWN node c /);
+    t.equal(await say(client, 'GET', key), '$1\r\n3\r\n', 'what is not begun on its own shard is not done on others');
+  },
+);
