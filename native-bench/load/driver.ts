@@ -1,4 +1,5 @@
 /** A transport of the proxy's own, opened for a process that only asks. */
+import type { TransportKind } from '../../src/messages.js';
 import { chooseTransport } from '../../src/transport/choose.js';
 import { createTransport } from '../../src/transport/create.js';
 import { createDescriptors, Descriptors } from '../../src/transport/descriptors.js';
@@ -6,16 +7,18 @@ import { EpollTransport } from '../../src/transport/epoll.js';
 import { buryWorker, createHandover, Handover } from '../../src/transport/handover.js';
 import { openWake, system } from '../../src/transport/system.js';
 import type { Transport } from '../../src/transport/transport.js';
+import { UringTransport } from '../../src/transport/uring.js';
+import { pollingSleep, type Sleep } from './nap.js';
 
 export interface Driver {
   readonly transport: Transport;
-  /** Readable when the transport has something to do; null where it has no such descriptor. */
-  readonly readyDescriptor: number | null;
+  /** Ends early when the transport has something to do; null where nothing is known that does. */
+  readonly sleep: Sleep | null;
   close(): Promise<void>;
 }
 
 /** Throws a TransportError where what is wanted cannot be had. */
-export function openDriver(wanted: 'auto' | 'epoll' | 'node'): Driver {
+export function openDriver(wanted: 'auto' | TransportKind): Driver {
   const { kind } = chooseTransport(wanted, 1);
   const [descriptors, handover] = [createDescriptors(1), createHandover(1)];
   const wakeDescriptors = kind === 'node' ? [] : [openWake()];
@@ -34,6 +37,12 @@ export function openDriver(wanted: 'auto' | 'epoll' | 'node'): Driver {
     buryWorker(0, table, new Handover(handover, table, wakeDescriptors));
     for (const descriptor of wakeDescriptors) system().close(descriptor);
   };
-  const readyDescriptor = transport instanceof EpollTransport ? transport.poll.descriptor : null;
-  return { transport, readyDescriptor, close };
+  return { transport, sleep: sleepOf(transport), close };
+}
+
+function sleepOf(transport: Transport): Sleep | null {
+  if (transport instanceof EpollTransport) return pollingSleep(transport.poll.descriptor);
+  // A ring that defers its work until it is entered does not become readable. What `enter` finds is there for the next turn, too.
+  if (transport instanceof UringTransport) return (us) => void transport.ring.enter(us / 1_000);
+  return null;
 }

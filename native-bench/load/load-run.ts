@@ -89,7 +89,7 @@ class LoadRun {
   constructor(driver: Driver, plan: LoadPlan) {
     this.driver = driver;
     this.plan = plan;
-    this.nap = driver.readyDescriptor === null ? null : new Nap(driver.readyDescriptor);
+    this.nap = driver.sleep === null ? null : new Nap(driver.sleep);
   }
 
   run(): Promise<LoadReport> {

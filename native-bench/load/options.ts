@@ -1,5 +1,6 @@
 /** The command line of the load generator. */
 import { parseArgs } from 'node:util';
+import type { TransportKind } from '../../src/messages.js';
 import { BenchmarkError } from '../compare/children.js';
 import { TEST_NAMES, type TestName } from '../compare/tests.js';
 import type { ClosedPace, OpenPace } from './load-run.js';
@@ -12,7 +13,7 @@ export interface LoadOptions {
   readonly clients: number;
   readonly size: number;
   readonly keys: number;
-  readonly transport: 'auto' | 'epoll' | 'node';
+  readonly transport: 'auto' | TransportKind;
   readonly isFilled: boolean;
   readonly asJson: boolean;
 }
@@ -31,10 +32,10 @@ const usage = `npm run bench:load -- --target HOST:PORT (--rate N | --depth N) [
   --size 64            bytes of a value
   --keys 100000        keys drawn from at random
   --no-fill            the keys are there
-  --transport auto     auto, epoll, node
+  --transport auto     auto, io_uring, epoll, node
   --json               the result as JSON`;
 
-const TRANSPORTS = ['auto', 'epoll', 'node'] as const;
+const TRANSPORTS = ['auto', 'io_uring', 'epoll', 'node'] as const;
 
 /** Throws a BenchmarkError with the usage when the command line makes no sense. */
 export function parseLoadOptions(args: readonly string[]): LoadOptions {

@@ -1,13 +1,13 @@
 /** Sleeping in the kernel between requests. */
 import t from 'tap';
-import { Nap } from '../../native-bench/load/nap.js';
+import { Nap, pollingSleep } from '../../native-bench/load/nap.js';
 import { system } from '../../src/transport/system.js';
 
 t.test('a rest lasts for its time, unless something is to be read', async (t) => {
   const calls = system();
   const descriptor = calls.eventfd(0, 0);
   t.teardown(() => calls.close(descriptor));
-  const nap = new Nap(descriptor);
+  const nap = new Nap(pollingSleep(descriptor));
   const timed = (us: number) => {
     const startMs = performance.now();
     nap.rest(us);
