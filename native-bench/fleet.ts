@@ -2,7 +2,7 @@
  * A fleet of three members: how soon does a change reach all of them, how soon is a dead leader followed by another one, and what does
  * the store cost while nothing happens?
  *
- *   npm run bench:fleet -- [--stores redis,etcd,zookeeper] [--rounds 10] [--nodes 1000] [--seconds 20] [--no-save]
+ *   npm run bench:fleet -- [--stores redis,etcd,zookeeper] [--parts change,leader,idle] [--rounds 10] [--nodes 1000] [--seconds 20] [--no-save]
  *
  *   change    a member writes another address for one node, and for all nodes, of a pool of 1,000: until every worker of every member goes by it
  *   leader    the leader's process is killed: until another one has a term
@@ -35,6 +35,7 @@ const IDLE_PER_CENT_MAX = 1;
 /** After a lease, milliseconds. */
 const SUCCESSION_MS_MAX = 1_000;
 const SETTLE_MS = 3_000;
+const PARTS = ['change', 'leader', 'idle'] as const;
 const LOG = { level: 'info', format: 'json' } as const;
 
 const STORES: Readonly<Record<string, (owner: StoreOwner) => Promise<FleetStore | null>>> = {
@@ -43,19 +44,22 @@ const STORES: Readonly<Record<string, (owner: StoreOwner) => Promise<FleetStore 
   zookeeper: startZooKeeperStore,
 };
 
+type Part = (typeof PARTS)[number];
+
 interface Options {
   stores: readonly string[];
+  parts: readonly Part[];
   rounds: number;
   nodes: number;
   seconds: number;
   isSaved: boolean;
 }
 
-/** Of one store; times in milliseconds, CPU in per cent of a core. */
+/** Of one store, what was measured; times in milliseconds, CPU in per cent of a core. */
 interface Results {
-  changes: Readonly<Record<string, readonly number[]>>;
-  successions: readonly number[];
-  idle: { member: number; alone: number; servers: number };
+  changes?: Readonly<Record<string, readonly number[]>>;
+  successions?: readonly number[];
+  idle?: { member: number; alone: number; servers: number };
 }
 
 /** What is to be stopped, in the order in which it was started. */
@@ -81,7 +85,7 @@ async function main(options: Options): Promise<void> {
   const owner = new Owner();
   const results: Record<string, Results> = {};
   try {
-    const alone = await idleAlone(owner, options);
+    const alone = options.parts.includes('idle') ? await idleAlone(owner, options) : 0;
     for (const name of options.stores) {
       const start = STORES[name] as (typeof STORES)[string];
       const own = new Owner();
@@ -101,12 +105,18 @@ async function main(options: Options): Promise<void> {
 
 async function measure(name: string, store: FleetStore, options: Options, alone: number): Promise<Results> {
   console.log(`\n${name}`);
-  const changes = await measureChanges(store, options);
-  const successions = await measureLeaders(store, options);
-  return { changes, successions, idle: { ...(await measureIdle(store, options, alone)), alone } };
+  const { parts } = options;
+  const results: Results = {};
+  if (parts.includes('change')) results.changes = await measureChanges(store, options);
+  if (parts.includes('leader')) results.successions = await measureLeaders(store, options);
+  if (parts.includes('idle')) results.idle = { ...(await measureIdle(store, options, alone)), alone };
+  return results;
 }
 
-async function measureChanges(store: FleetStore, { nodes, rounds }: Options): Promise<Results['changes']> {
+type Changes = NonNullable<Results['changes']>;
+type Idle = NonNullable<Results['idle']>;
+
+async function measureChanges(store: FleetStore, { nodes, rounds }: Options): Promise<Changes> {
   const owner = new Owner();
   try {
     const server = await RedisServer.start({ args: ['--bind', '0.0.0.0'] });
@@ -179,7 +189,7 @@ async function measureIdle(
   store: FleetStore,
   { seconds }: Options,
   alone: number,
-): Promise<Pick<Results['idle'], 'member' | 'servers'>> {
+): Promise<Pick<Idle, 'member' | 'servers'>> {
   const owner = new Owner();
   try {
     const server = await RedisServer.start();
@@ -290,6 +300,7 @@ function readOptions(): Options {
   const { values } = parseArgs({
     options: {
       stores: { type: 'string', default: 'redis,etcd,zookeeper' },
+      parts: { type: 'string', default: PARTS.join() },
       rounds: { type: 'string', default: '10' },
       nodes: { type: 'string', default: '1000' },
       seconds: { type: 'string', default: '20' },
@@ -299,11 +310,14 @@ function readOptions(): Options {
   const stores = values.stores.split(',');
   const unknown = stores.find((name) => STORES[name] === undefined);
   if (unknown !== undefined) throw new BenchmarkError(`--stores ${unknown}: some of ${Object.keys(STORES).join(',')}`);
+  const asked = values.parts.split(',');
+  const parts = PARTS.filter((part) => asked.includes(part));
+  if (parts.length < asked.length) throw new BenchmarkError(`--parts ${values.parts}: some of ${PARTS.join()}`);
   const number = (name: 'rounds' | 'nodes' | 'seconds') => {
     const value = Number(values[name]);
     if (!(value > 0)) throw new BenchmarkError(`--${name} ${values[name]}: a number above 0`);
     return value;
   };
   const isSaved = !values['no-save'];
-  return { stores, rounds: number('rounds'), nodes: number('nodes'), seconds: number('seconds'), isSaved };
+  return { stores, parts, rounds: number('rounds'), nodes: number('nodes'), seconds: number('seconds'), isSaved };
 }
