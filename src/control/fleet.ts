@@ -249,7 +249,7 @@ export class Fleet {
 
   /** All workers go by that version. */
   goesBy(topologyVersion: number): void {
-    this.membership.show({ topologyVersion, reason: null });
+    this.membership.show({ topologyVersion, origin: this.keeper.topology?.origin, reason: null });
     const { begun } = this;
     this.begun = null;
     if (begun !== null && begun.version === topologyVersion) void this.awaitAll(begun.version, begun.startMs);
@@ -292,7 +292,7 @@ export class Fleet {
     const awaiting = new AbortController();
     this.awaiting = awaiting;
     const late = setTimeout(() => {
-      const members = [...this.membership.members.values()].filter(({ topologyVersion }) => topologyVersion < version);
+      const members = [...this.membership.members.values()].filter((member) => !this.keeper.isGoneBy(version, member));
       this.log.warn(
         { topology: version, late: members.map(({ name, reason }) => ({ name, reason })) },
         'topology-late',

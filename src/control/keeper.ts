@@ -12,11 +12,12 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Watch } from '../coord/driver.js';
+import type { MemberFacts } from '../coord/member-facts.js';
 import type { Membership } from '../coord/membership.js';
 import type { Entry, Store } from '../coord/store.js';
 import { StoreError } from '../coord/store-error.js';
 import type { Layout } from './layout.js';
-import { decodeTopology, encodeTopology, type SharedTopology, TOPOLOGY_KEY } from './shared-topology.js';
+import { decodeTopology, encodeTopology, newOrigin, type SharedTopology, TOPOLOGY_KEY } from './shared-topology.js';
 
 /** Others that may be faster, one after another, before a change is given up. */
 const ATTEMPTS_MAX = 20;
@@ -94,7 +95,8 @@ export class Keeper {
         entry = await this.store.get(TOPOLOGY_KEY);
         continue;
       }
-      const next = { version: (there?.version ?? 0) + 1, writer: this.member, layout };
+      const origin = there?.origin ?? newOrigin();
+      const next = { version: (there?.version ?? 0) + 1, writer: this.member, origin, layout };
       const text = encodeTopology(next);
       const written = await this.store.compareAndSet(TOPOLOGY_KEY, entry.version, text);
       if (written.kind === 'done') {
@@ -107,11 +109,17 @@ export class Keeper {
     throw new StoreError('unavailable', `others have changed the topology ${ATTEMPTS_MAX} times meanwhile`);
   }
 
+  /** Whether that member goes by `version` or a later one of these: under a store that was emptied some go by versions that have other contents. */
+  isGoneBy(version: number, { topologyVersion, origin = '' }: MemberFacts): boolean {
+    return topologyVersion >= version && origin === (this.newest?.origin ?? '');
+  }
+
   /** Resolves when every member goes by `version` or a later one, or has lost its lease. Rejects when `stopped` says so. */
   acknowledged(version: number, membership: Membership, stopped: AbortSignal): Promise<void> {
-    return membership.until((members) => {
-      return [...members.values()].every(({ topologyVersion }) => topologyVersion >= version);
-    }, stopped);
+    return membership.until(
+      (members) => [...members.values()].every((member) => this.isGoneBy(version, member)),
+      stopped,
+    );
   }
 
   stop(): void {
@@ -134,8 +142,24 @@ export class Keeper {
         `the topology in the coordination store was version ${known}, and is ${found}: if the store was emptied, stop all members and start them again`,
       );
     }
-    if (topology !== null && entry !== undefined) this.note(topology, entry);
+    if (topology === null || entry === undefined) return null;
+    this.checkOrigin(topology);
+    this.note(topology, entry);
     return topology;
+  }
+
+  /** Throws a StoreError where that is none of those that the newest one is of. */
+  private checkOrigin({ version, writer, origin, layout }: SharedTopology): void {
+    const { newest } = this;
+    if (newest === null) return;
+    const advice = 'stop all members and start them again';
+    if (origin !== newest.origin) {
+      const both = `it is version ${version}, written by ${writer}, and not of those that had version ${newest.version}`;
+      throw new StoreError('refused', `the topology in the coordination store was begun anew: ${both}: ${advice}`);
+    }
+    if (version !== newest.version || layout === newest.layout || isDeepStrictEqual(layout, newest.layout)) return;
+    const what = `version ${version} of the topology in the coordination store has another content than it had`;
+    throw new StoreError('refused', `${what}: if the store was put back from an old copy, ${advice}`);
   }
 
   /** The object that was made of that text before, if it is the newest: whoever has planned by it need not plan again. */

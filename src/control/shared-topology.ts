@@ -2,6 +2,7 @@
  * The topology that a fleet has agreed on, as it lies in the coordination store: one entry, changed by compare-and-set alone, so that
  * no version ever has two contents.
  */
+import { randomBytes } from 'node:crypto';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { z } from 'zod';
 import type { Key } from '../coord/key.js';
@@ -15,6 +16,11 @@ export interface SharedTopology {
   readonly version: number;
   /** The member that wrote it. */
   readonly writer: string;
+  /**
+   * Drawn with version 1, and that of all which follow it: where a store was emptied and written anew, it is another one. '': version 1 is
+   * older than this.
+   */
+  readonly origin: string;
   readonly layout: Layout;
 }
 
@@ -30,12 +36,13 @@ const DOCUMENT = z.strictObject({
   format: z.literal(FORMAT),
   version: z.int().positive(),
   writer: z.string(),
+  origin: z.string().optional(),
   layout: LAYOUT,
 });
 
 /** JSON, and as base64 of its deflated bytes where it is long. */
-export function encodeTopology({ version, writer, layout }: SharedTopology): string {
-  const text = JSON.stringify({ format: FORMAT, version, writer, layout });
+export function encodeTopology({ version, writer, origin, layout }: SharedTopology): string {
+  const text = JSON.stringify({ format: FORMAT, version, writer, ...(origin === '' ? {} : { origin }), layout });
   return text.length <= PLAIN_MAX ? text : `${DEFLATED}${deflateRawSync(text).toString('base64')}`;
 }
 
@@ -48,13 +55,21 @@ export function decodeTopology(text: string): SharedTopology {
     throw new StoreError('refused', `the topology in the coordination store is no JSON: ${text.slice(0, 100)}`, error);
   }
   const { success, data, error } = DOCUMENT.safeParse(value);
-  if (success) return { version: data.version, writer: data.writer, layout: data.layout };
+  if (success) {
+    const { version, writer, origin = '', layout } = data;
+    return { version, writer, origin, layout };
+  }
   const { path, message } = error.issues[0] as z.core.$ZodIssue;
   const where = `(${path.join('.')}: ${message})`;
   throw new StoreError(
     'refused',
     `the topology in the coordination store is not one that this version understands ${where}: was it written by a newer one?`,
   );
+}
+
+/** No other fleet's ever. */
+export function newOrigin(): string {
+  return randomBytes(9).toString('base64url');
 }
 
 function inflate(text: string): string {

@@ -8,6 +8,8 @@ const FACTS = z.object({
   sinceMs: z.number(),
   /** That all its workers go by; 0: none yet. */
   topologyVersion: z.int().nonnegative(),
+  /** Of that topology (control/shared-topology.ts). */
+  origin: z.string().optional(),
   /** Why it cannot go on to the newest one. */
   reason: z.string().nullable(),
 });
@@ -20,8 +22,8 @@ export interface Member extends MemberFacts {
   readonly holder: string;
 }
 
-export function encodeFacts({ version, sinceMs, topologyVersion, reason }: MemberFacts): string {
-  return JSON.stringify({ version, sinceMs, topologyVersion, reason });
+export function encodeFacts({ version, sinceMs, topologyVersion, origin, reason }: MemberFacts): string {
+  return JSON.stringify({ version, sinceMs, topologyVersion, origin, reason });
 }
 
 /** What cannot be read is that of a member that has acknowledged nothing: it is there, and is waited for. */

@@ -47,8 +47,14 @@ function keep(t: Test, store: Store, member: string): Told {
 }
 
 /** A member of the name, that shows `topologyVersion`. */
-async function join(t: Test, store: Store, name: string, topologyVersion: number): Promise<Membership> {
-  const facts = { version: '1', sinceMs: 0, topologyVersion, reason: null };
+async function join(
+  t: Test,
+  store: Store,
+  name: string,
+  { topology }: Keeper,
+  topologyVersion: number,
+): Promise<Membership> {
+  const facts = { version: '1', sinceMs: 0, topologyVersion, origin: topology?.origin, reason: null };
   const nothing = () => {};
   const told = { onMembers: nothing, onTrouble: nothing, onJoined: nothing, onLost: nothing };
   const membership = new Membership(store, { name, leaseMs: 10_000, facts, ...told });
@@ -60,7 +66,7 @@ async function join(t: Test, store: Store, name: string, topologyVersion: number
 t.test('each change has the next version, and every keeper is told', async (t) => {
   const store = open(t);
   const [one, other] = [keep(t, store, 'one'), keep(t, store, 'other')];
-  t.same(await one.keeper.change(() => layout(1)), { version: 1, writer: 'one', layout: layout(1) });
+  t.match(await one.keeper.change(() => layout(1)), { version: 1, writer: 'one', layout: layout(1) });
   t.equal((await other.keeper.change(() => layout(2))).version, 2);
   t.equal((await one.keeper.change(() => layout(2))).version, 2, 'what is there already is not written');
   await waitFor('both to be told', () => [one, other].every(({ keeper }) => keeper.topology?.version === 2));
@@ -125,7 +131,7 @@ t.test('what a plan throws changes nothing', async (t) => {
 t.test('a change is acknowledged when all members go by it, or are none any more', async (t) => {
   const store = open(t);
   const { keeper } = keep(t, store, 'a');
-  const [a, b, c] = (await Promise.all(['a', 'b', 'c'].map((name) => join(t, store, name, 1)))) as [
+  const [a, b, c] = (await Promise.all(['a', 'b', 'c'].map((name) => join(t, store, name, keeper, 1)))) as [
     Membership,
     Membership,
     Membership,
@@ -147,7 +153,7 @@ t.test('a change is acknowledged when all members go by it, or are none any more
   await b.leave();
   await all;
 
-  const late = await join(t, store, 'late', 0);
+  const late = await join(t, store, 'late', keeper, 0);
   const stopping = new AbortController();
   const never = keeper.acknowledged(2, a, stopping.signal);
   await waitFor('it to be seen', () => a.members.has('late'));
@@ -182,7 +188,7 @@ t.test('a topology that is gone, or older than it was, is said, and nothing is m
   const { keeper, topologies, troubles } = keep(t, store, 'a');
   for (const nodes of [1, 2, 3]) await keeper.change(() => layout(nodes));
   await waitFor('the third to be told', () => topologies.length === 3);
-  const old = encodeTopology({ version: 2, writer: 'b', layout: layout(9) });
+  const old = encodeTopology({ version: 2, writer: 'b', origin: keeper.topology?.origin ?? '', layout: layout(9) });
   for (const [text, message] of [
     [null, /was version 3, and is gone: if the store was emptied, stop all members/],
     [old, /was version 3, and is version 2/],
@@ -199,8 +205,48 @@ t.test('a topology that is gone, or older than it was, is said, and nothing is m
   t.equal(keeper.topology?.version, 3);
 });
 
+t.test('a topology that was begun anew is not gone by, whatever its version, and acknowledges nothing', async (t) => {
+  const store = open(t);
+  const { keeper, topologies, troubles } = keep(t, store, 'a');
+  await keeper.change(() => layout(1));
+  const old = await join(t, store, 'a', keeper, 1);
+  await keeper.acknowledged(1, old, new AbortController().signal);
+  const { version } = await store.get(TOPOLOGY_KEY);
+  await store.compareAndSet(TOPOLOGY_KEY, version, null);
+  // A process that was started since, by another configuration.
+  const late = keep(t, store, 'b');
+  for (const nodes of [5, 6, 7]) {
+    const { version: next } = await late.keeper.change(() => layout(nodes));
+    const message = new RegExp(`was begun anew: it is version ${next}, written by b, and not of those .* version 1`);
+    await t.rejects(keeper.read(), { name: 'StoreError', fault: 'refused', message });
+    await t.rejects(
+      keeper.change(() => layout(2)),
+      { message },
+    );
+    await waitFor('the watch to see it', () => troubles.some(({ message: told }) => message.test(told)));
+  }
+  t.same(
+    topologies.map(({ layout }) => layout),
+    [layout(1)],
+  );
+  const stopped = AbortSignal.timeout(500);
+  await t.rejects(late.keeper.acknowledged(1, old, stopped), 'who goes by the version 1 of before goes by another one');
+});
+
+t.test('a version that has another content than it had is not gone by', async (t) => {
+  const store = open(t);
+  const { keeper, troubles } = keep(t, store, 'a');
+  const first = await keeper.change(() => layout(1));
+  const { version } = await store.get(TOPOLOGY_KEY);
+  await store.compareAndSet(TOPOLOGY_KEY, version, encodeTopology({ ...first, layout: layout(2) }));
+  const message = /version 1 of the topology .* has another content than it had/;
+  await t.rejects(keeper.read(), { fault: 'refused', message });
+  await waitFor('the watch to see it', () => troubles.some(({ message: told }) => message.test(told)));
+  t.same(keeper.topology?.layout, layout(1));
+});
+
 t.test('as large as a configuration may be, it is an entry that every store takes', async (t) => {
-  const large = { version: 1, writer: 'a', layout: layout(65_536) };
+  const large = { version: 1, writer: 'a', origin: '', layout: layout(65_536) };
   const text = encodeTopology(large);
   t.ok(Buffer.byteLength(text) < 1_000_000, `${Buffer.byteLength(text)} bytes`);
   t.same(decodeTopology(text), large);
@@ -211,6 +257,8 @@ t.test('as large as a configuration may be, it is an entry that every store take
     'of a thousand nodes little goes over the wire',
   );
   t.same(decodeTopology(encodeTopology(usual)), usual);
+  const begun = { ...usual, origin: 'somewhere' };
+  t.same(decodeTopology(encodeTopology(begun)), begun);
 });
 
 t.test('a topology with a node that is none is not understood', async (t) => {

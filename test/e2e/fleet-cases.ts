@@ -4,7 +4,7 @@ import type { FleetStatus } from '../../src/control/status.js';
 import { Placement } from '../help/deployment.js';
 import { testCampaign } from '../help/fleet-campaign.js';
 import { statusOf, waitForFleet, withNode } from '../help/fleet-member.js';
-import type { FleetStore } from '../help/fleet-stores.js';
+import { connectTo, type FleetStore } from '../help/fleet-stores.js';
 import { type ProxyOptions, ProxyProcess } from '../help/proxy.js';
 import { type RedisServer, startRedisServers } from '../help/redis-server.js';
 import { connect, RespClient } from '../help/resp-client.js';
@@ -252,6 +252,36 @@ const CASES: Readonly<Record<string, FleetCase>> = {
     const isWell = ({ members, trouble }: FleetStatus) => members.length === 3 && trouble === null;
     await waitForFleet(one, 'all to be members again, and the store to be seen', isWell, 30_000);
     t.equal(await ask(three, 'GET', 'k'), 'v');
+  },
+
+  async 'a store that was emptied under its members, and is written anew, moves no key'(t, store) {
+    const fleet = await prepare(t, store, 'emptied');
+    const one = await fleet.start('one');
+    await waitForFleet(one, 'a whole fleet', isWhole(1, ['one']));
+    t.equal(await ask(one, 'SET', 'k', 'v'), 'OK');
+    const client = connectTo(store, 'emptied');
+    t.teardown(() => client.close());
+    for (const folder of ['topology', 'leader']) {
+      for (const [name, { version }] of (await client.list(folder)).entries) {
+        await client.compareAndSet({ folder, name }, version, null);
+      }
+    }
+    await waitForFleet(one, 'the loss to be seen', ({ trouble }) => /was version 1, and is gone/.test(trouble ?? ''));
+    // It comes with other nodes, and finds nothing that it is to be compared with.
+    const nodes = fleet.nodes.map(({ url }, index) => ({ name: 'xy'[index], url }));
+    const two = await fleet.start('two', (options) => {
+      return { ...options, layout: { ...fleet.layout, pools: { main: { nodes }, ...store.pools } } };
+    });
+    const isAnew = ({ trouble }: FleetStatus) => /was begun anew: it is version 1, written by two/.test(trouble ?? '');
+    await waitForFleet(one, 'the new one to be seen', isAnew);
+    one.reload((text) => withNode(text, 'a', 'redis://127.0.0.1:1'));
+    t.match(await one.waitForLog('reload-failed'), { reason: /was begun anew/ });
+    t.equal(await ask(one, 'GET', 'k'), 'v');
+    t.match(
+      await two.waitForLog('topology-late'),
+      { late: [{ name: 'one' }] },
+      'who goes by another version 1 is waited for',
+    );
   },
 };
 
