@@ -7,6 +7,7 @@ import { BusyNodes } from './base/busy-nodes.js';
 import { ClientCount } from './base/client-count.js';
 import { CommandTimes } from './base/command-times.js';
 import { beat } from './base/heartbeat.js';
+import { IdleHeap } from './base/idle-heap.js';
 import { LockTurns } from './base/lock-turns.js';
 import type { LogLevel } from './base/log-event.js';
 import { Metrics, nextClientId, readMetrics } from './base/metrics.js';
@@ -78,7 +79,9 @@ function run(start: WorkerStart, onEnded: () => void): void {
 
   /** Whether commands waited for a node when it was last told. */
   let wasBusy = false;
+  const heap = new IdleHeap(() => plane.dropSpares());
   const publish = () => {
+    heap.look(transport.now, metrics.counts.commands);
     metrics.counts.memoryBytes = transport.arena.usedBytes;
     metrics.publish();
     beat(start.heartbeats, index);

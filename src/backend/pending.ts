@@ -90,7 +90,7 @@ const SPARES_MAX = 65_536;
 
 /** Spare objects of one worker, so that a command in flight costs no allocation. */
 export class PendingPool {
-  private readonly spares: Pending[] = [];
+  private spares: Pending[] = [];
 
   take(owner: ReplyOwner, arrivedMs: number, isWrite: boolean): Pending {
     const pending = this.spares.pop() ?? new Pending();
@@ -98,6 +98,11 @@ export class PendingPool {
     pending.arrivedMs = arrivedMs;
     pending.isWrite = isWrite;
     return pending;
+  }
+
+  /** Those that are not in use are made anew when they are needed. */
+  dropSpares(): void {
+    this.spares = [];
   }
 
   /** `pending` stands in no queue any more and holds nothing of the arena. */

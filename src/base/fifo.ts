@@ -44,6 +44,11 @@ export class Fifo<T> {
     this.slots[(this.head + index) & this.mask] = entry;
   }
 
+  /** Gives back what it has grown by, if it is empty. */
+  trim(): void {
+    if (this.length === 0 && this.mask >= SLOTS_MIN) this.resize(SLOTS_MIN);
+  }
+
   private resize(count: number): void {
     const slots = new Array<T | undefined>(count).fill(undefined);
     for (let index = 0; index < this.length; index++) slots[index] = this.at(index);

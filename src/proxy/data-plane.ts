@@ -70,6 +70,7 @@ export class DataPlane {
   readonly listener: Listener;
   private readonly transport: Transport;
   private readonly limits: Limits;
+  private readonly pendings: PendingPool;
   private readonly reader: RequestReader;
   private topology: TopologySnapshot;
   private readonly replicas: Replicas;
@@ -95,6 +96,7 @@ export class DataPlane {
     this.topology = topology;
     this.limits = limits;
     this.isPassthrough = rules.isPassthrough;
+    this.pendings = pendings;
     this.reader = reader;
     const isNews: typeof onNodeState = (node, isUp, reason) => {
       this.dispatcher.onNodeState();
@@ -225,6 +227,12 @@ export class DataPlane {
     this.listener.onTopologyChanged();
     if (!rules.isPassthrough) this.listener.goByUsers(rules.users);
     this.pool.whenSettled(done);
+  }
+
+  /** Gives back what is kept only to be used again: nobody asks for much now. */
+  dropSpares(): void {
+    this.pendings.dropSpares();
+    this.listener.dropSpares();
   }
 
   /** Answers for this worker what is asked of all of them. */

@@ -174,6 +174,11 @@ export class Listener implements Acceptor {
     largest.cutOff(new SessionError(`buffers exceed workerMemoryMax ${limits.workerMemoryMax}`));
   }
 
+  /** Gives back what sessions keep only to use it again. */
+  dropSpares(): void {
+    for (const session of this.sessions.values()) session.dropSpares();
+  }
+
   /** The session that holds most, of those that asked to stay (CLIENT NO-EVICT) or of the others, if that is worth closing. */
   private largest(isProtected: boolean): Session | null {
     let largest: Session | null = null;

@@ -33,6 +33,11 @@ export class ReplyQueue {
     this.output = output;
   }
 
+  /** Gives back what it has grown by, if it is empty. */
+  trim(): void {
+    this.queue.trim();
+  }
+
   get length(): number {
     return this.queue.length;
   }

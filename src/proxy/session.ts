@@ -555,6 +555,11 @@ export class Session implements ConnectionOwner, ReplyOwner {
     return this.replies.isLast(pending);
   }
 
+  /** Gives back what is kept only to be used again. */
+  dropSpares(): void {
+    this.replies.trim();
+  }
+
   /** Looks at the clock, about once a second. */
   sweep(): void {
     this.activity.look();

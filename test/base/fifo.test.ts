@@ -51,3 +51,16 @@ t.test('a queue that was large gives its slots back when it runs empty', async (
   fifo.push(1);
   t.equal(fifo.shift(), 1);
 });
+
+t.test('an empty queue gives back what it has grown by, when it is told to; one with entries keeps them', async (t) => {
+  const fifo = new Fifo<number>();
+  const slots = () => (fifo as unknown as { slots: unknown[] }).slots.length;
+  const few = slots();
+  for (let n = 0; n < 1_000; n++) fifo.push(n);
+  fifo.trim();
+  t.equal(fifo.at(999), 999);
+  for (let n = 0; n < 1_000; n++) fifo.shift();
+  t.ok(slots() > few);
+  fifo.trim();
+  t.equal(slots(), few);
+});

@@ -1,0 +1,73 @@
+/**
+ * Gives back what a thread's heap keeps of a burst. V8 looks for garbage when something is allocated; a worker that has nothing to do
+ * allocates next to nothing, so that a hundred megabytes of garbage could stay for hours.
+ *
+ *   busy --few commands for QUIET_MS--> quiet --heap far above what it was--> collected, and once more: only then V8 gives pages back
+ *
+ * A collection keeps the thread from its work for some ten milliseconds: hence only where nobody asks for much, and not often.
+ */
+import { getHeapStatistics, setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
+/** So many commands since the last look at the most: nobody would notice. */
+const COMMANDS_MAX = 50;
+const QUIET_MS = 2_000;
+/** By how much the heap is larger than after the last collection for it to be worth while. */
+const EXCESS_BYTES_MIN = 16 * 1024 * 1024;
+/** Between two times that it was worth while. */
+const INTERVAL_MS = 10_000;
+const COLLECTIONS = 2;
+
+export class IdleHeap {
+  private readonly dropSpares: () => void;
+  private readonly collect: () => void;
+  private readonly heapBytes: () => number;
+  private seenCommands = 0;
+  private quietSinceMs = -1;
+  /** Of the heap when it was collected last. */
+  private leastBytes: number;
+  /** Collections still due, one at each look. */
+  private due = 0;
+  private nextMs = 0;
+
+  /** `dropSpares` is called before a collection: what is kept only to be used again goes, too. */
+  constructor(dropSpares: () => void, collect = collectGarbage, heapBytes = () => getHeapStatistics().total_heap_size) {
+    this.dropSpares = dropSpares;
+    this.collect = collect;
+    this.heapBytes = heapBytes;
+    this.leastBytes = heapBytes();
+  }
+
+  /** Called about twice a second: `commands` were carried out so far. Returns whether it collected. */
+  look(nowMs: number, commands: number): boolean {
+    const isQuiet = commands - this.seenCommands <= COMMANDS_MAX;
+    this.seenCommands = commands;
+    if (!isQuiet) {
+      this.quietSinceMs = -1;
+      this.due = 0;
+      return false;
+    }
+    if (this.quietSinceMs < 0) this.quietSinceMs = nowMs;
+    if (this.due === 0) {
+      if (nowMs - this.quietSinceMs < QUIET_MS || nowMs < this.nextMs) return false;
+      if (this.heapBytes() - this.leastBytes < EXCESS_BYTES_MIN) return false;
+      this.dropSpares();
+      this.due = COLLECTIONS;
+      this.nextMs = nowMs + INTERVAL_MS;
+    }
+    this.due--;
+    this.collect();
+    this.leastBytes = this.heapBytes();
+    return true;
+  }
+}
+
+/**
+ * All of it. The context that `gc` is of is garbage right after; only new ones have it. The flag is the process's: it stays, because another
+ * thread may be about to go by it.
+ */
+function collectGarbage(): void {
+  setFlagsFromString('--expose-gc');
+  const gc = runInNewContext('gc') as () => void;
+  gc();
+}
