@@ -9,6 +9,8 @@
  *
  * Invariant: a reply belongs to the oldest entry. An entry that timed out stays in the queue as a tombstone, since its
  * reply may still come; `expired` counts the tombstones, all at the front.
+ *
+ * A large value is handed on in parts as it comes, where its owner takes it so; then it is never held as a whole.
  */
 import { showBytes, withoutSecret } from '../base/errors.js';
 import { Fifo } from '../base/fifo.js';
@@ -19,7 +21,7 @@ import { INVALID, ReplyProgress, scanReply, skipValue, TYPE } from '../resp/fram
 import { encodeCommand, parseInteger } from '../resp/reply.js';
 import type { Connection, ConnectionOwner, ConnectOptions, Transport } from '../transport/transport.js';
 import type { Identity } from './identity.js';
-import type { Pending, PendingPool, ReplyOwner } from './pending.js';
+import type { PartSource, Pending, PendingPool, ReplyOwner } from './pending.js';
 
 /** What the node said of itself when it was greeted. */
 export interface Greeting {
@@ -79,8 +81,12 @@ export class GreetingRefused extends BackendError {
   }
 }
 
+const CR = 0x0d;
+const LF = 0x0a;
 const MINUS = 0x2d;
 const GREATER = 0x3e;
+/** A large reply whose client is still owed others waits; after so many bytes more it is seen whether it may be handed on. */
+const PARTS_RETRY_BYTES = 256 * 1024;
 /** The reply to whom is not there to read it. */
 const NOBODY = new Uint8Array();
 const PING = encodeCommand(['PING']);
@@ -96,7 +102,7 @@ const QUOTED_BYTES_MAX = 4096;
 
 type State = 'connecting' | 'greeting' | 'ready' | 'retired' | 'closed';
 
-export class BackendConnection implements ConnectionOwner, ReplyOwner {
+export class BackendConnection implements ConnectionOwner, ReplyOwner, PartSource {
   state: State = 'connecting';
   readonly queue = new Fifo<Pending>();
   /** Tombstones at the front of the queue. */
@@ -131,6 +137,9 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
   private sharedPosition = -1;
   /** Of the oldest entry, how many of its preludes have come. */
   private preludesSeen = 0;
+  /** Bytes of the oldest entry's reply that are yet to be handed on, while that is done in parts. */
+  private partsLeft = 0;
+  private isHeldBack = false;
   private failure: Error | null = null;
   /** As `noteProgress` saw them last. */
   private seenUnreadBytes = 0;
@@ -227,6 +236,7 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
   comeBack(): boolean {
     if (this.state !== 'retired' || !this.mayComeBack) return false;
     this.state = 'ready';
+    this.goOn();
     return true;
   }
 
@@ -252,7 +262,8 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
   noteProgress(): void {
     const { unreadBytes, output } = this.connection;
     const isTaking = this.hadUnsent && output.sent !== this.seenSent;
-    if (unreadBytes > this.seenUnreadBytes || isTaking) this.lastBytesMs = this.transport.now;
+    // Who is not read from cannot show any.
+    if (this.isHeldBack || unreadBytes > this.seenUnreadBytes || isTaking) this.lastBytesMs = this.transport.now;
     this.seenUnreadBytes = unreadBytes;
     this.seenSent = output.sent;
     this.hadUnsent = output.unsentBytes > 0;
@@ -272,6 +283,10 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
     this.lastBytesMs = this.transport.now;
     let at = start;
     let answered: number | null = null;
+    if (this.partsLeft > 0) {
+      at = this.handOn(at, end);
+      if (this.partsLeft > 0) return at;
+    }
     while (at < end) {
       const frameEnd = scanReply(bytes, at, end, progress);
       if (frameEnd < 0) {
@@ -280,7 +295,8 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
           return at;
         }
         this.tellLarge();
-        this.connection.expect(progress.need);
+        if (this.mayBeHandedOn()) at = this.beginParts(at, end);
+        else this.connection.expect(progress.need);
         break;
       }
       // A push belongs to no request.
@@ -315,6 +331,29 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
       if (this.state === 'retired' && this.queue.length === 0) this.finish();
     }
     return at;
+  }
+
+  holdBack(): boolean {
+    const { queue } = this;
+    const asker = queue.peek()?.owner;
+    for (let index = 1; index < queue.length; index++) if (queue.at(index).owner !== asker) return false;
+    // A connection that is the common one again has to take from the node what others wait for.
+    if (this.state !== 'retired') return false;
+    this.isHeldBack = true;
+    this.connection.pause();
+    return true;
+  }
+
+  goOn(): void {
+    if (!this.isHeldBack) return;
+    this.isHeldBack = false;
+    this.lastBytesMs = this.transport.now;
+    this.connection.resume();
+  }
+
+  /** Of a command whose client was told a time-out, or went, while its reply came in parts. */
+  onPart(pending: Pending, _start: number, _end: number, isLast: boolean): void {
+    if (isLast) this.pendings.release(pending);
   }
 
   onEnd(): void {
@@ -403,6 +442,61 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner {
   private wasBegun(pending: Pending): boolean {
     const begin = (pending.endPosition - pending.frameBytes) | 0;
     return ((this.connection.output.sent - begin) | 0) > 0 || pending.owner === this;
+  }
+
+  /**
+   * Whether the reply now coming in is one large value, on a connection that nobody shares any more: then it need not be held until it is
+   * whole. Of others it is not known who waits for what comes behind.
+   */
+  private mayBeHandedOn(): boolean {
+    const { progress, state } = this;
+    if (state !== 'retired' || progress.announced <= this.limits.largeValueBytes) return false;
+    const pending = this.queue.peek();
+    if (pending === undefined || this.preludesSeen < pending.preludes || !this.wasBegun(pending)) return false;
+    // It is the reply itself, and none of its elements.
+    return progress.scanned === 0 && progress.remaining === 1 && pending.owner?.takesParts !== undefined;
+  }
+
+  /** Hands on what has come of it, if its owner's turn has come. Returns up to where. */
+  private beginParts(start: number, end: number): number {
+    const { progress } = this;
+    const pending = this.queue.peek() as Pending;
+    if (pending.owner?.takesParts?.(pending) !== true) {
+      this.connection.expect(Math.min(progress.need, end - start + PARTS_RETRY_BYTES));
+      return start;
+    }
+    this.partsLeft = progress.need;
+    progress.reset();
+    // Its client has part of the reply: it cannot have another.
+    pending.wasRetried = true;
+    return this.handOn(start, end);
+  }
+
+  /** Hands on what has come of a reply in parts. Returns up to where. */
+  private handOn(start: number, end: number): number {
+    const whole = start + this.partsLeft;
+    // CR and LF stay together, to be looked at.
+    const upTo = end >= whole ? whole : Math.min(end, whole - 2);
+    if (upTo <= start) return start;
+    const pending = this.queue.peek() as Pending;
+    const isLast = upTo === whole;
+    if (isLast) {
+      const { bytes } = this.transport.arena;
+      if (bytes[upTo - 2] !== CR || bytes[upTo - 1] !== LF) {
+        this.destroy(new BackendError('it answered what is not RESP: no line end behind a large value'));
+        return start;
+      }
+      this.queue.shift();
+      if (this.expired > 0) this.expired--;
+    }
+    this.partsLeft -= upTo - start;
+    const { endPosition } = pending;
+    pending.owner?.onPart?.(pending, start, upTo, isLast, this);
+    if (isLast) {
+      this.connection.output.releaseTo(endPosition);
+      if (this.state === 'retired' && this.queue.length === 0) this.finish();
+    }
+    return upTo;
   }
 
   /** The arena had no room for the frame of `pending`: it counts as not sent, and there is nothing to send again. */

@@ -14,6 +14,14 @@ export interface Carrier {
   heldFor(pending: Pending): number;
 }
 
+/** Where the parts of a large reply come from. */
+export interface PartSource {
+  /** Stops reading, unless others wait for what comes behind the reply. Returns whether it did. */
+  holdBack(): boolean;
+  /** Ends that. */
+  goOn(): void;
+}
+
 /** A way to a node. */
 export interface Sender {
   /**
@@ -27,6 +35,13 @@ export interface Sender {
 export interface ReplyOwner {
   /** The reply is arena bytes [start, end), valid during the call. The owner releases `pending`. */
   onReply(pending: Pending, start: number, end: number): void;
+  /** Whether it takes the reply of `pending`, a large one that is coming in, in parts from now on (`onPart`). Without it: never. */
+  takesParts?(pending: Pending): boolean;
+  /**
+   * Arena bytes [start, end) are the next part of the reply, valid until the arena is settled. With the last one the owner releases
+   * `pending`. A reply that breaks off ends with `onFailure`. `source` may be held back until the parts have gone on.
+   */
+  onPart?(pending: Pending, start: number, end: number, isLast: boolean, source: PartSource): void;
   /** Prelude number `place` (from 0) of `pending` is arena bytes [start, end). They come again if it is sent again. */
   onPrelude(pending: Pending, place: number, start: number, end: number): void;
   /** No reply will come; `error` is what the client is told. The owner releases `pending`. */

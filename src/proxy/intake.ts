@@ -60,6 +60,11 @@ export class Intake {
       : Math.min(sessionOutputSoftBytes, UNAUTHENTICATED_OUTPUT_BYTES_MAX);
   }
 
+  /** So much waits for the client that it is to take some first. */
+  get isOutputFull(): boolean {
+    return this.output.unsentBytes >= this.outputSoftBytes;
+  }
+
   /** Whether the next command is to be left unread for now: then comes `hold`. */
   mustHold(): boolean {
     const { limits, replies } = this;
@@ -67,7 +72,7 @@ export class Intake {
       (this.waitsForReplies && this.mustWait()) ||
       replies.length >= limits.sessionCommandsMax ||
       replies.requestBytes >= limits.sessionRequestBytesMax ||
-      this.output.unsentBytes >= this.outputSoftBytes
+      this.isOutputFull
     );
   }
 
@@ -116,6 +121,12 @@ export class Intake {
       this.connection.pause();
     }
     this.isHeld = true;
+  }
+
+  /** Reads no more until the output has gone out, of which the driver tells whom it does not read from. */
+  holdForOutput(): void {
+    this.isHeld = true;
+    this.connection.pause();
   }
 
   /** Reads on once half of every limit is free again: not one command at a time. */

@@ -24,6 +24,8 @@ export class ReplyQueue {
   /** What `pushOnce` sent last, and where in the output that ended. */
   private lastPush: Uint8Array | null = null;
   private lastPushPosition = 0;
+  /** What of its reply went out in parts; the rest is to come. */
+  private parted: Pending | null = null;
 
   /** Replies go to `output`; `owner` is told of those that the nodes give. */
   constructor(owner: ReplyOwner, transport: Transport, pendings: PendingPool, output: Output) {
@@ -54,7 +56,7 @@ export class ReplyQueue {
 
   /** Whether there are replies, or parts of some, that wait for those before them. */
   get hasReplies(): boolean {
-    if (this.parkedBytes > 0) return true;
+    if (this.parkedBytes > 0 || this.parted !== null) return true;
     for (let index = 0; index < this.queue.length; index++) {
       const { isDone, source } = this.queue.at(index);
       if (isDone || source?.hasParts === true) return true;
@@ -83,6 +85,22 @@ export class ReplyQueue {
     if (!pending.isMuted) this.output.append(start, end);
     this.pendings.release(pending);
     if (this.queue.peek()?.isDone === true) this.flush();
+  }
+
+  /** As `answerFirst`, of a part of the reply, valid until the arena is settled. */
+  answerPart(pending: Pending, start: number, end: number, isLast: boolean): void {
+    if (isLast) {
+      this.parted = null;
+      this.answerFirst(pending, start, end);
+      return;
+    }
+    this.parted = pending;
+    if (!pending.isMuted) this.output.append(start, end);
+  }
+
+  /** Whether part of the reply has gone out, so that nothing but its rest can follow. */
+  isParted(pending: Pending): boolean {
+    return this.parted === pending;
   }
 
   /** Keeps the reply until its turn comes. Returns false, and `pending` is without a reply, when there is no room. */
@@ -170,6 +188,7 @@ export class ReplyQueue {
 
   /** Nobody waits for the replies any more. */
   abandon(): void {
+    this.parted = null;
     for (let pending = this.queue.shift(); pending !== undefined; pending = this.queue.shift()) {
       if (pending.source !== null) pending.source.abandon();
       // What is in flight stands in its connection's queue still, which gives it back with the reply.

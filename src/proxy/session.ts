@@ -9,7 +9,7 @@ import type { User } from '../acl/user.js';
 import type { Users } from '../acl/users.js';
 import type { Identity } from '../backend/identity.js';
 import type { Lane } from '../backend/lane.js';
-import type { Carrier, Pending, PendingPool, ReplyOwner } from '../backend/pending.js';
+import type { Carrier, PartSource, Pending, PendingPool, ReplyOwner } from '../backend/pending.js';
 import type { Limits } from '../base/limits.js';
 import type { Counts } from '../base/metrics.js';
 import type { SessionLocks } from '../lock/session-locks.js';
@@ -117,6 +117,8 @@ export class Session implements ConnectionOwner, ReplyOwner {
   private readonly progress = new RequestProgress();
   /** A bit for each 32nd node: those whose bit is not set it has not written to. */
   private writtenNodes = 0;
+  /** Where a large reply comes from that is taken no faster than the client takes it. */
+  private heldBack: PartSource | null = null;
   /** Reads no more, and closes when the last reply has been sent. */
   private isEnding = false;
 
@@ -210,6 +212,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
   }
 
   onDrain(): void {
+    this.endHoldBack();
     this.release();
   }
 
@@ -217,6 +220,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
     this.isClosed = true;
     this.letGo();
     this.intake.cancel();
+    this.endHoldBack();
     this.replies.abandon();
     this.be(null);
     this.context.onSessionClosed(this, error);
@@ -506,8 +510,37 @@ export class Session implements ConnectionOwner, ReplyOwner {
 
   onPrelude(): void {}
 
+  /** Pushes to subscribers go out at once: nothing may be half there then. */
+  takesParts(pending: Pending): boolean {
+    return !this.isClosed && !this.isCutOff && this.subscriptions === null && this.replies.isFirst(pending);
+  }
+
+  onPart(pending: Pending, start: number, end: number, isLast: boolean, source: PartSource): void {
+    if (this.isClosed) {
+      if (isLast) this.context.pendings.release(pending);
+      return;
+    }
+    this.replies.answerPart(pending, start, end, isLast);
+    this.afterReplies();
+    if (isLast || this.isCutOff || !this.intake.isOutputFull || !source.holdBack()) return;
+    this.heldBack = source;
+    this.intake.holdForOutput();
+  }
+
+  private endHoldBack(): void {
+    this.heldBack?.goOn();
+    this.heldBack = null;
+  }
+
   onFailure(pending: Pending, error: Uint8Array): void {
-    this.answer(pending, error);
+    if (this.isClosed || !this.replies.isParted(pending)) {
+      this.answer(pending, error);
+      return;
+    }
+    // Nothing but the rest could follow what the client has.
+    this.replies.drop(pending);
+    this.context.counts.repliesBrokenOff++;
+    this.cutOff(new SessionError('a large reply to it broke off: its node was lost, or fell silent'));
   }
 
   /** The reply to `pending` is `bytes`, which are not in the arena. */

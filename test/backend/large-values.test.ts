@@ -4,18 +4,20 @@ import { bulk, command, type NodeLink, Plane, repliesIn } from '../help/plane.js
 
 const LARGE = 1_000;
 const BIG = 'x'.repeat(2 * LARGE);
+/** A large reply that is held until it is whole. */
+const LIST = `*1\r\n${bulk(BIG)}`;
 
 function plane(limits = {}): Plane {
   return new Plane({ limits: { largeValueBytes: LARGE, ...limits } }).greetAll();
 }
 
-/** Has `client` read a large value of node 0, half of which has come: the connection that it comes on. */
+/** Has `client` read a large list of node 0, half of which has come: the connection that it comes on. */
 function beginLargeReply(world: Plane, key: string, client = world.client()): NodeLink {
   const link = world.only(0);
-  client.send(['GET', key]);
+  client.send(['LRANGE', key, '0', '-1']);
   world.turn();
   link.take();
-  link.answer(bulk(BIG).slice(0, 500));
+  link.answer(LIST.slice(0, 500));
   world.turn();
   return link;
 }
@@ -34,9 +36,9 @@ t.test('a large reply leaves the common connection to itself, and others go to a
   world.turn();
   t.equal(bob.take(), '$1\r\n1\r\n', 'the large reply does not stand in the way');
   t.equal(old.take(), '');
-  old.answer(bulk(BIG).slice(500));
+  old.answer(LIST.slice(500));
   world.turn();
-  t.equal(alice.take(), bulk(BIG));
+  t.equal(alice.take(), LIST);
   t.equal(world.counts.nodeConnectionsRetired, 1);
 });
 
@@ -50,9 +52,9 @@ t.test('a session that awaits the large reply goes on where it waits, so that no
   world.turn();
   t.same(old.commands(), [`SET ${key} 2`, `GET ${key}`]);
   t.equal(fresh.take(), '');
-  old.answer(bulk(BIG).slice(500), '+OK\r\n$1\r\n2\r\n');
+  old.answer(LIST.slice(500), '+OK\r\n$1\r\n2\r\n');
   world.turn();
-  t.same(repliesIn(alice.take()), [bulk(BIG), '+OK\r\n', '$1\r\n2\r\n']);
+  t.same(repliesIn(alice.take()), [LIST, '+OK\r\n', '$1\r\n2\r\n']);
   t.ok(old.isClosed, 'drained, it is closed');
   alice.send(['GET', key]);
   world.turn();
@@ -79,7 +81,7 @@ t.test('what follows a split command goes where its part is awaited', async (t) 
   world.turn();
   const old = world.only(0);
   old.take();
-  old.answer(`*1\r\n${bulk(BIG)}`.slice(0, 500));
+  old.answer(LIST.slice(0, 500));
   world.turn();
   const fresh = (world.link(0) as NodeLink).greet();
   alice.send(['SET', key, '2'], ['MSET', key, '3', other, '3']);
@@ -135,7 +137,11 @@ t.test('a retired connection that is lost: its reads go to the one that stands, 
   fresh.take();
   old.connection.break(new Error('reset'));
   world.turn();
-  t.same(fresh.commands(), [`GET ${key}`, `GET ${key}`, `SET ${key} late`], 'at once, and not after a time-out');
+  t.same(
+    fresh.commands(),
+    [`LRANGE ${key} 0 -1`, `GET ${key}`, `SET ${key} late`],
+    'at once, and not after a time-out',
+  );
   fresh.answer('$1\r\n0\r\n', '$1\r\n1\r\n', '$1\r\n2\r\n', '+OK\r\n');
   world.turn();
   t.equal(bob.take(), '$1\r\n0\r\n');
@@ -179,7 +185,7 @@ t.test('where the node refuses a fresh connection the retired one is taken back'
   t.equal(carol.take(), '+OK\r\n');
   old.connection.break(new Error('reset'));
   world.turn();
-  t.same((world.link(0) as NodeLink).commands(), [`GET ${key}`, `GET ${key}`], 'the reads of both');
+  t.same((world.link(0) as NodeLink).commands(), [`LRANGE ${key} 0 -1`, `GET ${key}`], 'the reads of both');
   t.equal(world.counts.nodeConnectionsLost, 1);
 });
 
@@ -216,7 +222,7 @@ t.test('a retired connection that is lost while the fresh one is made: its reads
   world.turn();
   const fresh = (world.link(0) as NodeLink).greet();
   const sent = fresh.commands().filter((text) => text.includes(key));
-  t.same(sent, [`GET ${key}`, `SET ${key} later`, `SET ${key} last`]);
+  t.same(sent, [`LRANGE ${key} 0 -1`, `SET ${key} later`, `SET ${key} last`]);
 });
 
 t.test('a lost retired connection makes writes that were sent unknown', async (t) => {
@@ -320,7 +326,7 @@ t.test('the large part of a split command whose client has gone is not received 
   const [large, small] = [world.only(0), world.only(1)];
   large.take();
   small.take();
-  large.answer(`*1\r\n${bulk(BIG)}`.slice(0, 500));
+  large.answer(LIST.slice(0, 500));
   world.turn();
   (world.link(0) as NodeLink).greet();
   client.connection.break(null);

@@ -14,6 +14,10 @@ const VALUE_BYTES = 100_000_000;
 const GROWTH_MAX = 350_000_000;
 /** Less than one value. */
 const LEFT_MAX = 80_000_000;
+/** The largest that Redis takes by default. */
+const HUGE_BYTES = 512 * 1024 * 1024;
+const HUGE_STEP_BYTES = 32 * 1024 * 1024;
+const HUGE_GROWTH_MAX = 32_000_000;
 const CHUNK_BYTES = 64 * 1024;
 const TIMEOUT_MS = 60_000;
 const LATE_MS = 2_000;
@@ -95,20 +99,25 @@ for (const transport of ['io_uring', 'epoll', 'node'] as const) {
     async (t) => {
       const limits = { workerMemoryMax: '64mb' };
       const { port, proxy, servers } = await deploy(t, { transport, workers: 1, nodes: 1, limits });
-      t.equal(await setLarge((servers[0] as RedisServer).port, 'large', new Seeded().bytes(CHUNK_BYTES)), '+OK\r\n');
+      const chunk = new Seeded().bytes(CHUNK_BYTES);
+      const node = (servers[0] as RedisServer).port;
+      t.equal(await setLarge(node, 'large', chunk), '+OK\r\n');
+      t.equal(await setLarge(node, 'list', chunk, 'RPUSH'), ':1\r\n');
       // Each holds enough to be worth closing.
       const bystanders = await Promise.all(Array.from({ length: 5 }, () => RespClient.connect(port)));
       for (const client of bystanders) client.send(`*2\r\n$4\r\nECHO\r\n$300000\r\n${'x'.repeat(299_000)}`);
       const other = await RespClient.connect(port);
       for (let round = 0; round < 3; round++) {
         const glutton = await RespClient.connect(port);
-        glutton.send(encodeWords(['GET', 'large']));
+        // A list cannot go on before all of it is there.
+        glutton.send(encodeWords(['LRANGE', 'list', '0', '-1']));
         await within('its end', glutton.closed);
         await waitFor('the memory to be free', async () => {
           const info = `${await other.command('INFO', 'ringleader')}`;
           return Number(/^ringleader_memory_bytes:(\d+)/m.exec(info)?.[1]) < 10_000_000;
         });
       }
+      t.equal(await getLarge(port, 'large'), digestOf(chunk), 'one value goes through, however large');
       for (const client of bystanders) {
         client.send(`${'x'.repeat(1_000)}\r\n`);
         t.equal((await client.nextBytes('$300000\r\n'.length + 300_002)).length, 300_011);
@@ -155,6 +164,40 @@ for (const transport of ['io_uring', 'epoll', 'node'] as const) {
   });
 }
 
+t.test('512 MB go to a client that reads slowly, and the proxy holds next to nothing of it', async (t) => {
+  const { port, proxy, servers } = await deploy(t, { workers: 2, nodes: 1 });
+  const server = servers[0] as RedisServer;
+  const filler = await RespClient.connect(server.port);
+  await filler.command('SETRANGE', 'huge', `${HUGE_BYTES - 1}`, 'x');
+  filler.close();
+  const other = await RespClient.connect(port);
+  await other.command('SET', 'small', '1');
+  const before = residentBytes(proxy.pid);
+  const socket = connect({ host: '127.0.0.1', port });
+  let received = 0;
+  let pauses = 0;
+  const done = new Promise<void>((resolve, reject) => {
+    socket.on('data', (bytes) => {
+      received += bytes.length;
+      if (received === `$${HUGE_BYTES}\r\n`.length + HUGE_BYTES + 2) resolve();
+      else if (received > (pauses + 1) * HUGE_STEP_BYTES) {
+        pauses++;
+        socket.pause();
+        setTimeout(() => socket.resume(), 50);
+      }
+    });
+    socket.once('close', () => reject(new Error(`the connection was closed after ${received} bytes`)));
+  });
+  socket.write(encodeWords(['GET', 'huge']));
+  await within('the value', done, TIMEOUT_MS);
+  socket.destroy();
+  t.ok(pauses > 10, 'the client was slower than the node');
+  const growth = residentPeakBytes(proxy.pid) - before;
+  t.ok(growth < HUGE_GROWTH_MAX, `the process grew by ${Math.round(growth / 1e6)} MB at the most`);
+  t.equal(await other.command('GET', 'small'), '1');
+  other.close();
+});
+
 /** A client that asks small things of the same node all the time. */
 class Chatter {
   answered = 0;
@@ -185,15 +228,15 @@ class Chatter {
   }
 }
 
-/** SET of a value made of `chunk` again and again; resolves with the reply. */
-async function setLarge(port: number, key: string, chunk: Buffer): Promise<string> {
+/** SET, or the like, of a value made of `chunk` again and again; resolves with the reply. */
+async function setLarge(port: number, key: string, chunk: Buffer, command = 'SET'): Promise<string> {
   const socket = connect({ host: '127.0.0.1', port });
   const reply = new Promise<string>((resolve, reject) => {
     socket.once('data', (bytes) => resolve(bytes.toString()));
     socket.once('error', reject);
     socket.once('close', () => reject(new Error('the connection was closed')));
   });
-  socket.write(`*3\r\n$3\r\nSET\r\n$${key.length}\r\n${key}\r\n$${VALUE_BYTES}\r\n`);
+  socket.write(`*3\r\n$${command.length}\r\n${command}\r\n$${key.length}\r\n${key}\r\n$${VALUE_BYTES}\r\n`);
   for (const piece of pieces(chunk)) {
     if (!socket.write(piece)) await Promise.race([new Promise((resolve) => socket.once('drain', resolve)), reply]);
   }
