@@ -63,7 +63,8 @@ export class Splitter {
     step: number,
     send: (node: number, start: number, end: number) => void,
   ): boolean {
-    const { bytes } = this.arena;
+    const { arena } = this;
+    const { bytes } = arena;
     const { argumentEnd } = this.reader;
     // The piece with the command's name, `$4\r\nMGET\r\n`, and what else is before the first key, begins two bytes from the CR of the frame's first line: what follows
     // the CR need not be an LF, since Redis passes over it.
@@ -82,7 +83,7 @@ export class Splitter {
         this.partStart[node] = at;
         const count = before + (this.keyCounts[node] as number) * step;
         const named = writeHeader(bytes, at, STAR, count);
-        bytes.copyWithin(named, nameStart, nameStart + nameBytes);
+        arena.copyNow(nameStart, nameStart + nameBytes, named);
         this.ends[node] = named + nameBytes;
         at = named + nameBytes + (this.pieceBytes[node] as number);
       }
@@ -92,7 +93,7 @@ export class Splitter {
         const from = (argumentEnd[argument - 1] as number) + 2;
         const to = (argumentEnd[argument + step - 1] as number) + 2;
         const target = this.ends[node] as number;
-        bytes.copyWithin(target, from, to);
+        arena.copyNow(from, to, target);
         this.ends[node] = target + (to - from);
       }
       for (const node of this.nodes) send(node, this.partStart[node] as number, this.ends[node] as number);

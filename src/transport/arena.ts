@@ -18,6 +18,8 @@ const CLASS_SHIFT_MIN = 6;
 const CLASS_SHIFT_MAX = 19;
 const CLASS_COUNT = CLASS_SHIFT_MAX - CLASS_SHIFT_MIN + 1;
 const NONE = -1;
+/** Copied byte by byte: a call of copyWithin takes as long. */
+const SHORT_BYTES = 40;
 
 /** States of a unit beyond "slab of class c", which is c itself. */
 const UNIT_FREE = 255;
@@ -164,6 +166,16 @@ export class Arena {
     if (this.runSourceEnd === this.runSource) return;
     this.bytes.copyWithin(this.runTarget, this.runSource, this.runSourceEnd);
     this.runSourceEnd = this.runSource;
+  }
+
+  /** Copies bytes[source, sourceEnd) to `target` at once. */
+  copyNow(source: number, sourceEnd: number, target: number): void {
+    const { bytes } = this;
+    if (sourceEnd - source > SHORT_BYTES) {
+      bytes.copyWithin(target, source, sourceEnd);
+      return;
+    }
+    for (let from = source, to = target; from < sourceEnd; ) bytes[to++] = bytes[from++] as number;
   }
 
   /** Hands free units back to the system. Cheap when nothing was freed; called about once a second. */

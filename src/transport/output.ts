@@ -71,13 +71,7 @@ export class Output {
   /** Appends arena bytes [start, end) that are released right after: copied at once. */
   appendNow(start: number, end: number): void {
     const target = this.reserve(end - start);
-    if (target < 0) return;
-    const bytes = this.arena.bytes;
-    if (end - start > 40) {
-      bytes.copyWithin(target, start, end);
-      return;
-    }
-    for (let from = start, to = target; from < end; ) bytes[to++] = bytes[from++] as number;
+    if (target >= 0) this.arena.copyNow(start, end, target);
   }
 
   /**
