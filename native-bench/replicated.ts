@@ -3,7 +3,7 @@
  *
  *   npm run bench:replicated -- [--only cost,etcd,failure] [--rounds 5] [--seconds 3] [--clients 64] [--connections 8] [--keys 10000] [--size 64] [--no-save]
  *
- *   cost      CPU of the proxy per command: strong keys, and sharded ones before servers of the same kind
+ *   cost      CPU of the proxy per command: strong keys, those of consistency quorum, and sharded ones before servers of the same kind
  *   etcd      answers per second: strong keys with appendfsync always and everysec, and etcd with three members
  *   failure   strong keys while one of three nodes dies: answers per second after and before, and how long clients wait
  *
@@ -56,10 +56,14 @@ async function main(): Promise<void> {
 async function compareCost(bench: Bench): Promise<void> {
   const { children, programs, options } = bench;
   const { clients, size, keys, seconds } = options;
-  const start = (label: string, mode: 'sharded' | 'replicated') => {
+  const start = (label: string, mode: 'sharded' | 'replicated' | 'quorum') => {
     return startRingleader(children, programs.redis, { label, mode, persistence: 'none' });
   };
-  const targets = [await start('cost-sharded', 'sharded'), await start('cost-strong', 'replicated')];
+  const targets = [
+    await start('cost-sharded', 'sharded'),
+    await start('cost-strong', 'replicated'),
+    await start('cost-quorum', 'quorum'),
+  ];
   for (const target of targets) {
     await awaitWrites(target, size);
     await fill(target, 'get', keys, size);
@@ -80,7 +84,7 @@ async function compareCost(bench: Bench): Promise<void> {
       const { rps } = await load(target, WARM_UP_REQUESTS);
       requests.set(target.label, Math.ceil(rps * seconds));
     }
-    const [, strongTarget] = targets as [RingleaderTarget, RingleaderTarget];
+    const [, strongTarget] = targets as [RingleaderTarget, RingleaderTarget, RingleaderTarget];
     const countersBefore = await countersOf(strongTarget);
     for (const [round, target] of rounds(options.rounds, targets)) {
       const before = cpuTimeOf(target.proxyPid);
@@ -100,10 +104,14 @@ async function compareCost(bench: Bench): Promise<void> {
     };
     const more = test === 'set' ? grown('prepares') / grown('writes') : grown('read_rounds') / grown('reads');
     const of = (label: string) => median(costs.get(`${test} ${label}`) ?? []);
-    const [sharded, strong] = [of('cost-sharded'), of('cost-strong')];
+    const [sharded, strong, quorum] = [of('cost-sharded'), of('cost-strong'), of('cost-quorum')];
     const limit = test === 'set' ? 4 : 3;
+    const quorumLimit = test === 'set' ? 3.5 : 3;
     console.log(
       `${test.toUpperCase()}: CPU of the proxy: sharded ${sharded.toFixed(1)} µs, strong ${strong.toFixed(1)} µs: × ${(strong / sharded).toFixed(2)} (at most ${limit}); ${more.toFixed(4)} of the strong ones took more than one round trip`,
+    );
+    console.log(
+      `${test.toUpperCase()}: quorum ${quorum.toFixed(1)} µs: × ${(quorum / sharded).toFixed(2)} (at most ${quorumLimit})`,
     );
   }
   bench.results['cost'] = Object.fromEntries(costs);

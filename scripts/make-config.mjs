@@ -64,7 +64,8 @@ function fullExample() {
   const pool = pools.additionalProperties.properties;
   const node = pool.nodes.items.properties;
   const keyspace = keyspaces.items.properties;
-  const { hash, hashTag, copies, consistency, tombstoneTtl, provider, ttlMaxMs, fenceTtl, ...bySlots } = keyspace;
+  const { hash, hashTag, copies, consistency, tombstoneTtl, provider, ttlMaxMs, fenceTtl, ...others } = keyspace;
+  const { readQuorum, writeQuorum, readModifyWrite, ...bySlots } = others;
   const values = { placement: 'ketama', hash, hashTag };
   const { users, ...ofPassword } = auth.properties;
   const { store, cluster, member, lease, pool: agreeing, tls, ...server } = coordination.properties;
@@ -112,6 +113,10 @@ function fullExample() {
     '  - prefix: "lock:"',
     '    pool: accounts',
     ...entries({ mode: { stated: 'lock' }, provider, ttlMaxMs, fenceTtl }, '    '),
+    '  - prefix: "cart:"',
+    '    pool: accounts',
+    ...entries({ mode: { stated: 'replicated' }, consistency: { stated: 'quorum' } }, '    '),
+    ...entries({ readQuorum, writeQuorum, readModifyWrite }, '    '),
     '',
     ...comment(services.description),
     '#services:',

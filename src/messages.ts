@@ -82,8 +82,17 @@ export interface ReplicationSnapshot {
   copies: number;
   /** Per slot the nodes of its copies, so many in a row, first the slot's owner: indices of `TopologySnapshot.nodes`, shared by all workers. */
   owners: Uint16Array;
+  /** Of consistency quorum; null: strong. */
+  quorum: QuorumSnapshot | null;
   /** How long the ballot of a deleted key is kept at least. */
   tombstoneTtlMs: number;
+}
+
+/** See Quorum of routing/replication-section. */
+export interface QuorumSnapshot {
+  reads: number;
+  writes: number;
+  allowsChanges: boolean;
 }
 
 /** Which nodes hold the locks of a keyspace. */

@@ -57,7 +57,7 @@ t.test('the files are what the schema says', async (t) => {
 
 t.test('the least and the fullest configuration are good, in both its halves', async (t) => {
   t.equal(configOf(MINIMAL).pools[0]?.nodes.length, 3);
-  t.equal(configOf(FULL).keyspaces.length, 4);
+  t.equal(configOf(FULL).keyspaces.length, 5);
   const other = configOf(otherHalf());
   t.equal(other.services[0]?.keyspaces.length, 2);
   t.equal(other.auth.mode, 'password');
@@ -102,13 +102,15 @@ t.test('every default that is stated is the real one', async (t) => {
   }
   const bare = configOf(
     'pools: { a: { nodes: [redis://h] }, b: { nodes: [redis://i] }, c: { nodes: [redis://j, redis://k, redis://l] } }\n' +
-      'keyspaces: [{ prefix: "", pool: a }, { prefix: "b:", pool: b, placement: ketama }, { prefix: "c:", pool: c, mode: replicated }, { prefix: "d:", pool: c, mode: lock }]',
+      'keyspaces: [{ prefix: "", pool: a }, { prefix: "b:", pool: b, placement: ketama }, { prefix: "c:", pool: c, mode: replicated }, { prefix: "d:", pool: c, mode: lock }, ' +
+      '{ prefix: "e:", pool: c, mode: replicated, consistency: quorum }]',
   ).keyspaces;
   t.equal(full.pools[0]?.nodes[0]?.weight, 1);
   t.equal(full.pools[2]?.restart, full.pools[0]?.restart);
   const [replicated, bareReplicated] = [full.keyspaces[2], bare[2]];
   t.same({ ...replicated, prefix: 'c:', pool: 'c' }, bareReplicated);
   t.same({ ...full.keyspaces[3], prefix: 'd:', pool: 'c' }, bare[3]);
+  t.same({ ...full.keyspaces[4], prefix: 'e:', pool: 'c' }, bare[4]);
   t.same(
     full.keyspaces.map(({ mode, multiKeyWrites, placement }) => [mode, multiKeyWrites, placement.kind]),
     bare.map(({ mode, multiKeyWrites, placement }) => [mode, multiKeyWrites, placement.kind]),

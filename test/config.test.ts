@@ -453,6 +453,7 @@ keyspaces: [{ prefix: "acct:", pool: main, mode: replicated${rest} }]`);
       mode: 'replicated',
       copies: 3,
       consistency: 'strong',
+      quorum: null,
       tombstoneTtlMs: 600_000,
     },
   ]);

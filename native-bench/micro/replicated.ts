@@ -89,7 +89,7 @@ class World {
       limits: DEFAULT_NODE_LIMITS,
     }));
     const owners = new Uint16Array(new SharedArrayBuffer(SLOTS * NODES * 2)).map((_, place) => place % NODES);
-    const replication = { copies: NODES, owners, tombstoneTtlMs: 60_000 } as const;
+    const replication = { copies: NODES, owners, quorum: null, tombstoneTtlMs: 60_000 } as const;
     const sharded = plainTopology(1, nodes, new Uint16Array(new SharedArrayBuffer(SLOTS * 2)));
     const services = sharded.services.map((service) => {
       return service && { ...service, keyspaces: service.keyspaces.map((keyspace) => ({ ...keyspace, replication })) };

@@ -14,6 +14,7 @@ const NODES = ['a', 'b', 'c'];
 const KEYSPACES = {
   sharded: { prefix: '', mode: 'sharded' },
   replicated: { prefix: '', mode: 'replicated', copies: 3, consistency: 'strong' },
+  quorum: { prefix: '', mode: 'replicated', copies: 3, consistency: 'quorum' },
   lock: { prefix: 'lock:', mode: 'lock' },
 };
 
@@ -21,8 +22,8 @@ export type Persistence = 'always' | 'everysec' | 'none';
 
 export interface RingleaderOptions {
   label: string;
-  /** `lock`: the prefix is `lock:`, and there is nothing else. */
-  mode: 'sharded' | 'replicated' | 'lock';
+  /** `replicated` is strong. `lock`: the prefix is `lock:`, and there is nothing else. */
+  mode: keyof typeof KEYSPACES;
   persistence: Persistence;
 }
 

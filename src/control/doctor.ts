@@ -33,7 +33,7 @@ export async function examine(pool: ReplicatedPool, keepsData: boolean, orders: 
   const visit = await visitPool(pool);
   const { keysPerSecond = limitsOf(pool).repairKeysPerSecond, tell = () => {} } = orders;
   try {
-    const lines = [`pool ${pool.name}`];
+    const lines = [`pool ${pool.name}`, ...pool.levels.map((level) => `  ${level}`)];
     let isWell = true;
     if (orders.acceptLoss) {
       const accepted = await acceptLoss(visit, keysPerSecond, tell);

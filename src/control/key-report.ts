@@ -1,9 +1,13 @@
 /** What `ringleader inspect` shows of one replicated key: its copies, their ballots, and who would answer for it. */
+
+import type { QuorumSnapshot } from '../messages.js';
 import { counterOf, epochOf, NEVER, proposerOf } from '../replica/ballot.js';
 import { metaKey, parseMetaFacts } from '../replica/meta.js';
 import { quorumOf } from '../replica/repair.js';
 import { isNull, textOf } from '../replica/reply-shape.js';
+import { timeOf } from '../replica/version-clock.js';
 import { encodeCommand, parseInteger } from '../resp/reply.js';
+import { levelOf } from '../routing/replication-section.js';
 import type { NodeLink } from './node-link.js';
 import { endVisit, visitPool } from './pool-visit.js';
 import type { ReplicatedPool } from './replicated-pools.js';
@@ -21,15 +25,16 @@ interface Copy {
 
 /** Null: the key is not replicated, or not in this pool. */
 export async function reportKey(pool: ReplicatedPool, key: Uint8Array): Promise<string | null> {
-  const nodes = pool.placeOf(key)?.nodes ?? null;
-  if (nodes === null) return null;
+  const place = pool.placeOf(key);
+  if (place === null) return null;
+  const { nodes, quorum } = place;
   const visit = await visitPool({ ...pool, nodes: pool.nodes.filter(({ index }) => nodes.includes(index)) });
   try {
     const copies = await Promise.all(nodes.map((node) => readCopy(visit.links.get(node) as NodeLink, key)));
     return [
-      `${nodes.length} copies in pool ${pool.name}, ${quorumOf(nodes.length)} decide`,
+      `${nodes.length} copies in pool ${pool.name}, ${whoDecides(nodes.length, quorum)}`,
       ...copies.map(describe),
-      verdictOn(copies),
+      quorum === null ? verdictOn(copies) : verdictByVersion(copies, quorum),
     ].join('\n');
   } finally {
     endVisit(visit);
@@ -84,4 +89,21 @@ function verdictOn(copies: readonly Copy[]): string {
     }
   }
   return 'answered after a round that makes the largest state chosen first';
+}
+
+function whoDecides(copies: number, quorum: QuorumSnapshot | null): string {
+  return quorum === null ? `${quorumOf(copies)} decide` : levelOf(quorum);
+}
+
+/** Of a key of consistency quorum. */
+function verdictByVersion(copies: readonly Copy[], { reads, writes }: QuorumSnapshot): string {
+  const counting = copies.filter(({ trouble }) => trouble === null);
+  const newest = counting.reduce((newest, { accepted }) => (accepted > newest ? accepted : newest), NEVER);
+  const holders = counting.filter(({ accepted }) => accepted === newest);
+  if (counting.length < reads) return 'too few count: -NOQUORUM';
+  const names = holders.map(({ name }) => name).join(', ');
+  const written = newest === NEVER ? '' : `, of ${new Date(timeOf(newest)).toISOString()} by the clock of who wrote it`;
+  if (holders.length === counting.length) return `all that count have the same version${written}`;
+  if (holders.length >= writes) return `the newest version${written}, is at ${names}: enough for every read to see it`;
+  return `the newest version${written}, is at ${names} alone: a read that asks there gives it to others`;
 }

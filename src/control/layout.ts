@@ -13,10 +13,16 @@ import type { LockProvider } from '../routing/lock-section.js';
 export type LayoutKeyspace = Pick<KeyspaceConfig, 'prefix' | 'pool' | 'placement'> &
   (
     | { mode: 'sharded' }
-    | { mode: 'replicated'; copies: number }
+    /** `quorum`: R and W, of consistency quorum; strong keys have none. */
+    | { mode: 'replicated'; copies: number; quorum?: LayoutQuorum | undefined }
     /** Null: all nodes of the pool. */
     | { mode: 'lock'; provider: LockProvider; copies: number | null }
   );
+
+export interface LayoutQuorum {
+  reads: number;
+  writes: number;
+}
 
 export interface LayoutNode extends Pick<NodeConfig, 'name' | 'weight'> {
   /** As `formatEndpoint` writes it. */
@@ -60,6 +66,7 @@ export const LAYOUT: z.ZodType<Layout> = z.strictObject({
             mode: z.literal('replicated'),
             placement: PLACEMENT,
             copies: z.int().positive(),
+            quorum: z.strictObject({ reads: z.int().positive(), writes: z.int().positive() }).optional(),
           }),
           z.strictObject({
             ...BASICS,
@@ -109,8 +116,11 @@ function keyspaceOf(config: KeyspaceConfig): LayoutKeyspace {
   switch (config.mode) {
     case 'sharded':
       return { prefix, pool, mode: config.mode, placement };
-    case 'replicated':
-      return { prefix, pool, mode: config.mode, placement, copies: config.copies };
+    case 'replicated': {
+      const { mode, copies, quorum } = config;
+      const own = { prefix, pool, mode, placement, copies };
+      return quorum === null ? own : { ...own, quorum: { reads: quorum.reads, writes: quorum.writes } };
+    }
     case 'lock':
       return { prefix, pool, mode: config.mode, provider: config.provider, placement, copies: config.copies };
   }

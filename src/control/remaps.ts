@@ -9,6 +9,7 @@ import { formatMilliseconds } from '../base/units.js';
 import type { Config } from '../config.js';
 import { isSameRule, narrowestKeyspace } from '../routing/keyspace-section.js';
 import { type LockProvider, storeLocksTrouble } from '../routing/lock-section.js';
+import { levelOf } from '../routing/replication-section.js';
 import type { Layout, LayoutKeyspace, LayoutNode, LayoutPool, LayoutService } from './layout.js';
 
 /** What to do about remaps. */
@@ -113,6 +114,10 @@ function keyspaceRemaps(
       found.push(
         `${name}: its keys had ${countOf(copiesOf(home))}, and would have ${copiesOf(keyspace) ?? 'as many as nodes'}`,
       );
+    else if (promiseOf(home) !== promiseOf(keyspace))
+      found.push(
+        `${name}: its keys had ${promiseOf(home)}, and would have ${promiseOf(keyspace)}: who goes by the other misses writes`,
+      );
     if (isElsewhere(home, keyspace))
       found.push(`${name}: its keys are in pool ${home.pool}, and would be looked for in ${keyspace.pool}`);
     if (!isSameRule(home.placement, keyspace.placement))
@@ -129,7 +134,8 @@ function keyspaceRemaps(
       !isSameRule(home.placement, keyspace.placement) ||
       home.mode !== keyspace.mode ||
       providerOf(home) !== providerOf(keyspace) ||
-      copiesOf(home) !== copiesOf(keyspace)
+      copiesOf(home) !== copiesOf(keyspace) ||
+      promiseOf(home) !== promiseOf(keyspace)
     )
       found.push(`${name} is gone: its keys would be placed by the rules of keyspace "${home.prefix}"`);
   }
@@ -144,6 +150,11 @@ function providerOf(keyspace: LayoutKeyspace): LockProvider | null {
 /** Keys of mode sharded have one; null: one on each node of their pool. */
 function copiesOf(keyspace: LayoutKeyspace): number | null {
   return keyspace.mode === 'sharded' ? 1 : keyspace.copies;
+}
+
+/** What is promised of its keys; null where they have one copy, or are locks. */
+function promiseOf(keyspace: LayoutKeyspace): string | null {
+  return keyspace.mode === 'replicated' ? levelOf(keyspace.quorum ?? null) : null;
 }
 
 function countOf(copies: number | null): string {

@@ -6,9 +6,10 @@
 import type { NodeLimits } from '../base/limits.js';
 import type { PoolConfig } from '../base/pools-section.js';
 import type { Config } from '../config.js';
-import type { NodeSnapshot, ServiceSnapshot, TopologySnapshot } from '../messages.js';
+import type { NodeSnapshot, QuorumSnapshot, ServiceSnapshot, TopologySnapshot } from '../messages.js';
 import { EPOCH_KEY, FENCE_PREFIX, REGISTER_PREFIX } from '../replica/meta.js';
 import { planCopySets } from '../routing/copy-sets.js';
+import { levelOf } from '../routing/replication-section.js';
 import { planPlacement } from '../routing/route.js';
 import { Router } from '../routing/router.js';
 import { planTopology, type TopologyPool } from '../routing/topology.js';
@@ -25,6 +26,8 @@ export interface ReplicatedPool {
   nodes: readonly NodeSnapshot[];
   /** Of its keyspaces; none where only registers of a coordination store are. */
   prefixes: readonly string[];
+  /** In words, of which of its keys less is promised than of strong ones. */
+  levels: readonly string[];
   /** Indices of nodes: each different set that keys have their copies on, that of the registers of the proxy's own among them. */
   copySets: readonly (readonly number[])[];
   epochNodes: readonly number[];
@@ -42,6 +45,8 @@ export interface KeyPlace {
   idleTtlMs: number | null;
   /** It has the fences of a lock: it is deleted when nobody has asked for it for so long. */
   isFence: boolean;
+  /** Of consistency quorum; null: strong. */
+  quorum: QuorumSnapshot | null;
 }
 
 /** `store`: the pool that a coordination store lies on. */
@@ -105,11 +110,15 @@ function planPool(name: string, nodes: readonly NodeSnapshot[], services: readon
   }
   const routers = services.map(({ keyspaces }) => new Router(keyspaces));
   const indices = new Set(nodes.map(({ index }) => index));
-  const ownPlace: KeyPlace = { nodes: register, idleTtlMs: null, isFence: false };
+  const ownPlace: KeyPlace = { nodes: register, idleTtlMs: null, isFence: false, quorum: null };
   return {
     name,
     nodes,
     prefixes: [...new Set(keyspaces.map(({ prefix }) => prefix))],
+    levels: keyspaces.flatMap(({ prefix, replication }) => {
+      const quorum = replication?.quorum ?? null;
+      return quorum === null ? [] : [`keys "${prefix}*": ${levelOf(quorum)}`];
+    }),
     copySets: [...sets.values()],
     epochNodes: register,
     idleTtlsMs: [
@@ -131,7 +140,8 @@ function planPool(name: string, nodes: readonly NodeSnapshot[], services: readon
         const first = sets.find(key, start, key.length);
         const owners = [...sets.owners.subarray(first, first + sets.copies)];
         const idleTtlMs = locks?.fenceTtlMs ?? copies?.tombstoneTtlMs ?? null;
-        if (indices.has(owners[0] as number)) return { nodes: owners, idleTtlMs, isFence };
+        if (indices.has(owners[0] as number))
+          return { nodes: owners, idleTtlMs, isFence, quorum: copies?.quorum ?? null };
       }
       return null;
     },

@@ -1,10 +1,10 @@
 /** What a session has of MULTI and WATCH on a replicated key. */
 import type { KeyOperation } from '../replica/key-operation.js';
-import type { CopySets } from '../routing/copy-sets.js';
+import type { ReplicaSets } from '../routing/copy-sets.js';
 
 /** One key, outside the arena. */
 export interface OwnKey {
-  readonly copySets: CopySets;
+  readonly copySets: ReplicaSets;
   readonly key: Uint8Array;
 }
 

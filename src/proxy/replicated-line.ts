@@ -5,12 +5,12 @@ import type { Operation } from '../replica/operation.js';
 import type { Replicas } from '../replica/replicas.js';
 import { textOf, word } from '../replica/words.js';
 import { REPLY_NULL } from '../resp/reply.js';
-import type { CopySets } from '../routing/copy-sets.js';
+import type { ReplicaSets } from '../routing/copy-sets.js';
 import { replyOf } from './replicated-reply.js';
 
 /** What is waited for, and how long. */
 export interface Wanted {
-  copySets: CopySets;
+  copySets: ReplicaSets;
   key: Uint8Array;
   /** Of the key, as TYPE says it. */
   type: 'list' | 'zset' | 'stream';

@@ -34,6 +34,12 @@ export interface ReplicatedTransactionsContext {
 
 const SEVERAL = errorReply('CROSSSLOT A transaction on a replicated key is on that key alone');
 const NO_CURSORS = errorReply('ERR a cursor of a replicated key belongs to one of its nodes: not inside MULTI');
+const NO_WATCH = errorReply(
+  'ERR WATCH would not see every write of another client: keys of consistency quorum cannot be watched; keep such keys in a keyspace of consistency strong',
+);
+const NO_BLOCK = errorReply(
+  'ERR readModifyWrite: reject has keys of this keyspace written whole, and a transaction changes what is there: it may read only',
+);
 const EXISTS = findCommand(Buffer.from('exists'), 0, 6) as CommandSpec;
 
 export class ReplicatedTransactions {
@@ -55,6 +61,10 @@ export class ReplicatedTransactions {
     }
     if (found instanceof Uint8Array) {
       session.reply(found);
+      return true;
+    }
+    if (found.copySets.quorum !== null) {
+      session.reply(NO_WATCH);
       return true;
     }
     const key = bytes.slice(found.start, found.end);
@@ -101,11 +111,12 @@ export class ReplicatedTransactions {
     if (!isKey(known, key) || session.watch !== null || transaction.commandCount > transaction.replicatedCount)
       return SEVERAL;
     if (!replicated.isOneKey(found.count)) return SEVERAL;
-    let operation = replicated.operation(session, spec, found.count);
+    let operation = replicated.operation(session, spec, found);
     // Of a time-out Redis finds fault when it carries out the command: the others of the block are carried out all the same.
     if (operation instanceof Uint8Array && spec.blocking) operation = answering(operation, key, session.protocol);
     if (operation instanceof Uint8Array) return operation;
     if (operation.walk !== undefined) return NO_CURSORS;
+    if (operation.reads === null && found.copySets.quorum?.allowsChanges === false) return NO_BLOCK;
     if (transaction.heldBytes + requestBytes > limits.sessionTransactionBytesMax) {
       counts.commandsOverloaded++;
       const limit = `sessionTransactionBytesMax ${limits.sessionTransactionBytesMax}`;

@@ -21,7 +21,7 @@ import { isDebugRow } from '../resp/debug-rows.js';
 import { NOT_IN_TABLE } from '../resp/node-command.js';
 import { arrayHeader, errorReply, integerReply, isError, parseInteger, REPLY_OK } from '../resp/reply.js';
 import type { RequestReader } from '../resp/request.js';
-import type { CopySets } from '../routing/copy-sets.js';
+import type { ReplicaSets } from '../routing/copy-sets.js';
 import { type KeyLocator, ROUTES_WITH_KEYS } from './key-locator.js';
 import type { Wanted } from './replicated-line.js';
 import { replyOf } from './replicated-reply.js';
@@ -32,7 +32,7 @@ import type { Session } from './session.js';
 
 /** A key: bytes [start, end), and where its copies are. */
 export interface KeyPlace {
-  copySets: CopySets;
+  copySets: ReplicaSets;
   start: number;
   end: number;
 }
@@ -60,6 +60,10 @@ const KEYLESS = errorReply(
   'ERR a script without keys would run past what replicated keys have agreed upon; name its key, or call it by EVAL_RO or FCALL_RO',
 );
 const SEVERAL = errorReply('CROSSSLOT Replicated keys are agreed upon one by one: a command may have one of them');
+
+const NO_CHANGES = errorReply(
+  'ERR readModifyWrite: reject has keys of this keyspace written whole and deleted only; this command changes what is there',
+);
 
 export class Replicated {
   private readonly context: ReplicatedContext;
@@ -95,7 +99,7 @@ export class Replicated {
     const { bytes, reader } = this.context;
     const mayWait = isBlockingForm(spec, bytes, reader.argumentStart, reader.argumentEnd, reader.argumentCount);
     if (mayWait && !session.isIdle) return 'later';
-    const operation = this.operation(session, spec, count);
+    const operation = this.operation(session, spec, found);
     if (operation instanceof Uint8Array) session.reply(operation);
     else if (mayWait) this.wait(session, spec, found, operation, requestBytes);
     else this.submit(session, found, operation, spec.write, requestBytes);
@@ -145,7 +149,7 @@ export class Replicated {
     if (count === 0 && spec.write && service.isHomeCopied) return KEYLESS;
     if (count <= 0) return null;
     const { positions } = locator.keys;
-    let copySets: CopySets | null = null;
+    let copySets: ReplicaSets | null = null;
     let replicated = 0;
     for (let index = 0; index < count; index++) {
       const at = positions[index] as number;
@@ -164,12 +168,14 @@ export class Replicated {
     return { copySets, count, start: argumentStart[first] as number, end: argumentEnd[first] as number };
   }
 
-  /** What the command last read does with its `count` keys, which `find` has found, or the error why that cannot be. */
-  operation(session: Session, spec: CommandSpec, count: number): KeyOperation | Uint8Array {
+  /** What the command last read does with its keys, which `find` has found, or the error why that cannot be. */
+  operation(session: Session, spec: CommandSpec, { copySets, count }: FoundKey): KeyOperation | Uint8Array {
     const { bytes, reader, locator } = this.context;
     if (!this.isOneKey(count)) return SEVERAL;
     const operation = operationOf(spec, requestWords(reader, bytes), session.protocol);
-    if (operation instanceof Uint8Array || !WAKING.has(spec.name)) return operation;
+    if (operation instanceof Uint8Array) return operation;
+    if (isRefused(copySets, operation)) return NO_CHANGES;
+    if (!WAKING.has(spec.name)) return operation;
     const first = locator.keys.positions[0] as number;
     return this.waits.wakes.waking(operation, bytes.slice(reader.argumentStart[first], reader.argumentEnd[first]));
   }
@@ -257,13 +263,18 @@ export class Replicated {
     // What is told at once may have the session read on: then the reader has another command.
     const places = Array.from(locator.keys.positions.subarray(0, count), (at) => {
       const [start, end] = [argumentStart[at] as number, argumentEnd[at] as number];
-      return { start, end, copySets: service.copySetsOf(bytes, start, end) as CopySets };
+      return { start, end, copySets: service.copySetsOf(bytes, start, end) as ReplicaSets };
     });
     for (const [index, operation] of operations.entries()) {
       const { start, end, copySets } = places[index] as (typeof places)[number];
       this.context.replicas.submit(copySets, bytes, start, end, operation, asked.part(index));
     }
   }
+}
+
+/** Whether the keyspace refuses commands that change what is there, and it is one. */
+function isRefused({ quorum }: ReplicaSets, { reads, isPut }: KeyOperation): boolean {
+  return quorum !== null && !quorum.allowsChanges && reads === null && isPut !== true;
 }
 
 /** The commands that are under way, in bytes: they are copies, which the memory of buffers does not count. */

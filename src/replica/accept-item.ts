@@ -16,7 +16,7 @@ import type { KeyAnswer, NodeStep } from './node-request.js';
 import { elementsOf, shapeReplies } from './reply-shape.js';
 import { type CommandTraits, isPlainSet, tailAfter } from './script-commands.js';
 import { ACCEPT_EACH, ITEM } from './scripts.js';
-import type { AcceptAnswer, Step } from './step.js';
+import { type AcceptAnswer, ANY, type Step } from './step.js';
 
 type AcceptStep = Extract<Step<Commands, Value>, { kind: 'accept' }>;
 type Accepted = Extract<AcceptAnswer<Replies>, { kind: 'ok' }>;
@@ -69,16 +69,17 @@ export class AcceptItem implements NodeStep {
 
   /** `command`: the step's only one, whose second word is the key. */
   constructor(step: AcceptStep, command: Command, traits: CommandTraits) {
-    const { expected, setsExpiry } = step;
+    const { base, expected, setsExpiry } = step;
     this.step = step;
     this.command = command;
     this.traits = traits;
     this.promised = largest(step.ballot, step.next);
     const sets = isPlainSet(command, traits);
-    this.tail = sets || expected !== null ? tailAfter(command, traits, expected ?? NO_FACTS) : '';
+    this.tail = sets || expected !== null || base === ANY ? tailAfter(command, traits, expected ?? NO_FACTS) : '';
     const words = command.length + (setsExpiry === 0 ? 0 : 1);
     const asks = this.tail === '';
-    const looks = asks || setsExpiry !== 0 || expected === null || expected.expireAt !== 0;
+    const isKnown = expected === null ? base === ANY : expected.expireAt === 0;
+    const looks = asks || setsExpiry !== 0 || !isKnown;
     if (sets && !looks) {
       this.code = 0;
       this.words = PLAIN_WORDS;

@@ -10,10 +10,12 @@ import type { Command } from './commands.js';
 import {
   all,
   allBefore,
+  asPut,
   everywhere,
   type KeyOperation,
   oneNode,
   planned,
+  put,
   reading,
   SAME,
   type Shape,
@@ -51,7 +53,7 @@ interface Form {
 
 /** SET with any options. */
 export function setForm(words: Command, protocol: Protocol): KeyOperation {
-  if (words.length === 3) return everywhere(words, protocol);
+  if (words.length === 3) return put(words, protocol);
   const options = parseSetOptions(words);
   if (options === null || options.expiry === null) return everywhere(words, protocol);
   const { expiry, isNx, isXx, isGet } = options;
@@ -63,7 +65,13 @@ export function setForm(words: Command, protocol: Protocol): KeyOperation {
   else if (isNx) past = { command: [EXISTS, key], shape: okFor(false, protocol) };
   else if (isXx) past = { command: [DEL, key], shape: okFor(true, protocol) };
   else past = { command: [DEL, key], shape: unlessError(() => REPLY_OK) };
-  return dated(words, protocol, expiry, (moment) => [SET, key, value, ...flags, PXAT, moment], past);
+  const operation = dated(words, protocol, expiry, (moment) => [SET, key, value, ...flags, PXAT, moment], past);
+  return isGet || isNx || isXx ? operation : asPut(operation);
+}
+
+/** MSET of one key: as SET, whatever that does. */
+export function msetForm(words: Command, protocol: Protocol): KeyOperation {
+  return words.length === 3 ? put([SET, ...words.slice(1)], protocol) : everywhere(words, protocol);
 }
 
 /** SETEX and PSETEX: `unitMs` is 1000 or 1. */
@@ -73,7 +81,7 @@ export function setexForm(unitMs: bigint): (words: Command, protocol: Protocol) 
     if (expiry === null) return everywhere(words, protocol);
     const [, key, , value] = words as [Uint8Array, Uint8Array, Uint8Array, Uint8Array];
     const past: Form = { command: [DEL, key], shape: unlessError(() => REPLY_OK) };
-    return dated(words, protocol, expiry, (moment) => [SET, key, value, PXAT, moment], past);
+    return asPut(dated(words, protocol, expiry, (moment) => [SET, key, value, PXAT, moment], past));
   };
 }
 
@@ -104,13 +112,15 @@ export function expireForm(unitMs: bigint, isRelative: boolean): (words: Command
 export function restoreForm(words: Command, protocol: Protocol): KeyOperation {
   const options = parseRestoreOptions(words);
   const amountMs = integerOf(words[2] as Uint8Array);
-  if (options === null || amountMs === null || amountMs <= 0n) return everywhere(words, protocol);
+  const asItIs = options?.isReplacing === true ? put(words, protocol) : everywhere(words, protocol);
+  if (options === null || amountMs === null || amountMs <= 0n) return asItIs;
   const withMoment = (moment: Uint8Array): Command => [
     ...replaced(words, 2, moment),
     ...(options.isAbsolute ? [] : [ABSTTL]),
   ];
   const expiry = { at: 2, amountMs, isRelative: !options.isAbsolute };
-  return dated(words, protocol, expiry, withMoment, { command: withMoment(LONG_AGO) });
+  const operation = dated(words, protocol, expiry, withMoment, { command: withMoment(LONG_AGO) });
+  return options.isReplacing ? asPut(operation) : operation;
 }
 
 /** `form` of the moment that `expiry` means, or `past` if that is over. */
@@ -221,15 +231,17 @@ function areExpireFlags(words: Command): boolean {
   return !(isNx && (isXx || isGt || isLt)) && !(isGt && isLt);
 }
 
-function parseRestoreOptions(words: Command): { isAbsolute: boolean } | null {
+function parseRestoreOptions(words: Command): { isAbsolute: boolean; isReplacing: boolean } | null {
   let isAbsolute = false;
+  let isReplacing = false;
   for (let at = 4; at < words.length; at++) {
     const option = words[at] as Uint8Array;
     if (isWord(option, 'absttl')) isAbsolute = true;
     else if ((isWord(option, 'idletime') || isWord(option, 'freq')) && at + 1 < words.length) at++;
-    else if (!isWord(option, 'replace')) return null;
+    else if (isWord(option, 'replace')) isReplacing = true;
+    else return null;
   }
-  return { isAbsolute };
+  return { isAbsolute, isReplacing };
 }
 
 /** +OK if the key was there, or if it was not; else none. The reply is a count. */

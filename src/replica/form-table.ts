@@ -8,10 +8,10 @@ import type { Protocol } from '../resp/reply.js';
 import { blockingListPop, blockingMove, blockingPopMany, blockingPopPush, blockingZsetPop } from './blocking-forms.js';
 import type { Command } from './commands.js';
 import { cursorForm } from './cursor-forms.js';
-import { expireForm, getexForm, restoreForm, setexForm, setForm } from './expiry-forms.js';
+import { expireForm, getexForm, msetForm, restoreForm, setexForm, setForm } from './expiry-forms.js';
 import { hincrByFloatForm, incrByFloatForm } from './float-forms.js';
 import { xautoclaimForm, xclaimForm, xreadgroupForm } from './group-forms.js';
-import { atOneNode, everywhere, type KeyOperation, reading } from './key-operation.js';
+import { atOneNode, everywhere, type KeyOperation, put, reading } from './key-operation.js';
 import { spopForm } from './pop-form.js';
 import {
   bitfieldForm,
@@ -29,9 +29,9 @@ export type Form = (words: Command, protocol: Protocol) => KeyOperation | Uint8A
 
 /** Writes that make equal states of equal states, wherever and whenever they run. GEOADD is ZADD to Redis itself. */
 const AS_THEY_ARE = `
-  append decr decrby getdel getset incr incrby mset msetnx setnx setrange
+  append decr decrby getdel getset incr incrby msetnx setnx setrange
   setbit bitop pfadd pfmerge
-  del unlink persist rename renamenx
+  persist rename renamenx
   hdel hincrby hmset hset hsetnx
   linsert lmove lmpop lpop lpush lpushx lrem lset ltrim rpop rpoplpush rpush rpushx
   sadd sdiffstore sinterstore smove srem sunionstore
@@ -44,6 +44,9 @@ const AS_THEY_ARE = `
 const AT_ONE_NODE = 'evalsha fcall';
 
 const FORMS: Readonly<Record<string, Form>> = {
+  del: put,
+  unlink: put,
+  mset: msetForm,
   set: setForm,
   setex: setexForm(1000n),
   psetex: setexForm(1n),

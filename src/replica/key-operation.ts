@@ -68,6 +68,15 @@ export function everywhere(command: Command, protocol: Protocol, shape: Shape = 
   return new FixedOperation({ list: [command], protocol }, false, shape, true);
 }
 
+/** The same of what leaves the same on any base. */
+export function put(command: Command, protocol: Protocol): KeyOperation {
+  return asPut(everywhere(command, protocol));
+}
+
+export function asPut(operation: KeyOperation): KeyOperation {
+  return Object.assign(operation, { isPut: true });
+}
+
 /** What nodes find fault with. */
 export function faulty(command: Command, protocol: Protocol): KeyOperation {
   return new FixedOperation({ list: [command], protocol }, false, SAME, true, true);

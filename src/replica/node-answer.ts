@@ -26,6 +26,7 @@ const VERDICT = {
   ownExpired: 0x4f, // O
   refused: 0x52, // R
   stale: 0x53, // S
+  same: 0x55, // U
 } as const;
 
 const LETTER_O = 0x4f;
@@ -100,6 +101,8 @@ export function decodeAccept(reply: Uint8Array, promised: Ballot): AcceptAnswer<
       return decodeRefusal(text);
     case VERDICT.stale:
       return { kind: 'stale' };
+    case VERDICT.same:
+      return { kind: 'same', replies: [] };
     case VERDICT.baseExpired:
       return { kind: 'expired', what: 'base' };
     case VERDICT.ownExpired:

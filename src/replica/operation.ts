@@ -59,6 +59,8 @@ export interface Operation<C, R> {
   readonly readReply: (replies: R) => R;
   /** Whether nodes with equal states give equal replies (rule W9). Not where chance, a clock, or a hash table's order has a say. */
   readonly repliesAgree?: boolean;
+  /** It makes the same state of any base, and `plan` says `all` whatever that is: a put, where keys have versions (docs/CONSISTENCY.md, quorum). */
+  readonly isPut?: boolean;
   /** For reads whose replies tell of the hash tables of the copy that gave them (rule R3); else absent. */
   readonly walk?: Walk<R>;
   /** How it is carried out on that base. `found`: the replies to what was to be read there; null the first time. */

@@ -10,13 +10,15 @@ import type { BackendPool } from '../backend/pool.js';
 import type { Limits, NodeLimits } from '../base/limits.js';
 import type { Counts } from '../base/metrics.js';
 import type { NodeSnapshot, TopologySnapshot } from '../messages.js';
-import type { CopySets } from '../routing/copy-sets.js';
+import type { CopySets, ReplicaSets } from '../routing/copy-sets.js';
 import type { Asking } from './ask.js';
 import { type Commands, NO_COMMANDS, type Replies, type Value } from './commands.js';
+import { alone } from './key-operation.js';
 import { clusterInForce } from './member.js';
 import type { NodeStep } from './node-request.js';
 import type { Operation } from './operation.js';
-import { Proposer, type ProposerEvent } from './proposer.js';
+import { Proposer, type ProposerContext, type ProposerEvent } from './proposer.js';
+import { QuorumProposer } from './quorum-proposer.js';
 import type { Client } from './round.js';
 import type { Script } from './scripts.js';
 import type { NotMember, Unable, Unsent } from './step.js';
@@ -38,7 +40,7 @@ export interface ReplicasContext extends Pick<ChannelContext, 'transport' | 'pen
   onStanding: (node: NodeSnapshot, isMember: boolean, reason: string) => void;
 }
 
-type KeyProposer = Proposer<Commands, Replies, Value>;
+type KeyProposer = Proposer<Commands, Replies, Value> | QuorumProposer<Commands, Replies, Value>;
 
 /** The keys of one keyspace. */
 interface Opened {
@@ -85,7 +87,7 @@ export class Replicas {
   private indexed: number[] = [];
   /** By pool and number of copies: a key must have one proposer, by whatever service it is asked for. */
   private readonly proposers = new Map<string, KeyProposer>();
-  private opened = new Map<CopySets, Opened>();
+  private opened = new Map<ReplicaSets, Opened>();
   private topology: TopologySnapshot | null = null;
   /** Of each pool that there ever was, as the last topology with it has them. */
   private readonly poolLimits = new Map<string, NodeLimits>();
@@ -122,7 +124,7 @@ export class Replicas {
 
   /** What the key bytes[start, end) has copies by is `copySets`. Tells `client` the outcome, maybe within the call. */
   submit(
-    copySets: CopySets,
+    copySets: ReplicaSets,
     bytes: Uint8Array,
     start: number,
     end: number,
@@ -150,12 +152,12 @@ export class Replicas {
   }
 
   /** Whether the last that is known of the key is a write of this worker, which has left a value. */
-  hasValue(copySets: CopySets, key: Uint8Array): boolean {
+  hasValue(copySets: ReplicaSets, key: Uint8Array): boolean {
     return this.opened.get(copySets)?.proposer.hasValue(nameOf(key)) === true;
   }
 
   /** Somebody else has written the key. */
-  onOvertaken(copySets: CopySets, key: Uint8Array): void {
+  onOvertaken(copySets: ReplicaSets, key: Uint8Array): void {
     this.opened.get(copySets)?.proposer.onOvertaken(nameOf(key));
   }
 
@@ -249,58 +251,69 @@ export class Replicas {
     for (const voter of voters) voter.isOfPool = voter.clusterId === null || voter.clusterId === clusterId;
   }
 
-  private open(copySets: CopySets): Opened {
+  private open(copySets: ReplicaSets): Opened {
     const { nodes } = this.topology as TopologySnapshot;
     const { pool } = nodes[copySets.owners[0] as number] as NodeSnapshot;
-    const id = `${copySets.copies} ${pool}`;
+    const { quorum } = copySets;
+    const level = quorum === null ? 'strong' : `${quorum.reads} ${quorum.writes}`;
+    const id = `${copySets.copies} ${level} ${pool}`;
     let proposer = this.proposers.get(id);
     if (proposer === undefined) {
-      const { context, voters } = this;
-      const { counts, transport } = context;
-      const limitsOfNow = () => this.poolLimits.get(pool) as NodeLimits;
-      proposer = new Proposer<Commands, Replies, Value>({
-        quorum: (copySets.copies >> 1) + 1,
-        none: NO_COMMANDS,
-        proposer: context.drawProposer(),
-        get timeoutMs() {
-          return limitsOfNow().requestTimeoutMs;
-        },
-        get patienceMs() {
-          return limitsOfNow().replicatedPatienceMs;
-        },
-        get linesMax() {
-          return context.limits.replicatedKeysMax;
-        },
-        get keyQueueMax() {
-          return context.limits.replicatedKeyQueueMax;
-        },
-        now: () => transport.now,
-        clock: context.clock,
-        random: context.random,
-        send: (asker, copy, tag, step) => voters[asker.nodes[copy] as number]?.ask(asker, copy, tag, step),
-        areEqual: (one, other) =>
-          one === other ||
-          (one.length === other.length && one.every((reply, place) => isSame(reply, other[place] as Uint8Array))),
-        onDifference: (key, nodes, copies) =>
-          context.onDifference(
-            key,
-            nodes
-              .filter((_, copy) => (copies & (1 << copy)) !== 0)
-              .map((number) => (voters[number] as Voter).channels.wanted),
-          ),
-        isReachable: (node) => voters[node]?.isMember === true,
-        processOf: (node) => voters[node]?.process ?? 0,
-        isSlow: (node) => voters[node]?.isSilent === true,
-        count: (event) => {
-          counts[COUNTERS[event]]++;
-          if (event === 'crowded') counts.commandsOverloaded++;
-        },
-      });
+      proposer = this.propose(copySets, pool);
       this.proposers.set(id, proposer);
     }
     const opened = { proposer, nodes: [] };
     this.opened.set(copySets, opened);
     return opened;
+  }
+
+  /** A proposer of keys with so many copies in that pool. */
+  private propose({ copies, quorum }: ReplicaSets, pool: string): KeyProposer {
+    const { context, voters } = this;
+    const { counts, transport } = context;
+    const limitsOfNow = () => this.poolLimits.get(pool) as NodeLimits;
+    const majority = (copies >> 1) + 1;
+    const own: ProposerContext<Commands, Replies, Value> = {
+      quorum: majority,
+      none: NO_COMMANDS,
+      proposer: context.drawProposer(),
+      get timeoutMs() {
+        return limitsOfNow().requestTimeoutMs;
+      },
+      get patienceMs() {
+        return limitsOfNow().replicatedPatienceMs;
+      },
+      get linesMax() {
+        return context.limits.replicatedKeysMax;
+      },
+      get keyQueueMax() {
+        return context.limits.replicatedKeyQueueMax;
+      },
+      now: () => transport.now,
+      clock: context.clock,
+      random: context.random,
+      send: (asker, copy, tag, step) => voters[asker.nodes[copy] as number]?.ask(asker, copy, tag, step),
+      areEqual: (one, other) =>
+        one === other ||
+        (one.length === other.length && one.every((reply, place) => isSame(reply, other[place] as Uint8Array))),
+      onDifference: (key, nodes, copies) =>
+        context.onDifference(
+          key,
+          nodes
+            .filter((_, copy) => (copies & (1 << copy)) !== 0)
+            .map((number) => (voters[number] as Voter).channels.wanted),
+        ),
+      isReachable: (node) => voters[node]?.isMember === true,
+      processOf: (node) => voters[node]?.process ?? 0,
+      isSlow: (node) => voters[node]?.isSilent === true,
+      count: (event) => {
+        counts[COUNTERS[event]]++;
+        if (event === 'crowded') counts.commandsOverloaded++;
+      },
+    };
+    if (quorum === null) return new Proposer(own);
+    const { reads, writes } = quorum;
+    return new QuorumProposer(own, { reads, writes, majority, versionClock: context.clock, alone, fuller });
   }
 
   private onUnanswered(voter: Voter): void {
@@ -332,6 +345,12 @@ export class Replicas {
       if (isActive || this.untold.length > 0) this.tickLater();
     });
   }
+}
+
+/** Of replies to the same put the one to tell: what one copy has deleted was there, though another has never had it. */
+function fuller(one: Replies, other: Replies): Replies {
+  const [first, second] = [one[0] as Uint8Array, other[0] as Uint8Array];
+  return Buffer.compare(first, second) < 0 ? other : one;
 }
 
 /** The key as a proposer names it: a character a byte. */

@@ -8,6 +8,7 @@
  *   N                            not the member that was expected
  *   R promised floor             refused for a larger ballot
  *   A promised tail              accepted before
+ *   U                            carried out, and the value is as it was
  *   S, B, O                      stale; the base has expired; the commands' own expiry has passed
  *   P floor accepted tail        promised
  *   C0, C1                       not collected, collected
@@ -18,8 +19,9 @@
 import { createHash } from 'node:crypto';
 import { encodeCommand } from '../resp/reply.js';
 import { OWN_PREFIX } from '../routing/replication-section.js';
-import { NEVER } from './ballot.js';
+import { BALLOT_DIGITS, NEVER } from './ballot.js';
 import { FLOOR_KEY, GUARD_PREFIX, META_PREFIX, NO_FACTS_TEXT, NO_FLOOR, NODE_KEY, PASS_PREFIX } from './meta.js';
+import { ANY } from './step.js';
 
 export interface Script {
   readonly source: string;
@@ -69,6 +71,7 @@ if promised > ballot then return 'R' .. promised .. (floor or '${NO_FLOOR}') end
  * ACCEPT's checks, as Lua with these expressions in it; `ballots`: ballot and base; `isExpired`: whether the base has expired;
  * `moment`: the expiry that the commands set, or ''. Who has promised this ballot, and has the base, finds both together at the head
  * of the meta: then nothing else can refuse but the epoch's floor. A value without expiry cannot be gone: these nodes evict nothing.
+ * Where the base is ANY it does not matter what is there, nor whether it has expired.
  */
 function checkAccept(key: string, ballots: string, isExpired: string, moment: string): string {
   return `
@@ -80,7 +83,9 @@ else
   local ballot = string.sub(${ballots}, 1, 40)
   ${CHECK_BALLOT}
   local base = string.sub(${ballots}, 41)
-  if meta then
+  if base == '${ANY}' then
+    tail = '00'
+  elseif meta then
     if string.sub(meta, 41, 80) ~= base then return 'S' end
     tail = ${TAIL}
   else
@@ -183,7 +188,8 @@ const CODE_DIGITS_MAX = 20;
  * One command on each of many keys, or on one: what nearly all writes are. No KEYS: of each after the record
  *
  *   code       see ITEM
- *   expected   the meta as the proposer takes it to be: ballot, base, its lineage and tail
+ *   expected   the meta as the proposer takes it to be: ballot, base, its lineage and tail; of a put, whose base is ANY, the ballot alone:
+ *              any meta is as expected that has promised less
  *   next       the whole meta to be, if the command does not fail
  *   words      the command, whose second word is the key
  *
@@ -215,6 +221,7 @@ local least = floor and sub(floor, 1, 8) or '00000000'
 -- By name: who names a key twice finds what the first has left.
 local metas = {}
 for place = 3, count do metas[names[place]] = found[place] end
+local none = not floor or sub(floor, 9, 48) == '${NEVER}'
 local function check(meta, ballots, key, moment)
 ${checkAccept('key', 'ballots', 'false', 'moment')}
 end
@@ -237,7 +244,9 @@ local function carryOut()
       at = first + code % ${ITEM.sets}
     end
     local meta, last, verdict = metas[name], at - 1, nil
-    local isExpected = meta == expected and (least == '00000000' or least <= sub(expected, 1, 8))
+    local isPut, isExpected = #expected == ${BALLOT_DIGITS}, meta == expected
+    if isPut then isExpected = meta and sub(meta, 1, 40) < expected or not meta and none end
+    isExpected = isExpected and (least == '00000000' or least <= sub(expected, 1, 8))
     if not isExpected or code >= ${ITEM.looks} then
       local moment = ''
       if code % ${ITEM.asks} >= ${ITEM.moment} then
@@ -253,14 +262,15 @@ local function carryOut()
       metas[name] = next
       verdict, asExpected = 'K', asExpected + 1
     elseif not verdict then
-      local asks = not isExpected or code >= ${ITEM.asks}
+      -- What a put leaves does not depend on what was there.
+      local asks = code >= ${ITEM.asks} or not isExpected and not isPut
       -- What an item before it sets is to be there.
       local unsaved = meta ~= found[place] and save()
       if unsaved then error(unsaved) end
       begun = name
       local reply = try(unpack(ARGV, first, last))
       ${JUDGE_REPLY}
-      if isRefusal then
+      if isRefusal or isPut and isError then
         verdict = reply
       else
         hasRun = true
@@ -334,8 +344,9 @@ while at <= #ARGV do
   at = first + ARGV[at]
   local reply = redis.pcall(unpack(ARGV, first, at - 1))
   ${JUDGE_REPLY}
-  if isRefusal then
+  if isRefusal or isError and #ARGV[2] == ${BALLOT_DIGITS} then
     -- Of memory, disk and role Redis asks before a script's first write only: nothing was written then.
+    -- What fails has written nothing, and of a put it would leave what was there, under a ballot that means something else elsewhere.
     local isBefore = code == 'OOM' or code == 'MISCONF' or code == 'READONLY' or code == 'NOREPLICAS'
     if not isBefore and (first > 7 or ARGV[4] == '1') then
       ${GIVE_UP}
@@ -360,9 +371,12 @@ export const ACCEPT_SMALL = script(`${ALLOW_OOM}${ACCEPT}`);
 const GUARD_MS = 1000;
 const PASS_MS = 600_000;
 
+/** A text that is another one when the value or its expiry is. */
+const VALUE_MARK = `redis.sha1hex(redis.call('DUMP', KEYS[1]) or '') .. redis.call('PEXPIRETIME', KEYS[1])`;
+
 /**
  * The watch form's check, outside of the transaction; ARGV[2], [4] and [5] as in CHECK_ACCEPT, ARGV[3]: a text that no other
- * attempt has; ARGV[6]: memory that the value may take, or ''. Where it refuses it touches what the connection watches, and EXEC
+ * attempt has; ARGV[6]: memory that the value may take, or ''; ARGV[7]: '1' where a value that is left as it was keeps its ballot. Where it refuses it touches what the connection watches, and EXEC
  * does nothing.
  */
 export const CHECK = script(`${ALLOW_OOM}
@@ -381,7 +395,7 @@ if verdict then
   redis.call('SET', '${GUARD_PREFIX}' .. ARGV[3], '', 'PX', ${GUARD_MS})
   return verdict
 end
-redis.call('SET', '${PASS_PREFIX}' .. ARGV[3], '', 'PX', ${PASS_MS})
+redis.call('SET', '${PASS_PREFIX}' .. ARGV[3], ARGV[7] == '1' and ${VALUE_MARK} or '', 'PX', ${PASS_MS})
 return ''
 `);
 
@@ -394,10 +408,12 @@ return ''
  * then noted as live, for a ballot to delete (X2).
  */
 export const FINISH = script(`${ALLOW_OOM}
+local pass = redis.call('GET', '${PASS_PREFIX}' .. ARGV[3])
 if redis.call('DEL', '${PASS_PREFIX}' .. ARGV[3]) == 0 then
   ${GIVE_UP}
   return 'N'
 end
+if pass ~= '' and pass == ${VALUE_MARK} then return 'U' end
 local metaKey = '${META_PREFIX}' .. KEYS[1]
 local tail
 ${ASK_TAIL}

@@ -25,6 +25,12 @@ export interface KeyState<V> extends KeyFacts {
   value: V | null;
 }
 
+/**
+ * A base that every copy has: a step on it is a *put*, whose commands make the same state of any other, and that is carried out wherever
+ * no larger ballot was promised. What its commands fail at is not accepted. `expected` is null, and `expired` false.
+ */
+export const ANY: Ballot = '';
+
 export type Step<C, V> =
   | { kind: 'prepare'; ballot: Ballot }
   | {
@@ -46,6 +52,8 @@ export type Step<C, V> =
       setsExpiry: number;
       /** The same proposer's next ballot, promised with this one. */
       next: Ballot;
+      /** Commands that leave the value as it was, by its bytes, leave the copy at the base (`same`). For commands that one copy carries out alone. */
+      keepsSame?: boolean;
     }
   /** `state.accepted` is its ballot. */
   | { kind: 'install'; state: KeyState<V>; next: Ballot }
@@ -91,6 +99,8 @@ export type AcceptAnswer<R> =
   | { kind: 'ok'; promised: Ballot; live: boolean; expireAt: number; replies: R | null }
   /** It had it before. */
   | { kind: 'already'; promised: Ballot; live: boolean; expireAt: number }
+  /** The commands were carried out, and have left the value as it was: it has the base, as was asked for. */
+  | { kind: 'same'; replies: R }
   /** It has another state than the base. */
   | { kind: 'stale' }
   /** The base's expiry, or the one that the commands set, has passed by its clock. */

@@ -44,7 +44,7 @@ const FIXED_BYTES_MAX =
   wordBytesMax(FLOOR_KEY.length) +
   3 * wordBytesMax(GUARD_PREFIX.length + BALLOT_DIGITS + ATTEMPT_DIGITS_MAX) +
   2 * wordBytesMax(BALLOT_DIGITS * 2) +
-  6 * wordBytesMax(1) +
+  7 * wordBytesMax(1) +
   wordBytesMax(LIMIT_DIGITS_MAX) +
   MULTI.length +
   EXEC.length;
@@ -84,7 +84,7 @@ export class WatchedStep implements NodeStep {
   /** Each attempt has a pass of its own: none takes another's frames. */
   write(writer: CommandWriter, record: Uint8Array, aloneBytesMax: number): number {
     const { key, deletion, queued, messages, promised } = this;
-    const { ballot, base, lineage, expired, commands } = this.step;
+    const { ballot, base, lineage, expired, commands, keepsSame } = this.step;
     const isBounded = commands.isAlone === true && aloneBytesMax !== Number.POSITIVE_INFINITY;
     const pass = `${ballot}.${attempts++}`;
     const flag = expired ? '1' : '0';
@@ -100,6 +100,7 @@ export class WatchedStep implements NodeStep {
       flag,
       '',
       isBounded ? `${aloneBytesMax}` : '',
+      keepsSame === true ? '1' : '',
     ]);
     writer.part(MULTI);
     for (const frame of deletion) writer.part(frame);
@@ -123,7 +124,7 @@ export class WatchedStep implements NodeStep {
     }
     const elements = elementsOf(exec);
     const answer = decodeAccept(elements[elements.length - 1] as Uint8Array, promised);
-    if (answer.kind === 'ok') {
+    if (answer.kind === 'ok' || answer.kind === 'same') {
       const own = queued.decode(elements, deletion.length);
       let place = 0;
       answer.replies = step.commands.list.map((command) => {

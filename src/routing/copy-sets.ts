@@ -2,7 +2,7 @@
  * From a key of a replicated keyspace, or of one of locks, to the nodes that have its copies. The control plane plans them with the
  * ring (`planCopySets`); each worker opens what was planned, and asks it for every key.
  */
-import type { KeyspaceSnapshot, LockSnapshot, ReplicationSnapshot } from '../messages.js';
+import type { KeyspaceSnapshot, LockSnapshot, QuorumSnapshot, ReplicationSnapshot } from '../messages.js';
 import { planCopies, type RingNode } from './ring.js';
 import { ColocatedPlacement } from './route.js';
 import { SLOT_COUNT, slotOf } from './slot.js';
@@ -49,11 +49,14 @@ export class CopySets {
 
 /** Those of a keyspace of replicated keys. */
 export class ReplicaSets extends CopySets {
+  /** Of consistency quorum; null: strong. */
+  readonly quorum: QuorumSnapshot | null;
   readonly tombstoneTtlMs: number;
 
   /** `replication` is that of `snapshot`. */
   constructor(snapshot: KeyspaceSnapshot, replication: ReplicationSnapshot) {
     super(snapshot, replication);
+    this.quorum = replication.quorum;
     this.tombstoneTtlMs = replication.tombstoneTtlMs;
   }
 }

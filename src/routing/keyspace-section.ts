@@ -13,6 +13,7 @@ import { checkLocks, completeLocks, LOCK_KEYS, type Locks } from './lock-section
 import {
   checkReplication,
   completeReplication,
+  levelOf,
   OWN_PREFIX,
   type PlacedMode,
   REPLICATION_KEYS,
@@ -141,10 +142,12 @@ export function onlyKeyspace(pool: string): KeyspaceConfig {
 /** Of all keyspaces of all sections, `path` being that of each. */
 export function placedModes(sections: readonly PlacedSection[], pools: readonly string[]): PlacedMode[] {
   return sections.flatMap(({ path, keyspaces }): PlacedMode[] => {
-    if (keyspaces === undefined) return pools.map((pool) => ({ path, mode: onlyKeyspace(pool).mode, pool }));
-    return keyspaces.flatMap(({ mode, pool, provider }, index) => {
+    if (keyspaces === undefined) return pools.map((pool) => ({ path, mode: onlyKeyspace(pool).mode, pool, level: '' }));
+    return keyspaces.flatMap((keyspace, index) => {
+      const { mode, pool, provider } = keyspace;
+      const level = levelOf(completeReplication(keyspace).quorum);
       // The pool has nothing of these.
-      return mode === 'lock' && provider === 'store' ? [] : [{ path: [...path, index], mode, pool }];
+      return mode === 'lock' && provider === 'store' ? [] : [{ path: [...path, index], mode, pool, level }];
     });
   });
 }

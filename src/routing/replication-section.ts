@@ -6,15 +6,29 @@
  */
 import { formatEndpoint } from '../base/endpoint.js';
 import type { PoolsSection } from '../base/pools-section.js';
-import { about, type Complain, milliseconds, value } from '../base/schema.js';
+import { type Advice, about, type Complain, milliseconds, oneOf, value } from '../base/schema.js';
 import { formatMilliseconds, parseCount } from '../base/units.js';
 import type { Path } from '../base/yaml-source.js';
+
+export type Consistency = 'strong' | 'quorum';
+
+/** Invariant: reads + writes > copies, and 2 * writes > copies. */
+export interface Quorum {
+  /** Copies that say what they have before a read is answered. */
+  reads: number;
+  /** Copies that have a write before it is acknowledged. */
+  writes: number;
+  /** Commands that change what is there are carried out; else refused. */
+  allowsChanges: boolean;
+}
 
 export interface Replication {
   /** Nodes that have a copy of each key: N of docs/CONSISTENCY.md. */
   copies: 3 | 5;
-  /** `strong`: linearizable by key. */
-  consistency: 'strong';
+  /** `strong`: linearizable by key; `quorum`: each is a regular register, and the last write stays. */
+  consistency: Consistency;
+  /** Of consistency quorum; else null. */
+  quorum: Quorum | null;
   /** How long the ballot of a deleted key is kept at least. */
   tombstoneTtlMs: number;
 }
@@ -23,10 +37,24 @@ const COPIES_DEFAULT = 3;
 const CONSISTENCY_DEFAULT = 'strong';
 const TOMBSTONE_TTL_MS = 10 * 60_000;
 const TOMBSTONE_TTL_MS_MAX = 30 * 86_400_000;
+const QUORUM_KEYS = ['readQuorum', 'writeQuorum', 'readModifyWrite'] as const;
 /** Levels that are designed, and not built. */
-const LATER_LEVELS = ['quorum', 'eventual', 'weak'];
+const LATER_LEVELS = ['eventual', 'weak'];
+const CHANGES_DEFAULT = 'allow';
 /** What keys of the proxy's own begin with. */
 export const OWN_PREFIX = '~rl:';
+
+/** A number of copies. */
+function copiesAsked() {
+  return value(
+    '1 | 2 | 3 | 4 | 5',
+    (input) => {
+      const count = parseCount(input);
+      return count !== null && count >= 1 && count <= 5 ? count : null;
+    },
+    { anyOf: [{ enum: [1, 2, 3, 4, 5] }, { type: 'string', pattern: '^[1-5]$|\\$\\{' }] },
+  );
+}
 
 export const REPLICATION_KEYS = {
   copies: about(
@@ -47,15 +75,34 @@ export const REPLICATION_KEYS = {
   ),
   consistency: about(
     value(
-      'strong',
-      (input) => {
-        if (input === 'strong') return input;
+      'strong | quorum',
+      (input): Consistency | Advice | null => {
+        if (input === 'strong' || input === 'quorum') return input;
         return LATER_LEVELS.some((level) => level === input) ? { advice: `${input} comes with a later version` } : null;
       },
-      { anyOf: [{ enum: ['strong'] }, { type: 'string', pattern: '\\$\\{' }] },
+      { anyOf: [{ enum: ['strong', 'quorum'] }, { type: 'string', pattern: '\\$\\{' }] },
     ).optional(),
-    'What is promised of keys of mode replicated: `strong` is linearizable by key, whatever fails (docs/CONSISTENCY.md).',
+    'What is promised of keys of mode replicated (docs/CONSISTENCY.md): `strong` is linearizable by key, whatever fails; `quorum` reads and writes ' +
+      'some of the copies, and of writes at the same time the last one stays. A change is refused as one of the pool is.',
     { stated: CONSISTENCY_DEFAULT },
+  ),
+  readQuorum: about(
+    copiesAsked().optional(),
+    'For consistency quorum: copies that are asked what they have before a read is answered. It and writeQuorum are more than the copies. A ' +
+      'majority unless given. A change is refused as one of the pool is.',
+    { stated: 2 },
+  ),
+  writeQuorum: about(
+    copiesAsked().optional(),
+    'For consistency quorum: copies that have a write before it is acknowledged: a majority at least, which it is unless given. A change is ' +
+      'refused as one of the pool is.',
+    { stated: 2 },
+  ),
+  readModifyWrite: about(
+    oneOf('allow', 'reject').optional(),
+    'For consistency quorum: commands that change what is there (INCR, LPUSH, scripts …). `allow` has one copy carry them out and sends on what ' +
+      'became of the key, so that of two at the same time one may be lost; `reject` refuses them.',
+    { stated: CHANGES_DEFAULT },
   ),
   tombstoneTtl: about(
     milliseconds(0, TOMBSTONE_TTL_MS_MAX).optional(),
@@ -69,16 +116,19 @@ export const REPLICATION_KEYS = {
 export interface ReplicationKeys {
   mode: 'sharded' | 'replicated' | 'lock';
   copies?: 3 | 5 | undefined;
-  consistency?: 'strong' | undefined;
+  consistency?: Consistency | undefined;
+  readQuorum?: number | undefined;
+  writeQuorum?: number | undefined;
+  readModifyWrite?: 'allow' | 'reject' | undefined;
   tombstoneTtl?: number | undefined;
 }
 
-export function completeReplication({ copies, consistency, tombstoneTtl }: ReplicationKeys): Replication {
-  return {
-    copies: copies ?? COPIES_DEFAULT,
-    consistency: consistency ?? CONSISTENCY_DEFAULT,
-    tombstoneTtlMs: tombstoneTtl ?? TOMBSTONE_TTL_MS,
-  };
+export function completeReplication(keys: ReplicationKeys): Replication {
+  const { copies = COPIES_DEFAULT, consistency = CONSISTENCY_DEFAULT, tombstoneTtl = TOMBSTONE_TTL_MS } = keys;
+  const majority = (copies >> 1) + 1;
+  const { readQuorum: reads = majority, writeQuorum: writes = majority, readModifyWrite = CHANGES_DEFAULT } = keys;
+  const quorum = consistency === 'quorum' ? { reads, writes, allowsChanges: readModifyWrite === 'allow' } : null;
+  return { copies, consistency, quorum, tombstoneTtlMs: tombstoneTtl };
 }
 
 interface Written extends ReplicationKeys {
@@ -86,12 +136,18 @@ interface Written extends ReplicationKeys {
   placement: string;
 }
 
+/** What is promised of keys, in words: equal ones for equal promises. */
+export function levelOf(quorum: Pick<Quorum, 'reads' | 'writes'> | null): string {
+  if (quorum === null) return 'consistency strong';
+  return `consistency quorum (readQuorum ${quorum.reads}, writeQuorum ${quorum.writes})`;
+}
+
 /** Of one keyspace; `pools` are those that are right in themselves. */
 export function checkReplication(path: Path, keyspace: Written, pools: PoolsSection, complain: Complain): void {
   const { mode, placement } = keyspace;
   if (mode !== 'replicated') {
     const why = mode === 'lock' ? 'locks are forgotten when their time is over' : `${mode} keys have one copy`;
-    for (const key of ['consistency', 'tombstoneTtl'] as const) {
+    for (const key of ['consistency', ...QUORUM_KEYS, 'tombstoneTtl'] as const) {
       if (keyspace[key] !== undefined) complain([...path, key], `: is for mode replicated; ${why}`);
     }
     if (mode === 'sharded' && keyspace.copies !== undefined) {
@@ -106,10 +162,40 @@ export function checkReplication(path: Path, keyspace: Written, pools: PoolsSect
     );
   }
   const nodes = pools[keyspace.pool]?.nodes.length;
-  const { copies } = completeReplication(keyspace);
+  const { copies, quorum } = completeReplication(keyspace);
+  if (quorum === null) {
+    for (const key of QUORUM_KEYS)
+      if (keyspace[key] !== undefined)
+        complain([...path, key], ': is for consistency quorum; strong keys ask a majority');
+  } else {
+    checkQuorum(path, keyspace, copies, quorum, complain);
+  }
   if (nodes !== undefined && nodes > 0 && nodes < copies) {
     const place = keyspace.copies === undefined ? 'mode' : 'copies';
     complain([...path, place], `: ${copies} copies need ${copies} nodes, and pool ${keyspace.pool} has ${nodes}`);
+  }
+}
+
+function checkQuorum(
+  path: Path,
+  { writeQuorum, readQuorum }: Written,
+  copies: number,
+  { reads, writes }: Quorum,
+  complain: Complain,
+): void {
+  const place = [...path, writeQuorum === undefined && readQuorum !== undefined ? 'readQuorum' : 'writeQuorum'];
+  if (reads > copies || writes > copies) {
+    complain(place, `: there are ${copies} copies, and not ${Math.max(reads, writes)}`);
+  } else if (writes * 2 <= copies) {
+    const why =
+      'with fewer than a majority two writes need not meet in any copy, and neither would know which is later';
+    complain([...path, 'writeQuorum'], `: must be at least ${(copies >> 1) + 1} of ${copies} copies; ${why}`);
+  } else if (reads + writes <= copies) {
+    const why = 'a read might ask none of those that have the last write';
+    complain(
+      place,
+      `: readQuorum ${reads} and writeQuorum ${writes} must be more than ${copies} copies together; ${why}`,
+    );
   }
 }
 
@@ -118,6 +204,8 @@ export interface PlacedMode {
   path: Path;
   mode: 'sharded' | 'replicated' | 'lock';
   pool: string;
+  /** Equal texts for keys of which the same is promised. */
+  level: string;
 }
 
 /**
@@ -138,6 +226,23 @@ export function checkReplicatedPools(
     if (mode !== 'sharded' || what === undefined) continue;
     const why = 'a node of it that is repaired gets these and loses all else';
     complain([...path, 'pool'], `: pool ${pool} has ${what}: ${why}; ${mode} keys need another pool`);
+  }
+  for (const { path, mode, pool, level } of keyspaces) {
+    if (mode !== 'replicated') continue;
+    const service = JSON.stringify(path.slice(0, -1));
+    const other = keyspaces.find(
+      (other) =>
+        other.pool === pool &&
+        other.mode === mode &&
+        other.level !== level &&
+        JSON.stringify(other.path.slice(0, -1)) !== service,
+    );
+    if (other === undefined) continue;
+    const why = 'a key that both see must have one consistency, readQuorum and writeQuorum';
+    complain(
+      path,
+      `: another service has keyspaces in pool ${pool} with ${other.level}, and this one ${level}; ${why}`,
+    );
   }
   for (const [name, { nodes, restart }] of Object.entries(pools)) {
     if (restart !== undefined && !replicated.has(name)) {

@@ -163,7 +163,8 @@ function sameService(before: ServiceSnapshot | null | undefined, service: Servic
 }
 
 function isSameReplication(one: ReplicationSnapshot | null, other: ReplicationSnapshot | null): boolean {
-  return one?.owners === other?.owners && one?.tombstoneTtlMs === other?.tombstoneTtlMs;
+  const isAskedSo = isDeepStrictEqual(one?.quorum, other?.quorum);
+  return one?.owners === other?.owners && isAskedSo && one?.tombstoneTtlMs === other?.tombstoneTtlMs;
 }
 
 function areSameLocks(one: LockSnapshot | null, other: LockSnapshot | null): boolean {
@@ -198,11 +199,12 @@ async function placeKeys(
 async function replicate(
   nodes: readonly NodeSnapshot[],
   pool: string,
-  { copies, tombstoneTtlMs }: Replication,
+  { copies, quorum, tombstoneTtlMs }: Replication,
   known: readonly KeyspaceSnapshot[],
   placer: Placer,
 ): Promise<ReplicationSnapshot> {
-  return Object.freeze({ copies, owners: await placeCopies(nodes, pool, copies, known, placer), tombstoneTtlMs });
+  const owners = await placeCopies(nodes, pool, copies, known, placer);
+  return Object.freeze({ copies, owners, quorum: quorum && Object.freeze({ ...quorum }), tombstoneTtlMs });
 }
 
 async function placeLocks(

@@ -201,7 +201,7 @@ coordination: { store: redis, pool: main, cluster: ${cluster} }
   t.same(await openAs('other').store.get(KEY), { version: 0, value: null });
   const [pool] = await planReplicatedPools(config);
   t.match(pool, { name: 'main', prefixes: [], copySets: [[0, 1, 2]] });
-  t.same(pool?.placeOf(Buffer.from(REGISTER)), { nodes: [0, 1, 2], idleTtlMs: null, isFence: false });
+  t.same(pool?.placeOf(Buffer.from(REGISTER)), { nodes: [0, 1, 2], idleTtlMs: null, isFence: false, quorum: null });
   t.equal(pool?.placeOf(Buffer.from('theirs')), null);
 });
 

@@ -232,6 +232,14 @@ const COPY_CASES: { name: string; from: string | RegExp; to: string; remaps: Reg
   { name: 'when deleted keys are forgotten', from: 'copies: 3', to: 'copies: 3, tombstoneTtl: 1h', remaps: [] },
   { name: 'what a node has after a restart', from: '"] }', to: '"], restart: keeps-data }', remaps: [] },
   {
+    name: 'what is promised',
+    from: 'copies: 3',
+    to: 'copies: 3, consistency: quorum',
+    remaps: [
+      /^keyspace "": its keys had consistency strong, and would have consistency quorum \(readQuorum 2, writeQuorum 2\): who goes by the other misses writes$/,
+    ],
+  },
+  {
     name: 'the copies',
     from: 'copies: 3',
     to: 'copies: 5',

@@ -13,12 +13,12 @@ async function run(...words: string[]): Promise<{ code: number | null; output: s
   return runProgram(process.execPath, [MAIN, ...words]);
 }
 
-async function start(t: Test) {
+async function start(t: Test, consistency: 'strong' | 'quorum' = 'strong') {
   const servers = await startRedisServers(3);
   t.teardown(() => Promise.all(servers.map((server) => server.stop())));
   const proxy = await ProxyProcess.start({
     nodes: servers.map(({ url }, index) => ({ name: `n${index}`, url })),
-    keyspaces: [{ prefix: '', pool: 'main', mode: 'replicated', copies: 3 }],
+    keyspaces: [{ prefix: '', pool: 'main', mode: 'replicated', copies: 3, consistency }],
   });
   t.teardown(() => proxy.kill9());
   return { servers, proxy };
@@ -52,6 +52,29 @@ t.test('a node that is lost is repaired while clients are served, and doctor fin
   const status = await run('status', '--admin', proxy.adminUrl.replace('http://', ''));
   t.match(status.output, /replicas in main\nn0 +member\nn1 +member\nn2 +member\n/);
 });
+
+t.test(
+  'keys of consistency quorum: a node that was away is given what it has missed, and doctor and inspect say what is promised',
+  async (t) => {
+    const { servers, proxy } = await start(t, 'quorum');
+    const client = await connect(t, proxy.port);
+    await waitFor('a pool that is started', async () => (await say(client, 'SET', 'a', '1')) === '+OK\r\n');
+    servers[2]?.pause();
+    t.equal(await say(client, 'SET', 'a', '2'), '+OK\r\n');
+    t.equal(await say(client, 'RPUSH', 'list', 'x', 'y'), ':2\r\n');
+    t.equal(await say(client, 'DEL', 'none'), ':0\r\n');
+    servers[2]?.resume();
+    for (const reply of ['$1\r\n2\r\n', '$1\r\n2\r\n', '$1\r\n2\r\n']) t.equal(await say(client, 'GET', 'a'), reply);
+    await waitFor('equal copies', async () => (await run('doctor', '--config', proxy.configPath)).code === 0);
+    const doctor = await run('doctor', '--config', proxy.configPath);
+    const level = 'consistency quorum (readQuorum 2, writeQuorum 2)';
+    t.ok(doctor.output.startsWith(`pool main\n  keys "*": ${level}\n  n0: member\n`), doctor.output);
+    t.match(doctor.output, /3 keys compared, 0 differ/);
+    const inspect = await run('inspect', '--config', proxy.configPath, 'list');
+    t.ok(inspect.output.startsWith(`3 copies in pool main, ${level}\n`), inspect.output);
+    t.match(inspect.output, /all that count have the same version, of 20\d\d-.* by the clock of who wrote it\n$/);
+  },
+);
 
 t.test('doctor and inspect say how they are called', async (t) => {
   const { proxy } = await start(t);

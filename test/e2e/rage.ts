@@ -1,11 +1,13 @@
 /** Clients, a cluster and a nemesis for as long as is said, and then the judgement of all that the clients were told. */
 import type { Test } from 'tap';
 import { Cluster, type ClusterOptions } from '../help/cluster.js';
-import { keyModel } from '../help/key-model.js';
+import { type KeyCall, keyModel } from '../help/key-model.js';
+import { byKey } from '../help/linearizability.js';
 import { historyFaults } from '../help/minimal-history.js';
 import { Nemesis } from '../help/nemesis.js';
 import { randomFromSeed } from '../help/random.js';
-import { Workload } from '../help/workload.js';
+import { irregularities, type RegisterCall } from '../help/regularity.js';
+import { KINDS, type Kind, Workload } from '../help/workload.js';
 
 const CLIENTS = 20;
 const START_MS_MAX = 30_000;
@@ -14,11 +16,16 @@ const LINES_SHOWN = 40;
 /** Expiry is decided by clocks in milliseconds, and by a server that looks at its own now and then. */
 const TOLERANCE_MS = 50;
 
+/** Kinds of keys that are written as registers are, or deleted. */
+const REGISTERS: readonly Kind[] = ['register', 'lease', 'lock'];
+
 /** Two proxies, and workers that must not die. Rejects when something does not go on. */
 export async function rage(t: Test, options: Omit<ClusterOptions, 'proxies'>, durationMs: number): Promise<void> {
   const random = randomFromSeed((text) => t.comment(text));
   const cluster = await Cluster.start(t, { ...options, proxies: 2 });
-  const workload = new Workload({ clients: CLIENTS, ports: () => cluster.ports(), random });
+  const isQuorum = options.keyspace.mode === 'replicated' && options.keyspace.consistency === 'quorum';
+  const kinds = isQuorum ? REGISTERS : KINDS;
+  const workload = new Workload({ clients: CLIENTS, ports: () => cluster.ports(), random, kinds });
   const nemesis = new Nemesis(cluster, workload, random);
   workload.start();
   let broken: unknown = null;
@@ -39,12 +46,44 @@ export async function rage(t: Test, options: Omit<ClusterOptions, 'proxies'>, du
   // Which of them the faults leave unknown is left to chance: maybe none.
   t.ok(answered > 0 && nemesis.phases.length > 0, `${answered} answered, ${unknown} unknown, ${failed} without effect`);
   t.same(workload.wrong, [], 'no reply that the command does not have');
+  const skewMs = TOLERANCE_MS + spreadOf(options);
   t.same(
-    historyFaults(workload.calls, (calls) => keyModel(calls, { skewMs: TOLERANCE_MS + spreadOf(options) })),
+    isQuorum
+      ? registerFaults(workload.calls, skewMs)
+      : historyFaults(workload.calls, (calls) => keyModel(calls, { skewMs })),
     [],
   );
   t.same(cluster.deaths(), [], 'no worker died');
   if (broken !== null) throw broken;
+}
+
+/** What no regular register tells, key by key. */
+function registerFaults(calls: readonly KeyCall[], skewMs: number): string[] {
+  return [...byKey(calls)].flatMap(([key, own]) => {
+    return irregularities(own.map((call) => registerCallOf(call, skewMs))).map((fault) => `${key}: ${fault}`);
+  });
+}
+
+function registerCallOf({ client, input, outcome, askedAt, endedAt }: KeyCall, skewMs: number): RegisterCall {
+  const output = outcome.kind === 'answered' ? (outcome.output as string | null) : undefined;
+  const text = `${JSON.stringify(input)} -> ${output === undefined ? outcome.kind : output}`;
+  const call = { client, askedAt, endedAt, outcome: outcome.kind, latest: endedAt + skewMs, text };
+  const life = 'lifeMs' in input ? input.lifeMs : undefined;
+  const expireAt = life === undefined ? 0 : askedAt + life;
+  switch (input.kind) {
+    case 'get':
+      return output === undefined ? call : { ...call, told: output };
+    case 'del':
+      return { ...call, writes: { value: null, expireAt: 0 } };
+    case 'set':
+      return { ...call, writes: { value: input.value, expireAt } };
+    case 'set-absent':
+      // If it was not set, it says nothing but that something was there.
+      if (output === null) return call;
+      return { ...call, ...(output === undefined ? {} : { told: null }), writes: { value: input.value, expireAt } };
+    default:
+      throw new Error(`a register has no ${input.kind}`);
+  }
 }
 
 /** Between the clocks, in milliseconds. */

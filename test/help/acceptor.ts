@@ -6,19 +6,21 @@
  *   perform, performMember     a step, atomically
  *   restart, resync, flush     what befalls a server; `onRecord` tells who tracks `~rl:node`, as a push does (M1)
  */
+import { isDeepStrictEqual } from 'node:util';
 import { type Ballot, floorOf, largest, NEVER } from '../../src/replica/ballot.js';
 import { type Lineage, NO_LINEAGE } from '../../src/replica/lineage.js';
 import type { MemberAnswer, MemberStep, ProcessId } from '../../src/replica/member-step.js';
 import { formatNodeRecord, parseNodeRecord } from '../../src/replica/node-record.js';
-import type {
-  AcceptAnswer,
-  Answer,
-  CollectAnswer,
-  KeyState,
-  PrepareAnswer,
-  Refusal,
-  Step,
-  ViewAnswer,
+import {
+  type AcceptAnswer,
+  ANY,
+  type Answer,
+  type CollectAnswer,
+  type KeyState,
+  type PrepareAnswer,
+  type Refusal,
+  type Step,
+  type ViewAnswer,
 } from '../../src/replica/step.js';
 
 /** A value as Redis keeps it. `expireAt`: milliseconds since 1970, 0 for none. Never changed in place. */
@@ -209,9 +211,9 @@ export class Acceptor<C, R, V> {
     const early = this.refuseBallot(key, ballot);
     if (early !== null) return early;
     const meta = this.meta(key);
-    if (meta.accepted !== base) return { kind: 'stale' };
+    if (base !== ANY && meta.accepted !== base) return { kind: 'stale' };
     const found = this.stored(key);
-    if (meta.live && found === null && !expired && !this.without.has('expired-base')) {
+    if (base !== ANY && meta.live && found === null && !expired && !this.without.has('expired-base')) {
       return { kind: 'expired', what: 'base' };
     }
     const nowMs = this.clock();
@@ -219,6 +221,7 @@ export class Acceptor<C, R, V> {
       return { kind: 'expired', what: 'own' };
     }
     const { stored, replies } = this.engine.apply(commands, expired ? null : found, nowMs);
+    if (step.keepsSame === true && isDeepStrictEqual(stored, found)) return { kind: 'same', replies };
     this.put(key, stored);
     const [live, expireAt] = [stored !== null, stored?.expireAt ?? 0];
     const promised = largest(ballot, next);

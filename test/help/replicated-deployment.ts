@@ -16,6 +16,8 @@ const ASKED = 12;
 
 export interface ReplicatedOptions {
   limits?: Readonly<Record<string, string | number>>;
+  /** What is promised of the keys; strong unless given. */
+  keyspace?: Readonly<Record<string, string | number>>;
   /** More of the command lines of the servers. */
   args?: readonly string[];
 }
@@ -29,7 +31,7 @@ export interface ReplicatedDeployment {
 
 /** Resolves when replicated keys are served by all workers. */
 export async function deployReplicated(t: Test, options: ReplicatedOptions = {}): Promise<ReplicatedDeployment> {
-  const { args = [], ...rest } = options;
+  const { args = [], keyspace = { consistency: 'strong' }, ...rest } = options;
   const [plain, ...servers] = (await startRedisServers(4, { args })) as [RedisServer, ...RedisServer[]];
   t.teardown(() => Promise.all([plain, ...servers].map((server) => server.stop())));
   const start = async (workers: number, transport: 'epoll' | 'node') => {
@@ -41,7 +43,7 @@ export async function deployReplicated(t: Test, options: ReplicatedOptions = {})
           plain: { nodes: [{ name: 'plain', url: plain.url }] },
         },
         keyspaces: [
-          { prefix: '', pool: 'main', mode: 'replicated', copies: 3, consistency: 'strong' },
+          { prefix: '', pool: 'main', mode: 'replicated', copies: 3, ...keyspace },
           { prefix: 'plain:', pool: 'plain', mode: 'sharded' },
         ],
       },

@@ -187,6 +187,7 @@ async function planOf(servers: readonly RedisServer[], options: PoolOptions): Pr
     multiKeyWrites: 'split',
     copies: options.copies ?? 3,
     consistency: 'strong',
+    quorum: null,
     tombstoneTtlMs: options.tombstoneTtlMs ?? 600_000,
   } as const;
   const pools = [{ name: 'main', nodes, limits, restart: 'loses-data' as const }];

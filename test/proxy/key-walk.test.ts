@@ -85,7 +85,7 @@ class World {
       return { index, name, label: name, pool: 'main', weight: 1, address, limits: DEFAULT_NODE_LIMITS, ...login };
     });
     const owners = planCopySets(snapshots, COPIES);
-    const replication = { copies: COPIES, owners, tombstoneTtlMs: 1 };
+    const replication = { copies: COPIES, owners, quorum: null, tombstoneTtlMs: 1 };
     const placement = { kind: 'slots', owners: owners.filter((_, at) => at % COPIES === 0), colocate: [] } as const;
     const keyspace = {
       prefix: '',

@@ -4,7 +4,7 @@ import { makeBallot, NEVER, proposerNumber } from '../../src/replica/ballot.js';
 import type { Commands } from '../../src/replica/commands.js';
 import { NO_LINEAGE } from '../../src/replica/lineage.js';
 import { isBrokenOff } from '../../src/replica/node-answer.js';
-import type { Step } from '../../src/replica/step.js';
+import { ANY, type Step } from '../../src/replica/step.js';
 import { encodeCommand } from '../../src/resp/reply.js';
 import { ReplicaNode, startReplicaNode } from '../help/replica-node.js';
 
@@ -26,6 +26,12 @@ function accept(
   const commands: Commands = { list: [words], protocol: 3 };
   const step = { ballot, base, expected, lineage: NO_LINEAGE, expired: false, commands, setsExpiry: 0, next } as const;
   return { step: { kind: 'accept', ...step }, key: words[1] as Buffer };
+}
+
+/** A put. */
+function put(line: string, ballot: string): { step: Step<Commands, never>; key: Buffer } {
+  const { step, key } = accept(line, ballot, NEVER, ballot);
+  return { step: { ...step, base: ANY, expected: null } as Step<Commands, never>, key };
 }
 
 async function ask(node: ReplicaNode, ...words: string[]): Promise<string> {
@@ -225,4 +231,46 @@ t.test('errors that come before a script runs are not taken for one that broke o
     "-NOPERM this user has no permissions to run the 'evalsha' command\r\n",
   ])
     t.notOk(isBrokenOff(Buffer.from(error)), error);
+});
+
+t.test('a put makes the same of whatever is there, unless that is newer', async (t) => {
+  const [, node] = await startReplicaNode(t);
+  const record = await node.admit();
+  const expireAt = Date.now() + 1_000_000;
+  await node.performTogether([put('SET old 1', FIRST), put(`SET dated 1 PXAT ${expireAt}`, FIRST)], record);
+  await node.performTogether([put('SET new 3', THIRD)], record);
+  const { answers } = await node.performTogether(
+    [put('SET old 2', SECOND), put('SET dated 2', SECOND), put('SET new 2', SECOND), put('SET absent 2', SECOND)],
+    record,
+  );
+  t.same(
+    answers?.map(({ kind }) => kind),
+    ['ok', 'ok', 'refused', 'ok'],
+  );
+  t.match(answers?.[2], { promised: THIRD });
+  t.equal(
+    await ask(node, 'MGET', 'old', 'dated', 'new', 'absent'),
+    '*4\r\n$1\r\n2\r\n$1\r\n2\r\n$1\r\n3\r\n$1\r\n2\r\n',
+  );
+  t.match(await node.perform({ kind: 'peek' }, Buffer.from('dated'), record), { live: true, expireAt: 0 });
+  const { answers: deleted } = await node.performTogether([put('DEL old', THIRD), put('DEL none', FIRST)], record);
+  t.match(deleted, [
+    { kind: 'ok', live: false, replies: [Buffer.from(':1\r\n')] },
+    { kind: 'ok', live: false, replies: [Buffer.from(':0\r\n')] },
+  ]);
+});
+
+t.test('a put that fails leaves what was there under the ballot that it had', async (t) => {
+  const [, node] = await startReplicaNode(t);
+  const record = await node.admit();
+  await node.performTogether([put('SET a 1', FIRST)], record);
+  const failing = put('RESTORE a 0 nonsense REPLACE', SECOND);
+  const alone = await node.performTogether([failing], record);
+  t.match(alone.answers, [{ kind: 'unable' }]);
+  const commands = { ...(failing.step as { commands: Commands }).commands };
+  const list = [...commands.list, ['PUBLISH', 'channel', 'text'].map((word) => Buffer.from(word))];
+  const both = { ...failing.step, commands: { ...commands, list } } as Step<Commands, never>;
+  t.match(await node.perform(both, failing.key, record), { kind: 'unable' });
+  t.match(await node.perform({ kind: 'peek' }, failing.key, record), { accepted: FIRST, live: true });
+  t.equal(await ask(node, 'GET', 'a'), '$1\r\n1\r\n');
 });

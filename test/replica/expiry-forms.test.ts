@@ -127,3 +127,39 @@ function operationIn(words: readonly string[], protocol: 2 | 3): KeyOperation {
   const { spec, command } = findOnKey(words) as NonNullable<ReturnType<typeof findOnKey>>;
   return operationOf(spec, command, protocol) as KeyOperation;
 }
+
+t.test('what makes the same of whatever is there is a put', async (t) => {
+  const puts = [
+    'set k v',
+    'SET k v EX 5',
+    'set k v pxat 1700000060000',
+    'setex k 5 v',
+    'psetex k 5 v',
+    'mset k v',
+    'del k',
+    'unlink k',
+    'restore k 0 x replace',
+  ];
+  for (const line of [...puts, 'restore k 5000 x REPLACE IDLETIME 5'])
+    t.equal(operation(line.split(' ')).isPut, true, line);
+  const others = [
+    'set k v nx',
+    'set k v xx',
+    'set k v get',
+    'set k v keepttl',
+    'set k v nx ex 5',
+    'set k v get px 5',
+    'set k v wrong',
+  ];
+  for (const line of [
+    ...others,
+    'restore k 0 x',
+    'getset k v',
+    'getdel k',
+    'setnx k v',
+    'append k v',
+    'incr k',
+    'get k',
+  ])
+    t.not(operation(line.split(' ')).isPut, true, line);
+});

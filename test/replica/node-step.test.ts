@@ -11,7 +11,7 @@ import type { Command, Commands, Value } from '../../src/replica/commands.js';
 import type { Lineage } from '../../src/replica/lineage.js';
 import type { MemberStep } from '../../src/replica/member-step.js';
 import { nodeStepOf } from '../../src/replica/node-step.js';
-import type { KeyFacts, Step } from '../../src/replica/step.js';
+import { ANY, type KeyFacts, type Step } from '../../src/replica/step.js';
 import { encodeCommand } from '../../src/resp/reply.js';
 import { Acceptor, type Meta } from '../help/acceptor.js';
 import { type Random, randomFromSeed } from '../help/random.js';
@@ -214,6 +214,16 @@ function randomStep(random: Random, model: Acceptor<Commands, unknown, SmallValu
   if (dice < 55) {
     const expired = random.chance(15);
     const own = random.chance(60) ? largerBallot(random, model.promised(key.toString('latin1'))) : ballot;
+    if (random.chance(25)) {
+      const put = {
+        base: ANY,
+        expected: null,
+        lineage: randomLineage(random),
+        expired: false,
+        ...randomPut(random, key),
+      };
+      return both({ kind: 'accept', ballot: own, next, ...put });
+    }
     // No ballot has itself as its base.
     const base = random.chance(80) && accepted !== own ? accepted : NEVER;
     return both({
@@ -335,6 +345,15 @@ function randomWrites(random: Random, key: Buffer): { commands: Commands; setsEx
   );
   const others = randomCommands(random, key, WRITES).list.slice(1);
   return { commands: { list: random.chance(50) ? [dated] : [...others, dated], protocol: plain.protocol }, setsExpiry };
+}
+
+/** What makes the same state of any other. */
+function randomPut(random: Random, key: Buffer): { commands: Commands; setsExpiry: number } {
+  const protocol = random.pick([2, 3] as const);
+  const setsExpiry = random.chance(40) ? Date.now() + random.pick([-10, 2, 4, 8, FAR_MS]) : 0;
+  const plain = random.pick([['SET', '5'], ['SET', 'a\r\nb'], ['DEL']]);
+  const command = commandOn(key, setsExpiry === 0 ? plain : ['SET', '5', 'PXAT', `${setsExpiry}`]);
+  return { commands: { list: random.chance(20) ? [command, command] : [command], protocol }, setsExpiry };
 }
 
 function commandOn(key: Buffer, [name, ...words]: readonly string[]): Command {

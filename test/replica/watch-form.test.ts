@@ -130,11 +130,30 @@ t.test('what one node alone carries out is refused on a value that takes more me
   t.match(await ask(encode(true, 2000)), { kind: 'already' }, 'what was done is no more refused');
 });
 
+/** Above SECOND. */
+const THIRD = makeBallot(0, 3, proposerNumber(0, 1));
+
+t.test('what leaves the value as it was keeps its ballot, if that is asked for', async (t) => {
+  const [, node, record] = await startMember(t);
+  const asked = (ballot: string, base: string, lines: string[], keepsSame: boolean) => {
+    const step = acceptOf(ballot, base, lines);
+    return node.perform({ ...step, commands: { ...step.commands, isAlone: true }, keepsSame }, KEY, record);
+  };
+  t.match(await asked(FIRST, NEVER, ['SET k a'], true), { kind: 'ok', live: true });
+  const same = await asked(SECOND, FIRST, ['SETNX k b', 'STRLEN k'], true);
+  t.equal(same.kind, 'same');
+  t.same('replies' in same && same.replies?.map(String), [':0\r\n', ':1\r\n']);
+  t.match(await node.perform({ kind: 'peek' }, KEY, record), { accepted: FIRST });
+  t.match(await asked(SECOND, FIRST, ['SETNX k b'], false), { kind: 'ok' }, 'else it has the next one');
+  t.match(await asked(THIRD, SECOND, ['PEXPIRE k 1000000'], true), { kind: 'ok' }, 'an expiry is something else');
+  t.match(await node.perform({ kind: 'peek' }, KEY, record), { accepted: THIRD });
+});
+
 t.test('a transaction that was not checked makes its node give up its membership', async (t) => {
   const [, node, record] = await startMember(t);
   const { frames, replyCount, decode } = encodeStep(acceptOf(FIRST, NEVER, WATCHED), KEY, Buffer.from(record));
   const bytes = Buffer.from(frames);
-  const [from, to] = [bytes.indexOf('*10\r\n$4\r\nEVAL'), bytes.indexOf(encodeCommand(['MULTI']))];
+  const [from, to] = [bytes.indexOf('*11\r\n$4\r\nEVAL'), bytes.indexOf(encodeCommand(['MULTI']))];
   t.ok(from > 0 && to > from, 'the check was found');
   const unchecked = [bytes.subarray(0, from), encodeCommand(['LPUSH', '~rl:node', 'refused']), bytes.subarray(to)];
   const pushes = node.pushes;

@@ -214,6 +214,7 @@ function replicated(prefix: string, pool: string, copies: 3 | 5, tombstoneTtlMs 
     multiKeyWrites: 'split',
     copies,
     consistency: 'strong',
+    quorum: null,
     tombstoneTtlMs,
   };
 }

@@ -9,19 +9,20 @@ import { Simulation } from './simulation.js';
 const UNDECIDED_SHARE = 50;
 
 /** Fails with the smallest schedule that breaks something. SEED=… in the environment brings a campaign back, SCHEDULES=… sets its length. */
-export function runCampaign(t: Test, copies: 3 | 5, usualCount: number): void {
+export function runCampaign(t: Test, copies: 3 | 5, usualCount: number, make = makeSchedule): void {
   const random = randomFromSeed((text) => t.comment(text));
   const count = Number(process.env['SCHEDULES'] ?? usualCount);
   const tally = { answered: 0, unknown: 0, failed: 0, undecided: 0 };
   for (let number = 0; number < count; number++) {
-    const schedule = makeSchedule(random.below(2 ** 31), copies);
+    const schedule = make(random.below(2 ** 31), copies);
     const { violation, isUndecided, silent, answered, unknown, failed } = new Simulation(schedule).run();
     if (violation !== null) {
       t.fail(explain(schedule, Simulation));
       return;
     }
-    // No more nodes than a minority forget at a time.
-    if (silent > 0) t.fail(`after the troubles of seed ${schedule.seed} not all keys can be read`);
+    // No more nodes than a minority forget at a time. Who asks more than a majority waits until all are repaired.
+    const isMajorityEnough = (schedule.quorums?.reads ?? 0) * 2 <= copies + 1;
+    if (silent > 0 && isMajorityEnough) t.fail(`after the troubles of seed ${schedule.seed} not all keys can be read`);
     tally.answered += answered;
     tally.unknown += unknown;
     tally.failed += failed;

@@ -33,11 +33,12 @@ export class Judge implements Witness {
   private readonly pasts = new Map<string, Past>();
   /** By node and key: its effective promise, while it is a member. */
   private readonly promises = new Map<number, Map<string, Ballot>>();
-  private readonly quorum: number;
+  /** Null where states do not follow from each other: last writer wins. */
+  private readonly quorum: number | null;
   private readonly now: () => number;
   private readonly isTracing: boolean;
 
-  constructor(quorum: number, now: () => number, isTracing: boolean) {
+  constructor(quorum: number | null, now: () => number, isTracing: boolean) {
     this.quorum = quorum;
     this.now = now;
     this.isTracing = isTracing;
@@ -65,7 +66,7 @@ export class Judge implements Witness {
       if (before === undefined) past.uses.set(ballot, use);
       else if (before !== use) this.complain(`${key}: ballot ${short(ballot)} used for ${before} and for ${use}`);
       past.bases.set(ballot, base);
-      this.checkLineage(key, past, ballot, lineage);
+      if (this.quorum !== null) this.checkLineage(key, past, ballot, lineage);
     }
     this.compareState(node, key, past, ballot);
     if (!node.isTainted) this.onVote(key, past, ballot, node.index);
@@ -129,7 +130,7 @@ export class Judge implements Witness {
     past.votes.set(ballot, votes);
     if (votes.has(node)) return;
     votes.add(node);
-    if (votes.size !== this.quorum) return;
+    if (this.quorum === null || votes.size !== this.quorum) return;
     this.trace(() => `   ${key}: ${short(ballot)} is chosen`);
     past.chosen.push(ballot);
     past.chosen.sort();

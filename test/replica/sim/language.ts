@@ -100,7 +100,8 @@ const DONE: Operation<Acts, Outcome>['readReply'] = (outcome) => outcome;
 /** The wish in the forms that make equal states (rule W4). */
 export function operationOf(wish: Wish): Operation<Acts, Outcome> {
   if (wish.do !== 'pick' && isRead(wish)) return { reads: [wish], readReply: DONE, plan: () => all([wish]) };
-  return { reads: null, readReply: DONE, plan: (base, found) => planOf(wish, base, found) };
+  const isPut = wish.do === 'del' || (wish.do === 'set' && wish.flag === '');
+  return { reads: null, readReply: DONE, isPut, plan: (base, found) => planOf(wish, base, found) };
 }
 
 /** No commands, and its replies are none: an identity. */

@@ -50,8 +50,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'test/replica/sim/proxy',
-        from: 'quorum: Math.floor(schedule.copies / 2) + 1,',
-        to: 'quorum: Math.floor(schedule.copies / 2),',
+        from: 'quorum: Math.floor(schedule.copies / 2) + 1 })',
+        to: 'quorum: Math.floor(schedule.copies / 2) })',
       },
     ],
   },
@@ -261,6 +261,110 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
   },
+];
+
+const QUORUM_WRITE = 'src/replica/quorum-write';
+const QUORUM_READ = 'src/replica/quorum-read';
+const QUORUM_CHANGE = 'src/replica/quorum-change';
+const VERSION_CLOCK = 'src/replica/version-clock';
+
+/** Those of keys of consistency quorum. */
+export const QUORUM_MUTANTS: readonly Mutant[] = [
+  {
+    name: 'R + W = N',
+    often: 1_500,
+    edits: [
+      { file: 'test/replica/sim/proxy', from: '...quorums,', to: '...quorums, reads: Math.max(1, quorums.reads - 1),' },
+    ],
+  },
+  {
+    name: 'W is no majority',
+    often: 1_500,
+    edits: [
+      {
+        file: 'test/replica/sim/proxy',
+        from: '...quorums,',
+        to: '...quorums, writes: 1, reads: schedule.copies,',
+      },
+    ],
+  },
+  {
+    name: 'a copy that refuses counts as one that took it',
+    often: 1_500,
+    edits: [
+      {
+        file: QUORUM_WRITE,
+        from: "kind === 'ok' || kind === 'already'",
+        to: "kind === 'ok' || kind === 'already' || kind === 'refused'",
+      },
+    ],
+  },
+  {
+    name: 'a copy that gives no answer counts as one that took it',
+    often: 1_500,
+    edits: [
+      {
+        file: QUORUM_WRITE,
+        from: "kind === 'ok' || kind === 'already'",
+        to: "kind === 'ok' || kind === 'already' || answer === null",
+      },
+    ],
+  },
+  {
+    name: 'no read repair',
+    seldom: [{ copies: 3, seed: 1_705 }],
+    edits: [{ file: QUORUM_READ, from: 'if (this.holders(target) >= this.needed)', to: 'if (true)' }],
+  },
+  {
+    name: 'the first reply is told, whatever others have',
+    often: 1_500,
+    edits: [
+      {
+        file: QUORUM_READ,
+        from: 'const target = told === null ? floor : largest(told.version, floor);',
+        to: 'const target = told === null ? floor : told.version;',
+      },
+      { file: QUORUM_READ, from: 'if (this.holders(target) >= this.needed)', to: 'if (true)' },
+    ],
+  },
+  {
+    name: 'a clock that goes back takes the versions along',
+    often: 1_500,
+    edits: [
+      { file: VERSION_CLOCK, from: 'if (nowMs > this.ms)', to: 'if (nowMs !== this.ms)' },
+      { file: VERSION_CLOCK, from: 'if (ms < this.ms)', to: 'if (true)' },
+    ],
+  },
+  {
+    name: 'the base of a change is that of the first copy',
+    often: 1_500,
+    edits: [{ file: QUORUM_CHANGE, from: 'other.facts.accepted > one.facts.accepted', to: 'false' }],
+  },
+  {
+    name: 'a change whose copy gives no answer is carried out again',
+    often: 1_500,
+    edits: [
+      {
+        file: QUORUM_CHANGE,
+        from: "case undefined:\n                this.finish({ kind: 'unknown', why: SILENT });\n                return;",
+        to: 'case undefined:\n                break;',
+      },
+    ],
+  },
+  {
+    name: 'M1 off: a node that forgot counts',
+    often: 1_500,
+    without: ['record'],
+    edits: [
+      {
+        file: MEMBER,
+        from: 'const record = parseNodeRecord(facts.record);\n    if (record === null)',
+        to: "const record = parseNodeRecord(facts.record);\n    const admission = record?.admission ?? { epoch: 0, count: 1 };\n    return { kind: 'member', record: facts.record, clusterId: record?.clusterId ?? '', admission };\n    if (record === null)",
+      },
+    ],
+  },
+  { name: 'a put is taken whatever was promised', often: 1_500, without: ['promise'] },
+  { name: 'no collectFloor', often: 1_500, without: ['collect-floor'] },
 ];
 
 /** What the histories by hand stand for (see histories.ts), where it is a decider that is broken. */

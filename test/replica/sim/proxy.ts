@@ -1,7 +1,8 @@
 /** One life of a proxy's process: its connections, its proposer, and its care for the nodes. It can be killed at any moment. */
 import { makeBallot, proposerNumber } from '../../../src/replica/ballot.js';
 import type { Operation } from '../../../src/replica/operation.js';
-import { Proposer } from '../../../src/replica/proposer.js';
+import { Proposer, type ProposerContext } from '../../../src/replica/proposer.js';
+import { QuorumProposer } from '../../../src/replica/quorum-proposer.js';
 import type { Asker, Outcome as Fate } from '../../../src/replica/round.js';
 import type { Answer, Step } from '../../../src/replica/step.js';
 import { Caretaker } from './caretaker.js';
@@ -15,6 +16,8 @@ import type { World } from './world.js';
 /** Milliseconds between two looks at what is due. */
 const TICK_MS = 3;
 const LINES_MAX = 3;
+/** Times of versions begin there. */
+const VERSIONS_BEGIN_MS = Date.UTC(2020, 0, 1);
 
 export class SimProxy {
   readonly name: string;
@@ -25,7 +28,7 @@ export class SimProxy {
   readonly number: string;
   isAlive = true;
   skewMs: number;
-  private readonly proposer: Proposer<Acts, Outcome, Value>;
+  private readonly proposer: Proposer<Acts, Outcome, Value> | QuorumProposer<Acts, Outcome, Value>;
   private readonly caretaker: Caretaker;
   private isTicking = false;
 
@@ -39,8 +42,7 @@ export class SimProxy {
     world.judge.trace(() => `${this.name} starts: proposer ${short(makeBallot(0, 1, this.number))}`);
     // What a link names its node's process by must not change when the proxy is killed: partitions are by index.
     this.links = world.nodes.map((_, node) => new NodeLink(world, `p${index}`, node, schedule.stallMs));
-    this.proposer = new Proposer<Acts, Outcome, Value>({
-      quorum: Math.floor(schedule.copies / 2) + 1,
+    const context: Omit<ProposerContext<Acts, Outcome, Value>, 'quorum'> = {
       none: NOTHING,
       proposer: this.number,
       timeoutMs: schedule.requestMs,
@@ -57,7 +59,18 @@ export class SimProxy {
       onDifference: () => {},
       send: (asker, copy, tag, step) => this.send(asker, copy, tag, step),
       count: () => {},
-    });
+    };
+    const { quorums } = schedule;
+    this.proposer =
+      quorums === null
+        ? new Proposer({ ...context, quorum: Math.floor(schedule.copies / 2) + 1 })
+        : new QuorumProposer(context, {
+            ...quorums,
+            majority: Math.floor(schedule.copies / 2) + 1,
+            versionClock: () => VERSIONS_BEGIN_MS + this.clock(),
+            alone: (commands) => commands,
+            fuller: (one) => one,
+          });
     this.caretaker = new Caretaker(this);
   }
 

@@ -20,6 +20,8 @@ export interface Schedule {
   seed: number;
   /** Copies of a key. */
   copies: 3 | 5;
+  /** R and W, of keys of consistency quorum; null for strong ones. */
+  quorums: Quorums | null;
   nodes: number;
   proxies: number;
   /** Milliseconds by which the clocks of nodes and proxies are off at first. */
@@ -42,6 +44,11 @@ export interface Schedule {
   troubles: readonly Appearance[];
   /** When troubles end. */
   lengthMs: number;
+}
+
+export interface Quorums {
+  reads: number;
+  writes: number;
 }
 
 /** Milliseconds since 1970 at which runs begin. */
@@ -80,6 +87,7 @@ function makeAnything(seed: number, random: Random, copies: 3 | 5): Schedule {
     ...makeWorld(random, flavour, nodes, proxies),
     seed,
     copies,
+    quorums: null,
     requestMs: random.pick([60, 300, 1_000]),
     stepMs: random.pick([10, 30, 120]),
     stallMs: random.pick([60, 120, 500]),
@@ -89,6 +97,50 @@ function makeAnything(seed: number, random: Random, copies: 3 | 5): Schedule {
     troubles: makeTroubles(random, nodes, proxies, lengthMs),
     lengthMs,
   };
+}
+
+/** All R and W that a keyspace may have. */
+const QUORUMS: Readonly<Record<3 | 5, readonly Quorums[]>> = {
+  3: [
+    { reads: 2, writes: 2 },
+    { reads: 2, writes: 2 },
+    { reads: 1, writes: 3 },
+    { reads: 3, writes: 2 },
+  ],
+  5: [
+    { reads: 3, writes: 3 },
+    { reads: 3, writes: 3 },
+    { reads: 2, writes: 4 },
+    { reads: 4, writes: 3 },
+    { reads: 1, writes: 5 },
+  ],
+};
+
+/** The same for keys of consistency quorum: who asks for anything else writes, or asks what there was and writes. */
+export function makeQuorumSchedule(seed: number, copies: 3 | 5): Schedule {
+  const schedule = makeSchedule(seed, copies);
+  const random = new Random(seed ^ 0x2545f491);
+  const wishFor = (wish: Wish, text: string): Wish => {
+    if (wish.do === 'get' || wish.do === 'del') return wish;
+    if (random.chance(30)) return { do: 'getset', text };
+    return { do: 'set', text, at: wish.do === 'set' || wish.do === 'expire' ? wish.at : 0, flag: '' };
+  };
+  const clients = schedule.clients.map(({ proxy, wants }, client) => {
+    return { proxy, wants: wants.map((want, at) => ({ ...want, wish: wishFor(want.wish, `c${client}.${at}`) })) };
+  });
+  const troubles = [...schedule.troubles];
+  if (random.chance(50)) {
+    // Clocks that are set back a little, again and again, show the same time more than once.
+    for (let count = 4 + random.below(12); count > 0; count--) {
+      const trouble = {
+        kind: 'proxy-clock',
+        proxy: random.below(schedule.proxies),
+        byMs: -1 - random.below(12),
+      } as const;
+      troubles.push({ atMs: random.below(schedule.lengthMs), after: null, trouble });
+    }
+  }
+  return { ...schedule, quorums: random.pick(QUORUMS[copies]), clients, troubles };
 }
 
 /** Nodes forget, and repairs are fast. */
@@ -101,6 +153,7 @@ function makeForgetful(seed: number, random: Random, copies: 3 | 5, story: Story
     ...makeWorld(random, flavour, nodes, proxies),
     seed,
     copies,
+    quorums: null,
     requestMs: random.pick([300, 1_000, 3_000]),
     stepMs: random.pick([30, 300, 1_000]),
     stallMs: random.pick([200, 1_000, 4_000]),
@@ -119,6 +172,7 @@ export function makeContention(seed: number, copies: 3 | 5, proxies: number): Sc
   return {
     seed,
     copies,
+    quorums: null,
     nodes: copies,
     proxies,
     nodeSkewsMs: Array.from({ length: copies }, () => 0),
@@ -149,6 +203,7 @@ function makeMeetingOf(seed: number, random: Random, copies: 3 | 5, meeting: Mee
   return {
     seed,
     copies,
+    quorums: null,
     nodes: copies,
     proxies: 3,
     nodeSkewsMs: Array.from({ length: copies }, () => 0),

@@ -1,14 +1,17 @@
 /** A run of a schedule: the world is built, clients ask, troubles come and end, all is healed, and what was seen is judged. */
 
+import { type Ballot, NEVER } from '../../../src/replica/ballot.js';
 import type { Omission } from '../../help/acceptor.js';
 import { byKey, checkCalls } from '../../help/linearizability.js';
 import { Random } from '../../help/random.js';
+import { disorders, irregularities } from '../../help/regularity.js';
 import { Agenda } from './agenda.js';
 import { Judge } from './judge.js';
 import { operationOf, type Wish } from './language.js';
 import { Network } from './network.js';
 import { type Message, type Request, SimNode } from './node.js';
 import { SimProxy } from './proxy.js';
+import { registerCall } from './register-call.js';
 import type { Schedule, Wanted } from './schedule.js';
 import { describeWish, SEQUENTIAL, type SimCall } from './sequential.js';
 import type { Appearance, Deed, Kept, Trouble } from './troubles.js';
@@ -50,6 +53,7 @@ export class Simulation {
   private readonly lives: number[];
   private readonly world: World;
   private readonly calls: SimCall[] = [];
+  private readonly versions = new Map<SimCall, Ballot>();
   private readonly network: Network<Request, Message>;
   private busyClients = 0;
   private silent = 0;
@@ -64,7 +68,7 @@ export class Simulation {
     this.random = random;
     const { agenda } = this;
     const quorum = Math.floor(schedule.copies / 2) + 1;
-    this.judge = new Judge(quorum, () => agenda.nowMs, isTracing);
+    this.judge = new Judge(schedule.quorums === null ? quorum : null, () => agenda.nowMs, isTracing);
     const { judge } = this;
     this.nodes = schedule.nodeSkewsMs.map(
       (skewMs, index) => new SimNode(index, { agenda, random, witness: judge, skewMs, without }),
@@ -120,6 +124,15 @@ export class Simulation {
   }
 
   private checkCalls(): void {
+    const { quorums, copies } = this.schedule;
+    if (quorums !== null) {
+      for (const [key, calls] of byKey(this.calls)) {
+        const told = calls.map((call) => registerCall(call, this.versions.get(call)));
+        const faults = [...irregularities(told), ...disorders(told, NEVER, 2 * quorums.reads > copies)];
+        if (faults[0] !== undefined) this.judge.complain(`${key}: ${faults[0]}`);
+      }
+      return;
+    }
     for (const [key, calls] of byKey(this.calls)) {
       const verdict = checkCalls(calls, SEQUENTIAL, CHECK);
       if (verdict.kind === 'linearizable') continue;
@@ -183,6 +196,7 @@ export class Simulation {
       if (fate.kind === 'done') {
         call.outcome = { kind: 'answered', output: fate.reply[0] ?? null };
         call.input.latestMs = judge.latestMs;
+        this.versions.set(call, fate.ballot);
       } else if (fate.kind !== 'unknown') {
         call.outcome = { kind: 'failed' };
       }

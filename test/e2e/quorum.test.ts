@@ -1,0 +1,19 @@
+/** Keys of consistency quorum on real servers behind two proxies: regular, and none of what was acknowledged is lost, while faults go on. */
+import t from 'tap';
+import { rage } from './rage.js';
+
+const THREE = { mode: 'replicated', copies: 3, consistency: 'quorum' } as const;
+const FIVE = { mode: 'replicated', copies: 5, consistency: 'quorum' } as const;
+const RAGE_MS = 15_000;
+
+t.test('three copies: regular through fault after fault, where a node that restarts has forgotten', async (t) => {
+  await rage(t, { nodes: 3, keyspace: THREE, restart: 'loses-data', transport: 'epoll' }, RAGE_MS);
+});
+
+t.test(
+  'five copies: regular where a node that restarts has what it acknowledged, and while clocks differ by seconds',
+  async (t) => {
+    const skewsMs = { nodes: [0, 3_000, -2_000], proxies: [-4_000, 1_500] };
+    await rage(t, { nodes: 5, keyspace: FIVE, restart: 'keeps-data', transport: 'node', skewsMs }, RAGE_MS);
+  },
+);

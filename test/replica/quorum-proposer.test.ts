@@ -1,0 +1,427 @@
+/** What is asked of which copies of keys of consistency quorum, in how many round trips, and what is made of what fails: by hand. */
+import t from 'tap';
+import { floorOf, makeBallot, NEVER, proposerNumber } from '../../src/replica/ballot.js';
+import type { Operation } from '../../src/replica/operation.js';
+import type { ProposerEvent } from '../../src/replica/proposer.js';
+import { QuorumProposer } from '../../src/replica/quorum-proposer.js';
+import type { Asker, Outcome } from '../../src/replica/round.js';
+import type { AcceptAnswer, Answer, Step } from '../../src/replica/step.js';
+import { Acceptor, type Engine } from '../help/acceptor.js';
+
+const QUEUE_MAX = 4;
+const TIMEOUT_MS = 1000;
+const PATIENCE_MS = 100;
+
+/** `set x`, `append x`, `del`, `get`. */
+type Commands = readonly string[];
+type Replies = readonly string[];
+
+const TEXTS: Engine<Commands, Replies, string> = {
+  apply(commands, before) {
+    let stored = before;
+    const replies = commands.map((command) => {
+      const [name = '', argument = ''] = command.split(' ');
+      const was = stored?.value ?? 'nil';
+      if (name === 'get') return was;
+      if (name === 'del') stored = null;
+      else if (name === 'set') stored = { value: argument, expireAt: 0 };
+      else stored = { value: (stored?.value ?? '') + argument, expireAt: stored?.expireAt ?? 0 };
+      return name === 'del' ? (was === 'nil' ? '0' : '1') : (stored?.value ?? 'nil');
+    });
+    return { stored, replies };
+  },
+  read: (commands, stored) => commands.map(() => stored?.value ?? 'nil'),
+};
+
+const same = (replies: Replies) => replies;
+
+function put(command: string): Operation<Commands, Replies> {
+  return { ...change(command), isPut: true };
+}
+
+function change(command: string): Operation<Commands, Replies> {
+  const plan = () => ({ kind: 'all', commands: [command], setsExpiry: 0, reply: same }) as const;
+  return { reads: null, readReply: same, plan };
+}
+
+const GET: Operation<Commands, Replies> = { ...change('get'), reads: ['get'] };
+
+interface Sent {
+  asker: Asker<Replies, string>;
+  copy: number;
+  tag: number;
+  step: Step<Commands, string>;
+}
+
+type Asked = { outcome: Outcome<Replies> | null };
+
+/** Proposers before three copies; steps are carried out when `turn` is called, in the order in which they were sent. */
+class Bench {
+  nowMs = 0;
+  readonly events: ProposerEvent[] = [];
+  readonly copies = [0, 1, 2].map((place) => {
+    const process = { runId: `run${place}`, replId: `repl${place}` };
+    const copy = new Acceptor({ engine: TEXTS, clock: () => 0, process });
+    copy.data.record = 'member';
+    return copy;
+  });
+  /** Copies that do not answer, and those that cannot be reached. */
+  readonly mute = new Set<number>();
+  readonly gone = new Set<number>();
+  sent: Sent[] = [];
+  private readonly proposers: QuorumProposer<Commands, Replies, string>[] = [];
+
+  /** Its clock shows what `clock` says. */
+  proposer(who: number, clock: () => number = () => 0, quorum = { reads: 2, writes: 2 }) {
+    const proposer = new QuorumProposer<Commands, Replies, string>(
+      {
+        none: [],
+        proposer: proposerNumber(0, who),
+        timeoutMs: TIMEOUT_MS,
+        patienceMs: PATIENCE_MS,
+        linesMax: 10,
+        keyQueueMax: QUEUE_MAX,
+        now: () => this.nowMs,
+        clock: () => 0,
+        random: () => 0,
+        isReachable: (node) => !this.gone.has(node),
+        isSlow: () => false,
+        processOf: () => 0,
+        send: (asker, copy, tag, step) => this.sent.push({ asker, copy, tag, step }),
+        count: (event) => this.events.push(event),
+      },
+      {
+        ...quorum,
+        majority: 2,
+        versionClock: () => Date.UTC(2026, 0, 1) + clock(),
+        alone: (commands) => commands,
+        fuller: (one, other) => ((one[0] as string) < (other[0] as string) ? other : one),
+      },
+    );
+    this.proposers.push(proposer);
+    return (operation: Operation<Commands, Replies>): Asked => {
+      const asked: Asked = { outcome: null };
+      proposer.submit('k', [0, 1, 2], operation, {
+        onOutcome: (outcome) => {
+          asked.outcome = outcome;
+        },
+      });
+      return asked;
+    };
+  }
+
+  /** One round trip. Returns what was asked: copy and kind. */
+  turn(isLost: (sent: Sent) => boolean = () => false): string[] {
+    const { sent } = this;
+    this.sent = [];
+    const answers = sent.map((one): Answer<Replies, string> | null => {
+      const answer = this.mute.has(one.copy) ? null : this.perform(one);
+      return isLost(one) ? null : answer;
+    });
+    for (const [place, { asker, copy, tag }] of sent.entries()) {
+      if (!this.mute.has(copy)) asker.onAnswer(copy, tag, answers[place] ?? null);
+    }
+    return sent.map(({ copy, step }) => `${copy} ${step.kind}`);
+  }
+
+  /** Until nothing is on its way. Returns how many round trips. */
+  run(): number {
+    let turns = 0;
+    for (; this.sent.length > 0 && turns < 50; turns++) this.turn();
+    return turns;
+  }
+
+  later(ms: number): void {
+    this.nowMs += ms;
+    for (const proposer of this.proposers) proposer.onTime();
+  }
+
+  values(): (string | undefined)[] {
+    return this.copies.map(({ data }) => data.values.get('k')?.value);
+  }
+
+  private perform({ copy, step }: Sent): Answer<Replies, string> {
+    return (this.copies[copy] as Acceptor<Commands, Replies, string>).perform(step, 'k', 'member');
+  }
+}
+
+function reply({ outcome }: Asked): string | undefined {
+  return outcome?.kind === 'done' ? outcome.reply[0] : `${outcome?.kind}`;
+}
+
+t.test('a put takes one round trip, and asks for nothing before', (t) => {
+  const bench = new Bench();
+  const written = bench.proposer(1)(put('set a'));
+  t.same(bench.turn(), ['0 accept', '1 accept', '2 accept']);
+  t.equal(reply(written), 'a');
+  t.same(bench.values(), ['a', 'a', 'a']);
+  t.end();
+});
+
+t.test('a read takes one: one copy reads, another says what it has, and they take turns', (t) => {
+  const bench = new Bench();
+  const ask = bench.proposer(1);
+  ask(put('set a'));
+  bench.run();
+  const asked = [0, 1, 2].map(() => {
+    const read = ask(GET);
+    const kinds = bench.turn();
+    t.equal(reply(read), 'a');
+    return kinds;
+  });
+  t.same(asked, [
+    ['0 read', '1 peek'],
+    ['1 read', '2 peek'],
+    ['2 read', '0 peek'],
+  ]);
+  t.end();
+});
+
+t.test('a write whose clock is behind gets a larger version, and two copies that refuse are none that took it', (t) => {
+  const bench = new Bench();
+  const [early, late] = [bench.proposer(1, () => 1000), bench.proposer(2, () => 0)];
+  early(put('set a'));
+  bench.run();
+  const second = late(put('set b'));
+  bench.turn();
+  t.equal(second.outcome, null, 'it is not acknowledged');
+  bench.turn();
+  t.equal(reply(second), 'b');
+  t.same(bench.values(), ['b', 'b', 'b']);
+  late(put('set c'));
+  t.equal(bench.run(), 1, 'what was seen is remembered');
+  t.end();
+});
+
+t.test(
+  'what too few copies took is unknown; where none can be reached it is said at once that nothing was done',
+  (t) => {
+    const bench = new Bench();
+    const ask = bench.proposer(1);
+    bench.mute.add(1).add(2);
+    const written = ask(put('set a'));
+    bench.run();
+    bench.later(TIMEOUT_MS);
+    t.equal(reply(written), 'unknown');
+    bench.gone.add(1).add(2);
+    t.equal(reply(ask(put('set b'))), 'no-quorum');
+    t.equal(reply(ask(GET)), 'no-quorum');
+    t.equal(reply(ask(change('append b'))), 'no-quorum');
+    t.equal(bench.sent.length, 0);
+    t.end();
+  },
+);
+
+t.test('a read that finds a half-done write gives it to who was asked before it tells', (t) => {
+  const bench = new Bench();
+  const [one, other] = [bench.proposer(1), bench.proposer(2, () => 5)];
+  one(put('set a'));
+  bench.run();
+  // It has come to the first copy alone.
+  other(put('set b'));
+  bench.sent = bench.sent.slice(0, 1);
+  bench.turn();
+  t.same(bench.values(), ['b', 'a', 'a']);
+  const read = one(GET);
+  t.same(bench.turn(), ['0 read', '1 peek']);
+  t.equal(read.outcome, null, 'nothing is told yet');
+  bench.turn();
+  t.same(bench.turn(), ['1 install']);
+  t.equal(reply(read), 'b');
+  t.same(bench.values(), ['b', 'b', 'a']);
+  for (let count = 0; count < 3; count++) {
+    const next = one(GET);
+    bench.run();
+    t.equal(reply(next), 'b', 'whoever reads later is told the same');
+  }
+  t.end();
+});
+
+t.test('a copy that has promised more than it is to be given keeps nobody from reading', (t) => {
+  const bench = new Bench();
+  const ask = bench.proposer(1);
+  ask(put('set a'));
+  bench.run();
+  ask(put('set b'));
+  bench.sent = bench.sent.slice(0, 1);
+  bench.turn();
+  bench.later(TIMEOUT_MS);
+  // Who repairs has asked for promises, and was never seen again.
+  const promise = { kind: 'prepare', ballot: makeBallot(1, 1, proposerNumber(7, 7)) } as const;
+  for (const copy of bench.copies) copy.perform(promise, 'k', 'member');
+  bench.gone.add(2);
+  const read = ask(GET);
+  bench.run();
+  bench.later(1);
+  bench.run();
+  t.equal(reply(read), 'b');
+  t.same(bench.values().slice(0, 2), ['b', 'b']);
+  t.end();
+});
+
+t.test('a silent copy is not waited for', (t) => {
+  const bench = new Bench();
+  const ask = bench.proposer(1);
+  ask(put('set a'));
+  bench.run();
+  bench.mute.add(0);
+  const read = ask(GET);
+  bench.turn();
+  t.equal(read.outcome, null);
+  bench.later(PATIENCE_MS);
+  bench.run();
+  t.equal(reply(read), 'a');
+  t.end();
+});
+
+t.test('a change is made by one copy that has the newest, and its state is sent on', (t) => {
+  const bench = new Bench();
+  const ask = bench.proposer(1);
+  ask(put('set a'));
+  bench.run();
+  const changed = ask(change('append b'));
+  t.same(bench.turn(), ['0 peek', '1 peek']);
+  t.same(bench.turn(), ['0 accept', '0 snapshot']);
+  t.same(bench.turn(), ['1 install', '2 install']);
+  t.equal(reply(changed), 'ab');
+  t.same(bench.values(), ['ab', 'ab', 'ab']);
+  t.end();
+});
+
+t.test('a change that changes nothing writes nothing, so that it undoes nobody’s write', (t) => {
+  const bench = new Bench();
+  const ask = bench.proposer(1);
+  ask(put('set a'));
+  bench.run();
+  const before = bench.copies.map(({ data }) => data.metas.get('k')?.accepted);
+  const changed = ask(change('set a'));
+  bench.run();
+  t.equal(reply(changed), 'a');
+  t.same(
+    bench.copies.map(({ data }) => data.metas.get('k')?.accepted),
+    before,
+  );
+  t.end();
+});
+
+t.test('a change of which nobody knows whether it was carried out is not carried out elsewhere', (t) => {
+  const bench = new Bench();
+  const ask = bench.proposer(1);
+  const changed = ask(change('append b'));
+  bench.turn();
+  bench.turn(({ step }) => step.kind === 'accept');
+  t.equal(reply(changed), 'unknown');
+  t.equal(bench.run(), 0);
+  t.same(bench.values(), ['b', undefined, undefined]);
+  t.end();
+});
+
+t.test('a change whose copy was written meanwhile is made on what is there now', (t) => {
+  const bench = new Bench();
+  const [one, other] = [bench.proposer(1), bench.proposer(2, () => 5)];
+  const changed = one(change('append b'));
+  bench.turn();
+  const held = bench.sent;
+  bench.sent = [];
+  other(put('set a'));
+  bench.run();
+  bench.sent = held;
+  bench.turn();
+  bench.later(1);
+  bench.run();
+  t.equal(reply(changed), 'ab');
+  t.same(bench.values(), ['ab', 'ab', 'ab']);
+  t.end();
+});
+
+t.test('operations on one key are carried out in the order in which they came, and no more than so many wait', (t) => {
+  const bench = new Bench();
+  const ask = bench.proposer(1);
+  const asked = [put('set a'), change('append b'), GET, put('set c'), GET].map(ask);
+  t.equal(reply(ask(GET)), 'crowded');
+  bench.run();
+  t.same(asked.map(reply), ['a', 'ab', 'ab', 'c', 'c']);
+  t.end();
+});
+
+t.test('what has waited for too long is told so, and what came behind it goes on', (t) => {
+  const bench = new Bench();
+  const ask = bench.proposer(1);
+  bench.mute.add(0).add(1).add(2);
+  const first = ask(put('set a'));
+  bench.turn();
+  const second = ask(put('set b'));
+  bench.nowMs = TIMEOUT_MS / 2;
+  const third = ask(put('set c'));
+  bench.mute.clear();
+  bench.later(TIMEOUT_MS / 2 + 1);
+  bench.run();
+  t.same([first, second, third].map(reply), ['unknown', 'overdue', 'c']);
+  t.end();
+});
+
+t.test('a deletion says that something was there where one of the copies had it', (t) => {
+  const bench = new Bench();
+  const ask = bench.proposer(1);
+  ask(put('set a'));
+  bench.sent = bench.sent.filter(({ copy }) => copy === 2);
+  bench.turn();
+  bench.later(TIMEOUT_MS);
+  const deleted = ask(put('del'));
+  bench.sent.sort((one, other) => other.copy - one.copy);
+  bench.run();
+  t.equal(reply(deleted), '1');
+  t.end();
+});
+
+t.test('a copy that has missed a write is given it when it is there again', (t) => {
+  const bench = new Bench();
+  const ask = bench.proposer(1);
+  bench.gone.add(2);
+  const written = ask(put('set a'));
+  bench.turn(({ copy }) => copy === 2);
+  t.equal(reply(written), 'a');
+  bench.copies[2]?.data.values.clear();
+  bench.copies[2]?.data.metas.clear();
+  bench.later(1000);
+  t.equal(bench.run(), 0, 'while it is away it is not asked');
+  bench.gone.clear();
+  bench.later(1000);
+  bench.run();
+  t.same(bench.values(), ['a', 'a', 'a']);
+  t.ok(bench.events.includes('mend'));
+  t.end();
+});
+
+t.test('an epoch that has begun is that of the next version', (t) => {
+  const bench = new Bench();
+  const ask = bench.proposer(1);
+  for (const { data } of bench.copies) data.epochFloor = 7;
+  const written = ask(put('set a'));
+  t.equal(bench.run(), 2);
+  t.equal(reply(written), 'a');
+  t.ok((bench.copies[0]?.data.metas.get('k')?.accepted ?? NEVER) > floorOf(7));
+  t.end();
+});
+
+t.test('what nodes cannot do is told in their words, and is unknown where one could', (t) => {
+  const bench = new Bench();
+  const ask = bench.proposer(1);
+  const oom: AcceptAnswer<Replies> = { kind: 'unable', error: Buffer.from('-OOM full\r\n') };
+  const answer = (copies: readonly number[]) => {
+    const { sent } = bench;
+    bench.sent = sent.filter(({ copy }) => !copies.includes(copy));
+    bench.turn();
+    for (const { asker, copy, tag } of sent) if (copies.includes(copy)) asker.onAnswer(copy, tag, oom);
+  };
+  const all = ask(put('set a'));
+  answer([0, 1, 2]);
+  t.equal(reply(all), 'unable');
+  const most = ask(put('set b'));
+  answer([1, 2]);
+  t.equal(reply(most), 'unknown');
+  const one = ask(put('set c'));
+  answer([1]);
+  t.equal(reply(one), 'c');
+  t.end();
+});
