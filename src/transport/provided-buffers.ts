@@ -49,7 +49,7 @@ export class ProvidedBuffers {
     registration.writeBigUInt64LE(BigInt(address + offset), 0);
     registration.writeUInt32LE(BUFFERS, 8);
     if (system().uringRegister(ring.descriptor, REGISTER_PBUF_RING, registration, 1) < 0) {
-      throw systemError('io_uring_register of a buffer ring (Linux 5.19)', system().errno());
+      throw systemError('io_uring_register of a buffer ring', system().errno());
     }
     for (let buffer = 0; buffer < BUFFERS; buffer++) this.giveBack(buffer);
     this.lend();

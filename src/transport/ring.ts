@@ -5,10 +5,10 @@
  *   select(index) -> result, flags, key, generation of one -> … -> release(): their places are free again
  *
  * Both lie in memory that is shared with the kernel. It reads entries only inside of io_uring_enter (there is no polling
- * thread of the kernel's), in this very thread; but it may write completions at any time where DEFER_TASKRUN is not to be
- * had. So the words by which the two tell each other how far they are, the tails and heads, are read and written with
- * Atomics: what stands before such a write is visible to whoever sees it, and nothing behind such a read is read earlier.
- * What they guard are ordinary words.
+ * thread of the kernel's), in this very thread, and writes completions there as well (DEFER_TASKRUN); but a worker thread of the
+ * kernel's may post one of an operation that had to block. So the words by which the two tell each other how far they are, the tails
+ * and heads, are read and written with Atomics: what stands before such a write is visible to whoever sees it, and nothing behind such
+ * a read is read earlier. What they guard are ordinary words.
  */
 import { readFileSync } from 'node:fs';
 import type { Descriptors } from './descriptors.js';
@@ -43,10 +43,8 @@ import {
   OP_POLL_ADD,
   OP_RECV,
   OP_SEND,
-  OP_SEND_ZC,
   OP_SENDMSG,
   REGISTER_PROBE,
-  SETUP_COOP_TASKRUN,
   SETUP_CQSIZE,
   SETUP_DEFER_TASKRUN,
   SETUP_SINGLE_ISSUER,
@@ -61,6 +59,8 @@ const COMPLETIONS = 2_048;
 const ENTRY_BYTES = 64;
 const ENTRY_WORDS_SHIFT = 4;
 const COMPLETION_BYTES = 16;
+/** Calls that take no entry, one after the other, before the kernel is taken to have no memory at all. */
+const SUBMITS_MAX = 10_000;
 
 /** struct io_uring_params, in bytes: its length, its fields, and the offsets that the kernel fills in. */
 const PARAMETERS = 120;
@@ -93,8 +93,6 @@ const NEEDED_OPERATIONS: readonly [number, string][] = [
 
 export class Ring {
   readonly descriptor: number;
-  /** True where one RECV goes on for as long as it is not cancelled (Linux 6.0). */
-  readonly multishot: boolean;
   /** Entries pushed so far, and how many of them the kernel has taken (counted modulo 2^32 as signed integers). */
   pushed = 0;
   taken = 0;
@@ -120,22 +118,21 @@ export class Ring {
   private readonly waitAddress: number;
 
   /**
-   * Throws a TransportError that says what is missing. The ring is noted as `worker`'s. `likeOldest`: uses nothing that the
-   * oldest kernel with all that is needed (5.19) does not have, for tests.
+   * Throws a TransportError that says what is missing. The ring is noted as `worker`'s.
    */
-  constructor(mapped: MappedArena, descriptors: Descriptors, worker: number, likeOldest = false) {
+  constructor(mapped: MappedArena, descriptors: Descriptors, worker: number) {
     const calls = system();
     this.calls = calls;
     this.descriptors = descriptors;
     this.worker = worker;
     const parameters = Buffer.alloc(PARAMETERS);
-    this.descriptor = setUp(calls, parameters, likeOldest);
+    this.descriptor = setUp(calls, parameters);
     descriptors.note(this.descriptor, worker);
     const field = (offset: number): number => parameters.readUInt32LE(offset);
     for (const [feature, name] of NEEDED_FEATURES) {
       if ((field(P_FEATURES) & feature) === 0) throw missing(name);
     }
-    this.multishot = probe(calls, this.descriptor) && !likeOldest;
+    probe(calls, this.descriptor);
 
     const ringBytes = Math.max(field(P_SQ_ARRAY) + ENTRIES * 4, field(P_CQ_CQES) + COMPLETIONS * COMPLETION_BYTES);
     const entriesBytes = ENTRIES * ENTRY_BYTES;
@@ -266,7 +263,10 @@ export class Ring {
 
   /** Tells the kernel of all entries without waiting: there is no place left for another. */
   private submit(): void {
-    while (((this.pushed - this.taken) | 0) === ENTRIES) this.tell(0, 0, 0, 0);
+    for (let tries = 0; ((this.pushed - this.taken) | 0) === ENTRIES; tries++) {
+      if (tries === SUBMITS_MAX) throw systemError('io_uring_enter', EAGAIN);
+      this.tell(0, 0, 0, 0);
+    }
   }
 
   private tell(completedMin: number, flags: number, argument: number, argumentBytes: number): void {
@@ -299,29 +299,23 @@ export function writeAddress(words: Int32Array, word: number, address: number): 
   words[word + 1] = address / 2 ** 32;
 }
 
-/** Tries the best way first: completions are worked out in io_uring_enter, all at once, and nothing interrupts the thread. */
-function setUp(calls: System, parameters: Buffer, likeOldest: boolean): number {
-  const ways = likeOldest ? [SETUP_COOP_TASKRUN] : [SETUP_SINGLE_ISSUER | SETUP_DEFER_TASKRUN, SETUP_COOP_TASKRUN];
-  for (const way of ways) {
-    parameters.fill(0);
-    parameters.writeUInt32LE(COMPLETIONS, P_COMPLETIONS);
-    parameters.writeUInt32LE(SETUP_CQSIZE | SETUP_SUBMIT_ALL | way, P_FLAGS);
-    const descriptor = calls.uringSetup(ENTRIES, parameters);
-    if (descriptor >= 0) return descriptor;
-    const code = calls.errno();
-    if (code !== EINVAL) throw setupError(code);
-  }
-  throw missing('one call for many entries');
+/** Completions are worked out in io_uring_enter, all at once, and nothing interrupts the thread. */
+function setUp(calls: System, parameters: Buffer): number {
+  parameters.writeUInt32LE(COMPLETIONS, P_COMPLETIONS);
+  parameters.writeUInt32LE(SETUP_CQSIZE | SETUP_SUBMIT_ALL | SETUP_SINGLE_ISSUER | SETUP_DEFER_TASKRUN, P_FLAGS);
+  const descriptor = calls.uringSetup(ENTRIES, parameters);
+  if (descriptor >= 0) return descriptor;
+  const code = calls.errno();
+  throw code === EINVAL ? missing('DEFER_TASKRUN') : setupError(code);
 }
 
-/** True when RECV may be multishot. Throws where an operation is missing. */
-function probe(calls: System, ring: number): boolean {
+/** Throws where an operation is missing. */
+function probe(calls: System, ring: number): void {
   const PROBED = 256;
   const answer = Buffer.alloc(16 + PROBED * 8);
   if (calls.uringRegister(ring, REGISTER_PROBE, answer, PROBED) < 0) throw missing('asking for operations');
   const supports = (operation: number): boolean => (answer.readUInt16LE(16 + operation * 8 + 2) & 1) === 1;
   for (const [operation, name] of NEEDED_OPERATIONS) if (!supports(operation)) throw missing(name);
-  return supports(OP_SEND_ZC);
 }
 
 function setupError(code: number): TransportError {
@@ -347,6 +341,6 @@ function disabledByKernel(): string {
 function missing(what: string): TransportError {
   return new TransportError(
     'ENOSYS',
-    `this kernel's io_uring lacks ${what} (Linux 5.19 or later has all that is needed)`,
+    `this kernel's io_uring lacks ${what} (Linux 6.1 or later has all that is needed)`,
   );
 }

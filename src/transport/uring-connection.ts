@@ -51,7 +51,6 @@ import {
   OP_SEND,
   OP_SENDMSG,
   RECV_MULTISHOT,
-  RECV_POLL_FIRST,
   SQE_BUFFER_SELECT,
   SQE_SKIP_SUCCESS,
 } from './uring-numbers.js';
@@ -121,6 +120,12 @@ export class UringConnection extends SocketConnection {
     return connection;
   }
 
+  override pause(): void {
+    super.pause();
+    // Its owner waits to hear that all is sent, of which the kernel does not tell by itself.
+    if (this.isSending) this.driver.hurries = true;
+  }
+
   /** An operation has a completion. `offset` is where in the arena the bytes lie that it has received. */
   onCompletion(kind: number, result: number, flags: number, offset: number): void {
     if ((flags & CQE_MORE) === 0) {
@@ -135,6 +140,8 @@ export class UringConnection extends SocketConnection {
       else this.onReceiveFailed(-result);
     } else if (result === -ECANCELED) {
       this.readOrGuard();
+    } else if (result < 0) {
+      this.finish(this.failure ?? systemError('poll', -result));
     } else if (kind === WRITABLE) {
       this.onWritable();
     } else if (kind === READABLE) {
@@ -189,7 +196,11 @@ export class UringConnection extends SocketConnection {
       return;
     }
     this.forget();
-    if (this.endpoint === null) driver.sessions.add(driver.worker, -1);
+    if (this.endpoint === null) {
+      // No session from here on, though it keeps its descriptor: a worker that dies now has each of its sessions counted off once.
+      driver.descriptors.note(this.descriptor, driver.worker);
+      driver.sessions.add(driver.worker, -1);
+    }
     this.tellClosed();
     this.isTold = true;
     if (this.descriptor < 0) return;
@@ -311,8 +322,17 @@ export class UringConnection extends SocketConnection {
   private receive(): void {
     const { ring } = this.driver;
     this.inFlight |= 1 << RECEIVE;
-    const how = ring.multishot ? RECV_MULTISHOT : RECV_POLL_FIRST;
-    ring.push(OP_RECV, SQE_BUFFER_SELECT, how, this.descriptor, 0, 0, 0, keyOf(this.place, RECEIVE), this.generation);
+    ring.push(
+      OP_RECV,
+      SQE_BUFFER_SELECT,
+      RECV_MULTISHOT,
+      this.descriptor,
+      0,
+      0,
+      0,
+      keyOf(this.place, RECEIVE),
+      this.generation,
+    );
   }
 
   private poll(kind: number, events: number, how: number): void {

@@ -7,14 +7,10 @@ export const OP_SENDMSG = 9;
 export const OP_ASYNC_CANCEL = 14;
 export const OP_SEND = 26;
 export const OP_RECV = 27;
-/** Came with Linux 6.0, as RECV's MULTISHOT did, which cannot be asked for by itself. */
-export const OP_SEND_ZC = 47;
 
 /** Of an entry: take a provided buffer; report the completion only if it is a failure. */
 export const SQE_BUFFER_SELECT = 1 << 5;
 export const SQE_SKIP_SUCCESS = 1 << 6;
-/** Of RECV, in the entry's ioprio: wait for bytes before trying; go on after the first completion. */
-export const RECV_POLL_FIRST = 1 << 0;
 export const RECV_MULTISHOT = 1 << 1;
 
 /** Of a completion: it has a buffer, whose number is in the upper 16 bits; more completions of this operation follow. */
@@ -25,7 +21,6 @@ export const CQE_BUFFER_SHIFT = 16;
 /** Of io_uring_setup. */
 export const SETUP_CQSIZE = 1 << 3;
 export const SETUP_SUBMIT_ALL = 1 << 7;
-export const SETUP_COOP_TASKRUN = 1 << 8;
 export const SETUP_SINGLE_ISSUER = 1 << 12;
 export const SETUP_DEFER_TASKRUN = 1 << 13;
 /** What io_uring_setup says that the kernel can. */

@@ -31,7 +31,6 @@ import {
   OP_RECV,
   OP_SEND,
   RECV_MULTISHOT,
-  RECV_POLL_FIRST,
   SQE_BUFFER_SELECT,
   SQE_SKIP_SUCCESS,
 } from './uring-numbers.js';
@@ -94,19 +93,17 @@ function tryPolling(ring: Ring, eventDescriptor: number): void {
 /** A send that goes wholly is not told of; what it sent comes in a provided buffer, and the receive can be ended. */
 function tryReceiving(ring: Ring, { arena, address }: MappedArena, near: number, far: number): void {
   const word = arena.allocate(64);
-  const how = ring.multishot ? RECV_MULTISHOT : RECV_POLL_FIRST;
-  ring.push(OP_RECV, SQE_BUFFER_SELECT, how, far, 0, 0, 0, keyOf(3, RECEIVE), 0);
+  ring.push(OP_RECV, SQE_BUFFER_SELECT, RECV_MULTISHOT, far, 0, 0, 0, keyOf(3, RECEIVE), 0);
   ring.push(OP_SEND, SQE_SKIP_SUCCESS, 0, near, address + word, 5, SEND_FLAGS, keyOf(3, SEND), 0);
   const [{ kind, result, flags }] = take(ring, 1) as [Completion];
   expect(kind === RECEIVE && result === 5 && (flags & CQE_BUFFER) !== 0, 'receiving into provided buffers', result);
-  if (!ring.multishot) return;
   expect((flags & CQE_MORE) !== 0, 'receives that go on', result);
   ring.pushCancel(keyOf(3, RECEIVE), 0, keyOf(0, CANCEL));
   const [last] = take(ring, 1) as [Completion];
   expect(last.kind === RECEIVE && last.result === -ECANCELED, 'ending of receives', last.result);
 }
 
-/** A send that does not go wholly is told of, with how much of it went, before io_uring_enter returns. */
+/** A send that does not go wholly is told of, with how much of it went, before io_uring_enter returns (Linux 6.1). */
 function trySendingTooMuch(ring: Ring, { arena, address }: MappedArena, near: number): void {
   const block = arena.allocate(TOO_MUCH);
   ring.push(OP_SEND, SQE_SKIP_SUCCESS, 0, near, address + block, TOO_MUCH, SEND_FLAGS, keyOf(4, SEND), 0);

@@ -19,11 +19,6 @@ import { UringConnection, type UringHost } from './uring-connection.js';
 import { CONNECTION_KINDS, kindOf, placeOf, SEND, WATCH } from './uring-keys.js';
 import { CQE_BUFFER, CQE_BUFFER_SHIFT } from './uring-numbers.js';
 
-export interface UringOptions extends LoopOptions {
-  /** For tests: see Ring. */
-  likeOldest?: boolean;
-}
-
 export class UringTransport extends TurnLoop<UringConnection> implements UringHost {
   readonly kind = 'io_uring';
   readonly ring: Ring;
@@ -44,9 +39,9 @@ export class UringTransport extends TurnLoop<UringConnection> implements UringHo
   private readonly starving: UringConnection[] = [];
 
   /** Throws a TransportError where the system refuses. */
-  constructor(options: UringOptions) {
+  constructor(options: LoopOptions) {
     const base = openLoopBase(options);
-    const ring = new Ring(base.mapped, base.descriptors, options.worker, options.likeOldest);
+    const ring = new Ring(base.mapped, base.descriptors, options.worker);
     const buffers = new ProvidedBuffers(base.mapped, ring);
     const watches = new RingWatches(ring);
     super(options, base, watches);

@@ -14,7 +14,6 @@ import {
   dial,
   hasIPv6,
   LOOPBACK,
-  OLD_URING,
   openDescriptors,
   outside,
   Probe,
@@ -35,7 +34,7 @@ function onEachDriver(
   name: string,
   test: (t: Test, start: (options?: RigOptions) => Promise<Rig>) => Promise<unknown>,
 ): void {
-  for (const [kind, start] of Object.entries({ ...DRIVERS, 'io_uring of Linux 5.19': OLD_URING })) {
+  for (const [kind, start] of Object.entries(DRIVERS)) {
     t.test(`${kind}: ${name}`, async (t) => {
       await test(t, async (options) => {
         const rig = await start(options);

@@ -1,4 +1,7 @@
-/** A worker thread that runs a driver: it echoes, tells a client `who` it is, and dies when one says `die`. */
+/**
+ * A worker thread that runs a driver: it echoes, tells a client `who` it is, and dies when one says `die`. When one says `fall` it
+ * destroys all connections, and dies while their owners are being told so.
+ */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { ListenerSnapshot } from '../../src/messages.js';
 import { EpollTransport } from '../../src/transport/epoll.js';
@@ -23,12 +26,21 @@ const options = { ...data, arenaBytes: 64 * 1024 * 1024 };
 const transport = data.kind === 'epoll' ? new EpollTransport(options) : new UringTransport(options);
 const tell = (reply: EchoWorkerReply) => port.postMessage(reply);
 
+const connections = new Set<Connection>();
+let isFalling = false;
+
 function echo(connection: Connection): ConnectionOwner {
+  connections.add(connection);
   return {
     onOpen: () => {},
     onBytes: (start, end) => {
       const text = Buffer.from(transport.arena.bytes.subarray(start, end)).toString('latin1');
       if (text.includes('die')) throw new Error('a client asked for it');
+      if (text.includes('fall')) {
+        isFalling = true;
+        for (const each of connections) each.destroy(null);
+        return end;
+      }
       if (text.includes('who')) connection.output.appendBytes(Buffer.from(String(data.worker)));
       else connection.output.append(start, end);
       connection.flush();
@@ -36,7 +48,10 @@ function echo(connection: Connection): ConnectionOwner {
     },
     onEnd: () => connection.close(),
     onDrain: () => {},
-    onClose: () => {},
+    onClose: () => {
+      connections.delete(connection);
+      if (isFalling && connections.size === 1) throw new Error('a client asked for it');
+    },
   };
 }
 

@@ -79,9 +79,6 @@ function startLoop(create: (options: LoopOptions) => Transport): Start {
   };
 }
 
-/** io_uring as the oldest kernel has it on which it runs: each receive by itself, and completions at any time. */
-export const OLD_URING: Start = startLoop((options) => new UringTransport({ ...options, likeOldest: true }));
-
 export const DRIVERS: Record<TransportKind, Start> = {
   io_uring: startLoop((options) => new UringTransport(options)),
   epoll: startLoop((options) => new EpollTransport(options)),

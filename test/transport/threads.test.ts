@@ -117,6 +117,25 @@ onEachKind('terminate ends a worker that waits in the kernel', async (t, kind) =
   await gone;
 });
 
+onEachKind('of a worker that dies while its sessions end each is counted off once', async (t, kind) => {
+  const crew = new Crew(kind, 1);
+  t.teardown(() => crew.end());
+  const thread = await crew.startWorker(0);
+  const clients = await Promise.all(Array.from({ length: 10 }, () => plainClient(crew.endpoint)));
+  for (const client of clients) {
+    client.write('hello');
+    await readBytes(client, 5);
+  }
+  t.equal(crew.handover.total(), 10);
+  const exit = new Promise((resolve) => thread.once('exit', resolve));
+  const gone = Promise.all(clients.map((client) => once(client, 'close')));
+  (clients[0] as Socket).write('fall');
+  t.equal(await exit, 1);
+  t.equal(crew.bury(0).sessions, 1, 'the one whose owner was not told');
+  t.equal(crew.handover.total(), 0);
+  await gone;
+});
+
 onEachKind('a worker that is stopped closes everything itself', async (t, kind) => {
   const crew = new Crew(kind, 1);
   t.teardown(() => crew.end());

@@ -1,6 +1,8 @@
 /**
  * Connections that come and are killed, by either side and at any time, as many as asked for; and what must hold of them:
- * nobody hears what another one's peer said, and nobody ends unless it or its peer was killed.
+ * nobody hears what another one's peer said, and nobody ends unless it or its peer was killed. Two rules see to that, each
+ * for itself: a place is not used again before the last completion has come, and generations tell one connection of a place from
+ * the next. One of them alone stands a storm; uring.test.ts has a test of each.
  */
 import type { Test } from 'tap';
 import type { Connection, ConnectionOwner } from '../../src/transport/transport.js';

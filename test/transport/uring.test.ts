@@ -1,20 +1,17 @@
 /** What only the io_uring driver does. */
-import t, { type Test } from 'tap';
+import { existsSync } from 'node:fs';
+import t from 'tap';
 import type { UringTransport } from '../../src/transport/uring.js';
 import { CANCEL, keyOf, RECEIVE } from '../../src/transport/uring-keys.js';
 import { OP_NOP } from '../../src/transport/uring-numbers.js';
 import { waitFor } from '../help/wait-for.js';
-import { acceptedProbe, DRIVERS, OLD_URING, outside, Probe, plainClient, type Rig, readBytes } from './rig.js';
+import { acceptedProbe, DRIVERS, outside, Probe, plainClient, type Rig, readBytes } from './rig.js';
 import { Seeded } from './seeded.js';
 import { weather } from './uring-storm.js';
 
 const MIB = 1024 * 1024;
 
-const KINDS = { io_uring: DRIVERS.io_uring, 'io_uring of Linux 5.19': OLD_URING };
-
-function onEachKind(name: string, test: (t: Test, start: typeof OLD_URING) => Promise<unknown>): void {
-  for (const [kind, start] of Object.entries(KINDS)) t.test(`${kind}: ${name}`, (t) => test(t, start));
-}
+const start = DRIVERS.io_uring;
 
 function echo(): Probe {
   const probe = new Probe();
@@ -27,7 +24,7 @@ function echo(): Probe {
   return probe;
 }
 
-onEachKind('a late completion does not reach the connection that has the place now', async (t, start) => {
+t.test('a late completion does not reach the connection that has the place now', async (t) => {
   const rig = await start();
   t.teardown(() => rig.stop());
   const transport = rig.transport as UringTransport;
@@ -49,6 +46,32 @@ onEachKind('a late completion does not reach the connection that has the place n
   second.destroy();
 });
 
+t.test('a descriptor is closed, and its place free, when the last operation on it has ended', async (t) => {
+  const rig = await start();
+  t.teardown(() => rig.stop());
+  const transport = rig.transport as UringTransport;
+  const client = await plainClient(rig.endpoint);
+  const probe = await acceptedProbe(rig);
+  const link = probe.link as unknown as { place: number; descriptor: number; destroy: (error: null) => void };
+  const { place, descriptor } = link;
+  const { ring } = transport;
+  const enter = ring.enter.bind(ring);
+  const seen: unknown[] = [];
+  // Destroyed with a receive in flight; the kernel hears of its end with the next call.
+  await inTurn(rig, () => {
+    link.destroy(null);
+    ring.enter = (timeoutMs) => {
+      seen.push([transport.connectionAt(place) === probe.link, existsSync(`/proc/self/fd/${descriptor}`)]);
+      ring.enter = enter;
+      return enter(timeoutMs);
+    };
+  });
+  t.same(seen, [[true, true]], 'both are there before that');
+  await waitFor('the place to be free', () => transport.connectionAt(place) === null);
+  t.notOk(existsSync(`/proc/self/fd/${descriptor}`));
+  client.destroy();
+});
+
 /** Runs `action` in a turn, and resolves after the next one. */
 async function inTurn(rig: Rig, action: () => void): Promise<void> {
   const { transport } = rig;
@@ -62,11 +85,9 @@ async function inTurn(rig: Rig, action: () => void): Promise<void> {
 
 const STORM = 5_000;
 
-onEachKind(`of ${STORM} connections that are killed at any time none hears of another`, (t, start) =>
-  weather(t, start, STORM),
-);
+t.test(`of ${STORM} connections that are killed at any time none hears of another`, (t) => weather(t, start, STORM));
 
-onEachKind('more connections have bytes at once than there are buffers', async (t, start) => {
+t.test('more connections have bytes at once than there are buffers', async (t) => {
   const rig = await start({ onConnection: echo });
   t.teardown(() => rig.stop());
   const clients = await Promise.all(Array.from({ length: 300 }, () => plainClient(rig.endpoint)));
@@ -80,7 +101,7 @@ onEachKind('more connections have bytes at once than there are buffers', async (
   for (const client of clients) client.destroy();
 });
 
-onEachKind('what did not go wholly is known even when the ring of completions is full', async (t, start) => {
+t.test('what did not go wholly is known even when the ring of completions is full', async (t) => {
   const rig = await start();
   t.teardown(() => rig.stop());
   const { ring } = rig.transport as UringTransport;
@@ -108,7 +129,7 @@ onEachKind('what did not go wholly is known even when the ring of completions is
   client.destroy();
 });
 
-onEachKind('a connection with many pieces to send sends them in order, also in parts', async (t, start) => {
+t.test('a connection with many pieces to send sends them in order, also in parts', async (t) => {
   const random = new Seeded();
   t.comment(`seed ${random.seed}`);
   const rig = await start();
