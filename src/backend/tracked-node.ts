@@ -15,7 +15,7 @@ import { BackendError } from './connection.js';
 import type { Identity } from './identity.js';
 import { type LaneChannel, selectCommand } from './lane.js';
 import type { NodeChannels } from './node-channels.js';
-import type { Pending, PendingPool, ReplyOwner } from './pending.js';
+import type { Pending, PendingPool, ReplyOwner, Sender } from './pending.js';
 import type { Holder, PrivateConnection, PrivateOwner } from './private-connection.js';
 
 /** What it needs of its lane. */
@@ -73,6 +73,12 @@ export class TrackedNode implements LaneChannel, PrivateOwner, ReplyOwner {
 
   get isReady(): boolean {
     return this.main?.isReady === true;
+  }
+
+  /** The connection by which the node's messages come: what it answers there comes behind those that it has sent. Null: none comes. */
+  get teller(): Sender | null {
+    const teller = this.context.isRedirected ? this.receiver : this.main;
+    return teller?.isReady === true ? teller : null;
   }
 
   /** Connections of a session's own are not asked for scripts by their SHA1. */

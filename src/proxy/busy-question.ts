@@ -1,6 +1,8 @@
-/** Asks nodes whether they are busy with a script, by connections that the script does not keep. */
-import type { LaneChannel } from '../backend/lane.js';
-import type { Pending, PendingPool, ReplyOwner } from '../backend/pending.js';
+/**
+ * Asks nodes whether they are busy with a script: by connections that the script does not keep, and within a short time; or by those by
+ * which they send a client's messages (CLIENT TRACKING), whose answer comes behind these, or which are lost after requestTimeoutMs.
+ */
+import type { Pending, PendingPool, ReplyOwner, Sender } from '../backend/pending.js';
 import type { Timer } from '../base/timers.js';
 import { encodeCommand } from '../resp/reply.js';
 import type { Transport } from '../transport/transport.js';
@@ -37,7 +39,7 @@ export class BusyQuestion implements ReplyOwner {
     this.told = told;
   }
 
-  ask(node: number, channel: LaneChannel): void {
+  ask(node: number, channel: Sender): void {
     const { transport, pendings } = this.context;
     const { arena } = transport;
     const block = arena.allocate(PING.length);
@@ -52,10 +54,10 @@ export class BusyQuestion implements ReplyOwner {
     if (refusal !== null) this.onFailure(pending);
   }
 
-  /** All have been asked. */
-  begin(): void {
+  /** All have been asked. If `isBrief`, what has not been answered soon is not waited for. */
+  begin(isBrief: boolean): void {
     const { timers, now } = this.context.transport;
-    this.timer = timers.set(now + ANSWER_MS_MAX, () => this.tell(null));
+    if (isBrief) this.timer = timers.set(now + ANSWER_MS_MAX, () => this.tell(null));
     this.onAnswered();
   }
 

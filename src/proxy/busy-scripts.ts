@@ -5,6 +5,9 @@
  *   script sent -> noted, by the way it went -> still unanswered after SUSPECT_MS: its node is shown to all workers, and asked whether it is busy
  *   busy        -> what is new goes to that node by another connection, and is refused there as by one Redis
  *   PING        -> no node is shown: PONG at once      some are: they are asked, by connections that the script does not keep
+ *
+ * The PING of a client that is told of keys (CLIENT TRACKING) is asked of the other nodes too, by the connections by which they tell it:
+ * as with one Redis, PONG comes behind what is told of writes that were answered before.
  */
 import type { Pending, PendingPool, ReplyOwner, Sender } from '../backend/pending.js';
 import type { BackendPool } from '../backend/pool.js';
@@ -13,6 +16,7 @@ import type { Timer } from '../base/timers.js';
 import type { NodeSnapshot } from '../messages.js';
 import type { Transport } from '../transport/transport.js';
 import { BusyQuestion } from './busy-question.js';
+import { lanesToldOf } from './invalidation.js';
 import type { Session } from './session.js';
 
 /** Milliseconds after which a script counts as one that may be busy; and between looks. Below what Redis takes for long, by far. */
@@ -88,8 +92,13 @@ export class BusyScripts {
       if (busy !== null) this.onHeard(busy.node);
       session.answer(head, busy === null ? usual : ofBusy(busy.reply));
     });
-    for (const { index } of nodes) if ((mask & bitOf(index)) !== 0) question.ask(index, pool.at(index).urgent);
-    question.begin();
+    const suspects = nodes.map(({ index }) => index).filter((index) => (mask & bitOf(index)) !== 0);
+    for (const index of suspects) question.ask(index, pool.at(index).urgent);
+    for (const lane of lanesToldOf(session)) {
+      for (const [index, { teller }] of lane.channels.entries())
+        if (teller !== null && !suspects.includes(index)) question.ask(index, teller);
+    }
+    question.begin(suspects.length > 0);
   }
 
   /** Nodes may have other numbers now. */
@@ -147,7 +156,7 @@ export class BusyScripts {
         if (script.node === node && isUnanswered(script)) way.giveWay?.(script.pending);
     });
     question.ask(node, this.context.pool.at(node).urgent);
-    question.begin();
+    question.begin(true);
   }
 }
 

@@ -613,6 +613,8 @@ export class Dispatcher {
   }
 
   private answer(session: Session, spec: CommandSpec, requestBytes: number): boolean {
+    const isTold = session.tracking !== null || session.redirectedLanes !== null;
+    if (isTold && spec.name === 'ping' && !session.isIdle) return this.putOff();
     const startMs = performance.now();
     const reply = answerLocally(spec, session, this.localContext);
     if (reply === null) {
@@ -620,8 +622,10 @@ export class Dispatcher {
     }
     this.context.times.add(spec.index, performance.now() - startMs);
     // One Redis reads PING when what came before it has been answered: also its client's own script.
-    if (spec.name === 'ping' && this.busyScripts.isSuspected && session.isIdle) {
+    if (spec.name === 'ping' && session.isIdle && (isTold || this.busyScripts.isSuspected)) {
       this.busyScripts.answer(session, this.serviceOf(session).nodes, reply, requestBytes);
+      // No other reply waits then: what the client is told goes out at once, before PONG.
+      if (isTold) session.waitForReplies();
       return true;
     }
     if (reply !== NO_REPLY) session.reply(reply);

@@ -1,4 +1,5 @@
 /** The messages of client tracking: what nodes send, and what a client is told, by its protocol. */
+import type { TrackingLane } from '../backend/tracking-lane.js';
 import { bulkReply, integerReply, REPLY_NULL, REPLY_NULL_BULK } from '../resp/reply.js';
 
 /** Keys that are not what they were: an array as in RESP; null: all. */
@@ -10,6 +11,10 @@ export interface Listening {
   readonly isLeaving: boolean;
   /** To any channel. */
   readonly isSubscribed: boolean;
+  /** While it tracks keys itself. */
+  readonly tracking: { readonly lane: TrackingLane } | null;
+  /** Those by which others of this worker track, whose messages are for it; null: there are none. */
+  redirectedLanes: Set<TrackingLane> | null;
   pushInOrder(frame: Uint8Array): void;
   pushOnce(frame: Uint8Array): void;
 }
@@ -18,6 +23,25 @@ export interface Listening {
 export interface Target {
   id: number;
   client: Listening | null;
+}
+
+/** The lanes whose nodes may have sent what the client is to be told. */
+export function lanesToldOf({ tracking, redirectedLanes, protocol, isSubscribed }: Listening): Set<TrackingLane> {
+  const lanes = new Set<TrackingLane>(protocol === 3 || isSubscribed ? redirectedLanes : null);
+  if (tracking !== null && protocol === 3) lanes.add(tracking.lane);
+  return lanes;
+}
+
+/** From now on `lane` is one of the client's `redirectedLanes`. */
+export function redirectLane(client: Listening, lane: TrackingLane): void {
+  client.redirectedLanes ??= new Set();
+  client.redirectedLanes.add(lane);
+}
+
+/** It is none any more. */
+export function unredirectLane(client: Listening, lane: TrackingLane): void {
+  client.redirectedLanes?.delete(lane);
+  if (client.redirectedLanes?.size === 0) client.redirectedLanes = null;
 }
 
 /** How a node's message begins. */

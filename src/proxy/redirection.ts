@@ -14,9 +14,9 @@ const WAITING_BYTES_MAX = 64 * 1024;
 export class Redirection {
   /** The client's number. */
   readonly id: number;
-  private readonly service: number;
   /** The client, where it is of this worker. */
-  private readonly client: Listening | null;
+  readonly client: Listening | null;
+  private readonly service: number;
   private readonly ask: QuestionsContext['ask'];
   private readonly onBroken: () => void;
   private waiting: InvalidKeys[] = [];

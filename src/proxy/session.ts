@@ -10,6 +10,7 @@ import type { Users } from '../acl/users.js';
 import type { Identity } from '../backend/identity.js';
 import type { Lane } from '../backend/lane.js';
 import type { Carrier, PartSource, Pending, PendingPool, ReplyOwner } from '../backend/pending.js';
+import type { TrackingLane } from '../backend/tracking-lane.js';
 import type { Limits } from '../base/limits.js';
 import type { Counts } from '../base/metrics.js';
 import type { SessionLocks } from '../lock/session-locks.js';
@@ -102,6 +103,8 @@ export class Session implements ConnectionOwner, ReplyOwner {
   subscriptions: Subscriptions | null = null;
   /** While it tracks keys (CLIENT TRACKING): `lane` is that of the tracking then. */
   tracking: TrackingState | null = null;
+  /** See Listening. */
+  redirectedLanes: Set<TrackingLane> | null = null;
   /** From MONITOR on. */
   monitoring: Monitoring | null = null;
   /** From its first lock that it is to have until it goes (SESSION). */

@@ -12,7 +12,15 @@ import type { Counts } from '../base/metrics.js';
 import { skipValue } from '../resp/frame.js';
 import { arrayHeader, encodeCommand, REPLY_OK } from '../resp/reply.js';
 import type { Transport } from '../transport/transport.js';
-import { type InvalidKeys, readInvalidation, type Target, tellBroken, tellInvalid } from './invalidation.js';
+import {
+  type InvalidKeys,
+  readInvalidation,
+  redirectLane,
+  type Target,
+  tellBroken,
+  tellInvalid,
+  unredirectLane,
+} from './invalidation.js';
 import type { QuestionsContext } from './questions.js';
 import { Redirection } from './redirection.js';
 import type { Service } from './service.js';
@@ -35,7 +43,7 @@ const CACHING_NO = encodeCommand(['CLIENT', 'CACHING', 'NO']);
 export class Tracking implements TrackingState {
   readonly lane: TrackingLane;
   mode: TrackingMode;
-  private redirection: Redirection | null;
+  private redirection: Redirection | null = null;
   isBroken = false;
   private readonly session: Session;
   private readonly context: TrackingContext;
@@ -54,7 +62,6 @@ export class Tracking implements TrackingState {
     this.session = session;
     this.mode = mode;
     this.placedBy = context.serviceOf(session);
-    this.redirection = this.redirectionTo(target);
     this.lane = new TrackingLane(
       {
         transport: context.transport,
@@ -68,11 +75,12 @@ export class Tracking implements TrackingState {
       session.lane,
       mode,
     );
+    this.redirectTo(target);
   }
 
   change(mode: TrackingMode, addedPrefixes: readonly Uint8Array[], target: Target | null): Uint8Array | null {
     this.mode = mode;
-    this.redirection = this.redirectionTo(target);
+    this.redirectTo(target);
     this.toldAllPosition = null;
     this.isBroken = false;
     return this.lane.track(mode, addedPrefixes);
@@ -121,6 +129,7 @@ export class Tracking implements TrackingState {
 
   close(): void {
     this.context.counts.sessionsTracking--;
+    this.leaveTarget();
     this.lane.close();
     this.onSettled();
   }
@@ -131,13 +140,21 @@ export class Tracking implements TrackingState {
     else this.lane.caching = this.mode.isOptIn ? CACHING_YES : CACHING_NO;
   }
 
-  private redirectionTo(target: Target | null): Redirection | null {
-    if (target === null) return null;
+  private redirectTo(target: Target | null): void {
+    this.leaveTarget();
+    this.redirection = null;
+    if (target === null) return;
+    if (target.client !== null) redirectLane(target.client, this.lane);
     const { ask } = this.context;
-    return new Redirection(target, this.session.service, ask, () => {
+    this.redirection = new Redirection(target, this.session.service, ask, () => {
       this.isBroken = true;
       tellBroken(this.session, target.id);
     });
+  }
+
+  private leaveTarget(): void {
+    const client = this.redirection?.client ?? null;
+    if (client !== null) unredirectLane(client, this.lane);
   }
 
   private onSettled(): void {

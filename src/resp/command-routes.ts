@@ -154,7 +154,7 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ...rules('tracking', '', 'client|caching'),
   ...rules(
     'local',
-    'BUSY, while a script runs for too long at any node: commands for other shards are carried out',
+    'behind what nodes tell a client of keys (CLIENT TRACKING); BUSY, while a script runs for too long at any node: commands for other shards are carried out',
     'ping',
   ),
   ...rules('local', 'not inside MULTI', 'client|reply'),

@@ -150,6 +150,32 @@ for (const transport of ['io_uring', 'epoll', 'node'] as const) {
     }
   });
 
+  t.test(`on ${transport}, PONG comes behind messages about writes that were answered before`, async (t) => {
+    const deployment = await deploy(t, { transport, workers: 1 });
+    const [writer, own, source, target] = await Promise.all(
+      Array.from({ length: 4 }, () => connect(t, deployment.port)),
+    );
+    if (!writer || !own || !source || !target) throw new Error('there are four');
+    await own.raw('HELLO', '3');
+    await own.raw('CLIENT', 'TRACKING', 'ON');
+    const id = `${await target.command('CLIENT', 'ID')}`;
+    await target.raw('SUBSCRIBE', '__redis__:invalidate');
+    t.equal((await source.raw('CLIENT', 'TRACKING', 'ON', 'REDIRECT', id)).toString(), '+OK\r\n');
+    for (let round = 0; round < 300; round++) {
+      const key = deployment.key(round % 3, `p${round}`);
+      await Promise.all([own.raw('GET', key), source.raw('GET', key)]);
+      await writer.raw('SET', key, '1');
+      const told = `*1\r\n$${key.length}\r\n${key}\r\n`;
+      own.send(encodeWords(['PING']));
+      target.send(encodeWords(['PING']));
+      t.equal((await own.next()).toString(), `>2\r\n$10\r\ninvalidate\r\n${told}`);
+      t.equal((await own.next()).toString(), '+PONG\r\n');
+      const head = '*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n';
+      t.equal((await target.next()).toString(), head + told);
+      t.equal((await target.next()).toString(), '*2\r\n$4\r\npong\r\n$0\r\n\r\n');
+    }
+  });
+
   t.test(`on ${transport}, 10,000 clients that track, and go, leave nothing behind`, async (t) => {
     const [wave, waves] = [500, 20];
     const deployment = await deploy(t, { transport, limits: { privateConnectionsSpareMax: 0 } });

@@ -118,9 +118,9 @@ t.test(
     t.equal(told(plane, client), '_\r\n_\r\n');
     for (const link of links) answer(link, ALL);
     t.equal(told(plane, client), ALL);
-    client.send(['PING']);
+    client.send(['ECHO', 'x']);
     answer(links[0], ALL);
-    t.equal(told(plane, client), `+PONG\r\n${ALL}`);
+    t.equal(told(plane, client), `${bulk('x')}${ALL}`);
     for (const link of links) link.take();
     client.send(['FLUSHALL']);
     plane.turn();
@@ -209,8 +209,8 @@ t.test('broadcasts: all nodes say them before the client is told OK, and again a
   t.equal(told(plane, client), '+OK\r\n');
   link.connection.break(new Error('reset'));
   t.equal(told(plane, client), ALL);
-  client.send(['PING']);
-  t.equal(told(plane, client), '+PONG\r\n');
+  client.send(['ECHO', 'x']);
+  t.equal(told(plane, client), bulk('x'));
   plane.pass(plane.limits.reconnectMinMs);
   t.same(greet(plane, 0).setUp, ['CLIENT TRACKING ON BCAST PREFIX a: PREFIX b: PREFIX c:']);
   t.equal(told(plane, client), ALL, 'others may have read meanwhile');
@@ -275,6 +275,12 @@ t.test('CLIENT CACHING is for the next command, wherever that goes', async (t) =
   t.equal(told(plane, client), '+OK\r\n+OK\r\n+QUEUED\r\n*1\r\n_\r\n_\r\n');
   client.send(['CLIENT', 'CACHING', 'YES'], ['PING'], ['GET', a]);
   plane.turn();
+  for (const { link } of [first, second]) {
+    t.same(link.commands(), ['PING']);
+    answer(link, '+PONG\r\n');
+  }
+  plane.turn();
+  plane.turn();
   t.same(first.link.commands(), [`GET ${a}`], 'PING was the next one');
   answer(first.link, '_\r\n');
   told(plane, client);
@@ -295,6 +301,127 @@ t.test('CLIENT CACHING before a command that is put off', async (t) => {
   for (let turn = 0; turn < 5; turn++) plane.turn();
   t.same(link.commands(), [`GET ${key}`]);
 });
+
+t.test('PONG comes behind what a node has sent before it reads PING', async (t) => {
+  const { plane, client, key, link } = reading();
+  client.send(['GET', plane.key(1)]);
+  const other = greet(plane, 1).link;
+  answer(other, '_\r\n');
+  told(plane, client);
+  client.send(['PING'], ['PING', 'again']);
+  t.equal(told(plane, client), '', 'a message may be under way');
+  for (const each of [link, other]) t.same(each.commands(), ['PING']);
+  link.answer(invalidate(key), '+PONG\r\n');
+  t.equal(told(plane, client), invalidate(key));
+  other.answer(ALL, '+PONG\r\n');
+  t.equal(told(plane, client), `${ALL}+PONG\r\n`);
+  for (const each of [link, other]) answer(each, '+PONG\r\n');
+  t.equal(told(plane, client), bulk('again'));
+
+  client.send(['GET', key], ['GET', plane.key(1)], ['PING'], ['ECHO', 'x']);
+  plane.turn();
+  t.same(link.commands(), [`GET ${key}`]);
+  answer(other, '$1\r\n1\r\n', invalidate('early'));
+  answer(link, '$1\r\n2\r\n');
+  t.equal(told(plane, client), `$1\r\n2\r\n$1\r\n1\r\n${invalidate('early')}`);
+  answer(other, '+PONG\r\n');
+  link.answer(invalidate(key));
+  t.equal(told(plane, client), invalidate(key));
+  t.same(link.commands(), ['PING']);
+  answer(link, '+PONG\r\n');
+  t.equal(told(plane, client), `+PONG\r\n${bulk('x')}`);
+
+  client.send(['HELLO', '2'], ['PING']);
+  plane.turn();
+  for (const each of [link, other]) t.same(each.commands(), ['HELLO 2'], 'in RESP2 it is told nothing');
+  t.match(told(plane, client), /\+PONG\r\n$/);
+});
+
+t.test('nodes that are down do not keep PONG back, and one that is silent not for long', async (t) => {
+  const { plane, client, key, link } = reading();
+  client.send(['GET', plane.key(1)]);
+  const other = greet(plane, 1).link;
+  answer(other, '_\r\n');
+  told(plane, client);
+  client.send(['PING']);
+  plane.turn();
+  other.connection.break(new Error('reset'));
+  t.equal(told(plane, client), ALL);
+  answer(link, '+PONG\r\n');
+  t.equal(told(plane, client), '+PONG\r\n');
+  t.equal(plane.links(1).filter(({ protocol }) => protocol === null).length, 0, 'nothing is opened for PING');
+
+  client.send(['GET', key]);
+  plane.turn();
+  answer(link, '_\r\n');
+  told(plane, client);
+  client.send(['PING']);
+  plane.turn();
+  t.same(link.commands(), ['PING']);
+  plane.pass(plane.limits.requestTimeoutMs + 600);
+  t.equal(told(plane, client), `${ALL}+PONG\r\n`);
+  t.ok(link.isClosed);
+  client.send(['PING']);
+  t.equal(told(plane, client), '+PONG\r\n');
+});
+
+t.test('so for a client that another one has its messages sent to', async (t) => {
+  const plane = new Plane({ nodes: 1 }).greetAll();
+  const [target, client] = [plane.client(), plane.client()];
+  client.send(['CLIENT', 'TRACKING', 'ON', 'REDIRECT', '1'], ['GET', 'k']);
+  const receiver = greet(plane, 0, 77).link;
+  const own = greet(plane, 0).link;
+  answer(own, '$-1\r\n');
+  told(plane, client);
+  for (const each of [target, client]) each.send(['PING']);
+  t.same([told(plane, target), told(plane, client)], ['+PONG\r\n', '+PONG\r\n'], 'who is told nothing does not wait');
+
+  target.send(['HELLO', '3']);
+  told(plane, target);
+  target.send(['PING']);
+  t.equal(told(plane, target), '');
+  t.same(receiver.commands(), ['PING']);
+  receiver.answer(invalidate('k'), '+PONG\r\n');
+  t.equal(told(plane, target), `${invalidate('k')}+PONG\r\n`);
+
+  client.send(['HELLO', '3']);
+  plane.turn();
+  answer(own, '*0\r\n');
+  told(plane, client);
+  client.send(['PING']);
+  t.equal(told(plane, client), '', 'it is told when the other one is gone');
+  t.same(receiver.commands(), ['PING']);
+  answer(receiver, '+PONG\r\n');
+  t.equal(told(plane, client), '+PONG\r\n');
+
+  client.send(['CLIENT', 'TRACKING', 'OFF']);
+  told(plane, client);
+  for (const each of [target, client]) each.send(['PING']);
+  t.same([told(plane, target), told(plane, client)], ['+PONG\r\n', '+PONG\r\n']);
+});
+
+t.test(
+  'while a script keeps a node, PING asks that one by another connection, and the others by those that track',
+  async (t) => {
+    const { plane, client, key, link } = reading();
+    client.send(['GET', plane.key(1)]);
+    const other = greet(plane, 1).link;
+    answer(other, '_\r\n');
+    told(plane, client);
+    const scripted = plane.client().send(['EVAL', 'while true do end', '1', plane.key(1)]);
+    plane.turn();
+    plane.pass(200);
+    client.send(['PING']);
+    plane.turn();
+    t.same(link.commands(), ['PING']);
+    t.same(other.commands(), []);
+    link.answer(invalidate(key), '+PONG\r\n');
+    t.equal(told(plane, client), invalidate(key));
+    plane.pass(600);
+    t.equal(told(plane, client), '+PONG\r\n');
+    t.equal(scripted.take(), '');
+  },
+);
 
 t.test('what it watches, and what it waits for, goes by the connection that tracks', async (t) => {
   const { plane, client, key, link } = reading();
@@ -511,6 +638,11 @@ t.test('a client that goes leaves nothing behind, whatever it was about', async 
     (plane, client) => {
       client.send(['BLPOP', plane.key(0), '0']);
       greet(plane, 0);
+    },
+    (plane, client) => {
+      client.send(['GET', plane.key(0)], ['GET', plane.key(1)]);
+      for (const node of [0, 1]) answer(greet(plane, node).link, '_\r\n');
+      client.send(['PING'], ['PING']);
     },
   ];
   for (const [number, act] of cases.entries()) {
