@@ -5,7 +5,8 @@ import type { Part, Parts, ResponsePolicy } from './response-policy.js';
 export class AfterSuccessPolicy implements ResponsePolicy {
   readonly needsOne: boolean;
   private readonly inner: ResponsePolicy;
-  private readonly act: () => void;
+  /** Null once it is done. */
+  private act: (() => void) | null;
 
   constructor(inner: ResponsePolicy, act: () => void) {
     this.needsOne = inner.needsOne;
@@ -17,8 +18,14 @@ export class AfterSuccessPolicy implements ResponsePolicy {
     return this.inner.fits(bytes, part);
   }
 
+  onSuccess(): void {
+    this.act?.();
+    this.act = null;
+  }
+
   write(parts: Parts, output: Output): void {
-    this.act();
+    // In a transaction it is a part of EXEC's reply that is written.
+    this.onSuccess();
     this.inner.write(parts, output);
   }
 }

@@ -8,7 +8,7 @@ import type { Carrier, Pending, PendingPool, ReplyOwner, ReplySource, Sender } f
 import { errorBytes } from '../base/errors.js';
 import type { Arena } from '../transport/arena.js';
 import type { Output } from '../transport/output.js';
-import { writeMerged } from './partial-failure.js';
+import { allSucceeded, writeMerged } from './partial-failure.js';
 import { Part, type Parts, type ResponsePolicy } from './response-policy.js';
 import type { Session } from './session.js';
 
@@ -202,6 +202,8 @@ export class Merge implements ReplyOwner, ReplySource, Parts {
     this.pendings.release(pending);
     this.awaited--;
     if (this.awaited > 0) return;
+    const { policy } = this;
+    if (policy.onSuccess !== undefined && this.claims > 0 && allSucceeded(this, policy)) policy.onSuccess();
     // A claim of our own, so that the last session's does not end it under our hands.
     this.claims++;
     for (let index = 0; index < this.sessionCount; index++) {

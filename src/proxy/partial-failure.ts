@@ -16,6 +16,12 @@ export function writeMerged(parts: Parts, policy: ResponsePolicy, isWrite: boole
   else policy.write(parts, output);
 }
 
+/** Whether all parts have come to a reply that can be merged. */
+export function allSucceeded(parts: Parts, policy: ResponsePolicy): boolean {
+  for (let index = 0; index < parts.partCount; index++) if (!succeeded(parts, policy, index)) return false;
+  return true;
+}
+
 const UNKNOWN = Buffer.from('-UNKNOWN ');
 /** How a node refuses SCRIPT KILL when nothing runs there: what is wrong elsewhere says more. */
 const NOT_BUSY = Buffer.from('-NOTBUSY ');

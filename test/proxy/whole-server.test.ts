@@ -205,6 +205,47 @@ t.test('LATENCY HISTOGRAM shows what the proxy answers itself by its own times',
   t.equal(histograms(), '*0\r\n', 'CONFIG RESETSTAT has them begin anew');
 });
 
+t.test('CONFIG RESETSTAT and SCRIPT FLUSH are for the proxy too where their client wants no reply', async (t) => {
+  for (const choice of ['OFF', 'SKIP']) {
+    const plane = new Plane({ nodes: 2 }).greetAll();
+    const client = plane.client().send(['SCRIPT', 'LOAD', 'return 1'], ['ECHO', 'x']);
+    plane.turn();
+    const sha = 'e0e1f9fabfc9d4800c877a703b823ac0578ff8db';
+    const answerAll = (reply: string) => {
+      plane.turn();
+      for (const node of [0, 1]) {
+        plane.only(node).take();
+        plane.only(node).answer(reply);
+      }
+      plane.turn();
+    };
+    answerAll(bulk(sha));
+    t.equal(client.take(), bulk(sha) + bulk('x'));
+
+    client.send(['CLIENT', 'REPLY', choice], ['SCRIPT', 'FLUSH']);
+    answerAll('-BUSY a script runs\r\n');
+    client.send(['CLIENT', 'REPLY', 'ON'], ['EVALSHA', sha, '1', plane.key(0)]);
+    plane.turn();
+    t.match(plane.only(0).take(), /return 1/, 'the nodes have not carried it out: it is known still');
+    plane.only(0).answer(':1\r\n');
+    t.equal(client.take(), '+OK\r\n:1\r\n');
+
+    client.send(['CLIENT', 'REPLY', choice], ['SCRIPT', 'FLUSH']);
+    answerAll('+OK\r\n');
+    client.send(['CLIENT', 'REPLY', choice], ['CONFIG', 'RESETSTAT']);
+    answerAll('+OK\r\n');
+    client.send(['CLIENT', 'REPLY', 'ON'], ['LATENCY', 'HISTOGRAM', 'echo'], ['EVALSHA', sha, '1', plane.key(0)]);
+    plane.turn();
+    plane.only(1).take();
+    plane.only(1).answer('*0\r\n');
+    plane.only(0).take();
+    plane.only(0).answer('*0\r\n', '-NOSCRIPT No matching script. Please use EVAL.\r\n');
+    plane.turn();
+    t.equal(plane.only(0).take(), '', 'nothing is known that could be sent again');
+    t.equal(client.take(), '+OK\r\n*0\r\n-NOSCRIPT No matching script. Please use EVAL.\r\n');
+  }
+});
+
 t.test('MEMORY STATS adds up quantities, also of databases, and works ratios out again', async (t) => {
   const stats = (total: number, keys: number, database: string) =>
     array(
