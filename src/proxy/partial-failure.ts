@@ -73,8 +73,18 @@ function errorOf(parts: Parts, policy: ResponsePolicy, index: number, isWrite: b
   const frame = bytes.slice(part.start, part.start + part.bytes);
   if (isSaidByAll(parts, frame)) return frame;
   const text = new TextDecoder().decode(frame.subarray(1, -2));
-  const nodes = new Set(Array.from({ length: parts.partCount }, (_, at) => parts.part(at).nodeName));
-  return errorReply(`${text} (from node ${part.nodeName}; ${nodes.size - 1} other shards were asked too)`);
+  const [asked, failed] = [new Set<string>(), new Set<string>()];
+  for (let at = 0; at < parts.partCount; at++) {
+    const { nodeName } = parts.part(at);
+    asked.add(nodeName);
+    if (!succeeded(parts, policy, at)) failed.add(nodeName);
+  }
+  const done = asked.size - failed.size;
+  const others =
+    isWrite && done > 0
+      ? `${done} of ${asked.size} shards have carried out their part of it`
+      : `${asked.size - 1} other shards were asked too`;
+  return errorReply(`${text} (from node ${part.nodeName}; ${others})`);
 }
 
 function isSaidByAll(parts: Parts, frame: Uint8Array): boolean {

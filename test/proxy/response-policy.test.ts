@@ -83,6 +83,16 @@ const CASES: readonly [string, Case, string][] = [
     '-UNKNOWN node b: it is down; the command had no effect there, but other shards have carried out their part of it\r\n',
   ],
   [
+    'an error of one node of a write tells how many have done it',
+    { tip: 'all_succeeded', isWrite: true, replies: ['+OK\r\n', '-NOPERM no\r\n', '+OK\r\n'] },
+    '-NOPERM no (from node b; 2 of 3 shards have carried out their part of it)\r\n',
+  ],
+  [
+    'and which others have not',
+    { tip: 'all_succeeded', isWrite: true, replies: ['-OOM no room\r\n', '+OK\r\n', '-OOM no\r\n'] },
+    '-OOM no room (from node a; 1 of 3 shards have carried out their part of it) (failed too: c)\r\n',
+  ],
+  [
     'the first error counts',
     { tip: 'all_succeeded', isWrite: true, replies: ['-OOM no room\r\n', DOWN] },
     '-OOM no room (from node a; 1 other shards were asked too) (failed too: b)\r\n',
