@@ -21,7 +21,6 @@ const FATES: Readonly<Record<string, Fate>> = {
   'digest-value': 'keys',
   error: 'any',
   help: 'any',
-  'stringmatch-len': 'any',
   structsize: 'any',
   protocol: 'any',
   digest: 'asked',

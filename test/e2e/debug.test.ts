@@ -1,8 +1,10 @@
 /** DEBUG through the proxy, over three real servers. */
 import t from 'tap';
+import { debugRow } from '../../src/resp/debug-rows.js';
 import { deploy } from '../help/deployment.js';
 import { RedisServer } from '../help/redis-server.js';
 import { connect, say } from '../help/resp-client.js';
+import { waitFor } from '../help/wait-for.js';
 
 const ALLOWED = { enableDebugCommand: 'yes', redis: { args: ['--enable-debug-command', 'yes'] } } as const;
 
@@ -60,25 +62,41 @@ t.test('OBJECT, SLEEP, SET-ACTIVE-EXPIRE, RELOAD and errors, as one Redis', asyn
   t.equal(await say(client, 'DBSIZE'), ':3\r\n');
   await say(client, 'SET', deployment.key(0, 'another'), 'x');
   t.match(await say(client, 'DEBUG', 'HTSTATS', '0'), /# Node a\n\[Dictionary HT\]/);
-  const key = deployment.key(1);
   t.equal(await say(client, 'DEBUG', 'SET-ACTIVE-EXPIRE', '0'), '+OK\r\n');
-  await say(client, 'PEXPIRE', key, '1');
+  for (const node of [0, 1, 2]) await say(client, 'PEXPIRE', deployment.key(node), '1');
+  // Three rounds of what deletes them otherwise.
+  await new Promise((done) => setTimeout(done, 300));
+  t.equal(await say(client, 'DBSIZE'), ':4\r\n', 'expired keys stay');
   t.match(
     await say(client, 'DEBUG', 'SEGFAULT'),
     /^-ERR DEBUG SEGFAULT is not supported by this proxy: it stops the node/,
   );
   t.equal(await say(client, 'DEBUG', 'SET-ACTIVE-EXPIRE', '1'), '+OK\r\n');
+  await waitFor('expired keys to go', async () => (await say(client, 'DBSIZE')) === ':1\r\n');
+});
+
+t.test('what the nodes know it to be it is, by their own list', async (t) => {
+  const deployment = await deploy(t, { nodes: 1, ...ALLOWED });
+  const [server] = deployment.servers as [RedisServer];
+  const [ours, theirs] = [await connect(t, deployment.port), await connect(t, server.port)];
+  const names = [...(await say(theirs, 'DEBUG', 'HELP')).matchAll(/^\+([A-Z][A-Z-]+)/gm)].map(
+    ([, name]) => name as string,
+  );
+  t.ok(names.length > 30);
+  for (const name of names.slice(1)) t.not(debugRow(name, '', 5), null, name);
+  const words = ['DEBUG', 'STRINGMATCH-LEN', '10', 'a'];
+  t.equal(await say(ours, ...words), await say(theirs, ...words), 'what they lack is none');
 });
 
 t.test('where keys are replicated, or locks, nothing is done at their nodes', async (t) => {
   for (const mode of ['replicated', 'lock']) {
     const deployment = await deploy(t, { enableDebugCommand: 'yes', keyspaces: [{ prefix: '', pool: 'main', mode }] });
     const client = await connect(t, deployment.port);
+    const refused = new RegExp(
+      `^-ERR DEBUG \\S+ is refused: some keys of this service are ${mode === 'lock' ? 'locks' : mode}, whose nodes do not allow DEBUG`,
+    );
     for (const words of [['SLEEP', '0'], ['RELOAD'], ['DIGEST'], ['CHANGE-REPL-ID'], ['HTSTATS', '0']])
-      t.match(
-        await say(client, 'DEBUG', ...words),
-        /^-ERR DEBUG \S+ is refused: some keys of this service are (replicated|locks), whose nodes do not allow DEBUG/,
-      );
+      t.match(await say(client, 'DEBUG', ...words), refused);
     for (const words of [
       ['OBJECT', 'k'],
       ['DIGEST-VALUE', 'k', 'l'],
@@ -88,6 +106,8 @@ t.test('where keys are replicated, or locks, nothing is done at their nodes', as
     await say(client, 'MULTI');
     t.match(await say(client, 'DEBUG', 'SLEEP', '0'), /^-ERR DEBUG SLEEP is refused/);
     t.match(await say(client, 'DEBUG', 'OBJECT', 'k'), /^-ERR /);
+    for (const { port } of deployment.servers)
+      t.notMatch(await say(await connect(t, port), 'INFO', 'commandstats'), /cmdstat_debug/, 'no node was asked');
   }
 });
 
