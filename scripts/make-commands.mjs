@@ -146,7 +146,10 @@ answers the others with an error that says why. The group \`lock\` is the proxy'
 - *Transactions* have their keys on one shard. Commands for all shards (FLUSHALL, CONFIG SET, DBSIZE, KEYS …) that shard carries out in their place among the others;
   when it has said that EXEC was carried out, the other shards carry them out, before anything that the client sends later, and also where it has gone. EXEC answers what all
   shards say together; a shard that fails then makes an error of that element alone. So it is one piece on its own shard, and others may see it there before
-  it is on all of them. What fails at the own shard does not go to the others. Where EXEC is refused, or its answer is lost (\`-UNKNOWN\`), the others got nothing. Not in transactions are
+  it is on all of them. What fails at the own shard does not go to the others. Where EXEC is refused, or its answer is lost or there is no room for it (\`-UNKNOWN\`), the others
+  got nothing; so does a shard that the service has lost, by a reload, since EXEC was sent (\`-NODEDOWN\`). What is refused without MULTI (SWAPDB while a node is down, CONFIG SET of a
+  setting that replicated keys or locks depend on, FLUSHALL where services share nodes) is refused when it comes, and EXEC answers \`-EXECABORT\`. Behind SCRIPT FLUSH scripts are not
+  there, as in one Redis. There may be \`sessionTransactionSpreadMax\` of these commands. Not in transactions are
   SCAN, and KEYS, DBSIZE and RANDOMKEY where the proxy keeps keys of its own on the nodes (replicated keys, locks, fences).
 - Of *replicated* keys each is agreed upon by its nodes, whatever the table says of shards: a command has one of them, split commands are carried
   out key by key, and some are refused there (MIGRATE, MOVE, COPY and RENAME to another key): docs/CONSISTENCY.md.

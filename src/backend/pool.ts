@@ -299,7 +299,8 @@ export class BackendPool {
   }
 }
 
-function nodeKey(node: NodeSnapshot): string {
+/** What a node is known by over all topologies. */
+export function nodeKey(node: NodeSnapshot): string {
   return `${node.pool}/${node.name}`;
 }
 

@@ -130,8 +130,13 @@ const KEYS = {
   ),
   sessionTransactionBytesMax: about(
     bytes(1, GIBI),
-    'Bytes of the commands of one client that may wait for EXEC after MULTI. Beyond, a command gets `-OVERLOADED`, and EXEC will refuse the transaction.',
+    'Bytes that the commands of one client may take which wait for EXEC after MULTI. Each that is not for one shard alone (PING, DBSIZE) takes some 256 besides its own. Beyond, a command gets `-OVERLOADED`, and EXEC will refuse the transaction.',
     stated('sessionTransactionBytesMax'),
+  ),
+  sessionTransactionSpreadMax: about(
+    wholeNumber(1, COUNT_MAX),
+    'Commands of one transaction that all shards are to carry out (DBSIZE, FLUSHALL …), or all workers (CLIENT LIST …): EXEC asks for all of them at once, as sessionCommandsMax is for those without MULTI. Beyond, a command gets `-OVERLOADED`, and EXEC will refuse the transaction.',
+    stated('sessionTransactionSpreadMax'),
   ),
   sessionOutputSoftBytes: about(
     bytes(1, GIBI),

@@ -10,6 +10,7 @@ export interface Limits extends NodeLimits {
   sessionCommandsMax: number;
   sessionRequestBytesMax: number;
   sessionTransactionBytesMax: number;
+  sessionTransactionSpreadMax: number;
   sessionOutputSoftBytes: number;
   sessionOutputHardBytes: number;
   sessionSubscriptionsMax: number;
@@ -81,6 +82,7 @@ export const DEFAULT_LIMITS: Limits = {
   sessionCommandsMax: 1_024,
   sessionRequestBytesMax: 256 * 1024,
   sessionTransactionBytesMax: 64 * 1024 * 1024,
+  sessionTransactionSpreadMax: 1_024,
   sessionOutputSoftBytes: 1024 * 1024,
   sessionOutputHardBytes: 1024 * 1024 * 1024,
   sessionSubscriptionsMax: 100_000,

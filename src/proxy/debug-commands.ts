@@ -28,9 +28,14 @@ export class DebugCommands {
 
   /** The row of the DEBUG command last read, or the error why it has none. */
   find(session: Session): CommandSpec | Uint8Array {
+    return this.refusal(session) ?? this.row();
+  }
+
+  /** Why that client has no DEBUG, or null. */
+  refusal(session: Session): Uint8Array | null {
     const { mode } = this;
     const isAllowed = mode === 'yes' || (mode === 'local' && isLocal(session.connection.remoteAddress()));
-    return isAllowed ? this.row() : NOT_ALLOWED;
+    return isAllowed ? null : NOT_ALLOWED;
   }
 
   /** As `find`, of whoever was allowed it. */

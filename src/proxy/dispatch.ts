@@ -210,6 +210,8 @@ export class Dispatcher {
       clients: this.clients,
       lend,
       serviceOf: (session) => this.serviceOf(session),
+      nodesOf: ({ service }) => this.services[service]?.nodes ?? [],
+      scripts: this.scripts,
       permissionRefusal: (session, spec) => this.permissions.refusal(session, spec),
       topologyVersion: () => this.topology.version,
       anyNode: (session) => this.anyNode(session),
@@ -474,10 +476,11 @@ export class Dispatcher {
     else this.forward(session, node, spec.write, start, end);
   }
 
-  /** Of a transaction: scripts are sent whole, as EXEC cannot be sent again. */
+  /** Of a transaction: scripts are sent whole, as EXEC cannot be sent again; but for those that it flushes itself before. */
   private queue(session: Session, transaction: Transaction, spec: CommandSpec, start: number, end: number): void {
     const queue = (from: number, to: number) => this.transactions.queue(session, transaction, spec, from, to);
-    if (spec.group === 'scripting') this.scripts.asWhole(session, spec, start, end, queue);
+    if (spec.group === 'scripting' && !transaction.flushesScripts)
+      this.scripts.asWhole(session, spec, start, end, queue);
     else queue(start, end);
   }
 

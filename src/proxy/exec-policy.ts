@@ -30,17 +30,19 @@ export class ExecPolicy implements ResponsePolicy {
   /** What the proxy has answered itself, by its place. */
   private readonly own = new Map<number, Uint8Array>();
   private readonly hasNode: boolean;
-  /** Of what all workers were asked, the places: their answers are the parts behind the node's. */
-  private readonly asked: readonly number[];
+  /** By the place of what all workers were asked, which of the parts behind the node's has their answer. */
+  private readonly asked: ReadonlyMap<number, number>;
   /** By its place. */
   private readonly spread = new Map<number, Spread>();
+  /** What is to be done with the node's reply to the command at a place. */
+  private readonly acts = new Map<number, (start: number) => void>();
   /** How the node refused MULTI, and the first of the commands after it. */
   private multiError = '';
   private queueError = '';
 
   constructor(commandCount: number, asked: readonly number[], hasNode: boolean) {
     this.commandCount = commandCount;
-    this.asked = asked;
+    this.asked = new Map(asked.map((place, question) => [place, question]));
     this.hasNode = hasNode;
   }
 
@@ -49,9 +51,14 @@ export class ExecPolicy implements ResponsePolicy {
     this.own.set(place, reply);
   }
 
-  /** The command at that place is for all shards. */
+  /** The command at that place is for all shards. They are added in their order. */
   addSpread(place: number, command: Omit<Spread, 'parts'>): void {
     this.spread.set(place, { ...command, parts: null });
+  }
+
+  /** `act` is called with where the node's reply to the command at that place begins, when those before it have been told. */
+  addAct(place: number, act: (start: number) => void): void {
+    this.acts.set(place, act);
   }
 
   /** The others are asked: `parts` are, by node, the first of the merge's parts that its replies will be; -1 at the place of the own one. */
@@ -60,24 +67,30 @@ export class ExecPolicy implements ResponsePolicy {
   }
 
   /**
-   * Whether the other shards are to carry out the command at that place, which the node has, by its reply to EXEC that begins at `start`:
-   * where it fails there, nothing is gained by having it done elsewhere.
+   * The places of those commands for all shards that the others are to carry out too, by the node's reply to EXEC that begins at `start`:
+   * where one has failed there, nothing is gained by having it done elsewhere. The reply may be long, and is gone through once.
    */
-  goesOn(place: number, bytes: Uint8Array, start: number): boolean {
-    const { plan, nodes, own, repliesBefore } = this.spread.get(place) as Spread;
-    if (plan.policy.needsOne) return true;
+  goingOn(bytes: Uint8Array, start: number): ReadonlySet<number> {
+    const places = new Set<number>();
     let at = bytes.indexOf(0x0a, start) + 1;
-    for (let left = repliesBefore; left > 0; left--) at = skipValue(bytes, at);
-    return partsOf(bytes, at, repliesOf(plan), nodes[own] as string).every((part) => plan.policy.fits(bytes, part));
+    let passed = 0;
+    for (const [place, { plan, nodes, own, repliesBefore }] of this.spread) {
+      for (; passed < repliesBefore; passed++) at = skipValue(bytes, at);
+      const parts = partsOf(bytes, at, repliesOf(plan), nodes[own] as string);
+      if (plan.policy.needsOne || parts.every((part) => plan.policy.fits(bytes, part))) places.add(place);
+      for (const part of parts) at += part.bytes;
+      passed += parts.length;
+    }
+    return places;
   }
 
   tellsOf(index: number): boolean {
-    return index > this.asked.length;
+    return index > this.asked.size;
   }
 
   /** Which of the questions stands at that place; -1: none. */
   questionAt(place: number): number {
-    return this.asked.indexOf(place);
+    return this.asked.get(place) ?? -1;
   }
 
   /** Whether the node's reply to EXEC, which begins at `start`, says that it was carried out. */
@@ -119,6 +132,7 @@ export class ExecPolicy implements ResponsePolicy {
       } else {
         const end = skipValue(bytes, at);
         output.appendNow(at, end);
+        this.acts.get(place)?.(at);
         at = end;
       }
     }
@@ -157,7 +171,7 @@ export class ExecPolicy implements ResponsePolicy {
       output.appendBytes(errorReply(`EXECABORT Transaction discarded because of: ${this.queueError}`));
       return true;
     }
-    const isMixed = this.own.size > 0 || this.asked.length > 0 || this.spread.size > 0;
+    const isMixed = this.own.size > 0 || this.asked.size > 0 || this.spread.size > 0;
     if (isMixed && this.wasCarriedOut(bytes, node.start)) return false;
     output.appendNow(node.start, node.start + node.bytes);
     return true;
@@ -187,9 +201,15 @@ export class ExecReply implements ReplyOwner {
     this.onKnown = onKnown;
   }
 
+  /** Where there is no room for the reply, nobody learns what was carried out: then nothing more is. */
   onReply(pending: Pending, start: number, end: number): void {
+    const failure = this.merge.keep(pending, start, end);
+    if (failure !== null) {
+      this.onFailure(pending, failure);
+      return;
+    }
     this.onKnown(this.policy.wasCarriedOut(this.merge.bytes, start), null, start);
-    this.merge.onReply(pending, start, end);
+    this.merge.onKept(pending);
   }
 
   onPrelude(pending: Pending, place: number, start: number, end: number): void {

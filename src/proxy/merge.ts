@@ -105,6 +105,11 @@ export class Merge implements ReplyOwner, ReplySource, Parts {
     this.part(part).keyCount++;
   }
 
+  /** Parts that it can take without growing. */
+  get partRoom(): number {
+    return this.parts.length;
+  }
+
   /** Keys that it can take without growing. */
   get keyRoom(): number {
     return this.partOfKey.length;
@@ -121,18 +126,26 @@ export class Merge implements ReplyOwner, ReplySource, Parts {
   }
 
   onReply(pending: Pending, start: number, end: number): void {
-    const part = this.part(pending.part);
-    if (this.claims > 0) {
-      const block = this.arena.allocate(end - start);
-      if (block < 0) {
-        this.onFailure(pending, noRoom(part, pending.isWrite));
-        return;
-      }
-      this.arena.bytes.copyWithin(block, start, end);
-      part.start = block;
-      part.bytes = end - start;
-    }
-    this.onPartDone(pending, part);
+    const failure = this.keep(pending, start, end);
+    if (failure === null) this.onKept(pending);
+    else this.onFailure(pending, failure);
+  }
+
+  /** The first half of `onReply`: parks the reply. Returns the error where there is no room for it; nothing was done then. */
+  keep({ part: index, isWrite }: Pending, start: number, end: number): Uint8Array | null {
+    if (this.claims === 0) return null;
+    const part = this.part(index);
+    const block = this.arena.allocate(end - start);
+    if (block < 0) return noRoom(part, isWrite);
+    this.arena.bytes.copyWithin(block, start, end);
+    part.start = block;
+    part.bytes = end - start;
+    return null;
+  }
+
+  /** The second half: the reply was kept. More parts may have been added in between. */
+  onKept(pending: Pending): void {
+    this.onPartDone(pending, this.part(pending.part));
   }
 
   onPrelude(_pending: Pending, place: number, start: number, end: number): void {
@@ -238,6 +251,7 @@ export class Merge implements ReplyOwner, ReplySource, Parts {
     this.sessionCount = 0;
     this.partCount = 0;
     this.keyCount = 0;
+    this.policy = NONE;
     this.pool.release(this);
   }
 }
@@ -250,8 +264,21 @@ function noRoom(part: Part, isWrite: boolean): Uint8Array {
     : errorBytes('OVERLOADED', `${text}; the command had no effect`);
 }
 
+/** That of a merge that is not in use: what a policy knows of its command is not kept. */
+const NONE: ResponsePolicy = {
+  needsOne: false,
+  fits: () => {
+    throw new Error('a spare merge has no policy');
+  },
+  write: () => {
+    throw new Error('a spare merge has no policy');
+  },
+};
+
 const SPARES_MAX = 1_024;
+/** One that has grown beyond these is not kept, so that a few large commands do not take memory for good. */
 const KEYS_KEPT_MAX = 4_096;
+const PARTS_KEPT_MAX = 256;
 
 /** Spare merges of one worker: a split command makes no garbage. */
 export class MergePool {
@@ -281,6 +308,7 @@ export class MergePool {
 
   /** Nobody refers to `merge` any more. */
   release(merge: Merge): void {
-    if (this.spares.length < SPARES_MAX && merge.keyRoom <= KEYS_KEPT_MAX) this.spares.push(merge);
+    const isSmall = merge.keyRoom <= KEYS_KEPT_MAX && merge.partRoom <= PARTS_KEPT_MAX;
+    if (isSmall && this.spares.length < SPARES_MAX) this.spares.push(merge);
   }
 }

@@ -8,7 +8,6 @@
  * A ballot may change though the state does not: a read that finds a write half done gives it a new one. EXEC then answers nil
  * as if the key had changed, and clients try again.
  */
-import { errorBytes } from '../base/errors.js';
 import type { Limits } from '../base/limits.js';
 import type { Counts } from '../base/metrics.js';
 import { type Commands, NO_COMMANDS, type Replies } from '../replica/commands.js';
@@ -102,7 +101,7 @@ export class ReplicatedTransactions {
     spec: CommandSpec,
     requestBytes: number,
   ): boolean | Uint8Array {
-    const { replicated, bytes, limits, counts } = this.context;
+    const { replicated, bytes, counts } = this.context;
     const found = replicated.find(session, service, spec);
     const known = transaction.replicated ?? session.replicatedWatch;
     if (found === null) return known === null ? false : SEVERAL;
@@ -117,13 +116,11 @@ export class ReplicatedTransactions {
     if (operation instanceof Uint8Array) return operation;
     if (operation.walk !== undefined) return NO_CURSORS;
     if (operation.reads === null && found.copySets.quorum?.allowsChanges === false) return NO_BLOCK;
-    if (transaction.heldBytes + requestBytes > limits.sessionTransactionBytesMax) {
+    const refusal = transaction.queueReplicated({ copySets: found.copySets, key }, operation, requestBytes);
+    if (refusal !== null) {
       counts.commandsOverloaded++;
-      const limit = `sessionTransactionBytesMax ${limits.sessionTransactionBytesMax}`;
-      return errorBytes('OVERLOADED', `the commands after MULTI are more than may wait (${limit})`);
+      return refusal;
     }
-    transaction.replicated ??= { copySets: found.copySets, key, operations: [] };
-    transaction.queueReplicated(operation, requestBytes);
     transaction.isWrite ||= spec.write;
     return true;
   }

@@ -134,7 +134,18 @@ export class ScriptCalls {
 
   /** SCRIPT LOAD was read: what is to be done when the nodes have it. */
   loading(service: number): () => void {
-    const source = this.text(2);
+    return this.learning(service, this.text(2));
+  }
+
+  /** EVAL was read: what is to be done with the reply that begins there, where it is to be remembered only then. */
+  showing(service: number): (start: number) => void {
+    const learn = this.learning(service, this.text(1));
+    return (start) => {
+      if (!this.isRefusal(start)) learn();
+    };
+  }
+
+  private learning(service: number, source: string): () => void {
     return () => {
       const script = this.known.learn(service, source);
       if (script !== null) this.tell(script);
@@ -315,7 +326,7 @@ export class ScriptCalls {
   }
 }
 
-function hasSource({ name }: CommandSpec): boolean {
+export function hasSource({ name }: CommandSpec): boolean {
   return name === 'eval' || name === 'eval_ro';
 }
 

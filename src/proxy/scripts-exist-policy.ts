@@ -9,11 +9,16 @@ const ONE = 0x31;
 export class ScriptsExistPolicy implements ResponsePolicy {
   readonly needsOne = false;
   private readonly inner = responsePolicy('agg_logical_and', false);
-  private readonly known: readonly boolean[];
+  private readonly asked: readonly string[];
+  private readonly isKnown: (sha: string) => boolean;
 
-  /** `known`: of each script that is asked for, whether the proxy knows it. */
-  constructor(known: readonly boolean[]) {
-    this.known = known;
+  /**
+   * `asked`: the scripts; `isKnown`: whether the proxy knows one. It is asked when the reply is written: SCRIPT FLUSH that was sent before
+   * is known to be done only then.
+   */
+  constructor(asked: readonly string[], isKnown: (sha: string) => boolean) {
+    this.asked = asked;
+    this.isKnown = isKnown;
   }
 
   fits(bytes: Uint8Array, part: Part): boolean {
@@ -23,15 +28,15 @@ export class ScriptsExistPolicy implements ResponsePolicy {
   write(parts: Parts, output: Output): void {
     const { bytes, partCount } = parts;
     const at = Array.from({ length: partCount }, (_, index) => bytes.indexOf(0x0a, parts.part(index).start) + 1);
-    output.appendBytes(arrayHeader(this.known.length));
-    for (const isKnown of this.known) {
+    output.appendBytes(arrayHeader(this.asked.length));
+    for (const sha of this.asked) {
       let isEverywhere = true;
       for (const [index, start] of at.entries()) {
         // `:0` or `:1`.
         isEverywhere &&= bytes[start + 1] === ONE;
         at[index] = skipValue(bytes, start);
       }
-      output.appendBytes(integerReply(isKnown || isEverywhere ? 1 : 0));
+      output.appendBytes(integerReply(isEverywhere || this.isKnown(sha) ? 1 : 0));
     }
   }
 }

@@ -189,7 +189,7 @@ export class ShardPlans {
     if (hasLocks) return new MajorityPolicy(tip, nodes, lockSetsOfNodes);
     if (name !== 'script|exists') return responsePolicy(tip, false);
     const asked = this.words.slice(2);
-    return new ScriptsExistPolicy(asked.map((sha) => this.scripts.known.find(service.number, sha) !== null));
+    return new ScriptsExistPolicy(asked, (sha) => this.scripts.known.find(service.number, sha) !== null);
   }
 
   /** Those of the command last read, one character a byte. */

@@ -14,6 +14,7 @@ import type { Counts } from '../base/metrics.js';
 import type { NodeSnapshot } from '../messages.js';
 import { COMMAND_FLAG } from '../resp/command-spec.js';
 import { type CommandSpec, findCommand, findSubcommand } from '../resp/commands.js';
+import { isDebugRow } from '../resp/debug-rows.js';
 import { mayReplicate } from '../resp/may-replicate.js';
 import { NOT_IN_TABLE } from '../resp/node-command.js';
 import { arrayHeader, errorReply, REPLY_NULL, REPLY_NULL_ARRAY, REPLY_OK } from '../resp/reply.js';
@@ -31,6 +32,7 @@ import type { Merge, MergePool } from './merge.js';
 import type { ClientInquiry } from './questions.js';
 import type { Replicated } from './replicated.js';
 import { ReplicatedTransactions } from './replicated-transactions.js';
+import { hasSource, type ScriptCalls } from './script-calls.js';
 import type { Service } from './service.js';
 import type { Session } from './session.js';
 import { changesNodes } from './shard-plans.js';
@@ -56,7 +58,10 @@ export interface TransactionsContext {
   replicated: Replicated;
   locks: Locks;
   busyScripts: BusyScripts;
+  scripts: ScriptCalls;
   serviceOf: (session: Session) => Service;
+  /** See SpreadsContext. */
+  nodesOf: (session: Session) => readonly NodeSnapshot[];
   topologyVersion: () => number;
   /** The node for a command without keys. */
   anyNode: (session: Session) => number;
@@ -101,7 +106,7 @@ export class Transactions {
     switch (spec.name) {
       case 'multi':
         session.reply(transaction === null ? REPLY_OK : NESTED);
-        session.transaction ??= new Transaction(this.context.arena, session.user);
+        session.transaction ??= new Transaction(this.context.arena, session.user, this.context.limits);
         return true;
       case 'discard':
         session.reply(transaction === null ? DISCARD_WITHOUT_MULTI : REPLY_OK);
@@ -224,16 +229,11 @@ export class Transactions {
     start: number,
     end: number,
   ): Uint8Array | null {
-    const { arena, reader, limits, counts } = this.context;
+    const { arena, reader } = this.context;
     if ((spec.flags & COMMAND_FLAG.no_multi) !== 0) return NOT_IN_MULTI;
     const shown = spec.name.toUpperCase().replace('|', ' ');
     if (NOT_QUEUED.has(spec.name) && !(spec.name === 'select' && this.selectsAgain(session))) {
       return errorReply(`ERR ${shown} inside MULTI is not supported by this proxy`);
-    }
-    if (transaction.heldBytes + (end - start) > limits.sessionTransactionBytesMax) {
-      counts.commandsOverloaded++;
-      const limit = `sessionTransactionBytesMax ${limits.sessionTransactionBytesMax}`;
-      return errorBytes('OVERLOADED', `the commands after MULTI are more than may wait (${limit})`);
     }
     const service = this.context.serviceOf(session);
     const ofLocks = service.hasLocks ? this.context.locks.transactionRefusal(session, service, spec) : null;
@@ -249,8 +249,7 @@ export class Transactions {
         // What the node says of the user's rights is asked for before it is carried out.
         if (spec.route === 'clients' && session.lane.identity !== null)
           return errorReply(`ERR ${shown} inside MULTI is not supported by this proxy with auth: passthrough`);
-        transaction.queueOwn(arena.bytes.slice(start, end), spec.route === 'clients');
-        return null;
+        return this.counted(transaction.queueOwn(start, end, spec.route === 'clients'));
       case 'reject':
         return rejection(spec, service);
       case 'all': {
@@ -290,16 +289,40 @@ export class Transactions {
       case 'tracking':
         break;
     }
-    const isQueued = spec.route === 'all' ? transaction.queueSpread(before, start, end) : transaction.queue(start, end);
-    if (!isQueued) {
-      counts.commandsOverloaded++;
-      return noMemory();
-    }
+    const known = spec.index === NOT_IN_TABLE ? { text: this.textTo(end), spec } : null;
+    const refusal =
+      spec.route === 'all' ? transaction.queueSpread(before, start, end) : transaction.queue(start, end, known);
+    if (refusal !== null) return this.counted(refusal);
     transaction.isWrite ||= changesNodes(spec);
     transaction.hasScript ||= spec.group === 'scripting';
-    if (spec.index === NOT_IN_TABLE) transaction.noteNodeCommand(this.textTo(end), spec);
+    transaction.hasDebug ||= isDebugRow(spec);
     transaction.mayReplicate ||= mayReplicate(spec, arena.bytes, reader.argumentStart, reader.argumentEnd);
-    return null;
+    return this.counted(this.noteScripts(session, transaction, spec, end - start));
+  }
+
+  /** The command was queued that was last read: what SCRIPT FLUSH takes away, and what EVAL behind it brings back. */
+  private noteScripts(
+    { service }: Session,
+    transaction: Transaction,
+    spec: CommandSpec,
+    requestBytes: number,
+  ): Uint8Array | null {
+    if (spec.name === 'script|flush') transaction.flushesScripts ||= this.isFlush();
+    if (!transaction.flushesScripts || !hasSource(spec)) return null;
+    return transaction.noteAct(requestBytes, this.context.scripts.showing(service));
+  }
+
+  /** Whether the SCRIPT FLUSH last read is none that Redis finds fault with. */
+  private isFlush(): boolean {
+    const { arena, reader } = this.context;
+    const { argumentStart, argumentEnd, argumentCount } = reader;
+    const option = Buffer.from(arena.bytes.subarray(argumentStart[2], argumentEnd[2])).toString('latin1');
+    return argumentCount === 2 || (argumentCount === 3 && /^a?sync$/i.test(option));
+  }
+
+  private counted(refusal: Uint8Array | null): Uint8Array | null {
+    if (refusal !== null) this.context.counts.commandsOverloaded++;
+    return refusal;
   }
 
   /** Whether the database of the SELECT last read is the one that the session works in. */
@@ -354,7 +377,10 @@ export class Transactions {
       session.reply(EMPTY);
       return;
     }
-    const planned = this.placeAgain(session, transaction) ?? this.planAgain(session, transaction);
+    const planned =
+      (transaction.hasDebug ? this.context.debug.refusal(session) : null) ??
+      this.placeAgain(session, transaction) ??
+      this.planAgain(session, transaction);
     if (planned instanceof Uint8Array) {
       const text = new TextDecoder().decode(planned.subarray(1, planned.length - 2));
       session.reply(errorReply(`EXECABORT Transaction discarded because of: ${text}`));
@@ -416,8 +442,8 @@ export class Transactions {
     const { arena, merges, locator, now, anyNode, clients, busyScripts } = this.context;
     const { watch } = session;
     const block = transaction.finish();
-    if (block === null) {
-      session.reply(noMemory());
+    if (block instanceof Uint8Array) {
+      session.reply(block);
       session.endWatch();
       return;
     }
@@ -438,6 +464,7 @@ export class Transactions {
         else if (error === null) for (const question of questions) clients.reply(question, REPLY_OK);
         else for (const question of questions) merge.onFailure(question, error);
       });
+      for (const [place, act] of transaction.acts) policy.addAct(place, act);
       session.waitForReplies();
     }
     part.preludes = 1 + transaction.nodeCommandCount;

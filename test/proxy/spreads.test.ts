@@ -225,3 +225,35 @@ t.test('what has no meaning in a transaction over several shards is refused when
   for (const node of [0, 1]) t.equal(plane.only(node).take(), '');
   t.equal(plane.usedBytes, 0);
 });
+
+t.test('in RESP3 what all shards say is one value of its kind, and EXEC without one is null', async (t) => {
+  const plane = new Plane({ nodes: 2 }).greetAll();
+  const client = plane.client().send(['HELLO', '3']);
+  plane.turn();
+  client.take();
+  const own = plane.nodeOf('x');
+  client.send(['MULTI'], ['KEYS', '*'], ['HGETALL', 'x'], ['RANDOMKEY'], ['EXEC']);
+  plane.turn();
+  const ours = plane.link(own, 3)?.greet() as NodeLink;
+  plane.turn();
+  t.equal(ours.take(), BLOCK(['KEYS', '*'], ['HGETALL', 'x'], ['DBSIZE'], ['RANDOMKEY']));
+  ours.answer('+OK\r\n', QUEUED.repeat(4), `*4\r\n*1\r\n${bulk('x')}%1\r\n${bulk('f')}${bulk('v')}:0\r\n_\r\n`);
+  plane.turn();
+  const other = plane.link(1 - own, 3)?.greet() as NodeLink;
+  plane.turn();
+  t.equal(other.take(), command('KEYS', '*') + command('DBSIZE') + command('RANDOMKEY'));
+  other.answer(`*1\r\n${bulk('y')}`, ':0\r\n', '_\r\n');
+  plane.turn();
+  const keys = own === 0 ? ['x', 'y'] : ['y', 'x'];
+  t.equal(
+    client.take(),
+    `+OK\r\n${QUEUED.repeat(3)}*3\r\n*2\r\n${keys.map(bulk).join('')}%1\r\n${bulk('f')}${bulk('v')}_\r\n`,
+  );
+  client.send(['MULTI'], ['GET', 'x'], ['FLUSHALL'], ['EXEC']);
+  plane.turn();
+  ours.take();
+  ours.answer('+OK\r\n', QUEUED.repeat(2), '_\r\n');
+  plane.turn();
+  t.equal(client.take(), `+OK\r\n${QUEUED.repeat(2)}_\r\n`);
+  t.equal(other.take(), '');
+});
