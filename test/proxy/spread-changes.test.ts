@@ -198,6 +198,25 @@ t.test('also without MULTI', async (t) => {
   t.equal(client.take(), '*1\r\n:1\r\n+OK\r\n*1\r\n:0\r\n');
 });
 
+t.test('and where what came before it is answered later', async (t) => {
+  const { plane, client } = knowing();
+  client.send(['SCRIPT', 'KILL'], EXISTS, FLUSH);
+  plane.turn();
+  const urgent = [0, 1].map((node) => plane.link(node)?.greet() as NodeLink);
+  plane.turn();
+  for (const link of urgent) t.same(link.commands(), ['SCRIPT KILL']);
+  for (const node of [0, 1]) {
+    const link = plane.links(node)[0] as NodeLink;
+    t.same(link.commands(), [EXISTS.join(' '), FLUSH.join(' ')]);
+    link.answer('*1\r\n:0\r\n', '+OK\r\n');
+  }
+  plane.turn();
+  t.equal(client.take(), '');
+  for (const link of urgent) link.answer('-NOTBUSY none\r\n');
+  plane.turn();
+  t.equal(client.take(), '-NOTBUSY none\r\n*1\r\n:1\r\n+OK\r\n');
+});
+
 t.test('EVALSHA behind it goes as it is, and what EVAL shows behind it is known again', async (t) => {
   const { exec, plane, client } = knowing();
   const first = exec([FLUSH, ['EVALSHA', SHA, '0']], `+OK\r\n${NOSCRIPT}`, [command(...FLUSH), '+OK\r\n']);
