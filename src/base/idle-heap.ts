@@ -4,7 +4,8 @@
  *
  *   busy --few commands for QUIET_MS--> quiet --heap far above what it was--> collected, and once more: only then V8 gives pages back
  *
- * A collection keeps the thread from its work for some ten milliseconds: hence only where nobody asks for much, and not often.
+ * A collection keeps the thread from its work for some ten milliseconds, and for some hundred where the heap is full of what is in use:
+ * hence only where nobody asks for much, and the less often the longer it takes.
  */
 import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -17,6 +18,9 @@ const EXCESS_BYTES_MIN = 16 * 1024 * 1024;
 /** Between two times that it was worth while. */
 const INTERVAL_MS = 10_000;
 const COLLECTIONS = 2;
+/** One that takes longer is followed by a rest of so many times as long: a client that asks for little is kept waiting by few. */
+const LONG_MS = 50;
+const RESTS = 1_000;
 
 export class IdleHeap {
   private readonly dropSpares: () => void;
@@ -29,9 +33,17 @@ export class IdleHeap {
   /** Collections still due, one at each look. */
   private due = 0;
   private nextMs = 0;
+  private restsUntilMs = 0;
+  private readonly clock: () => number;
 
   /** `dropSpares` is called before a collection: what is kept only to be used again goes, too. */
-  constructor(dropSpares: () => void, collect = collectGarbage, heapBytes = () => getHeapStatistics().total_heap_size) {
+  constructor(
+    dropSpares: () => void,
+    collect = collectGarbage,
+    heapBytes = () => getHeapStatistics().total_heap_size,
+    clock = () => performance.now(),
+  ) {
+    this.clock = clock;
     this.dropSpares = dropSpares;
     this.collect = collect;
     this.heapBytes = heapBytes;
@@ -48,6 +60,7 @@ export class IdleHeap {
       return false;
     }
     if (this.quietSinceMs < 0) this.quietSinceMs = nowMs;
+    if (nowMs < this.restsUntilMs) return false;
     if (this.due === 0) {
       if (nowMs - this.quietSinceMs < QUIET_MS || nowMs < this.nextMs) return false;
       if (this.heapBytes() - this.leastBytes < EXCESS_BYTES_MIN) return false;
@@ -56,7 +69,10 @@ export class IdleHeap {
       this.nextMs = nowMs + INTERVAL_MS;
     }
     this.due--;
+    const startMs = this.clock();
     this.collect();
+    const tookMs = this.clock() - startMs;
+    if (tookMs > LONG_MS) this.restsUntilMs = nowMs + RESTS * tookMs;
     this.leastBytes = this.heapBytes();
     return true;
   }

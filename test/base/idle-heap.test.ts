@@ -11,13 +11,18 @@ class FakeHeap {
   drops = 0;
   commands = 0;
   now = 0;
+  /** What a collection takes. */
+  tookMs = 20;
+  private clockMs = 0;
   readonly heap = new IdleHeap(
     () => this.drops++,
     () => {
       this.collections++;
+      this.clockMs += this.tookMs;
       this.bytes = Math.max(this.live, this.bytes - 60 * MB);
     },
     () => this.bytes,
+    () => this.clockMs,
   );
 
   /** Lets `ms` pass with so many commands each half second. */
@@ -68,6 +73,21 @@ t.test('work that comes between two collections is done first', async (t) => {
   t.equal(fake.collections, 1);
   fake.run(1_000, 1_000);
   t.equal(fake.collections, 1);
+});
+
+t.test('a collection that takes long is followed by a long rest', async (t) => {
+  const fake = new FakeHeap();
+  fake.bytes = 300 * MB;
+  fake.live = 250 * MB;
+  fake.tookMs = 200;
+  fake.run(150_000, 10);
+  t.equal(fake.collections, 1);
+  for (let burst = 0; burst < 100; burst++) {
+    fake.bytes = 300 * MB;
+    fake.run(1_000, 10_000);
+    fake.run(9_000, 10);
+  }
+  t.ok(fake.collections <= 1 + 1_150_000 / 200_000, `${fake.collections} collections`);
 });
 
 t.test('bursts in a row are collected no more than twice in ten seconds', async (t) => {
