@@ -220,9 +220,11 @@ export class Channel implements ConnectionEvents {
     this.dropAbandoned();
   }
 
-  /** Closes the connections by which a large value comes that nobody waits for any more. */
-  dropAbandoned(): void {
-    for (const retired of [...this.retired]) if (retired.isAbandoned) retired.abandon();
+  /** Closes the connections by which a large value comes that nobody waits for any more. Returns whether there was one. */
+  dropAbandoned(): boolean {
+    const abandoned = this.retired.filter((retired) => retired.isAbandoned);
+    for (const retired of abandoned) retired.abandon();
+    return abandoned.length > 0;
   }
 
   /** Gives up everything; what waits or is in flight is told so. */
@@ -261,8 +263,12 @@ export class Channel implements ConnectionEvents {
 
   /** Has the common connection finish what it has, and a fresh one take all new commands. False: it has to go on. */
   private setAside(connection: BackendConnection): boolean {
-    const isAlone = this.context.transport.now < this.aloneUntilMs;
-    if (isAlone || this.retired.length >= this.node.limits.largeConnectionsMax) return false;
+    if (this.context.transport.now < this.aloneUntilMs) return false;
+    if (this.retired.length >= this.node.limits.largeConnectionsMax) {
+      // Clients that read slowly may not keep all the places.
+      for (const retired of this.retired) retired.hurry();
+      return false;
+    }
     this.context.counts.nodeConnectionsRetired++;
     this.retired.push(connection);
     this.current = null;

@@ -140,6 +140,7 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner, PartSourc
   /** Bytes of the oldest entry's reply that are yet to be handed on, while that is done in parts. */
   private partsLeft = 0;
   private isHeldBack = false;
+  private isHurried = false;
   private failure: Error | null = null;
   /** As `noteProgress` saw them last. */
   private seenUnreadBytes = 0;
@@ -338,10 +339,16 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner, PartSourc
     const asker = queue.peek()?.owner;
     for (let index = 1; index < queue.length; index++) if (queue.at(index).owner !== asker) return false;
     // A connection that is the common one again has to take from the node what others wait for.
-    if (this.state !== 'retired') return false;
+    if (this.state !== 'retired' || this.isHurried) return false;
     this.isHeldBack = true;
     this.connection.pause();
     return true;
+  }
+
+  /** Takes from the node what comes, however slowly its client reads: others wait for the place of this connection. */
+  hurry(): void {
+    this.isHurried = true;
+    this.goOn();
   }
 
   goOn(): void {

@@ -116,8 +116,10 @@ export class NodeChannels {
     this.privates.sweep(this.common.trouble);
   }
 
-  dropAbandoned(): void {
-    for (const channel of this.channels) channel.dropAbandoned();
+  dropAbandoned(): boolean {
+    let hasDropped = false;
+    for (const channel of this.channels) if (channel.dropAbandoned()) hasDropped = true;
+    return hasDropped;
   }
 
   close(reason: string): void {

@@ -214,8 +214,10 @@ export class BackendPool {
   }
 
   /** See Channel.dropAbandoned. */
-  dropAbandoned(): void {
-    for (const channels of [...this.indexed, ...this.leaving]) channels.dropAbandoned();
+  dropAbandoned(): boolean {
+    let hasDropped = false;
+    for (const channels of [...this.indexed, ...this.leaving]) if (channels.dropAbandoned()) hasDropped = true;
+    return hasDropped;
   }
 
   /** Gives up every connection; what is in flight is answered with `reason`. */

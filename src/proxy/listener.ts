@@ -19,7 +19,7 @@ export interface ListenerContext extends Omit<SessionContext, 'onSessionClosed'>
   /** A number no other client of this process ever had. */
   nextClientId: () => number;
   /** Gives up what nodes send for clients that are gone. */
-  dropAbandoned: () => void;
+  dropAbandoned: () => boolean;
   pauses: Pauses;
   refusals: RefusalLog;
   /** See AnswerContext. */
@@ -38,7 +38,10 @@ const ENDING_MS_MAX = 30_000;
 const WORTH_CLOSING_BYTES = 64 * 1024;
 /** Milliseconds that what was closed has to give its memory back. The arena is larger than workerMemoryMax by what comes meanwhile. */
 const MEMORY_GRACE_MS = 50;
-/** Turns that must have passed besides: in the first what is abandoned is dropped, at whose end it is given back. */
+/**
+ * Turns that must have passed besides, in none of which anything was abandoned: what is dropped in one is given back at the end of the
+ * next, or when the kernel has let go of it.
+ */
 const MEMORY_GRACE_TURNS = 3;
 /** Of large values that are no more, before it goes back to the system at once and not within a second. */
 const UNTRIMMED_BYTES_MAX = 32 * 1024 * 1024;
@@ -53,6 +56,8 @@ export class Listener implements Acceptor {
   /** Since when buffers hold more than they may, or -1. */
   private aboveMemorySinceMs = -1;
   private aboveMemoryTurns = 0;
+  /** The one closed last because they did, until it is gone. */
+  private closedForMemory: Session | null = null;
 
   constructor(context: ListenerContext) {
     this.context = context;
@@ -147,36 +152,41 @@ export class Listener implements Acceptor {
 
   /**
    * Called at the end of each turn: hands back what large values have left, since another worker may have the next one; and closes
-   * the largest session when buffers hold more than they may. What is closed gives its memory back some turns later, so the next
-   * one is closed only if they hold too much for a while.
+   * the largest session when buffers hold more than they may. What is closed gives its memory back some turns later, and what comes for
+   * it from its node later still: the next one is closed only if they hold too much for a while although all that is gone.
    */
   watchMemory(): void {
     const { transport, limits, counts, log, dropAbandoned } = this.context;
     if (transport.arena.untrimmedBytes >= UNTRIMMED_BYTES_MAX) transport.arena.trim();
     if (transport.arena.usedBytes <= limits.workerMemoryMax) {
-      this.aboveMemorySinceMs = -1;
+      this.beginGrace();
       return;
     }
-    dropAbandoned();
-    if (this.aboveMemorySinceMs < 0) {
-      this.aboveMemorySinceMs = transport.now;
-      this.aboveMemoryTurns = 0;
-    }
+    if (this.aboveMemorySinceMs < 0) this.aboveMemorySinceMs = transport.now;
+    if (dropAbandoned()) this.aboveMemoryTurns = 0;
+    if (this.closedForMemory !== null) return;
     // A turn that copies a large value may itself take longer than the grace.
     if (++this.aboveMemoryTurns < MEMORY_GRACE_TURNS) return;
     if (transport.now - this.aboveMemorySinceMs < MEMORY_GRACE_MS) return;
-    this.aboveMemorySinceMs = -1;
+    this.beginGrace();
     const largest = this.largest(false) ?? this.largest(true);
     if (largest === null) return;
     counts.sessionMemoryCloses++;
     const fields = { client: largest.connection.remoteAddress(), bytes: largest.bufferedBytes };
     log('warn', 'session-closed-for-memory', { ...fields, limit: limits.workerMemoryMax });
+    this.closedForMemory = largest;
     largest.cutOff(new SessionError(`buffers exceed workerMemoryMax ${limits.workerMemoryMax}`));
   }
 
   /** Gives back what sessions keep only to use it again. */
   dropSpares(): void {
     for (const session of this.sessions.values()) session.dropSpares();
+  }
+
+  /** Time and turns count from the next turn on whose end finds too much held. */
+  private beginGrace(): void {
+    this.aboveMemorySinceMs = -1;
+    this.aboveMemoryTurns = 0;
   }
 
   /** The session that holds most, of those that asked to stay (CLIENT NO-EVICT) or of the others, if that is worth closing. */
@@ -195,6 +205,10 @@ export class Listener implements Acceptor {
     this.context.counts.sessionsOpen--;
     this.context.clients.leave();
     this.sessions.delete(session.id);
+    if (session === this.closedForMemory) {
+      this.closedForMemory = null;
+      this.beginGrace();
+    }
     if (error instanceof SessionError) {
       this.context.log('warn', 'session-closed', { client: session.connection.remoteAddress(), reason: error.message });
     }

@@ -527,6 +527,8 @@ export class Session implements ConnectionOwner, ReplyOwner {
     this.afterReplies();
     if (isLast || this.isCutOff || !this.intake.isOutputFull || !source.holdBack()) return;
     this.heldBack = source;
+    // What is not read for our sake is not late.
+    this.activity.unfinishedSinceMs = -1;
     this.intake.holdForOutput();
   }
 

@@ -88,6 +88,55 @@ t.test('a node is read from no faster than the client takes it', async (t) => {
   t.equal(alice.take(), '+PONG\r\n', 'and the client is read again');
 });
 
+t.test('a client that is behind with half a command is not late while it is not read', async (t) => {
+  const world = plane({ requestDeadlineMs: 1_000 });
+  const alice = world.client();
+  const key = world.key(0);
+  const link = begin(world, alice, key);
+  const next = (world.link(0) as NodeLink).greet();
+  alice.sendText('*2\r\n$3\r\nGET\r\n');
+  world.turn();
+  for (let at = HEAD; at < REPLY.length; at += 1_500) {
+    link.answer(REPLY.slice(at, at + 1_500));
+    world.turn();
+  }
+  world.pass(2 * world.limits.requestDeadlineMs);
+  t.notOk(alice.isClosed);
+  alice.sendText(bulk(key));
+  let seen = '';
+  for (let turn = 0; turn < 100 && seen.length < REPLY.length; turn++) {
+    seen += alice.take();
+    world.turn();
+  }
+  t.equal(seen, REPLY);
+  world.turn();
+  t.same(next.commands(), [`GET ${key}`]);
+});
+
+t.test('clients that read slowly do not keep the places of the large values that come later', async (t) => {
+  const world = plane({ largeConnectionsMax: 1 });
+  const [alice, bob] = [world.client(), world.client()];
+  const key = world.key(0);
+  const link = begin(world, alice, key);
+  const next = (world.link(0) as NodeLink).greet();
+  link.answer(REPLY.slice(HEAD, 20 * LARGE));
+  world.turn();
+  t.ok(link.connection.isPaused, 'its client is slow');
+  bob.send(['GET', key]);
+  world.turn();
+  next.take();
+  next.answer(REPLY.slice(0, 2 * LARGE));
+  world.turn();
+  t.notOk(link.connection.isPaused, 'it is taken from the node now, to make room');
+  link.answer(REPLY.slice(20 * LARGE));
+  world.turn();
+  t.ok(link.isClosed);
+  next.answer(REPLY.slice(2 * LARGE));
+  world.turn();
+  t.equal(bob.take(), REPLY);
+  t.equal(alice.take(), REPLY);
+});
+
 t.test('while others wait for what comes behind it, the node is read from, however slow its client is', async (t) => {
   const world = plane();
   const [alice, bob] = [world.client(), world.client()];

@@ -244,6 +244,36 @@ t.test('what has come of a large reply counts for who asked for it', async (t) =
   t.ok(link.isClosed, 'nobody waits for the rest of it');
 });
 
+t.test('what is closed for memory takes its time to give it back, and nobody else is closed for that', async (t) => {
+  const { world, client, key, link } = setUp({ workerMemoryMax: 100_000 });
+  const bystander = world.client().sendText(`*2\r\n$4\r\nECHO\r\n$1000000\r\n${'x'.repeat(120_000)}`);
+  const { arena } = world.transport;
+  // Stands for what has come of the reply: the node driver gives it back when net has closed the socket.
+  const [bytes, block] = [300_000, arena.allocate(300_000)];
+  client.send(['GET', key]);
+  world.turn();
+  link.take();
+  link.answer(`*2\r\n$2000000\r\n${'x'.repeat(bytes)}`);
+  const close = client.connection.destroy.bind(client.connection);
+  let reason: Error | null | undefined;
+  client.connection.destroy = (error) => {
+    reason = error;
+  };
+  // Turns as long as that, in which a large value is copied, are longer than the grace.
+  const pass = (turns: number) => world.pass(turns * 60, 60);
+  pass(20);
+  t.ok(reason, 'who asked for it is closed');
+  t.notOk(link.connection.isFinished);
+  close(reason ?? null);
+  for (let turns = 0; !link.connection.isFinished && turns < 20; turns++) pass(1);
+  t.ok(link.connection.isFinished, 'and what came for it is dropped');
+  pass(1);
+  arena.release(block, bytes);
+  pass(20);
+  t.notOk(bystander.isClosed);
+  t.equal(world.counts.sessionMemoryCloses, 1);
+});
+
 t.test("memory that a split command holds is its session's", async (t) => {
   const { world, client, key, link } = setUp({ workerMemoryMax: 100_000 });
   const small = world.client().send(['GET', key]);
