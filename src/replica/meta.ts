@@ -41,9 +41,21 @@ export function metaKey(key: Uint8Array): Uint8Array {
   return name;
 }
 
+const LAST_MOMENT = 2n ** 63n - 1n;
+
 /** `live` and `expireAt`, as the last part of a meta. */
 export function formatTail(live: boolean, expireAt: number): string {
-  return live ? `1${expireAt}` : `0${expireAt}`;
+  return live ? `1${momentText(expireAt)}` : `0${expireAt}`;
+}
+
+/**
+ * A moment as Redis takes it. Facts have moments as doubles, as scripts do: beyond 2^53 ms they are up to 512 ms off, and who reads the last
+ * moment that Redis knows, 2^63 - 1, finds 2^63 in them.
+ */
+export function momentText(expireAt: number): string {
+  if (expireAt <= Number.MAX_SAFE_INTEGER) return `${expireAt}`;
+  const moment = BigInt(expireAt);
+  return `${moment < LAST_MOMENT ? moment : LAST_MOMENT}`;
 }
 
 export const NO_TAIL = '00';

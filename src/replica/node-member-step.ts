@@ -16,7 +16,7 @@ import type {
   RaiseAnswer,
   ScanAnswer,
 } from './member-step.js';
-import { formatTail, parseFacts } from './meta.js';
+import { formatTail, momentText, parseFacts } from './meta.js';
 import { isNotMember, NOT_MEMBER, unable } from './node-answer.js';
 import type { NodeRequest } from './node-request.js';
 import { bulkOf, elementsOf, isNull, textOf } from './reply-shape.js';
@@ -45,7 +45,7 @@ export function encodeMemberStep(step: MemberStep<Uint8Array, Value>, record: Ui
       return scriptStep(METAS, step.keys, [record, step.sizes ? '1' : '0'], decodeMetas);
     case 'replace': {
       const { accepted, lineage, live, expireAt, value } = step.state;
-      const words = [record, accepted, accepted + accepted + lineage, formatTail(live, expireAt), `${expireAt}`];
+      const words = [record, accepted, accepted + accepted + lineage, formatTail(live, expireAt), momentText(expireAt)];
       return scriptStep(REPLACE_STATE, [step.key], value === null ? words : [...words, value], decodeMend);
     }
     case 'drop':

@@ -12,7 +12,7 @@ import { encodeCommand, isError } from '../resp/reply.js';
 import { AcceptItem } from './accept-item.js';
 import { largest } from './ballot.js';
 import { type Command, type Commands, NO_COMMANDS, type Replies, type Value } from './commands.js';
-import { FLOOR_KEY, formatTail, META_PREFIX, NODE_KEY } from './meta.js';
+import { FLOOR_KEY, formatTail, META_PREFIX, momentText, NODE_KEY } from './meta.js';
 import {
   decodeAccept,
   decodeCollect,
@@ -56,7 +56,7 @@ export function nodeStepOf(step: Step<Commands, Value>, key: Word, isFull = fals
     case 'install': {
       const { accepted, lineage, live, expireAt, value } = step.state;
       const promised = largest(accepted, step.next);
-      const words = [accepted, promised + accepted + lineage, formatTail(live, expireAt), `${expireAt}`];
+      const words = [accepted, promised + accepted + lineage, formatTail(live, expireAt), momentText(expireAt)];
       return new ScriptStep(INSTALL, key, value === null ? words : [...words, value], (reply) => {
         return decodeAccept(reply, promised);
       });

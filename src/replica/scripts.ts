@@ -372,7 +372,7 @@ const GUARD_MS = 1000;
 const PASS_MS = 600_000;
 
 /** A text that is another one when the value or its expiry is. */
-const VALUE_MARK = `redis.sha1hex(redis.call('DUMP', KEYS[1]) or '') .. redis.call('PEXPIRETIME', KEYS[1])`;
+const VALUE_MARK = `redis.sha1hex(redis.call('DUMP', KEYS[1]) or '') .. string.format('%.0f', redis.call('PEXPIRETIME', KEYS[1]))`;
 
 /**
  * The watch form's check, outside of the transaction; ARGV[2], [4] and [5] as in CHECK_ACCEPT, ARGV[3]: a text that no other
