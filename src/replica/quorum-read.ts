@@ -50,6 +50,8 @@ export class QuorumRead<C, R, V> implements QuorumAsker<R, V> {
   /** Those that did not take the newest, since they have promised more. */
   private refused = 0;
   private isStuck = false;
+  /** Those that have been silent for too long: what they say may still come. */
+  private silent = 0;
   /** The copy that reads, and the one that is asked for its state. */
   private reading = NOBODY;
   private stating = NOBODY;
@@ -81,6 +83,7 @@ export class QuorumRead<C, R, V> implements QuorumAsker<R, V> {
   }
 
   onAnswer(copy: number, tag: number, answer: Answer<R, V> | null): void {
+    this.silent &= ~(1 << copy);
     if (tag === INSTALL_TAG) this.onInstalled(copy, answer as AcceptAnswer<R> | null);
     else if (tag === SNAPSHOT_TAG) this.onState(copy, answer as ViewAnswer<R, V> | null);
     else this.onView(copy, answer as ViewAnswer<R, V> | null);
@@ -96,7 +99,9 @@ export class QuorumRead<C, R, V> implements QuorumAsker<R, V> {
     this.context.count('impatient');
     for (let copy = 0; copy < this.nodes.length; copy++) {
       const isSilent = ((this.out | this.installing) & (1 << copy)) !== 0;
-      if (isSilent || copy === this.reading || copy === this.stating) this.lose(copy);
+      if (!isSilent && copy !== this.reading && copy !== this.stating) continue;
+      this.silent |= 1 << copy;
+      this.lose(copy);
     }
     this.dueMs = this.untilImpatient();
     this.resume();
@@ -133,8 +138,11 @@ export class QuorumRead<C, R, V> implements QuorumAsker<R, V> {
 
   private onInstalled(copy: number, answer: AcceptAnswer<R> | null): void {
     this.installing &= ~(1 << copy);
-    if (answer?.kind === 'ok' || answer?.kind === 'already') {
-      this.hear(copy, (this.state as KeyState<V>).accepted);
+    if (answer?.kind === 'ok') {
+      // That may be an older state than the one at hand by now.
+      this.hear(copy, answer.promised);
+    } else if (answer?.kind === 'already') {
+      this.ask(copy, PEEK);
     } else if (answer?.kind === 'refused') {
       this.context.versions.onSeen(answer.promised, answer.epochFloor);
       // It has a newer one, most likely. If not, somebody is at work there, and it is not counted upon.
@@ -190,7 +198,7 @@ export class QuorumRead<C, R, V> implements QuorumAsker<R, V> {
     } else {
       const holder = this.holderOf(floor);
       if (holder === NOBODY) {
-        this.fail();
+        this.lookAgain();
         return;
       }
       this.read(holder);
@@ -222,9 +230,19 @@ export class QuorumRead<C, R, V> implements QuorumAsker<R, V> {
       for (const copy of behind) if ((this.installing & (1 << copy)) === 0) this.install(copy, state);
     } else if (this.stating === NOBODY) {
       this.stating = this.holderOf(version);
-      if (this.stating === NOBODY) this.fail();
+      if (this.stating === NOBODY) this.lookAgain();
       else this.context.send(this, this.stating, SNAPSHOT_TAG, SNAPSHOT);
     }
+  }
+
+  /**
+   * Who had the newest does not answer any more: without it, the newest of any R that have answered is as good, and if a write was acknowledged
+   * that only it had of those asked, another copy has that.
+   */
+  private lookAgain(): void {
+    this.told = null;
+    this.floor = UNKNOWN;
+    this.resume();
   }
 
   private install(copy: number, state: KeyState<V>): void {
@@ -304,6 +322,8 @@ export class QuorumRead<C, R, V> implements QuorumAsker<R, V> {
       this.isFinished = true;
       this.dueMs = Number.POSITIVE_INFINITY;
       this.context.onStuck(this, operation, this.job);
+    } else if (operation !== null && this.silent !== 0 && this.context.now() < this.job.times.deadlineMs) {
+      return;
     } else if (this.error === null) this.finish({ kind: 'no-quorum' });
     else this.finish({ kind: 'unable', error: this.error });
   }

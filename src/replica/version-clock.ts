@@ -11,8 +11,10 @@ import { type Ballot, counterOf, epochOf, makeBallot, proposerOf } from './ballo
 
 const COUNT_DIGITS = 5;
 const COUNT_MAX = 10 ** COUNT_DIGITS - 1;
-/** Counters begin there, in milliseconds since 1970: they have no digits for more. They end in 2051. */
+/** Counters begin there, in milliseconds since 1970: they have no digits for more. */
 const BEGIN_MS = Date.UTC(2020, 0, 1);
+/** A clock that shows more, in 2050 or later, is not believed: they end a year after that. */
+const BELIEVED_MS_MAX = Date.UTC(2050, 0, 1) - BEGIN_MS;
 
 export class VersionClock {
   private readonly clock: () => number;
@@ -29,7 +31,7 @@ export class VersionClock {
 
   next(): Ballot {
     const nowMs = Math.floor(this.clock()) - BEGIN_MS;
-    if (nowMs > this.ms) {
+    if (nowMs > this.ms && nowMs <= BELIEVED_MS_MAX) {
       this.ms = nowMs;
       this.count = 0;
     } else if (this.count < COUNT_MAX) {

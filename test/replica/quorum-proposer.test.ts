@@ -274,6 +274,63 @@ t.test('a silent copy is not waited for', (t) => {
   t.end();
 });
 
+/** A bench where copies 0 and 1 have `a`, and copy 2 the newer `b`; the next read asks 1 and 2. */
+function withNewestAtOne() {
+  const bench = new Bench();
+  const ask = bench.proposer(1);
+  ask(put('set a'));
+  bench.run();
+  ask(GET);
+  bench.run();
+  const half = ask(put('set b'));
+  bench.sent = bench.sent.filter(({ copy }) => copy === 2);
+  bench.turn();
+  bench.later(TIMEOUT_MS);
+  t.equal(reply(half), 'unknown');
+  return { bench, ask };
+}
+
+t.test('where the only one that has the newest is lost before it gives that, the others are enough', (t) => {
+  for (const isSilent of [true, false]) {
+    const { bench, ask } = withNewestAtOne();
+    const read = ask(GET);
+    t.same(bench.turn(), ['1 read', '2 peek']);
+    if (isSilent) bench.mute.add(2);
+    t.same(
+      bench.turn(({ copy }) => copy === 2),
+      ['2 read', '2 snapshot'],
+    );
+    bench.later(PATIENCE_MS);
+    bench.run();
+    t.equal(reply(read), 'a', isSilent ? 'it is silent' : 'its connection is lost');
+  }
+  t.end();
+});
+
+t.test('copies that are slow are waited for until time is up, where there are no others to ask', (t) => {
+  const bench = new Bench();
+  const ask = bench.proposer(1);
+  ask(put('set a'));
+  bench.run();
+  bench.gone.add(2);
+  const read = ask(GET);
+  const late = bench.sent.filter(({ copy }) => copy === 1);
+  bench.sent = bench.sent.filter(({ copy }) => copy === 0);
+  bench.turn();
+  bench.later(PATIENCE_MS);
+  bench.later(PATIENCE_MS);
+  t.equal(read.outcome, null, 'nothing is told yet');
+  bench.sent = late;
+  bench.run();
+  t.equal(reply(read), 'a');
+  const never = ask(GET);
+  bench.mute.add(0);
+  bench.run();
+  for (let ms = 0; ms < TIMEOUT_MS; ms += PATIENCE_MS) bench.later(PATIENCE_MS);
+  t.equal(reply(never), 'no-quorum');
+  t.end();
+});
+
 t.test('a change is made by one copy that has the newest, and its state is sent on', (t) => {
   const bench = new Bench();
   const ask = bench.proposer(1);

@@ -14,12 +14,12 @@ import { makeQuorumSchedule } from './sim/schedule.js';
 t.test(
   'whatever goes wrong with three copies, a read tells nothing that was overwritten before it began',
   async (t) => {
-    runCampaign(t, 3, 600, makeQuorumSchedule);
+    runCampaign(t, 3, 300, makeQuorumSchedule);
   },
 );
 
 t.test('whatever goes wrong with five copies, a read tells nothing that was overwritten before it began', async (t) => {
-  runCampaign(t, 5, 300, makeQuorumSchedule);
+  runCampaign(t, 5, 200, makeQuorumSchedule);
 });
 
 for (const mutant of QUORUM_MUTANTS) {

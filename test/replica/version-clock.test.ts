@@ -12,6 +12,20 @@ t.test('a version is the time at which it was made', (t) => {
   t.end();
 });
 
+t.test('a clock that shows what versions have no digits for is not believed, and versions grow all the same', (t) => {
+  let nowMs = NOW_MS;
+  const clock = new VersionClock(() => nowMs, proposerNumber(1, 2));
+  const sound = clock.next();
+  nowMs = Date.UTC(2106, 1, 7);
+  const broken = clock.next();
+  t.ok(broken > sound);
+  t.equal(timeOf(broken), NOW_MS);
+  nowMs = NOW_MS + 5;
+  t.equal(timeOf(clock.next()), NOW_MS + 5);
+  t.equal(timeOf(new VersionClock(() => Date.UTC(2106, 1, 7), proposerNumber(1, 3)).next()), Date.UTC(2020, 0, 1));
+  t.end();
+});
+
 t.test('each is larger than all before it and all that were seen, wherever the clock goes', (t) => {
   const random = randomFromSeed((text) => t.comment(text));
   let nowMs = NOW_MS;

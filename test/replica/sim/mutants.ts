@@ -331,7 +331,7 @@ export const QUORUM_MUTANTS: readonly Mutant[] = [
     name: 'a clock that goes back takes the versions along',
     often: 1_500,
     edits: [
-      { file: VERSION_CLOCK, from: 'if (nowMs > this.ms)', to: 'if (nowMs !== this.ms)' },
+      { file: VERSION_CLOCK, from: 'if (nowMs > this.ms', to: 'if (nowMs !== this.ms' },
       { file: VERSION_CLOCK, from: 'if (ms < this.ms)', to: 'if (true)' },
     ],
   },
