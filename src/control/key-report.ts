@@ -2,7 +2,7 @@
 
 import type { QuorumSnapshot } from '../messages.js';
 import { counterOf, epochOf, NEVER, proposerOf } from '../replica/ballot.js';
-import { metaKey, parseMetaFacts } from '../replica/meta.js';
+import { metaKey, momentText, parseMetaFacts } from '../replica/meta.js';
 import { quorumOf } from '../replica/repair.js';
 import { isNull, textOf } from '../replica/reply-shape.js';
 import { timeOf } from '../replica/version-clock.js';
@@ -11,6 +11,9 @@ import { levelOf } from '../routing/replication-section.js';
 import type { NodeLink } from './node-link.js';
 import { endVisit, visitPool } from './pool-visit.js';
 import type { ReplicatedPool } from './replicated-pools.js';
+
+/** Of JavaScript, in the year 275760. */
+const DATES_END_MS = 8.64e15;
 
 interface Copy {
   name: string;
@@ -65,9 +68,14 @@ function describe({ name, trouble, promised, accepted, live, expireAt, hasValue 
     : hasValue
       ? 'HAS A VALUE THAT NO PROXY WROTE'
       : 'no value';
-  const expiry = live && expireAt > 0 ? `, expires ${new Date(expireAt).toISOString()}` : '';
+  const expiry = live && expireAt > 0 ? `, expires ${showMoment(expireAt)}` : '';
   const promise = promised > accepted ? `, promised ${showBallot(promised)}` : '';
   return `  ${name}: ${state}${promise}; ${value}${expiry}${trouble === null ? '' : `; DOES NOT COUNT: ${trouble}`}`;
+}
+
+/** A date, or milliseconds since 1970 where dates have ended. */
+function showMoment(ms: number): string {
+  return ms <= DATES_END_MS ? new Date(ms).toISOString() : `${momentText(ms)} ms after 1970 began`;
 }
 
 /** epoch.counter.proposer */

@@ -229,6 +229,12 @@ t.test('inspect shows the copies of a key, and who would answer', async (t) => {
   t.match(report, / n0: accepted 0\.5\.7{20}; has a value\n/);
   t.match(report, / n2: accepted 0\.4\.7{20}; has a value\n/);
   t.match(report, /answered in one round trip by (n0, n1|n1, n0)$/);
+  await pool.put([0, 1, 2], 'far', 1, 'value');
+  await pool.ask(0, 'APPEND', '~rl:m:far', '9223372036854775807');
+  await pool.ask(1, 'APPEND', '~rl:m:far', '4102444800000');
+  const far = (await reportKey(pool.pool, Buffer.from('far'))) ?? '';
+  t.match(far, / n0: .*, expires 9223372036854775807 ms after 1970 began\n/);
+  t.match(far, / n1: .*, expires 2100-01-01T00:00:00\.000Z\n/);
   await pool.put([1], 'a', 6, 'newer');
   t.match(await reportKey(pool.pool, Buffer.from('a')), /answered after a round/);
   await Promise.all([0, 1].map((node) => pool.server(node).kill9()));
