@@ -56,6 +56,8 @@ import {
 /** More are pushed by telling the kernel in between. Few, so that they stay in the processor's cache. */
 const ENTRIES = 256;
 const COMPLETIONS = 2_048;
+/** As many as one call works out while no more are waited for (IO_LOCAL_TW_DEFAULT_MAX, since Linux 6.13). */
+const WORKED_OUT_MAX = 20;
 const ENTRY_BYTES = 64;
 const ENTRY_WORDS_SHIFT = 4;
 const COMPLETION_BYTES = 16;
@@ -222,7 +224,14 @@ export class Ring {
     this.tell(timeoutMs > 0 ? 1 : 0, flags, argument, argumentBytes);
     this.head = this.words[this.cqHead] as number;
     this.tail = Atomics.load(this.words, this.cqTail);
-    return (this.tail - this.head) | 0;
+    let count = (this.tail - this.head) | 0;
+    for (let more = count; more >= WORKED_OUT_MAX && count < ENTRIES; count += more) {
+      this.tell(0, ENTER_GETEVENTS, 0, 0);
+      const { tail } = this;
+      this.tail = Atomics.load(this.words, this.cqTail);
+      more = (this.tail - tail) | 0;
+    }
+    return count;
   }
 
   /** True when completions wait in the kernel, because the ring was full: what is not seen may yet have failed. */
