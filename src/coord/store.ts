@@ -143,14 +143,20 @@ export class Store {
         onError(error);
       }
       // What was in doubt before is so still, whatever is said of the last attempt.
-      if (failure.fault === 'refused') throw doubt() ?? failure;
-      if (clock.nowMs() + pauseMs >= deadlineMs) throw doubt() ?? failure;
+      if (failure.fault === 'refused') throw inDoubt(doubt(), failure);
+      if (clock.nowMs() + pauseMs >= deadlineMs) throw inDoubt(doubt(), failure);
       // Who lost the same server does not come back together with all others.
       await pause(pauseMs * (1 - this.random() / 2), this.closing.signal, clock);
       if (this.closing.signal.aborted)
-        throw doubt() ?? new StoreError('unavailable', 'the store is being closed', failure);
+        throw inDoubt(doubt(), new StoreError('unavailable', 'the store is being closed', failure));
     }
   }
+}
+
+/** What is thrown where `last` is how it ended; `doubt`: that of an attempt before, or of the last. */
+function inDoubt(doubt: StoreError | null, last: StoreError): StoreError {
+  if (doubt === null || doubt === last) return last;
+  return new StoreError('unknown', `${doubt.message}; at last: ${last.message}`, last);
 }
 
 /** `doubt`: that of an attempt before, which may have been carried out. */
