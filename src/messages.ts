@@ -82,16 +82,19 @@ export interface ReplicationSnapshot {
   copies: number;
   /** Per slot the nodes of its copies, so many in a row, first the slot's owner: indices of `TopologySnapshot.nodes`, shared by all workers. */
   owners: Uint16Array;
-  /** Of consistency quorum; null: strong. */
-  quorum: QuorumSnapshot | null;
+  level: LevelSnapshot;
   /** How long the ballot of a deleted key is kept at least. */
   tombstoneTtlMs: number;
 }
 
-/** See Quorum of routing/replication-section. */
-export interface QuorumSnapshot {
+/** What is promised of the keys: see routing/levels. */
+export interface LevelSnapshot {
+  consistency: 'strong' | 'quorum';
+  /** Copies that say what they have before a read is answered. */
   reads: number;
+  /** Copies that have a write before it is acknowledged. */
   writes: number;
+  /** Commands that change what is there are carried out; else refused. */
   allowsChanges: boolean;
 }
 

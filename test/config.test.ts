@@ -2,6 +2,7 @@ import t from 'tap';
 import { passwordDigest } from '../src/base/client-rules.js';
 import { DEFAULT_LIMITS, DEFAULT_NODE_LIMITS } from '../src/base/limits.js';
 import { type Config, formatProblem, parseConfig } from '../src/config.js';
+import { strongLevel } from '../src/routing/levels.js';
 
 const DEFAULTS = { workers: 3, environment: {} };
 const POOLS = 'pools: { main: { nodes: [redis://127.0.0.1:7001] } }';
@@ -452,14 +453,13 @@ keyspaces: [{ prefix: "acct:", pool: main, mode: replicated${rest} }]`);
       multiKeyWrites: 'split',
       mode: 'replicated',
       copies: 3,
-      consistency: 'strong',
-      quorum: null,
+      level: strongLevel(3),
       tombstoneTtlMs: 600_000,
     },
   ]);
   t.equal(config('', '').pools[0]?.restart, 'loses-data');
   const other = config(', restart: keeps-data', ', copies: 5, consistency: strong, tombstoneTtl: 0');
-  t.match(other.keyspaces[0], { copies: 5, consistency: 'strong', tombstoneTtlMs: 0 });
+  t.match(other.keyspaces[0], { copies: 5, level: strongLevel(5), tombstoneTtlMs: 0 });
   t.equal(other.pools[0]?.restart, 'keeps-data');
 });
 

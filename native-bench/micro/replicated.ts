@@ -19,6 +19,7 @@ import { NO_FACTS_TEXT, NO_FLOOR } from '../../src/replica/meta.js';
 import { PREPARE, type Script } from '../../src/replica/scripts.js';
 import { COMMANDS } from '../../src/resp/commands.js';
 import { skipValue } from '../../src/resp/frame.js';
+import { strongLevel } from '../../src/routing/levels.js';
 import { type FakeConnection, FakeTransport } from '../../test/help/fake-transport.js';
 import { plainTopology } from '../../test/help/topology.js';
 import { type Measurement, measure } from './measure.js';
@@ -89,7 +90,7 @@ class World {
       limits: DEFAULT_NODE_LIMITS,
     }));
     const owners = new Uint16Array(new SharedArrayBuffer(SLOTS * NODES * 2)).map((_, place) => place % NODES);
-    const replication = { copies: NODES, owners, quorum: null, tombstoneTtlMs: 60_000 } as const;
+    const replication = { copies: NODES, owners, level: strongLevel(NODES), tombstoneTtlMs: 60_000 } as const;
     const sharded = plainTopology(1, nodes, new Uint16Array(new SharedArrayBuffer(SLOTS * 2)));
     const services = sharded.services.map((service) => {
       return service && { ...service, keyspaces: service.keyspaces.map((keyspace) => ({ ...keyspace, replication })) };

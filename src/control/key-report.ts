@@ -1,13 +1,13 @@
 /** What `ringleader inspect` shows of one replicated key: its copies, their ballots, and who would answer for it. */
 
-import type { QuorumSnapshot } from '../messages.js';
+import type { LevelSnapshot } from '../messages.js';
 import { counterOf, epochOf, NEVER, proposerOf } from '../replica/ballot.js';
 import { metaKey, momentText, parseMetaFacts } from '../replica/meta.js';
 import { quorumOf } from '../replica/repair.js';
 import { isNull, textOf } from '../replica/reply-shape.js';
 import { timeOf } from '../replica/version-clock.js';
 import { encodeCommand, parseInteger } from '../resp/reply.js';
-import { levelOf } from '../routing/replication-section.js';
+import { describeLevel } from '../routing/levels.js';
 import type { NodeLink } from './node-link.js';
 import { endVisit, visitPool } from './pool-visit.js';
 import type { ReplicatedPool } from './replicated-pools.js';
@@ -30,14 +30,14 @@ interface Copy {
 export async function reportKey(pool: ReplicatedPool, key: Uint8Array): Promise<string | null> {
   const place = pool.placeOf(key);
   if (place === null) return null;
-  const { nodes, quorum } = place;
+  const { nodes, level } = place;
   const visit = await visitPool({ ...pool, nodes: pool.nodes.filter(({ index }) => nodes.includes(index)) });
   try {
     const copies = await Promise.all(nodes.map((node) => readCopy(visit.links.get(node) as NodeLink, key)));
     return [
-      `${nodes.length} copies in pool ${pool.name}, ${whoDecides(nodes.length, quorum)}`,
+      `${nodes.length} copies in pool ${pool.name}, ${whoDecides(nodes.length, level)}`,
       ...copies.map(describe),
-      quorum === null ? verdictOn(copies) : verdictByVersion(copies, quorum),
+      level.consistency === 'strong' ? verdictOn(copies) : verdictByVersion(copies, level),
     ].join('\n');
   } finally {
     endVisit(visit);
@@ -99,12 +99,12 @@ function verdictOn(copies: readonly Copy[]): string {
   return 'answered after a round that makes the largest state chosen first';
 }
 
-function whoDecides(copies: number, quorum: QuorumSnapshot | null): string {
-  return quorum === null ? `${quorumOf(copies)} decide` : levelOf(quorum);
+function whoDecides(copies: number, level: LevelSnapshot): string {
+  return level.consistency === 'strong' ? `${quorumOf(copies)} decide` : describeLevel(level);
 }
 
 /** Of a key of consistency quorum. */
-function verdictByVersion(copies: readonly Copy[], { reads, writes }: QuorumSnapshot): string {
+function verdictByVersion(copies: readonly Copy[], { reads, writes }: LevelSnapshot): string {
   const counting = copies.filter(({ trouble }) => trouble === null);
   const newest = counting.reduce((newest, { accepted }) => (accepted > newest ? accepted : newest), NEVER);
   const holders = counting.filter(({ accepted }) => accepted === newest);

@@ -117,9 +117,9 @@ function keyspaceOf(config: KeyspaceConfig): LayoutKeyspace {
     case 'sharded':
       return { prefix, pool, mode: config.mode, placement };
     case 'replicated': {
-      const { mode, copies, quorum } = config;
+      const { mode, copies, level } = config;
       const own = { prefix, pool, mode, placement, copies };
-      return quorum === null ? own : { ...own, quorum: { reads: quorum.reads, writes: quorum.writes } };
+      return level.consistency === 'strong' ? own : { ...own, quorum: { reads: level.reads, writes: level.writes } };
     }
     case 'lock':
       return { prefix, pool, mode: config.mode, provider: config.provider, placement, copies: config.copies };

@@ -8,8 +8,8 @@ import { formatEndpoint } from '../base/endpoint.js';
 import { formatMilliseconds } from '../base/units.js';
 import type { Config } from '../config.js';
 import { isSameRule, narrowestKeyspace } from '../routing/keyspace-section.js';
+import { describeLevel, strongLevel } from '../routing/levels.js';
 import { type LockProvider, storeLocksTrouble } from '../routing/lock-section.js';
-import { levelOf } from '../routing/replication-section.js';
 import type { Layout, LayoutKeyspace, LayoutNode, LayoutPool, LayoutService } from './layout.js';
 
 /** What to do about remaps. */
@@ -154,7 +154,9 @@ function copiesOf(keyspace: LayoutKeyspace): number | null {
 
 /** What is promised of its keys; null where they have one copy, or are locks. */
 function promiseOf(keyspace: LayoutKeyspace): string | null {
-  return keyspace.mode === 'replicated' ? levelOf(keyspace.quorum ?? null) : null;
+  if (keyspace.mode !== 'replicated') return null;
+  const { quorum, copies } = keyspace;
+  return describeLevel(quorum === undefined ? strongLevel(copies) : { consistency: 'quorum', ...quorum });
 }
 
 function countOf(copies: number | null): string {

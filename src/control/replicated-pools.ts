@@ -6,10 +6,10 @@
 import type { NodeLimits } from '../base/limits.js';
 import type { PoolConfig } from '../base/pools-section.js';
 import type { Config } from '../config.js';
-import type { NodeSnapshot, QuorumSnapshot, ServiceSnapshot, TopologySnapshot } from '../messages.js';
+import type { LevelSnapshot, NodeSnapshot, ServiceSnapshot, TopologySnapshot } from '../messages.js';
 import { EPOCH_KEY, FENCE_PREFIX, REGISTER_PREFIX } from '../replica/meta.js';
 import { planCopySets } from '../routing/copy-sets.js';
-import { levelOf } from '../routing/replication-section.js';
+import { describeLevel, strongLevel } from '../routing/levels.js';
 import { planPlacement } from '../routing/route.js';
 import { Router } from '../routing/router.js';
 import { planTopology, type TopologyPool } from '../routing/topology.js';
@@ -45,8 +45,7 @@ export interface KeyPlace {
   idleTtlMs: number | null;
   /** It has the fences of a lock: it is deleted when nobody has asked for it for so long. */
   isFence: boolean;
-  /** Of consistency quorum; null: strong. */
-  quorum: QuorumSnapshot | null;
+  level: LevelSnapshot;
 }
 
 /** `store`: the pool that a coordination store lies on. */
@@ -110,14 +109,14 @@ function planPool(name: string, nodes: readonly NodeSnapshot[], services: readon
   }
   const routers = services.map(({ keyspaces }) => new Router(keyspaces));
   const indices = new Set(nodes.map(({ index }) => index));
-  const ownPlace: KeyPlace = { nodes: register, idleTtlMs: null, isFence: false, quorum: null };
+  const ownPlace: KeyPlace = { nodes: register, idleTtlMs: null, isFence: false, level: strongLevel(register.length) };
   return {
     name,
     nodes,
     prefixes: [...new Set(keyspaces.map(({ prefix }) => prefix))],
     levels: keyspaces.flatMap(({ prefix, replication }) => {
-      const quorum = replication?.quorum ?? null;
-      return quorum === null ? [] : [`keys "${prefix}*": ${levelOf(quorum)}`];
+      if (replication === null || replication.level.consistency === 'strong') return [];
+      return [`keys "${prefix}*": ${describeLevel(replication.level)}`];
     }),
     copySets: [...sets.values()],
     epochNodes: register,
@@ -141,7 +140,7 @@ function planPool(name: string, nodes: readonly NodeSnapshot[], services: readon
         const owners = [...sets.owners.subarray(first, first + sets.copies)];
         const idleTtlMs = locks?.fenceTtlMs ?? copies?.tombstoneTtlMs ?? null;
         if (indices.has(owners[0] as number))
-          return { nodes: owners, idleTtlMs, isFence, quorum: copies?.quorum ?? null };
+          return { nodes: owners, idleTtlMs, isFence, level: copies?.level ?? strongLevel(owners.length) };
       }
       return null;
     },

@@ -62,7 +62,7 @@ export class ReplicatedTransactions {
       session.reply(found);
       return true;
     }
-    if (found.copySets.quorum !== null) {
+    if (found.copySets.level.consistency !== 'strong') {
       session.reply(NO_WATCH);
       return true;
     }
@@ -115,7 +115,7 @@ export class ReplicatedTransactions {
     if (operation instanceof Uint8Array && spec.blocking) operation = answering(operation, key, session.protocol);
     if (operation instanceof Uint8Array) return operation;
     if (operation.walk !== undefined) return NO_CURSORS;
-    if (operation.reads === null && found.copySets.quorum?.allowsChanges === false) return NO_BLOCK;
+    if (operation.reads === null && !found.copySets.level.allowsChanges) return NO_BLOCK;
     const refusal = transaction.queueReplicated({ copySets: found.copySets, key }, operation, requestBytes);
     if (refusal !== null) {
       counts.commandsOverloaded++;

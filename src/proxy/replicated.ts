@@ -273,8 +273,8 @@ export class Replicated {
 }
 
 /** Whether the keyspace refuses commands that change what is there, and it is one. */
-function isRefused({ quorum }: ReplicaSets, { reads, isPut }: KeyOperation): boolean {
-  return quorum !== null && !quorum.allowsChanges && reads === null && isPut !== true;
+function isRefused({ level }: ReplicaSets, { reads, isPut }: KeyOperation): boolean {
+  return !level.allowsChanges && reads === null && isPut !== true;
 }
 
 /** The commands that are under way, in bytes: they are copies, which the memory of buffers does not count. */

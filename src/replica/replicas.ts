@@ -11,6 +11,7 @@ import type { Limits, NodeLimits } from '../base/limits.js';
 import type { Counts } from '../base/metrics.js';
 import type { NodeSnapshot, TopologySnapshot } from '../messages.js';
 import type { CopySets, ReplicaSets } from '../routing/copy-sets.js';
+import { describeLevel } from '../routing/levels.js';
 import type { Asking } from './ask.js';
 import { type Commands, NO_COMMANDS, type Replies, type Value } from './commands.js';
 import { alone } from './key-operation.js';
@@ -254,9 +255,7 @@ export class Replicas {
   private open(copySets: ReplicaSets): Opened {
     const { nodes } = this.topology as TopologySnapshot;
     const { pool } = nodes[copySets.owners[0] as number] as NodeSnapshot;
-    const { quorum } = copySets;
-    const level = quorum === null ? 'strong' : `${quorum.reads} ${quorum.writes}`;
-    const id = `${copySets.copies} ${level} ${pool}`;
+    const id = `${copySets.copies} ${describeLevel(copySets.level)} ${pool}`;
     let proposer = this.proposers.get(id);
     if (proposer === undefined) {
       proposer = this.propose(copySets, pool);
@@ -268,7 +267,7 @@ export class Replicas {
   }
 
   /** A proposer of keys with so many copies in that pool. */
-  private propose({ copies, quorum }: ReplicaSets, pool: string): KeyProposer {
+  private propose({ copies, level }: ReplicaSets, pool: string): KeyProposer {
     const { context, voters } = this;
     const { counts, transport } = context;
     const limitsOfNow = () => this.poolLimits.get(pool) as NodeLimits;
@@ -311,8 +310,8 @@ export class Replicas {
         if (event === 'crowded') counts.commandsOverloaded++;
       },
     };
-    if (quorum === null) return new Proposer(own);
-    const { reads, writes } = quorum;
+    const { consistency, reads, writes } = level;
+    if (consistency === 'strong') return new Proposer(own);
     return new QuorumProposer(own, { reads, writes, majority, versionClock: context.clock, alone, fuller });
   }
 

@@ -2,7 +2,7 @@
  * From a key of a replicated keyspace, or of one of locks, to the nodes that have its copies. The control plane plans them with the
  * ring (`planCopySets`); each worker opens what was planned, and asks it for every key.
  */
-import type { KeyspaceSnapshot, LockSnapshot, QuorumSnapshot, ReplicationSnapshot } from '../messages.js';
+import type { KeyspaceSnapshot, LevelSnapshot, LockSnapshot, ReplicationSnapshot } from '../messages.js';
 import { planCopies, type RingNode } from './ring.js';
 import { ColocatedPlacement } from './route.js';
 import { SLOT_COUNT, slotOf } from './slot.js';
@@ -49,14 +49,13 @@ export class CopySets {
 
 /** Those of a keyspace of replicated keys. */
 export class ReplicaSets extends CopySets {
-  /** Of consistency quorum; null: strong. */
-  readonly quorum: QuorumSnapshot | null;
+  readonly level: LevelSnapshot;
   readonly tombstoneTtlMs: number;
 
   /** `replication` is that of `snapshot`. */
   constructor(snapshot: KeyspaceSnapshot, replication: ReplicationSnapshot) {
     super(snapshot, replication);
-    this.quorum = replication.quorum;
+    this.level = replication.level;
     this.tombstoneTtlMs = replication.tombstoneTtlMs;
   }
 }

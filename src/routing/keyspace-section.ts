@@ -9,11 +9,11 @@ import type { PoolsSection } from '../base/pools-section.js';
 import { about, type Complain, expecting, type Fault, nameText, oneOf, show, text } from '../base/schema.js';
 import type { Path } from '../base/yaml-source.js';
 import { COLOCATE_RULES_MAX, parsePattern } from './colocate.js';
+import { describeLevel } from './levels.js';
 import { checkLocks, completeLocks, LOCK_KEYS, type Locks } from './lock-section.js';
 import {
   checkReplication,
   completeReplication,
-  levelOf,
   OWN_PREFIX,
   type PlacedMode,
   REPLICATION_KEYS,
@@ -145,7 +145,7 @@ export function placedModes(sections: readonly PlacedSection[], pools: readonly 
     if (keyspaces === undefined) return pools.map((pool) => ({ path, mode: onlyKeyspace(pool).mode, pool, level: '' }));
     return keyspaces.flatMap((keyspace, index) => {
       const { mode, pool, provider } = keyspace;
-      const level = levelOf(completeReplication(keyspace).quorum);
+      const level = describeLevel(completeReplication(keyspace).level);
       // The pool has nothing of these.
       return mode === 'lock' && provider === 'store' ? [] : [{ path: [...path, index], mode, pool, level }];
     });

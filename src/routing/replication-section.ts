@@ -9,26 +9,13 @@ import type { PoolsSection } from '../base/pools-section.js';
 import { type Advice, about, type Complain, milliseconds, oneOf, value } from '../base/schema.js';
 import { formatMilliseconds, parseCount } from '../base/units.js';
 import type { Path } from '../base/yaml-source.js';
-
-export type Consistency = 'strong' | 'quorum';
-
-/** Invariant: reads + writes > copies, and 2 * writes > copies. */
-export interface Quorum {
-  /** Copies that say what they have before a read is answered. */
-  reads: number;
-  /** Copies that have a write before it is acknowledged. */
-  writes: number;
-  /** Commands that change what is there are carried out; else refused. */
-  allowsChanges: boolean;
-}
+import type { LevelSnapshot } from '../messages.js';
+import { CONSISTENCIES, type Consistency, strongLevel } from './levels.js';
 
 export interface Replication {
   /** Nodes that have a copy of each key: N of docs/CONSISTENCY.md. */
   copies: 3 | 5;
-  /** `strong`: linearizable by key; `quorum`: each is a regular register, and the last write stays. */
-  consistency: Consistency;
-  /** Of consistency quorum; else null. */
-  quorum: Quorum | null;
+  level: LevelSnapshot;
   /** How long the ballot of a deleted key is kept at least. */
   tombstoneTtlMs: number;
 }
@@ -77,7 +64,8 @@ export const REPLICATION_KEYS = {
     value(
       'strong | quorum',
       (input): Consistency | Advice | null => {
-        if (input === 'strong' || input === 'quorum') return input;
+        const consistency = CONSISTENCIES.find((known) => known === input);
+        if (consistency !== undefined) return consistency;
         return LATER_LEVELS.some((level) => level === input) ? { advice: `${input} comes with a later version` } : null;
       },
       { anyOf: [{ enum: ['strong', 'quorum'] }, { type: 'string', pattern: '\\$\\{' }] },
@@ -125,21 +113,19 @@ export interface ReplicationKeys {
 
 export function completeReplication(keys: ReplicationKeys): Replication {
   const { copies = COPIES_DEFAULT, consistency = CONSISTENCY_DEFAULT, tombstoneTtl = TOMBSTONE_TTL_MS } = keys;
-  const majority = (copies >> 1) + 1;
-  const { readQuorum: reads = majority, writeQuorum: writes = majority, readModifyWrite = CHANGES_DEFAULT } = keys;
-  const quorum = consistency === 'quorum' ? { reads, writes, allowsChanges: readModifyWrite === 'allow' } : null;
-  return { copies, consistency, quorum, tombstoneTtlMs: tombstoneTtl };
+  return { copies, level: levelOf(keys, copies, consistency), tombstoneTtlMs: tombstoneTtl };
+}
+
+function levelOf(keys: ReplicationKeys, copies: number, consistency: Consistency): LevelSnapshot {
+  const strong = strongLevel(copies);
+  if (consistency === 'strong') return strong;
+  const { readQuorum: reads = strong.reads, writeQuorum: writes = strong.writes } = keys;
+  return { consistency, reads, writes, allowsChanges: (keys.readModifyWrite ?? CHANGES_DEFAULT) === 'allow' };
 }
 
 interface Written extends ReplicationKeys {
   pool: string;
   placement: string;
-}
-
-/** What is promised of keys, in words: equal ones for equal promises. */
-export function levelOf(quorum: Pick<Quorum, 'reads' | 'writes'> | null): string {
-  if (quorum === null) return 'consistency strong';
-  return `consistency quorum (readQuorum ${quorum.reads}, writeQuorum ${quorum.writes})`;
 }
 
 /** Of one keyspace; `pools` are those that are right in themselves. */
@@ -162,13 +148,13 @@ export function checkReplication(path: Path, keyspace: Written, pools: PoolsSect
     );
   }
   const nodes = pools[keyspace.pool]?.nodes.length;
-  const { copies, quorum } = completeReplication(keyspace);
-  if (quorum === null) {
+  const { copies, level } = completeReplication(keyspace);
+  if (level.consistency === 'strong') {
     for (const key of QUORUM_KEYS)
       if (keyspace[key] !== undefined)
         complain([...path, key], ': is for consistency quorum; strong keys ask a majority');
   } else {
-    checkQuorum(path, keyspace, copies, quorum, complain);
+    checkQuorum(path, keyspace, copies, level, complain);
   }
   if (nodes !== undefined && nodes > 0 && nodes < copies) {
     const place = keyspace.copies === undefined ? 'mode' : 'copies';
@@ -180,7 +166,7 @@ function checkQuorum(
   path: Path,
   { writeQuorum, readQuorum }: Written,
   copies: number,
-  { reads, writes }: Quorum,
+  { reads, writes }: LevelSnapshot,
   complain: Complain,
 ): void {
   const place = [...path, writeQuorum === undefined && readQuorum !== undefined ? 'readQuorum' : 'writeQuorum'];

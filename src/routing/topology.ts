@@ -163,7 +163,7 @@ function sameService(before: ServiceSnapshot | null | undefined, service: Servic
 }
 
 function isSameReplication(one: ReplicationSnapshot | null, other: ReplicationSnapshot | null): boolean {
-  const isAskedSo = isDeepStrictEqual(one?.quorum, other?.quorum);
+  const isAskedSo = isDeepStrictEqual(one?.level, other?.level);
   return one?.owners === other?.owners && isAskedSo && one?.tombstoneTtlMs === other?.tombstoneTtlMs;
 }
 
@@ -199,12 +199,12 @@ async function placeKeys(
 async function replicate(
   nodes: readonly NodeSnapshot[],
   pool: string,
-  { copies, quorum, tombstoneTtlMs }: Replication,
+  { copies, level, tombstoneTtlMs }: Replication,
   known: readonly KeyspaceSnapshot[],
   placer: Placer,
 ): Promise<ReplicationSnapshot> {
   const owners = await placeCopies(nodes, pool, copies, known, placer);
-  return Object.freeze({ copies, owners, quorum: quorum && Object.freeze({ ...quorum }), tombstoneTtlMs });
+  return Object.freeze({ copies, owners, level: Object.freeze({ ...level }), tombstoneTtlMs });
 }
 
 async function placeLocks(

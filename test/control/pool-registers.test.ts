@@ -7,6 +7,7 @@ import { examine } from '../../src/control/doctor.js';
 import { reportKey } from '../../src/control/key-report.js';
 import { planReplicatedPools } from '../../src/control/replicated-pools.js';
 import { Store } from '../../src/coord/store.js';
+import { strongLevel } from '../../src/routing/levels.js';
 import { faultOf, KEY, OTHER, versionOf, write } from '../coord/case.js';
 import { Watched } from '../coord/watched.js';
 import { ProxyProcess } from '../help/proxy.js';
@@ -228,7 +229,12 @@ coordination: { store: redis, pool: main, cluster: ${cluster} }
   t.same(await openAs('other').store.get(KEY), { version: 0, value: null });
   const [pool] = await planReplicatedPools(config);
   t.match(pool, { name: 'main', prefixes: [], copySets: [[0, 1, 2]] });
-  t.same(pool?.placeOf(Buffer.from(REGISTER)), { nodes: [0, 1, 2], idleTtlMs: null, isFence: false, quorum: null });
+  t.same(pool?.placeOf(Buffer.from(REGISTER)), {
+    nodes: [0, 1, 2],
+    idleTtlMs: null,
+    isFence: false,
+    level: strongLevel(3),
+  });
   t.equal(pool?.placeOf(Buffer.from('theirs')), null);
 });
 

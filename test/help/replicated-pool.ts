@@ -8,6 +8,7 @@ import { Caretaker, type NodeCare, type PoolCare } from '../../src/control/caret
 import { NameLookup } from '../../src/control/name-lookup.js';
 import { type ReplicatedPool, replicatedPools } from '../../src/control/replicated-pools.js';
 import { NO_LINEAGE } from '../../src/replica/lineage.js';
+import { strongLevel } from '../../src/routing/levels.js';
 import { planTopology } from '../../src/routing/topology.js';
 import { type RedisServer, type RedisServerOptions, startRedisServers } from './redis-server.js';
 import { RespClient } from './resp-client.js';
@@ -186,8 +187,7 @@ async function planOf(servers: readonly RedisServer[], options: PoolOptions): Pr
     placement: { kind: 'slots', colocate: [] },
     multiKeyWrites: 'split',
     copies: options.copies ?? 3,
-    consistency: 'strong',
-    quorum: null,
+    level: strongLevel(options.copies ?? 3),
     tombstoneTtlMs: options.tombstoneTtlMs ?? 600_000,
   } as const;
   const pools = [{ name: 'main', nodes, limits, restart: 'loses-data' as const }];

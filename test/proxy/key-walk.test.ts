@@ -8,6 +8,7 @@ import { NO_LINEAGE } from '../../src/replica/lineage.js';
 import { formatNodeRecord } from '../../src/replica/node-record.js';
 import { arrayHeader, bulkReply, errorReply } from '../../src/resp/reply.js';
 import { planCopySets, ReplicaSets } from '../../src/routing/copy-sets.js';
+import { strongLevel } from '../../src/routing/levels.js';
 import { type Parsed, parseReply, ReplyError } from '../help/reference-parser.js';
 import { Seeded } from '../transport/seeded.js';
 
@@ -85,7 +86,7 @@ class World {
       return { index, name, label: name, pool: 'main', weight: 1, address, limits: DEFAULT_NODE_LIMITS, ...login };
     });
     const owners = planCopySets(snapshots, COPIES);
-    const replication = { copies: COPIES, owners, quorum: null, tombstoneTtlMs: 1 };
+    const replication = { copies: COPIES, owners, level: strongLevel(COPIES), tombstoneTtlMs: 1 };
     const placement = { kind: 'slots', owners: owners.filter((_, at) => at % COPIES === 0), colocate: [] } as const;
     const keyspace = {
       prefix: '',

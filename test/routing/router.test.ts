@@ -1,6 +1,7 @@
 import t from 'tap';
 import type { KeyspaceSnapshot } from '../../src/messages.js';
 import { planCopySets } from '../../src/routing/copy-sets.js';
+import { strongLevel } from '../../src/routing/levels.js';
 import { Router } from '../../src/routing/router.js';
 import { slotOf } from '../../src/routing/slot.js';
 import { Seeded } from '../transport/seeded.js';
@@ -65,7 +66,7 @@ t.test("a replicated key is found at the nodes of its copies, and the proxy's ow
   const nodes = ['a', 'b', 'c', 'd', 'e'].map((name) => ({ name, weight: 1 }));
   const owners = planCopySets(nodes, 3);
   const first = new Uint16Array(16_384).map((_, slot) => owners[slot * 3] as number);
-  const replication = { copies: 3, owners, quorum: null, tombstoneTtlMs: 1 };
+  const replication = { copies: 3, owners, level: strongLevel(3), tombstoneTtlMs: 1 };
   const placement = { kind: 'slots', owners: first, colocate: ['job:{id}:*'] } as const;
   const basics = { pool: 'main', splitsWrites: true, locks: null, storeLocks: null };
   const router = new Router([

@@ -3,6 +3,7 @@ import { DEFAULT_NODE_LIMITS } from '../../src/base/limits.js';
 import type { PlacementRule } from '../../src/base/placement.js';
 import type { KeyspaceSnapshot, TopologySnapshot } from '../../src/messages.js';
 import type { KeyspaceConfig } from '../../src/routing/keyspace-section.js';
+import { strongLevel } from '../../src/routing/levels.js';
 import { planCopies, planRing } from '../../src/routing/ring.js';
 import { planTopology, type TopologyPool, type TopologyService } from '../../src/routing/topology.js';
 import { PLACER } from '../help/topology.js';
@@ -213,8 +214,7 @@ function replicated(prefix: string, pool: string, copies: 3 | 5, tombstoneTtlMs 
     placement: SLOTS,
     multiKeyWrites: 'split',
     copies,
-    consistency: 'strong',
-    quorum: null,
+    level: strongLevel(copies),
     tombstoneTtlMs,
   };
 }
