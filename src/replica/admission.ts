@@ -157,9 +157,13 @@ function hasJoined({ name, facts, record }: Candidate, clusterId: string): boole
   );
 }
 
-/** Its record is its own, of a member, and of a process that has ended. (The same process with another replid was a replica.) */
+/**
+ * Its record is its own, of a member, and of a process that has ended; and the process that runs has the data that it was started with. (Who
+ * was a replica meanwhile may have been given older ones, with the record of then.)
+ */
 function isRestarted({ name, facts }: Candidate, { name: ownName, status, process }: NodeRecord): boolean {
-  return ownName === name && status.kind === 'member' && process.runId !== facts?.process.runId;
+  if (facts === null || facts.wasReplica) return false;
+  return ownName === name && status.kind === 'member' && process.runId !== facts.process.runId;
 }
 
 /** Counts of admissions at a start: who joins says whether it is the first one, and members have one more. */

@@ -40,6 +40,8 @@ export interface NodeFacts {
   /** That runs. */
   process: ProcessId;
   role: string;
+  /** Whether it has been a replica since its process started. */
+  wasReplica: boolean;
   replicas: number;
   /** CONFIG's `enable-debug-command`. */
   debugCommand: string;

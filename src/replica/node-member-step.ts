@@ -82,6 +82,8 @@ function decodeLook(
     kind: 'facts',
     process: { runId: field(text, 'run_id'), replId: field(text, 'master_replid') },
     role: field(text, 'role'),
+    // Of the master that it followed last. A start sets it to zeros.
+    wasReplica: !/^0+$/.test(field(text, 'master_replid2')),
     replicas: Number(field(text, 'connected_slaves')),
     debugCommand: debugCommand === undefined ? '' : textOf(debugCommand),
     record: isNull(record) ? '' : utf8Of(record),

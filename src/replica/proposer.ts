@@ -70,8 +70,9 @@ class Line<C, R, V> extends Register {
   readonly disagreed = new Fifo<Job<C, R>>();
   /** Its copies are those of a topology that is past. */
   isPast = false;
-  /** Copies that are behind are not mended before. */
+  /** Copies that are behind are not mended before; and for how long not after an attempt that does not bring them all up. */
   mendFromMs = 0;
+  mendPauseMs = MEND_PAUSE_MS_MIN;
   /** Since it was last looked at to be forgotten. */
   wasUsed = true;
 
@@ -89,8 +90,9 @@ class Line<C, R, V> extends Register {
 
 /** Where it makes no difference which copy reads. */
 const NOT_TOLD: Reader = { copy: -1, process: -1 };
-/** Between two attempts to mend the copies of one key. */
-const MEND_PAUSE_MS = 100;
+/** Between two attempts to mend the copies of one key: twice as long after each, until one has brought them up. */
+const MEND_PAUSE_MS_MIN = 100;
+const MEND_PAUSE_MS_MAX = 3_200;
 /** Lines looked at for one to be forgotten: their number may exceed the maximum by those that are busy. */
 const LOOKED_AT_MAX = 8;
 
@@ -341,7 +343,6 @@ export class Proposer<C, R, V> {
   private mend(line: Line<C, R, V>): void {
     const { context, numbers, roundContext } = this;
     context.count('mend');
-    line.mendFromMs = context.now() + MEND_PAUSE_MS;
     const deadlineMs = context.now() + context.patienceMs;
     if (epochOf(line.chosen) === numbers.epoch) {
       this.run(line, new Mend(line, deadlineMs, roundContext, (mend) => this.onMended(mend)));
@@ -372,14 +373,23 @@ export class Proposer<C, R, V> {
   }
 
   private onMended(mend: Mend<C, R, V>): void {
+    const line = mend.register as Line<C, R, V>;
     this.active.remove(mend);
-    this.next(mend.register as Line<C, R, V>);
+    this.pauseMends(line);
+    this.next(line);
+  }
+
+  /** From the end of an attempt on: however long one takes, what waits has its turn before the next. */
+  private pauseMends(line: Line<C, R, V>): void {
+    line.mendFromMs = this.context.now() + line.mendPauseMs;
+    line.mendPauseMs = line.behind === 0 ? MEND_PAUSE_MS_MIN : Math.min(line.mendPauseMs * 2, MEND_PAUSE_MS_MAX);
   }
 
   private onFinished(round: Round<C, R, V>, outcome: Outcome<R>): void {
     this.active.remove(round);
     const line = round.register as Line<C, R, V>;
     const { job } = line;
+    if (job === null) this.pauseMends(line);
     // The next is on its way before the client is told, who may submit more.
     this.next(line);
     if (job === null) return;

@@ -98,6 +98,7 @@ export class Acceptor<C, R, V> {
   /** That runs: INFO's run_id and master_replid. */
   process: ProcessId;
   data: NodeData<V> = emptyData();
+  private wasReplica = false;
   private readonly engine: Engine<C, R, V>;
   private readonly clock: () => number;
   private readonly onRecord: () => void;
@@ -137,7 +138,16 @@ export class Acceptor<C, R, V> {
     const { data } = this;
     if (step.kind === 'look') {
       const { process } = this;
-      return { kind: 'facts', process, role: 'master', replicas: 0, debugCommand: 'no', record: data.record };
+      const { wasReplica } = this;
+      return {
+        kind: 'facts',
+        process,
+        role: 'master',
+        wasReplica,
+        replicas: 0,
+        debugCommand: 'no',
+        record: data.record,
+      };
     }
     if (step.kind === 'admit') return this.admit(step);
     const isRepair = step.kind === 'replace' || step.kind === 'drop';
@@ -171,11 +181,13 @@ export class Acceptor<C, R, V> {
   /** Another process, with these data (of a file; of nothing). */
   restart(process: ProcessId, data: NodeData<V> = emptyData()): void {
     this.process = process;
+    this.wasReplica = false;
     this.load(data);
   }
 
   /** Data as they once were, here or on another node, in the same process: by a resync with another `replId`, by a reload with the same. */
   resync(data: NodeData<V>, replId: string): void {
+    this.wasReplica ||= replId !== this.process.replId;
     this.process = { ...this.process, replId };
     this.load(data);
   }

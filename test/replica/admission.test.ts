@@ -242,6 +242,16 @@ t.test('where restarts keep the data, all else is a stranger still', async (t) =
   const rolledBack = startPool();
   rolledBack[1]?.resync(rolledBack[1].save(), 'repl-other');
   t.equal(plan(rolledBack, keepsData)[1]?.kind, 'stranger', 'the same process, another replid');
+  const older = startPool();
+  const file = (older[1] as Server).save();
+  older[1]?.restart(life(), older[1].save());
+  carryOut(older, plan(older, keepsData));
+  older[1]?.resync(file, 'repl-other');
+  t.equal(
+    plan(older, keepsData)[1]?.kind,
+    'stranger',
+    'a replica of its older self, whose record names a process that ended',
+  );
   const careless = startPool();
   careless[1]?.restart(life(), careless[1].save());
   const views = careless.map(viewOf).map((view) => ({ ...view, durabilityFault: 'appendfsync is everysec' }));

@@ -17,7 +17,15 @@ function recordOf(changes: Partial<NodeRecord> = {}): string {
 }
 
 function factsOf(changes: Partial<NodeFacts> = {}): NodeFacts {
-  return { process: PROCESS, role: 'master', replicas: 0, debugCommand: 'no', record: recordOf(), ...changes };
+  return {
+    process: PROCESS,
+    role: 'master',
+    wasReplica: false,
+    replicas: 0,
+    debugCommand: 'no',
+    record: recordOf(),
+    ...changes,
+  };
 }
 
 t.test('a node counts only while all of M1 holds', async (t) => {

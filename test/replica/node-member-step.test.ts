@@ -7,7 +7,8 @@ import type { MemberStep, NodeFacts, ProcessId } from '../../src/replica/member-
 import type { Step } from '../../src/replica/step.js';
 import { encodeCommand } from '../../src/resp/reply.js';
 import { Acceptor } from '../help/acceptor.js';
-import { memberRecord, type ReplicaNode, startReplicaNode } from '../help/replica-node.js';
+import { DURABLE_ARGS } from '../help/redis-store.js';
+import { memberRecord, ReplicaNode, startReplicaNode } from '../help/replica-node.js';
 import { SMALL_REDIS, type SmallValue } from '../help/small-redis.js';
 
 const KEYS = ['a', 'b\r\n', '\xff*'].map((text) => Buffer.from(text, 'latin1'));
@@ -106,8 +107,29 @@ t.test('a server with a new replication id is not the process that was looked at
   const facts = (await twins.node.performMember({ kind: 'look' }, '')) as NodeFacts;
   t.equal(facts.process.runId, twins.process.runId);
   t.not(facts.process.replId, twins.process.replId);
+  t.ok(facts.wasReplica);
   twins.model.process = facts.process;
   t.equal(await twins.member(twins.admitting(memberRecord(twins.process), '')), 'changed');
+});
+
+t.test('who has been a replica says so, also as a master again, until it is restarted with its data', async (t) => {
+  const [server, node] = await startReplicaNode(t, { args: DURABLE_ARGS });
+  const wasReplica = async (of: ReplicaNode) =>
+    ((await of.performMember({ kind: 'look' }, '')) as NodeFacts).wasReplica;
+  t.notOk(await wasReplica(node));
+  for (const words of [
+    ['REPLICAOF', '127.0.0.1', '1'],
+    ['REPLICAOF', 'NO', 'ONE'],
+    ['SET', 'x', 'y'],
+  ]) {
+    await node.exchange(encodeCommand(words), 1);
+  }
+  t.ok(await wasReplica(node));
+  await server.kill9();
+  await server.restart();
+  const again = await ReplicaNode.connect(server.port);
+  t.teardown(() => again.client.close());
+  t.notOk(await wasReplica(again));
 });
 
 t.test('repair: only the node under repair, and only in its epoch, is written to without a ballot', async (t) => {

@@ -237,6 +237,31 @@ t.test('a copy that missed a write gets the value, and a read meanwhile finishes
   t.same(bench.values(), ['ab', 'ab', 'ab']);
 });
 
+t.test('a copy that is behind and freezes holds up each operation once at most', async (t) => {
+  const bench = new Bench(3);
+  const submit = bench.proposer(1);
+  submit(write('set a'));
+  bench.settle();
+  bench.gone.add(2);
+  submit(write('append b'));
+  bench.settle();
+  bench.gone.clear();
+  const reads = [submit(GET), submit(GET), submit(GET)];
+  bench.isHeld = ({ copy, step }) => copy === 2 && step.kind === 'install';
+  bench.settle();
+  for (const { outcome } of reads) t.match(outcome, done('ab'));
+  t.ok(bench.events.includes('mend'));
+  for (const argument of ['c', 'd', 'e']) {
+    const asked = submit(write(`append ${argument}`));
+    // A mend is given up after 100 ms.
+    for (let ms = 0; ms <= 100; ms += 10) {
+      bench.settle();
+      bench.pass(10);
+    }
+    t.match(asked.outcome, { kind: 'done' }, argument);
+  }
+});
+
 t.test('without enough copies nothing is done, and it is said at once', async (t) => {
   const bench = new Bench(3);
   const submit = bench.proposer(1);

@@ -149,13 +149,13 @@ export class SimNode implements Server<Request, Message> {
     this.isReplica = true;
     this.isTainted = true;
     this.isRolledBack = true;
-    this.acceptor.resync(this.saved, `m${this.lives++}`);
+    this.acceptor.resync(this.saved, `m${++this.lives}`);
   }
 
   becomeMaster(): void {
     if (!this.isRunning || !this.isReplica) return;
     this.isReplica = false;
-    this.acceptor.process = { ...this.acceptor.process, replId: `m${this.lives++}` };
+    this.acceptor.process = { ...this.acceptor.process, replId: `m${++this.lives}` };
   }
 
   flush(): void {
