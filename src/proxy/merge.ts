@@ -137,7 +137,7 @@ export class Merge implements ReplyOwner, ReplySource, Parts {
     const part = this.part(index);
     const block = this.arena.allocate(end - start);
     if (block < 0) return noRoom(part, isWrite);
-    this.arena.bytes.copyWithin(block, start, end);
+    this.arena.copyNow(start, end, block);
     part.start = block;
     part.bytes = end - start;
     return null;

@@ -209,7 +209,7 @@ export class ReplyQueue {
     const { arena } = this.transport;
     const block = arena.allocate(end - start);
     if (block < 0) return false;
-    arena.bytes.copyWithin(block, start, end);
+    arena.copyNow(start, end, block);
     pending.replyStart = block;
     pending.replyBytes = end - start;
     this.parkedBytes += end - start;

@@ -18,8 +18,9 @@ const CLASS_SHIFT_MIN = 6;
 const CLASS_SHIFT_MAX = 19;
 const CLASS_COUNT = CLASS_SHIFT_MAX - CLASS_SHIFT_MIN + 1;
 const NONE = -1;
-/** Copied byte by byte: a call of copyWithin takes as long. */
-const SHORT_BYTES = 40;
+/** Up to here words are copied in a loop: a call of copyWithin takes as long as that (on Node 26 as two hundred bytes). */
+const SHORT_BYTES = 160;
+const WORD_BYTES = 4;
 
 /** States of a unit beyond "slab of class c", which is c itself. */
 const UNIT_FREE = 255;
@@ -39,6 +40,8 @@ export class Arena {
   untrimmedBytes = 0;
 
   private readonly words: Int32Array;
+  /** Reads and writes words that lie anywhere. */
+  private readonly view: DataView;
   private readonly decommit: Decommit | null;
   private readonly unitCount: number;
   /** Per unit: UNIT_FREE, UNIT_RUN, or the class of its blocks. */
@@ -70,6 +73,7 @@ export class Arena {
     }
     this.bytes = new Uint8Array(memory);
     this.words = new Int32Array(memory);
+    this.view = new DataView(memory);
     this.decommit = decommit;
     this.unitCount = memory.byteLength >>> UNIT_SHIFT;
     this.unitState = new Uint8Array(this.unitCount).fill(UNIT_FREE);
@@ -164,18 +168,34 @@ export class Arena {
   /** Carries out what `copy` put off. Called before the source goes away and before the target is read. */
   settle(): void {
     if (this.runSourceEnd === this.runSource) return;
-    this.bytes.copyWithin(this.runTarget, this.runSource, this.runSourceEnd);
+    this.copyNow(this.runSource, this.runSourceEnd, this.runTarget);
     this.runSourceEnd = this.runSource;
   }
 
-  /** Copies bytes[source, sourceEnd) to `target` at once. */
+  /** Copies bytes[source, sourceEnd) to `target` at once. The two do not overlap. */
   copyNow(source: number, sourceEnd: number, target: number): void {
-    const { bytes } = this;
-    if (sourceEnd - source > SHORT_BYTES) {
-      bytes.copyWithin(target, source, sourceEnd);
+    const length = sourceEnd - source;
+    if (length > SHORT_BYTES) {
+      this.bytes.copyWithin(target, source, sourceEnd);
       return;
     }
-    for (let from = source, to = target; from < sourceEnd; ) bytes[to++] = bytes[from++] as number;
+    const shift = target - source;
+    if (length < WORD_BYTES) {
+      for (let at = source; at < sourceEnd; at++) this.bytes[at + shift] = this.bytes[at] as number;
+      return;
+    }
+    const { view } = this;
+    const last = sourceEnd - WORD_BYTES;
+    let at = source;
+    for (const lastFour = sourceEnd - 4 * WORD_BYTES; at <= lastFour; at += 4 * WORD_BYTES) {
+      view.setInt32(at + shift, view.getInt32(at, true), true);
+      view.setInt32(at + shift + 4, view.getInt32(at + 4, true), true);
+      view.setInt32(at + shift + 8, view.getInt32(at + 8, true), true);
+      view.setInt32(at + shift + 12, view.getInt32(at + 12, true), true);
+    }
+    for (; at < last; at += WORD_BYTES) view.setInt32(at + shift, view.getInt32(at, true), true);
+    // The last word may share bytes with the one before.
+    view.setInt32(last + shift, view.getInt32(last, true), true);
   }
 
   /** Hands free units back to the system. Cheap when nothing was freed; called about once a second. */
