@@ -105,13 +105,13 @@ export const COORDINATION = z.strictObject(
     ),
     lease: about(
       milliseconds(LEASE_MS_MIN, LEASE_MS_MAX).default(LEASE_MS),
-      'How long the fleet waits for a member that says nothing, as one that was killed does. Each member writes to the store every third of ' +
-        'it, and loses its place when the store is away for two thirds.',
+      'How long the fleet waits for a member that says nothing, as one that was killed does. Each member writes to the store every quarter ' +
+        'to third of it, and loses its place when the store is away for two thirds.',
       { stated: formatMilliseconds(LEASE_MS) },
     ),
     pool: about(
       nameText('the name of a pool', (name) => name).optional(),
-      'For store redis: the pool, of at least 3 nodes. They have nothing else, unless it is keys of mode replicated.',
+      'For store redis: the pool, of at least 3 nodes. They have nothing else, unless it is keys of mode replicated, or locks.',
       { example: 'accounts' },
     ),
     endpoints: about(

@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { deployLocks, type LockDeployment } from '../help/lock-deployment.js';
+import { findRedisPy, runPython } from '../help/redis-py.js';
 import type { RedisServer } from '../help/redis-server.js';
 import { RespClient } from '../help/resp-client.js';
 import { testClient } from '../help/test-clients.js';
@@ -37,6 +38,8 @@ interface Library {
   name: string;
   /** Whether one call takes several locks. */
   takesSeveral: boolean;
+  /** What it throws where a lock could not be given back, if it does not tell why. */
+  unreleased?: RegExp;
   /** What it throws where somebody else has the lock. */
   refusal: RegExp;
   open(client: Ioredis): Locker;
@@ -101,20 +104,6 @@ const { createLock: createMicrofleetLock } = (await microfleet.import()) as {
 const RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) else return 0 end";
 const EXTEND =
   "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('pexpire', KEYS[1], ARGV[2]) else return 0 end";
-/** As redis-py's Lock has it: what is left is read and added to, and the answer is 1. */
-const PYTHON_EXTEND = `local token = redis.call('get', KEYS[1])
-if token ~= ARGV[1] then return 0 end
-local left = redis.call('pttl', KEYS[1])
-if left < 0 then return 0 end
-local ttl = ARGV[2]
-if ARGV[3] == '0' then ttl = ARGV[2] + left end
-redis.call('pexpire', KEYS[1], ttl)
-return 1`;
-const PYTHON_RELEASE = `local token = redis.call('get', KEYS[1])
-if not token or token ~= ARGV[1] then return 0 end
-redis.call('del', KEYS[1])
-return 1`;
-
 const LIBRARIES: Library[] = [
   {
     name: 'SET NX PX, and a script that compares and deletes',
@@ -132,30 +121,9 @@ const LIBRARIES: Library[] = [
     }),
   },
   {
-    name: "commands and scripts as redis-py's Lock sends them",
-    takesSeveral: false,
-    refusal: /never/,
-    open: (client) => ({
-      async take([name = ''], ttlMs) {
-        const token = randomUUID().replaceAll('-', '');
-        if ((await client.set(name, token, 'NX', 'PX', ttlMs)) === null) return null;
-        return {
-          async extend(ttlMs) {
-            const left = await client.pttl(name);
-            const sha = await client.script('LOAD', PYTHON_EXTEND);
-            return client.evalsha(sha, 1, name, token, Math.max(ttlMs - left, 1), '0');
-          },
-          async release() {
-            if ((await client.get(name)) !== token) return 0;
-            return client.evalsha(await client.script('LOAD', PYTHON_RELEASE), 1, name, token);
-          },
-        };
-      },
-    }),
-  },
-  {
     name: `redlock ${redlock4.version}`,
     takesSeveral: true,
+    unreleased: /Unable to fully release/,
     refusal: /attempts to lock the resource/,
     open: (client) => {
       const redlock = new Redlock4([client], { retryCount: 0 });
@@ -170,6 +138,7 @@ const LIBRARIES: Library[] = [
   {
     name: `redlock ${redlock5.version}`,
     takesSeveral: true,
+    unreleased: /unable to achieve a quorum/,
     refusal: /unable to achieve a quorum/,
     open: (client) => {
       const redlock = new Redlock5([client], { retryCount: 0 });
@@ -284,7 +253,10 @@ async function contend(
       await sleep(2);
       inside--;
       left--;
-      await taken.release();
+      // Where that could not be asked of a majority the lock ends by itself.
+      await taken.release().catch((error) => {
+        if (!isOutage(error) && !library.unreleased?.test(messagesOf(error))) throw error;
+      });
       // So that it is not had by the same all the time.
       await sleep(Math.random() * 10);
     }
@@ -345,9 +317,9 @@ t.test('lock libraries', async (t) => {
     t.match(await one.atomicExtend('lock:one', 'mine', 1, TTL_MS), { resultCode: -1, actualTTL: -2 }, 'nobody has it');
     t.equal(await one.setNX('lock:one', 'mine', TTL_MAX_MS), 'OK');
     t.equal(await other.setNX('lock:one', 'thine', TTL_MAX_MS), null);
-    // A majority has it for the second longest of these.
+    // A majority has it for the second longest of these; of two nodes, where the third takes long to answer, both have it for the shorter time.
     const times = [TTL_MAX_MS / 4, TTL_MAX_MS / 2, TTL_MAX_MS] as const;
-    const isSecond = (ms: number | undefined) => t.ok(ms !== undefined && ms > times[0] && ms <= times[1], `${ms} ms`);
+    const isHeld = (ms: number | undefined) => t.ok(ms !== undefined && ms > 0 && ms <= times[1], `${ms} ms`);
     const spread = async () => {
       for (const [index, { port }] of servers.entries()) {
         const node = await RespClient.connect(port);
@@ -355,22 +327,25 @@ t.test('lock libraries', async (t) => {
         node.close();
       }
     };
-    await spread();
     for (const adapter of [one, other]) {
-      const found = await adapter.inspect('lock:one');
-      t.equal(found?.value, 'mine');
-      isSecond(found?.ttl);
+      await waitFor('the second longest', async () => {
+        await spread();
+        const found = await adapter.inspect('lock:one');
+        t.equal(found?.value, 'mine');
+        isHeld(found?.ttl);
+        return (found?.ttl ?? 0) > times[0];
+      });
     }
     const stolen = await other.atomicExtend('lock:one', 'thine', 1, TTL_MAX_MS);
     t.equal(stolen.resultCode, -1, 'somebody else has it');
-    isSecond(stolen.actualTTL);
+    isHeld(stolen.actualTTL);
     const tooLate = await other.atomicExtend('lock:one', 'mine', TTL_MAX_MS + 1, TTL_MAX_MS);
     t.equal(tooLate.resultCode, 0, 'less is left than is asked for');
-    isSecond(tooLate.actualTTL);
+    isHeld(tooLate.actualTTL);
     await spread();
     const extended = await one.atomicExtend('lock:one', 'mine', 1, TTL_MAX_MS);
     t.equal(extended.resultCode, 1);
-    isSecond(extended.actualTTL);
+    isHeld(extended.actualTTL);
     t.ok(((await other.inspect('lock:one'))?.ttl ?? 0) > times[1], 'it is kept for longer');
     t.same([await other.delIfMatch('lock:one', 'thine'), await other.delIfMatch('lock:one', 'mine')], [false, true]);
     t.equal(await one.inspect('lock:one'), null);
@@ -431,3 +406,63 @@ t.test('lock libraries', async (t) => {
     await contest(t, 'with all nodes again');
   });
 });
+
+const python = await findRedisPy();
+t.test("redis-py's Lock, through two proxies", { skip: 'reason' in python ? python.reason : false }, async (t) => {
+  if ('reason' in python) return;
+  const { proxies } = await deployLocks(t, { nodes: 3, ttlMaxMs: TTL_MAX_MS });
+  const ports = proxies.map(({ port }) => `${port}`);
+  const { code, output } = await runPython(python, PYTHON_LOCKS, ports);
+  t.equal(output, PYTHON_OUTPUT);
+  t.equal(code, 0);
+});
+
+const PYTHON_LOCKS = `
+import sys, threading, time
+from redis import Redis
+from redis.exceptions import LockError, LockNotOwnedError
+one, two = [Redis('127.0.0.1', int(port)) for port in sys.argv[1:3]]
+
+lock = one.lock('lock:one', timeout=4)
+print(lock.acquire(), lock.locked(), lock.owned())
+print(two.lock('lock:one', timeout=4).acquire(blocking_timeout=0.2), two.lock('lock:one', timeout=4).locked())
+print(lock.extend(2), lock.extend(3, replace_ttl=True), 0 < one.pttl('lock:one') <= 3000, lock.reacquire())
+lock.release()
+print(two.lock('lock:one', timeout=4).locked())
+
+lost = one.lock('lock:one', timeout=4)
+lost.acquire()
+two.delete('lock:one')
+try:
+    lost.release()
+except LockNotOwnedError as error:
+    print(type(error).__name__)
+try:
+    one.lock('lock:one').acquire(blocking=False)
+except Exception as error:
+    print(error)
+
+inside, most, turns = 0, 0, 0
+def work(client):
+    global inside, most, turns
+    for _ in range(8):
+        with client.lock('lock:many', timeout=4, sleep=0.01):
+            inside += 1
+            most = max(most, inside)
+            time.sleep(0.002)
+            inside -= 1
+            turns += 1
+threads = [threading.Thread(target=work, args=(client,)) for client in (one, two, one, two)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(most, turns)
+`;
+
+const PYTHON_OUTPUT = `True True True
+False True
+True True True True
+False
+LockNotOwnedError
+SET of a lock needs PX or EX: a lock without an end would be held for good once its holder is gone
+1 32
+`;

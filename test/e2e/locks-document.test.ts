@@ -1,5 +1,5 @@
 /** The examples of docs/LOCKS.md do what stands there: those for redis-cli, TypeScript, Python and the shell. */
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { chmodSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -8,14 +8,14 @@ import { startChild } from '../help/child.js';
 import { acquire, fieldsOf } from '../help/lock-client.js';
 import { deployLocks } from '../help/lock-deployment.js';
 import { redisPrograms } from '../help/redis-programs.js';
+import { findRedisPy, runPython } from '../help/redis-py.js';
 import { connect } from '../help/resp-client.js';
-import { runProgram } from '../help/run-program.js';
 import { testClient } from '../help/test-clients.js';
 import { MAIN } from '../help/trial.js';
 import { waitFor } from '../help/wait-for.js';
 
 const DOCUMENT = readFileSync('docs/LOCKS.md', 'utf8');
-const PYTHON = spawnSync('python3', ['--version']).status === 0;
+const python = await findRedisPy();
 
 interface Ioredis {
   call(...words: (string | number)[]): Promise<unknown>;
@@ -118,14 +118,14 @@ t.test('the examples', async (t) => {
     t.equal((await client.raw('GET', 'report')).toString(), '$7\r\n9 times\r\n');
   });
 
-  t.test('Python', { skip: PYTHON ? false : 'there is no python3' }, async (t) => {
+  t.test('Python', { skip: 'reason' in python ? python.reason : false }, async (t) => {
+    if ('reason' in python) return;
     const examples = blocks(/redis\.execute_command\('|holder\.execute_command\('/);
     t.equal(examples.length, 9);
     const before = `import sys, time
-sys.path.insert(0, sys.argv[1])
-from plain_redis import Redis
-host, port = '127.0.0.1', int(sys.argv[2])
-redis = Redis(host, port)
+from redis import Redis
+host, port = '127.0.0.1', int(sys.argv[1])
+redis = Redis(host, port, single_connection_client=True)
 redis.execute_command('CLIENT', 'SETNAME', 'worker-7')
 redis.execute_command('SET', 'report', 'draft')
 text = 'the text'
@@ -157,7 +157,7 @@ def end():
     ]);
     const after = 'print(validity > 0, fence_to > 0, fence_from > 0, turns)';
     const program = [before, ...blocks(/^def fields/m), ...bodies, after].join('\n');
-    const { code, output } = await runProgram('python3', ['-c', program, join('test', 'help'), `${port}`]);
+    const { code, output } = await runPython(python, program, [`${port}`]);
     t.same(output.replaceAll(/\d{4,}/g, 'N').split('\n'), [
       ...['write the text True', '0 left'],
       ...['improve first', 'improve second', '0 left'],
