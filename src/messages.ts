@@ -89,7 +89,7 @@ export interface ReplicationSnapshot {
 
 /** What is promised of the keys: see routing/levels. */
 export interface LevelSnapshot {
-  consistency: 'strong' | 'quorum';
+  consistency: 'strong' | 'quorum' | 'weak';
   /** Copies that say what they have before a read is answered. */
   reads: number;
   /** Copies that have a write before it is acknowledged. */

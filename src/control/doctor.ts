@@ -86,7 +86,13 @@ async function compare(
     const percent = Math.floor(part * 100);
     tell(`pool ${visit.pool.name}: ${percent} %, at ${node}, ${keys} keys compared, ${count} differ`);
   };
+  let weak = 0;
   const onDifference = async (difference: Difference) => {
+    const { level } = visit.pool.placeOf(difference.key) ?? {};
+    if (level?.consistency === 'weak' && difference.kind === 'behind' && !isToRepair) {
+      weak++;
+      return;
+    }
     count++;
     const isMended = isToRepair && (await mend(visit, difference));
     if (isMended) mended++;
@@ -95,6 +101,7 @@ async function compare(
   };
   const { keys, missing } = await checkCopies(visit, { keysPerSecond, onDifference, onProgress });
   const lines = [`  ${keys} keys compared, ${count} differ${isToRepair ? `, ${mended} mended` : ''}`, ...told];
+  if (weak > 0) lines.push(`  ${weak} weak keys are behind at some copies, as they may be`);
   if (count > told.length) lines.push(`  and ${count - told.length} more`);
   if (missing.length > 0) lines.push(`  not looked at: ${namesOf(visit, missing)}`);
   return { isWell: count === mended && missing.length === 0, lines };

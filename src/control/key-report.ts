@@ -103,8 +103,8 @@ function whoDecides(copies: number, level: LevelSnapshot): string {
   return level.consistency === 'strong' ? `${quorumOf(copies)} decide` : describeLevel(level);
 }
 
-/** Of a key of consistency quorum. */
-function verdictByVersion(copies: readonly Copy[], { reads, writes }: LevelSnapshot): string {
+/** Of a key that has versions. */
+function verdictByVersion(copies: readonly Copy[], { consistency, reads, writes }: LevelSnapshot): string {
   const counting = copies.filter(({ trouble }) => trouble === null);
   const newest = counting.reduce((newest, { accepted }) => (accepted > newest ? accepted : newest), NEVER);
   const holders = counting.filter(({ accepted }) => accepted === newest);
@@ -112,6 +112,8 @@ function verdictByVersion(copies: readonly Copy[], { reads, writes }: LevelSnaps
   const names = holders.map(({ name }) => name).join(', ');
   const written = newest === NEVER ? '' : `, of ${new Date(timeOf(newest)).toISOString()} by the clock of who wrote it`;
   if (holders.length === counting.length) return `all that count have the same version${written}`;
+  if (consistency === 'weak')
+    return `the newest version${written}, is at ${names} alone: a read tells what the copy has that it asks`;
   if (holders.length >= writes) return `the newest version${written}, is at ${names}: enough for every read to see it`;
   return `the newest version${written}, is at ${names} alone: a read that asks there gives it to others`;
 }

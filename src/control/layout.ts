@@ -13,8 +13,8 @@ import type { LockProvider } from '../routing/lock-section.js';
 export type LayoutKeyspace = Pick<KeyspaceConfig, 'prefix' | 'pool' | 'placement'> &
   (
     | { mode: 'sharded' }
-    /** `quorum`: R and W, of consistency quorum; strong keys have none. */
-    | { mode: 'replicated'; copies: number; quorum?: LayoutQuorum | undefined }
+    /** `quorum`: R and W, of consistency quorum; `consistency`: that of others, but for strong. */
+    | { mode: 'replicated'; copies: number; quorum?: LayoutQuorum | undefined; consistency?: 'weak' | undefined }
     /** Null: all nodes of the pool. */
     | { mode: 'lock'; provider: LockProvider; copies: number | null }
   );
@@ -67,6 +67,7 @@ export const LAYOUT: z.ZodType<Layout> = z.strictObject({
             placement: PLACEMENT,
             copies: z.int().positive(),
             quorum: z.strictObject({ reads: z.int().positive(), writes: z.int().positive() }).optional(),
+            consistency: z.enum(['weak']).optional(),
           }),
           z.strictObject({
             ...BASICS,
@@ -119,7 +120,9 @@ function keyspaceOf(config: KeyspaceConfig): LayoutKeyspace {
     case 'replicated': {
       const { mode, copies, level } = config;
       const own = { prefix, pool, mode, placement, copies };
-      return level.consistency === 'strong' ? own : { ...own, quorum: { reads: level.reads, writes: level.writes } };
+      const { consistency, reads, writes } = level;
+      if (consistency === 'quorum') return { ...own, quorum: { reads, writes } };
+      return consistency === 'strong' ? own : { ...own, consistency };
     }
     case 'lock':
       return { prefix, pool, mode: config.mode, provider: config.provider, placement, copies: config.copies };

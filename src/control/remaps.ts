@@ -155,8 +155,8 @@ function copiesOf(keyspace: LayoutKeyspace): number | null {
 /** What is promised of its keys; null where they have one copy, or are locks. */
 function promiseOf(keyspace: LayoutKeyspace): string | null {
   if (keyspace.mode !== 'replicated') return null;
-  const { quorum, copies } = keyspace;
-  return describeLevel(quorum === undefined ? strongLevel(copies) : { consistency: 'quorum', ...quorum });
+  const { quorum, consistency = quorum === undefined ? 'strong' : 'quorum' } = keyspace;
+  return describeLevel({ consistency, ...(quorum ?? strongLevel(keyspace.copies)) });
 }
 
 function countOf(copies: number | null): string {

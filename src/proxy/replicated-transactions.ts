@@ -34,7 +34,7 @@ export interface ReplicatedTransactionsContext {
 const SEVERAL = errorReply('CROSSSLOT A transaction on a replicated key is on that key alone');
 const NO_CURSORS = errorReply('ERR a cursor of a replicated key belongs to one of its nodes: not inside MULTI');
 const NO_WATCH = errorReply(
-  'ERR WATCH would not see every write of another client: keys of consistency quorum cannot be watched; keep such keys in a keyspace of consistency strong',
+  'ERR WATCH would not see every write of another client: only keys of consistency strong can be watched; keep such keys in a keyspace of consistency strong',
 );
 const NO_BLOCK = errorReply(
   'ERR readModifyWrite: reject has keys of this keyspace written whole, and a transaction changes what is there: it may read only',

@@ -1,5 +1,5 @@
 /**
- * A command on a key of consistency quorum that depends on what is there: one copy carries it out, and its state is sent on.
+ * A command on a key of consistency quorum, or weak, that depends on what is there: one copy carries it out, and its state is sent on.
  *
  *   looking ──R have answered──> (reading) ──> changing, at one copy that has the newest ──> QuorumWrite, with its state
  *      ^                                          │
@@ -74,7 +74,8 @@ export class QuorumChange<C, R, V> implements QuorumAsker<R, V> {
     this.out = 0;
     this.views = [];
     const { context, nodes } = this;
-    this.order = copiesToAsk(nodes, Math.floor(context.random() * nodes.length), context);
+    const first = context.isHomed ? 0 : Math.floor(context.random() * nodes.length);
+    this.order = copiesToAsk(nodes, first, context);
     if (this.order.length < Math.max(context.reads, context.writes)) {
       this.finish({ kind: 'no-quorum' });
       return;

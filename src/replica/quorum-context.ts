@@ -1,12 +1,16 @@
-/** What those who carry out operations on keys of consistency quorum need of who runs them. */
+/** What those who carry out operations on keys that have versions, of consistency quorum and weak, need of who runs them. */
 import type { Operation } from './operation.js';
 import type { Asker, Outcome, RoundContext, RoundTimes } from './round.js';
 import type { VersionClock } from './version-clock.js';
 
 export interface QuorumContext<C, R, V> extends Pick<RoundContext<C, R, V>, 'now' | 'clock' | 'random' | 'send'> {
-  /** R and W of docs/CONSISTENCY.md: R + W > N, and 2W > N. */
+  /** R and W of docs/CONSISTENCY.md: R + W > N, and 2W > N; of weak keys one each. */
   readonly reads: number;
   readonly writes: number;
+  /** A key has a home, the first of its copies that can be asked: who reads or changes it begins there, and it has to take a write if it can. */
+  readonly isHomed: boolean;
+  /** Copies that are behind are given the newest. */
+  readonly repairs: boolean;
   readonly versions: VersionClock;
   /** Whether the node can be asked now, as far as is known. */
   isReachable(node: number): boolean;

@@ -1,5 +1,5 @@
 /**
- * All operations of one worker on the keys of one keyspace of consistency quorum (docs/CONSISTENCY.md). Those on one key are carried
+ * All operations of one worker on the keys of one keyspace of consistency quorum, or weak (docs/CONSISTENCY.md). Those on one key are carried
  * out in the order in which they came, but for reads, which are so together:
  *
  *   submit ──> line of the key ──> QuorumRead, any number │ QuorumWrite │ QuorumChange ──> QuorumWrite
@@ -23,7 +23,8 @@ import { VersionClock } from './version-clock.js';
 type Context<C, R, V> = Omit<ProposerContext<C, R, V>, 'quorum' | 'areEqual' | 'onDifference'>;
 
 /** What it needs besides what every proposer does. */
-export interface QuorumRules<C, R, V> extends Pick<QuorumContext<C, R, V>, 'reads' | 'writes' | 'alone' | 'fuller'> {
+export interface QuorumRules<C, R, V>
+  extends Pick<QuorumContext<C, R, V>, 'reads' | 'writes' | 'isHomed' | 'repairs' | 'alone' | 'fuller'> {
   /** Of the copies. */
   readonly majority: number;
   /** That versions are made of: milliseconds since 1970, of any clock. */
@@ -94,7 +95,9 @@ export class QuorumProposer<C, R, V> {
       ...context,
       ...rules,
       versions: new VersionClock(rules.versionClock, context.proposer),
-      onLagging: (key, nodes, copies) => this.onLagging(key, nodes, copies),
+      onLagging: (key, nodes, copies) => {
+        if (rules.repairs) this.onLagging(key, nodes, copies);
+      },
       onStuck: (read, operation, job) => this.settle(read, operation, job),
       onMade: (change, copy, state, reply) => {
         this.active.remove(change);
@@ -170,7 +173,8 @@ export class QuorumProposer<C, R, V> {
         line.readers--;
         this.onEnded(line, client, outcome);
       };
-      const read = new QuorumRead({ key, nodes, times, finish }, operation, this.readsBegun++ % nodes.length, own);
+      const first = own.isHomed ? 0 : this.readsBegun++ % nodes.length;
+      const read = new QuorumRead({ key, nodes, times, finish }, operation, first, own);
       line.readers++;
       this.active.add(read);
       read.begin();

@@ -1,5 +1,5 @@
 /**
- * A read of a key of consistency quorum: R copies say which version they have, and one of them carries it out.
+ * A read of a key of consistency quorum, or weak: R copies say which version they have, and one of them carries it out.
  *
  *   looking ──R have answered──> levelling ──R have what is told, or newer──> the reply
  *      └ one is silent: another one     └ read again where the newest is; those that were asked and are behind are given it

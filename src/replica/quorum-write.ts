@@ -1,10 +1,12 @@
 /**
- * One state of a key of consistency quorum, which W of its copies are to take: of a put, or what one copy has made of a change.
+ * One state of a key of consistency quorum, or weak, which W of its copies are to take: of a put, or what one copy has made of a change.
  *
  *   spreading ──W took it──────────────────────────> done
  *     ^  │  └── too many have a larger version ──> spreading, under one above it
  *     │  └───── too many gave no answer ──┐
  *     └── those once more, under the same ┘           what may be anywhere when time is up is unknown
+ *
+ * Of a weak key one takes it, its home: another one in its place only where that cannot, or is silent. Who reads there sees the write.
  *
  * Who refuses has a larger version, and does not count: as 2W > N, two writes that were acknowledged have met in one copy, so that the
  * later of them has the larger version, whatever clocks say.
@@ -13,7 +15,7 @@ import { type Ballot, NEVER } from './ballot.js';
 import { bits } from './copies.js';
 import { NO_LINEAGE } from './lineage.js';
 import type { BaseFacts, Operation } from './operation.js';
-import { pauseMs, type QuorumAsker, type QuorumContext, type QuorumJob } from './quorum-context.js';
+import { copiesToAsk, pauseMs, type QuorumAsker, type QuorumContext, type QuorumJob } from './quorum-context.js';
 import type { Outcome } from './round.js';
 import { type AcceptAnswer, ANY, type Answer, type KeyState, type Step } from './step.js';
 
@@ -49,6 +51,8 @@ export class QuorumWrite<C, R, V> implements QuorumAsker<R, V> {
   /** Steps of which nobody has said that they were not carried out and never will be. */
   private open = 0;
   private pauses = 0;
+  /** The copy (bit i: copy i) that has to take it, unless it cannot or is silent; 0 for none. */
+  private home = 0;
 
   // Of this version; copies are bits, bit i for copy i: those that have not answered, that took it, that have a larger one, that could
   // not (rule W8), and that gave no answer.
@@ -69,8 +73,16 @@ export class QuorumWrite<C, R, V> implements QuorumAsker<R, V> {
   }
 
   begin(): void {
-    if (this.reachable() < this.context.writes) this.finish({ kind: 'no-quorum' });
-    else this.renew();
+    const { context, nodes, job } = this;
+    if (this.reachable() < context.writes) {
+      this.finish({ kind: 'no-quorum' });
+      return;
+    }
+    if (context.isHomed) {
+      this.home = 1 << (copiesToAsk(nodes, 0, context)[0] as number);
+      this.dueMs = Math.min(job.times.deadlineMs, context.now() + job.times.patienceMs);
+    }
+    this.renew();
   }
 
   /** One copy has made the state under that version already. */
@@ -92,8 +104,11 @@ export class QuorumWrite<C, R, V> implements QuorumAsker<R, V> {
     const kind = answer?.kind;
     if (kind === 'ok' || kind === 'already') this.taken |= bit;
     else if (kind === 'refused' || kind === 'expired') this.refused |= bit;
-    else if (kind === 'unable') this.unable |= bit;
-    else this.silent |= bit;
+    else {
+      if (kind === 'unable') this.unable |= bit;
+      else this.silent |= bit;
+      this.home &= ~bit;
+    }
     if (this.phase === 'spreading') this.resume();
     else if (this.phase === 'finished' && ((this.silent | this.unable) & bit) !== 0) this.lag(bit);
   }
@@ -107,6 +122,11 @@ export class QuorumWrite<C, R, V> implements QuorumAsker<R, V> {
       this.phase = 'spreading';
       if (this.mayBeTaken(this.silent)) this.spread(this.silent);
       else this.renew();
+    } else {
+      this.context.count('impatient');
+      this.home = 0;
+      this.dueMs = this.job.times.deadlineMs;
+      this.resume();
     }
   }
 
@@ -137,7 +157,7 @@ export class QuorumWrite<C, R, V> implements QuorumAsker<R, V> {
 
   private resume(): void {
     const { writes } = this.context;
-    if (bits(this.taken) >= writes) {
+    if (this.mayBeTaken(0)) {
       const reply = this.written.reply(this.replies);
       if (reply === null) this.finish({ kind: 'unknown', why: 'it was, but its reply was lost' });
       else this.finish({ kind: 'done', reply, ballot: this.version });
@@ -156,9 +176,10 @@ export class QuorumWrite<C, R, V> implements QuorumAsker<R, V> {
     // Else nobody has it so far: those that are left say whether it had no effect.
   }
 
-  /** Whether W copies would have it, if these took it. */
+  /** Whether W copies would have it, and the home, if these took it. */
   private mayBeTaken(copies: number): boolean {
-    return bits(this.taken | copies) >= this.context.writes;
+    const taken = this.taken | copies;
+    return bits(taken) >= this.context.writes && (this.home & ~taken) === 0;
   }
 
   /** Under a version above all that were seen. */

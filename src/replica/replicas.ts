@@ -312,7 +312,17 @@ export class Replicas {
     };
     const { consistency, reads, writes } = level;
     if (consistency === 'strong') return new Proposer(own);
-    return new QuorumProposer(own, { reads, writes, majority, versionClock: context.clock, alone, fuller });
+    const isWeak = consistency === 'weak';
+    return new QuorumProposer(own, {
+      reads,
+      writes,
+      isHomed: isWeak,
+      repairs: !isWeak,
+      majority,
+      versionClock: context.clock,
+      alone,
+      fuller,
+    });
   }
 
   private onUnanswered(voter: Voter): void {

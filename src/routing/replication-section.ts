@@ -24,9 +24,9 @@ const COPIES_DEFAULT = 3;
 const CONSISTENCY_DEFAULT = 'strong';
 const TOMBSTONE_TTL_MS = 10 * 60_000;
 const TOMBSTONE_TTL_MS_MAX = 30 * 86_400_000;
-const QUORUM_KEYS = ['readQuorum', 'writeQuorum', 'readModifyWrite'] as const;
+const QUORUM_KEYS = ['readQuorum', 'writeQuorum'] as const;
 /** Levels that are designed, and not built. */
-const LATER_LEVELS = ['eventual', 'weak'];
+const LATER_LEVELS = ['eventual'];
 const CHANGES_DEFAULT = 'allow';
 /** What keys of the proxy's own begin with. */
 export const OWN_PREFIX = '~rl:';
@@ -62,16 +62,17 @@ export const REPLICATION_KEYS = {
   ),
   consistency: about(
     value(
-      'strong | quorum',
+      CONSISTENCIES.toReversed().join(' | '),
       (input): Consistency | Advice | null => {
         const consistency = CONSISTENCIES.find((known) => known === input);
         if (consistency !== undefined) return consistency;
         return LATER_LEVELS.some((level) => level === input) ? { advice: `${input} comes with a later version` } : null;
       },
-      { anyOf: [{ enum: ['strong', 'quorum'] }, { type: 'string', pattern: '\\$\\{' }] },
+      { anyOf: [{ enum: CONSISTENCIES.toReversed() }, { type: 'string', pattern: '\\$\\{' }] },
     ).optional(),
     'What is promised of keys of mode replicated (docs/CONSISTENCY.md): `strong` is linearizable by key, whatever fails; `quorum` reads and writes ' +
-      'some of the copies, and of writes at the same time the last one stays. A change is refused as one of the pool is.',
+      'some of the copies, and of writes at the same time the last one stays; `weak` reads one copy, and waits for one that has a write. A change is ' +
+      'refused as one of the pool is.',
     { stated: CONSISTENCY_DEFAULT },
   ),
   readQuorum: about(
@@ -88,7 +89,7 @@ export const REPLICATION_KEYS = {
   ),
   readModifyWrite: about(
     oneOf('allow', 'reject').optional(),
-    'For consistency quorum: commands that change what is there (INCR, LPUSH, scripts …). `allow` has one copy carry them out and sends on what ' +
+    'For consistency quorum and weak: commands that change what is there (INCR, LPUSH, scripts …). `allow` has one copy carry them out and sends on what ' +
       'became of the key, so that of two at the same time one may be lost; `reject` refuses them.',
     { stated: CHANGES_DEFAULT },
   ),
@@ -119,8 +120,10 @@ export function completeReplication(keys: ReplicationKeys): Replication {
 function levelOf(keys: ReplicationKeys, copies: number, consistency: Consistency): LevelSnapshot {
   const strong = strongLevel(copies);
   if (consistency === 'strong') return strong;
+  const allowsChanges = (keys.readModifyWrite ?? CHANGES_DEFAULT) === 'allow';
+  if (consistency === 'weak') return { consistency, reads: 1, writes: 1, allowsChanges };
   const { readQuorum: reads = strong.reads, writeQuorum: writes = strong.writes } = keys;
-  return { consistency, reads, writes, allowsChanges: (keys.readModifyWrite ?? CHANGES_DEFAULT) === 'allow' };
+  return { consistency, reads, writes, allowsChanges };
 }
 
 interface Written extends ReplicationKeys {
@@ -133,7 +136,7 @@ export function checkReplication(path: Path, keyspace: Written, pools: PoolsSect
   const { mode, placement } = keyspace;
   if (mode !== 'replicated') {
     const why = mode === 'lock' ? 'locks are forgotten when their time is over' : `${mode} keys have one copy`;
-    for (const key of ['consistency', ...QUORUM_KEYS, 'tombstoneTtl'] as const) {
+    for (const key of ['consistency', ...QUORUM_KEYS, 'readModifyWrite', 'tombstoneTtl'] as const) {
       if (keyspace[key] !== undefined) complain([...path, key], `: is for mode replicated; ${why}`);
     }
     if (mode === 'sharded' && keyspace.copies !== undefined) {
@@ -149,17 +152,24 @@ export function checkReplication(path: Path, keyspace: Written, pools: PoolsSect
   }
   const nodes = pools[keyspace.pool]?.nodes.length;
   const { copies, level } = completeReplication(keyspace);
-  if (level.consistency === 'strong') {
-    for (const key of QUORUM_KEYS)
-      if (keyspace[key] !== undefined)
-        complain([...path, key], ': is for consistency quorum; strong keys ask a majority');
-  } else {
-    checkQuorum(path, keyspace, copies, level, complain);
-  }
+  checkLevel(path, keyspace, copies, level, complain);
   if (nodes !== undefined && nodes > 0 && nodes < copies) {
     const place = keyspace.copies === undefined ? 'mode' : 'copies';
     complain([...path, place], `: ${copies} copies need ${copies} nodes, and pool ${keyspace.pool} has ${nodes}`);
   }
+}
+
+function checkLevel(path: Path, keyspace: Written, copies: number, level: LevelSnapshot, complain: Complain): void {
+  const { consistency } = level;
+  if (consistency === 'quorum') {
+    checkQuorum(path, keyspace, copies, level, complain);
+    return;
+  }
+  const why = consistency === 'strong' ? 'strong keys ask a majority' : `${consistency} keys ask one copy`;
+  for (const key of QUORUM_KEYS)
+    if (keyspace[key] !== undefined) complain([...path, key], `: is for consistency quorum; ${why}`);
+  if (consistency === 'strong' && keyspace.readModifyWrite !== undefined)
+    complain([...path, 'readModifyWrite'], ': is for consistency quorum and weak; strong keys lose no change');
 }
 
 function checkQuorum(

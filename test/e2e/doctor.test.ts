@@ -13,7 +13,7 @@ async function run(...words: string[]): Promise<{ code: number | null; output: s
   return runProgram(process.execPath, [MAIN, ...words]);
 }
 
-async function start(t: Test, consistency: 'strong' | 'quorum' = 'strong') {
+async function start(t: Test, consistency: 'strong' | 'quorum' | 'weak' = 'strong') {
   const servers = await startRedisServers(3);
   t.teardown(() => Promise.all(servers.map((server) => server.stop())));
   const proxy = await ProxyProcess.start({
@@ -75,6 +75,31 @@ t.test(
     t.match(inspect.output, /all that count have the same version, of 20\d\d-.* by the clock of who wrote it\n$/);
   },
 );
+
+t.test('weak keys: a copy that is behind is no fault, and is mended by --repair', async (t) => {
+  const { servers, proxy } = await start(t, 'weak');
+  const client = await connect(t, proxy.port);
+  await waitFor('a pool that is started', async () => (await say(client, 'SET', 'a', '1')) === '+OK\r\n');
+  const node = await connect(t, servers[0]?.port as number);
+  const meta = async () => (await say(node, 'GET', '~rl:m:a')).split('\r\n')[1] as string;
+  await waitFor('all copies', async () => (await run('doctor', '--config', proxy.configPath)).code === 0);
+  const before = await meta();
+  const older = before.slice(0, 40).replace(/^(.{8})(.{12})/, (_, epoch, counter) => {
+    return epoch + String(Number(counter) - 1).padStart(12, '0');
+  });
+  await say(node, 'SET', '~rl:m:a', older + older + before.slice(80));
+  await say(node, 'SET', 'a', '0');
+  const doctor = await run('doctor', '--config', proxy.configPath);
+  t.match(doctor, { code: 0, output: /keys "\*": consistency weak\n/ });
+  t.match(doctor.output, /1 keys compared, 0 differ\n {2}1 weak keys are behind at some copies, as they may be\n/);
+  const inspect = await run('inspect', '--config', proxy.configPath, 'a');
+  t.match(inspect.output, /is at n\d, n\d alone: a read tells what the copy has that it asks\n/);
+  const repaired = await run('doctor', '--config', proxy.configPath, '--repair');
+  t.match(repaired, { code: 0, output: /1 keys compared, 1 differ, 1 mended\n/ });
+  const after = await run('inspect', '--config', proxy.configPath, 'a');
+  t.match(after.output, /all that count have the same version/);
+  t.equal(await say(client, 'GET', 'a'), '$1\r\n1\r\n');
+});
 
 t.test('doctor and inspect say how they are called', async (t) => {
   const { proxy } = await start(t);

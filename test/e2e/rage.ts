@@ -6,7 +6,7 @@ import { byKey } from '../help/linearizability.js';
 import { historyFaults } from '../help/minimal-history.js';
 import { Nemesis } from '../help/nemesis.js';
 import { randomFromSeed } from '../help/random.js';
-import { irregularities, type RegisterCall } from '../help/regularity.js';
+import { inventions, irregularities, type RegisterCall } from '../help/regularity.js';
 import { KINDS, type Kind, Workload } from '../help/workload.js';
 
 const CLIENTS = 20;
@@ -23,8 +23,8 @@ const REGISTERS: readonly Kind[] = ['register', 'lease', 'lock'];
 export async function rage(t: Test, options: Omit<ClusterOptions, 'proxies'>, durationMs: number): Promise<void> {
   const random = randomFromSeed((text) => t.comment(text));
   const cluster = await Cluster.start(t, { ...options, proxies: 2 });
-  const isQuorum = options.keyspace.mode === 'replicated' && options.keyspace.consistency === 'quorum';
-  const kinds = isQuorum ? REGISTERS : KINDS;
+  const level = options.keyspace.mode === 'replicated' ? options.keyspace.consistency : 'strong';
+  const kinds = level === 'strong' ? KINDS : REGISTERS;
   const workload = new Workload({ clients: CLIENTS, ports: () => cluster.ports(), random, kinds });
   const nemesis = new Nemesis(cluster, workload, random);
   workload.start();
@@ -48,8 +48,8 @@ export async function rage(t: Test, options: Omit<ClusterOptions, 'proxies'>, du
   t.same(workload.wrong, [], 'no reply that the command does not have');
   const skewMs = TOLERANCE_MS + spreadOf(options);
   t.same(
-    isQuorum
-      ? registerFaults(workload.calls, skewMs)
+    level !== 'strong'
+      ? registerFaults(workload.calls, skewMs, level === 'quorum' ? irregularities : inventions)
       : historyFaults(workload.calls, (calls) => keyModel(calls, { skewMs })),
     [],
   );
@@ -57,10 +57,14 @@ export async function rage(t: Test, options: Omit<ClusterOptions, 'proxies'>, du
   if (broken !== null) throw broken;
 }
 
-/** What no regular register tells, key by key. */
-function registerFaults(calls: readonly KeyCall[], skewMs: number): string[] {
+/** What `faultsOf` finds, key by key. */
+function registerFaults(
+  calls: readonly KeyCall[],
+  skewMs: number,
+  faultsOf: (own: RegisterCall[]) => string[],
+): string[] {
   return [...byKey(calls)].flatMap(([key, own]) => {
-    return irregularities(own.map((call) => registerCallOf(call, skewMs))).map((fault) => `${key}: ${fault}`);
+    return faultsOf(own.map((call) => registerCallOf(call, skewMs))).map((fault) => `${key}: ${fault}`);
   });
 }
 

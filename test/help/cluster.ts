@@ -22,7 +22,13 @@ export interface ClusterOptions {
   /** The only keyspace, but its pool and its prefix, which is empty. */
   keyspace:
     | { mode: 'sharded' }
-    | { mode: 'replicated'; copies: 3 | 5; consistency: 'strong' | 'quorum'; readQuorum?: number; writeQuorum?: number }
+    | {
+        mode: 'replicated';
+        copies: 3 | 5;
+        consistency: 'strong' | 'quorum' | 'weak';
+        readQuorum?: number;
+        writeQuorum?: number;
+      }
     | { mode: 'lock'; ttlMaxMs: number };
   /** Of a pool with replicated keys, or locks. */
   restart?: 'keeps-data' | 'loses-data';

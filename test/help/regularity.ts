@@ -59,6 +59,22 @@ export function irregularities(calls: readonly RegisterCall[]): string[] {
 }
 
 /**
+ * What is told that nobody wrote: all that reads of weak keys promise is that they come from writes. Each tells what some write has
+ * written that began before the read ended, whatever has become of that since, or nothing. `failed`: what calls without effect have written counts, too.
+ */
+export function inventions(calls: readonly RegisterCall[], failed: 'counts' | 'never' = 'never'): string[] {
+  return calls.flatMap((call) => {
+    const { told, outcome, endedAt } = call;
+    if (told === undefined || told === null || outcome !== 'answered') return [];
+    const isWritten = calls.some((write) => {
+      if (write === call || write.writes?.value !== told || write.askedAt > endedAt) return false;
+      return write.outcome !== 'failed' || failed === 'counts';
+    });
+    return isWritten ? [] : [`${describe(call)}: nobody wrote that before`];
+  });
+}
+
+/**
  * Whether of two calls one after the other the later has no older version: what one read has told, the next does not take back. `readsMeet`:
  * two reads ask a copy in common. A version of nothing is not compared: what was deleted may be forgotten.
  */

@@ -367,6 +367,26 @@ export const QUORUM_MUTANTS: readonly Mutant[] = [
   { name: 'no collectFloor', often: 1_500, without: ['collect-floor'] },
 ];
 
+/** Of weak keys. */
+export const WEAK_MUTANTS: readonly Mutant[] = [
+  {
+    name: 'a read tells what was read before it, of whatever key',
+    often: 500,
+    edits: [
+      {
+        file: QUORUM_READ,
+        from: 'this.told = { version, replies };',
+        to: '[this.told, globalThis.toldBefore] = [globalThis.toldBefore ?? { version, replies }, { version, replies }];',
+      },
+    ],
+  },
+  {
+    name: 'a write that may have been carried out is said to have had no effect',
+    often: 500,
+    edits: [{ file: QUORUM_WRITE, from: 'if (open > 0)', to: 'if (false)' }],
+  },
+];
+
 /** What the histories by hand stand for (see histories.ts), where it is a decider that is broken. */
 export const HISTORY_MUTANTS = {
   neverChosen: {

@@ -2,6 +2,7 @@
  * What a run is made of, drawn from a seed beforehand: who asks for what, and what goes wrong when. So a schedule that breaks
  * something can be made smaller by leaving out what it does not take.
  */
+import type { QuorumRules } from '../../../src/replica/quorum-proposer.js';
 import { Random } from '../../help/random.js';
 import type { Flag, Wish } from './language.js';
 import { makeLosses, type Story } from './losses.js';
@@ -20,7 +21,7 @@ export interface Schedule {
   seed: number;
   /** Copies of a key. */
   copies: 3 | 5;
-  /** R and W, of keys of consistency quorum; null for strong ones. */
+  /** Of keys that have versions, of consistency quorum and weak; null for strong ones. */
   quorums: Quorums | null;
   nodes: number;
   proxies: number;
@@ -46,10 +47,7 @@ export interface Schedule {
   lengthMs: number;
 }
 
-export interface Quorums {
-  reads: number;
-  writes: number;
-}
+export type Quorums = Pick<QuorumRules<never, never, never>, 'reads' | 'writes' | 'isHomed' | 'repairs'>;
 
 /** Milliseconds since 1970 at which runs begin. */
 export const START_MS = 1_000_000;
@@ -100,7 +98,7 @@ function makeAnything(seed: number, random: Random, copies: 3 | 5): Schedule {
 }
 
 /** All R and W that a keyspace may have. */
-const QUORUMS: Readonly<Record<3 | 5, readonly Quorums[]>> = {
+const QUORUMS: Readonly<Record<3 | 5, readonly Pick<Quorums, 'reads' | 'writes'>[]>> = {
   3: [
     { reads: 2, writes: 2 },
     { reads: 2, writes: 2 },
@@ -115,6 +113,13 @@ const QUORUMS: Readonly<Record<3 | 5, readonly Quorums[]>> = {
     { reads: 1, writes: 5 },
   ],
 };
+
+const WEAK: Quorums = { reads: 1, writes: 1, isHomed: true, repairs: false };
+
+/** The same for weak keys. */
+export function makeWeakSchedule(seed: number, copies: 3 | 5): Schedule {
+  return { ...makeQuorumSchedule(seed, copies), quorums: WEAK };
+}
 
 /** The same for keys of consistency quorum: who asks for anything else writes, or asks what there was and writes. */
 export function makeQuorumSchedule(seed: number, copies: 3 | 5): Schedule {
@@ -140,7 +145,8 @@ export function makeQuorumSchedule(seed: number, copies: 3 | 5): Schedule {
       troubles.push({ atMs: random.below(schedule.lengthMs), after: null, trouble });
     }
   }
-  return { ...schedule, quorums: random.pick(QUORUMS[copies]), clients, troubles };
+  const quorums = { ...random.pick(QUORUMS[copies]), isHomed: false, repairs: true };
+  return { ...schedule, quorums, clients, troubles };
 }
 
 /** Nodes forget, and repairs are fast. */

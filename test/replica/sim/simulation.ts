@@ -4,7 +4,7 @@ import { type Ballot, NEVER } from '../../../src/replica/ballot.js';
 import type { Omission } from '../../help/acceptor.js';
 import { byKey, checkCalls } from '../../help/linearizability.js';
 import { Random } from '../../help/random.js';
-import { disorders, irregularities } from '../../help/regularity.js';
+import { disorders, inventions, irregularities } from '../../help/regularity.js';
 import { Agenda } from './agenda.js';
 import { Judge } from './judge.js';
 import { operationOf, type Wish } from './language.js';
@@ -128,7 +128,9 @@ export class Simulation {
     if (quorums !== null) {
       for (const [key, calls] of byKey(this.calls)) {
         const told = calls.map((call) => registerCall(call, this.versions.get(call)));
-        const faults = [...irregularities(told), ...disorders(told, NEVER, 2 * quorums.reads > copies)];
+        const faults = quorums.repairs
+          ? [...irregularities(told), ...disorders(told, NEVER, 2 * quorums.reads > copies)]
+          : inventions(told);
         if (faults[0] !== undefined) this.judge.complain(`${key}: ${faults[0]}`);
       }
       return;

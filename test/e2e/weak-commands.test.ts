@@ -1,0 +1,56 @@
+/** Commands on weak keys, through two proxies, while nothing goes wrong: as one Redis answers them, since each key has one home. */
+import t from 'tap';
+import { deathsOf, deployReplicated } from '../help/replicated-deployment.js';
+import { connect, say } from '../help/resp-client.js';
+import { compareCommands } from './single-key-commands.js';
+
+t.setTimeout(120_000);
+
+const place = await deployReplicated(t, { keyspace: { consistency: 'weak' } });
+
+// A value that was copied has the encoding that it was copied with.
+compareCommands(t, place, ([name, what]) => name === 'object' && what === 'encoding');
+
+t.test('a transaction on one key is carried out whole, and what cannot be promised is refused', async (t) => {
+  const client = await connect(t, place.proxies[0].port);
+  for (const words of [['MULTI'], ['SET', 'block', '1'], ['INCR', 'block']]) await client.raw(...words);
+  t.equal(await say(client, 'EXEC'), '*2\r\n+OK\r\n:2\r\n');
+  const other = await connect(t, place.proxies[1].port);
+  t.equal(await say(other, 'GET', 'block'), '$1\r\n2\r\n');
+  t.match(await say(client, 'WATCH', 'block'), /^-ERR WATCH would not see every write/);
+  t.match(await say(client, 'FLUSHALL'), /^-ERR .*replicated/);
+  t.equal(await say(client, 'MSET', 'm:1', 'a', 'm:2', 'b', 'm:3', 'c'), '+OK\r\n');
+  t.equal(await say(other, 'MGET', 'm:3', 'm:1', 'none'), '*3\r\n$1\r\nc\r\n$1\r\na\r\n$-1\r\n');
+  t.equal(await say(other, 'DEL', 'm:1', 'm:2', 'm:3', 'none'), ':3\r\n');
+});
+
+t.test('what one client has been told is written another sees, through the other proxy', async (t) => {
+  const clients = await Promise.all(place.proxies.map(({ port }) => connect(t, port)));
+  for (let round = 0; round < 200; round++) {
+    const [writer, reader] = round % 2 === 0 ? clients : clients.toReversed();
+    t.equal(await say(writer as (typeof clients)[0], 'SET', `seen:${round % 7}`, `${round}`), '+OK\r\n');
+    const reply = await say(reader as (typeof clients)[0], 'GET', `seen:${round % 7}`);
+    if (reply !== `$${`${round}`.length}\r\n${round}\r\n`) t.fail(`round ${round}: ${reply}`);
+  }
+});
+
+t.test('a pipeline of one client is carried out in its order', async (t) => {
+  const client = await connect(t, place.proxies[0].port);
+  for (let round = 0; round < 100; round++) {
+    const told = await Promise.all([
+      say(client, 'GET', 'line'),
+      say(client, 'SET', 'line', `a${round}`),
+      say(client, 'GET', 'line'),
+      say(client, 'GET', 'line'),
+      say(client, 'SET', 'line', `b${round}`),
+      say(client, 'GET', 'line'),
+    ]);
+    const before = round === 0 ? '$-1' : `b${round - 1}`;
+    const shown = told.map((reply) => /^\$-1/.exec(reply)?.[0] ?? /([ab]\d+)\r\n$/.exec(reply)?.[1] ?? 'OK');
+    t.same(shown, [before, 'OK', `a${round}`, `a${round}`, 'OK', `b${round}`]);
+  }
+});
+
+t.test('no worker has died of all that', async (t) => {
+  t.same(deathsOf(place), []);
+});

@@ -1,0 +1,119 @@
+/** What is asked of which copies of weak keys, and what is made of what fails: by hand. */
+import t from 'tap';
+import { Bench, change, GET, PATIENCE_MS, put, reply, TIMEOUT_MS, WEAK } from '../help/version-bench.js';
+
+const none = () => 0;
+
+t.test('a write is sent to all, and is acknowledged by the home of its key', (t) => {
+  const bench = new Bench();
+  const written = bench.proposer(1, none, WEAK)(put('set a'));
+  t.equal(bench.sent.length, 3);
+  const home = bench.sent.filter(({ copy }) => copy === 0);
+  bench.sent = bench.sent.filter(({ copy }) => copy !== 0);
+  bench.turn();
+  t.equal(written.outcome, null, 'others have it, and who reads at home would not see it');
+  bench.sent = home;
+  bench.turn();
+  t.equal(reply(written), 'a');
+  t.same(bench.values(), ['a', 'a', 'a']);
+  t.end();
+});
+
+t.test('all who read ask the home, and nobody else', (t) => {
+  const bench = new Bench();
+  const [one, other] = [bench.proposer(1, none, WEAK), bench.proposer(2, none, WEAK)];
+  one(put('set a'));
+  bench.run();
+  for (const ask of [one, other, one]) {
+    const read = ask(GET);
+    t.same(bench.turn(), ['0 read']);
+    t.equal(reply(read), 'a');
+  }
+  t.end();
+});
+
+t.test('where the home cannot be reached the next copy is it; what a copy has missed it lacks', (t) => {
+  const bench = new Bench();
+  const ask = bench.proposer(1, none, WEAK);
+  ask(put('set a'));
+  bench.run();
+  bench.gone.add(0);
+  bench.mute.add(0);
+  t.equal(reply(ran(bench, ask(put('set b')))), 'b');
+  t.equal(reply(ran(bench, ask(GET))), 'b');
+  bench.gone.clear();
+  bench.mute.clear();
+  bench.later(TIMEOUT_MS);
+  t.equal(bench.run(), 0, 'nothing is repaired');
+  t.same(bench.values(), ['a', 'b', 'b']);
+  t.equal(reply(ran(bench, ask(GET))), 'a');
+  t.equal(reply(ran(bench, ask(put('set c')))), 'c');
+  t.same(bench.values(), ['c', 'c', 'c'], 'a write mends it');
+  t.end();
+});
+
+t.test('a home that is silent, or cannot, is not waited for', (t) => {
+  const bench = new Bench();
+  const ask = bench.proposer(1, none, WEAK);
+  bench.mute.add(0);
+  const written = ran(bench, ask(put('set a')));
+  t.equal(written.outcome, null);
+  bench.later(PATIENCE_MS);
+  t.equal(reply(written), 'a');
+  bench.mute.clear();
+  const lost = ask(put('set b'));
+  bench.turn(({ copy }) => copy === 0);
+  t.equal(reply(lost), 'b', 'its connection was lost');
+  t.end();
+});
+
+t.test('a home that has a larger version is written under one above it, though others took the first', (t) => {
+  const bench = new Bench();
+  const [early, late] = [bench.proposer(1, () => 1000, WEAK), bench.proposer(2, none, WEAK)];
+  early(put('set a'));
+  bench.sent = bench.sent.filter(({ copy }) => copy === 0);
+  bench.run();
+  t.same(bench.values(), ['a', undefined, undefined]);
+  const second = late(put('set b'));
+  bench.turn();
+  t.equal(second.outcome, null);
+  bench.turn();
+  t.equal(reply(second), 'b');
+  t.same(bench.values(), ['b', 'b', 'b']);
+  t.end();
+});
+
+t.test('one copy is enough, and none is told at once', (t) => {
+  const bench = new Bench();
+  const ask = bench.proposer(1, none, WEAK);
+  bench.gone.add(0).add(1);
+  bench.mute.add(0).add(1);
+  t.equal(reply(ran(bench, ask(put('set a')))), 'a');
+  t.equal(reply(ran(bench, ask(change('append b')))), 'ab');
+  t.equal(reply(ran(bench, ask(GET))), 'ab');
+  bench.gone.add(2);
+  for (const operation of [put('set c'), change('append c'), GET]) t.equal(reply(ask(operation)), 'no-quorum');
+  t.equal(bench.sent.length, 0);
+  t.end();
+});
+
+t.test('changes by two at the same time are made at home, one after the other: none is lost there', (t) => {
+  const bench = new Bench();
+  const [one, other] = [bench.proposer(1, none, WEAK), bench.proposer(2, () => 5, WEAK)];
+  one(put('set a'));
+  bench.run();
+  const changed = [one(change('append b')), other(change('append c'))];
+  for (let tries = 0; tries < 5; tries++) {
+    bench.run();
+    bench.later(10);
+  }
+  t.same(changed.map(reply).sort(), ['ab', 'abc']);
+  t.equal(bench.values()[0], 'abc');
+  t.end();
+});
+
+/** What was asked, when all that was sent has been answered. */
+function ran<A>(bench: Bench, asked: A): A {
+  bench.run();
+  return asked;
+}
