@@ -223,9 +223,9 @@ export type Question =
   /** What was refused to users. */
   | { kind: 'list-refusals' }
   | { kind: 'forget-refusals' }
-  /** Remember scripts, a character a byte; or none of that service any more. */
+  /** Remember scripts, a character a byte; or none of that service any more, which that client asked for. */
   | { kind: 'learn-scripts'; service: number; sources: readonly string[] }
-  | { kind: 'forget-scripts'; service: number };
+  | { kind: 'forget-scripts'; service: number; asker: number };
 
 /** What ACL SETUSER and ACL DELUSER ask for. A character a byte, and no password in it. */
 export type UserChange =

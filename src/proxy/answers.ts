@@ -81,7 +81,7 @@ export function answer(question: Question, context: AnswerContext, done: (answer
       done({ kind });
       return;
     case 'forget-scripts':
-      context.scripts.forget(question.service);
+      context.scripts.onFlush(question.service, question.asker);
       done({ kind });
       return;
     case 'invalidate': {

@@ -34,7 +34,7 @@ export class ExecPolicy implements ResponsePolicy {
   private readonly asked: ReadonlyMap<number, number>;
   /** By its place. */
   private readonly spread = new Map<number, Spread>();
-  /** What is to be done with the node's reply to the command at a place. */
+  /** What is to be done with the node's reply to the command at a place, when all replies have come. */
   private readonly acts = new Map<number, (start: number) => void>();
   /** How the node refused MULTI, and the first of the commands after it. */
   private multiError = '';
@@ -56,9 +56,16 @@ export class ExecPolicy implements ResponsePolicy {
     this.spread.set(place, { ...command, parts: null });
   }
 
-  /** `act` is called with where the node's reply to the command at that place begins, when those before it have been told. */
+  /** `act` is called with where the node's reply to the command at that place begins, in the order of the places. */
   addAct(place: number, act: (start: number) => void): void {
     this.acts.set(place, act);
+  }
+
+  get effect(): ((parts: Parts) => void) | null {
+    if (!this.hasNode) return null;
+    const isMeant =
+      this.acts.size > 0 || [...this.spread.values()].some(({ plan }) => plan.policy.effect !== undefined);
+    return isMeant ? (parts) => this.act(parts) : null;
   }
 
   /** The others are asked: `parts` are, by node, the first of the merge's parts that its replies will be; -1 at the place of the own one. */
@@ -132,32 +139,37 @@ export class ExecPolicy implements ResponsePolicy {
       } else {
         const end = skipValue(bytes, at);
         output.appendNow(at, end);
-        this.acts.get(place)?.(at);
         at = end;
       }
     }
   }
 
-  /** Writes what all shards say together; `at` is where the node's own part of it begins. Returns where that ends. */
-  private writeSpread({ plan, nodes, own, parts: asked }: Spread, parts: Parts, at: number, output: Output): number {
+  /** What is to be done here about the commands of the node, and those for all shards, in their order. */
+  private act(parts: Parts): void {
     const { bytes } = parts;
-    const count = repliesOf(plan);
-    const ownParts = partsOf(bytes, at, count, nodes[own] as string);
-    const all = nodes.flatMap((_, node) => {
-      const first = asked?.[node] ?? -1;
-      if (node === own) return ownParts;
-      return first < 0 ? [] : Array.from({ length: count }, (_, index) => parts.part(first + index));
-    });
-    const view = {
-      bytes,
-      partCount: all.length,
-      part: (index: number) => all[index] as Part,
-      keyCount: 0,
-      partOfKey: NO_KEYS,
-    };
-    writeMerged(view, plan.policy, plan.isWrite, output);
-    const last = ownParts[count - 1] as Part;
-    return last.start + last.bytes;
+    const node = parts.part(0);
+    if (node.failure !== null || !this.wasCarriedOut(bytes, node.start)) return;
+    let at = lineEnd(bytes, node);
+    for (let place = 0; place < this.commandCount; place++) {
+      if (this.own.has(place) || this.asked.has(place)) continue;
+      const spread = this.spread.get(place);
+      if (spread !== undefined) {
+        const { view, end } = viewOf(spread, parts, at);
+        spread.plan.policy.effect?.(view);
+        at = end;
+      } else {
+        this.acts.get(place)?.(at);
+        at = skipValue(bytes, at);
+      }
+    }
+  }
+
+  /** Writes what all shards say together; `at` is where the node's own part of it begins. Returns where that ends. */
+  private writeSpread(spread: Spread, parts: Parts, at: number, output: Output): number {
+    const { policy, isWrite } = spread.plan;
+    const { view, end } = viewOf(spread, parts, at);
+    writeMerged(view, policy, isWrite, output);
+    return end;
   }
 
   /** Where the node's reply is the whole, or says that there is none: writes it, and returns true. */
@@ -239,6 +251,26 @@ const NO_KEYS = new Uint16Array(0);
 /** How many replies a node gives to it. */
 export function repliesOf({ before }: ShardPlan): number {
   return before === null ? 1 : 2;
+}
+
+/** What all shards say to a command, the node's own part of which begins at `at`; and where that ends. */
+function viewOf({ plan, nodes, own, parts: asked }: Spread, parts: Parts, at: number): { view: Parts; end: number } {
+  const count = repliesOf(plan);
+  const ownParts = partsOf(parts.bytes, at, count, nodes[own] as string);
+  const all = nodes.flatMap((_, node) => {
+    if (node === own) return ownParts;
+    const first = asked?.[node] ?? -1;
+    return first < 0 ? [] : Array.from({ length: count }, (_, index) => parts.part(first + index));
+  });
+  const last = ownParts[count - 1] as Part;
+  const view = {
+    bytes: parts.bytes,
+    partCount: all.length,
+    part: (index: number) => all[index] as Part,
+    keyCount: 0,
+    partOfKey: NO_KEYS,
+  };
+  return { view, end: last.start + last.bytes };
 }
 
 /** The `count` values that begin at `at`, as parts of the node of that name. */

@@ -8,7 +8,7 @@ import type { Carrier, Pending, PendingPool, ReplyOwner, ReplySource, Sender } f
 import { errorBytes } from '../base/errors.js';
 import type { Arena } from '../transport/arena.js';
 import type { Output } from '../transport/output.js';
-import { allSucceeded, writeMerged } from './partial-failure.js';
+import { writeMerged } from './partial-failure.js';
 import { Part, type Parts, type ResponsePolicy } from './response-policy.js';
 import type { Session } from './session.js';
 
@@ -133,7 +133,7 @@ export class Merge implements ReplyOwner, ReplySource, Parts {
 
   /** The first half of `onReply`: parks the reply. Returns the error where there is no room for it; nothing was done then. */
   keep({ part: index, isWrite }: Pending, start: number, end: number): Uint8Array | null {
-    if (this.claims === 0) return null;
+    if (this.claims === 0 && !this.hasEffect) return null;
     const part = this.part(index);
     const block = this.arena.allocate(end - start);
     if (block < 0) return noRoom(part, isWrite);
@@ -202,6 +202,8 @@ export class Merge implements ReplyOwner, ReplySource, Parts {
   abandon(): void {
     this.claims--;
     if (this.claims > 0) return;
+    // Who takes effect all the same when the last has come sees them all.
+    if (this.awaited > 0 && this.hasEffect) return;
     this.releaseReplies();
     if (this.awaited === 0) this.release();
   }
@@ -210,13 +212,16 @@ export class Merge implements ReplyOwner, ReplySource, Parts {
     return this.parts[index] as Part;
   }
 
+  private get hasEffect(): boolean {
+    return (this.policy.effect ?? null) !== null;
+  }
+
   private onPartDone(pending: Pending, part: Part): void {
     part.pending = null;
     this.pendings.release(pending);
     this.awaited--;
     if (this.awaited > 0) return;
-    const { policy } = this;
-    if (policy.onSuccess !== undefined && this.claims > 0 && allSucceeded(this, policy)) policy.onSuccess();
+    this.policy.effect?.(this);
     // A claim of our own, so that the last session's does not end it under our hands.
     this.claims++;
     for (let index = 0; index < this.sessionCount; index++) {

@@ -58,8 +58,11 @@ export interface ResponsePolicy {
   tellsOf?(index: number): boolean;
   /** Of the replies that come before that of the only part (see Pending.preludes), number `place` is bytes [start, end). */
   onPrelude?(place: number, bytes: Uint8Array, start: number, end: number): void;
-  /** The last reply has come, all parts fit, and no client has been told: also where it does not want the reply (CLIENT REPLY). */
-  onSuccess?(): void;
+  /**
+   * What it does here when the last reply has come, before a client is told: also where it does not want to be (CLIENT REPLY), or has gone.
+   * Null, or none: nothing.
+   */
+  readonly effect?: ((parts: Parts) => void) | null;
   /** Appends the whole reply. All parts fit, or one of them does where `needsOne`. */
   write(parts: Parts, output: Output): void;
 }

@@ -72,6 +72,8 @@ export class ScriptCalls {
   private readonly busyScripts: BusyScripts;
   /** By connection: those that its server has. */
   private sent = new WeakMap<Carrier, WeakSet<KnownScript>>();
+  /** Whose SCRIPT FLUSH all workers are being told of, in that order: own clients'. */
+  private readonly flushes: number[] = [];
   /** Those that the other workers are to be told of next. */
   private untold: KnownScript[] = [];
   private tellTimer: Timer | null = null;
@@ -152,10 +154,17 @@ export class ScriptCalls {
     };
   }
 
-  /** The nodes have carried out SCRIPT FLUSH. */
-  forgetAll(service: number): void {
+  /** The nodes have carried out SCRIPT FLUSH of client number `asker`. */
+  forgetAll(service: number, asker: number): void {
     this.forget(service);
-    this.context.ask({ kind: 'forget-scripts', service }, () => {});
+    this.flushes.push(asker);
+    this.context.ask({ kind: 'forget-scripts', service, asker }, () => {});
+  }
+
+  /** All workers are told that nodes have carried out SCRIPT FLUSH. Of that of an own client it has gone by before, and may know new scripts since. */
+  onFlush(service: number, asker: number): void {
+    if (this.flushes[0] === asker) this.flushes.shift();
+    else this.forget(service);
   }
 
   /** Another worker was shown these. */
@@ -166,8 +175,7 @@ export class ScriptCalls {
     }
   }
 
-  /** Of another worker's client, or this one's, the nodes have carried out SCRIPT FLUSH. */
-  forget(service: number): void {
+  private forget(service: number): void {
     this.known.forget(service);
     // Nodes may be those of other services, too.
     this.sent = new WeakMap();

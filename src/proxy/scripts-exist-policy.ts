@@ -10,34 +10,30 @@ export class ScriptsExistPolicy implements ResponsePolicy {
   readonly needsOne = false;
   private readonly inner = responsePolicy('agg_logical_and', false);
   private readonly asked: readonly string[];
-  private readonly isKnown: (sha: string) => boolean;
-  /** Of each script, once it was asked. */
-  private known: readonly boolean[] | null = null;
+  readonly effect: () => void;
+  /** Of each script, when all nodes have answered. */
+  private known: readonly boolean[] = [];
 
   /**
-   * `asked`: the scripts; `isKnown`: whether the proxy knows one. It is asked when all nodes have answered, or EXEC's reply is written: then
+   * `asked`: the scripts; `isKnown`: whether the proxy knows one. It is asked when all nodes have answered: then
    * SCRIPT FLUSH that was sent before is done, and one that was sent later is not.
    */
   constructor(asked: readonly string[], isKnown: (sha: string) => boolean) {
     this.asked = asked;
-    this.isKnown = isKnown;
+    this.effect = () => {
+      this.known = asked.map((sha) => isKnown(sha));
+    };
   }
 
   fits(bytes: Uint8Array, part: Part): boolean {
     return this.inner.fits(bytes, part);
   }
 
-  onSuccess(): void {
-    this.known ??= this.asked.map((sha) => this.isKnown(sha));
-  }
-
   write(parts: Parts, output: Output): void {
-    // In a transaction it is a part of EXEC's reply that is written.
-    this.onSuccess();
     const { bytes, partCount } = parts;
     const at = Array.from({ length: partCount }, (_, index) => bytes.indexOf(0x0a, parts.part(index).start) + 1);
     output.appendBytes(arrayHeader(this.asked.length));
-    for (const isKnown of this.known ?? []) {
+    for (const isKnown of this.known) {
       let isEverywhere = true;
       for (const [index, start] of at.entries()) {
         // `:0` or `:1`.
