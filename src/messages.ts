@@ -223,9 +223,9 @@ export type Question =
   /** What was refused to users. */
   | { kind: 'list-refusals' }
   | { kind: 'forget-refusals' }
-  /** Remember scripts, a character a byte; or none of that service any more, which that client asked for. */
+  /** Remember scripts, a character a byte; or none of that service any more. */
   | { kind: 'learn-scripts'; service: number; sources: readonly string[] }
-  | { kind: 'forget-scripts'; service: number; asker: number };
+  | { kind: 'forget-scripts'; service: number };
 
 /** What ACL SETUSER and ACL DELUSER ask for. A character a byte, and no password in it. */
 export type UserChange =
@@ -330,7 +330,7 @@ export type ToWorker =
     }
   | { kind: 'resolved'; id: number; endpoint: Endpoint | null; error: string | null }
   /** Somebody's question, see control/roll-call.ts. Answered by `answer`. */
-  | { kind: 'question'; call: number; question: Question }
+  | { kind: 'question'; call: number; question: Question; isOwn: boolean }
   /** To `ask`. `silent`: the workers that did not answer in time. */
   | { kind: 'answers'; id: number; answers: readonly Answer[]; silent: readonly number[] }
   /** To `ask-lock`, once; also where that was ended. */

@@ -108,7 +108,7 @@ function run(start: WorkerStart, onEnded: () => void): void {
         return;
       }
       case 'question':
-        plane.answer(message.question, (answer) => {
+        plane.answer(message.question, message.isOwn, (answer) => {
           // Who has the answer is to find the counts as they are by it.
           metrics.publish();
           tell({ kind: 'answer', call: message.call, answer });

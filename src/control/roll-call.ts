@@ -56,7 +56,8 @@ export class RollCall {
     const number = ++this.lastCall;
     const timer = setTimeout(() => this.end(number), this.answerMsMax);
     this.calls.set(number, { asker, id, awaited: new Set(this.members), answers: [], timer });
-    for (const member of this.members) member.post({ kind: 'question', call: number, question });
+    for (const member of this.members)
+      member.post({ kind: 'question', call: number, question, isOwn: member === asker });
   }
 
   /** An answer that comes too late is dropped. */

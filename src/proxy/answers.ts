@@ -26,8 +26,13 @@ export interface AnswerContext {
   lookForMonitors: () => void;
 }
 
-/** Calls `done` once. */
-export function answer(question: Question, context: AnswerContext, done: (answer: Answer) => void): void {
+/** Calls `done` once. `isOwn`: this worker asks all. */
+export function answer(
+  question: Question,
+  isOwn: boolean,
+  context: AnswerContext,
+  done: (answer: Answer) => void,
+): void {
   const { kind } = question;
   switch (kind) {
     case 'list-clients': {
@@ -77,11 +82,12 @@ export function answer(question: Question, context: AnswerContext, done: (answer
       done({ kind });
       return;
     case 'learn-scripts':
-      context.scripts.hear(question.service, question.sources);
+      // What it has told the others it has gone by before, and may have gone on from there.
+      if (!isOwn) context.scripts.hear(question.service, question.sources);
       done({ kind });
       return;
     case 'forget-scripts':
-      context.scripts.onFlush(question.service, question.asker);
+      if (!isOwn) context.scripts.forget(question.service);
       done({ kind });
       return;
     case 'invalidate': {

@@ -236,8 +236,8 @@ export class DataPlane {
   }
 
   /** Answers for this worker what is asked of all of them. */
-  answer(question: Question, done: (answer: Answer) => void): void {
-    this.listener.answer(question, done);
+  answer(question: Question, isOwn: boolean, done: (answer: Answer) => void): void {
+    this.listener.answer(question, isOwn, done);
   }
 
   /** Whom nodes take a client for that has said nothing; null: for the proxy. */

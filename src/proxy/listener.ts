@@ -74,13 +74,13 @@ export class Listener implements Acceptor {
     return this.sessions.get(id) ?? null;
   }
 
-  /** What this worker answers to what is asked of all of them. */
-  answer(question: Question, done: (answer: Answer) => void): void {
+  /** What this worker answers to what is asked of all of them, maybe by itself (`isOwn`). */
+  answer(question: Question, isOwn: boolean, done: (answer: Answer) => void): void {
     const { transport, counts, pauses, refusals, scripts, lookForMonitors } = this.context;
     const goByUsers = (users: UsersSnapshot, asker: number) => this.goByUsers(users, asker);
     const { sessions } = this;
     const nowMs = transport.now;
-    answer(question, { sessions, nowMs, counts, pauses, refusals, scripts, goByUsers, lookForMonitors }, done);
+    answer(question, isOwn, { sessions, nowMs, counts, pauses, refusals, scripts, goByUsers, lookForMonitors }, done);
   }
 
   onConnection(connection: Connection, door: number): ConnectionOwner {

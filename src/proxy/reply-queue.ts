@@ -69,8 +69,12 @@ export class ReplyQueue {
     return this.queue.peek() === pending;
   }
 
-  isLast(pending: Pending): boolean {
-    return this.queue.length > 0 && this.queue.at(this.queue.length - 1) === pending;
+  /** Those that stand behind `pending`, which is in it. */
+  behind(pending: Pending): readonly Pending[] {
+    const { queue } = this;
+    const found: Pending[] = [];
+    for (let index = queue.length - 1; index >= 0 && queue.at(index) !== pending; index--) found.push(queue.at(index));
+    return found.reverse();
   }
 
   push(pending: Pending): void {

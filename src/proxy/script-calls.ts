@@ -3,7 +3,7 @@
  * shard, also on a node that has lost it, or is new. What is not known to be there is sent whole in place of its SHA1, so that nothing has to
  * wait for a NOSCRIPT, and commands keep their order.
  *
- *   EVALSHA, known here ──> the connection's server has it ──> EVALSHA ──NOSCRIPT, and nothing of the session behind it──> EVAL
+ *   EVALSHA, known here ──> the connection's server has it ──> EVALSHA ──NOSCRIPT──> EVAL, if that changes no order (lost-calls.ts)
  *                └──────> not known to ──────────────────────> EVAL
  *
  * A connection is one server process from its beginning to its end: what it was sent by one, it has, unless its scripts were flushed.
@@ -20,7 +20,9 @@ import type { Arena } from '../transport/arena.js';
 import type { Transport } from '../transport/transport.js';
 import type { BusyScripts } from './busy-scripts.js';
 import { type KnownScript, KnownScripts } from './known-scripts.js';
+import { type LostCall, LostCalls } from './lost-calls.js';
 import type { QuestionsContext } from './questions.js';
+import { type Call, CallBySha, type CallRoute, FirstShowing, type ReplyReader } from './script-replies.js';
 import type { Session } from './session.js';
 
 export interface ScriptCallsContext {
@@ -49,31 +51,13 @@ const TELL_AGAIN_MS = 60_000;
 /** Behind each word of a frame. */
 const LINE_END_BYTES = 2;
 
-/** A call by SHA1 of a script that is known here. */
-interface Call {
-  /** Of the command that has the script itself. */
-  readonly name: string;
-  readonly script: KnownScript;
-  readonly argumentCount: number;
-  /** Where its words begin behind the SHA1, while it is the command last read. */
-  readonly restStart: number;
-}
-
-interface CallRoute {
-  readonly session: Session;
-  readonly node: number;
-  readonly isWrite: boolean;
-  readonly requestBytes: number;
-}
-
-export class ScriptCalls {
+export class ScriptCalls implements ReplyReader {
   readonly known: KnownScripts;
+  private readonly lost: LostCalls;
   private readonly context: ScriptCallsContext;
   private readonly busyScripts: BusyScripts;
   /** By connection: those that its server has. */
   private sent = new WeakMap<Carrier, WeakSet<KnownScript>>();
-  /** Whose SCRIPT FLUSH all workers are being told of, in that order: own clients'. */
-  private readonly flushes: number[] = [];
   /** Those that the other workers are to be told of next. */
   private untold: KnownScript[] = [];
   private tellTimer: Timer | null = null;
@@ -82,6 +66,7 @@ export class ScriptCalls {
     this.context = context;
     this.busyScripts = busyScripts;
     this.known = new KnownScripts(context.limits, context.counts);
+    this.lost = new LostCalls(context.arena.bytes, (call) => this.sendAgain(call));
   }
 
   /** Sends the command last read, which may call a script, to that node: arena bytes [start, end). */
@@ -154,17 +139,10 @@ export class ScriptCalls {
     };
   }
 
-  /** The nodes have carried out SCRIPT FLUSH of client number `asker`. */
-  forgetAll(service: number, asker: number): void {
+  /** Of this worker's client the nodes have carried out SCRIPT FLUSH. */
+  forgetAll(service: number): void {
     this.forget(service);
-    this.flushes.push(asker);
-    this.context.ask({ kind: 'forget-scripts', service, asker }, () => {});
-  }
-
-  /** All workers are told that nodes have carried out SCRIPT FLUSH. Of that of an own client it has gone by before, and may know new scripts since. */
-  onFlush(service: number, asker: number): void {
-    if (this.flushes[0] === asker) this.flushes.shift();
-    else this.forget(service);
+    this.context.ask({ kind: 'forget-scripts', service }, () => {});
   }
 
   /** Another worker was shown these. */
@@ -175,28 +153,69 @@ export class ScriptCalls {
     }
   }
 
-  private forget(service: number): void {
+  /** Of another worker's client, or this one's, the nodes have carried out SCRIPT FLUSH. */
+  forget(service: number): void {
+    this.untold = this.untold.filter((script) => script.service !== service);
     this.known.forget(service);
     // Nodes may be those of other services, too.
     this.sent = new WeakMap();
   }
 
-  /** The reply to `pending` is NOSCRIPT: sends it whole, if nothing of its session stands behind it. False: it is to be told. */
-  repeat(route: CallRoute, call: Call, restBytes: number, pending: Pending): boolean {
+  keeps(owner: CallBySha, pending: Pending, start: number, end: number): boolean {
+    const { route, call } = owner;
     const { session } = route;
-    const end = pending.frameStart + pending.frameBytes;
+    if (!this.isNoScript(start)) {
+      this.lost.tell(route);
+      return false;
+    }
     // The server has lost it.
     if (pending.connection !== null) this.sent.delete(pending.connection);
-    if (session.isClosed || !session.isLast(pending)) return false;
-    let wasSent = false;
-    this.whole(call, end - restBytes, end, (from, to) => {
-      if (from === to) return;
-      pending.owner = session;
-      this.context.counts.scriptsSentWhole++;
-      this.hand(route, pending, from, to);
-      wasSent = true;
-    });
-    return wasSent;
+    if (session.isClosed) return false;
+    // It was flushed meanwhile.
+    if (this.known.find(call.script.service, call.script.sha) !== call.script) {
+      this.lost.tell(route);
+      return false;
+    }
+    return this.lost.add(owner, pending, start, end);
+  }
+
+  onShown(script: KnownScript, start: number): void {
+    if (this.isRefusal(start)) this.known.drop(script);
+    else this.tell(script);
+  }
+
+  onCallFailed({ route }: CallBySha): void {
+    this.lost.tell(route);
+  }
+
+  /** Sends a call again, in its place in the session's queue: with the script, unless it goes where that was sent just now. */
+  private sendAgain({ owner, pending, frame }: LostCall): void {
+    const { arena, counts } = this.context;
+    const { route, call, restBytes } = owner;
+    const { session, node } = route;
+    const block = arena.allocate(frame.length);
+    pending.owner = session;
+    if (block < 0) {
+      session.onFailure(pending, NO_ROOM);
+      return;
+    }
+    arena.bytes.set(frame, block);
+    const end = block + frame.length;
+    const { carrier } = session.lane.channels[node] as LaneChannel;
+    if (carrier !== null && this.sent.get(carrier)?.has(call.script) === true) this.hand(route, pending, block, end);
+    else {
+      this.whole(call, end - restBytes, end, (from, to) => {
+        if (from === to) {
+          session.onFailure(pending, NO_ROOM);
+          return;
+        }
+        counts.scriptsSentWhole++;
+        const by = this.hand(route, pending, from, to);
+        if (by !== null) this.noteSent(by, call.script);
+      });
+    }
+    arena.settle();
+    arena.release(block, frame.length);
   }
 
   /** Sends a command that has the script itself. */
@@ -336,76 +355,4 @@ export class ScriptCalls {
 
 export function hasSource({ name }: CommandSpec): boolean {
   return name === 'eval' || name === 'eval_ro';
-}
-
-/** Stands before the session, which it is for: looks at the reply. */
-class SessionReply implements ReplyOwner {
-  private readonly session: Session;
-
-  constructor(session: Session) {
-    this.session = session;
-  }
-
-  onReply(pending: Pending, start: number, end: number): void {
-    this.session.onReply(pending, start, end);
-  }
-
-  onPrelude(): void {}
-
-  onFailure(pending: Pending, error: Uint8Array): void {
-    this.session.onFailure(pending, error);
-  }
-
-  awaits(connection: Carrier): boolean {
-    return this.session.awaits(connection);
-  }
-
-  askers(): readonly object[] {
-    return this.session.askers();
-  }
-
-  get isGone(): boolean {
-    return this.session.isGone;
-  }
-}
-
-/** Who has shown a script that was not known: where the node does not take it, it is not. */
-class FirstShowing extends SessionReply {
-  private readonly calls: ScriptCalls;
-  private readonly script: KnownScript;
-
-  constructor(calls: ScriptCalls, session: Session, script: KnownScript) {
-    super(session);
-    this.calls = calls;
-    this.script = script;
-  }
-
-  override onReply(pending: Pending, start: number, end: number): void {
-    if (this.calls.isRefusal(start)) this.calls.known.drop(this.script);
-    else this.calls.tell(this.script);
-    super.onReply(pending, start, end);
-  }
-}
-
-/** Who asked for a script by its SHA1 at a server that is to have it. */
-class CallBySha extends SessionReply {
-  private readonly calls: ScriptCalls;
-  private readonly route: CallRoute;
-  private readonly call: Call;
-  /** Of the frame, what stands behind the SHA1. */
-  private readonly restBytes: number;
-
-  constructor(calls: ScriptCalls, route: CallRoute, call: Call, restBytes: number) {
-    super(route.session);
-    this.calls = calls;
-    this.route = route;
-    this.call = call;
-    this.restBytes = restBytes;
-  }
-
-  override onReply(pending: Pending, start: number, end: number): void {
-    const { calls, route, call, restBytes } = this;
-    if (calls.isNoScript(start) && calls.repeat(route, call, restBytes, pending)) return;
-    super.onReply(pending, start, end);
-  }
 }

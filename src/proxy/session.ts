@@ -588,9 +588,9 @@ export class Session implements ConnectionOwner, ReplyOwner {
     return this.replies.length === 0;
   }
 
-  /** Whether it has asked nothing after `pending`. */
-  isLast(pending: Pending): boolean {
-    return this.replies.isLast(pending);
+  /** What it has asked after `pending`, and was not told yet. */
+  behind(pending: Pending): readonly Pending[] {
+    return this.replies.behind(pending);
   }
 
   /** Gives back what is kept only to be used again. */

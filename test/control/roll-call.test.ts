@@ -18,7 +18,8 @@ t.test('all are asked, the asker too, and the asker gets all answers', async (t)
   const rollCall = new RollCall();
   const [a, b, c] = workers(rollCall, 3) as [W, W, W];
   rollCall.ask(b.member, 7, KILL);
-  for (const { told } of [a, b, c]) t.same(told, [{ kind: 'question', call: 1, question: KILL }]);
+  for (const { told } of [a, b, c])
+    t.same(told, [{ kind: 'question', call: 1, question: KILL, isOwn: told === b.told }]);
   rollCall.answer(c.member, 1, killed(1));
   rollCall.answer(b.member, 1, killed(2));
   t.equal(b.told.length, 1, 'one is awaited');

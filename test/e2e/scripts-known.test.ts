@@ -105,3 +105,23 @@ t.test('a call that a node does not know does not change its place among others'
   t.equal((await client.next()).toString(), answer(key, 'later'), 'nothing was sent behind the last one');
   t.equal(await call(client, key), answer(key, 'later'));
 });
+
+t.test('a pipeline of calls that a node does not know is carried out in its order', async (t) => {
+  const deployment = await deploy(t, { workers: 1 });
+  const client = await connect(t, deployment.port);
+  const source = "return redis.call('APPEND', KEYS[1], ARGV[1])";
+  const sha = createHash('sha1').update(source).digest('hex');
+  const [key, other] = [deployment.key(0), deployment.key(1)];
+  for (const place of [key, other]) t.equal(await say(client, 'EVAL', source, '1', place, '-'), ':1\r\n');
+  await flushNodes(deployment);
+  const letters = [...'abcdefghijklmnopqrstuvwxyz'];
+  const calls = letters.flatMap((letter) => [
+    ['EVALSHA', sha, '1', key, letter],
+    ['EVALSHA', sha, '1', other, letter],
+  ]);
+  client.send(Buffer.concat([...calls, ['GET', deployment.key(2)]].map((words) => encodeWords(words))));
+  for (const [place] of letters.entries())
+    for (const _ of [key, other]) t.equal((await client.next()).toString(), `:${place + 2}\r\n`);
+  t.equal((await client.next()).toString(), '$-1\r\n');
+  for (const place of [key, other]) t.equal(await say(client, 'GET', place), `$27\r\n-${letters.join('')}\r\n`);
+});

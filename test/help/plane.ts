@@ -135,7 +135,7 @@ export class Plane {
           const asked =
             question.kind === 'change-users' ? { ...question, changed: this.users.change(question.change) } : question;
           for (const { data } of workers) {
-            data.answer(asked, (answer) => {
+            data.answer(asked, data === this.data, (answer) => {
               answers.push(answer);
               if (answers.length === workers.length) done(answers, this.silent);
             });

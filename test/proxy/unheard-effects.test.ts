@@ -99,3 +99,33 @@ t.test('a client that goes before EXEC is answered', async (t) => {
   t.equal(call(SHA), command('EVALSHA', SHA, '1', plane.key(0)));
   t.equal(plane.usedBytes, 0, 'and nothing is held for it');
 });
+
+t.test('what was shown before SCRIPT FLUSH is not told to the other workers behind it', async (t) => {
+  const [plane, other] = [new Plane({ nodes: 1 }).greetAll(), new Plane({ nodes: 1 }).greetAll()];
+  plane.others.push(other);
+  const client = plane.client().send(['SCRIPT', 'LOAD', SOURCE], ['SCRIPT', 'LOAD', OTHER_SOURCE]);
+  plane.turn();
+  plane.only(0).take();
+  plane.only(0).answer(bulk(SHA), bulk(OTHER_SHA));
+  plane.turn();
+  client.send(['SCRIPT', 'FLUSH']);
+  plane.turn();
+  plane.only(0).take();
+  plane.only(0).answer('+OK\r\n');
+  plane.pass(100);
+  for (const [at, sha] of [
+    [plane, SHA],
+    [plane, OTHER_SHA],
+    [other, SHA],
+    [other, OTHER_SHA],
+  ] as const) {
+    at.turn();
+    at.only(0).take();
+    const caller = at.client().send(['EVALSHA', sha, '0']);
+    at.turn();
+    t.equal(at.only(0).take(), command('EVALSHA', sha, '0'), 'it is not known');
+    at.only(0).answer(NOSCRIPT);
+    at.turn();
+    t.equal(caller.take(), NOSCRIPT);
+  }
+});
