@@ -218,6 +218,10 @@ export type Question =
   | { kind: 'look-for-monitors' }
   /** Tell that client of keys that are not what they were (CLIENT TRACKING … REDIRECT): arrays as in RESP; null: all. */
   | { kind: 'invalidate'; service: number; id: number; messages: readonly (Uint8Array | null)[] }
+  /** From now on messages for that client may come from other workers. */
+  | { kind: 'expect-redirected'; service: number; id: number }
+  /** Answered when what nodes have told that client of, by way of other clients, has arrived there. */
+  | { kind: 'settle-redirected'; service: number; id: number }
   /** Go by other users. The main thread carries the change out, and says in `changed` what came of it; who asks leaves it null. */
   | { kind: 'change-users'; change: UserChange; asker: number; changed: ChangedUsers | null }
   /** What was refused to users. */
@@ -308,6 +312,8 @@ export type Answer =
   | { kind: 'unpause-clients' }
   | { kind: 'unblock-client'; isUnblocked: boolean }
   | { kind: 'invalidate'; isThere: boolean }
+  | { kind: 'expect-redirected'; isThere: boolean }
+  | { kind: 'settle-redirected' }
   | { kind: 'look-for-monitors' }
   | { kind: 'change-users'; count: number; error: string | null }
   | { kind: 'list-refusals'; refusals: readonly Refusal[] }

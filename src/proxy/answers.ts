@@ -7,6 +7,7 @@ import { ANY_CLIENT, matcher } from './client-filter.js';
 import { clientLine } from './client-line.js';
 import { tellRedirected } from './invalidation.js';
 import type { Pauses } from './pauses.js';
+import type { Redirections } from './redirections.js';
 import type { RefusalLog } from './refusal-log.js';
 import type { ScriptCalls } from './script-calls.js';
 import { type Session, SessionError } from './session.js';
@@ -20,6 +21,7 @@ export interface AnswerContext {
   pauses: Pauses;
   refusals: RefusalLog;
   scripts: ScriptCalls;
+  redirections: Redirections;
   /** See Listener.goByUsers. */
   goByUsers: (users: UsersSnapshot, asker: number) => void;
   /** Whether somebody monitors may have changed. */
@@ -90,14 +92,29 @@ export function answer(
       if (!isOwn) context.scripts.forget(question.service);
       done({ kind });
       return;
+    case 'expect-redirected': {
+      const session = target(question, context);
+      if (session !== null) session.isToldByWorkers = true;
+      done({ kind, isThere: session !== null });
+      return;
+    }
+    case 'settle-redirected':
+      context.redirections.settle(question.id, () => done({ kind }));
+      return;
     case 'invalidate': {
-      const session = context.sessions.get(question.id);
-      const isThere = session?.service === question.service && !session.isLeaving;
+      const session = target(question, context);
+      const isThere = session !== null;
       if (isThere) for (const keys of question.messages) tellRedirected(session, keys);
       done({ kind, isThere });
       return;
     }
   }
+}
+
+/** The client that others have their messages sent to, if it is of this worker. */
+function target({ service, id }: { service: number; id: number }, { sessions }: AnswerContext): Session | null {
+  const session = sessions.get(id);
+  return session?.service === service && !session.isLeaving ? session : null;
 }
 
 function meant({ service, filter }: { service: number; filter: ClientFilter }, { sessions }: AnswerContext): Session[] {

@@ -3,6 +3,7 @@
  * which they send a client's messages (CLIENT TRACKING), whose answer comes behind these, or which are lost after requestTimeoutMs.
  */
 import type { Pending, PendingPool, ReplyOwner, Sender } from '../backend/pending.js';
+import type { TrackingLane } from '../backend/tracking-lane.js';
 import type { Timer } from '../base/timers.js';
 import { encodeCommand } from '../resp/reply.js';
 import type { Transport } from '../transport/transport.js';
@@ -52,6 +53,18 @@ export class BusyQuestion implements ReplyOwner {
     arena.settle();
     arena.release(block, PING.length);
     if (refusal !== null) this.onFailure(pending);
+  }
+
+  /** By the ways by which nodes tell of keys, but for `except`. */
+  askTellers(lane: TrackingLane, except: readonly number[] = []): void {
+    for (const [index, { teller }] of lane.channels.entries())
+      if (teller !== null && !except.includes(index)) this.ask(index, teller);
+  }
+
+  /** It is not told before what is returned has been called, once. */
+  await(): () => void {
+    this.awaited++;
+    return () => this.onAnswered();
   }
 
   /** All have been asked. If `isBrief`, what has not been answered soon is not waited for. */

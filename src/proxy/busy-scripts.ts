@@ -7,7 +7,8 @@
  *   PING        -> no node is shown: PONG at once      some are: they are asked, by connections that the script does not keep
  *
  * The PING of a client that is told of keys (CLIENT TRACKING) is asked of the other nodes too, by the connections by which they tell it:
- * as with one Redis, PONG comes behind what is told of writes that were answered before.
+ * as with one Redis, PONG comes behind what is told of writes that were answered before. Where sessions of other workers have their messages sent to
+ * it, these are asked to say so (redirections.ts).
  */
 import type { Pending, PendingPool, ReplyOwner, Sender } from '../backend/pending.js';
 import type { BackendPool } from '../backend/pool.js';
@@ -17,6 +18,7 @@ import type { NodeSnapshot } from '../messages.js';
 import type { Transport } from '../transport/transport.js';
 import { BusyQuestion } from './busy-question.js';
 import { lanesToldOf } from './invalidation.js';
+import type { QuestionsContext } from './questions.js';
 import type { Session } from './session.js';
 
 /** Milliseconds after which a script counts as one that may be busy; and between looks. Below what Redis takes for long, by far. */
@@ -29,6 +31,7 @@ export interface BusyScriptsContext {
   pendings: PendingPool;
   pool: BackendPool;
   busyNodes: BusyNodes;
+  ask: QuestionsContext['ask'];
 }
 
 /** A way to a node. One that sessions share gives way: see Channel. */
@@ -84,7 +87,7 @@ export class BusyScripts {
     requestBytes: number,
     ofBusy: (reply: Uint8Array) => Uint8Array = (reply) => reply,
   ): void {
-    const { transport, pendings, pool, busyNodes } = this.context;
+    const { transport, pendings, pool, busyNodes, ask } = this.context;
     const { mask } = busyNodes;
     const head = pendings.take(session, transport.now, false);
     session.track(head, requestBytes);
@@ -94,9 +97,11 @@ export class BusyScripts {
     });
     const suspects = nodes.map(({ index }) => index).filter((index) => (mask & bitOf(index)) !== 0);
     for (const index of suspects) question.ask(index, pool.at(index).urgent);
-    for (const lane of lanesToldOf(session)) {
-      for (const [index, { teller }] of lane.channels.entries())
-        if (teller !== null && !suspects.includes(index)) question.ask(index, teller);
+    for (const lane of lanesToldOf(session)) question.askTellers(lane, suspects);
+    if (session.isToldByWorkers) {
+      const { id, service } = session;
+      const onSettled = question.await();
+      ask({ kind: 'settle-redirected', service, id }, () => onSettled());
     }
     question.begin(suspects.length > 0);
   }

@@ -184,6 +184,7 @@ export class DataPlane {
       refusals,
       lookForMonitors,
       scripts: this.dispatcher.scripts,
+      redirections: this.dispatcher.redirections,
       clients: context.clients,
       dropAbandoned: () => this.pool.dropAbandoned(),
       nextClientId: context.nextClientId,

@@ -63,6 +63,7 @@ import { Permissions } from './permissions.js';
 import { PubSub } from './pubsub.js';
 import { Questions } from './questions.js';
 import { ReadOnlyFunctions } from './read-only-functions.js';
+import { Redirections } from './redirections.js';
 import type { RefusalLog } from './refusal-log.js';
 import { Replicated } from './replicated.js';
 import { responsePolicy } from './response-policy.js';
@@ -83,7 +84,7 @@ export interface DispatchContext
     BusyScriptsContext,
     ClientsContext,
     Omit<MonitorsContext, 'serviceOf' | 'lookAgain'>,
-    Omit<TrackingCommandsContext, 'serviceOf'> {
+    Omit<TrackingCommandsContext, 'serviceOf' | 'redirections'> {
   pauses: Pauses;
   refusals: RefusalLog;
   replicas: Replicas;
@@ -124,6 +125,7 @@ export class Dispatcher {
   private readonly fenced: Fenced;
   private readonly gathers: Gathers;
   readonly scripts: ScriptCalls;
+  readonly redirections: Redirections;
   private readonly functions: ReadOnlyFunctions;
   private readonly blocking: Blocking;
   private readonly clients: Clients;
@@ -193,8 +195,10 @@ export class Dispatcher {
       },
       new Questions(context),
     );
+    this.redirections = new Redirections(context);
     this.tracking = new TrackingCommands({
       ...context,
+      redirections: this.redirections,
       serviceOf: ({ service }) => this.services[service] ?? null,
     });
     const lend = (session: Session, node: number, holder: Holder) => this.lend(session, node, holder);
@@ -616,7 +620,8 @@ export class Dispatcher {
   }
 
   private answer(session: Session, spec: CommandSpec, requestBytes: number): boolean {
-    const isTold = session.tracking !== null || session.redirectedLanes !== null;
+    const { tracking, redirectedLanes, isToldByWorkers } = session;
+    const isTold = tracking !== null || redirectedLanes !== null || isToldByWorkers;
     if (isTold && spec.name === 'ping' && !session.isIdle) return this.putOff();
     const startMs = performance.now();
     const reply = answerLocally(spec, session, this.localContext);

@@ -9,6 +9,7 @@ import { errorReply } from '../resp/reply.js';
 import type { Acceptor, Connection, ConnectionOwner, TransportError } from '../transport/transport.js';
 import { answer } from './answers.js';
 import type { Pauses } from './pauses.js';
+import type { Redirections } from './redirections.js';
 import type { RefusalLog } from './refusal-log.js';
 import type { ScriptCalls } from './script-calls.js';
 import { Session, type SessionContext, SessionError } from './session.js';
@@ -25,6 +26,7 @@ export interface ListenerContext extends Omit<SessionContext, 'onSessionClosed'>
   /** See AnswerContext. */
   lookForMonitors: () => void;
   scripts: ScriptCalls;
+  redirections: Redirections;
   /** Whether there is a service of that number. */
   isOpen: (service: number) => boolean;
   log: (level: LogLevel, event: string, fields: Record<string, string | number | boolean | null>) => void;
@@ -76,11 +78,16 @@ export class Listener implements Acceptor {
 
   /** What this worker answers to what is asked of all of them, maybe by itself (`isOwn`). */
   answer(question: Question, isOwn: boolean, done: (answer: Answer) => void): void {
-    const { transport, counts, pauses, refusals, scripts, lookForMonitors } = this.context;
+    const { transport, counts, pauses, refusals, scripts, redirections, lookForMonitors } = this.context;
     const goByUsers = (users: UsersSnapshot, asker: number) => this.goByUsers(users, asker);
     const { sessions } = this;
     const nowMs = transport.now;
-    answer(question, isOwn, { sessions, nowMs, counts, pauses, refusals, scripts, goByUsers, lookForMonitors }, done);
+    answer(
+      question,
+      isOwn,
+      { sessions, nowMs, counts, pauses, refusals, scripts, redirections, goByUsers, lookForMonitors },
+      done,
+    );
   }
 
   onConnection(connection: Connection, door: number): ConnectionOwner {

@@ -4,7 +4,7 @@
  *
  *   waiting (bounded) -> asked, one batch at a time -> every worker -> who has the client tells it
  *
- * Where more waits than may, it becomes one message: all keys.
+ * Where more waits than may, it becomes one message: all keys. A client of another worker has PONG behind what nodes have told (redirections.ts).
  */
 import { type InvalidKeys, type Listening, type Target, tellRedirected } from './invalidation.js';
 import type { QuestionsContext } from './questions.js';
@@ -21,6 +21,8 @@ export class Redirection {
   private readonly onBroken: () => void;
   private waiting: InvalidKeys[] = [];
   private waitingBytes = 0;
+  /** Who is to know when what waits has arrived. */
+  private waiters: (() => void)[] = [];
   private isAsking = false;
 
   constructor({ id, client }: Target, service: number, ask: QuestionsContext['ask'], onBroken: () => void) {
@@ -48,14 +50,26 @@ export class Redirection {
     this.askNext();
   }
 
+  /** Calls `then` when what it was told until now has arrived. */
+  whenTold(then: () => void): void {
+    this.waiters.push(then);
+    this.askNext();
+  }
+
   private askNext(): void {
-    if (this.isAsking || this.waiting.length === 0) return;
-    const { id, service, waiting } = this;
+    if (this.isAsking) return;
+    const { id, service, waiting, waiters } = this;
     this.waiting = [];
     this.waitingBytes = 0;
+    this.waiters = [];
+    if (waiting.length === 0) {
+      for (const waiter of waiters) waiter();
+      return;
+    }
     this.isAsking = true;
     this.ask({ kind: 'invalidate', service, id, messages: waiting }, (answers, silent) => {
       this.isAsking = false;
+      for (const waiter of waiters) waiter();
       // A worker that is silent may have it.
       const isThere = answers.some((answer) => answer.kind === 'invalidate' && answer.isThere);
       if (!isThere && silent.length === 0) this.onBroken();

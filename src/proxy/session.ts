@@ -105,6 +105,8 @@ export class Session implements ConnectionOwner, ReplyOwner {
   tracking: TrackingState | null = null;
   /** See Listening. */
   redirectedLanes: Set<TrackingLane> | null = null;
+  /** Clients of other workers may have had their messages sent to it. */
+  isToldByWorkers = false;
   /** From MONITOR on. */
   monitoring: Monitoring | null = null;
   /** From its first lock that it is to have until it goes (SESSION). */

@@ -9,7 +9,6 @@ import type { CommandSpec } from '../resp/commands.js';
 import { parseInt64 } from '../resp/int64.js';
 import { errorReply, REPLY_OK } from '../resp/reply.js';
 import type { RequestReader } from '../resp/request.js';
-import { ANY_CLIENT } from './client-filter.js';
 import type { Target } from './invalidation.js';
 import { Words } from './local.js';
 import type { Session } from './session.js';
@@ -105,8 +104,8 @@ export class TrackingCommands {
     session.track(pending, requestBytes);
     session.waitForReplies();
     const { service } = session;
-    ask({ kind: 'list-clients', service, filter: { ...ANY_CLIENT, ids: [id] } }, (answers, silent) => {
-      const isThere = answers.some((answer) => answer.kind === 'list-clients' && answer.ids.length > 0);
+    ask({ kind: 'expect-redirected', service, id }, (answers, silent) => {
+      const isThere = answers.some((answer) => answer.kind === 'expect-redirected' && answer.isThere);
       let reply: Uint8Array | null = NO_SUCH_CLIENT;
       if (isThere && !session.isClosed) reply = this.apply(session, request, { id, client: null });
       else if (silent.length > 0)

@@ -23,6 +23,7 @@ import {
 } from './invalidation.js';
 import type { QuestionsContext } from './questions.js';
 import { Redirection } from './redirection.js';
+import type { Redirected, Redirections } from './redirections.js';
 import type { Service } from './service.js';
 import type { Session } from './session.js';
 import type { TrackingState } from './tracking-state.js';
@@ -35,6 +36,7 @@ export interface TrackingContext {
   /** Null where it is no more. */
   serviceOf: (session: Session) => Service | null;
   ask: QuestionsContext['ask'];
+  redirections: Redirections;
 }
 
 const CACHING_YES = encodeCommand(['CLIENT', 'CACHING', 'YES']);
@@ -44,6 +46,8 @@ export class Tracking implements TrackingState {
   readonly lane: TrackingLane;
   mode: TrackingMode;
   private redirection: Redirection | null = null;
+  /** Where that is to a client of another worker. */
+  private redirected: Redirected | null = null;
   isBroken = false;
   private readonly session: Session;
   private readonly context: TrackingContext;
@@ -145,16 +149,21 @@ export class Tracking implements TrackingState {
     this.redirection = null;
     if (target === null) return;
     if (target.client !== null) redirectLane(target.client, this.lane);
-    const { ask } = this.context;
+    const { ask, redirections } = this.context;
     this.redirection = new Redirection(target, this.session.service, ask, () => {
       this.isBroken = true;
       tellBroken(this.session, target.id);
     });
+    if (target.client !== null) return;
+    this.redirected = { lane: this.lane, redirection: this.redirection };
+    redirections.add(this.redirected);
   }
 
   private leaveTarget(): void {
     const client = this.redirection?.client ?? null;
     if (client !== null) unredirectLane(client, this.lane);
+    if (this.redirected !== null) this.context.redirections.remove(this.redirected);
+    this.redirected = null;
   }
 
   private onSettled(): void {

@@ -151,20 +151,26 @@ for (const transport of ['io_uring', 'epoll', 'node'] as const) {
   });
 
   t.test(`on ${transport}, PONG comes behind messages about writes that were answered before`, async (t) => {
-    const deployment = await deploy(t, { transport, workers: 1 });
-    const [writer, own, source, target] = await Promise.all(
-      Array.from({ length: 4 }, () => connect(t, deployment.port)),
-    );
-    if (!writer || !own || !source || !target) throw new Error('there are four');
-    await own.raw('HELLO', '3');
-    await own.raw('CLIENT', 'TRACKING', 'ON');
-    const id = `${await target.command('CLIENT', 'ID')}`;
-    await target.raw('SUBSCRIBE', '__redis__:invalidate');
-    t.equal((await source.raw('CLIENT', 'TRACKING', 'ON', 'REDIRECT', id)).toString(), '+OK\r\n');
-    for (let round = 0; round < 300; round++) {
+    const deployment = await deploy(t, { transport, workers: 3 });
+    const open = (count: number) => Promise.all(Array.from({ length: count }, () => connect(t, deployment.port)));
+    const [writer, ...owns] = await open(3);
+    for (const own of owns) {
+      await own.raw('HELLO', '3');
+      await own.raw('CLIENT', 'TRACKING', 'ON');
+    }
+    // Connections go to the workers by turns: some of these pairs are of one worker, and some are not.
+    const [sources, targets] = [await open(3), await open(6)];
+    const pairs = targets.map((target, index) => ({ target, source: sources[index % 3] as RespClient }));
+    const ids = await Promise.all(targets.map(async (target) => `${await target.command('CLIENT', 'ID')}`));
+    for (const { target } of pairs) await target.raw('SUBSCRIBE', '__redis__:invalidate');
+    for (let round = 0; round < 150; round++) {
+      const { target, source } = pairs[round % pairs.length] as (typeof pairs)[number];
+      const own = owns[round % owns.length] as RespClient;
       const key = deployment.key(round % 3, `p${round}`);
+      await source.raw('CLIENT', 'TRACKING', 'OFF');
+      await source.raw('CLIENT', 'TRACKING', 'ON', 'REDIRECT', ids[round % pairs.length] as string);
       await Promise.all([own.raw('GET', key), source.raw('GET', key)]);
-      await writer.raw('SET', key, '1');
+      await writer?.raw('SET', key, '1');
       const told = `*1\r\n$${key.length}\r\n${key}\r\n`;
       own.send(encodeWords(['PING']));
       target.send(encodeWords(['PING']));

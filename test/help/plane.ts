@@ -25,6 +25,8 @@ import './pending-watch.js';
 import { plainTopology, slotOwnersOf } from './topology.js';
 
 export interface PlaneOptions {
+  /** How many workers there are, of which it is one. */
+  workers?: number;
   nodes?: number;
   limits?: Partial<Limits>;
   rules?: Partial<ClientRules>;
@@ -122,7 +124,7 @@ export class Plane {
       topology: this.topology,
       limits: this.limits,
       rules: this.rules,
-      process: { ...PROCESS },
+      process: { ...PROCESS, workers: options.workers ?? PROCESS.workers },
       pauses: options.pauses ?? [],
       counts: this.counts,
       totals: () => this.counts,

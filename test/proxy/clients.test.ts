@@ -58,7 +58,7 @@ t.test('a line shows what the session is about', async (t) => {
   world.pass(3_000);
   const line = ask(client, 'CLIENT', 'LIST', 'ID', '2');
   t.match(line, / name=me age=3 idle=\d flags=xe db=0 sub=0 psub=0 ssub=0 multi=2 qbuf=23 /);
-  t.match(line, / argv-mem=20 multi-mem=1038 .* cmd=ping user=default redir=-1 resp=2\n/);
+  t.match(line, / argv-mem=20 multi-mem=1294 .* cmd=ping user=default redir=-1 resp=2\n/);
 });
 
 t.test('the reply comes in its place, and later commands of the session go on meanwhile', async (t) => {

@@ -365,6 +365,41 @@ t.test('nodes that are down do not keep PONG back, and one that is silent not fo
   t.equal(told(plane, client), '+PONG\r\n');
 });
 
+t.test('so for a client that one of another worker has its messages sent to', async (t) => {
+  const plane = new Plane({ nodes: 1, workers: 2 }).greetAll();
+  const other = new Plane({ nodes: 1, workers: 2, lastClientId: 10 }).greetAll();
+  plane.others.push(other);
+  other.others.push(plane);
+  const [target, client] = [plane.client().send(['HELLO', '3']), other.client()];
+  told(plane, target);
+  target.send(['PING']);
+  t.equal(told(plane, target), '+PONG\r\n', 'nobody has');
+  client.send(['CLIENT', 'TRACKING', 'ON', 'REDIRECT', '1']);
+  for (let turn = 0; turn < 3; turn++) for (const each of [other, plane]) each.turn();
+  client.send(['GET', 'k']);
+  const receiver = greet(other, 0, 77).link;
+  const own = greet(other, 0).link;
+  answer(own, '$-1\r\n');
+  t.equal(told(other, client), '+OK\r\n$-1\r\n');
+  const turns = () => {
+    for (let turn = 0; turn < 3; turn++) for (const each of [plane, other]) each.turn();
+  };
+
+  target.send(['PING']);
+  turns();
+  t.equal(target.take(), '', 'a message may be under way');
+  t.same(receiver.commands(), ['PING'], 'the nodes of the other worker are asked');
+  receiver.answer(invalidate('k'), '+PONG\r\n');
+  turns();
+  t.equal(target.take(), `${invalidate('k')}+PONG\r\n`);
+
+  client.send(['CLIENT', 'TRACKING', 'OFF']);
+  turns();
+  target.send(['PING']);
+  turns();
+  t.equal(target.take(), '+PONG\r\n', 'nobody has any more');
+});
+
 t.test('so for a client that another one has its messages sent to', async (t) => {
   const plane = new Plane({ nodes: 1 }).greetAll();
   const [target, client] = [plane.client(), plane.client()];
