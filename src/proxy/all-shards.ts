@@ -2,6 +2,7 @@
  * Commands that concern all shards. Most go to every node as they are, and the replies are merged; besides:
  *
  *   INFO        many who ask before anything was sent share one round; the proxy has a section of its own
+ *   CONFIG SET  is set back where one node refuses what others have set (config-set.ts)
  *   RANDOMKEY   every node is asked for its size too; before LATENCY RESET, for its events
  *   SCAN        goes to one node, with that node's cursor
  *   CLUSTER COUNTKEYSINSLOT, GETKEYSINSLOT   walk over the keys of the slot's node
@@ -18,10 +19,12 @@ import type { Pending, PendingPool } from '../backend/pending.js';
 import type { CommandSpec } from '../resp/commands.js';
 import { errorReply } from '../resp/reply.js';
 import { NO_CLUSTER } from './cluster.js';
+import { setConfiguration } from './config-set.js';
 import { asksForOurs, InfoPolicy, ownInfo } from './introspection.js';
 import type { Walk } from './key-walk.js';
 import type { Merge, MergePool } from './merge.js';
 import { runSteps } from './node-steps.js';
+import { requestWords } from './request-words.js';
 import { type ResponsePolicy, responsePolicy } from './response-policy.js';
 import { scanOptions } from './scan-options.js';
 import type { Service } from './service.js';
@@ -93,6 +96,8 @@ export class AllShards {
     if (refusal !== null) session.reply(refusal);
     else if (service.hasOwnKeys && WALKS.has(spec.name)) this.sendWalk(session, service, spec, end - start);
     else if (spec.name === 'info') this.sendInfo(session, service, start, end);
+    else if (spec.name === 'config|set' && service.nodes.length > 1)
+      this.setConfiguration(session, service, end - start);
     else if (spec.name === 'scan') this.sendScan(session, service, start, end);
     else this.sendPlan(session, service, this.plans.plan(session, service, spec), start, end);
   }
@@ -161,6 +166,15 @@ export class AllShards {
     runSteps(this.context, session, walk, requestBytes);
     session.waitForReplies();
     return true;
+  }
+
+  /** Nothing that the session asks later comes between what is set and what is set back. */
+  private setConfiguration(session: Session, { nodes }: Service, requestBytes: number): void {
+    const { reader, arena } = this.context;
+    for (const { index } of nodes) session.noteWrite(index);
+    const steps = setConfiguration(nodes, requestWords(reader, arena.bytes));
+    runSteps(this.context, session, steps, requestBytes, { isWrite: true });
+    session.waitForReplies();
   }
 
   private sendInfo(session: Session, service: Service, start: number, end: number): void {

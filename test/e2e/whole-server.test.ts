@@ -153,3 +153,20 @@ t.test('SWAPDB swaps what all nodes have, as one Redis, and who watches sees it'
   await deployment.proxy.waitForLog('node-down', (line) => line['node'] === 'b');
   t.match(await say(client, 'SWAPDB', '0', '5'), /^-(NODEDOWN|UNKNOWN) node b /);
 });
+
+t.test('CONFIG SET that one node refuses changes nothing at any', async (t) => {
+  const deployment = await deploy(t);
+  const client = await connect(t, deployment.port);
+  const nodes = await Promise.all(deployment.servers.map(({ port }) => connect(t, port)));
+  const samples = () => Promise.all(nodes.map((node) => say(node, 'CONFIG', 'GET', 'maxmemory-samples', 'timeout')));
+  const set = ['CONFIG', 'SET', 'maxmemory-samples', '7', 'timeout', '1000'];
+  const before = await samples();
+  t.match(await say(client, 'CONFIG', 'SET', 'maxmemory-samples', '7', 'timeout', 'x'), /^-ERR CONFIG SET failed/);
+  t.same(await samples(), before);
+  await say(nodes[1] as RespClient, 'ACL', 'SETUSER', 'default', '-config|set');
+  t.match(await say(client, ...set), /^-NOPERM [^(]* \(from node b; 2 of 3 shards [^)]*, and were set back\)\r\n$/);
+  t.same(await samples(), before);
+  await say(nodes[1] as RespClient, 'ACL', 'SETUSER', 'default', '+@all');
+  t.equal(await say(client, ...set), '+OK\r\n');
+  for (const answer of await samples()) t.match(answer, /\$1\r\n7\r\n/);
+});

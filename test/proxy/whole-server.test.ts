@@ -42,7 +42,6 @@ function slow(id: number, time: number, micros: number, words: string, name = ''
 
 t.test('what changes a setting at nodes is not sent twice, and may be half done', async (t) => {
   for (const words of [
-    ['CONFIG', 'SET', 'maxmemory', '1'],
     ['CONFIG', 'RESETSTAT'],
     ['CONFIG', 'REWRITE'],
     ['SLOWLOG', 'RESET'],
