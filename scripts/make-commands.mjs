@@ -181,7 +181,8 @@ that. What is found holds until nodes come or go, and for a minute at the most; 
 - On replicated keys and locks it is refused: what it does is not known. RL.FENCED does not carry it out.
 - In MULTI it is queued as others are. For users with rights of their own (\`auth: { users: … }\`) it is a command of no category: who has \`+@all\` may give it, with its keys.
 - Subcommands that Redis 7.0 lacks of commands that it has (\`CLIENT NO-TOUCH\`) are unknown.
-- COMMAND shows what one node of the lowest version knows, which all others know as well, but for modules that not all have loaded. A command of the tables that a node lacks (an older version, \`rename-command\`) gets the node's own error.
+- COMMAND shows what one node of the lowest version knows, and of those one with the fewest modules of its pool, as they were when it was connected to: which others know as well, unless each of
+  them lacks another module. Of several pools it is a node of the one that has most. A command of the tables that a node lacks (an older version, \`rename-command\`) gets the node's own error.
 `;
 }
 

@@ -68,6 +68,8 @@ export class Channel implements ConnectionEvents {
   version = '';
   /** How many databases it has, as it said then; 0: it did not. */
   databases = 0;
+  /** How many modules it had loaded then. */
+  modules = 0;
   /** Largest argument that the node takes, bytes, as it said at the last greeting. */
   private bulkBytesMax = Number.POSITIVE_INFINITY;
 
@@ -243,6 +245,7 @@ export class Channel implements ConnectionEvents {
     this.context.counts.nodeConnects++;
     this.version = greeting.version;
     this.databases = greeting.databases;
+    this.modules = greeting.modules;
     this.bulkBytesMax = greeting.bulkBytesMax;
     this.reconnectMs = this.node.limits.reconnectMinMs;
     this.transition('ready');

@@ -34,6 +34,8 @@ export interface Greeting {
   bulkBytesMax: number;
   /** How many databases it has; 0 where it does not say. */
   databases: number;
+  /** How many modules it has loaded; 0 where it does not say. */
+  modules: number;
   /** Its number for this connection (CLIENT ID); 0 where it does not say. */
   clientId: number;
 }
@@ -130,6 +132,7 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner, PartSourc
     version: '',
     bulkBytesMax: Number.POSITIVE_INFINITY,
     databases: 0,
+    modules: 0,
     clientId: 0,
   };
   private mayComeBack = false;
@@ -557,6 +560,7 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner, PartSourc
       if (this.plainGreeting) return;
       this.greeting.version = readField(bytes, start, 'version');
       this.greeting.clientId = readInteger(bytes, start, 'id');
+      this.greeting.modules = readCount(bytes, start, 'modules');
       return;
     }
     const text = new TextDecoder().decode(bytes.subarray(start + 1, end - 2));
@@ -627,6 +631,13 @@ function fieldAt(bytes: Uint8Array, start: number, name: string): number {
 function readInteger(bytes: Uint8Array, start: number, name: string): number {
   const at = fieldAt(bytes, start, name);
   return at < 0 || bytes[at] !== TYPE.integer ? 0 : parseInteger(bytes, at, skipValue(bytes, at));
+}
+
+/** How many elements the array has that is field `name` of such a map; 0 where it has none. */
+function readCount(bytes: Uint8Array, start: number, name: string): number {
+  const at = fieldAt(bytes, start, name);
+  if (at < 0 || bytes[at] !== TYPE.array) return 0;
+  return Math.max(parseInteger(bytes, at, lineEnd(bytes, at, skipValue(bytes, at))), 0);
 }
 
 function bulkText(bytes: Uint8Array, start: number, end: number): string {

@@ -1,9 +1,11 @@
 /**
  * COMMAND and its subcommands: one node is asked, and where they are of use the proxy's own commands are added (described-commands.ts). The node is
- * one of the lowest version that there is, so that what it knows all know, but for modules that not all nodes have.
+ * one of the lowest version that there is, and of those one that has no more modules than others of its pool: what it knows all of these know. Of
+ * several pools it is the one whose nodes have most: what only they know is of use to their keyspaces.
  */
 import type { LaneChannel } from '../backend/lane.js';
 import type { BackendPool } from '../backend/pool.js';
+import type { NodeSnapshot } from '../messages.js';
 import type { CommandSpec } from '../resp/commands.js';
 import { FENCED } from '../resp/own-commands.js';
 import type { RequestReader } from '../resp/request.js';
@@ -63,15 +65,26 @@ export class CommandDescriptions {
     merge.sendPart(session.lane.channels[node] as LaneChannel, part, start, end);
   }
 
-  /** Of the lowest version, if one of those is up. */
+  /** See above, if one of those is up. */
   private nodeFor(session: Session, { nodes }: Service): number {
     const { pool, anyNode } = this.context;
     const lowest = pool.version(nodes);
     const { channels } = session.lane;
-    const node = nodes.find(
+    const modulesOf = (node: NodeSnapshot) => pool.commonOf(node)?.modules ?? 0;
+    /** By pool. */
+    const fewest = new Map<string, number>();
+    for (const node of nodes) {
+      // One that has said nothing yet counts for nothing.
+      if (pool.commonOf(node)?.version)
+        fewest.set(node.pool, Math.min(modulesOf(node), fewest.get(node.pool) ?? Number.POSITIVE_INFINITY));
+    }
+    const able = nodes.filter(
       (node) => channels[node.index]?.isReady === true && pool.commonOf(node)?.version === lowest,
     );
-    return node?.index ?? anyNode(session);
+    const common = able.filter((node) => modulesOf(node) === fewest.get(node.pool));
+    const [first, ...others] = common.length > 0 ? common : able;
+    if (first === undefined) return anyNode(session);
+    return others.reduce((one, other) => (modulesOf(other) > modulesOf(one) ? other : one), first).index;
   }
 
   /** COMMAND GETKEYS, or GETKEYSANDFLAGS, of RL.FENCED: that of the command within it. */

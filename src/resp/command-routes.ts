@@ -136,7 +136,7 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
 
   ...rules(
     'describe',
-    'a node of the lowest version; where some keys are locks, the proxy adds its own commands, but inside MULTI',
+    'a node of the lowest version, with no module that others of its pool lack; where some keys are locks, the proxy adds its own commands, but inside MULTI',
     'command command|count command|docs command|getkeys command|getkeysandflags command|info command|list',
   ),
   ...rules('any', '', 'command|help config|get config|help lolwut time'),

@@ -215,6 +215,8 @@ t.test(
         await say(client, 'TRIAL.GET', key),
         /^-ERR node without does not know TRIAL\.GET; other nodes .* such as with, do/,
       );
+    const shown = () => client.command('COMMAND', 'LIST') as Promise<string[]>;
+    t.notOk((await shown()).includes('trial.get'), 'what is not carried out is not shown');
     await client.command('MULTI');
     t.match(await say(client, 'TRIAL.GET', 'a'), /^-ERR node without does not know/);
     t.match(await say(client, 'EXEC'), /^-EXECABORT /);
@@ -228,6 +230,7 @@ t.test(
       const replies = await Promise.all(['a', 'b', 'c', 'd'].map((key) => say(client, 'TRIAL.SET', key, '1')));
       return replies.every((reply) => reply === '+OK\r\n');
     });
+    t.ok((await shown()).includes('trial.get'));
   },
 );
 
@@ -250,6 +253,7 @@ t.test('a module of one pool is of use to its keyspace alone', { skip }, async (
   t.equal(await say(client, 'TRIAL.SET', 'trial:a', '1'), '+OK\r\n');
   t.equal(await client.command('TRIAL.STORE', '2', 'FROM', 'trial:a'), 1);
   t.match(await say(client, 'TRIAL.SET', 'a', '1'), /^-ERR unknown command 'TRIAL\.SET'/);
+  t.ok(((await client.command('COMMAND', 'LIST')) as string[]).includes('trial.set'));
   t.match(await say(client, 'TRIAL.PID'), /^-ERR TRIAL\.PID is not supported by this proxy: /);
 });
 

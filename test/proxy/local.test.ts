@@ -205,6 +205,26 @@ t.test('HELLO shows the lowest version of the nodes: what all of them can do', a
   t.match(plane.client().send(['HELLO', '2']).take(), bulk('version') + bulk('7.0.9'));
 });
 
+t.test('COMMAND is asked of a node with no module that others of its pool lack', async (t) => {
+  const asked = (counts: readonly number[]) => {
+    const plane = new Plane({ nodes: counts.length });
+    const module = `*4\r\n${bulk('name')}${bulk('m')}${bulk('ver')}:1\r\n`;
+    for (const [node, count] of counts.entries()) {
+      const link = plane.only(node).open();
+      link.take();
+      const hello = `*6${HELLO_REPLY[2].slice(2)}${bulk('modules')}*${count}\r\n${module.repeat(count)}`;
+      link.answer(hello + ANSWERS[2]);
+    }
+    plane.client().send(['COMMAND', 'COUNT']);
+    plane.turn();
+    return counts.flatMap((_, node) => (plane.links(node).some((link) => link.take() !== '') ? [node] : []));
+  };
+  t.same(asked([2, 1]), [1]);
+  t.same(asked([0, 1]), [0]);
+  t.same(asked([1, 1]), [0]);
+  t.same(asked([3, 4, 1, 4]), [2]);
+});
+
 t.test('COMMAND is asked of a node of the lowest version, while one is up', async (t) => {
   const plane = new Plane({ nodes: 3 });
   for (const [node, version] of ['7.2.4', '7.0.15', '7.2.4'].entries()) {
