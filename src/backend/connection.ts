@@ -16,6 +16,7 @@ import { showBytes, withoutSecret } from '../base/errors.js';
 import { Fifo } from '../base/fifo.js';
 import type { Limits } from '../base/limits.js';
 import type { Counts } from '../base/metrics.js';
+import type { Timer } from '../base/timers.js';
 import type { NodeSnapshot } from '../messages.js';
 import { INVALID, ReplyProgress, scanReply, skipValue, TYPE } from '../resp/frame.js';
 import { encodeCommand, parseInteger } from '../resp/reply.js';
@@ -54,6 +55,8 @@ export interface ConnectionEvents {
   onReady(connection: BackendConnection, greeting: Greeting): void;
   /** The reply now coming in, or the request just enqueued, is larger than `largeValueBytes`. */
   onLarge(connection: BackendConnection, pending: Pending): void;
+  /** What was sent of a request in parts (`begin`) has gone out, after `sendPart` had said that there is no room. */
+  onRoom?(): void;
   /** A retired connection has answered all and closes. */
   onDrained(connection: BackendConnection): void;
   /** The connection is gone. `queue` holds what it leaves unanswered, and `output` still holds their frames. */
@@ -87,6 +90,10 @@ const CR = 0x0d;
 const LF = 0x0a;
 const MINUS = 0x2d;
 const GREATER = 0x3e;
+/** While others wait for what comes behind a large reply, so much of it is taken in for a client that is slower than the node. */
+const OVERTAKEN_BYTES_MAX = 32 * 1024 * 1024;
+/** Beyond, the node is held back for so long in all, milliseconds; then the others have waited enough for that client. */
+const OVERTAKEN_MS_MAX = 2_000;
 /** A large reply whose client is still owed others waits; after so many bytes more it is seen whether it may be handed on. */
 const PARTS_RETRY_BYTES = 256 * 1024;
 /** The reply to whom is not there to read it. */
@@ -143,7 +150,15 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner, PartSourc
   /** Bytes of the oldest entry's reply that are yet to be handed on, while that is done in parts. */
   private partsLeft = 0;
   private isHeldBack = false;
+  /** The last in the queue, while its request comes in parts. */
+  private unfinished: Pending | null = null;
+  private waitsForRoom = false;
   private isHurried = false;
+  /** While it is held back though others wait. */
+  private hurryTimer: Timer | null = null;
+  private heldSinceMs = 0;
+  /** For how long it was, so far. */
+  private heldMs = 0;
   private failure: Error | null = null;
   /** As `noteProgress` saw them last. */
   private seenUnreadBytes = 0;
@@ -184,6 +199,37 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner, PartSourc
     if (output.overflowed) this.lose(pending);
     else if (end - start > this.limits.largeValueBytes) this.events.onLarge(this, pending);
     this.connection.flush();
+  }
+
+  /** The frame of `pending` comes in parts from now on, and nothing else before the last of them: nobody shares the connection. */
+  begin(pending: Pending): void {
+    // Until the last part is there its end is beyond what has been sent.
+    pending.frameBytes = 1;
+    pending.endPosition = (this.connection.output.appended + 1) | 0;
+    pending.connection = this;
+    this.unfinished = pending;
+    this.queue.push(pending);
+  }
+
+  /** Sends the next part, as `enqueue`. False: the node is to take some before the next one, and `onRoom` follows. */
+  sendPart(start: number, end: number, isLast: boolean): boolean {
+    const { output } = this.connection;
+    const pending = this.unfinished as Pending;
+    const bytes = isLast ? end - start - 1 : end - start;
+    // It cannot be sent again.
+    output.releaseTo(output.appended);
+    output.append(start, end);
+    pending.frameBytes += bytes;
+    pending.endPosition = (pending.endPosition + bytes) | 0;
+    if (isLast) this.unfinished = null;
+    this.lastSendMs = this.transport.now;
+    if (output.overflowed) this.lose(pending);
+    this.connection.flush();
+    if (isLast || output.unsentBytes < this.limits.largeValueBytes) return true;
+    this.waitsForRoom = true;
+    // Who is not read from is told of each drain.
+    this.connection.pause();
+    return false;
   }
 
   /** Whether the whole frame of `pending` was handed to the kernel: only then may the node have carried it out. */
@@ -266,8 +312,11 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner, PartSourc
   noteProgress(): void {
     const { unreadBytes, output } = this.connection;
     const isTaking = this.hadUnsent && output.sent !== this.seenSent;
+    // Who is owed the rest of a request waits for its client.
+    const waitsForClient = this.unfinished !== null && output.unsentBytes === 0;
     // Who is not read from cannot show any.
-    if (this.isHeldBack || unreadBytes > this.seenUnreadBytes || isTaking) this.lastBytesMs = this.transport.now;
+    if (this.isHeldBack || waitsForClient || unreadBytes > this.seenUnreadBytes || isTaking)
+      this.lastBytesMs = this.transport.now;
     this.seenUnreadBytes = unreadBytes;
     this.seenSent = output.sent;
     this.hadUnsent = output.unsentBytes > 0;
@@ -337,15 +386,26 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner, PartSourc
     return at;
   }
 
-  holdBack(): boolean {
-    const { queue } = this;
-    const asker = queue.peek()?.owner;
-    for (let index = 1; index < queue.length; index++) if (queue.at(index).owner !== asker) return false;
+  holdBack(waitingBytes: number): boolean {
     // A connection that is the common one again has to take from the node what others wait for.
     if (this.state !== 'retired' || this.isHurried) return false;
+    if (this.isAwaitedByOthers()) {
+      if (waitingBytes < OVERTAKEN_BYTES_MAX) return false;
+      const { timers, now } = this.transport;
+      this.heldSinceMs = now;
+      this.hurryTimer = timers.set(now + OVERTAKEN_MS_MAX - this.heldMs, () => this.hurry());
+    }
     this.isHeldBack = true;
     this.connection.pause();
     return true;
+  }
+
+  /** Whether others than who is being answered wait for what comes behind. */
+  private isAwaitedByOthers(): boolean {
+    const { queue } = this;
+    const asker = queue.peek()?.owner;
+    for (let index = 1; index < queue.length; index++) if (queue.at(index).owner !== asker) return true;
+    return false;
   }
 
   /** Takes from the node what comes, however slowly its client reads: others wait for the place of this connection. */
@@ -357,11 +417,21 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner, PartSourc
   goOn(): void {
     if (!this.isHeldBack) return;
     this.isHeldBack = false;
+    if (this.hurryTimer !== null) {
+      this.transport.timers.cancel(this.hurryTimer);
+      this.hurryTimer = null;
+      this.heldMs = Math.min(this.heldMs + this.transport.now - this.heldSinceMs, OVERTAKEN_MS_MAX);
+    }
     this.lastBytesMs = this.transport.now;
     this.connection.resume();
   }
 
-  /** Of a command whose client was told a time-out, or went, while its reply came in parts. */
+  /** Of a command whose client was told a time-out: nothing of the reply is kept. */
+  takesParts(): boolean {
+    return true;
+  }
+
+  /** Of a command whose client was told a time-out, or went, before its reply or while its reply came in parts. */
   onPart(pending: Pending, _start: number, _end: number, isLast: boolean): void {
     if (isLast) this.pendings.release(pending);
   }
@@ -370,10 +440,16 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner, PartSourc
     this.destroy(new BackendError('it closed the connection'));
   }
 
-  onDrain(): void {}
+  onDrain(): void {
+    if (!this.waitsForRoom) return;
+    this.waitsForRoom = false;
+    this.connection.resume();
+    this.events.onRoom?.();
+  }
 
   onClose(error: Error | null): void {
     const ordered = this.state === 'closed';
+    this.transport.timers.cancel(this.hurryTimer);
     this.state = 'closed';
     if (!ordered) this.events.onLost(this, this.failure ?? error ?? new BackendError('it closed the connection'));
   }

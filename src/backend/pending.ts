@@ -16,8 +16,11 @@ export interface Carrier {
 
 /** Where the parts of a large reply come from. */
 export interface PartSource {
-  /** Stops reading, unless others wait for what comes behind the reply. Returns whether it did. */
-  holdBack(): boolean;
+  /**
+   * Stops reading: so many bytes wait for the client. Not so where others wait for what comes behind the reply, unless it is very much, and then not
+   * for long. Returns whether it did.
+   */
+  holdBack(waitingBytes: number): boolean;
   /** Ends that. */
   goOn(): void;
 }

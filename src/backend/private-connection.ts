@@ -28,8 +28,12 @@ import type { Refusals } from './refusals.js';
 export interface Holder {
   /** It is gone, and what was in flight has been told. */
   onLost(connection: PrivateConnection, error: Error): void;
+  /** What it does there is in vain when the node has another address. */
+  readonly mustMove?: boolean;
   /** It was greeted. What is sent now goes before what waits. */
   onReady?(): void;
+  /** See ConnectionEvents. */
+  onRoom?(): void;
   /** What the node sent unasked: arena bytes [start, end), to be kept until the arena is settled. */
   onPush?(start: number, end: number): void;
   /** As `onPush`, of what is no push and comes while no reply is awaited (MONITOR). */
@@ -125,6 +129,27 @@ export class PrivateConnection implements ConnectionEvents {
       return null;
     }
     return this.backlog.add(pending, start, end, this.node.limits) ? null : this.refusals.overloaded(this.node);
+  }
+
+  /**
+   * Has `pending` wait for its reply, whose frame follows in parts: the connection is ready, and its holder's alone. `largestBytes`: the
+   * largest argument that is known of. As Channel.send.
+   */
+  begin(pending: Pending, largestBytes: number): Uint8Array | null {
+    if (this.isLost || this.connection === null) return this.refusals.nodeDown(this.node, 'the connection was lost');
+    if (largestBytes > this.bulkBytesMax) return this.refusals.tooLarge(this.node, this.bulkBytesMax);
+    this.connection.begin(pending);
+    return null;
+  }
+
+  /** See BackendConnection. */
+  sendPart(start: number, end: number, isLast: boolean): boolean {
+    return (this.connection as BackendConnection).sendPart(start, end, isLast);
+  }
+
+  /** Bytes of the arena that hold what waits to be sent. */
+  get heldBytes(): number {
+    return this.connection?.connection.output.heldBytes ?? 0;
   }
 
   /** Works in another database from now on. */
@@ -235,6 +260,10 @@ export class PrivateConnection implements ConnectionEvents {
 
   /** It is alone anyway. */
   onLarge(): void {}
+
+  onRoom(): void {
+    this.holder?.onRoom?.();
+  }
 
   onPush(_connection: BackendConnection, start: number, end: number): void {
     this.owner.onPush(this, start, end);

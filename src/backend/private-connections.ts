@@ -153,8 +153,9 @@ export class PrivateConnections implements PrivateOwner {
   }
 
   onMoved(connection: PrivateConnection, error: Error): void {
-    const hears = connection.listens || connection.holder?.onStray !== undefined;
-    if (connection.mayBlock || hears) connection.breakOff(error);
+    const { holder } = connection;
+    const hears = connection.listens || holder?.onStray !== undefined;
+    if (connection.mayBlock || hears || holder?.mustMove === true) connection.breakOff(error);
   }
 
   onPush({ holder }: PrivateConnection, start: number, end: number): void {

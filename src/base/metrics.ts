@@ -25,6 +25,7 @@ export const COUNTERS = {
   nodeConnectionsRetired: 'connections to nodes taken out of common use for a large value or a busy script',
   repliesBrokenOff: 'client connections closed in the middle of a large reply that the node could not finish',
   largeValuesShared: 'large values that stayed on the common connection to their node',
+  requestsPassedOn: 'large requests that went to their nodes as they came, never held as a whole',
   privateConnectionsOpen: 'connections to nodes that serve one client alone, open now: in use and spare',
   privateConnectionsLent: 'times a client got a connection to a node for itself',
   privateConnectionsRefused: 'times it did not, at privateConnectionsMax',

@@ -9,6 +9,8 @@ export class Activity {
   lastBytesMs: number;
   /** Since when a command is half there (-1: none is). */
   unfinishedSinceMs = -1;
+  /** Bytes of it that have gone on to its node already. */
+  passedBytes = 0;
   private unfinishedBytes = 0;
   /** As `look` saw them last: the connection's unread bytes, and its output's positions. */
   private seenUnreadBytes = 0;
@@ -38,8 +40,9 @@ export class Activity {
     if (this.unfinishedSinceMs >= 0) this.onUnfinished(unreadBytes);
   }
 
-  /** A command is half there with `bytes` of it. Each step gives it new time: who sends a byte a minute has his end, too. */
-  onUnfinished(bytes: number): void {
+  /** A command is half there with so many unread bytes of it. Each step gives it new time: who sends a byte a minute has his end, too. */
+  onUnfinished(unreadBytes: number): void {
+    const bytes = this.passedBytes + unreadBytes;
     if (this.unfinishedSinceMs >= 0 && bytes < this.unfinishedBytes + STEP_BYTES) return;
     this.unfinishedSinceMs = this.transport.now;
     this.unfinishedBytes = bytes;

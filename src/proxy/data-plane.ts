@@ -180,6 +180,9 @@ export class DataPlane {
       lane: (protocol, database, identity) => this.pool.lane(protocol, database, identity),
       stranger: () => this.stranger(),
       dispatch: (session, start, end) => this.entry.dispatch(session, start, end),
+      // Who monitors is shown whole commands.
+      beginUpload: (session, start, progress) =>
+        context.feed.isWanted ? 'whole' : this.dispatcher.beginUpload(session, start, progress),
       pauses,
       refusals,
       lookForMonitors,

@@ -38,7 +38,7 @@ import {
 } from '../resp/commands.js';
 import { isReadOnlyScript } from '../resp/may-replicate.js';
 import { errorReply, REPLY_OK } from '../resp/reply.js';
-import type { RequestReader } from '../resp/request.js';
+import type { RequestProgress, RequestReader } from '../resp/request.js';
 import type { Transport } from '../transport/transport.js';
 import { Admission } from './admission.js';
 import { AllShards, type AllShardsContext } from './all-shards.js';
@@ -75,6 +75,8 @@ import { Splitter } from './split.js';
 import { TrackingCommands, type TrackingCommandsContext } from './tracking-commands.js';
 import type { Transaction } from './transaction.js';
 import { Transactions } from './transactions.js';
+import type { Upload } from './upload.js';
+import { Uploads } from './uploads.js';
 
 /** The version that HELLO shows until a node has said its own: the one that the command table was made from. */
 const TABLE_VERSION = '7.0.15';
@@ -127,6 +129,7 @@ export class Dispatcher {
   readonly scripts: ScriptCalls;
   readonly redirections: Redirections;
   private readonly functions: ReadOnlyFunctions;
+  private readonly uploads: Uploads;
   private readonly blocking: Blocking;
   private readonly clients: Clients;
   private readonly pubsub: PubSub;
@@ -220,6 +223,11 @@ export class Dispatcher {
       topologyVersion: () => this.topology.version,
       anyNode: (session) => this.anyNode(session),
       answer: (session, spec) => answerLocally(spec, session, this.localContext),
+    });
+    this.uploads = new Uploads({
+      ...context,
+      bytes: context.arena.bytes,
+      serviceOf: (session) => this.serviceOf(session),
     });
     this.blocking = new Blocking({ ...context, lend, merges: this.merges });
     this.pubsub = new PubSub({ ...context, serviceOf: (session) => this.serviceOf(session) });
@@ -362,6 +370,11 @@ export class Dispatcher {
       case 'debug':
         throw new Error('DEBUG has a row for each of its subcommands');
     }
+  }
+
+  /** See Uploads. */
+  beginUpload(session: Session, start: number, progress: RequestProgress): Upload | 'whole' | 'later' {
+    return this.uploads.begin(session, start, progress);
   }
 
   /** The row for the form of the command last read, which is `refusable`; or why it is refused. */

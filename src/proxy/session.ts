@@ -35,6 +35,7 @@ import { ReplyQueue } from './reply-queue.js';
 import type { Subscriptions } from './subscriptions.js';
 import type { TrackingState } from './tracking-state.js';
 import type { Transaction } from './transaction.js';
+import type { Upload } from './upload.js';
 import type { Verdict } from './verdict.js';
 import type { Watch } from './watch.js';
 
@@ -55,6 +56,8 @@ export interface SessionContext {
    * before it must have gone out; nothing was done.
    */
   dispatch: (session: Session, start: number, end: number) => boolean;
+  /** See Uploads.begin. */
+  beginUpload: (session: Session, start: number, progress: RequestProgress) => Upload | 'whole' | 'later';
   onSessionClosed: (session: Session, error: Error | null) => void;
 }
 
@@ -122,6 +125,8 @@ export class Session implements ConnectionOwner, ReplyOwner {
   private readonly progress = new RequestProgress();
   /** A bit for each 32nd node: those whose bit is not set it has not written to. */
   private writtenNodes = 0;
+  /** While a large request of its goes to its node as it comes. */
+  private upload: Upload | null = null;
   /** Where a large reply comes from that is taken no faster than the client takes it. */
   private heldBack: PartSource | null = null;
   /** Reads no more, and closes when the last reply has been sent. */
@@ -172,7 +177,13 @@ export class Session implements ConnectionOwner, ReplyOwner {
     const { output, unreadHeldBytes } = this.connection;
     const { requestBytes, parkedBytes, heldBytes } = this.replies;
     return (
-      output.heldBytes + unreadHeldBytes + requestBytes + parkedBytes + heldBytes + (this.transaction?.heldBytes ?? 0)
+      output.heldBytes +
+      unreadHeldBytes +
+      requestBytes +
+      parkedBytes +
+      heldBytes +
+      (this.transaction?.heldBytes ?? 0) +
+      (this.upload?.heldBytes ?? 0)
     );
   }
 
@@ -184,6 +195,10 @@ export class Session implements ConnectionOwner, ReplyOwner {
     const bytes = transport.arena.bytes;
     activity.lastBytesMs = transport.now;
     let at = start;
+    if (this.upload !== null) {
+      at = this.passOn(this.upload, at, end);
+      if (this.upload !== null) return at;
+    }
     while (at < end) {
       if (this.isEnding) return end;
       if (this.intake.mustHold()) {
@@ -196,6 +211,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
           this.onProtocolError(reader.error);
           return end;
         }
+        if (progress.need > context.limits.largeValueBytes && !progress.isReadWhole) return this.onLarge(at, end);
         this.connection.expect(progress.need);
         activity.onUnfinished(end - at);
         break;
@@ -225,6 +241,8 @@ export class Session implements ConnectionOwner, ReplyOwner {
     this.isClosed = true;
     this.letGo();
     this.intake.cancel();
+    this.upload?.cancel();
+    this.upload = null;
     this.endHoldBack();
     this.replies.abandon();
     this.be(null);
@@ -380,6 +398,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
     if (this.writtenNodes !== 0) this.writtenNodes = -1;
     this.subscriptions?.onTopologyChanged();
     this.tracking?.onTopologyChanged();
+    this.upload?.onTopologyChanged();
   }
 
   mayHaveWritten(node: number): boolean {
@@ -472,7 +491,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
     this.isEnding = true;
     this.endingSinceMs = this.context.transport.now;
     // What it waits for may never come.
-    if (this.blocked !== null) this.connection.destroy(null);
+    if (this.blocked !== null || this.upload !== null) this.connection.destroy(null);
     this.connection.pause();
     if (this.isIdle) this.leave();
   }
@@ -527,7 +546,8 @@ export class Session implements ConnectionOwner, ReplyOwner {
     }
     this.replies.answerPart(pending, start, end, isLast);
     this.afterReplies();
-    if (isLast || this.isCutOff || !this.intake.isOutputFull || !source.holdBack()) return;
+    if (isLast || this.isCutOff || !this.intake.isOutputFull || !source.holdBack(this.connection.output.unsentBytes))
+      return;
     this.heldBack = source;
     // What is not read for our sake is not late.
     this.activity.unfinishedSinceMs = -1;
@@ -669,6 +689,78 @@ export class Session implements ConnectionOwner, ReplyOwner {
     arena.release(block, frame.length);
     if (!isDone) this.holdForReplies(unreadBytes);
     return isDone;
+  }
+
+  /** A large request has begun to come, of which arena bytes [start, end) are there. Returns up to where they are done with. */
+  private onLarge(start: number, end: number): number {
+    const { context, progress, activity } = this;
+    const upload = progress.announced > 0 ? context.beginUpload(this, start, progress) : 'whole';
+    if (upload === 'later') {
+      this.holdForReplies(end - start);
+      return start;
+    }
+    if (upload === 'whole') {
+      // Where it is only a header that is missing, it may be another time.
+      progress.isReadWhole = progress.announced > 0;
+      this.connection.expect(progress.need);
+      activity.onUnfinished(end - start);
+      return start;
+    }
+    context.reader.begin(progress);
+    this.upload = upload;
+    this.intake.waitForReplies();
+    return this.passOn(upload, start, end);
+  }
+
+  /** Arena bytes [start, end) begin with what comes next of `upload`. Returns up to where they are done with. */
+  private passOn(upload: Upload, start: number, end: number): number {
+    const { progress, activity } = this;
+    const { reader, transport } = this.context;
+    if (!upload.isTaking) {
+      this.holdUpload();
+      return start;
+    }
+    let upTo = reader.passOn(transport.arena.bytes, start, end, progress);
+    if (upTo === INVALID) {
+      this.onBrokenUpload(upload, reader.error);
+      return end;
+    }
+    if (progress.isAtEnd && !upload.mayEnd()) {
+      upTo--;
+      progress.left = 1;
+    }
+    const isWhole = progress.isAtEnd;
+    upload.pass(start, upTo, isWhole);
+    activity.passedBytes += upTo - start;
+    activity.onUnfinished(end - upTo);
+    if (!isWhole) {
+      if (!upload.isTaking) this.holdUpload();
+      return upTo;
+    }
+    this.upload = null;
+    progress.reset();
+    activity.passedBytes = 0;
+    activity.unfinishedSinceMs = -1;
+    return upTo;
+  }
+
+  /** Reads no more until the upload resumes the connection. */
+  private holdUpload(): void {
+    // What is not read for our sake is not late.
+    this.activity.unfinishedSinceMs = -1;
+    this.connection.pause();
+  }
+
+  /** What comes of it is not RESP. */
+  private onBrokenUpload(upload: Upload, text: string): void {
+    this.upload = null;
+    if (upload.isAnswered) {
+      this.onProtocolError(text);
+      return;
+    }
+    this.context.counts.protocolErrors++;
+    upload.breakOff(errorReply(`ERR ${text}`));
+    this.finish();
   }
 
   private onProtocolError(text: string): void {

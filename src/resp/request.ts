@@ -59,6 +59,12 @@ export class RequestProgress {
   /** Arguments announced by the command's header, 0 until it is read; how many of them are still to come. */
   count = 0;
   remaining = 0;
+  /** It is read when it is whole, and never in pieces (`begin`). */
+  isReadWhole = false;
+  /** Length of the bulk that has begun to come, 0 while its header has not. */
+  announced = 0;
+  /** Of a command that is read in pieces: bytes of its unfinished bulk, and of the line end behind it, that are still to come. */
+  left = 0;
 
   /** Begins a new command. The session's bounds stay. */
   reset(): void {
@@ -67,6 +73,14 @@ export class RequestProgress {
     this.searched = 0;
     this.count = 0;
     this.remaining = 0;
+    this.isReadWhole = false;
+    this.announced = 0;
+    this.left = 0;
+  }
+
+  /** Whether the command is at an end that is read in pieces. */
+  get isAtEnd(): boolean {
+    return this.left === 0 && this.remaining === 0;
   }
 }
 
@@ -152,6 +166,49 @@ export class RequestReader {
     return at;
   }
 
+  /**
+   * Of the unfinished command that begins at `start`: its arguments number `argumentCount`, of which those before the unfinished one
+   * have their positions. Returns how many these are; 0 where not even its header has come.
+   */
+  look(bytes: Uint8Array, start: number, progress: RequestProgress): number {
+    const known = progress.count - progress.remaining;
+    if (known > 0) this.locate(bytes, start, known);
+    this.argumentCount = progress.count;
+    this.inlineArguments = null;
+    return known;
+  }
+
+  /**
+   * The unfinished command in `progress`, one of whose bulks has been announced, is read in pieces from its start on: by `passOn`, and no
+   * more by `read`.
+   */
+  begin(progress: RequestProgress): void {
+    progress.left = progress.need;
+    progress.remaining--;
+  }
+
+  /**
+   * Up to where bytes[start, end), the next of a command that is read in pieces, are its own and may go on; INVALID as in `read`. What
+   * stays is the beginning of a header. After its end (`progress.isAtEnd`) `progress` is to be reset.
+   */
+  passOn(bytes: Uint8Array, start: number, end: number, progress: RequestProgress): number {
+    let at = start;
+    for (;;) {
+      const step = Math.min(progress.left, end - at);
+      at += step;
+      progress.left -= step;
+      if (progress.left > 0 || progress.remaining === 0) return at;
+      progress.scanned = 0;
+      progress.searched = 0;
+      const header = this.findHeaderEnd(bytes, at, end, progress, 'too big bulk count string');
+      if (header < 0) return header === INVALID ? INVALID : at;
+      const length = this.readLength(bytes, at, header, progress);
+      if (length < 0) return INVALID;
+      progress.left = header + 2 + length + 2 - at;
+      progress.remaining--;
+    }
+  }
+
   /** What was read last, without its first `count` arguments, fewer than there are: a command within it. */
   skip(count: number): void {
     this.argumentStart.copyWithin(0, count, this.argumentCount);
@@ -184,21 +241,29 @@ export class RequestReader {
     while (progress.remaining > 0) {
       const header = this.findHeaderEnd(bytes, start, end, progress, 'too big bulk count string');
       if (header < 0) return header;
-      if (bytes[at] !== DOLLAR) return this.refuse(`expected '$', got '${printable(bytes[at] as number)}'`);
-      const length = parseLength(bytes, at + 1, header);
-      if (!(length >= 0 && length <= this.bulkBytesMax)) return this.refuse('invalid bulk length');
-      if (length > progress.bulkBytesMax) return this.refuse('unauthenticated bulk length');
+      const length = this.readLength(bytes, at, header, progress);
+      if (length < 0) return INVALID;
       at = header + 2 + length + 2;
       if (at > end) {
         progress.need = at - start;
+        progress.announced = length;
         return INCOMPLETE;
       }
+      progress.announced = 0;
       progress.scanned = at - start;
       progress.remaining--;
     }
 
     this.locate(bytes, start, progress.count);
     return this.finish(progress.count, null, at, progress);
+  }
+
+  /** The length of the bulk whose header begins at `at` and ends with the CR at `header`; INVALID as in `read`. */
+  private readLength(bytes: Uint8Array, at: number, header: number, progress: RequestProgress): number {
+    if (bytes[at] !== DOLLAR) return this.refuse(`expected '$', got '${printable(bytes[at] as number)}'`);
+    const length = parseLength(bytes, at + 1, header);
+    if (!(length >= 0 && length <= this.bulkBytesMax)) return this.refuse('invalid bulk length');
+    return length > progress.bulkBytesMax ? this.refuse('unauthenticated bulk length') : length;
   }
 
   private readInline(bytes: Uint8Array, start: number, end: number, progress: RequestProgress): number {

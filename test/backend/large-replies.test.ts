@@ -154,6 +154,41 @@ t.test('while others wait for what comes behind it, the node is read from, howev
   t.equal(alice.take(), REPLY);
 });
 
+t.test(
+  'of a very large one not all is taken in for a slow client, but others wait for that for two seconds at most',
+  async (t) => {
+    const world = plane();
+    const [alice, bob] = [world.client(), world.client()];
+    const key = world.key(0);
+    const link = world.only(0);
+    alice.send(['GET', key]);
+    bob.send(['GET', key]);
+    world.turn();
+    link.take();
+    const piece = 'v'.repeat(1024 * 1024);
+    const pieces = 40;
+    link.answer(`$${pieces * piece.length}\r\n${piece}`);
+    world.turn();
+    let sent = 1;
+    const answerUntilPaused = () => {
+      for (; sent < pieces && !link.connection.isPaused; sent++) {
+        link.answer(piece);
+        world.turn();
+      }
+    };
+    answerUntilPaused();
+    t.equal(sent, 32, 'there is an end to what is taken in');
+    world.pass(1_900);
+    t.ok(link.connection.isPaused);
+    world.pass(200);
+    t.notOk(link.connection.isPaused);
+    answerUntilPaused();
+    link.answer('\r\n$1\r\n1\r\n');
+    world.turn();
+    t.equal(bob.take(), '$1\r\n1\r\n');
+  },
+);
+
 t.test('a value whose turn has not come waits for the replies before it', async (t) => {
   const world = plane();
   const alice = world.client();
@@ -193,6 +228,24 @@ t.test(
     t.equal(world.usedBytes, 0);
   },
 );
+
+t.test('of a large value that comes when its client was told a time-out, nothing is held', async (t) => {
+  const world = plane({ stallTimeoutMs: 60_000 });
+  const alice = world.client();
+  const link = world.only(0);
+  alice.send(['GET', world.key(0)]);
+  world.turn();
+  link.take();
+  world.pass(world.limits.requestTimeoutMs + 1_000);
+  t.match(alice.take(), /^-NODEDOWN/);
+  for (let at = 0; at < REPLY.length; at += 1_500) {
+    link.answer(REPLY.slice(at, at + 1_500));
+    world.turn();
+    t.ok(world.usedBytes < 20_000, 'next to nothing is held');
+  }
+  t.equal(alice.take(), '');
+  t.ok(link.isClosed, 'the connection is done with');
+});
 
 t.test('a node that falls silent in the middle: likewise', async (t) => {
   const world = plane();

@@ -78,6 +78,44 @@ t.test('the bounds of a session stay when it goes on to its next command', async
   );
 });
 
+t.test('a command that is read in pieces passes on what it would be read as, however it is cut', async (t) => {
+  const random = randomFromSeed((text) => t.comment(text));
+  const whole = Buffer.from(`*5\r\n$3\r\nSET\r\n$1\r\nk\r\n$40\r\n${'v'.repeat(40)}\r\n$2\r\nEX\r\n$0\r\n\r\n`);
+  const bytes = Buffer.concat([whole, Buffer.from('*1\r\n$4\r\nPING\r\n')]);
+  const reader = new RequestReader(REDIS_LIMITS);
+  for (let round = 0; round < 500; round++) {
+    const progress = new RequestProgress();
+    let end = 30 + random.below(20);
+    reader.read(bytes, 0, end, progress);
+    reader.look(bytes, 0, progress);
+    const key = bytes.toString('latin1', reader.argumentStart[1], reader.argumentEnd[1]);
+    if (key !== 'k' || reader.argumentCount !== 5 || progress.announced !== 40) t.fail('it is not known what comes');
+    reader.begin(progress);
+    let at = 0;
+    while (!progress.isAtEnd) {
+      at = reader.passOn(bytes, at, end, progress);
+      end = Math.min(bytes.length, end + 1 + random.below(9));
+    }
+    if (at !== whole.length) t.fail(`${at} bytes were passed on`);
+  }
+});
+
+t.test('a command that is read in pieces is refused in the same words where it ends as none', async (t) => {
+  for (const [rest, error] of [
+    ['$two\r\n', 'invalid bulk length'],
+    [':1\r\n', "expected '$', got ':'"],
+    ['x'.repeat(70_000), 'too big bulk count string'],
+  ]) {
+    const bytes = Buffer.from(`*4\r\n$3\r\nSET\r\n$1\r\nk\r\n$40\r\n${'v'.repeat(40)}\r\n${rest}`);
+    const progress = new RequestProgress();
+    const reader = new RequestReader(REDIS_LIMITS);
+    t.equal(reader.read(bytes, 0, 40, progress), INCOMPLETE);
+    reader.begin(progress);
+    t.equal(reader.passOn(bytes, 0, bytes.length, progress), INVALID);
+    t.equal(reader.error, `Protocol error: ${error}`);
+  }
+});
+
 t.test('a bulk of 100 MB is asked for by its length and not looked at', async (t) => {
   const length = 100 * 1024 * 1024;
   const header = Buffer.from(`*2\r\n$4\r\nECHO\r\n$${length}\r\n`);

@@ -1,0 +1,186 @@
+/**
+ * One large request that goes to its node as it comes from its client, by a connection of its own, and is never held as a whole.
+ *
+ *   waiting --greeted--> going <--room-- full        whole --reply--> over
+ *      |                   |  ^-- pause over -- held    ^
+ *      |                   '------- last part ----------'
+ *      '--node lost, or it answers early--> answered: what is still to come of the request is dropped
+ *
+ * Until the last part has gone the node carries nothing out: a client that goes before has its connection broken off there, and nothing else
+ * was in it.
+ */
+import type { Pending, ReplyOwner } from '../backend/pending.js';
+import type { Holder, PrivateConnection } from '../backend/private-connection.js';
+import type { Connection } from '../transport/transport.js';
+
+/** The session that it is of. */
+export interface Uploader {
+  readonly connection: Pick<Connection, 'resume'>;
+  readonly isClosed: boolean;
+  onReply(pending: Pending, start: number, end: number): void;
+  onFailure(pending: Pending, error: Uint8Array): void;
+}
+
+export interface UploadContext {
+  session: Uploader;
+  pending: Pending;
+  /** The largest argument that has been announced, bytes. */
+  announcedBytes: number;
+  /** What a write has to wait for that was begun before, which calls `then` at its end; null: nothing. */
+  writeWait: () => ((then: () => void) => void) | null;
+  /** The error reply to what was not carried out, and why. */
+  nodeDown: (reason: string) => Uint8Array;
+  /** Whether its key still is where it is being sent. */
+  isAtHome: () => boolean;
+  /** It has its connection no more. Called once. */
+  onOver: () => void;
+}
+
+type State = 'waiting' | 'going' | 'full' | 'held' | 'whole' | 'answered' | 'over';
+
+/** The reply to whom is not there to read it. */
+const NOBODY = new Uint8Array();
+
+export class Upload implements Holder, ReplyOwner {
+  private state: State = 'waiting';
+  private readonly context: UploadContext;
+  private connection: PrivateConnection | null = null;
+  /** What the client is told in place of what became of the connection. */
+  private error: Uint8Array | null = null;
+
+  constructor(context: UploadContext) {
+    this.context = context;
+    context.pending.owner = this;
+  }
+
+  /** It goes by that connection, which was lent to it. */
+  start(connection: PrivateConnection): void {
+    this.connection = connection;
+    if (connection.isReady) this.onReady();
+  }
+
+  /** Whether its bytes may go on, or be dropped, now. Otherwise its session is resumed when they may. */
+  get isTaking(): boolean {
+    return this.state === 'going' || this.state === 'answered';
+  }
+
+  /** Whether its client has had the reply. */
+  get isAnswered(): boolean {
+    return this.state === 'answered';
+  }
+
+  /** What is not carried out yet would be done where nobody looks for it. */
+  get mustMove(): boolean {
+    return this.state !== 'whole';
+  }
+
+  /** Bytes of the arena that hold what waits to be sent. */
+  get heldBytes(): number {
+    return this.connection?.heldBytes ?? 0;
+  }
+
+  /** Whether its last byte may go on now: what makes the node carry it out. */
+  mayEnd(): boolean {
+    const wait = this.state === 'going' ? this.context.writeWait() : null;
+    if (wait === null) return true;
+    this.state = 'held';
+    wait(() => this.goOn('held'));
+    return false;
+  }
+
+  /** Arena bytes [start, end) are its next. */
+  pass(start: number, end: number, isLast: boolean): void {
+    if (this.state === 'answered' || start === end) return;
+    const hasRoom = (this.connection as PrivateConnection).sendPart(start, end, isLast);
+    if (isLast) this.state = 'whole';
+    else if (!hasRoom && this.state === 'going') this.state = 'full';
+  }
+
+  onTopologyChanged(): void {
+    const { isAtHome, nodeDown } = this.context;
+    if (this.state !== 'answered' && !isAtHome()) this.breakOff(nodeDown('the key lies elsewhere now'));
+  }
+
+  /** Its client has gone. */
+  cancel(): void {
+    if (this.state !== 'answered') this.breakOff(NOBODY);
+  }
+
+  /** It is not to be carried out. `error` is what the client is told. */
+  breakOff(error: Uint8Array): void {
+    const { session, pending } = this.context;
+    const wasWaiting = this.state === 'waiting';
+    this.error = error;
+    this.connection?.destroy('the rest of a request does not come');
+    if (!wasWaiting) return;
+    this.end();
+    session.onFailure(pending, error);
+  }
+
+  onReady(): void {
+    const { session, pending, announcedBytes } = this.context;
+    const refusal = (this.connection as PrivateConnection).begin(pending, announcedBytes);
+    if (refusal === null) {
+      this.goOn('waiting');
+      return;
+    }
+    this.connection?.giveBack(null);
+    this.end();
+    session.onFailure(pending, refusal);
+  }
+
+  onRoom(): void {
+    this.goOn('full');
+  }
+
+  /** What was begun has been told. */
+  onLost(_connection: PrivateConnection, error: Error): void {
+    const { session, pending, nodeDown } = this.context;
+    if (this.state !== 'waiting') return;
+    this.end();
+    session.onFailure(pending, nodeDown(error.message));
+  }
+
+  onReply(pending: Pending, start: number, end: number): void {
+    const { connection, state } = this;
+    this.end();
+    // A node that answers before it has all takes no more of it.
+    if (state === 'whole') connection?.giveBack(null);
+    else connection?.destroy('it answered what it had not read');
+    this.context.session.onReply(pending, start, end);
+  }
+
+  onPrelude(): void {}
+
+  onFailure(pending: Pending, error: Uint8Array): void {
+    this.end();
+    this.context.session.onFailure(pending, this.error ?? error);
+  }
+
+  awaits(): boolean {
+    return true;
+  }
+
+  askers(): readonly object[] {
+    return [this.context.session];
+  }
+
+  get isGone(): boolean {
+    return this.context.session.isClosed;
+  }
+
+  private goOn(from: State): void {
+    if (this.state !== from) return;
+    this.state = 'going';
+    this.context.session.connection.resume();
+  }
+
+  /** It has been answered, or will be at once. */
+  private end(): void {
+    const isWhole = this.state === 'whole';
+    this.state = isWhole ? 'over' : 'answered';
+    this.connection = null;
+    this.context.onOver();
+    if (!isWhole) this.context.session.connection.resume();
+  }
+}
