@@ -263,8 +263,8 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner, PartSourc
   /** Says so if a reply larger than `largeValueBytes` is coming in. */
   tellLarge(): void {
     const pending = this.queue.peek();
-    if (pending !== undefined && this.progress.announced > this.limits.largeValueBytes)
-      this.events.onLarge(this, pending);
+    const isLarge = this.partsLeft > 0 || this.progress.announced > this.limits.largeValueBytes;
+    if (pending !== undefined && isLarge) this.events.onLarge(this, pending);
   }
 
   /** The large value of `pending` stays among all others: counted once, however often that is found. */

@@ -189,6 +189,34 @@ t.test(
   },
 );
 
+t.test('where the node refused a fresh connection at first another one is tried for while parts go on', async (t) => {
+  const world = plane();
+  const alice = world.client();
+  const key = world.key(0);
+  const link = begin(world, alice, key);
+  const refused = world.link(0) as NodeLink;
+  refused.open();
+  refused.take();
+  refused.answer('-ERR max number of clients reached\r\n');
+  world.turn();
+  let seen = alice.take();
+  const before = world.transport.connections.length;
+  world.pass(world.limits.reconnectMinMs * 2 + 1_000);
+  t.equal(world.transport.connections.length, before + 1, 'it is set aside again');
+  const fresh = (world.link(0) as NodeLink).greet();
+  const bob = world.client().send(['SET', key, '1']);
+  world.turn();
+  t.same(fresh.commands(), [`SET ${key} 1`]);
+  fresh.answer('+OK\r\n');
+  world.turn();
+  t.equal(bob.take(), '+OK\r\n', 'nobody waits for the rest');
+  link.answer(REPLY.slice(HEAD));
+  world.turn();
+  seen += alice.take();
+  t.equal(seen, REPLY);
+  t.ok(link.isClosed);
+});
+
 t.test('a value whose turn has not come waits for the replies before it', async (t) => {
   const world = plane();
   const alice = world.client();
