@@ -53,6 +53,8 @@ export class LostCalls {
 
   /** Something behind those that wait was carried out, or nobody knows: their client is told. */
   tell(route: CallRoute): void {
+    // Asked of every call that is answered.
+    if (!this.waiting.has(route.session)) return;
     for (const { pending, reply } of this.take(route)) route.session.answer(pending, reply);
   }
 
