@@ -1,17 +1,25 @@
 /**
  * How it goes with many clients: what they cost while they do nothing, and what a burst of theirs leaves behind.
  *
- *   npm run bench:scale -- [--only memory,bursts,idle] [--idle-clients 10000] [--burst-clients 1000] [--quiet-clients 1000] [--seconds 20]
+ *   npm run bench:scale -- [--only memory,bursts,idle,beside] [--idle-clients 10000] [--burst-clients 1000] [--quiet-clients 1000] [--seconds 20]
  *
  * The exit code is 1 where more is used than may be.
  */
 import { BenchmarkError, run } from './compare/children.js';
 import { readPartOptions } from './compare/part-options.js';
+import { measureBeside } from './scale/beside.js';
 import { CORE_SHARE_MAX, measureIdle } from './scale/idle.js';
 import { IDLE_BYTES_MAX, LEFT_BYTES_MAX, measureBursts, measureIdleMemory } from './scale/memory.js';
 
-const PARTS = ['memory', 'bursts', 'idle'] as const;
-const DEFAULTS = { 'idle-clients': 10_000, 'burst-clients': 1_000, 'quiet-clients': 1_000, seconds: 20 };
+const PARTS = ['memory', 'bursts', 'idle', 'beside'] as const;
+const DEFAULTS = {
+  'idle-clients': 10_000,
+  'burst-clients': 1_000,
+  'quiet-clients': 1_000,
+  seconds: 20,
+  mib: 512,
+  rounds: 3,
+};
 
 await run(main);
 
@@ -21,6 +29,7 @@ async function main(): Promise<void> {
   if (options.parts.includes('memory')) isKept = (await tellMemory(options['idle-clients'])) && isKept;
   if (options.parts.includes('bursts')) isKept = (await tellBursts(options['burst-clients'])) && isKept;
   if (options.parts.includes('idle')) isKept = (await tellIdle(options['quiet-clients'], options.seconds)) && isKept;
+  if (options.parts.includes('beside')) await tellBeside(options.mib, options.rounds, options.seconds);
   if (!isKept) throw new BenchmarkError('more is used than may be');
 }
 
@@ -43,6 +52,13 @@ async function tellBursts(clients: number): Promise<boolean> {
   }
   console.log(`  given back: within ${mb(LEFT_BYTES_MAX)} MB of before`);
   return isKept;
+}
+
+async function tellBeside(mib: number, rounds: number, seconds: number): Promise<void> {
+  for (const { label, aloneMs, besideMs, transfers } of await measureBeside(mib, rounds, seconds)) {
+    const times = `p99 of GET ${aloneMs.toFixed(2)} ms alone, ${besideMs.toFixed(2)} ms`;
+    console.log(`${label}: ${times} while ${mib} MiB are written and read (${transfers} times)`);
+  }
 }
 
 async function tellIdle(clients: number, seconds: number): Promise<boolean> {
