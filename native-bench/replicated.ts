@@ -3,7 +3,7 @@
  *
  *   npm run bench:replicated -- [--only cost,etcd,failure] [--rounds 5] [--seconds 3] [--clients 64] [--connections 8] [--keys 10000] [--size 64] [--no-save]
  *
- *   cost      CPU of the proxy per command: strong keys, those of consistency quorum, and sharded ones before servers of the same kind
+ *   cost      CPU of the proxy per command: strong keys, those of consistency quorum, weak ones, and sharded ones before servers of the same kind
  *   etcd      answers per second: strong keys with appendfsync always and everysec, and etcd with three members
  *   failure   strong keys while one of three nodes dies: answers per second after and before, and how long clients wait
  *
@@ -56,13 +56,14 @@ async function main(): Promise<void> {
 async function compareCost(bench: Bench): Promise<void> {
   const { children, programs, options } = bench;
   const { clients, size, keys, seconds } = options;
-  const start = (label: string, mode: 'sharded' | 'replicated' | 'quorum') => {
+  const start = (label: string, mode: 'sharded' | 'replicated' | 'quorum' | 'weak') => {
     return startRingleader(children, programs.redis, { label, mode, persistence: 'none' });
   };
   const targets = [
     await start('cost-sharded', 'sharded'),
     await start('cost-strong', 'replicated'),
     await start('cost-quorum', 'quorum'),
+    await start('cost-weak', 'weak'),
   ];
   for (const target of targets) {
     await awaitWrites(target, size);
@@ -105,6 +106,7 @@ async function compareCost(bench: Bench): Promise<void> {
     const more = test === 'set' ? grown('prepares') / grown('writes') : grown('read_rounds') / grown('reads');
     const of = (label: string) => median(costs.get(`${test} ${label}`) ?? []);
     const [sharded, strong, quorum] = [of('cost-sharded'), of('cost-strong'), of('cost-quorum')];
+    const weak = of('cost-weak');
     const limit = test === 'set' ? 4 : 3;
     const quorumLimit = test === 'set' ? 3.5 : 3;
     console.log(
@@ -113,6 +115,8 @@ async function compareCost(bench: Bench): Promise<void> {
     console.log(
       `${test.toUpperCase()}: quorum ${quorum.toFixed(1)} µs: × ${(quorum / sharded).toFixed(2)} (at most ${quorumLimit})`,
     );
+    const weakLimit = test === 'set' ? '' : ' (at most 1.1)';
+    console.log(`${test.toUpperCase()}: weak ${weak.toFixed(1)} µs: × ${(weak / sharded).toFixed(2)}${weakLimit}`);
   }
   bench.results['cost'] = Object.fromEntries(costs);
 }

@@ -115,7 +115,9 @@ async function commandDocs(dist) {
   const { COMMANDS } = await import(pathToFileURL(resolve(dist, 'src/resp/commands.js')).href);
   // A container without a meaning of its own (CLIENT) is told by its subcommands.
   const told = COMMANDS.filter((spec) => spec.subcommands === null || spec.route !== 'reject');
-  const redis = told.filter((spec) => spec.route !== 'lock' && spec.route !== 'fenced');
+  const { OWN_COMMANDS } = await import(pathToFileURL(resolve(dist, 'src/resp/own-commands.js')).href);
+  const own = new Set(OWN_COMMANDS.map(({ name }) => name));
+  const redis = told.filter(({ name }) => !own.has(name));
   const groups = [...new Set(told.map((spec) => spec.group))].sort();
   const served = redis.filter((spec) => spec.route !== 'reject').length;
   const sections = groups.map((group) => {
@@ -127,7 +129,7 @@ async function commandDocs(dist) {
 <!-- Made by scripts/make-commands.mjs from src/resp/command-routes.ts: do not edit. -->
 
 What the proxy does with each command of Redis 7.0 today: it serves ${served} of ${redis.length} commands and subcommands, and
-answers the others with an error that says why. The group \`lock\` is the proxy's own (docs/LOCKS.md); its \`since\` counts the proxy's versions.
+answers the others with an error that says why. The group \`lock\` and \`RL.CONSISTENCY\` are the proxy's own (docs/LOCKS.md, docs/CONSISTENCY.md); their \`since\` counts the proxy's versions.
 
 - A *shard* is the node that owns a key's slot: the CRC16 of the key, or of its \`{hash tag}\`, as in Redis Cluster.
 - Keys of one command must lie on one shard, else the answer is \`-CROSSSLOT\` and names two of them; keys with the same hash

@@ -15,6 +15,7 @@ const KEYSPACES = {
   sharded: { prefix: '', mode: 'sharded' },
   replicated: { prefix: '', mode: 'replicated', copies: 3, consistency: 'strong' },
   quorum: { prefix: '', mode: 'replicated', copies: 3, consistency: 'quorum' },
+  weak: { prefix: '', mode: 'replicated', copies: 3, consistency: 'weak' },
   lock: { prefix: 'lock:', mode: 'lock' },
 };
 

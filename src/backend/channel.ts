@@ -176,6 +176,10 @@ export class Channel implements ConnectionEvents {
     return this.state === 'down';
   }
 
+  get isLate(): boolean {
+    return this.current !== null && this.current.expired > 0;
+  }
+
   get carrier(): BackendConnection | null {
     return this.isReady && this.retired.length === 0 ? this.current : null;
   }

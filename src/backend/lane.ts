@@ -11,6 +11,8 @@ export interface LaneChannel extends Sender {
   readonly isReady: boolean;
   /** Whether commands fail at once. */
   readonly isDown: boolean;
+  /** Whether it owes answers for too long. */
+  readonly isLate: boolean;
   /** The connection that a command goes by which is sent now; null where that is not known. */
   readonly carrier: Carrier | null;
 }

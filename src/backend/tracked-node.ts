@@ -88,6 +88,9 @@ export class TrackedNode implements LaneChannel, PrivateOwner, ReplyOwner {
     return this.main === null && this.context.transport.now < this.downUntilMs;
   }
 
+  /** What is late on it is not known here. */
+  readonly isLate = false;
+
   /** Whether all is as it is wanted, or cannot be for now. */
   get isSettled(): boolean {
     const { main, receiver } = this;

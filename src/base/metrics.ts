@@ -42,6 +42,7 @@ export const COUNTERS = {
   replicatedReads: 'reads of replicated keys answered in one round trip: enough copies agreed',
   replicatedReadRounds:
     'reads of replicated keys that took two round trips or more: the first copies asked did not agree, or were silent',
+  replicatedPlainReads: 'reads of weak keys, and after RL.CONSISTENCY weak, that were sent to one copy as they came',
   replicatedWrites: 'writes of replicated keys that were carried out',
   replicatedPrepares: 'times promises had to be asked for first, a round trip more',
   replicatedRefusals: 'ballots for replicated keys that were refused: somebody else came before',

@@ -42,7 +42,7 @@ export class CommandDescriptions {
   carryOut(session: Session, service: Service, spec: CommandSpec, start: number, end: number): void {
     const { reader, arena, merges, locator, now, forward } = this.context;
     const node = this.nodeFor(session, service);
-    if (!service.hasLocks && !service.hasStoreLocks) {
+    if (!service.hasLocks && !service.hasStoreLocks && !service.isReplicated) {
       forward(session, node, start, end);
       return;
     }

@@ -60,6 +60,7 @@ import { Monitors, type MonitorsContext } from './monitors.js';
 import { NodeCommands } from './node-commands.js';
 import type { Pauses } from './pauses.js';
 import { Permissions } from './permissions.js';
+import { PlainReads } from './plain-reads.js';
 import { PubSub } from './pubsub.js';
 import { Questions } from './questions.js';
 import { ReadOnlyFunctions } from './read-only-functions.js';
@@ -121,6 +122,7 @@ export class Dispatcher {
   private readonly locator: KeyLocator;
   private readonly nodeCommands: NodeCommands;
   private readonly transactions: Transactions;
+  private readonly plainReads: PlainReads;
   private readonly replicated: Replicated;
   private readonly locks: Locks;
   private readonly lockCommands: LockCommands;
@@ -168,6 +170,7 @@ export class Dispatcher {
       forward: (session, node, start, end) => this.forward(session, node, false, start, end),
       anyNode: (session) => this.anyNode(session),
     });
+    this.plainReads = new PlainReads({ ...context, bytes: context.arena.bytes });
     this.replicated = new Replicated({ ...context, bytes: context.arena.bytes, locator: this.locator });
     const lockKeyspace = new LockKeyspace(context);
     this.locks = new Locks({ ...context, bytes: context.arena.bytes, locator: this.locator, lockKeyspace });
@@ -300,6 +303,7 @@ export class Dispatcher {
     const service = this.services[session.service] as Service;
     if (service.hasLocks && this.locks.carryOut(session, service, spec, end - start)) return true;
     if (service.isReplicated) {
+      if (this.plainReads.carryOut(session, service, spec, start, end)) return true;
       const fate = this.replicated.carryOut(session, service, spec, end - start);
       if (fate === 'done') return true;
       if (fate === 'later') return this.putOff();

@@ -20,6 +20,7 @@ import { clientLine } from './client-line.js';
 import { CLUSTER_ANSWERS } from './cluster.js';
 import type { Service } from './service.js';
 import type { Session } from './session.js';
+import { answerConsistency } from './session-consistency.js';
 import { redirectReply, trackingInfo } from './tracking-info.js';
 
 export interface LocalContext {
@@ -145,6 +146,12 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
       default:
         return SYNTAX_ERROR;
     }
+  },
+  'rl.consistency': (session, words) => {
+    return answerConsistency(
+      session,
+      Array.from({ length: words.count - 1 }, (_, place) => words.text(place + 1)),
+    );
   },
   'client|no-evict': (session, words) => {
     const choice = words.text(2).toLowerCase();

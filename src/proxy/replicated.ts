@@ -29,6 +29,7 @@ import { Waits, type WaitsContext } from './replicated-waits.js';
 import { requestWords } from './request-words.js';
 import type { Service } from './service.js';
 import type { Session } from './session.js';
+import { consistencyRefusal } from './session-consistency.js';
 
 /** A key: bytes [start, end), and where its copies are. */
 export interface KeyPlace {
@@ -91,6 +92,7 @@ export class Replicated {
       session.reply(found);
       return 'done';
     }
+    if (spec.write && session.hasPlainReads) return 'later';
     const { count } = found;
     if (spec.route === 'split' && count > 1) {
       this.split(session, service, spec, count, requestBytes);
@@ -150,6 +152,7 @@ export class Replicated {
     if (count <= 0) return null;
     const { positions } = locator.keys;
     let copySets: ReplicaSets | null = null;
+    let refusal: Uint8Array | null = null;
     let replicated = 0;
     for (let index = 0; index < count; index++) {
       const at = positions[index] as number;
@@ -157,6 +160,7 @@ export class Replicated {
       if (found === null) continue;
       copySets = found;
       replicated++;
+      refusal ??= consistencyRefusal(session.consistency, found.level);
     }
     if (copySets === null) return null;
     if (replicated < count) return locator.stray(service, count) ?? MIXED;
@@ -164,6 +168,7 @@ export class Replicated {
     if (isDebugRow(spec)) return NO_DEBUG;
     if (session.database !== 0) return OTHER_DATABASE;
     if (session.tracking !== null) return TRACKING;
+    if (refusal !== null) return refusal;
     const first = positions[0] as number;
     return { copySets, count, start: argumentStart[first] as number, end: argumentEnd[first] as number };
   }
@@ -303,10 +308,12 @@ class Asked implements Client<Replies> {
     this.held = held;
     this.bytes = bytes;
     held.bytes += bytes;
+    session.operations++;
   }
 
   onOutcome(outcome: Outcome<Replies>): void {
     this.held.bytes -= this.bytes;
+    this.session.operations--;
     this.session.answer(this.pending, this.reply(outcome));
   }
 }
@@ -326,6 +333,7 @@ class AskedForMany {
     this.held = held;
     this.bytes = bytes;
     held.bytes += bytes;
+    session.operations++;
     this.pending = pending;
     this.spec = spec;
     this.replies = new Array<Uint8Array>(count);
@@ -339,6 +347,7 @@ class AskedForMany {
         this.left--;
         if (this.left > 0) return;
         this.held.bytes -= this.bytes;
+        this.session.operations--;
         this.session.answer(this.pending, this.merged());
       },
     };

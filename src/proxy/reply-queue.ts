@@ -16,6 +16,9 @@ export class ReplyQueue {
   requestBytes = 0;
   /** Bytes of the replies parked in it. */
   parkedBytes = 0;
+  /** How many have come into it, and how many had with the last one that was marked; both run over. */
+  private pushed = 0;
+  private marked = 0;
   private readonly owner: ReplyOwner;
   private readonly transport: Transport;
   private readonly pendings: PendingPool;
@@ -38,6 +41,16 @@ export class ReplyQueue {
   /** Gives back what it has grown by, if it is empty. */
   trim(): void {
     this.queue.trim();
+  }
+
+  /** The last one is remembered until it has left. */
+  markLast(): void {
+    this.marked = this.pushed;
+  }
+
+  /** Whether one that was marked has not left. */
+  get holdsMarked(): boolean {
+    return this.queue.length > 0 && ((this.pushed - this.queue.length - this.marked) | 0) < 0;
   }
 
   get length(): number {
@@ -79,6 +92,7 @@ export class ReplyQueue {
 
   push(pending: Pending): void {
     this.requestBytes += pending.requestBytes;
+    this.pushed = (this.pushed + 1) | 0;
     this.queue.push(pending);
   }
 
@@ -205,6 +219,7 @@ export class ReplyQueue {
     const pending = this.pendings.take(this.owner, this.transport.now, false);
     pending.isDone = true;
     pending.isMuted = false;
+    this.pushed = (this.pushed + 1) | 0;
     this.queue.push(pending);
     return pending;
   }

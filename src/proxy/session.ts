@@ -23,6 +23,7 @@ import {
   UNAUTHENTICATED_ARGUMENTS_MAX,
   UNAUTHENTICATED_BULK_BYTES_MAX,
 } from '../resp/request.js';
+import type { Consistency } from '../routing/levels.js';
 import type { Connection, ConnectionOwner, Transport } from '../transport/transport.js';
 import { Activity } from './activity.js';
 import type { Authentication } from './authentication.js';
@@ -114,6 +115,10 @@ export class Session implements ConnectionOwner, ReplyOwner {
   monitoring: Monitoring | null = null;
   /** From its first lock that it is to have until it goes (SESSION). */
   locks: SessionLocks | null = null;
+  /** The level that it has asked for (RL.CONSISTENCY); null: that of each keyspace. */
+  consistency: Consistency | null = null;
+  /** Of its commands on replicated keys, those that proposers are at work on. */
+  operations = 0;
   isClosed = false;
   /** What still comes for it is dropped; soon it is closed. */
   isCutOff = false;
@@ -257,6 +262,17 @@ export class Session implements ConnectionOwner, ReplyOwner {
     pending.requestBytes = requestBytes;
     pending.isMuted = this.muting.takes();
     this.replies.push(pending);
+  }
+
+  /** As `track`, of a plain read. */
+  trackPlainRead(pending: Pending, requestBytes: number): void {
+    this.track(pending, requestBytes);
+    this.replies.markLast();
+  }
+
+  /** Whether plain reads are not answered yet. */
+  get hasPlainReads(): boolean {
+    return this.replies.holdsMarked;
   }
 
   /** Answers the command just read with bytes from outside the arena. */
@@ -457,6 +473,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
   /** As a new connection begins: RESP2, in database 0, without a name, and owing a password where one is asked for. */
   reset(): void {
     this.name = '';
+    this.consistency = null;
     this.muting.reset();
     this.letGo();
     this.verdict = null;

@@ -84,7 +84,14 @@ const RULES_CHANGED = errorReply(
 const EMPTY = arrayHeader(0);
 
 /** What changes how the session speaks, or with whom: Redis lets it happen inside of a transaction, where no client wants it. */
-const NOT_QUEUED: ReadonlySet<string> = new Set(['hello', 'auth', 'select', 'client|reply', 'client|tracking']);
+const NOT_QUEUED: ReadonlySet<string> = new Set([
+  'hello',
+  'auth',
+  'select',
+  'client|reply',
+  'client|tracking',
+  'rl.consistency',
+]);
 
 export class Transactions {
   private readonly context: TransactionsContext;
@@ -115,6 +122,7 @@ export class Transactions {
         return true;
       case 'exec':
         // What it watches, and what it sent before, goes by two connections.
+        if (transaction !== null && transaction.replicated !== null && session.hasPlainReads) return false;
         // What it watches is known only when WATCH has been answered.
         if (transaction !== null && session.replicatedWatch !== null && !session.isIdle) return false;
         if (transaction !== null && session.watch !== null && !session.isIdle) return false;

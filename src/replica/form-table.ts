@@ -107,6 +107,16 @@ export function formOf(spec: CommandSpec): Form | null {
   return TABLE[spec.index] as Form | null;
 }
 
+/** Of commands that have one key, at a fixed place, and only read it: whether they are carried out as they are. */
+const PLAIN_READS = Uint8Array.from(COMMANDS, ({ name, readonly, firstKey, route }) => {
+  return Number(readonly && firstKey > 0 && route === 'one' && FORMS[name] === undefined);
+});
+
+/** Whether the command has one key, at a fixed place, and only reads it, as it is. */
+export function readsPlainly(spec: CommandSpec): boolean {
+  return PLAIN_READS[spec.index] === 1;
+}
+
 function makeTable(): (Form | null)[] {
   const asTheyAre = names(AS_THEY_ARE);
   const atOne = names(AT_ONE_NODE);

@@ -170,6 +170,19 @@ export class Replicas {
     this.wakened.push(listener);
   }
 
+  /**
+   * The home of the keys whose copies begin at that place of these sets: the node of the first copy that can be asked and is not silent,
+   * by its index in the topology. -1: there is none.
+   */
+  homeOf({ owners, copies }: Pick<CopySets, 'owners' | 'copies'>, at: number): number {
+    for (let place = at; place < at + copies; place++) {
+      const index = owners[place] as number;
+      const voter = this.voters[this.indexed[index] as number];
+      if (voter?.isMember === true && !voter.isSilent) return index;
+    }
+    return -1;
+  }
+
   /** The nodes that lie in a row in these sets, by the numbers that they have here and keep. */
   numbersOf({ owners, copies }: Pick<CopySets, 'owners' | 'copies'>, at: number): number[] {
     return Array.from(owners.subarray(at, at + copies), (index) => this.indexed[index] as number);

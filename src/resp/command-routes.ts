@@ -211,6 +211,7 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
     'only in keyspaces of `mode: lock`; not inside MULTI',
     'lock.acquire lock.break lock.extend lock.info lock.list lock.macquire lock.release',
   ),
+  ...rules('local', 'docs/CONSISTENCY.md says what it changes; not inside MULTI', 'rl.consistency'),
   ...rules('fenced', 'docs/LOCKS.md says which commands it carries out; not inside MULTI', 'rl.fenced'),
   ...rules('clients', USERS, 'acl|deluser acl|dryrun acl|getuser acl|list acl|users'),
   ...rules('clients', `${USERS}. What is changed is not kept over a restart`, 'acl|setuser'),

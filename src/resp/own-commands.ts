@@ -96,6 +96,21 @@ export const OWN_COMMANDS: readonly OwnCommand[] = [
     arguments: [NAME, TOKEN],
   },
   {
+    name: 'rl.consistency',
+    row: '-1; fast loading noscript stale; connection fast;;;; connection; 0.1.0',
+    summary: 'Say at which level this connection reads replicated keys, or ask',
+    arguments: [
+      {
+        name: 'level',
+        type: 'oneof',
+        isOptional: true,
+        arguments: ['strong', 'quorum', 'weak', 'default'].map((level) => {
+          return { name: level, type: 'pure-token', token: level.toUpperCase() };
+        }),
+      },
+    ],
+  },
+  {
     name: FENCED,
     row: '-4; denyoom movablekeys noscript write; write slow;;;; lock; 0.1.0',
     summary: 'Carry out a command unless a larger fence of that lock has used one of its keys',

@@ -7,7 +7,7 @@ import { historyFaults } from '../help/minimal-history.js';
 import { Nemesis } from '../help/nemesis.js';
 import { randomFromSeed } from '../help/random.js';
 import { inventions, irregularities, type RegisterCall } from '../help/regularity.js';
-import { KINDS, type Kind, Workload } from '../help/workload.js';
+import { KINDS, REGISTERS, Workload } from '../help/workload.js';
 
 const CLIENTS = 20;
 const START_MS_MAX = 30_000;
@@ -16,16 +16,18 @@ const LINES_SHOWN = 40;
 /** Expiry is decided by clocks in milliseconds, and by a server that looks at its own now and then. */
 const TOLERANCE_MS = 50;
 
-/** Kinds of keys that are written as registers are, or deleted. */
-const REGISTERS: readonly Kind[] = ['register', 'lease', 'lock'];
+export interface RageOptions extends Omit<ClusterOptions, 'proxies'> {
+  /** Of strong keys: so many clients besides read them by RL.CONSISTENCY weak. */
+  weakReaders?: number;
+}
 
 /** Two proxies, and workers that must not die. Rejects when something does not go on. */
-export async function rage(t: Test, options: Omit<ClusterOptions, 'proxies'>, durationMs: number): Promise<void> {
+export async function rage(t: Test, { weakReaders = 0, ...options }: RageOptions, durationMs: number): Promise<void> {
   const random = randomFromSeed((text) => t.comment(text));
   const cluster = await Cluster.start(t, { ...options, proxies: 2 });
   const level = options.keyspace.mode === 'replicated' ? options.keyspace.consistency : 'strong';
   const kinds = level === 'strong' ? KINDS : REGISTERS;
-  const workload = new Workload({ clients: CLIENTS, ports: () => cluster.ports(), random, kinds });
+  const workload = new Workload({ clients: CLIENTS, ports: () => cluster.ports(), random, kinds, weakReaders });
   const nemesis = new Nemesis(cluster, workload, random);
   workload.start();
   let broken: unknown = null;
@@ -53,8 +55,22 @@ export async function rage(t: Test, options: Omit<ClusterOptions, 'proxies'>, du
       : historyFaults(workload.calls, (calls) => keyModel(calls, { skewMs })),
     [],
   );
+  if (weakReaders > 0) {
+    const told = workload.weakReads.filter(({ outcome }) => outcome.kind === 'answered');
+    t.ok(told.length > 0, `${told.length} weak reads`);
+    t.same(registerFaults([...workload.calls.filter(isOfRegister), ...told], skewMs, writtenOrFailed), []);
+  }
   t.same(cluster.deaths(), [], 'no worker died');
   if (broken !== null) throw broken;
+}
+
+/** A weak read of a strong key may tell what somebody is about to write, and has no effect in the end. */
+function writtenOrFailed(calls: RegisterCall[]): string[] {
+  return inventions(calls, 'counts');
+}
+
+function isOfRegister({ key }: KeyCall): boolean {
+  return REGISTERS.some((kind) => key.startsWith(`${kind}:`));
 }
 
 /** What `faultsOf` finds, key by key. */

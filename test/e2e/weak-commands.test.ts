@@ -1,7 +1,8 @@
 /** Commands on weak keys, through two proxies, while nothing goes wrong: as one Redis answers them, since each key has one home. */
 import t from 'tap';
 import { deathsOf, deployReplicated } from '../help/replicated-deployment.js';
-import { connect, say } from '../help/resp-client.js';
+import { connect, encodeWords, say } from '../help/resp-client.js';
+import { waitFor } from '../help/wait-for.js';
 import { compareCommands } from './single-key-commands.js';
 
 t.setTimeout(120_000);
@@ -49,6 +50,49 @@ t.test('a pipeline of one client is carried out in its order', async (t) => {
     const shown = told.map((reply) => /^\$-1/.exec(reply)?.[0] ?? /([ab]\d+)\r\n$/.exec(reply)?.[1] ?? 'OK');
     t.same(shown, [before, 'OK', `a${round}`, `a${round}`, 'OK', `b${round}`]);
   }
+});
+
+t.test('a write does not overtake the reads before it, which take another way', async (t) => {
+  const client = await connect(t, place.proxies[0].port);
+  const reads = 5_000;
+  t.equal(await say(client, 'SET', 'behind', 'before'), '+OK\r\n');
+  for (const last of [
+    [['SET', 'behind', 'after']],
+    [['MSET', 'behind', 'after']],
+    [['MULTI'], ['SET', 'behind', 'after'], ['EXEC']],
+  ]) {
+    const asked = [...Array.from({ length: reads }, () => ['GET', 'behind']), ...last, ['SET', 'behind', 'before']];
+    client.send(Buffer.concat(asked.map(encodeWords)));
+    const told = new Set<string>();
+    for (let count = 0; count < reads; count++) told.add(`${await client.next()}`);
+    for (const _ of [...last, 'the last']) t.notMatch(`${await client.next()}`, /^-/);
+    t.same([...told], ['$6\r\nbefore\r\n'], last.join(' '));
+  }
+});
+
+t.test('a read of one key is sent to one copy as it came, also of a value that is large', async (t) => {
+  const client = await connect(t, place.proxies[1].port);
+  const plain = async () => {
+    return Number(/replicated_plain_reads:(\d+)/.exec(await say(client, 'INFO', 'ringleader'))?.[1]);
+  };
+  const value = 'x'.repeat(3_000_000);
+  t.equal(await say(client, 'SET', 'large', value), '+OK\r\n');
+  const before = await plain();
+  t.equal(await say(client, 'GET', 'large'), `$${value.length}\r\n${value}\r\n`);
+  t.equal(await say(client, 'STRLEN', 'large'), `:${value.length}\r\n`);
+  t.match(await say(client, 'LLEN', 'large'), /^-WRONGTYPE/);
+  t.equal(await plain(), before + 3);
+});
+
+t.test('keys are served by whatever node is left', async (t) => {
+  const client = await connect(t, place.proxies[0].port);
+  t.equal(await say(client, 'SET', 'homeless', '1'), '+OK\r\n');
+  for (const server of place.servers.slice(1)) {
+    await server.kill9();
+    await waitFor('an answer', async () => (await say(client, 'GET', 'homeless')) === '$1\r\n1\r\n');
+    await waitFor('a write', async () => (await say(client, 'SET', 'homeless', '1')) === '+OK\r\n');
+  }
+  t.equal(await say(client, 'INCR', 'homeless'), ':2\r\n');
 });
 
 t.test('no worker has died of all that', async (t) => {

@@ -23,7 +23,12 @@ export interface WorkloadOptions {
   /** Keys in use at a time, of each kind. */
   keysEach?: number;
   kinds?: readonly Kind[];
+  /** So many clients besides, who only read what is written whole, by RL.CONSISTENCY weak: what they are told is in `weakReads`. */
+  weakReaders?: number;
 }
+
+/** Kinds of keys that are written as registers are, or deleted. */
+export const REGISTERS: readonly Kind[] = ['register', 'lease', 'lock'];
 
 export type Kind = 'register' | 'counter' | 'list' | 'cas' | 'lock' | 'lease';
 
@@ -92,6 +97,7 @@ interface Slot {
 
 export class Workload {
   readonly calls: KeyCall[] = [];
+  readonly weakReads: KeyCall[] = [];
   /** Replies that no command has, at most a few. */
   readonly wrong: string[] = [];
   /** How often clients were told what, by the first words, where the outcome is not known. */
@@ -101,6 +107,7 @@ export class Workload {
   private readonly random: Random;
   private readonly slots: Slot[];
   private readonly clients: WorkloadClient[];
+  private readonly readers: WorkloadClient[];
   private running: Promise<unknown> = Promise.resolve();
   private values = 0;
   private isStopping = false;
@@ -118,15 +125,20 @@ export class Workload {
     this.clients = Array.from({ length: options.clients }, (_, index) => {
       return new WorkloadClient(`c${index}`, options.ports, options.random, this);
     });
+    this.readers = Array.from({ length: options.weakReaders ?? 0 }, (_, index) => {
+      return new WorkloadClient(`weak ${index}`, options.ports, options.random, this, 'weak');
+    });
   }
 
   start(): void {
-    this.running = Promise.all(
-      this.clients.map(async (client) => {
-        while (!this.isStopping) await this.next(client);
-        client.close();
-      }),
-    );
+    const run = async (client: WorkloadClient, next: (client: WorkloadClient) => Promise<void>) => {
+      while (!this.isStopping) await next(client);
+      client.close();
+    };
+    this.running = Promise.all([
+      ...this.clients.map((client) => run(client, (client) => this.next(client))),
+      ...this.readers.map((reader) => run(reader, (reader) => this.readWeakly(reader))),
+    ]);
   }
 
   /** Lets the calls under way come to an end. */
@@ -180,7 +192,11 @@ export class Workload {
     await waitFor(what, () => this.counts.answered >= goal, timeoutMs);
   }
 
-  record(call: KeyCall): void {
+  record(call: KeyCall, isWeak: boolean): void {
+    if (isWeak) {
+      this.weakReads.push(call);
+      return;
+    }
     this.calls.push(call);
     this.counts[call.outcome.kind]++;
   }
@@ -205,6 +221,12 @@ export class Workload {
     // Nobody is there, or somebody who can do nothing now.
     if (call?.outcome.kind !== 'answered') await sleep(RETRY_MS);
     else if (call.input.kind === 'get' && typeof call.outcome.output === 'string') slot.seen = call.outcome.output;
+  }
+
+  private async readWeakly(reader: WorkloadClient): Promise<void> {
+    const slot = this.random.pick(this.slots.filter(({ kind }) => REGISTERS.includes(kind)));
+    const call = await reader.call(keyOf(slot, slot.generation), { kind: 'get' });
+    if (call?.outcome.kind !== 'answered') await sleep(RETRY_MS);
   }
 
   private inputFor({ kind, seen }: Slot): Asked {
@@ -240,10 +262,18 @@ class WorkloadClient {
   private readonly ports: () => readonly number[];
   private readonly random: Random;
   private readonly workload: Workload;
+  private readonly level: 'default' | 'weak';
   private connection: RespClient | null = null;
 
-  constructor(name: string, ports: () => readonly number[], random: Random, workload: Workload) {
+  constructor(
+    name: string,
+    ports: () => readonly number[],
+    random: Random,
+    workload: Workload,
+    level: 'default' | 'weak' = 'default',
+  ) {
     this.name = name;
+    this.level = level;
     this.ports = ports;
     this.random = random;
     this.workload = workload;
@@ -257,16 +287,22 @@ class WorkloadClient {
   /** The call as it was recorded; null where nobody took the connection, so that nothing was asked. */
   async call(key: string, input: Asked): Promise<KeyCall | null> {
     try {
-      this.connection ??= await RespClient.connect(this.random.pick(this.ports()));
+      this.connection ??= await this.connect();
     } catch {
       return null;
     }
     const askedAt = performance.now();
     const outcome = await this.ask(this.connection, key, input);
     const call: KeyCall = { client: this.name, key, input, outcome, askedAt, endedAt: performance.now() };
-    this.workload.record(call);
+    this.workload.record(call, this.level === 'weak');
     if (outcome.kind === 'answered') this.answered++;
     return call;
+  }
+
+  private async connect(): Promise<RespClient> {
+    const connection = await RespClient.connect(this.random.pick(this.ports()));
+    if (this.level !== 'default') await connection.raw('RL.CONSISTENCY', this.level);
+    return connection;
   }
 
   private async ask(connection: RespClient, key: string, input: Asked): Promise<Outcome<Answered>> {
