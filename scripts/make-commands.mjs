@@ -135,15 +135,16 @@ answers the others with an error that says why. The group \`lock\` and \`RL.CONS
 - Keys of one command must lie on one shard, else the answer is \`-CROSSSLOT\` and names two of them; keys with the same hash
   tag always do. There are two exceptions:
 - *Split* commands are cut into one command a shard, and their replies are merged.
-- *Gathered* commands do nothing with keys of other shards but read them, and write one key at the most. The values are copied (DUMP) to the
-  shard of the key that is written, or to the one that has most of them; there the command is carried out with them, under their own names, in one
+- *Gathered* commands do nothing with keys of other shards but read them, and write one key at the most. SINTER, SUNION, SDIFF, SINTERCARD and ZINTERCARD are put together by the proxy
+  where the keys of each shard are small (128 KB), which takes one round trip; so is XREAD, of which each shard reads its own streams: no node is brought anything for them. For all others the
+  values are copied (DUMP) to the shard of the key that is written, or to the one that has most of them; there the command is carried out with them, under their own names, in one
   piece (RESTORE, the command, DEL), so that nobody sees them. What differs from one Redis: the keys of each shard are as they were at one
   moment, but not those of all shards at the same one; that shard's keyspace events, its replicas, its append-only file and clients that track by prefix
   (BCAST) see the copies come and go, and its memory must have room for them (a node that evicts keys may evict some for it); idle times and access counts of keys do not come with
   them. The limits are \`gatherBytesMax\`, \`gatherKeysMax\` and \`gatherWorkerBytesMax\`. Not gathered: what is inside MULTI, with RL.FENCED, or waits for data.
   The user by whom the proxy is known to nodes (with \`auth: passthrough\` the client's own) needs EVAL, MULTI, EXEC, MEMORY USAGE, DUMP, PEXPIRETIME, RESTORE, EXISTS, SET and
   DEL, and keys that begin with ~rl:, of which a client must have none named ~rl:gather or ~rl:sorted; values cannot be copied to a node of an older version. A write that was begun
-  before CLIENT PAUSE waits for its end; one whose key gets another node meanwhile, by a reload, is refused.
+  before CLIENT PAUSE waits for its end; one whose key gets another node meanwhile, by a reload, is refused. Elements of a set may come in another order than from one Redis.
 - Scripts and functions are run where their keys are. A key that a script makes up itself is looked for on that shard only.
 - *Transactions* have their keys on one shard. Commands for all shards (FLUSHALL, CONFIG SET, DBSIZE, KEYS …) that shard carries out in their place among the others;
   when it has said that EXEC was carried out, the other shards carry them out, before anything that the client sends later, and also where it has gone. EXEC answers what all

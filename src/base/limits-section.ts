@@ -210,7 +210,7 @@ const KEYS = {
   ),
   gatherBytesMax: about(
     bytes(1, GIBI),
-    'Bytes of what one command may read on nodes other than the one that carries it out (SINTER of keys on several nodes): of the memory that these keys take there, before they are asked for, and of their values. Beyond, it gets `-OVERLOADED`, and has no effect. A node does nothing else while it copies such values or takes them in: half a second for 64mb of small elements.',
+    'Bytes of what one command may read on nodes other than the one that carries it out (SINTER of keys on several nodes): of the memory that these keys take there, before they are asked for, and of their values; where the proxy puts the reply together (XREAD), of all that nodes answer. Beyond, it gets `-OVERLOADED`, and has no effect. A node does nothing else while it copies such values or takes them in: half a second for 64mb of small elements.',
     stated('gatherBytesMax'),
   ),
   gatherKeysMax: about(
@@ -220,7 +220,7 @@ const KEYS = {
   ),
   gatherWorkerBytesMax: about(
     bytes(1, 2 * GIBI),
-    'Bytes that all such commands of one worker may have read at the same time. Beyond, they get `-OVERLOADED`, and have no effect. One alone is carried out. Meanwhile they take two to three times as much memory, beside workerMemoryMax.',
+    'Bytes that all such commands of one worker may have read at the same time. Beyond, they get `-OVERLOADED`, and have no effect. One alone is carried out. Meanwhile they take two to three times as much memory, which counts for `workerMemoryMax`.',
     stated('gatherWorkerBytesMax'),
   ),
   lockQueueMax: about(
@@ -246,7 +246,7 @@ const KEYS = {
   ),
   workerMemoryMax: about(
     bytes(16 * MEBI, 2 * GIBI),
-    "Bytes of all buffers of one worker. Beyond, the session that holds most is closed (one with CLIENT NO-EVICT last); what has come of its replies counts. It is lowered to the worker's part of six tenths of the memory that the process may use (that of its cgroup, in a container).",
+    "Bytes of all buffers of one worker, and of what commands have read that are gathered. Beyond, the session that holds most is closed (one with CLIENT NO-EVICT last); what has come of its replies counts. It is lowered to the worker's part of six tenths of the memory that the process may use (that of its cgroup, in a container).",
     stated('workerMemoryMax'),
   ),
   // A worker gives a sign of life twice a second.

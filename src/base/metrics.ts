@@ -36,8 +36,8 @@ export const COUNTERS = {
   commandsTimedOut: 'commands given up at requestTimeoutMs or queueTimeoutMs',
   scriptsSentWhole: 'scripts sent whole that were called by their SHA1 (EVALSHA)',
   scriptsForgotten: 'scripts forgotten at scriptsBytesMax',
-  gathers: 'commands carried out on one node with what they read on others',
-  gatheredBytes: 'bytes of values that such commands have read on other nodes',
+  gathers: 'commands put together of what several nodes have',
+  gatheredBytes: 'bytes of values that such commands have read for it',
   gathersRefused: 'such commands refused at gatherBytesMax, gatherKeysMax or gatherWorkerBytesMax',
   replicatedReads: 'reads of replicated keys answered in one round trip: enough copies agreed',
   replicatedReadRounds:

@@ -190,6 +190,7 @@ export class DataPlane {
       redirections: this.dispatcher.redirections,
       clients: context.clients,
       dropAbandoned: () => this.pool.dropAbandoned(),
+      gatheredBytes: () => this.dispatcher.gatheredBytes,
       nextClientId: context.nextClientId,
       isOpen: (service) => this.dispatcher.hasService(service),
       log,

@@ -435,6 +435,11 @@ export class Dispatcher {
     this.lockCommands.acquiring.whenReleased(done);
   }
 
+  /** Bytes of the heap that gathers take. */
+  get gatheredBytes(): number {
+    return this.gathers.heapBytes;
+  }
+
   /** The version of the topology that commands read now go by. */
   get topologyVersion(): number {
     return this.topology.version;

@@ -8,6 +8,19 @@ import { MARKER } from './gather-scripts.js';
 /** The proxy's own errors, which name the node already. */
 const OWN_ERROR = /^-(NODEDOWN|UNKNOWN|OVERLOADED) /;
 
+/** What one Redis says of a command's keys and arguments, too: the node's name is of no use in it. */
+const ABOUT_COMMAND = /^-(WRONGTYPE|ERR Invalid stream ID)/;
+
+export function isAboutCommand(error: Uint8Array): boolean {
+  return ABOUT_COMMAND.test(textOfError(error));
+}
+
+/** Of what several nodes say is wrong with a command, what one Redis says: it reads all arguments before it looks at a key. */
+export function errorOfOne(errors: readonly Uint8Array[]): Uint8Array {
+  const ofArguments = errors.find((error) => !textOfError(error).startsWith('-WRONGTYPE'));
+  return ofArguments ?? (errors[0] as Uint8Array);
+}
+
 /** The refusal at the limit that `text` names. */
 export function overloaded(counts: Counts, text: string): Uint8Array {
   counts.commandsOverloaded++;

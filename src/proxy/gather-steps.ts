@@ -5,15 +5,20 @@
  *   2  their values, each node's at one moment   all but the target          bounded by the nodes themselves; small ones came in step 1
  *   3  place them, carry the command out, take them away      the target     in one piece (gather-scripts.ts)
  *
+ * Where step 1 has brought all values, and the reply can be made of them here, that is all (member-joins.ts). Streams are read where they are, in
+ * one step (gather-shares.ts).
+ *
  * SORT whose patterns name keys has a step before: what it sorts, with its elements, which say the names. That copy is what is sorted.
  */
 import type { Limits } from '../base/limits.js';
 import type { Counts } from '../base/metrics.js';
 import { bulkOf, elementsOf } from '../replica/reply-shape.js';
 import { skipValue, TYPE } from '../resp/frame.js';
-import { encodeCommand, isError, parseInteger } from '../resp/reply.js';
+import { encodeCommand, isError, type Protocol, parseInteger } from '../resp/reply.js';
 import { keyOfPattern, rangeOfUnsorted } from '../resp/sort-patterns.js';
 import {
+  errorOfOne,
+  isAboutCommand,
   MOVED,
   notPlacedBy,
   notRemovedBy,
@@ -34,6 +39,8 @@ import {
   SORT_SCRIPT,
   SORTED,
 } from './gather-scripts.js';
+import { joinStreams, type Shares, sharesOf } from './gather-shares.js';
+import { joinedCommand } from './member-joins.js';
 import type { NodeAsk, NodeSteps, Wait } from './node-steps.js';
 
 export type GatherLimits = Pick<Limits, 'gatherBytesMax' | 'gatherKeysMax' | 'gatherWorkerBytesMax'>;
@@ -41,6 +48,8 @@ export type GatherLimits = Pick<Limits, 'gatherBytesMax' | 'gatherKeysMax' | 'ga
 export interface GatherContext {
   limits: GatherLimits;
   counts: Counts;
+  /** That of the client. */
+  protocol: Protocol;
   /** Bytes of what all gathers of the worker hold, or are about to get. */
   held: { bytes: number };
   /** Where the key lies that a pattern names, a character a byte; or the error why it cannot be read. */
@@ -125,8 +134,13 @@ class Gather {
   *carryOut({ words, keys, writtenOn, patterns, isScript }: Gathered): NodeSteps<Uint8Array> {
     this.isScript = isScript;
     if (patterns.length > 0) return yield* this.sort(words, keys, writtenOn, patterns);
+    const isRead = writtenOn < 0;
+    const shares = isRead ? sharesOf(words, keys) : null;
+    if (shares !== null) return yield* this.share(shares);
     const byNode = grouped(keys);
     const seen = yield* this.look([...byNode].filter(([node]) => node !== writtenOn));
+    const joined = isRead ? this.join(words, byNode, seen) : null;
+    if (joined !== null) return joined;
     const target = writtenOn >= 0 ? writtenOn : nodeOfMost(seen);
     const brought = yield* this.fetch(byNode, seen, target);
     return yield* this.finish(words, target, writtenOn >= 0, brought);
@@ -183,6 +197,49 @@ class Gather {
     return named;
   }
 
+  /** Each node does its share, and the reply is made of what they answer. */
+  private *share({ shares, names }: Shares): NodeSteps<Uint8Array> {
+    const replies = yield shares.map(({ node, words }) => ({ node, frame: encodeCommand(words) }));
+    const bytes = bytesOfAll(replies);
+    this.hold(bytes);
+    const errors: Uint8Array[] = [];
+    for (const [at, { node }] of shares.entries()) {
+      const reply = replies[at] as Uint8Array;
+      if (!isError(reply, 0)) continue;
+      if (!isAboutCommand(reply)) throw this.refused(reply, node);
+      errors.push(reply);
+    }
+    if (errors.length > 0) return errorOfOne(errors);
+    this.count(bytes);
+    return joinStreams(replies, names);
+  }
+
+  /** The reply, where the values of all keys have come, and can be put together here; else null. */
+  private join(
+    words: readonly Uint8Array[],
+    byNode: ReadonlyMap<number, string[]>,
+    seen: ReadonlyMap<number, Seen>,
+  ): Uint8Array | null {
+    const command = joinedCommand(words, this.context.protocol);
+    if (command === null) return null;
+    const found = new Map<string, Uint8Array>();
+    for (const [node, names] of byNode) {
+      const values = seen.get(node)?.values ?? null;
+      if (values === null) return null;
+      const elements = elementsOf(values);
+      for (const [place, name] of names.entries()) found.set(name, bulkOf(elements[place * 2] as Uint8Array));
+    }
+    const values = command.keys.map((key) => found.get(Buffer.from(key).toString('latin1')) as Uint8Array);
+    const reply = command.join(values);
+    if (reply !== null) this.count(bytesOfAll(values));
+    return reply;
+  }
+
+  private count(bytes: number): void {
+    this.context.counts.gathers++;
+    this.context.counts.gatheredBytes += bytes;
+  }
+
   /** What nodes have of the keys, by node. */
   private *look(byNode: readonly [number, string[]][]): NodeSteps<Map<number, Seen>> {
     const { gatherBytesMax, gatherWorkerBytesMax } = this.context.limits;
@@ -233,7 +290,8 @@ class Gather {
       });
       for (const [at, [node]] of asked.entries()) values.set(node, replies[at] as Uint8Array);
       this.giveBack(expected);
-      this.hold(replies.reduce((sum, { length }) => sum + length, 0));
+      const bytes = bytesOfAll(replies);
+      this.hold(bytes);
     }
     const brought: Brought[] = [];
     for (const [node, names] of foreign) {
@@ -253,14 +311,13 @@ class Gather {
     isWrite: boolean,
     brought: readonly Brought[],
   ): NodeSteps<Uint8Array> {
-    const { counts, labelOf, sharedWith, writeWait, hasMoved } = this.context;
+    const { labelOf, sharedWith, writeWait, hasMoved } = this.context;
     const label = labelOf(target);
     if (isWrite) {
       for (let wait = writeWait(); wait !== null; wait = writeWait()) yield wait;
       if (hasMoved()) return MOVED;
     }
-    counts.gathers++;
-    counts.gatheredBytes += brought.reduce((sum, { value }) => sum + value.length, 0);
+    this.count(bytesOfAll(brought.map(({ value }) => value)));
     const names = brought.map(({ name }) => name);
     const values = brought.flatMap(({ value, expiry }) => [value, expiry]);
     if (isWrite) {
@@ -343,6 +400,10 @@ function grouped(keys: ReadonlyMap<string, number>): Map<number, string[]> {
     else names.push(name);
   }
   return byNode;
+}
+
+function bytesOfAll(pieces: readonly Uint8Array[]): number {
+  return pieces.reduce((sum, { length }) => sum + length, 0);
 }
 
 function nodeOfMost(seen: ReadonlyMap<number, Seen>): number {

@@ -1,6 +1,6 @@
 /**
  * Commands whose keys lie on several shards, and that do nothing with them but read them, or write one of them: what they read elsewhere
- * is brought to one shard, where the command is carried out as on one Redis (gather-steps.ts).
+ * is brought to one shard, where the command is carried out as on one Redis; or the reply is made here of what nodes answer (gather-steps.ts).
  *
  * It is no snapshot: each node's keys are as they were at one moment, and that of each node is another. The session's later commands
  * wait, so that they come after it.
@@ -51,9 +51,15 @@ const NONE: readonly number[] = [];
 export class Gathers {
   private readonly context: GathersContext;
   private readonly held = { bytes: 0 };
+  private readonly heap = { bytes: 0 };
 
   constructor(context: GathersContext) {
     this.context = context;
+  }
+
+  /** Bytes of the heap that gathers take. */
+  get heapBytes(): number {
+    return this.heap.bytes;
   }
 
   /**
@@ -87,6 +93,7 @@ export class Gathers {
       {
         limits,
         counts,
+        protocol: session.protocol,
         held: this.held,
         placeOf: (key) => placeOf(service, key),
         labelOf: (node) => labels.get(node) ?? String(node),
@@ -99,6 +106,7 @@ export class Gathers {
     runSteps(this.context, session, steps, requestBytes, {
       isWrite: written >= 0,
       readsValues: written < 0,
+      heap: this.heap,
       busyScripts,
     });
     if (!session.isIdle) session.waitForReplies();

@@ -21,6 +21,8 @@ export interface ListenerContext extends Omit<SessionContext, 'onSessionClosed'>
   nextClientId: () => number;
   /** Gives up what nodes send for clients that are gone. */
   dropAbandoned: () => boolean;
+  /** Bytes of the heap that gathers take, beside the arena. */
+  gatheredBytes: () => number;
   pauses: Pauses;
   refusals: RefusalLog;
   /** See AnswerContext. */
@@ -163,9 +165,9 @@ export class Listener implements Acceptor {
    * it from its node later still: the next one is closed only if they hold too much for a while although all that is gone.
    */
   watchMemory(): void {
-    const { transport, limits, counts, log, dropAbandoned } = this.context;
+    const { transport, limits, counts, log, dropAbandoned, gatheredBytes } = this.context;
     if (transport.arena.untrimmedBytes >= UNTRIMMED_BYTES_MAX) transport.arena.trim();
-    if (transport.arena.usedBytes <= limits.workerMemoryMax) {
+    if (transport.arena.usedBytes + gatheredBytes() <= limits.workerMemoryMax) {
       this.beginGrace();
       return;
     }

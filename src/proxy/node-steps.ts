@@ -45,6 +45,8 @@ export interface StepsKind {
   isWrite?: boolean;
   /** Its reply is made of values that nodes give one after the other: that one is invalid (CLIENT TRACKING) is told behind it, not before. */
   readsValues?: boolean;
+  /** Counts the bytes of the heap that all its like take: what was asked, and what came, until the reply is there. */
+  heap?: { bytes: number };
   /** Hears of what may run scripts. */
   busyScripts?: BusyScripts;
 }
@@ -65,8 +67,6 @@ export function runSteps(
 }
 
 class RunningSteps implements ReplyOwner, ReplySource {
-  /** They are the connections', and what comes is copied out of the arena. */
-  readonly heldBytes = 0;
   hasParts = false;
   private readonly context: StepsContext;
   private readonly session: Session;
@@ -77,9 +77,13 @@ class RunningSteps implements ReplyOwner, ReplySource {
   private readonly sharedChannels: readonly LaneChannel[];
   private readonly kind: StepsKind;
   private replies: Uint8Array[] = [];
+  /** By what was asked, until it is answered. */
+  private asked: (Pending | null)[] = [];
   /** By what was asked, the first error among its preludes. */
   private refusals: (Uint8Array | null)[] = [];
   private awaited = 0;
+  /** Its part of `kind.heap`. */
+  private heapBytes = 0;
 
   constructor(context: StepsContext, session: Session, head: Pending, steps: NodeSteps<Uint8Array>, kind: StepsKind) {
     this.context = context;
@@ -97,6 +101,7 @@ class RunningSteps implements ReplyOwner, ReplySource {
       const isOver = this.session.isClosed && this.kind.isWrite !== true;
       const { done, value } = isOver ? this.steps.return(NO_ROOM_TO_ASK) : this.steps.next(this.replies);
       if (done === true) {
+        this.useHeap(-this.heapBytes);
         // That of a session which is closed was given up by its queue.
         if (!this.session.isClosed) this.session.answer(this.head, value);
         return;
@@ -113,6 +118,13 @@ class RunningSteps implements ReplyOwner, ReplySource {
 
   abandon(): void {}
 
+  /** Of what is coming in, and of what the steps hold: that is copied out of the arena. */
+  get heldBytes(): number {
+    let bytes = this.heapBytes;
+    for (const pending of this.asked) bytes += pending?.connection?.heldFor(pending) ?? 0;
+    return bytes;
+  }
+
   awaitsPart(): boolean {
     return false;
   }
@@ -120,6 +132,7 @@ class RunningSteps implements ReplyOwner, ReplySource {
   onReply(pending: Pending, start: number, end: number): void {
     const { bytes } = this.context.arena;
     const refusal = this.refusals[pending.part] ?? null;
+    this.useHeap(end - start);
     this.take(pending, refusal !== null && isError(bytes, start) ? refusal : bytes.slice(start, end));
   }
 
@@ -156,6 +169,7 @@ class RunningSteps implements ReplyOwner, ReplySource {
   private ask(asks: readonly NodeAsk[]): void {
     const { arena, pendings, now } = this.context;
     this.replies = new Array<Uint8Array>(asks.length);
+    this.asked = new Array<Pending | null>(asks.length).fill(null);
     this.refusals = [];
     this.awaited = asks.length + 1;
     // What tracks has no connections any more when its session is closed.
@@ -164,9 +178,11 @@ class RunningSteps implements ReplyOwner, ReplySource {
       part,
       { node, frame, isWrite = false, preludes = 0, isUntracked = false, isScript },
     ] of asks.entries()) {
+      this.useHeap(frame.length);
       const pending = pendings.take(this, now(), isWrite);
       pending.part = part;
       pending.preludes = preludes;
+      this.asked[part] = pending;
       const block = arena.allocate(frame.length);
       if (block < 0) {
         this.keep(pending, NO_ROOM_TO_ASK);
@@ -183,6 +199,13 @@ class RunningSteps implements ReplyOwner, ReplySource {
     this.awaited--;
   }
 
+  private useHeap(bytes: number): void {
+    const { heap } = this.kind;
+    if (heap === undefined) return;
+    heap.bytes += bytes;
+    this.heapBytes += bytes;
+  }
+
   private take(pending: Pending, reply: Uint8Array): void {
     this.keep(pending, reply);
     this.go();
@@ -190,6 +213,7 @@ class RunningSteps implements ReplyOwner, ReplySource {
 
   private keep(pending: Pending, reply: Uint8Array): void {
     this.replies[pending.part] = reply;
+    this.asked[pending.part] = null;
     this.hasParts = this.kind.readsValues === true;
     this.awaited--;
     this.context.pendings.release(pending);

@@ -177,7 +177,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
     return this.intake.blocked;
   }
 
-  /** Bytes of the arena that this session causes to be held, for choosing whom to close when memory runs out. */
+  /** Bytes of the arena, and of the heap for what it gathers, that this session causes to be held, for choosing whom to close when memory runs out. */
   get bufferedBytes(): number {
     const { output, unreadHeldBytes } = this.connection;
     const { requestBytes, parkedBytes, heldBytes } = this.replies;

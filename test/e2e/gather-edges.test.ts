@@ -125,3 +125,51 @@ t.test('keys of several pools are gathered, and those that no keyspace has are n
     t.same(((await node.command('KEYS', '*')) as string[]).sort(), expected);
   }
 });
+
+t.test('streams are read where they are, however long, and no node is brought any', async (t) => {
+  const deployment = await deploy(t, { limits: { gatherBytesMax: '16kb' } });
+  const client = await connect(t, deployment.port);
+  const keys = [0, 1, 2].map((node) => deployment.key(node, 'stream'));
+  for (const key of keys) {
+    for (let at = 1; at <= 40; at++) await client.command('XADD', key, `${at}-1`, 'field', `${at}`.repeat(1_000));
+    await client.command('XADD', key, '99-1', 'field', 'last');
+  }
+  const nodes = await Promise.all(deployment.servers.map(({ port }) => connect(t, port)));
+  const changes = async () => {
+    const all = await Promise.all(nodes.map((node) => say(node, 'INFO', 'persistence')));
+    return all.map((text) => /rdb_changes_since_last_save:\d+/.exec(text)?.[0]);
+  };
+  const before = await changes();
+  const last = (key: string) =>
+    `*2\r\n$${key.length}\r\n${key}\r\n*1\r\n*2\r\n$4\r\n99-1\r\n*2\r\n$5\r\nfield\r\n$4\r\nlast\r\n`;
+  const [a, b, c] = keys as [string, string, string];
+  t.equal(await say(client, 'XREAD', 'STREAMS', c, a, b, '40-1', '41', '50'), `*3\r\n${last(c)}${last(a)}${last(b)}`);
+  t.equal(await say(client, 'XREAD', 'COUNT', '5', 'STREAMS', c, a, '$', '98'), `*1\r\n${last(a)}`);
+  t.equal(await say(client, 'XREAD', 'STREAMS', c, a, '$', '$'), '*-1\r\n');
+  t.match(
+    await say(client, 'XREAD', 'STREAMS', a, b, '0', '0'),
+    /^-OVERLOADED the keys that this command reads on other nodes take \d+ bytes \(gatherBytesMax 16384\); /,
+  );
+  await client.command('HELLO', '3');
+  t.equal(await say(client, 'XREAD', 'STREAMS', c, a, '$', '98'), `%1\r\n${last(a).slice(4)}`);
+  t.equal(await say(client, 'XREAD', 'STREAMS', c, a, '$', '$'), '_\r\n');
+  t.same(await changes(), before, 'nothing was written anywhere');
+});
+
+t.test('small sets are put together without a trip to any one node, and no node is written to', async (t) => {
+  const deployment = await deploy(t);
+  const client = await connect(t, deployment.port);
+  const [a, b] = [deployment.key(0, 'a'), deployment.key(1, 'b')];
+  await client.command('SADD', a, '1', '2', '3');
+  await client.command('SADD', b, '2', '3', 'x');
+  await client.command('PEXPIRE', b, '1000000');
+  const node = await connect(t, deployment.servers[0]?.port as number);
+  const events = await connect(t, deployment.servers[0]?.port as number);
+  await node.command('CONFIG', 'SET', 'notify-keyspace-events', 'KEA');
+  await events.raw('PSUBSCRIBE', '*');
+  t.equal(await say(client, 'SINTERCARD', '2', a, b), ':2\r\n');
+  t.match(await say(client, 'SDIFF', b, a), /^\*1\r\n\$1\r\nx\r\n$/);
+  t.equal(await say(client, 'ZINTERCARD', '2', a, b, 'LIMIT', '1'), ':1\r\n');
+  await node.command('PUBLISH', 'end', 'now');
+  t.match((await events.next()).toString(), /\r\nend\r\n/, 'no event of a key before');
+});

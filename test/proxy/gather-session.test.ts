@@ -164,3 +164,42 @@ t.test('a script that runs for long where its keys were brought is noticed', asy
   world.pass(200);
   t.equal(say(world, other, 'PING'), '', 'the nodes are asked whether they are busy');
 });
+
+t.test('what a gather holds counts for workerMemoryMax, and is given back', async (t) => {
+  const world = new Plane({ nodes: 2, limits: { workerMemoryMax: 100_000 } }).greetAll();
+  const [client, small] = [world.client(), world.client()];
+  const [a, b] = [world.key(0), world.key(1)];
+  const large = `*2\r\n${bulk('x'.repeat(110_000))}${bulk('0')}`;
+  client.send(['SINTER', a, b]);
+  world.turn();
+  answer(world, world.only(1), large);
+  world.pass(200);
+  t.ok(client.isClosed, 'while the other node has not answered');
+  t.equal(world.counts.sessionMemoryCloses, 1);
+  answer(world, world.only(0), large);
+  world.pass(200);
+  small.send(['SINTER', a, b]);
+  world.turn();
+  answer(world, world.only(0), VALUES);
+  answer(world, world.only(1), VALUES);
+  world.pass(200);
+  t.notOk(small.isClosed);
+  t.equal(world.counts.sessionMemoryCloses, 1);
+});
+
+t.test('what is coming in for a gather counts for its session', async (t) => {
+  const world = new Plane({ nodes: 2, limits: { workerMemoryMax: 100_000 } }).greetAll();
+  const client = world.client();
+  const { arena } = world.transport;
+  client.send(['XREAD', 'STREAMS', world.key(0), world.key(1), '0', '0']);
+  world.turn();
+  world.only(0).take();
+  // The block stands for what has come of the reply.
+  const bytes = 200_000;
+  const block = arena.allocate(bytes);
+  world.only(0).answer(`*1\r\n$400000\r\n${'x'.repeat(bytes)}`);
+  world.pass(200);
+  arena.release(block, bytes);
+  t.ok(client.isClosed);
+  t.equal(world.counts.sessionMemoryCloses, 1);
+});
