@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
+import { decodeTopology } from '../../src/control/shared-topology.js';
 import { startChild } from '../help/child.js';
 import { freePort } from '../help/free-port.js';
 import { type ProxyOptions, ProxyProcess } from '../help/proxy.js';
@@ -26,7 +27,7 @@ async function start(t: Test, options: ProxyOptions): Promise<ProxyProcess> {
   return proxy;
 }
 
-/** What lies in the folder: { version, writer, layout }, as JSON. */
+/** What lies in the folder, as control/shared-topology writes it. */
 function keptTopology(dataDir: string): string {
   const { entries } = JSON.parse(readFileSync(join(dataDir, 'coordination', 'topology.json'), 'utf8'));
   return entries[0][3];
@@ -155,7 +156,7 @@ t.test('a proxy that is killed while it writes finds the layout of before or the
       await new Promise((resolve) => setImmediate(resolve));
     }
     await proxy.kill9();
-    const { layout } = JSON.parse(keptTopology(dataDir));
+    const { layout } = decodeTopology(keptTopology(dataDir));
     const spares = layout.pools.length - 1;
     writtenMax = Math.max(writtenMax, spares);
     t.ok(
