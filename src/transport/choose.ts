@@ -82,7 +82,7 @@ function nodeChoice(reason: string, workers: number, listen: readonly Endpoint[]
 }
 
 /** True when this Node can listen on one port from several threads (`reusePort`, since 23.1). */
-function canReusePort(): boolean {
+export function canReusePort(): boolean {
   const [major, minor] = process.versions.node.split('.').map(Number) as [number, number];
   return process.platform === 'linux' && (major > 23 || (major === 23 && minor >= 1));
 }
