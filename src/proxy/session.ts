@@ -28,6 +28,7 @@ import type { Connection, ConnectionOwner, Transport } from '../transport/transp
 import { Activity } from './activity.js';
 import type { Authentication } from './authentication.js';
 import { type BlockedBy, Intake } from './intake.js';
+import { LargeRequest } from './large-request.js';
 import type { Monitoring } from './monitoring.js';
 import { Muting } from './muting.js';
 import { OutputBounds } from './output-bounds.js';
@@ -131,7 +132,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
   /** A bit for each 32nd node: those whose bit is not set it has not written to. */
   private writtenNodes = 0;
   /** While a large request of its goes to its node as it comes. */
-  private upload: Upload | null = null;
+  private largeRequest: LargeRequest | null = null;
   /** Where a large reply comes from that is taken no faster than the client takes it. */
   private heldBack: PartSource | null = null;
   /** Reads no more, and closes when the last reply has been sent. */
@@ -188,7 +189,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
       parkedBytes +
       heldBytes +
       (this.transaction?.heldBytes ?? 0) +
-      (this.upload?.heldBytes ?? 0)
+      (this.largeRequest?.heldBytes ?? 0)
     );
   }
 
@@ -200,9 +201,9 @@ export class Session implements ConnectionOwner, ReplyOwner {
     const bytes = transport.arena.bytes;
     activity.lastBytesMs = transport.now;
     let at = start;
-    if (this.upload !== null) {
-      at = this.passOn(this.upload, at, end);
-      if (this.upload !== null) return at;
+    if (this.largeRequest !== null) {
+      at = this.passOn(this.largeRequest, at, end);
+      if (this.largeRequest !== null) return at;
     }
     while (at < end) {
       if (this.isEnding) return end;
@@ -246,8 +247,8 @@ export class Session implements ConnectionOwner, ReplyOwner {
     this.isClosed = true;
     this.letGo();
     this.intake.cancel();
-    this.upload?.cancel();
-    this.upload = null;
+    this.largeRequest?.cancel();
+    this.largeRequest = null;
     this.endHoldBack();
     this.replies.abandon();
     this.be(null);
@@ -414,7 +415,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
     if (this.writtenNodes !== 0) this.writtenNodes = -1;
     this.subscriptions?.onTopologyChanged();
     this.tracking?.onTopologyChanged();
-    this.upload?.onTopologyChanged();
+    this.largeRequest?.onTopologyChanged();
   }
 
   mayHaveWritten(node: number): boolean {
@@ -508,7 +509,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
     this.isEnding = true;
     this.endingSinceMs = this.context.transport.now;
     // What it waits for may never come.
-    if (this.blocked !== null || this.upload !== null) this.connection.destroy(null);
+    if (this.blocked !== null || this.largeRequest?.isOver === false) this.connection.destroy(null);
     this.connection.pause();
     if (this.isIdle) this.leave();
   }
@@ -723,64 +724,19 @@ export class Session implements ConnectionOwner, ReplyOwner {
       activity.onUnfinished(end - start);
       return start;
     }
-    context.reader.begin(progress);
-    this.upload = upload;
+    this.largeRequest = new LargeRequest(this, upload, progress, context);
     this.intake.waitForReplies();
-    return this.passOn(upload, start, end);
+    return this.passOn(this.largeRequest, start, end);
   }
 
-  /** Arena bytes [start, end) begin with what comes next of `upload`. Returns up to where they are done with. */
-  private passOn(upload: Upload, start: number, end: number): number {
-    const { progress, activity } = this;
-    const { reader, transport } = this.context;
-    if (!upload.isTaking) {
-      this.holdUpload();
-      return start;
-    }
-    let upTo = reader.passOn(transport.arena.bytes, start, end, progress);
-    if (upTo === INVALID) {
-      this.onBrokenUpload(upload, reader.error);
-      return end;
-    }
-    if (progress.isAtEnd && !upload.mayEnd()) {
-      upTo--;
-      progress.left = 1;
-    }
-    const isWhole = progress.isAtEnd;
-    upload.pass(start, upTo, isWhole);
-    activity.passedBytes += upTo - start;
-    activity.onUnfinished(end - upTo);
-    if (!isWhole) {
-      if (!upload.isTaking) this.holdUpload();
-      return upTo;
-    }
-    this.upload = null;
-    progress.reset();
-    activity.passedBytes = 0;
-    activity.unfinishedSinceMs = -1;
+  /** Arena bytes [start, end) begin with what comes next of it. Returns up to where they are done with. */
+  private passOn(request: LargeRequest, start: number, end: number): number {
+    const upTo = request.take(this.context.transport.arena.bytes, start, end);
+    if (request.isOver) this.largeRequest = null;
     return upTo;
   }
 
-  /** Reads no more until the upload resumes the connection. */
-  private holdUpload(): void {
-    // What is not read for our sake is not late.
-    this.activity.unfinishedSinceMs = -1;
-    this.connection.pause();
-  }
-
-  /** What comes of it is not RESP. */
-  private onBrokenUpload(upload: Upload, text: string): void {
-    this.upload = null;
-    if (upload.isAnswered) {
-      this.onProtocolError(text);
-      return;
-    }
-    this.context.counts.protocolErrors++;
-    upload.breakOff(errorReply(`ERR ${text}`));
-    this.finish();
-  }
-
-  private onProtocolError(text: string): void {
+  onProtocolError(text: string): void {
     this.context.counts.protocolErrors++;
     this.reply(errorReply(`ERR ${text}`));
     this.finish();
