@@ -106,10 +106,14 @@ t.test('a proxy that is stopped while it places the keys of a reload ends in ord
 t.test(
   'a proxy that is stopped while a worker hangs does not say that it goes by what that one never got',
   async (t) => {
-    const config: Config = { ...configOf([await freePort()], 3), drainTimeoutMs: 50 };
-    const { ringleader } = await start(t, config);
+    // That it is not ended, and another started in its place, before all this has happened.
+    const limits = { workerStallTimeoutMs: '60s' };
+    const config = async (nodes: number): Promise<Config> => {
+      return { ...configOf([await freePort()], nodes, {}, { limits }), drainTimeoutMs: 50 };
+    };
+    const { ringleader } = await start(t, await config(3));
     ringleader.breakWorker(0, 'hang');
-    const reload = ringleader.reload({ ...configOf([await freePort()], 4), drainTimeoutMs: 50 }, true);
+    const reload = ringleader.reload(await config(4), true);
     await waitFor('the topology to be written', () => ringleader.facts().fleet.topologyVersion === 2);
     const [, result] = await Promise.all([ringleader.stop(), reload]);
     t.same(result, { outcome: 'failed', reasons: ['the proxy is not running'] });
