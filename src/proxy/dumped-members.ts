@@ -15,6 +15,8 @@ const SCORE_BYTES = 8;
 const INTSET_HEADER = 8;
 const LISTPACK_HEADER = 6;
 const LISTPACK_END = 0xff;
+/** At so many bytes an entry has one more behind it that says how many. All but the first are one less than seven bits each would need (lpEncodeBacklen of listpack.c). */
+const BEHIND_MORE = [128, 16_383, 2_097_151, 268_435_455] as const;
 
 const MINUS = 0x2d;
 const ZERO = 0x30;
@@ -120,11 +122,11 @@ export class DumpedMembers {
     } else throw new Error(`a listpack has an entry of the unknown kind ${first}`);
   }
 
-  /** Passes over an entry of that many bytes, and the one to five behind it that have seven bits each of how many that were. */
+  /** Passes over an entry of that many bytes, and the one to five behind it that say how many that were. */
   private pass(length: number): void {
-    let behind = 1;
-    for (let rest = length >>> 7; rest > 0; rest >>>= 7) behind++;
-    this.at += length + behind;
+    let more = 0;
+    while (more < BEHIND_MORE.length && length >= (BEHIND_MORE[more] as number)) more++;
+    this.at += length + 1 + more;
   }
 
   /** Visits the next string. False: it is compressed, and too long. */
