@@ -50,6 +50,8 @@ export interface GatherContext {
   counts: Counts;
   /** That of the client. */
   protocol: Protocol;
+  /** Whether nodes know the client's own user: they are to see the command, since they may not let that user run it. */
+  isUserOfNodes: boolean;
   /** Bytes of what all gathers of the worker hold, or are about to get. */
   held: { bytes: number };
   /** Where the key lies that a pattern names, a character a byte; or the error why it cannot be read. */
@@ -139,7 +141,7 @@ class Gather {
     if (shares !== null) return yield* this.share(shares);
     const byNode = grouped(keys);
     const seen = yield* this.look([...byNode].filter(([node]) => node !== writtenOn));
-    const joined = isRead ? this.join(words, byNode, seen) : null;
+    const joined = isRead && !this.context.isUserOfNodes ? this.join(words, byNode, seen) : null;
     if (joined !== null) return joined;
     const target = writtenOn >= 0 ? writtenOn : nodeOfMost(seen);
     const brought = yield* this.fetch(byNode, seen, target);

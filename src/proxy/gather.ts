@@ -94,6 +94,7 @@ export class Gathers {
         limits,
         counts,
         protocol: session.protocol,
+        isUserOfNodes: session.lane.identity !== null,
         held: this.held,
         placeOf: (key) => placeOf(service, key),
         labelOf: (node) => labels.get(node) ?? String(node),

@@ -97,6 +97,21 @@ t.test('a client does as its user what the nodes let that user do, whichever way
   t.notMatch(deployment.proxy.output(), /-pw|alice-|wrong"/);
 });
 
+t.test('what a user may not run on one shard is refused for keys of several, too', async (t) => {
+  const deployment = await setUp(t);
+  await onAll(t, deployment, 'ACL', 'SETUSER', 'bob', 'on', '>bob-pw', '~*', '+@all', '-sinter', '-xread');
+  const bob = await logIn(t, deployment, 'bob');
+  const sets = [0, 1].map((node) => deployment.key(node, 'set'));
+  const streams = [0, 1].map((node) => deployment.key(node, 'stream'));
+  for (const key of sets) await bob.command('SADD', key, 'm', 'n');
+  for (const key of streams) await bob.command('XADD', key, '1-1', 'f', 'v');
+  t.match(await say(bob, 'SUNION', ...sets), /^\*2\r\n/);
+  t.equal(await say(bob, 'SINTERCARD', '2', ...sets), ':2\r\n');
+  t.match(await say(bob, 'SINTER', ...sets), /^-NOPERM this user has no permissions to run the 'sinter' command/);
+  t.match(await say(bob, 'XREAD', 'STREAMS', ...streams, '0', '0'), /^-(NOPERM|ERR) .*(run|permission)/);
+  t.equal(await say(bob, 'DEL', ...sets, ...streams), ':4\r\n', 'nothing was left at any node');
+});
+
 t.test('ACL commands are for the users of all nodes', async (t) => {
   const deployment = await setUp(t);
   const admin = await logIn(t, deployment, 'proxy');

@@ -29,6 +29,7 @@ function context(limits: Partial<GatherContext['limits']> = {}): GatherContext {
     limits: { gatherBytesMax: 1_000, gatherKeysMax: 10, gatherWorkerBytesMax: 2_000, ...limits },
     counts: new Metrics(metricsMemory(1), 0).counts,
     protocol: 2,
+    isUserOfNodes: false,
     held: { bytes: 0 },
     placeOf: () => 0,
     labelOf: (node) => `n${node}`,
