@@ -184,6 +184,7 @@ class LossAcceptance {
         ...{ epochSeen: this.epoch, members, acceptsLoss: true, pageKeys: PAGE_KEYS, bytesMax },
         copySets: pool.copySets.filter((set) => set.includes(node.index)),
         copiesOf: (key) => pool.placeOf(key)?.nodes ?? null,
+        isWeak: (key) => pool.placeOf(key)?.level.consistency === 'weak',
       },
       links,
       rounds: {

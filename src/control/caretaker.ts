@@ -348,6 +348,7 @@ export class Caretaker {
       members,
       copySets: pool.copySets.filter((set) => set.includes(node.index)),
       copiesOf: (key) => pool.placeOf(key)?.nodes ?? null,
+      isWeak: (key) => pool.placeOf(key)?.level.consistency === 'weak',
       pageKeys: PAGE_KEYS,
       bytesMax: node.limits.repairBytesInFlightMax,
     };

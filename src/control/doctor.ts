@@ -88,20 +88,24 @@ async function compare(
   };
   let weak = 0;
   const onDifference = async (difference: Difference) => {
-    const { level } = visit.pool.placeOf(difference.key) ?? {};
-    if (level?.consistency === 'weak' && difference.kind === 'behind' && !isToRepair) {
+    // A round could bring back what most copies have over what one has acknowledged since.
+    const isWeak = visit.pool.placeOf(difference.key)?.level.consistency === 'weak';
+    if (isWeak && difference.kind === 'behind') {
       weak++;
       return;
     }
     count++;
-    const isMended = isToRepair && (await mend(visit, difference));
+    const isMended = isToRepair && !isWeak && (await mend(visit, difference));
     if (isMended) mended++;
     if (told.length < TOLD_MAX)
       told.push(`  ${showKey(difference.key)}: ${difference.what}${isMended ? ': mended' : ''}`);
   };
   const { keys, missing } = await checkCopies(visit, { keysPerSecond, onDifference, onProgress });
   const lines = [`  ${keys} keys compared, ${count} differ${isToRepair ? `, ${mended} mended` : ''}`, ...told];
-  if (weak > 0) lines.push(`  ${weak} weak keys are behind at some copies, as they may be`);
+  if (weak > 0) {
+    const rest = isToRepair ? ', and were left as they are' : '';
+    lines.push(`  ${weak} weak keys are behind at some copies, as they may be${rest}`);
+  }
   if (count > told.length) lines.push(`  and ${count - told.length} more`);
   if (missing.length > 0) lines.push(`  not looked at: ${namesOf(visit, missing)}`);
   return { isWell: count === mended && missing.length === 0, lines };

@@ -6,7 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import type { NodeLimits } from '../base/limits.js';
 import type { NodeSnapshot } from '../messages.js';
-import { type Ballot, NEVER, proposerNumber } from '../replica/ballot.js';
+import { type Ballot, counterOf, epochOf, makeBallot, NEVER, proposerNumber } from '../replica/ballot.js';
 import { type Command, type Commands, NO_COMMANDS, type Replies, type Value } from '../replica/commands.js';
 import { type Lineage, NO_LINEAGE } from '../replica/lineage.js';
 import { clusterInForce } from '../replica/member.js';
@@ -111,6 +111,17 @@ export class PoolRounds {
   async expire(key: Uint8Array, nodes: readonly number[], accepted: Ballot): Promise<boolean> {
     const outcome = await this.run(key, nodes, dumping(key), accepted);
     return outcome.kind === 'done';
+  }
+
+  /**
+   * Has all these nodes take it that the value of a weak key, which all of them have under that version, has expired: under the next version, so
+   * that whoever was given a larger one keeps it. False: not all have.
+   */
+  async bury(key: Uint8Array, nodes: readonly number[], accepted: Ballot): Promise<boolean> {
+    const next = makeBallot(epochOf(accepted), counterOf(accepted) + 1, this.numbers.proposer);
+    const state = { accepted: next, lineage: NO_LINEAGE, live: false, expireAt: 0, value: null };
+    const answers = await Promise.all(nodes.map((node) => this.ask(node, key, { kind: 'install', state, next })));
+    return answers.every((answer) => answer?.kind === 'ok' || answer?.kind === 'already');
   }
 
   /** One round after another on a key: what the proposer has used of its ballots is known when a round has ended. */

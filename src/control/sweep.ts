@@ -7,11 +7,15 @@
  *   the fences of a lock, live           -> the same: nobody has asked for the lock for so long
  *   different ballots                    -> an identity round, whose state is given to who is behind
  *
+ * Of weak keys a round could bring back what most copies have over what one has acknowledged since. So there are none: what is not the same
+ * at all N, under one version, is left as it is.
+ *
  * Which metas are old a node says by OBJECT IDLETIME: nobody need remember when which key was deleted. Two that sweep at once
  * do each other no harm.
  */
 
 import { pause } from '../base/pause.js';
+import type { Ballot } from '../replica/ballot.js';
 import type { Commands, Replies, Value } from '../replica/commands.js';
 import { SCAN_START } from '../replica/member-step.js';
 import { encodeMemberStep } from '../replica/node-member-step.js';
@@ -76,7 +80,7 @@ export async function sweepOnce({ pool, links, rounds, counts, stopped }: SweepO
     return place.nodes.find((one) => (links.get(one)?.record ?? null) !== null) === node;
   }
 
-  async function sweepKey(key: Uint8Array, { nodes, isFence }: KeyPlace): Promise<void> {
+  async function sweepKey(key: Uint8Array, { nodes, isFence, level }: KeyPlace): Promise<void> {
     const records = nodes.map((node) => links.get(node)?.record ?? null);
     const askAll = (step: Step<Commands, Value>) => {
       return Promise.all(nodes.map((node, copy) => askStep(node, records[copy] ?? null, key, step)));
@@ -84,13 +88,24 @@ export async function sweepOnce({ pool, links, rounds, counts, stopped }: SweepO
     const views = (await askAll({ kind: 'peek' })).flatMap((answer) => (answer?.kind === 'view' ? [answer] : []));
     const first = views[0];
     if (first === undefined) return;
-    if (views.some(({ accepted }) => accepted !== first.accepted)) {
+    const isSame = views.every(({ accepted }) => accepted === first.accepted);
+    if (level.consistency === 'weak') {
+      if (!isSame || views.length < nodes.length) return;
+      if (!first.live) await collect(first.accepted);
+      else if (views.every(({ isExpired }) => isExpired) && (await rounds.bury(key, nodes, first.accepted))) {
+        counts.expired++;
+      }
+    } else if (!isSame) {
       if (await rounds.mend(key, nodes)) counts.settled++;
     } else if (first.live && (isFence || views.some(({ isExpired }) => isExpired))) {
       if (await rounds.expire(key, nodes, first.accepted)) counts.expired++;
     } else if (!first.live && views.length === nodes.length) {
-      // All N were seen with that ballot and without a value, and are asked as the members that they were then.
-      const answers = await askAll({ kind: 'collect', ballot: first.accepted });
+      await collect(first.accepted);
+    }
+
+    /** All N were seen with that ballot and without a value, and are asked as the members that they were then. */
+    async function collect(ballot: Ballot): Promise<void> {
+      const answers = await askAll({ kind: 'collect', ballot });
       if (answers.every((answer) => answer?.kind === 'collected' && answer.isCollected)) counts.collected++;
     }
   }

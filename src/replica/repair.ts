@@ -7,6 +7,7 @@
  *   -> the same for what A itself has -> `member (e, 0)` on A
  *
  * Invariant: what is written to A was chosen, and by members that had all been raised to e before any of their metas was read.
+ * Of a weak key nothing is ever chosen: A is given the largest version that one of the members asked has, and these keep what they have.
  *
  * Whatever goes wrong ends it; it is begun again with another epoch, and what A has by then is not sent again.
  */
@@ -41,6 +42,8 @@ export interface RepairPlan<K> {
   copySets: readonly (readonly number[])[];
   /** The nodes of that key; null: it is no replicated one. */
   copiesOf: (key: K) => readonly number[] | null;
+  /** Whether that key is of consistency weak. */
+  isWeak: (key: K) => boolean;
   /**
    * P5's way out, the operator's word alone: where a set has fewer than q members, those that there are are enough, and what others
    * had chosen may be lost. Then what is copied is the largest that one of them has, and what A has that is larger stays; where there
@@ -163,6 +166,7 @@ interface Task<K> {
   voters: readonly number[];
   /** They are fewer than q, and loss is accepted. */
   isLossy: boolean;
+  isWeak: boolean;
   /** A has its value, whatever its meta says. */
   hasValue: boolean;
 }
@@ -259,7 +263,7 @@ class Repair<K, V> {
         const voters = this.votersOf(set);
         if (source !== plan.node && !voters.includes(source)) continue;
         const isLossy = voters.length < quorumOf(set.length);
-        tasks.push({ key, voters, isLossy, hasValue: what === 'values' });
+        tasks.push({ key, voters, isLossy, isWeak: plan.isWeak(key), hasValue: what === 'values' });
       }
       yield* this.mend(tasks);
       yield* this.pace();
@@ -271,7 +275,10 @@ class Repair<K, V> {
   private *mend(tasks: readonly Task<K>[]): Run<K, V, void> {
     let rest = tasks;
     for (let look = 0; rest.length > 0 && look < LOOKS_MAX; look++) rest = yield* this.mendWhatAgrees(rest);
-    for (const { key } of rest) yield* this.settle(key);
+    for (const { key, isWeak } of rest) {
+      if (isWeak) throw failed('a weak key was forgotten by its members again and again');
+      yield* this.settle(key);
+    }
   }
 
   /** Those that could not be brought up to date by what the members have now: their metas differ, or are changing. */
@@ -283,7 +290,7 @@ class Repair<K, V> {
     const excess: K[] = [];
     const lacking: Lack<K>[] = [];
     for (const task of tasks) {
-      const { key, voters, isLossy, hasValue } = task;
+      const { key, voters, isLossy, isWeak, hasValue } = task;
       const mine = own.get(key) as Meta;
       let source = voters[0] ?? node;
       let theirs = voters.length === 0 ? NO_META : (metas.get(source)?.get(key) as Meta);
@@ -296,7 +303,7 @@ class Repair<K, V> {
       const { accepted, bytes } = theirs;
       // What A has left may be all that there is.
       if (isLossy && mine.accepted > accepted) continue;
-      if (!isAgreed && !isLossy) differing.push(task);
+      if (!isAgreed && !isLossy && !isWeak) differing.push(task);
       else if (accepted !== NEVER && accepted !== mine.accepted) lacking.push({ task, source, accepted, bytes });
       else if (accepted === NEVER && (hasValue || mine.accepted !== NEVER)) excess.push(key);
     }
@@ -311,8 +318,8 @@ class Repair<K, V> {
     const { plan } = this;
     const keys = new Map<number, K[]>([[plan.node, []]]);
     const sources = new Set<number>();
-    for (const { key, voters, isLossy } of tasks) {
-      for (const node of isLossy ? voters : voters.slice(0, 1)) sources.add(node);
+    for (const { key, voters, isLossy, isWeak } of tasks) {
+      for (const node of isLossy || isWeak ? voters : voters.slice(0, 1)) sources.add(node);
       for (const node of [...voters, plan.node]) {
         const list = keys.get(node);
         if (list === undefined) keys.set(node, [key]);
@@ -349,8 +356,13 @@ class Repair<K, V> {
       const answer = answers[index];
       if (answer?.kind !== 'view') throw failed(`a value could not be read: ${answer?.kind}`);
       const { lineage, live, expireAt, value } = answer;
-      if (answer.accepted !== accepted) changed.push(task);
-      else writes.push({ kind: 'replace', key: task.key, state: { accepted, lineage, live, expireAt, value } });
+      // A weak key that has a larger version by now is as good.
+      const isAsSeen = answer.accepted === accepted || (task.isWeak && answer.accepted > accepted);
+      if (!isAsSeen) changed.push(task);
+      else {
+        const state = { accepted: answer.accepted, lineage, live, expireAt, value };
+        writes.push({ kind: 'replace', key: task.key, state });
+      }
     }
     yield* this.write(writes);
     return changed;

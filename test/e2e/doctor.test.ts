@@ -76,7 +76,7 @@ t.test(
   },
 );
 
-t.test('weak keys: a copy that is behind is no fault, and is mended by --repair', async (t) => {
+t.test('weak keys: a copy that is behind is no fault, and --repair leaves it', async (t) => {
   const { servers, proxy } = await start(t, 'weak');
   const client = await connect(t, proxy.port);
   await waitFor('a pool that is started', async () => (await say(client, 'SET', 'a', '1')) === '+OK\r\n');
@@ -95,10 +95,10 @@ t.test('weak keys: a copy that is behind is no fault, and is mended by --repair'
   const inspect = await run('inspect', '--config', proxy.configPath, 'a');
   t.match(inspect.output, /is at n\d, n\d alone: a read tells what the copy has that it asks\n/);
   const repaired = await run('doctor', '--config', proxy.configPath, '--repair');
-  t.match(repaired, { code: 0, output: /1 keys compared, 1 differ, 1 mended\n/ });
-  const after = await run('inspect', '--config', proxy.configPath, 'a');
-  t.match(after.output, /all that count have the same version/);
-  t.equal(await say(client, 'GET', 'a'), '$1\r\n1\r\n');
+  t.match(repaired, { code: 0, output: /1 keys compared, 0 differ, 0 mended\n/ });
+  t.match(repaired.output, / {2}1 weak keys are behind at some copies, as they may be, and were left as they are\n/);
+  t.equal(await meta(), older + older + before.slice(80));
+  t.equal(await say(node, 'GET', 'a'), '$1\r\n0\r\n');
 });
 
 t.test('doctor and inspect say how they are called', async (t) => {

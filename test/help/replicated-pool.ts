@@ -7,6 +7,7 @@ import { DEFAULT_NODE_LIMITS, type NodeLimits } from '../../src/base/limits.js';
 import { Caretaker, type NodeCare, type PoolCare } from '../../src/control/caretaker.js';
 import { NameLookup } from '../../src/control/name-lookup.js';
 import { type ReplicatedPool, replicatedPools } from '../../src/control/replicated-pools.js';
+import type { LevelSnapshot } from '../../src/messages.js';
 import { NO_LINEAGE } from '../../src/replica/lineage.js';
 import { strongLevel } from '../../src/routing/levels.js';
 import { planTopology } from '../../src/routing/topology.js';
@@ -18,6 +19,8 @@ export interface PoolOptions {
   nodes?: number;
   copies?: 3 | 5;
   tombstoneTtlMs?: number;
+  /** Strong unless given. */
+  level?: LevelSnapshot;
   /** Besides the replicated keys: keys that begin so are locks, on three nodes. */
   locks?: string;
   /** Of these. */
@@ -187,7 +190,7 @@ async function planOf(servers: readonly RedisServer[], options: PoolOptions): Pr
     placement: { kind: 'slots', colocate: [] },
     multiKeyWrites: 'split',
     copies: options.copies ?? 3,
-    level: strongLevel(options.copies ?? 3),
+    level: options.level ?? strongLevel(options.copies ?? 3),
     tombstoneTtlMs: options.tombstoneTtlMs ?? 600_000,
   } as const;
   const pools = [{ name: 'main', nodes, limits, restart: 'loses-data' as const }];

@@ -85,6 +85,7 @@ class Pool {
       members,
       copySets: [all],
       copiesOf: (key) => (key.startsWith('other:') ? null : all),
+      isWeak: () => false,
       pageKeys: 100,
       bytesMax: 1_000_000,
       ...changes,
@@ -195,6 +196,33 @@ t.test('what members do not agree on is settled first', async (t) => {
   pool.put('a', [2], ballot(0, 2), 'new');
   t.match(pool.repair(4), { kind: 'done', progress: { keysSettled: 1 } });
   t.match(pool.server(4).data.metas.get('a'), { accepted: ballot(1, 99) });
+});
+
+t.test('of a weak key the largest version that a member has is taken, and none is settled', async (t) => {
+  const pool = forgetful(5);
+  pool.put('a', [0, 1], ballot(0, 1), 'old');
+  pool.put('a', [2], ballot(0, 2), 'new');
+  pool.put('half', [1], ballot(0, 3), 'half');
+  const before = pool.server(0).data.metas.get('a')?.accepted;
+  const done = pool.repair(4, { isWeak: () => true });
+  t.match(done, { kind: 'done', progress: { keysSettled: 0, keysReplaced: 2 } });
+  t.match(pool.server(4).data.metas.get('a'), { accepted: ballot(0, 2) });
+  t.match(pool.server(4).data.values.get('a'), { value: 'new' });
+  t.match(pool.server(4).data.values.get('half'), { value: 'half' });
+  t.equal(pool.server(0).data.metas.get('a')?.accepted, before, 'members keep what they have');
+  t.notOk(pool.server(0).data.metas.has('half'));
+});
+
+t.test('a weak key that is written to all the while is copied as it is found', async (t) => {
+  const pool = forgetful(3);
+  pool.put('hot', [0, 1], ballot(0, 1), 'v1');
+  let writes = 1;
+  pool.onRequest = ({ step }) => {
+    if (step.kind === 'snapshot') pool.put('hot', [0], ballot(1, ++writes), `v${writes}`);
+    return undefined;
+  };
+  t.match(pool.repair(2, { isWeak: () => true }), { kind: 'done', progress: { keysSettled: 0 } });
+  t.match(pool.server(2).data.values.get('hot'), { value: `v${writes}` });
 });
 
 t.test('what the node has and no member has is dropped, with or without a meta', async (t) => {

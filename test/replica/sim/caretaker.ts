@@ -117,6 +117,7 @@ export class Caretaker {
       members,
       copySets: [...copySets.values()],
       copiesOf: (key) => world.copiesOf(key),
+      isWeak: (key) => key !== EPOCH_KEY && world.schedule.quorums?.isHomed === true,
       pageKeys: 2,
       bytesMax: 2,
     };

@@ -243,6 +243,7 @@ export class RepairByHand {
       members,
       copySets: [all],
       copiesOf: () => all,
+      isWeak: () => false,
       pageKeys: 100,
       bytesMax: 1_000,
     });
