@@ -1,21 +1,25 @@
 /**
- * How it goes with many clients: what they cost while they do nothing, and what a burst of theirs leaves behind.
+ * How it goes with many clients, large values and several workers: README.md says what is measured.
  *
- *   npm run bench:scale -- [--only memory,bursts,idle,beside] [--idle-clients 10000] [--burst-clients 1000] [--quiet-clients 1000] [--seconds 20]
+ *   npm run bench:scale -- [--only memory,bursts,idle,beside,workers,busy] [--idle-clients 10000] [--burst-clients 1000] [--quiet-clients 1000]
+ *     [--clients-per-worker 50] [--rounds 3] [--seconds 20]
  *
  * The exit code is 1 where more is used than may be.
  */
 import { BenchmarkError, run } from './compare/children.js';
 import { readPartOptions } from './compare/part-options.js';
 import { measureBeside } from './scale/beside.js';
+import { measureBesideBusy } from './scale/busy-worker.js';
 import { CORE_SHARE_MAX, measureIdle } from './scale/idle.js';
 import { IDLE_BYTES_MAX, LEFT_BYTES_MAX, measureBursts, measureIdleMemory } from './scale/memory.js';
+import { measureWorkers, WORKERS_RATIO_MAX } from './scale/workers.js';
 
-const PARTS = ['memory', 'bursts', 'idle', 'beside'] as const;
+const PARTS = ['memory', 'bursts', 'idle', 'beside', 'workers', 'busy'] as const;
 const DEFAULTS = {
   'idle-clients': 10_000,
   'burst-clients': 1_000,
   'quiet-clients': 1_000,
+  'clients-per-worker': 50,
   seconds: 20,
   mib: 512,
   rounds: 3,
@@ -30,6 +34,11 @@ async function main(): Promise<void> {
   if (options.parts.includes('bursts')) isKept = (await tellBursts(options['burst-clients'])) && isKept;
   if (options.parts.includes('idle')) isKept = (await tellIdle(options['quiet-clients'], options.seconds)) && isKept;
   if (options.parts.includes('beside')) await tellBeside(options.mib, options.rounds, options.seconds);
+  if (options.parts.includes('workers')) {
+    const { rounds, seconds } = options;
+    isKept = (await tellWorkers(options['clients-per-worker'], rounds, seconds)) && isKept;
+  }
+  if (options.parts.includes('busy')) await tellBusy(options.rounds, options.seconds);
   if (!isKept) throw new BenchmarkError('more is used than may be');
 }
 
@@ -58,6 +67,25 @@ async function tellBeside(mib: number, rounds: number, seconds: number): Promise
   for (const { label, aloneMs, besideMs, transfers } of await measureBeside(mib, rounds, seconds)) {
     const times = `p99 of GET ${aloneMs.toFixed(2)} ms alone, ${besideMs.toFixed(2)} ms`;
     console.log(`${label}: ${times} while ${mib} MiB are written and read (${transfers} times)`);
+  }
+}
+
+async function tellWorkers(clientsPerWorker: number, rounds: number, seconds: number): Promise<boolean> {
+  let isKept = true;
+  for (const row of await measureWorkers(clientsPerWorker, rounds, seconds)) {
+    const own = `${row.proxyUs.toFixed(2)} µs of CPU a request (kernel ${row.kernelUs.toFixed(2)})`;
+    const ratio = `${row.ratio.toFixed(2)} times one worker's (at most ${WORKERS_RATIO_MAX})`;
+    console.log(`${row.label}, ${row.clients} clients (${row.sessions.join(' + ')}): ${own}, ${ratio};`);
+    console.log(`  nodes ${row.nodesUs.toFixed(2)} µs`);
+    isKept &&= row.ratio <= WORKERS_RATIO_MAX;
+  }
+  return isKept;
+}
+
+async function tellBusy(rounds: number, seconds: number): Promise<void> {
+  for (const { place, p50Ms, p99Ms, cores } of await measureBesideBusy(rounds, seconds)) {
+    const busy = place === 'nowhere' ? 'no pipelines' : `pipelines to ${place} (${cores.toFixed(2)} cores)`;
+    console.log(`${busy}: GET p50 ${p50Ms.toFixed(2)} ms, p99 ${p99Ms.toFixed(2)} ms`);
   }
 }
 

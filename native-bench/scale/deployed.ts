@@ -1,4 +1,4 @@
-/** Redis servers and one proxy before them, for the length of one measurement. */
+/** Redis servers and one proxy or several before them, for the length of one measurement. */
 import { ProxyProcess } from '../../test/help/proxy.js';
 import { RedisServer } from '../../test/help/redis-server.js';
 
@@ -17,17 +17,30 @@ export interface DeployedOptions {
 
 /** What `measure` returns of them; all of it is stopped, however it ends. */
 export async function deployment<T>(options: DeployedOptions, measure: (deployed: Deployed) => Promise<T>): Promise<T> {
-  const servers = await Promise.all(Array.from({ length: options.nodes }, () => RedisServer.start()));
+  const { nodes, workers, limits = {} } = options;
+  return fleet(nodes, [workers], limits, async (servers, [proxy]) => {
+    const { port, pid } = proxy as ProxyProcess;
+    return measure({ port, pid, servers, proxy: proxy as ProxyProcess });
+  });
+}
+
+/** The same with several proxies before the same servers: one for each number of workers. */
+export async function fleet<T>(
+  nodes: number,
+  workers: readonly number[],
+  limits: Readonly<Record<string, string | number>>,
+  measure: (servers: readonly RedisServer[], proxies: readonly ProxyProcess[]) => Promise<T>,
+): Promise<T> {
+  const servers: RedisServer[] = [];
+  const proxies: ProxyProcess[] = [];
   try {
-    const nodes = servers.map(({ url }, index) => ({ name: 'abcdefgh'[index] as string, url }));
-    const { workers, limits = {} } = options;
-    const proxy = await ProxyProcess.start({ nodes, workers, limits, log: { level: 'info', format: 'json' } });
-    try {
-      return await measure({ port: proxy.port, pid: proxy.pid, servers, proxy });
-    } finally {
-      await proxy.kill9();
-    }
+    for (let node = 0; node < nodes; node++) servers.push(await RedisServer.start());
+    const named = servers.map(({ url }, index) => ({ name: 'abcdefgh'[index] as string, url }));
+    const log = { level: 'info', format: 'json' } as const;
+    for (const count of workers) proxies.push(await ProxyProcess.start({ nodes: named, workers: count, limits, log }));
+    return await measure(servers, proxies);
   } finally {
+    await Promise.all(proxies.map((proxy) => proxy.kill9()));
     await Promise.all(servers.map((server) => server.stop()));
   }
 }

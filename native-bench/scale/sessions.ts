@@ -1,0 +1,28 @@
+/** How many clients each worker has, as `/status` tells: half a second old. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ProxyProcess } from '../../test/help/proxy.js';
+
+const INTERVAL_MS = 100;
+
+export async function sessionsOf({ adminUrl }: ProxyProcess): Promise<readonly number[]> {
+  const status = await (await fetch(`${adminUrl}/status`)).json();
+  return (status as { workers: readonly { sessions: number }[] }).workers.map(({ sessions }) => sessions);
+}
+
+/** The most that each has until `load` ends, whose failure is thrown. */
+export async function mostSessions(proxy: ProxyProcess, load: Promise<unknown>): Promise<readonly number[]> {
+  let isOver = false;
+  const end = load.finally(() => {
+    isOver = true;
+  });
+  // It is awaited below.
+  end.catch(() => {});
+  let most = await sessionsOf(proxy);
+  while (!isOver) {
+    await sleep(INTERVAL_MS);
+    const now = await sessionsOf(proxy);
+    most = most.map((count, worker) => Math.max(count, now[worker] as number));
+  }
+  await end;
+  return most;
+}
