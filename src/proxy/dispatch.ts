@@ -153,7 +153,10 @@ export class Dispatcher {
     this.merges = new MergePool(context.arena, context.pendings);
     this.splitter = new Splitter(context.arena, context.reader, context.topology.nodes.length);
     this.busyScripts = new BusyScripts(context);
-    this.scripts = new ScriptCalls(context, this.busyScripts);
+    this.scripts = new ScriptCalls(
+      { ...context, serviceOf: ({ service }) => this.services[service] ?? null },
+      this.busyScripts,
+    );
     this.functions = new ReadOnlyFunctions({ ...context, onKnown: (service) => context.pauses.lookAgain(service) });
     this.debug = new DebugCommands(context.reader, context.arena.bytes, context.rules.enableDebugCommand);
     this.allShards = new AllShards(context, this.merges, new ShardPlans(context, this.scripts));

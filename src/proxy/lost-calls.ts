@@ -6,9 +6,12 @@
  *   such calls alone                           it waits for what becomes of them; with the last that is lost, too, all are sent again
  *   something else, or one that was not lost   the client is told NOSCRIPT
  *
- * While some wait the session reads nothing more.
+ * While some wait the session reads nothing more. Nor does it while what is to be sent again waits for the end of a pause (CLIENT PAUSE) that has begun
+ * since. Where the service has been laid out anew meanwhile the key may lie elsewhere: the client is told NOSCRIPT.
  */
+import type { LaneChannel } from '../backend/lane.js';
 import type { Carrier, Pending } from '../backend/pending.js';
+import type { Wait } from './node-steps.js';
 import { CallBySha, type CallRoute } from './script-replies.js';
 import type { Session } from './session.js';
 
@@ -21,33 +24,41 @@ export interface LostCall {
   readonly reply: Uint8Array;
 }
 
-export class LostCalls {
-  private readonly bytes: Uint8Array;
-  private readonly sendAgain: (call: LostCall) => void;
-  /** Those that wait, by session and node, in their order. */
-  private readonly waiting = new WeakMap<Session, Map<number, LostCall[]>>();
+export interface LostCallsContext {
+  bytes: Uint8Array;
+  /** What a write of that service has to wait for now; null: nothing. */
+  writeWait: (service: number) => Wait | null;
+  /** Whether the session's service is laid out as it was when the call was sent. */
+  isAsBefore: (route: CallRoute) => boolean;
+  sendAgain: (call: LostCall) => void;
+}
 
-  constructor(bytes: Uint8Array, sendAgain: (call: LostCall) => void) {
-    this.bytes = bytes;
-    this.sendAgain = sendAgain;
+export class LostCalls {
+  private readonly context: LostCallsContext;
+  /** Those that wait, by session and way, in their order. */
+  private readonly waiting = new WeakMap<Session, Map<LaneChannel, LostCall[]>>();
+
+  constructor(context: LostCallsContext) {
+    this.context = context;
   }
 
   /** The node has said to `pending` that it lacks the script, in arena bytes [start, end). False: the client is to be told. */
   add(owner: CallBySha, pending: Pending, start: number, end: number): boolean {
     const { route } = owner;
-    const fate = fateOf(route, pending);
+    const fate = this.context.isAsBefore(route) ? fateOf(route, pending) : 'told';
     if (fate === 'told') {
       this.tell(route);
       return false;
     }
     const { frameStart, frameBytes } = pending;
-    const frame = this.bytes.slice(frameStart, frameStart + frameBytes);
-    const call = { owner, pending, frame, reply: this.bytes.slice(start, end) };
+    const { bytes } = this.context;
+    const frame = bytes.slice(frameStart, frameStart + frameBytes);
+    const call = { owner, pending, frame, reply: bytes.slice(start, end) };
     // It stands in its session's queue alone.
     pending.connection = null;
     const before = this.take(route);
     if (fate === 'waits') this.hold(route, [...before, call]);
-    else for (const lost of [...before, call]) this.sendAgain(lost);
+    else this.goOn(route, [...before, call]);
     return true;
   }
 
@@ -58,17 +69,34 @@ export class LostCalls {
     for (const { pending, reply } of this.take(route)) route.session.answer(pending, reply);
   }
 
-  private hold({ session, node }: CallRoute, calls: LostCall[]): void {
-    const nodes = this.waiting.get(session) ?? new Map<number, LostCall[]>();
-    this.waiting.set(session, nodes.set(node, calls));
+  /** Sends them again, in their order: now, or at the end of a pause. */
+  private goOn(route: CallRoute, calls: readonly LostCall[]): void {
+    const { session } = route;
+    const { writeWait, isAsBefore, sendAgain } = this.context;
+    const wait = calls.some(({ owner }) => owner.route.isWrite) ? writeWait(session.service) : null;
+    if (wait === null) {
+      for (const lost of calls) sendAgain(lost);
+      return;
+    }
+    session.waitForReplies();
+    wait(() => {
+      if (session.isClosed) return;
+      if (isAsBefore(route)) this.goOn(route, calls);
+      else for (const { pending, reply } of calls) session.answer(pending, reply);
+    });
+  }
+
+  private hold({ session, channel }: CallRoute, calls: LostCall[]): void {
+    const ways = this.waiting.get(session) ?? new Map<LaneChannel, LostCall[]>();
+    this.waiting.set(session, ways.set(channel, calls));
     session.waitForReplies();
   }
 
-  private take({ session, node }: CallRoute): LostCall[] {
-    const nodes = this.waiting.get(session);
-    const calls = nodes?.get(node) ?? [];
-    nodes?.delete(node);
-    if (nodes?.size === 0) this.waiting.delete(session);
+  private take({ session, channel }: CallRoute): LostCall[] {
+    const ways = this.waiting.get(session);
+    const calls = ways?.get(channel) ?? [];
+    ways?.delete(channel);
+    if (ways?.size === 0) this.waiting.delete(session);
     return calls;
   }
 }
@@ -76,15 +104,12 @@ export class LostCalls {
 /** What is to become of the call that is lost. Its connection answers in order: nothing behind it there is done. */
 function fateOf(route: CallRoute, pending: Pending): 'again' | 'waits' | 'told' {
   const connection = pending.connection as Carrier;
-  let [hasCalls, hasSteps] = [false, false];
-  for (const later of route.session.behind(pending)) {
-    if (later.isDone) continue;
-    const { owner, source } = later;
-    if (owner instanceof CallBySha && owner.route.node === route.node) hasCalls = true;
-    // What has several steps may come to that node yet.
-    else if (source !== null && !source.awaitsPart(connection)) hasSteps = true;
-    else if (source !== null || later.connection === null || later.connection === connection) return 'told';
+  let hasCalls = false;
+  for (const { isDone, owner, source, connection: way } of route.session.behind(pending)) {
+    if (isDone) continue;
+    if (owner instanceof CallBySha) hasCalls ||= owner.route.channel === route.channel;
+    // What has a source is for several nodes, or has several steps: it may be on its way to that node, or come to it yet.
+    else if (source !== null || way === null || way === connection) return 'told';
   }
-  if (!hasCalls) return 'again';
-  return hasSteps ? 'told' : 'waits';
+  return hasCalls ? 'waits' : 'again';
 }

@@ -30,7 +30,7 @@ export class Pauses {
   /** By service. */
   private readonly ends = new Map<number, Timer>();
   private readonly held = new Set<HeldSession>();
-  /** What goes on at the end of the pause of its service: at most one for each session. */
+  /** What goes on at the end of the pause of its service. Sessions read nothing more meanwhile: at most one for each, or one for each of its nodes. */
   private readonly waiting = new Set<{ service: number; then: () => void }>();
 
   constructor(context: PausesContext, pauses: readonly PauseSnapshot[]) {

@@ -21,8 +21,10 @@ import type { Transport } from '../transport/transport.js';
 import type { BusyScripts } from './busy-scripts.js';
 import { type KnownScript, KnownScripts } from './known-scripts.js';
 import { type LostCall, LostCalls } from './lost-calls.js';
+import type { Pauses } from './pauses.js';
 import type { QuestionsContext } from './questions.js';
 import { type Call, CallBySha, type CallRoute, FirstShowing, type ReplyReader } from './script-replies.js';
+import type { Service } from './service.js';
 import type { Session } from './session.js';
 
 export interface ScriptCallsContext {
@@ -32,6 +34,9 @@ export interface ScriptCallsContext {
   limits: Limits;
   counts: Counts;
   ask: QuestionsContext['ask'];
+  pauses: Pauses;
+  /** As it is laid out now; null: it is gone. */
+  serviceOf: (session: Session) => Service | null;
   transport: Transport;
   now: () => number;
 }
@@ -66,13 +71,22 @@ export class ScriptCalls implements ReplyReader {
     this.context = context;
     this.busyScripts = busyScripts;
     this.known = new KnownScripts(context.limits, context.counts);
-    this.lost = new LostCalls(context.arena.bytes, (call) => this.sendAgain(call));
+    const { arena, pauses, serviceOf } = context;
+    this.lost = new LostCalls({
+      bytes: arena.bytes,
+      writeWait: (service) => pauses.writeWait(service),
+      isAsBefore: ({ session, service }) => serviceOf(session) === service,
+      sendAgain: (call) => this.sendAgain(call),
+    });
   }
 
   /** Sends the command last read, which may call a script, to that node: arena bytes [start, end). */
   send(session: Session, spec: CommandSpec, node: number, start: number, end: number): void {
-    const { counts } = this.context;
-    const route = { session, node, isWrite: spec.write, requestBytes: end - start };
+    const { counts, serviceOf } = this.context;
+    const { identity, channels } = session.lane;
+    const channel = channels[node] as LaneChannel;
+    const service = serviceOf(session);
+    const route = { session, service, node, channel, isWrite: spec.write, requestBytes: end - start };
     if (hasSource(spec)) {
       this.sendShown(route, start, end);
       return;
@@ -82,8 +96,7 @@ export class ScriptCalls implements ReplyReader {
       this.forward(route, session, start, end);
       return;
     }
-    const { identity, channels } = session.lane;
-    const { carrier } = channels[node] as LaneChannel;
+    const { carrier } = channel;
     // Whom the nodes know may be allowed the one, and not the other.
     if (identity !== null || (carrier !== null && this.sent.get(carrier)?.has(call.script) === true)) {
       this.forward(route, new CallBySha(this, route, call, end - call.restStart), start, end);
@@ -192,7 +205,7 @@ export class ScriptCalls implements ReplyReader {
   private sendAgain({ owner, pending, frame }: LostCall): void {
     const { arena, counts } = this.context;
     const { route, call, restBytes } = owner;
-    const { session, node } = route;
+    const { session, channel } = route;
     const block = arena.allocate(frame.length);
     pending.owner = session;
     if (block < 0) {
@@ -201,7 +214,7 @@ export class ScriptCalls implements ReplyReader {
     }
     arena.bytes.set(frame, block);
     const end = block + frame.length;
-    const { carrier } = session.lane.channels[node] as LaneChannel;
+    const { carrier } = channel;
     if (carrier !== null && this.sent.get(carrier)?.has(call.script) === true) this.hand(route, pending, block, end);
     else {
       this.whole(call, end - restBytes, end, (from, to) => {
@@ -253,8 +266,7 @@ export class ScriptCalls implements ReplyReader {
   }
 
   /** By which connection it went; null while it waits for one. */
-  private hand({ session, node }: CallRoute, pending: Pending, start: number, end: number): Carrier | null {
-    const channel = session.lane.channels[node] as LaneChannel;
+  private hand({ session, node, channel }: CallRoute, pending: Pending, start: number, end: number): Carrier | null {
     const refusal = channel.send(pending, start, end);
     if (refusal !== null) {
       session.onFailure(pending, refusal);

@@ -1,6 +1,8 @@
 /** Who stands before a session that calls a script, and looks at the reply. */
+import type { LaneChannel } from '../backend/lane.js';
 import type { Carrier, Pending, ReplyOwner } from '../backend/pending.js';
 import type { KnownScript } from './known-scripts.js';
+import type { Service } from './service.js';
 import type { Session } from './session.js';
 
 /** A call by SHA1 of a script that is known here. */
@@ -15,7 +17,10 @@ export interface Call {
 
 export interface CallRoute {
   readonly session: Session;
+  /** As it was laid out when the call was sent: the node is numbered so. */
+  readonly service: Service | null;
   readonly node: number;
+  readonly channel: LaneChannel;
   readonly isWrite: boolean;
   readonly requestBytes: number;
 }

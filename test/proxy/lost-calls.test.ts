@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import t from 'tap';
 import { bulk, command, Plane } from '../help/plane.js';
+import { plainTopology, slotOwnersOf } from '../help/topology.js';
 
 const NOSCRIPT = '-NOSCRIPT No matching script. Please use EVAL.\r\n';
 const [ONE, TWO] = ['return 1', 'return 2'] as const;
@@ -103,13 +104,82 @@ t.test('where one behind it is carried out the client is told NOSCRIPT', async (
   }
 });
 
-t.test('what is for all nodes, with several steps, is not overtaken', async (t) => {
-  const { plane, client, key, other, call, sent } = loaded();
-  client.send(call(ONE), call(TWO), ['SUNIONSTORE', key, other]);
-  sent(0);
-  plane.only(0).answer(NOSCRIPT);
-  plane.turn();
-  t.equal(client.take(), NOSCRIPT);
+t.test('what is for several nodes, with several steps, is not overtaken', async (t) => {
+  for (const behind of [
+    (key: string, other: string) => ['SUNION', key, other],
+    (key: string, other: string) => ['SUNIONSTORE', key, key, other],
+    (key: string, other: string) => ['EVAL_RO', ONE, '2', key, other],
+    () => ['CONFIG', 'SET', 'timeout', '0'],
+    () => ['DBSIZE'],
+  ]) {
+    for (const before of [[ONE], [ONE, TWO]]) {
+      const { plane, client, key, other, call, sent } = loaded();
+      const words = behind(key, other);
+      client.send(...before.map((source) => call(source)), words);
+      t.not(sent(0), '', String(words[0]));
+      plane.only(0).answer(NOSCRIPT);
+      plane.turn();
+      t.equal(client.take(), NOSCRIPT, String(words[0]));
+    }
+  }
+});
+
+t.test('where the service was laid out anew since, nothing is sent again', async (t) => {
+  for (const before of [[ONE], [ONE, TWO]]) {
+    const { plane, client, call, sent } = loaded();
+    client.send(...before.map((source) => call(source)));
+    t.not(sent(0), '');
+    // Whoever was number 0 is number 1 from now on.
+    const nodes = plane.topology.nodes.map((node) => ({ ...node, index: 1 - node.index })).reverse();
+    const swap = () =>
+      plane.data.configure(plainTopology(2, nodes, slotOwnersOf(plane.topology)), plane.limits, plane.rules);
+    const links = [plane.only(0), plane.only(1)] as const;
+    const [first, ...others] = before.map(() => NOSCRIPT) as [string, ...string[]];
+    if (others.length > 0) links[0].answer(first);
+    plane.turn();
+    t.equal(client.take(), '', 'it waits for the one behind it');
+    swap();
+    plane.turn();
+    links[0].answer(others[0] ?? first);
+    plane.turn();
+    t.equal(client.take(), before.map(() => NOSCRIPT).join(''));
+    for (const link of links) t.equal(link.take(), '');
+    t.equal(plane.usedBytes, 0);
+  }
+});
+
+t.test('what is sent again waits for the end of a pause that was begun since', async (t) => {
+  for (const ending of ['end', 'gone', 'anew']) {
+    const { plane, client, key, call, whole, sent } = loaded();
+    const other = plane.client();
+    client.send(call(ONE), call(TWO));
+    t.not(sent(0), '');
+    other.send(['CLIENT', 'PAUSE', '1000', 'WRITE']);
+    plane.turn();
+    t.equal(other.take(), '+OK\r\n');
+    plane.only(0).answer(NOSCRIPT, NOSCRIPT);
+    t.equal(sent(0), '', 'not in the pause');
+    client.send(['GET', key]);
+    t.equal(sent(0), '', 'nothing overtakes them');
+    t.equal(client.take(), '');
+    if (ending === 'gone') client.connection.break(null);
+    if (ending === 'anew') {
+      const { topology, limits, rules } = plane;
+      plane.data.configure(plainTopology(2, topology.nodes, slotOwnersOf(topology)), limits, rules);
+    }
+    other.send(['CLIENT', 'UNPAUSE']);
+    if (ending === 'gone') t.equal(sent(0), '');
+    else if (ending === 'anew') {
+      t.equal(sent(0), command('GET', key));
+      t.equal(client.take(), NOSCRIPT + NOSCRIPT);
+    } else {
+      t.equal(sent(0), whole(ONE) + whole(TWO));
+      plane.only(0).answer(':1\r\n', ':2\r\n');
+      t.equal(sent(0), command('GET', key));
+      t.equal(client.take(), ':1\r\n:2\r\n');
+    }
+    t.equal(plane.counts.sessionsPaused, 0);
+  }
 });
 
 t.test('a node that is lost while calls wait', async (t) => {
