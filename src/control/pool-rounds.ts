@@ -161,6 +161,8 @@ export class PoolRounds {
         clock: () => Date.now(),
         random: Math.random,
         send: (asker, copy, tag, step) => void this.send(key, asker, copy, tag, step),
+        // It begins by asking all, and hears who does not answer.
+        isReachable: () => true,
         finish: (_, outcome) => {
           clearInterval(timer);
           // Its ballots are not used again.

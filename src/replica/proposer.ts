@@ -29,8 +29,6 @@ export interface ProposerContext<C, R, V>
   readonly linesMax: number;
   /** Operations that may wait for their turn on one key. */
   readonly keyQueueMax: number;
-  /** Whether the node can be asked now, as far as is known. */
-  isReachable(node: number): boolean;
   /** These copies of a key (bit i: copy i; 0: nobody knows which) were found to differ from the others (rule W9), and are given the others' state. */
   onDifference(key: string, nodes: readonly number[], copies: number): void;
   /** Of its process: see Reader.process. */

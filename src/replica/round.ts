@@ -64,6 +64,8 @@ export interface RoundContext<C, R, V> {
   finish(round: Round<C, R, V>, outcome: Outcome<R>): void;
   /** A late answer has shown that a copy does not have the state that was chosen last. */
   onBehind(register: Register): void;
+  /** Whether the node can be asked now, as far as is known. */
+  isReachable(node: number): boolean;
   /** Whether nodes have given the same replies. */
   areEqual(one: R, other: R): boolean;
   /** Copies have done the same on the same base, and replied differently. `register.differing`: those that differ from most; 0 while nobody knows. */
@@ -179,8 +181,16 @@ export class Round<C, R, V> implements Asker<R, V>, Member {
   }
 
   begin(): void {
-    if (this.register.ride === null) this.prepare();
-    else this.takeRide(this.register.ride);
+    const { ride } = this.register;
+    // What the few that are left had accepted would have happened as soon as others are back: who only asks them has changed nothing.
+    if (ride === null || !this.isQuorumReachable()) this.prepare();
+    else this.takeRide(ride);
+  }
+
+  private isQuorumReachable(): boolean {
+    let count = 0;
+    for (const node of this.nodes) if (this.context.isReachable(node)) count++;
+    return count >= this.context.quorum;
   }
 
   onAnswer(copy: number, tag: number, answer: Answer<R, V> | null): void {

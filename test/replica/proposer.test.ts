@@ -271,6 +271,22 @@ t.test('without enough copies nothing is done, and it is said at once', async (t
   t.same([wrote.outcome, read.outcome], [{ kind: 'no-quorum' }, { kind: 'no-quorum' }]);
 });
 
+t.test('who has lost most of the copies since its last write does not write to what is left', async (t) => {
+  const bench = new Bench(3);
+  const submit = bench.proposer(1);
+  submit(write('set a'));
+  bench.settle();
+  bench.gone.add(1).add(2);
+  const asked = submit(write('append b'));
+  bench.settle();
+  t.same(asked.outcome, { kind: 'no-quorum' });
+  t.same(bench.values(), ['a', 'a', 'a']);
+  bench.gone.clear();
+  const again = submit(write('append c'));
+  bench.settle();
+  t.match(again.outcome, done('append gave ac'));
+});
+
 t.test('what reached one copy alone is finished, and done once', async (t) => {
   const bench = new Bench(3);
   const submit = bench.proposer(1);

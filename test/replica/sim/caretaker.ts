@@ -287,6 +287,7 @@ class Settler {
         clock: () => proxy.clock(),
         random: () => random.below(1000) / 1000,
         send: (asker, copy, tag, step) => proxy.send(asker, copy, tag, step),
+        isReachable: () => true,
         finish: (_, outcome) => {
           if (outcome.kind === 'done') this.fetch();
           else this.end(null);
