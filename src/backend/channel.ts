@@ -10,7 +10,8 @@
  * While connecting, commands wait in a backlog, each with its frame in an own block. When a connection is lost:
  *   - what was not wholly sent was not carried out: it waits in the backlog for the next connection;
  *   - a read that was sent goes into the backlog once more, in its old place before anything later of its session; if a
- *     later write of its session was sent too, it would see what that write did, and fails instead;
+ *     later write of its session was sent too, it would see what that write did, and fails instead; what is bound to the connection
+ *     fails, sent or not, as another one may lead to somebody else;
  *   - a write that was sent is answered -UNKNOWN: it may have been carried out.
  *
  * A connection that carries a large value is retired, and one that a script came by which the node is busy with: it finishes what it has, a fresh one
@@ -176,8 +177,8 @@ export class Channel implements ConnectionEvents {
     return this.state === 'down';
   }
 
-  get isLate(): boolean {
-    return this.current !== null && this.current.expired > 0;
+  get oldestMs(): number {
+    return this.current?.queue.peek()?.arrivedMs ?? Number.POSITIVE_INFINITY;
   }
 
   get carrier(): BackendConnection | null {
@@ -480,6 +481,7 @@ export class Channel implements ConnectionEvents {
       pending.connection = null;
       if (pending.owner === connection) connection.onFailure(pending);
       else if (wasSent && pending.isWrite) this.failUnknown(pending, error);
+      else if (pending.isBound) this.fail(pending, `the connection was lost: ${error.message}`);
       else if (wasSent && pending.wasRetried) this.fail(pending, `the connection was lost twice: ${error.message}`);
       else if (overtaken.has(pending)) this.fail(pending, `the connection was lost: ${error.message}`);
       else if (this.state === 'closed') this.fail(pending, error.message);

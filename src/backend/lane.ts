@@ -11,8 +11,8 @@ export interface LaneChannel extends Sender {
   readonly isReady: boolean;
   /** Whether commands fail at once. */
   readonly isDown: boolean;
-  /** Whether it owes answers for too long. */
-  readonly isLate: boolean;
+  /** When the oldest command came that its connection owes an answer to, in the transport's milliseconds; Infinity for none. */
+  readonly oldestMs: number;
   /** The connection that a command goes by which is sent now; null where that is not known. */
   readonly carrier: Carrier | null;
 }

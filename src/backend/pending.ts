@@ -87,6 +87,8 @@ export class Pending {
   isWrite = false;
   /** A read that was sent once and lost; it is not sent a third time. */
   wasRetried = false;
+  /** It is for whom it was sent to, and for no other connection. */
+  isBound = false;
   /** Its reply is there and waits for the replies before it, in exactly one of the three forms below. */
   isDone = false;
   /** The reply's bytes in an own arena block. */
@@ -128,6 +130,7 @@ export class PendingPool {
     pending.owner = null;
     pending.connection = null;
     pending.wasRetried = false;
+    pending.isBound = false;
     pending.isDone = false;
     pending.replyBytes = 0;
     pending.replyConstant = null;

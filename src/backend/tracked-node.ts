@@ -89,7 +89,7 @@ export class TrackedNode implements LaneChannel, PrivateOwner, ReplyOwner {
   }
 
   /** What is late on it is not known here. */
-  readonly isLate = false;
+  readonly oldestMs = Number.POSITIVE_INFINITY;
 
   /** Whether all is as it is wanted, or cannot be for now. */
   get isSettled(): boolean {

@@ -3,8 +3,11 @@
  * of them than that they come from writes, and what a member has was written together with its version. So there is nothing to ask besides, and
  * the reply is the client's.
  *
- *   plain reads  by the session's own way to the home of the key
+ *   plain reads  by the session's own way to the home of the key, while there is a connection and it does not keep others waiting
  *   all else     by the proposer of the keyspace (replicated.ts), another way to the nodes
+ *
+ * What was sent so is for the process that the connection leads to: that it is a member was seen of this one, and whoever is behind the address
+ * after it may be anybody.
  *
  * Of what one client sends nothing overtakes: while something is under way by the other way, reads go by that, too, and writes wait.
  */
@@ -44,12 +47,15 @@ export class PlainReads {
     const copySets = service.copySetsOf(bytes, keyStart, keyEnd);
     if (copySets === null || !readsWeakly(session.consistency, copySets.level)) return false;
     if (session.database !== 0 || session.tracking !== null) return false;
+    // What was read before EXEC is to be what WATCH looks after.
+    if (session.replicatedWatch !== null) return false;
     const node = replicas.homeOf(copySets, copySets.find(bytes, keyStart, keyEnd));
     if (node < 0) return false;
     const channel = session.lane.channels[node] as LaneChannel;
-    if (channel.isDown || channel.isLate) return false;
+    if (channel.carrier === null || channel.oldestMs < replicas.patientSinceMs(node)) return false;
     counts.replicatedPlainReads++;
     const pending = pendings.take(session, now(), false);
+    pending.isBound = true;
     session.trackPlainRead(pending, end - start);
     const refusal = channel.send(pending, start, end);
     if (refusal !== null) session.onFailure(pending, refusal);

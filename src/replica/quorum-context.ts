@@ -14,6 +14,8 @@ export interface QuorumContext<C, R, V> extends Pick<RoundContext<C, R, V>, 'now
   readonly versions: VersionClock;
   /** Whether the node can be asked now, as far as is known. */
   isReachable(node: number): boolean;
+  /** Whether nothing is known of the node so far, as after a start, so that it may be the home of a key for others. */
+  isAwaited(node: number): boolean;
   /** See Reader.process. */
   processOf(node: number): number;
   /** Whether others should rather be asked. */
@@ -62,6 +64,18 @@ export function copiesToAsk<C, R, V>(
   }
   copies.push(...slow);
   return copies;
+}
+
+/** Whether it is not known yet which copy others take for the home of the key. */
+export function isHomeAwaited<C, R, V>(
+  nodes: readonly number[],
+  context: Pick<QuorumContext<C, R, V>, 'isReachable' | 'isSlow' | 'isAwaited'>,
+): boolean {
+  for (const node of nodes) {
+    if (context.isAwaited(node)) return true;
+    if (context.isReachable(node) && !context.isSlow(node)) return false;
+  }
+  return false;
 }
 
 /** Milliseconds until the next of several tries that failed. */

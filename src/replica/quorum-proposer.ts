@@ -12,7 +12,7 @@ import { Fifo } from '../base/fifo.js';
 import type { Operation } from './operation.js';
 import type { ProposerContext } from './proposer.js';
 import { type ChangeContext, QuorumChange } from './quorum-change.js';
-import type { QuorumAsker, QuorumContext, QuorumJob } from './quorum-context.js';
+import { isHomeAwaited, type QuorumAsker, type QuorumContext, type QuorumJob } from './quorum-context.js';
 import { QuorumRead } from './quorum-read.js';
 import { putOf, QuorumWrite, stateOf } from './quorum-write.js';
 import { type ProposerNumbers, Register } from './register.js';
@@ -24,7 +24,7 @@ type Context<C, R, V> = Omit<ProposerContext<C, R, V>, 'quorum' | 'areEqual' | '
 
 /** What it needs besides what every proposer does. */
 export interface QuorumRules<C, R, V>
-  extends Pick<QuorumContext<C, R, V>, 'reads' | 'writes' | 'isHomed' | 'repairs' | 'alone' | 'fuller'> {
+  extends Pick<QuorumContext<C, R, V>, 'reads' | 'writes' | 'isHomed' | 'repairs' | 'isAwaited' | 'alone' | 'fuller'> {
   /** Of the copies. */
   readonly majority: number;
   /** That versions are made of: milliseconds since 1970, of any clock. */
@@ -166,6 +166,10 @@ export class QuorumProposer<C, R, V> {
   private begin(line: Line<C, R, V>, { operation, client, deadlineMs }: Waiting<C, R>): void {
     const { key, nodes } = line;
     const { context, own } = this;
+    if (own.isHomed && isHomeAwaited(nodes, own)) {
+      this.onEnded(line, client, { kind: 'no-quorum' });
+      return;
+    }
     const times = { deadlineMs, patienceMs: context.patienceMs };
     if (operation.reads !== null) {
       const finish = (outcome: Outcome<R>) => {

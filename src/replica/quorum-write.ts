@@ -6,7 +6,8 @@
  *     │  └───── too many gave no answer ──┐
  *     └── those once more, under the same ┘           what may be anywhere when time is up is unknown
  *
- * Of a weak key one takes it, its home: another one in its place only where that cannot, or is silent. Who reads there sees the write.
+ * Of a weak key one takes it, its home: another one in its place only where that cannot, or is silent. Who reads there sees the write. Nor is a copy
+ * that is silent waited for when all others have refused.
  *
  * Who refuses has a larger version, and does not count: as 2W > N, two writes that were acknowledged have met in one copy, so that the
  * later of them has the larger version, whatever clocks say.
@@ -73,16 +74,16 @@ export class QuorumWrite<C, R, V> implements QuorumAsker<R, V> {
   }
 
   begin(): void {
-    const { context, nodes, job } = this;
+    const { context, nodes } = this;
     if (this.reachable() < context.writes) {
       this.finish({ kind: 'no-quorum' });
       return;
     }
     if (context.isHomed) {
       this.home = 1 << (copiesToAsk(nodes, 0, context)[0] as number);
-      this.dueMs = Math.min(job.times.deadlineMs, context.now() + job.times.patienceMs);
     }
     this.renew();
+    this.dueMs = this.patientUntilMs();
   }
 
   /** One copy has made the state under that version already. */
@@ -101,6 +102,7 @@ export class QuorumWrite<C, R, V> implements QuorumAsker<R, V> {
     if (isDenied) this.open--;
     if (tag !== this.tries) return;
     this.out &= ~bit;
+    this.silent &= ~bit;
     const kind = answer?.kind;
     if (kind === 'ok' || kind === 'already') this.taken |= bit;
     else if (kind === 'refused' || kind === 'expired') this.refused |= bit;
@@ -118,16 +120,27 @@ export class QuorumWrite<C, R, V> implements QuorumAsker<R, V> {
     if (now() >= this.job.times.deadlineMs) {
       this.giveUp('too few of its nodes have answered in time');
     } else if (this.phase === 'paused') {
-      this.dueMs = this.job.times.deadlineMs;
       this.phase = 'spreading';
-      if (this.mayBeTaken(this.silent)) this.spread(this.silent);
+      const isRefused = this.context.isHomed && this.refused !== 0;
+      if (!isRefused && this.mayBeTaken(this.silent)) this.spread(this.silent);
       else this.renew();
+      this.dueMs = this.patientUntilMs();
     } else {
-      this.context.count('impatient');
+      if (this.home !== 0) this.context.count('impatient');
       this.home = 0;
-      this.dueMs = this.job.times.deadlineMs;
+      this.dueMs = this.patientUntilMs();
+      if (this.refused !== 0) {
+        this.silent |= this.out;
+        this.out = 0;
+      }
       this.resume();
     }
+  }
+
+  /** Until when copies are waited for, where others can stand in for them. */
+  private patientUntilMs(): number {
+    const { deadlineMs, patienceMs } = this.job.times;
+    return this.context.isHomed ? Math.min(deadlineMs, this.context.now() + patienceMs) : deadlineMs;
   }
 
   /** Whether it says that the step was not carried out. */

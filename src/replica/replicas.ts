@@ -172,15 +172,24 @@ export class Replicas {
 
   /**
    * The home of the keys whose copies begin at that place of these sets: the node of the first copy that can be asked and is not silent,
-   * by its index in the topology. -1: there is none.
+   * by its index in the topology. -1: there is none, or it is not known yet which.
    */
   homeOf({ owners, copies }: Pick<CopySets, 'owners' | 'copies'>, at: number): number {
     for (let place = at; place < at + copies; place++) {
       const index = owners[place] as number;
       const voter = this.voters[this.indexed[index] as number];
-      if (voter?.isMember === true && !voter.isSilent) return index;
+      if (voter === undefined) continue;
+      if (voter.isAwaited) return -1;
+      if (voter.isMember && !voter.isSilent) return index;
     }
     return -1;
+  }
+
+  /** When a command came, at the latest, to whose answer that node, by its index in the topology, has had time enough. */
+  patientSinceMs(index: number): number {
+    const { now } = this.context.transport;
+    const voter = this.voters[this.indexed[index] as number] as Voter;
+    return now - voter.channels.wanted.limits.replicatedPatienceMs;
   }
 
   /** The nodes that lie in a row in these sets, by the numbers that they have here and keep. */
@@ -331,6 +340,7 @@ export class Replicas {
       writes,
       isHomed: isWeak,
       repairs: !isWeak,
+      isAwaited: (node) => voters[node]?.isAwaited === true,
       majority,
       versionClock: context.clock,
       alone,

@@ -115,6 +115,9 @@ export class Voter implements PrivateOwner, ReplyOwner, AskOwner {
   isOfPool = true;
   private isListening = false;
   private isClosed = false;
+  /** Whether it has ever said what it is, or could not be reached. */
+  private isHeardOf = false;
+  private openedMs = Number.POSITIVE_INFINITY;
 
   constructor(context: VoterContext, channels: NodeChannels) {
     this.context = context;
@@ -126,6 +129,12 @@ export class Voter implements PrivateOwner, ReplyOwner, AskOwner {
   /** Whether its votes count now. */
   get isMember(): boolean {
     return this.record !== null && this.isOfPool;
+  }
+
+  /** Whether nothing is known of it so far, and it has had no time to say what it is. */
+  get isAwaited(): boolean {
+    const { replicatedPatienceMs } = this.channels.wanted.limits;
+    return !this.isHeardOf && this.context.transport.now - this.openedMs <= replicatedPatienceMs;
   }
 
   /** The cluster that it is a member of; null for none. */
@@ -145,6 +154,7 @@ export class Voter implements PrivateOwner, ReplyOwner, AskOwner {
   open(): void {
     const { privates, wanted } = this.channels;
     if (this.isClosed || this.connection !== null) return;
+    this.openedMs = Math.min(this.openedMs, this.context.transport.now);
     const connection = privates.keep(wanted, this);
     if (connection instanceof Uint8Array) {
       this.openLater();
@@ -524,6 +534,7 @@ export class Voter implements PrivateOwner, ReplyOwner, AskOwner {
   private settle(reason: string): void {
     const record = this.membership?.record ?? null;
     const wasMember = this.record !== null;
+    this.isHeardOf = true;
     if (record !== this.record) {
       this.dropBatch();
       this.record = record;

@@ -54,6 +54,27 @@ t.test('it is shown, set in any case, and put back by DEFAULT and RESET', async 
   t.match(await say(client, 'COMMAND', 'DOCS', 'rl.consistency'), /at which level this connection reads/);
 });
 
+t.test('what is read after WATCH is what it looks after, not what one copy has', async (t) => {
+  const [writer, reader] = [await connect(t, proxy.port), await connect(t, proxy.port)];
+  t.equal(await say(reader, 'RL.CONSISTENCY', 'weak'), '+OK\r\n');
+  const keys = Array.from({ length: 12 }, (_, number) => `watched:${number}`);
+  for (const key of keys) t.equal(await say(writer, 'SET', key, 'old'), '+OK\r\n');
+  // One node misses what is written now: it is the home of some of the keys.
+  const late = await connect(t, servers[0]?.port as number);
+  await say(late, 'CONFIG', 'SET', 'maxmemory', '1');
+  for (const key of keys) t.equal(await say(writer, 'SET', key, 'new'), '+OK\r\n');
+  const before = await plainReads();
+  for (const key of keys) {
+    t.equal(await say(reader, 'WATCH', key), '+OK\r\n');
+    t.equal(await say(reader, 'GET', key), '$3\r\nnew\r\n');
+    t.equal(await say(reader, 'UNWATCH'), '+OK\r\n');
+  }
+  t.equal(await plainReads(), before);
+  await say(late, 'CONFIG', 'SET', 'maxmemory', '0');
+  await say(reader, 'GET', 's');
+  t.equal(await plainReads(), before + 1, 'and after UNWATCH it reads weakly again');
+});
+
 t.test('keys that promise less are refused, whatever is asked of them, and others are not', async (t) => {
   const client = await connect(t, proxy.port);
   const refused: Record<string, string[]> = { strong: ['q:k', 'w:k'], quorum: ['w:k'], weak: [] };

@@ -8,7 +8,7 @@
 import type { Test } from 'tap';
 import { ProxyProcess } from './proxy.js';
 import { type RedisServer, startRedisServers } from './redis-server.js';
-import { connect, RespClient } from './resp-client.js';
+import { connect, RespClient, say } from './resp-client.js';
 import { waitFor } from './wait-for.js';
 
 /** Clients that are asked for whether a proxy with two workers serves. */
@@ -55,7 +55,11 @@ export async function deployReplicated(t: Test, options: ReplicatedOptions = {})
   };
   const proxies = [await start(2, 'epoll'), await start(1, 'node')] as const;
   // With so many it is unlikely that a worker has none.
-  for (const { port } of [...Array(ASKED).fill(proxies[0]), proxies[1]] as ProxyProcess[]) await isServed(port);
+  const isWeak = keyspace['consistency'] === 'weak';
+  for (const { port } of [...Array(ASKED).fill(proxies[0]), proxies[1]] as ProxyProcess[]) {
+    await isServed(port);
+    if (isWeak) await isWrittenToAll(port, servers);
+  }
   return { servers, plain, proxies };
 }
 
@@ -66,6 +70,25 @@ async function isServed(port: number): Promise<void> {
     await waitFor('replicated keys to be served', async () => (await client.command('DEL', 'no such key')) === 0);
   } finally {
     client.close();
+  }
+}
+
+/** Resolves when the worker that takes a new client counts all nodes: before that another copy may be the home of a weak key. */
+async function isWrittenToAll(port: number, servers: readonly RedisServer[]): Promise<void> {
+  const client = await RespClient.connect(port);
+  const nodes = await Promise.all(servers.map(({ port }) => RespClient.connect(port)));
+  let asked = 0;
+  const key = 'of the deployment';
+  try {
+    await waitFor('a write to be at all nodes', async () => {
+      const value = `${port} ${++asked}`;
+      if ((await say(client, 'SET', key, value)) !== '+OK\r\n') return false;
+      const copies = await Promise.all(nodes.map((node) => say(node, 'GET', key)));
+      return copies.every((copy) => copy.endsWith(`${value}\r\n`));
+    });
+    await client.command('DEL', key);
+  } finally {
+    for (const one of [client, ...nodes]) one.close();
   }
 }
 

@@ -69,6 +69,8 @@ export class Bench {
   /** Copies that do not answer, and those that cannot be reached. */
   readonly mute = new Set<number>();
   readonly gone = new Set<number>();
+  /** Copies of which nothing is known yet. */
+  readonly awaited = new Set<number>();
   sent: Sent[] = [];
   private readonly proposers: QuorumProposer<Commands, Replies, string>[] = [];
 
@@ -85,7 +87,7 @@ export class Bench {
         now: () => this.nowMs,
         clock: () => 0,
         random: () => 0,
-        isReachable: (node) => !this.gone.has(node),
+        isReachable: (node) => !this.gone.has(node) && !this.awaited.has(node),
         isSlow: () => false,
         processOf: () => 0,
         send: (asker, copy, tag, step) => this.sent.push({ asker, copy, tag, step }),
@@ -94,6 +96,7 @@ export class Bench {
       {
         ...rules,
         majority: 2,
+        isAwaited: (node) => this.awaited.has(node),
         versionClock: () => Date.UTC(2026, 0, 1) + clock(),
         alone: (commands) => commands,
         fuller: (one, other) => ((one[0] as string) < (other[0] as string) ? other : one),

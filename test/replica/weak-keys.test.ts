@@ -83,6 +83,73 @@ t.test('a home that has a larger version is written under one above it, though o
   t.end();
 });
 
+t.test('a home that freezes is not waited for where the others have a larger version', (t) => {
+  for (const others of [[1, 2], [1]]) {
+    const bench = new Bench();
+    const [early, late] = [bench.proposer(1, () => 100_000, WEAK), bench.proposer(2, none, WEAK)];
+    early(put('set a'));
+    bench.run();
+    bench.mute.add(0);
+    if (others.length === 1) {
+      bench.gone.add(2);
+      bench.mute.add(2);
+    }
+    const written = ran(bench, late(put('set b')));
+    t.equal(written.outcome, null);
+    bench.later(PATIENCE_MS);
+    bench.run();
+    t.equal(reply(written), 'b');
+    for (const copy of others) t.equal(bench.values()[copy], 'b');
+  }
+  t.end();
+});
+
+t.test('nor where it freezes while others go on and on', (t) => {
+  const bench = new Bench();
+  let version = 100_000;
+  const [early, late] = [bench.proposer(1, () => version, WEAK), bench.proposer(2, none, WEAK)];
+  early(put('set a'));
+  bench.run();
+  // Each try is refused by what another has written meanwhile.
+  const written = late(put('set b'));
+  for (let tries = 0; tries < 6; tries++) {
+    const tried = bench.sent;
+    bench.sent = [];
+    version += 100_000;
+    early(put(`set a${tries}`));
+    bench.run();
+    bench.sent = tried;
+    bench.turn();
+    bench.later(64);
+  }
+  t.equal(written.outcome, null);
+  bench.mute.add(0);
+  for (let times = 0; times < 4 && written.outcome === null; times++) {
+    bench.later(PATIENCE_MS);
+    bench.run();
+  }
+  t.equal(reply(written), 'b');
+  t.ok(bench.nowMs < TIMEOUT_MS, `${bench.nowMs}`);
+  t.end();
+});
+
+t.test('while it is not known who the home is, nothing is asked', (t) => {
+  const bench = new Bench();
+  const ask = bench.proposer(1, none, WEAK);
+  bench.awaited.add(0);
+  for (const operation of [put('set a'), change('append b'), GET]) t.equal(reply(ask(operation)), 'no-quorum');
+  t.equal(bench.sent.length, 0);
+  bench.awaited.clear();
+  bench.awaited.add(2);
+  t.equal(reply(ran(bench, ask(put('set a')))), 'a', 'the first of the copies is there');
+  bench.awaited.add(1);
+  bench.gone.add(0);
+  t.equal(reply(ask(GET)), 'no-quorum');
+  bench.awaited.clear();
+  t.equal(reply(ran(bench, ask(GET))), 'a');
+  t.end();
+});
+
 t.test('one copy is enough, and none is told at once', (t) => {
   const bench = new Bench();
   const ask = bench.proposer(1, none, WEAK);

@@ -68,6 +68,7 @@ export class SimProxy {
             ...quorums,
             majority: Math.floor(schedule.copies / 2) + 1,
             versionClock: () => VERSIONS_BEGIN_MS + this.clock(),
+            isAwaited: () => false,
             alone: (commands) => commands,
             fuller: (one) => one,
           });
