@@ -136,7 +136,7 @@ answers the others with an error that says why. The group \`lock\` and \`RL.CONS
   tag always do. There are two exceptions:
 - *Split* commands are cut into one command a shard, and their replies are merged.
 - *Gathered* commands do nothing with keys of other shards but read them, and write one key at the most. SINTER, SUNION, SDIFF, SINTERCARD and ZINTERCARD are put together by the proxy
-  where the keys of each shard are small (128 KB), which takes one round trip (with \`auth: passthrough\` they are copied: nodes are to say whether the user may run them); so is XREAD, of which each shard reads its own streams: no node is brought anything for them. For all others the
+  where the keys of each shard are small (128 KB), which takes one round trip (with \`auth: passthrough\` they are copied: nodes are to say whether the user may run them); so is XREAD, of which each shard reads its own streams (one round trip more for more than 128 KB of entries): no node is brought anything for them. For all others the
   values are copied (DUMP) to the shard of the key that is written, or to the one that has most of them; there the command is carried out with them, under their own names, in one
   piece (RESTORE, the command, DEL), so that nobody sees them. What differs from one Redis: the keys of each shard are as they were at one
   moment, but not those of all shards at the same one; that shard's keyspace events, its replicas, its append-only file and clients that track by prefix

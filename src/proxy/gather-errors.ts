@@ -9,16 +9,10 @@ import { MARKER } from './gather-scripts.js';
 const OWN_ERROR = /^-(NODEDOWN|UNKNOWN|OVERLOADED) /;
 
 /** What one Redis says of a command's keys and arguments, too: the node's name is of no use in it. */
-const ABOUT_COMMAND = /^-(WRONGTYPE|ERR Invalid stream ID)/;
+const ABOUT_COMMAND = /^-(WRONGTYPE |ERR Invalid stream ID |ERR The > ID can be specified only )/;
 
 export function isAboutCommand(error: Uint8Array): boolean {
   return ABOUT_COMMAND.test(textOfError(error));
-}
-
-/** Of what several nodes say is wrong with a command, what one Redis says: it reads all arguments before it looks at a key. */
-export function errorOfOne(errors: readonly Uint8Array[]): Uint8Array {
-  const ofArguments = errors.find((error) => !textOfError(error).startsWith('-WRONGTYPE'));
-  return ofArguments ?? (errors[0] as Uint8Array);
 }
 
 /** The refusal at the limit that `text` names. */

@@ -10,6 +10,7 @@
  * A name that is brought must be free there. That is looked at where it is placed: what a client has put there meanwhile, since the
  * layout changed, is neither read nor taken away.
  */
+import { encodeCommand } from '../resp/reply.js';
 import { OWN_PREFIX } from '../routing/replication-section.js';
 
 /** Beside what PLACE has placed, so that REMOVE takes nothing away where it failed. */
@@ -17,6 +18,15 @@ export const MARKER = `${OWN_PREFIX}gather`;
 
 /** What SORT sorts, as it was when its elements were read: patterns name keys by them. */
 export const SORTED = `${OWN_PREFIX}sorted`;
+
+/** What is to be placed beside a node's own keys. */
+export interface Brought {
+  name: string;
+  /** As DUMP gives it; empty where there is none. */
+  value: Uint8Array;
+  /** Milliseconds since 1970, in digits; 0: never. */
+  expiry: Uint8Array;
+}
 
 /**
  * Lua has integers as doubles: a time far beyond all calendars is rounded, and must not become more than Redis takes (the largest
@@ -56,6 +66,36 @@ return values(few)`;
 /** KEYS: some; ARGV: how many bytes of DUMP are wanted at the most. Answers with their `values`. */
 export const DUMP_SCRIPT = `${VALUES}
 return values(tonumber(ARGV[1]))`;
+
+/**
+ * KEYS: streams; ARGV: how many bytes count as few, and at how many it is enough; how many entries are wanted of each stream at the most, 0: all; and
+ * behind which id of each. Answers, where their entries are few bytes, with [name, entries] of each stream that has some; else with how many bytes they
+ * are, or a number that is more than enough; or with the number of the first stream (from 1) that cannot be read, and the error.
+ *
+ * Entries are read in steps, so that no more is read than a little beyond what is enough.
+ */
+export const READ_SCRIPT = `local few, enough, count = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local bytes, replies = 0, {}
+for at, key in ipairs(KEYS) do
+  local id, left, step, entries = ARGV[at + 3], count > 0 and count or math.huge, 1, {}
+  repeat
+    local wanted = math.min(step, left)
+    local reply = redis.pcall('XREAD', 'COUNT', wanted, 'STREAMS', key, id)
+    if reply and reply.err then return {at, reply.err} end
+    local found = reply and reply[1][2] or {}
+    for _, entry in ipairs(found) do
+      bytes = bytes + #entry[1] + 20
+      for _, text in ipairs(entry[2]) do bytes = bytes + #text + 8 end
+      if bytes <= few then entries[#entries + 1] = entry end
+      id = entry[1]
+    end
+    if bytes > enough then return bytes end
+    left, step = left - #found, math.min(step * 2, 128)
+  until #found < wanted or left == 0
+  if #entries > 0 then replies[#replies + 1] = {key, entries} end
+end
+if bytes > few then return bytes end
+return replies`;
 
 /**
  * KEYS: what SORT is to sort; ARGV: how many bytes, and how many elements, are wanted at the most; and where nothing is sorted, see
@@ -135,6 +175,21 @@ for at = 2, count + 1 do redis.call('DEL', ARGV[at]) end
 return reply`;
 
 export const GATHER_SCRIPTS: readonly string[] = [
-  ...[SIZE_SCRIPT, DUMP_SCRIPT, SORT_SCRIPT],
+  ...[SIZE_SCRIPT, DUMP_SCRIPT, READ_SCRIPT, SORT_SCRIPT],
   ...[PLACE_SCRIPT, REMOVE_SCRIPT, CARRY_OUT_SCRIPT],
 ];
+
+/** EVAL; keys that are text have a character a byte. */
+export function evaluation(
+  script: string,
+  keys: readonly (string | Uint8Array)[],
+  options: readonly (string | Uint8Array)[],
+): Uint8Array {
+  const names = keys.map((key) => (typeof key === 'string' ? bytesOf(key) : key));
+  return encodeCommand(['EVAL', script, String(names.length), ...names, ...options]);
+}
+
+/** Of a name with a character a byte. */
+export function bytesOf(name: string): Uint8Array {
+  return Buffer.from(name, 'latin1');
+}
