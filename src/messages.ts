@@ -227,15 +227,9 @@ export type Question =
   /** What was refused to users. */
   | { kind: 'list-refusals' }
   | { kind: 'forget-refusals' }
-  /** Remember scripts, or none of that service any more that was shown before. Moments are those of `commonMs`. */
-  | { kind: 'learn-scripts'; service: number; scripts: readonly ShownScript[] }
-  | { kind: 'forget-scripts'; service: number; flushedMs: number };
-
-/** `source`: a character a byte. */
-export interface ShownScript {
-  source: string;
-  shownMs: number;
-}
+  /** Remember scripts, a character a byte; or none of that service any more. */
+  | { kind: 'learn-scripts'; service: number; sources: readonly string[] }
+  | { kind: 'forget-scripts'; service: number };
 
 /** What ACL SETUSER and ACL DELUSER ask for. A character a byte, and no password in it. */
 export type UserChange =

@@ -85,11 +85,11 @@ export function answer(
       return;
     case 'learn-scripts':
       // What it has told the others it has gone by before, and may have gone on from there.
-      if (!isOwn) context.scripts.hear(question.service, question.scripts);
+      if (!isOwn) context.scripts.hear(question.service, question.sources);
       done({ kind });
       return;
     case 'forget-scripts':
-      if (!isOwn) context.scripts.forget(question.service, question.flushedMs);
+      if (!isOwn) context.scripts.forget(question.service);
       done({ kind });
       return;
     case 'expect-redirected': {

@@ -1,9 +1,6 @@
 /**
  * Scripts that clients have shown to this worker, or to another one: what is called by its SHA1 (EVALSHA) can be sent whole to a node that
  * lacks it. Those of each service are its own, as on a Redis of its own. Bounded: who was not called for longest is forgotten first.
- *
- * Workers hear of what others were shown, and have flushed, in any order and late: what was shown last before a flush is forgotten, and not
- * learned again; what was shown behind it stays. Moments are those of `commonMs`.
  */
 import { createHash } from 'node:crypto';
 
@@ -14,8 +11,6 @@ export interface KnownScript {
   readonly source: string;
   /** When the other workers were told, in the transport's milliseconds. */
   toldMs: number;
-  /** When a client has shown it last, as far as is known here. */
-  shownMs: number;
 }
 
 /** What it takes to find one, beside its text, which is kept twice: about so many bytes. */
@@ -28,8 +23,6 @@ export class KnownScripts {
   private readonly bySha = new Map<string, KnownScript>();
   /** By service and source. */
   private readonly bySource = new Map<string, KnownScript>();
-  /** By service: of its flushes the last, as far as is known here. */
-  private readonly flushedMs = new Map<number, number>();
   private bytes = 0;
 
   constructor(limits: { scriptsBytesMax: number }, counts: { scriptsForgotten: number }) {
@@ -37,18 +30,14 @@ export class KnownScripts {
     this.counts = counts;
   }
 
-  /** `source`: a character a byte. Null where it is too large to be remembered, or was flushed since. */
-  learn(service: number, source: string, shownMs: number): KnownScript | null {
+  /** `source`: a character a byte. Null where it is too large to be remembered. */
+  learn(service: number, source: string): KnownScript | null {
     const known = this.bySource.get(`${service} ${source}`);
-    if (known !== undefined) {
-      known.shownMs = Math.max(known.shownMs, shownMs);
-      return known;
-    }
-    if (shownMs < (this.flushedMs.get(service) ?? Number.NEGATIVE_INFINITY)) return null;
+    if (known !== undefined) return known;
     const max = this.limits.scriptsBytesMax;
     if (bytesOf(source) > max) return null;
     const sha = createHash('sha1').update(source, 'latin1').digest('hex');
-    const learned = { service, sha, source, toldMs: Number.NEGATIVE_INFINITY, shownMs };
+    const learned = { service, sha, source, toldMs: Number.NEGATIVE_INFINITY };
     this.bySha.set(`${service} ${sha}`, learned);
     this.bySource.set(`${service} ${source}`, learned);
     this.bytes += bytesOf(source);
@@ -74,13 +63,8 @@ export class KnownScripts {
     return known;
   }
 
-  /** Its scripts were flushed at that moment. Returns those that were shown behind it: other workers, who were told of them before, may not know that. */
-  forget(service: number, flushedMs: number): readonly KnownScript[] {
-    this.flushedMs.set(service, Math.max(flushedMs, this.flushedMs.get(service) ?? flushedMs));
-    const ours = [...this.bySha.values()].filter((known) => known.service === service);
-    const kept = ours.filter(({ shownMs }) => shownMs >= flushedMs);
-    for (const known of ours) if (known.shownMs < flushedMs) this.drop(known);
-    return kept;
+  forget(service: number): void {
+    for (const known of [...this.bySha.values()]) if (known.service === service) this.drop(known);
   }
 
   /** Nothing where it was dropped before. */

@@ -10,12 +10,10 @@
  */
 import type { LaneChannel } from '../backend/lane.js';
 import type { Carrier, Pending, PendingPool, ReplyOwner } from '../backend/pending.js';
-import { commonMs } from '../base/clock.js';
 import { errorBytes } from '../base/errors.js';
 import type { Limits } from '../base/limits.js';
 import type { Counts } from '../base/metrics.js';
 import type { Timer } from '../base/timers.js';
-import type { ShownScript } from '../messages.js';
 import type { CommandSpec } from '../resp/commands.js';
 import type { RequestReader } from '../resp/request.js';
 import type { Arena } from '../transport/arena.js';
@@ -149,35 +147,29 @@ export class ScriptCalls implements ReplyReader {
 
   private learning(service: number, source: string): () => void {
     return () => {
-      const script = this.known.learn(service, source, commonMs());
+      const script = this.known.learn(service, source);
       if (script !== null) this.tell(script);
     };
   }
 
-  /** SCRIPT FLUSH was read: what is to be done when the nodes have carried it out. What is shown from now on is not forgotten. */
-  flushing(service: number): () => void {
-    const flushedMs = commonMs();
-    return () => {
-      this.forget(service, flushedMs);
-      this.context.ask({ kind: 'forget-scripts', service, flushedMs }, () => {});
-    };
+  /** Of this worker's client the nodes have carried out SCRIPT FLUSH. */
+  forgetAll(service: number): void {
+    this.forget(service);
+    this.context.ask({ kind: 'forget-scripts', service }, () => {});
   }
 
   /** Another worker was shown these. */
-  hear(service: number, scripts: readonly ShownScript[]): void {
-    for (const { source, shownMs } of scripts) {
-      const script = this.known.learn(service, source, shownMs);
+  hear(service: number, sources: readonly string[]): void {
+    for (const source of sources) {
+      const script = this.known.learn(service, source);
       if (script !== null) script.toldMs = this.context.now();
     }
   }
 
   /** Of another worker's client, or this one's, the nodes have carried out SCRIPT FLUSH. */
-  forget(service: number, flushedMs: number): void {
-    this.untold = this.untold.filter((script) => script.service !== service || script.shownMs >= flushedMs);
-    for (const script of this.known.forget(service, flushedMs)) {
-      script.toldMs = Number.NEGATIVE_INFINITY;
-      this.tell(script);
-    }
+  forget(service: number): void {
+    this.untold = this.untold.filter((script) => script.service !== service);
+    this.known.forget(service);
     // Nodes may be those of other services, too.
     this.sent = new WeakMap();
   }
@@ -244,7 +236,7 @@ export class ScriptCalls implements ReplyReader {
     const { session } = route;
     const source = this.text(1);
     const wasKnown = this.known.has(session.service, source);
-    const script = this.known.learn(session.service, source, commonMs());
+    const script = this.known.learn(session.service, source);
     if (script === null || wasKnown) {
       const carrier = this.forward(route, session, start, end);
       if (script !== null && carrier !== null) this.noteSent(carrier, script);
@@ -256,7 +248,7 @@ export class ScriptCalls implements ReplyReader {
 
   /** Remembers the script that the command last read has at that argument. */
   private learn(service: number, argument: number): void {
-    const script = this.known.learn(service, this.text(argument), commonMs());
+    const script = this.known.learn(service, this.text(argument));
     if (script !== null) this.tell(script);
   }
 
@@ -347,10 +339,8 @@ export class ScriptCalls implements ReplyReader {
     const { ask, now, transport } = this.context;
     const untold = this.untold.splice(0);
     for (const service of new Set(untold.map((script) => script.service))) {
-      const scripts = untold
-        .filter((script) => script.service === service)
-        .map(({ source, shownMs }) => ({ source, shownMs }));
-      ask({ kind: 'learn-scripts', service, scripts }, () => {});
+      const sources = untold.filter((script) => script.service === service).map(({ source }) => source);
+      ask({ kind: 'learn-scripts', service, sources }, () => {});
     }
     this.tellTimer = transport.timers.set(now() + TELL_MS, () => {
       this.tellTimer = null;

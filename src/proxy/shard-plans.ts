@@ -123,7 +123,7 @@ export class ShardPlans {
       case 'config|resetstat':
         return new AfterSuccessPolicy(this.serverPolicy(session, spec), () => this.context.times.reset());
       case 'script|flush':
-        return new AfterSuccessPolicy(this.serverPolicy(session, spec), this.scripts.flushing(service.number));
+        return new AfterSuccessPolicy(this.serverPolicy(session, spec), () => this.scripts.forgetAll(service.number));
       case 'script|load':
         return new AfterSuccessPolicy(this.scriptPolicy(service, spec), this.scripts.loading(service.number));
       case 'script|exists':

@@ -10,13 +10,13 @@ function shaOf(source: string): string {
 t.test('what was shown is found by its SHA1, in either case, by its own service', async (t) => {
   const known = new KnownScripts({ scriptsBytesMax: 1000 }, { scriptsForgotten: 0 });
   const source = "return '\xff'";
-  const learned = known.learn(1, source, 5);
+  const learned = known.learn(1, source);
   t.match(learned, { service: 1, sha: shaOf(source), source, toldMs: Number.NEGATIVE_INFINITY });
-  t.equal(known.learn(1, source, 5), learned);
+  t.equal(known.learn(1, source), learned);
   t.equal(known.find(1, shaOf(source).toUpperCase()), learned);
   t.equal(known.find(2, shaOf(source)), null);
-  known.learn(2, source, 5);
-  t.same(known.forget(1, 6), []);
+  known.learn(2, source);
+  known.forget(1);
   t.equal(known.find(1, shaOf(source)), null);
   t.match(known.find(2, shaOf(source)), { service: 2 });
 });
@@ -26,35 +26,16 @@ t.test('who was not called for longest is forgotten when there are too many byte
   const counts = { scriptsForgotten: 0 };
   const known = new KnownScripts(limits, counts);
   const [one, two, three] = ['1', '2', '3'].map((text) => text.repeat(10)) as [string, string, string];
-  for (const source of [one, two, three]) known.learn(0, source, 5);
+  for (const source of [one, two, three]) known.learn(0, source);
   known.find(0, shaOf(one));
-  known.learn(0, '4', 5);
+  known.learn(0, '4');
   t.equal(known.find(0, shaOf(two)), null);
   for (const source of [one, three, '4']) t.match(known.find(0, shaOf(source)), { source });
   t.equal(counts.scriptsForgotten, 1);
-  t.equal(known.learn(0, 'x'.repeat(1000), 5), null, 'one that is too large puts out no other');
+  t.equal(known.learn(0, 'x'.repeat(1000)), null, 'one that is too large puts out no other');
   limits.scriptsBytesMax = 402;
-  known.learn(0, '5', 5);
+  known.learn(0, '5');
   t.match(known.find(0, shaOf('5')), { source: '5' });
   t.equal(known.find(0, shaOf(one)), null);
   t.equal(counts.scriptsForgotten, 4);
 });
-
-t.test(
-  'what was shown before a flush is forgotten, and not learned again; what was shown behind it stays',
-  async (t) => {
-    const known = new KnownScripts({ scriptsBytesMax: 10_000 }, { scriptsForgotten: 0 });
-    for (const source of ['before', 'again']) known.learn(0, source, 5);
-    const again = known.learn(0, 'again', 7);
-    known.learn(0, 'again', 6);
-    const behind = known.learn(0, 'behind', 6);
-    t.same(known.forget(0, 6), [again, behind]);
-    t.equal(known.find(0, shaOf('before')), null);
-    for (const script of [again, behind]) t.equal(known.find(0, script?.sha ?? ''), script);
-    t.equal(known.learn(0, 'before', 5), null, 'somebody had not heard of the flush');
-    t.match(known.learn(1, 'before', 5), { service: 1 });
-    t.same(known.forget(0, 4), [again, behind], 'an earlier one');
-    t.equal(known.learn(0, 'before', 5), null);
-    t.match(known.learn(0, 'before', 6), { shownMs: 6 });
-  },
-);
