@@ -227,7 +227,7 @@ t.test('sessions that wait for the nodes to be connected to share one INFO', asy
 });
 
 t.test('every command of the table with as few arguments as it takes is answered or sent', async (t) => {
-  const world = new Plane({ nodes: 2 }).greetAll();
+  const world = new Plane({ nodes: 2, limits: { idlePingMs: 1_000_000 } }).greetAll();
   for (const spec of COMMANDS) {
     // So long CLIENT PAUSE 1 lasts.
     world.pass(2);

@@ -60,7 +60,9 @@ t.test('each command has a deadline of its own', async (t) => {
 });
 
 t.test('a large command that comes slowly but steadily has time, one that hardly comes has not', async (t) => {
-  const world = new Plane({ limits: { requestDeadlineMs: 5_000, idlePingMs: 1_000_000 } }).greetAll();
+  // One that is held until it is whole.
+  const largeValueBytes = 16 * 1024 * 1024;
+  const world = new Plane({ limits: { requestDeadlineMs: 5_000, idlePingMs: 1_000_000, largeValueBytes } }).greetAll();
   const [steady, slow] = [world.client(), world.client()];
   const mebi = 'x'.repeat(1024 * 1024);
   const head = `*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$${8 * mebi.length}\r\n`;
