@@ -227,7 +227,7 @@ t.test('sessions that wait for the nodes to be connected to share one INFO', asy
 });
 
 t.test('every command of the table with as few arguments as it takes is answered or sent', async (t) => {
-  const world = new Plane({ nodes: 2, limits: { idlePingMs: 1_000_000 } }).greetAll();
+  const world = new Plane({ nodes: 2 }).greetAll();
   for (const spec of COMMANDS) {
     // So long CLIENT PAUSE 1 lasts.
     world.pass(2);
@@ -241,7 +241,12 @@ t.test('every command of the table with as few arguments as it takes is answered
     const links = (node: number) => new Set([...world.links(node), ...world.links(node, 3)]);
     for (const link of [0, 1].flatMap((node) => [...links(node)])) if (link.protocol === null) link.greet();
     world.turn();
-    const sent = [0, 1].map((node) => [...links(node)].flatMap((link) => link.commands()).length);
+    const sent = [0, 1].map((node) => {
+      // A connection that has been silent for long is tried.
+      return [...links(node)]
+        .flatMap((link) => link.commands())
+        .filter((text) => spec.name === 'ping' || text !== 'PING').length;
+    });
     const replies = repliesIn(client.take()).length;
     const isSent = (sent[0] as number) + (sent[1] as number) > 0;
     if (replies + (isSent ? 1 : 0) !== 1) t.fail(`${words.join(' ')}: ${replies} replies, sent ${sent}`);
