@@ -130,7 +130,9 @@ export class Workload {
     });
   }
 
+  /** For the first time, or again after `halt`. */
   start(): void {
+    this.isStopping = false;
     const run = async (client: WorkloadClient, next: (client: WorkloadClient) => Promise<void>) => {
       while (!this.isStopping) await next(client);
       client.close();
