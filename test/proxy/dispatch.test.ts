@@ -227,26 +227,21 @@ t.test('sessions that wait for the nodes to be connected to share one INFO', asy
 });
 
 t.test('every command of the table with as few arguments as it takes is answered or sent', async (t) => {
+  // No time passes: a node that does not answer a script for SUSPECT_MS (busy-scripts) is asked by PING whether it is busy.
   const world = new Plane({ nodes: 2 }).greetAll();
   for (const spec of COMMANDS) {
-    // So long CLIENT PAUSE 1 lasts.
-    world.pass(2);
     const client = world.client();
     const words = spec.name.split('|');
     while (words.length < Math.abs(spec.arity)) words.push('1');
     client.send(words);
-    // CLIENT PAUSE holds up the next ones no longer.
-    world.pass(2);
+    world.turn();
+    // CLIENT PAUSE 1 holds up the next ones no longer.
+    if (spec.name === 'client|pause') world.pass(2);
     // SCRIPT KILL goes by a connection of its own, and SUBSCRIBE by one that speaks RESP3.
     const links = (node: number) => new Set([...world.links(node), ...world.links(node, 3)]);
     for (const link of [0, 1].flatMap((node) => [...links(node)])) if (link.protocol === null) link.greet();
     world.turn();
-    const sent = [0, 1].map((node) => {
-      // A connection that has been silent for long is tried.
-      return [...links(node)]
-        .flatMap((link) => link.commands())
-        .filter((text) => spec.name === 'ping' || text !== 'PING').length;
-    });
+    const sent = [0, 1].map((node) => [...links(node)].flatMap((link) => link.commands()).length);
     const replies = repliesIn(client.take()).length;
     const isSent = (sent[0] as number) + (sent[1] as number) > 0;
     if (replies + (isSent ? 1 : 0) !== 1) t.fail(`${words.join(' ')}: ${replies} replies, sent ${sent}`);
