@@ -5,14 +5,16 @@ import type { Part, Parts, ResponsePolicy } from './response-policy.js';
 
 export class AfterSuccessPolicy implements ResponsePolicy {
   readonly needsOne: boolean;
-  readonly effect: (parts: Parts) => void;
+  readonly effect: (parts: Parts, done: () => void) => void;
   private readonly inner: ResponsePolicy;
 
-  constructor(inner: ResponsePolicy, act: () => void) {
+  /** `act` calls `done` once, at once or in a bounded time. */
+  constructor(inner: ResponsePolicy, act: (done: () => void) => void) {
     this.needsOne = inner.needsOne;
     this.inner = inner;
-    this.effect = (parts) => {
-      if (allSucceeded(parts, this)) act();
+    this.effect = (parts, done) => {
+      if (allSucceeded(parts, this)) act(done);
+      else done();
     };
   }
 

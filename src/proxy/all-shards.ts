@@ -99,7 +99,11 @@ export class AllShards {
     else if (spec.name === 'config|set' && service.nodes.length > 1)
       this.setConfiguration(session, service, end - start);
     else if (spec.name === 'scan') this.sendScan(session, service, start, end);
-    else this.sendPlan(session, service, this.plans.plan(session, service, spec), start, end);
+    else {
+      this.sendPlan(session, service, this.plans.plan(session, service, spec), start, end);
+      // What is shown behind it is not what it flushes.
+      if (spec.name === 'script|flush') session.waitForReplies();
+    }
   }
 
   /** The plan for the command last read as part of a transaction, or why it cannot be one. */

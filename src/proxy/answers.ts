@@ -89,7 +89,7 @@ export function answer(
       done({ kind });
       return;
     case 'forget-scripts':
-      if (!isOwn) context.scripts.forget(question.service);
+      context.scripts.forget(question.service);
       done({ kind });
       return;
     case 'expect-redirected': {

@@ -61,11 +61,11 @@ export class ExecPolicy implements ResponsePolicy {
     this.acts.set(place, act);
   }
 
-  get effect(): ((parts: Parts) => void) | null {
+  get effect(): ((parts: Parts, done: () => void) => void) | null {
     if (!this.hasNode) return null;
     const isMeant =
       this.acts.size > 0 || [...this.spread.values()].some(({ plan }) => plan.policy.effect !== undefined);
-    return isMeant ? (parts) => this.act(parts) : null;
+    return isMeant ? (parts, done) => this.act(parts, done) : null;
   }
 
   /** The others are asked: `parts` are, by node, the first of the merge's parts that its replies will be; -1 at the place of the own one. */
@@ -144,24 +144,38 @@ export class ExecPolicy implements ResponsePolicy {
     }
   }
 
-  /** What is to be done here about the commands of the node, and those for all shards, in their order. */
-  private act(parts: Parts): void {
-    const { bytes } = parts;
+  /** What is to be done here about the commands of the node, and those for all shards, one after the other in their order. */
+  private act(parts: Parts, done: () => void): void {
     const node = parts.part(0);
-    if (node.failure !== null || !this.wasCarriedOut(bytes, node.start)) return;
-    let at = lineEnd(bytes, node);
-    for (let place = 0; place < this.commandCount; place++) {
+    if (node.failure !== null || !this.wasCarriedOut(parts.bytes, node.start)) done();
+    else this.actFrom(0, lineEnd(parts.bytes, node), parts, done);
+  }
+
+  /** From the command at `first` on, where the node's reply to it, if it has one, begins at `start`. */
+  private actFrom(first: number, start: number, parts: Parts, done: () => void): void {
+    let at = start;
+    for (let place = first; place < this.commandCount; place++) {
       if (this.own.has(place) || this.asked.has(place)) continue;
       const spread = this.spread.get(place);
-      if (spread !== undefined) {
-        const { view, end } = viewOf(spread, parts, at);
-        spread.plan.policy.effect?.(view);
-        at = end;
-      } else {
+      if (spread === undefined) {
         this.acts.get(place)?.(at);
-        at = skipValue(bytes, at);
+        at = skipValue(parts.bytes, at);
+        continue;
       }
+      const { view, end } = viewOf(spread, parts, at);
+      at = end;
+      const effect = spread.plan.policy.effect ?? null;
+      if (effect === null) continue;
+      // Many that are done at once do not call each other.
+      let [isBegun, isDone] = [false, false];
+      effect(view, () => {
+        if (isBegun) this.actFrom(place + 1, end, parts, done);
+        else isDone = true;
+      });
+      isBegun = true;
+      if (!isDone) return;
     }
+    done();
   }
 
   /** Writes what all shards say together; `at` is where the node's own part of it begins. Returns where that ends. */

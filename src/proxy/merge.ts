@@ -32,6 +32,8 @@ export class Merge implements ReplyOwner, ReplySource, Parts {
   /** The first `partCount` are in use; `awaited` of them have no reply yet. */
   private readonly parts: Part[] = [];
   private awaited = 0;
+  /** All replies have come, and the policy has not done yet what it does with them. */
+  private isTakingEffect = false;
   /** Some part of it changes something. */
   private isWrite = false;
 
@@ -203,7 +205,7 @@ export class Merge implements ReplyOwner, ReplySource, Parts {
     this.claims--;
     if (this.claims > 0) return;
     // Who takes effect all the same when the last has come sees them all.
-    if (this.awaited > 0 && this.hasEffect) return;
+    if (this.isTakingEffect || (this.awaited > 0 && this.hasEffect)) return;
     this.releaseReplies();
     if (this.awaited === 0) this.release();
   }
@@ -221,7 +223,19 @@ export class Merge implements ReplyOwner, ReplySource, Parts {
     this.pendings.release(pending);
     this.awaited--;
     if (this.awaited > 0) return;
-    this.policy.effect?.(this);
+    const effect = this.policy.effect ?? null;
+    if (effect === null) {
+      this.complete();
+      return;
+    }
+    this.isTakingEffect = true;
+    effect(this, () => {
+      this.isTakingEffect = false;
+      this.complete();
+    });
+  }
+
+  private complete(): void {
     // A claim of our own, so that the last session's does not end it under our hands.
     this.claims++;
     for (let index = 0; index < this.sessionCount; index++) {

@@ -60,9 +60,9 @@ export interface ResponsePolicy {
   onPrelude?(place: number, bytes: Uint8Array, start: number, end: number): void;
   /**
    * What it does here when the last reply has come, before a client is told: also where it does not want to be (CLIENT REPLY), or has gone.
-   * Null, or none: nothing.
+   * Calls `done` once, at once or in a bounded time: the replies are kept until then. Null, or none: nothing.
    */
-  readonly effect?: ((parts: Parts) => void) | null;
+  readonly effect?: ((parts: Parts, done: () => void) => void) | null;
   /** Appends the whole reply. All parts fit, or one of them does where `needsOne`. */
   write(parts: Parts, output: Output): void;
 }

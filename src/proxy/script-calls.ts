@@ -133,8 +133,12 @@ export class ScriptCalls implements ReplyReader {
   }
 
   /** SCRIPT LOAD was read: what is to be done when the nodes have it. */
-  loading(service: number): () => void {
-    return this.learning(service, this.text(2));
+  loading(service: number): (done: () => void) => void {
+    const learn = this.learning(service, this.text(2));
+    return (done) => {
+      learn();
+      done();
+    };
   }
 
   /** EVAL was read: what is to be done with the reply that begins there, where it is to be remembered only then. */
@@ -152,10 +156,15 @@ export class ScriptCalls implements ReplyReader {
     };
   }
 
-  /** Of this worker's client the nodes have carried out SCRIPT FLUSH. */
-  forgetAll(service: number): void {
-    this.forget(service);
-    this.context.ask({ kind: 'forget-scripts', service }, () => {});
+  /**
+   * Of this worker's client the nodes have carried out SCRIPT FLUSH. `done` is called when no worker knows any more what it flushed: they are told
+   * twice, since what one has told of before it heard the first time another may hear behind that. What clients have shown in between is asked of the
+   * nodes, as is any script that nobody knows.
+   */
+  flushed(service: number, done: () => void): void {
+    const { ask } = this.context;
+    const question = { kind: 'forget-scripts', service } as const;
+    ask(question, () => ask(question, () => done()));
   }
 
   /** Another worker was shown these. */
@@ -166,7 +175,7 @@ export class ScriptCalls implements ReplyReader {
     }
   }
 
-  /** Of another worker's client, or this one's, the nodes have carried out SCRIPT FLUSH. */
+  /** Of some worker's client the nodes have carried out SCRIPT FLUSH. */
   forget(service: number): void {
     this.untold = this.untold.filter((script) => script.service !== service);
     this.known.forget(service);

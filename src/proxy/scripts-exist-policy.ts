@@ -10,7 +10,7 @@ export class ScriptsExistPolicy implements ResponsePolicy {
   readonly needsOne = false;
   private readonly inner = responsePolicy('agg_logical_and', false);
   private readonly asked: readonly string[];
-  readonly effect: () => void;
+  readonly effect: (parts: Parts, done: () => void) => void;
   /** Of each script, when all nodes have answered. */
   private known: readonly boolean[] = [];
 
@@ -20,8 +20,9 @@ export class ScriptsExistPolicy implements ResponsePolicy {
    */
   constructor(asked: readonly string[], isKnown: (sha: string) => boolean) {
     this.asked = asked;
-    this.effect = () => {
+    this.effect = (_parts, done) => {
       this.known = asked.map((sha) => isKnown(sha));
+      done();
     };
   }
 

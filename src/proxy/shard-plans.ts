@@ -121,9 +121,14 @@ export class ShardPlans {
       case 'keys':
         return service.hidesKeys ? new OwnKeysPolicy(service) : responsePolicy(spec.responsePolicy, false);
       case 'config|resetstat':
-        return new AfterSuccessPolicy(this.serverPolicy(session, spec), () => this.context.times.reset());
+        return new AfterSuccessPolicy(this.serverPolicy(session, spec), (done) => {
+          this.context.times.reset();
+          done();
+        });
       case 'script|flush':
-        return new AfterSuccessPolicy(this.serverPolicy(session, spec), () => this.scripts.forgetAll(service.number));
+        return new AfterSuccessPolicy(this.serverPolicy(session, spec), (done) =>
+          this.scripts.flushed(service.number, done),
+        );
       case 'script|load':
         return new AfterSuccessPolicy(this.scriptPolicy(service, spec), this.scripts.loading(service.number));
       case 'script|exists':

@@ -86,6 +86,8 @@ export class Plane {
   /** The planes of other workers, which are asked as well; and workers that do not answer. */
   readonly others: Plane[] = [];
   readonly silent: number[] = [];
+  /** Questions to all workers that are on their way, where a test delivers them itself. */
+  onTheWay: (() => void)[] | null = null;
   /** As the main thread has them. */
   private readonly users: UserDesk;
   private lastClientId: number;
@@ -130,8 +132,8 @@ export class Plane {
       totals: () => this.counts,
       publishClients: () => metrics.publishClients(),
       random: options.random ?? (() => 0.5),
-      ask: (question, done) =>
-        this.transport.later(() => {
+      ask: (question, done) => {
+        const deliver = () => {
           const workers = [this, ...this.others];
           const answers: Answer[] = [];
           const asked =
@@ -142,7 +144,10 @@ export class Plane {
               if (answers.length === workers.length) done(answers, this.silent);
             });
           }
-        }),
+        };
+        if (this.onTheWay === null) this.transport.later(deliver);
+        else this.onTheWay.push(deliver);
+      },
       resolve: (host, _port, done) => this.resolving.push({ host, done }),
       onNodeState: (state, isUp, reason) =>
         this.nodeStates.push(`${state.name} ${isUp ? 'up' : 'down'}${reason === '' ? '' : ` ${reason}`}`),
