@@ -241,7 +241,7 @@ const KEYS = {
   ...NODE_KEYS,
   largeValueBytes: about(
     bytes(1, GIBI),
-    'A request or a reply larger than this takes its connection to the node out of common use, so that small commands do not wait behind it.',
+    'A reply larger than this, or a request that is held until it is whole, takes its connection to the node out of common use, so that small commands do not wait behind it. A write of one key that is larger goes to its node as it comes, by a connection of its own.',
     stated('largeValueBytes'),
   ),
   workerMemoryMax: about(

@@ -96,7 +96,7 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ),
   ...rules(
     'all',
-    'on the nodes of now; one that starts anew, or is added later, has its own. Not what two nodes cannot share: port, bind, dir …; where a node refuses what others have set these are set back, but inside MULTI. Clients that set the same at once, where a node refuses it, may undo what the others have set',
+    'on the nodes of now; one that starts anew, or is added later, has its own. Not what two nodes cannot share: port, bind, dir …; where a node refuses what others have set these are set back, but inside MULTI (CONFIG GET goes to the nodes with it, which their user needs to be allowed for that). Clients that set the same at once, where a node refuses it, may undo what the others have set',
     'config|set',
   ),
   ...rules('all', NODES_OF_NOW, 'function|delete function|flush function|load function|restore'),
