@@ -11,7 +11,8 @@
  *   F ms now                  not held by that token, but for so long, at that time of the node's; behind it texts as registers have them, of those
  *                             who hold it
  *   L                         lost
- *   E share                   the token has that share from now on; after an extension in an array, with mode, ballot, fence and client
+ *   E share                   the token has that share from now on; after an extension in an array, with mode, ballot, fence and client, and of a
+ *                             share the time of the node's
  *   B                         broken, in an array with the tokens of those who held it
  *   I mode                    what is there, in an array: accepted, the register, and two texts for each holder
  *   K                         done
@@ -227,7 +228,7 @@ ${whereShared(`
   local expires = math.max(own.expires, now + ARGV[4])
   ${KEEP}
   return { 'E' .. own.share, table.concat({
-    redis.call('HGET', KEYS[2], ''), own.ballot, string.format('%.0f', own.fence), own.client
+    redis.call('HGET', KEYS[2], ''), own.ballot, string.format('%.0f', own.fence), own.client, string.format('%.0f', now)
   }, ' ') }
 `)}
 if holder ~= ARGV[3] then
@@ -277,7 +278,10 @@ return 'E${WHOLE}'
   2,
 );
 
-/** The same for a share. ARGV[3] to [8] as in ACQUIRE_SHARE, [9] and [10]: from when until when, [11]: fence, [12]: client. */
+/**
+ * The same for a share. ARGV[3] to [8] as in ACQUIRE_SHARE, [9] and [10]: from when until when, [11]: fence, [12]: client. Another share that the token
+ * has here was left over when it got this one, unless it was taken by a larger ballot.
+ */
 export const RETAKE_SHARE = script(
   `
 ${BEGIN_LOCK}
@@ -285,7 +289,8 @@ ${QUARANTINE}
 ${SHARES}
 ${inTime('ARGV[9]', 'ARGV[10]')}
 ${findShare((verdict) => `return ${verdict}`)}
-if own then return 'E' .. own.share end
+if own and own.share == ARGV[7] then return 'E' .. own.share end
+if own and own.ballot > ARGV[3] then return 'L' end
 ${takeShare('ARGV[11]', 'ARGV[12]')}
 return 'E' .. own.share
 `,

@@ -40,8 +40,8 @@ export type LockStep =
   | { kind: 'release'; token: string; mark: string }
   | { kind: 'extend'; token: string; ttlMs: number }
   /**
-   * Takes it as it is held elsewhere, where it is free, or that share, and nobody has had all of it since. `fromMs`, `untilMs`: of the node's clock,
-   * within which that is known to be so.
+   * Takes it as it is held elsewhere, where it is free, or that share, and nobody has had all of it since; another share, by a smaller ballot, is given
+   * up for it. `fromMs`, `untilMs`: of the node's clock, within which that is known to be so.
    */
   | { kind: 'retake'; token: string; ttlMs: number; share: Share; hold: Hold; fromMs: number; untilMs: number }
   /** Frees it, whoever holds it. `mark` as above. */
@@ -132,11 +132,11 @@ export type LockAnswer =
   | { kind: 'broken'; tokens: readonly string[] }
   /** It had confirmed, or released. */
   | { kind: 'done' }
-  /** What the token has of it. Null: not said, or that node does not know. */
-  | { kind: 'extended'; share: Share; hold: Hold | null }
+  /** What the token has of it. `hold` null: not said, or that node does not know; `nowMs` as in NotHeld, null: not said, as of all of a lock. */
+  | { kind: 'extended'; share: Share; hold: Hold | null; nowMs: number | null }
   /**
-   * To confirm: the token does not have that share. To take back: it was taken by another ballot. To take again: it is too late, or somebody else
-   * has had it since.
+   * To confirm: the token does not have that share. To take back: it was taken by another ballot. To take again: it is too late, or somebody else,
+   * or the same token by a larger ballot, has had it since.
    */
   | { kind: 'lost' };
 

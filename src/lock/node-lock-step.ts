@@ -22,7 +22,7 @@ import {
   RETAKE_SHARE,
   TAKE_BACK,
 } from './lock-scripts.js';
-import type { Hold, HolderView, LockAnswer, LockStep } from './lock-step.js';
+import type { HolderView, LockAnswer, LockStep } from './lock-step.js';
 import { WHOLE } from './share.js';
 
 type NodeLockAnswer = LockAnswer | NotMember | Unable;
@@ -107,7 +107,7 @@ export class NodeLockStep implements NodeStep<NodeLockAnswer> {
       case VERDICT.notHeld:
         return notHeldOf(text.slice(1), more);
       case VERDICT.extended:
-        return { kind: 'extended', share: text.slice(1), hold: more[0] === undefined ? null : holdOf(more[0]) };
+        return extendedOf(text.slice(1), more[0]);
       case VERDICT.broken:
         return { kind: 'broken', tokens: more };
       case VERDICT.view:
@@ -165,7 +165,7 @@ function callOf(step: LockStep, ttlMaxMs: number): [Script, string[]] {
       const { mode, ballot, fence, client } = hold;
       const times = [`${fromMs}`, `${untilMs}`];
       if (mode === WHOLE) return [RETAKE, [`${ttlMaxMs}`, token, `${ttlMs}`, ...times, ballot]];
-      const words = [`${ttlMaxMs}`, ballot, token, `${ttlMs}`, mode, share, '0', ...times, `${fence}`, client];
+      const words = [`${ttlMaxMs}`, ballot, token, `${ttlMs}`, mode, share, flag(true), ...times, `${fence}`, client];
       return [RETAKE_SHARE, words];
     }
     case 'break':
@@ -190,9 +190,11 @@ function notHeldOf(text: string, registers: readonly string[]): LockAnswer {
   return { kind: 'not-held', ttlMs: Number(left), nowMs: Number(now), registers };
 }
 
-function holdOf(text: string): Hold {
-  const [mode, ballot, fence, client] = text.split(' ') as [string, string, string, string];
-  return { mode, ballot, fence: Number(fence), client };
+function extendedOf(share: string, text: string | undefined): LockAnswer {
+  if (text === undefined) return { kind: 'extended', share, hold: null, nowMs: null };
+  const [mode, ballot, fence, client, now] = text.split(' ') as [string, string, string, string, string?];
+  const hold = { mode, ballot, fence: Number(fence), client };
+  return { kind: 'extended', share, hold, nowMs: now === undefined ? null : Number(now) };
 }
 
 const HOLDER = /^(-?\d+) (\S+) (\d+) (\S+)$/;

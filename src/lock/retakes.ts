@@ -1,8 +1,9 @@
 /**
  * Where a lock that was just extended is taken again: at nodes that lacked it when they were asked, as they were away when it was taken, or have come
- * back with nothing since. Decided purely.
+ * back with nothing since; or that have another slot of it, which was tried first, as others had this one there. Decided purely.
  *
- *   extended by a majority ──> each of the others that says it is free is asked to take it, within the validity of that extension
+ *   extended by a majority ──> each of the others that says it is free, or has another slot, is asked to take it, within the validity of that
+ *                              extension
  *
  * Without that a lock dies with the nodes that it was taken at, one after the other, however long lies between. It is never counted in that extension:
  * what was lost is not to be held again under its old fence. So the moment at which a node takes it is one at which a majority holds it, by the
@@ -10,7 +11,7 @@
  *
  * A lock that is released, or broken, while that is under way stays at a minority for a ttl.
  */
-import type { Hold, LockStep } from './lock-step.js';
+import type { Hold, LockReply, LockStep } from './lock-step.js';
 import { clocksApart, validityMs } from './redlock.js';
 import { type Share, WHOLE } from './share.js';
 import type { Replies } from './verdicts.js';
@@ -40,18 +41,22 @@ export class Retakes {
     const { share, hold } = held;
     const retakes: { copy: number; step: Retake }[] = [];
     for (let copy = 0; copy < replies.copies; copy++) {
-      const reply = replies.from(copy);
-      if (reply?.kind !== 'not-held' || (this.sent & (1 << copy)) !== 0) continue;
-      // Of a lock that several hold that share may be free; the node knows.
-      if (share === WHOLE && reply.ttlMs !== 0) continue;
+      const fromMs = lacksAtMs(replies.from(copy), share);
+      if (fromMs === null || (this.sent & (1 << copy)) !== 0) continue;
       this.sent |= 1 << copy;
-      const fromMs = reply.nowMs;
       // It said so after it was asked: by its clock no more time goes by than is left by this one.
       const untilMs = fromMs + leftMs - clocksApart(leftMs);
       retakes.push({ copy, step: { kind: 'retake', token, ttlMs, share, hold, fromMs, untilMs } });
     }
     return retakes;
   }
+}
+
+/** When the node said that the token does not have that share there, and may have it, by its own clock; null: it has not. */
+function lacksAtMs(reply: LockReply, share: Share): number | null {
+  if (reply?.kind === 'extended') return reply.share === share ? null : reply.nowMs;
+  // Of a lock that several hold that share may be free; the node knows.
+  return reply?.kind === 'not-held' && (share !== WHOLE || reply.ttlMs === 0) ? reply.nowMs : null;
 }
 
 /** What a majority has extended; null: none has, or it is not known how it is held. */

@@ -110,10 +110,10 @@ export class ModelNode {
         own.untilMs = Math.max(own.untilMs, nowMs + step.ttlMs);
         const { share, ballot, fence, client } = own;
         const mode = lock?.mode ?? WHOLE;
-        if (mode !== WHOLE) return { kind: 'extended', share, hold: { mode, ballot, fence, client } };
+        if (mode !== WHOLE) return { kind: 'extended', share, hold: { mode, ballot, fence, client }, nowMs };
         const named = parseRegister(register?.text ?? '');
         const hold = register === null || named?.token !== step.token ? null : { ...named, ballot: register.accepted };
-        return { kind: 'extended', share, hold: hold && holdOf(WHOLE, hold) };
+        return { kind: 'extended', share, hold: hold && holdOf(WHOLE, hold), nowMs: null };
       }
       case 'retake':
         return this.retake(lock, register, step, name, ttlMaxMs, nowMs);
@@ -155,10 +155,12 @@ export class ModelNode {
     const { mode, ballot } = hold;
     const isLate = nowMs < fromMs || nowMs > untilMs;
     if (isLate && !this.without.includes('in-time')) return { kind: 'lost' };
-    const wanted = { kind: 'acquire-share', ballot, token, ttlMs, mode, share, mayMove: false, waits: false } as const;
+    const wanted = { kind: 'acquire-share', ballot, token, ttlMs, mode, share, mayMove: true, waits: false } as const;
     const hindrance = mode === WHOLE ? this.hindrance(lock, token, nowMs) : this.shareHindrance(lock, wanted, nowMs);
     if (hindrance !== null && !this.without.includes('free')) return hindrance;
-    if (hindrance === null && lock?.holders.has(token) === true) return { kind: 'extended', share, hold: null };
+    const own = hindrance === null ? lock?.holders.get(token) : undefined;
+    if (own?.share === share) return { kind: 'extended', share, hold: null, nowMs: null };
+    if (own !== undefined && own.ballot > ballot) return { kind: 'lost' };
     const isBehind = (register?.accepted ?? NEVER) <= ballot;
     const names = parseRegister(register?.text ?? '')?.token === token;
     if (mode === WHOLE && !isBehind && !names && !this.without.includes('since')) return { kind: 'lost' };
@@ -169,7 +171,7 @@ export class ModelNode {
     if (mode === WHOLE && ballot > this.promisedOf(register)) {
       this.registers.set(name, { ...(register ?? NOTHING), promised: ballot });
     }
-    return { kind: 'extended', share, hold: null };
+    return { kind: 'extended', share, hold: null, nowMs: null };
   }
 
   /** Why who wants all of it does not get it. */

@@ -122,6 +122,7 @@ const ALL_ANSWERS = ['broken', 'done', 'elsewhere', 'extended', 'held', 'lost', 
 function msOf(reply: LockReply): number[] {
   if (reply?.kind === 'view') return [...reply.holders].sort(byToken).map(({ ttlMs }) => ttlMs);
   if (reply?.kind === 'not-held') return [reply.ttlMs, reply.nowMs];
+  if (reply?.kind === 'extended') return [reply.nowMs ?? 0];
   return reply !== null && 'ttlMs' in reply ? [reply.ttlMs] : [];
 }
 
@@ -241,6 +242,26 @@ t.test('what is no lock is left as it is', async (t) => {
     }
     t.equal(await ask(node, 'EXISTS', name), ':1\r\n');
   }
+});
+
+t.test('a slot that is taken again takes the place of another one by a smaller ballot alone', async (t) => {
+  const { shares } = await startShares(t);
+  const retake = async (token: string, share: string, counter: number) => {
+    const extended = await shares.perform('k', { kind: 'extend', token, ttlMs: 30_000 });
+    if (extended?.kind !== 'extended' || extended.nowMs === null) throw new Error('it has a slot');
+    const hold = { mode: '2', ballot: makeBallot(0, counter, PROPOSERS[0] as string), fence: 7, client: 'c' };
+    const times = { fromMs: extended.nowMs, untilMs: extended.nowMs + 20_000 };
+    return await shares.perform('k', { kind: 'retake', token, ttlMs: 30_000, share, hold, ...times });
+  };
+  for (let count = 0; count < 3; count++) await shares.take('k', 'long', '2', '0');
+  t.same(await retake('long', '1', 2), { kind: 'lost' });
+  t.match(await retake('long', '0', 2), { kind: 'extended', share: '0' });
+  t.match(await retake('long', '1', 4), { kind: 'extended', share: '1' });
+  t.match(await shares.perform('k', { kind: 'look' }), {
+    holders: [{ token: 'long', share: '1', fence: 7, client: 'c' }],
+  });
+  t.match(await shares.take('k', 'other', '2', '0'), { kind: 'vote' }, 'the other one is free');
+  t.match(await retake('other', '1', 9), { kind: 'held' });
 });
 
 t.test('who has expired is taken out by whoever looks, and leaves his slot', async (t) => {

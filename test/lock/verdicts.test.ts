@@ -5,7 +5,7 @@ import { breakOutcome, extendOutcome, infoOutcome, Replies, releaseOutcome } fro
 import { NEVER } from '../../src/replica/ballot.js';
 
 const DONE: LockReply = { kind: 'done' };
-const EXTENDED: LockReply = { kind: 'extended', share: 'x', hold: null };
+const EXTENDED: LockReply = { kind: 'extended', share: 'x', hold: null, nowMs: null };
 const FREE: LockReply = { kind: 'not-held', ttlMs: 0, nowMs: 9, registers: [] };
 const THEIRS: LockReply = { kind: 'not-held', ttlMs: 500, nowMs: 9, registers: ['7 c theirs'] };
 const GONE: LockReply = { kind: 'unsent' };
@@ -72,7 +72,7 @@ t.test('an extension counts from when it was asked for, less drift', async (t) =
 });
 
 t.test('who has different slots at different nodes has none', async (t) => {
-  const slot = (share: string): LockReply => ({ kind: 'extended', share, hold: null });
+  const slot = (share: string): LockReply => ({ kind: 'extended', share, hold: null, nowMs: null });
   t.equal(extendOutcome(of(3, [slot('0'), slot('1')]), 1000, 0, 0), null);
   t.match(extendOutcome(of(3, [slot('0'), slot('1'), slot('0')]), 1000, 0, 0), { kind: 'extended' });
   t.match(extendOutcome(of(3, [slot('0'), slot('1'), FREE]), 1000, 0, 0), { kind: 'unknown' });
