@@ -259,7 +259,10 @@ export interface Refusal {
 
 /** What a worker asks of locks on the coordination store. Names and tokens have a character a byte. */
 export type LockAsk =
-  /** `waitMs`: 0 for not at all; `queueMax`: so many may want the lock in this process. */
+  /**
+   * `waitMs`: 0 for not at all; `queueMax`: so many may want the lock in this process; `ticket`: drawn when it was asked for (see LockTurns), as what
+   * workers send comes in no order among them.
+   */
   | {
       kind: 'acquire';
       name: string;
@@ -269,6 +272,7 @@ export type LockAsk =
       mode: LockMode;
       waitMs: number;
       queueMax: number;
+      ticket: number;
     }
   /** `grant`: what was granted. */
   | { kind: 'give-back'; name: string; grant: string }

@@ -52,8 +52,7 @@ export class LockTurns {
       const other = Atomics.load(words, at);
       if (at === own + place || other === 0 || Atomics.load(words, at + 1) !== hash) continue;
       if (beside !== ALONE && Atomics.load(words, at + 2) === beside) continue;
-      // They may have begun anew from below.
-      if (((other - ticket) | 0) < 0) return false;
+      if (isBefore(other, ticket)) return false;
     }
     return true;
   }
@@ -62,6 +61,11 @@ export class LockTurns {
   forget(): void {
     this.words.fill(0, this.own, this.own + BUCKETS * WORDS);
   }
+}
+
+/** Whether that ticket was drawn before the other one. They may have begun anew from below. */
+export function isBefore(ticket: number, other: number): boolean {
+  return ((ticket - other) | 0) < 0;
 }
 
 function hashOf(name: string): number {

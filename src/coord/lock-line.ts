@@ -7,6 +7,7 @@
  *             └── woken, or time ───┘
  */
 import type { Clock } from '../base/clock.js';
+import { isBefore } from '../base/lock-turns.js';
 import type { Attempted, LockWish, Told } from './lock-outcomes.js';
 
 /** Ends a wish, and tells `done` once when what it has got is given back, or cannot be; maybe within the call. */
@@ -64,9 +65,16 @@ export class LockLine {
       callOffEnd: () => {},
     };
     if (mayWait) waiting.callOffEnd = this.locks.clock.after(wish.waitMs, () => this.onTimeOver(waiting));
-    this.wishes.push(waiting);
-    if (this.wishes.length === 1) void this.attempt();
+    this.wishes.splice(this.placeOf(wish.ticket), 0, waiting);
+    if (this.wishes[0] === waiting) void this.attempt();
     return (done) => this.leave(waiting, done);
+  }
+
+  /** Behind those who asked before, which may be heard of later; and behind whose attempt is under way. */
+  private placeOf(ticket: number): number {
+    const { wishes, trying } = this;
+    const isBehind = (other: Waiting) => other === trying || !isBefore(ticket, other.wish.ticket);
+    return wishes.findLastIndex(isBehind) + 1;
   }
 
   /** Something of the lock has changed. */

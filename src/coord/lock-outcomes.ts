@@ -6,6 +6,8 @@ export interface LockWish extends Omit<LockClaim, 'id'> {
   readonly waitMs: number;
   /** So many may want this lock at a time. */
   readonly queueMax: number;
+  /** By which it is known who of the process asked first: see LockTurns. */
+  readonly ticket: number;
 }
 
 /** `isUnknown`: it may have been done. */

@@ -6,6 +6,7 @@ import { commonMs } from '../base/clock.js';
 import { ERROR_CODES, errorBytes } from '../base/errors.js';
 import type { Limits } from '../base/limits.js';
 import { STORE_HOLDERS_MAX } from '../base/lock-mode.js';
+import type { LockTurns } from '../base/lock-turns.js';
 import type { Counts } from '../base/metrics.js';
 import type { LockAsk, LockFacts, LockTold } from '../messages.js';
 import type {
@@ -26,6 +27,7 @@ import type {
 export interface StoreProviderContext {
   /** Asks the main thread; `told` is called once, later. What is returned ends an `acquire`, of which `told` is still told. */
   askLock: (ask: LockAsk, told: (told: LockTold) => void) => () => void;
+  lockTurns: Pick<LockTurns, 'draw'>;
   counts: Pick<Counts, 'locksAcquired' | 'locksCrowded' | 'locksWaiting'>;
   limits: Pick<Limits, 'lockQueueMax'>;
 }
@@ -72,7 +74,7 @@ export class StoreProvider {
 
   /** Of `StoreLock`. */
   acquire(name: string, order: LockOrder, waitMs: number, told: (outcome: AcquireOutcome) => void): GiveBack {
-    const { counts, limits, askLock } = this.context;
+    const { counts, limits, askLock, lockTurns } = this.context;
     const isWaiting = waitMs > 0;
     if (!isWaiting && this.questions >= ASKS_MAX) {
       told(OVERLOADED);
@@ -97,7 +99,8 @@ export class StoreProvider {
       if (outcome.kind === 'granted') counts.locksAcquired++;
       told(outcome);
     };
-    const end = askLock({ kind: 'acquire', name, token, client, ttlMs, mode, waitMs, queueMax }, onTold);
+    const ticket = lockTurns.draw();
+    const end = askLock({ kind: 'acquire', name, token, client, ttlMs, mode, waitMs, queueMax, ticket }, onTold);
     return (done = () => {}) => {
       onGivenBack = done;
       end();

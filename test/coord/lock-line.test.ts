@@ -43,8 +43,10 @@ function begin() {
   const locks = new Locks();
   const line = new LockLine(locks, 'lock:x');
   const told: string[] = [];
-  const join = (client: string, waitMs: number) => {
-    const wish = { token: client, client, ttlMs: 1_000, mode: { kind: 'exclusive' } as const, waitMs, queueMax: 3 };
+  let last = 0;
+  const join = (client: string, waitMs: number, ticket = ++last) => {
+    const mode = { kind: 'exclusive' } as const;
+    const wish = { token: client, client, ttlMs: 1_000, mode, waitMs, queueMax: 3, ticket };
     return line.join(wish, (outcome: Told) => told.push(`${client} ${outcome.kind}`));
   };
   return { locks, line, told, join };
@@ -74,6 +76,35 @@ t.test('one tries after the other, when something changes, or a time is over', a
   t.same([told, locks.tried.slice(4)], [['a granted'], ['b']]);
   await locks.answer(granted('2'));
   t.same([told, locks.isDropped], [['a granted', 'b granted'], true]);
+});
+
+t.test('who asked first has it first, whoever is heard of first', async (t) => {
+  const { locks, told, join } = begin();
+  join('second', 10_000, 2);
+  join('third', 10_000, 3);
+  join('first', 10_000, 1);
+  t.same(locks.tried, ['second'], 'an attempt under way goes on');
+  await locks.answer({ kind: 'held', untilMs: locks.clock.nowMs() + 500 });
+  locks.clock.pass(500);
+  await locks.answer(granted('1'));
+  await locks.answer(granted('2'));
+  await locks.answer(granted('3'));
+  t.same(told, ['second granted', 'first granted', 'third granted']);
+});
+
+t.test('who asked before those who wait is tried for instead of them', async (t) => {
+  const { locks, told, join } = begin();
+  join('second', 10_000, 1);
+  await locks.answer({ kind: 'held', untilMs: locks.clock.nowMs() + 500 });
+  // Tickets begin anew from below.
+  join('first', 10_000, -1);
+  t.same(locks.tried, ['second', 'first']);
+  await locks.answer({ kind: 'held', untilMs: locks.clock.nowMs() + 500 });
+  locks.clock.pass(500);
+  t.same(locks.tried, ['second', 'first', 'first']);
+  await locks.answer(granted('1'));
+  await locks.answer(granted('2'));
+  t.same([told, locks.isDropped], [['first granted', 'second granted'], true]);
 });
 
 t.test('who does not wait is told at once what who waits has heard', async (t) => {

@@ -115,7 +115,7 @@ function join(t: { teardown: (work: () => void) => void }, store: Driver) {
   t.teardown(() => locks.close());
   const acquire = (token: string, waitMs = 0, ttlMs = TTL_MS): Promise<Told> => {
     const mode = { kind: 'exclusive' } as const;
-    const wish = { token, client: token, ttlMs, mode, waitMs, queueMax: 3 };
+    const wish = { token, client: token, ttlMs, mode, waitMs, queueMax: 3, ticket: 1 };
     return new Promise((resolve) => locks.acquire('lock:x', wish, resolve));
   };
   const breakIt = () => locks.break('lock:x');
@@ -179,7 +179,7 @@ t.test('an entry that is no lock stops the news of no other, and is told of', as
   const looked = await locks.look('lock:new');
   t.match(looked, { kind: 'trouble', reason: /is no lock that this version knows/ });
   const mode = { kind: 'exclusive' } as const;
-  const wish = { token: 'c', client: 'c', ttlMs: TTL_MS, mode, waitMs: 0, queueMax: 3 };
+  const wish = { token: 'c', client: 'c', ttlMs: TTL_MS, mode, waitMs: 0, queueMax: 3, ticket: 1 };
   const told = await new Promise((resolve) => locks.acquire('lock:new', wish, resolve));
   t.match(told, { kind: 'trouble', reason: /is no lock that this version knows/ });
 });
@@ -188,7 +188,7 @@ t.test('names that nobody uses are removed as fast as they came', async (t) => {
   const store = new FileDriver(null);
   const { clock, locks } = join(t, store);
   const mode = { kind: 'exclusive' } as const;
-  const wish = { token: 'a', client: 'c', ttlMs: TTL_MS, mode, waitMs: 0, queueMax: 3 };
+  const wish = { token: 'a', client: 'c', ttlMs: TTL_MS, mode, waitMs: 0, queueMax: 3, ticket: 1 };
   const names = Array.from({ length: 250 }, (_, number) => `lock:${number}`);
   for (const name of names) {
     t.match(await new Promise((resolve) => locks.acquire(name, wish, resolve)), { kind: 'granted' });

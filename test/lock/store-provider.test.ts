@@ -1,5 +1,6 @@
 /** What a worker asks of the coordination store about locks, and how much of it at a time. */
 import t from 'tap';
+import { LockTurns, lockTurnsMemory } from '../../src/base/lock-turns.js';
 import { EXCLUSIVE } from '../../src/lock/lock.js';
 import { StoreProvider } from '../../src/lock/store-provider.js';
 import type { LockAsk, LockTold } from '../../src/messages.js';
@@ -15,6 +16,7 @@ function begin() {
       asked.push({ ask, told });
       return () => {};
     },
+    lockTurns: new LockTurns(lockTurnsMemory(1), 0),
     counts,
     limits: { lockQueueMax: 20_000 },
   });
@@ -67,6 +69,16 @@ t.test('questions are refused beyond a number, and what is held is extended and 
   acquire(0);
   lock.release('a', hear);
   t.equal(asked.length, 2 * ASKS_MAX + 2);
+});
+
+t.test('who asks has a ticket, by which it is known who asked first', async (t) => {
+  const { asked, acquire } = begin();
+  acquire(1_000);
+  acquire(0);
+  t.match(
+    asked.map(({ ask }) => ask),
+    [{ ticket: 1 }, { ticket: 2 }],
+  );
 });
 
 t.test('a line that is full is counted', async (t) => {

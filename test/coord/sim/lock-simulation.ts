@@ -131,7 +131,7 @@ export class LockSimulation {
       const mode = random.pick(MODES);
       const token = `${who}-${++this.count}`;
       const waitMs = random.chance(70) ? random.below(6_000) : 0;
-      const wish = { token, client: who, ttlMs: TTL_MS, mode, waitMs, queueMax: QUEUE_MAX };
+      const wish = { token, client: who, ttlMs: TTL_MS, mode, waitMs, queueMax: QUEUE_MAX, ticket: this.count };
       let isOver = false;
       const leave = locks.acquire(name, wish, (told) => {
         if (isOver) this.world.violate(`${who} is told what it does not want to hear`);
