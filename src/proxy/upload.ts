@@ -12,10 +12,12 @@
 import type { Pending, ReplyOwner } from '../backend/pending.js';
 import type { Holder, PrivateConnection } from '../backend/private-connection.js';
 import type { Connection } from '../transport/transport.js';
+import type { Activity } from './activity.js';
 
 /** The session that it is of. */
 export interface Uploader {
-  readonly connection: Pick<Connection, 'resume'>;
+  readonly connection: Pick<Connection, 'resume' | 'unreadBytes'>;
+  readonly activity: Activity;
   readonly isClosed: boolean;
   onReply(pending: Pending, start: number, end: number): void;
   onFailure(pending: Pending, error: Uint8Array): void;
@@ -172,7 +174,14 @@ export class Upload implements Holder, ReplyOwner {
   private goOn(from: State): void {
     if (this.state !== from) return;
     this.state = 'going';
-    this.context.session.connection.resume();
+    this.readOn();
+  }
+
+  /** What is still to come is the client's to send in time. */
+  private readOn(): void {
+    const { activity, connection } = this.context.session;
+    activity.onUnfinished(connection.unreadBytes);
+    connection.resume();
   }
 
   /** It has been answered, or will be at once. */
@@ -181,6 +190,6 @@ export class Upload implements Holder, ReplyOwner {
     this.state = isWhole ? 'over' : 'answered';
     this.connection = null;
     this.context.onOver();
-    if (!isWhole) this.context.session.connection.resume();
+    if (!isWhole) this.readOn();
   }
 }

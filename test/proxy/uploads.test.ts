@@ -1,0 +1,92 @@
+/** A large request on its way from a client to its node goes on in parts, as it comes. */
+import t from 'tap';
+import { pendingsInUse } from '../help/pending-watch.js';
+import { bulk, type Client, type NodeLink, Plane } from '../help/plane.js';
+
+const LARGE = 1_000;
+/** Of the value that is written. */
+const BYTES = 20 * LARGE;
+
+function plane(limits = {}): Plane {
+  return new Plane({ limits: { largeValueBytes: LARGE, ...limits } }).greetAll();
+}
+
+/** SET of `key`, without the value's end: so much is still to come, and the line end. */
+function set(key: string, left = 0): string {
+  return `*3\r\n${bulk('SET')}${bulk(key)}$${BYTES}\r\n${'x'.repeat(BYTES - left)}`;
+}
+
+/** The newest connection to node 0, by which the request goes. */
+function ownLink(world: Plane): NodeLink {
+  return world.link(0) as NodeLink;
+}
+
+/** `client` has begun a SET on node 0, all but the last `left` bytes of which are at the node: its connection, and what came by it. */
+function begin(world: Plane, client: Client, left: number): { link: NodeLink; seen: string } {
+  client.sendText(set(world.key(0), left));
+  world.turn();
+  const link = ownLink(world).greet();
+  world.turn();
+  let seen = link.take();
+  for (let turn = 0; turn < 10; turn++) {
+    world.turn();
+    seen += link.take();
+  }
+  return { link, seen };
+}
+
+/** Lets time pass, in which the nodes answer what they are tried with. */
+function pass(world: Plane, ms: number): void {
+  for (let left = ms; left > 0; left -= 500) {
+    world.pass(Math.min(left, 500));
+    for (const { index } of world.topology.nodes)
+      for (const link of world.links(index)) if (link.take().includes('PING')) link.answer('+PONG\r\n');
+  }
+}
+
+t.test('what has come of a large request is at its node, and the rest follows', async (t) => {
+  const world = plane();
+  const before = pendingsInUse();
+  const alice = world.client();
+  const { link, seen } = begin(world, alice, 500);
+  t.equal(seen, set(world.key(0), 500));
+  alice.sendText('x'.repeat(500));
+  alice.sendText('\r\n');
+  world.turn();
+  t.equal(link.take(), `${'x'.repeat(500)}\r\n`);
+  link.answer('+OK\r\n');
+  world.turn();
+  t.equal(alice.take(), '+OK\r\n');
+  t.equal(world.counts.requestsPassedOn, 1);
+  t.equal(pendingsInUse(), before);
+  t.equal(world.usedBytes, 0);
+});
+
+t.test(
+  'a node that takes nothing has its client not read from; then the rest is the client’s to send in time',
+  async (t) => {
+    const deadline = { requestDeadlineMs: 2_000, idleTimeoutMs: 0 };
+    const world = plane(deadline);
+    const before = pendingsInUse();
+    const alice = world.client();
+    const { link } = begin(world, alice, 10 * LARGE);
+    alice.sendText('x'.repeat(5 * LARGE));
+    world.turn();
+    t.ok(alice.connection.isPaused, 'more than may waits for the node');
+    // It takes some, though not all: it is well.
+    for (let ms = 0; ms < 2 * deadline.requestDeadlineMs; ms += 500) {
+      link.connection.takeSome(10);
+      world.pass(500);
+    }
+    t.notOk(alice.isClosed, 'what is not read for the sake of the node is not late');
+    link.take();
+    world.turn();
+    t.notOk(alice.connection.isPaused);
+    pass(world, deadline.requestDeadlineMs + 1_500);
+    t.ok(alice.isClosed, 'it has stopped in the middle');
+    t.equal(world.counts.sessionDeadlineCloses, 1);
+    world.turn();
+    t.ok(link.isClosed);
+    t.equal(pendingsInUse(), before);
+  },
+);
