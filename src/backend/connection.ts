@@ -277,6 +277,11 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner, PartSourc
   /** Takes commands only of sessions that await others here, and closes when what is in flight has been answered. */
   retire(mayComeBack: boolean): void {
     if (this.state === 'closed') return;
+    // It was taken back, and is retired anew for another reply: its client has the time that the first one had.
+    if (this.state !== 'retired' && this.partsLeft === 0) {
+      this.isHurried = false;
+      this.heldMs = 0;
+    }
     this.state = 'retired';
     this.mayComeBack = mayComeBack;
     if (this.queue.length === 0) this.finish();

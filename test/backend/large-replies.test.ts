@@ -189,6 +189,43 @@ t.test(
   },
 );
 
+t.test('a connection that was taken back waits for the next slow client as for the first', async (t) => {
+  const world = plane({ connectTimeoutMs: 60_000 });
+  const [alice, bob] = [world.client(), world.client()];
+  const key = world.key(0);
+  const link = world.only(0);
+  const piece = 'v'.repeat(1024 * 1024);
+  const pieces = 40;
+  for (const which of ['first', 'second']) {
+    alice.send(['GET', key]);
+    bob.send(['GET', key]);
+    world.turn();
+    link.take();
+    link.answer(`$${pieces * piece.length}\r\n${piece}`);
+    world.turn();
+    let sent = 1;
+    for (; sent < pieces && !link.connection.isPaused; sent++) {
+      link.answer(piece);
+      world.turn();
+    }
+    t.equal(sent, 32, `the ${which} is held back`);
+    world.pass(1_900);
+    t.ok(link.connection.isPaused);
+    world.pass(200);
+    t.notOk(link.connection.isPaused);
+    const refused = (world.link(0) as NodeLink).open();
+    refused.answer('-ERR max number of clients reached\r\n');
+    world.turn();
+    for (; sent < pieces; sent++) link.answer(piece);
+    link.answer('\r\n$1\r\n1\r\n');
+    world.turn();
+    t.equal(alice.take().length, pieces * piece.length + `$${pieces * piece.length}\r\n\r\n`.length);
+    t.equal(bob.take(), '$1\r\n1\r\n');
+    t.notOk(link.isClosed, 'it is the common one again');
+    world.pass(2_000);
+  }
+});
+
 t.test('where the node refused a fresh connection at first another one is tried for while parts go on', async (t) => {
   const world = plane();
   const alice = world.client();
