@@ -7,11 +7,14 @@
  *
  * What changes nothing (SET NX of what is there) writes nothing. It is carried out once: where the copy gives no answer, nobody knows. Of two at the same time, by two workers, one may be lost: each is
  * made of what was there before both, and the larger version stays.
+ *
+ * Of a weak key, what comes behind does not wait for a copy that is silent: it gets a larger version, and other copies. What the copy says later is
+ * still told; but if it has not carried the change out, it is not tried again, which would be behind what came later.
  */
 import { type Ballot, NEVER } from './ballot.js';
 import { NO_LINEAGE } from './lineage.js';
 import type { Operation, Plan } from './operation.js';
-import { copiesToAsk, pauseMs, type QuorumAsker, type QuorumContext, type QuorumJob } from './quorum-context.js';
+import { copiesToAsk, pauseMs, type QuorumAsker, type QuorumContext, type WritingJob } from './quorum-context.js';
 import type { Outcome } from './round.js';
 import type { AcceptAnswer, Answer, KeyFacts, KeyState, Step, ViewAnswer } from './step.js';
 
@@ -20,6 +23,8 @@ export interface ChangeContext<C, R, V> extends QuorumContext<C, R, V> {
   readonly none: C;
   /** That copy has made this state; the others are to have it. */
   onMade(change: QuorumChange<C, R, V>, copy: number, state: KeyState<V>, reply: R): void;
+  /** The copy that was to make it is silent: others need not wait for it any longer. */
+  onOverstayed(change: QuorumChange<C, R, V>): void;
 }
 
 /** Of a try's four: their tags are `tries * 4 +` these. */
@@ -34,7 +39,7 @@ type Phase = 'looking' | 'reading' | 'changing' | 'paused' | 'finished';
 export class QuorumChange<C, R, V> implements QuorumAsker<R, V> {
   readonly key: string;
   readonly nodes: readonly number[];
-  readonly job: QuorumJob<R>;
+  readonly job: WritingJob<R, V>;
   dueMs: number;
   place = -1;
   private readonly context: ChangeContext<C, R, V>;
@@ -52,13 +57,14 @@ export class QuorumChange<C, R, V> implements QuorumAsker<R, V> {
   /** A state whose value a copy has seen expire. */
   private knownExpired: Ballot = '';
   private isCleaning = false;
+  private hasOverstayed = false;
   private copy = -1;
   private version: Ballot = NEVER;
   private reply: R | null = null;
   private toReply: (replies: R) => R = same;
   private error: Uint8Array | null = null;
 
-  constructor(job: QuorumJob<R>, operation: Operation<C, R>, context: ChangeContext<C, R, V>) {
+  constructor(job: WritingJob<R, V>, operation: Operation<C, R>, context: ChangeContext<C, R, V>) {
     this.job = job;
     this.key = job.key;
     this.nodes = job.nodes;
@@ -98,7 +104,9 @@ export class QuorumChange<C, R, V> implements QuorumAsker<R, V> {
   onTime(): void {
     const { now } = this.context;
     const isLate = now() >= this.job.times.deadlineMs;
-    if (this.phase === 'changing') {
+    if (this.phase === 'changing' && !isLate) {
+      this.overstay();
+    } else if (this.phase === 'changing') {
       this.finish({ kind: 'unknown', why: SILENT });
     } else if (isLate) {
       this.fail();
@@ -177,7 +185,7 @@ export class QuorumChange<C, R, V> implements QuorumAsker<R, V> {
     const { context, base, copy, isExpired } = this;
     this.isCleaning = isCleaning;
     this.phase = 'changing';
-    this.dueMs = this.job.times.deadlineMs;
+    this.dueMs = this.context.isHomed ? this.untilImpatient() : this.job.times.deadlineMs;
     this.reply = null;
     this.toReply = plan.reply;
     this.version = context.versions.next();
@@ -237,8 +245,19 @@ export class QuorumChange<C, R, V> implements QuorumAsker<R, V> {
     this.context.send(this, copy, this.tries * TAGS + kind, step);
   }
 
+  private overstay(): void {
+    this.hasOverstayed = true;
+    this.dueMs = this.job.times.deadlineMs;
+    this.context.count('impatient');
+    this.context.onOverstayed(this);
+  }
+
   private pause(): void {
     const { context, job, tries } = this;
+    if (this.hasOverstayed) {
+      this.fail();
+      return;
+    }
     this.phase = 'paused';
     this.dueMs = Math.min(job.times.deadlineMs, context.now() + pauseMs(tries - 1, context.random()));
   }

@@ -30,7 +30,9 @@ export interface QuorumContext<C, R, V> extends Pick<RoundContext<C, R, V>, 'now
    * A copy has promised more than the state that it lacks: somebody was about to give the key a larger version, and is not done. Carries out the
    * read by a `Round`, which finishes that; `read` takes no more part.
    */
-  onStuck(read: QuorumAsker<R, V>, operation: Operation<C, R>, job: QuorumJob<R>): void;
+  onStuck(read: PassableAsker<R, V>, operation: Operation<C, R>, job: QuorumJob<R>): void;
+  /** All that it waits for is silent: writes need not wait for it any longer. It is told when one has begun. */
+  onOverstaying(read: PassableAsker<R, V>): void;
   count(event: 'refused' | 'install' | 'impatient' | 'alone' | 'settle' | 'fast-read' | 'slow-read'): void;
 }
 
@@ -41,6 +43,12 @@ export interface QuorumAsker<R, V> extends Asker<R, V> {
   begin(): void;
 }
 
+/** That writes which came behind it may pass. */
+export interface PassableAsker<R, V> extends QuorumAsker<R, V> {
+  /** One has begun: what is read at a copy from now on may be newer than that. */
+  onPassed(): void;
+}
+
 export interface QuorumJob<R> {
   readonly key: string;
   readonly nodes: readonly number[];
@@ -49,7 +57,13 @@ export interface QuorumJob<R> {
   readonly finish: (outcome: Outcome<R>) => void;
 }
 
-/** Reachable copies, from `first` on; those that are slow come last. */
+/** Of what writes. */
+export interface WritingJob<R, V> extends QuorumJob<R> {
+  /** Who is at it: a change hands it on to a write. */
+  writer: QuorumAsker<R, V> | null;
+}
+
+/** Reachable copies, from `first` on; those that are slow come last. From 0 on the home is the first. */
 export function copiesToAsk<C, R, V>(
   nodes: readonly number[],
   first: number,
@@ -66,16 +80,28 @@ export function copiesToAsk<C, R, V>(
   return copies;
 }
 
-/** Whether it is not known yet which copy others take for the home of the key. */
-export function isHomeAwaited<C, R, V>(
-  nodes: readonly number[],
-  context: Pick<QuorumContext<C, R, V>, 'isReachable' | 'isSlow' | 'isAwaited'>,
-): boolean {
-  for (const node of nodes) {
-    if (context.isAwaited(node)) return true;
-    if (context.isReachable(node) && !context.isSlow(node)) return false;
+/** Nodes, as whoever asks for the home of a key names and knows them: see QuorumContext. */
+export type HomeContext<N> = Readonly<Record<'isReachable' | 'isSlow' | 'isAwaited', (node: N) => boolean>>;
+
+/** No copy can be asked. */
+export const NO_HOME = -1;
+/** It is not known yet which copy others take for the home. */
+export const HOME_AWAITED = -2;
+
+/**
+ * The home of the key whose copies are at `nodes[from]` … `nodes[to - 1]`: the place there of the first that can be asked and is not slow, or, if
+ * all are, of the first that can be asked. Allocates nothing.
+ */
+export function homeOf<N>(nodes: ArrayLike<N>, from: number, to: number, context: HomeContext<N>): number {
+  let slow = NO_HOME;
+  for (let place = from; place < to; place++) {
+    const node = nodes[place] as N;
+    if (context.isAwaited(node)) return HOME_AWAITED;
+    if (!context.isReachable(node)) continue;
+    if (!context.isSlow(node)) return place;
+    if (slow === NO_HOME) slow = place;
   }
-  return false;
+  return slow;
 }
 
 /** Milliseconds until the next of several tries that failed. */

@@ -12,7 +12,15 @@ import { Fifo } from '../base/fifo.js';
 import type { Operation } from './operation.js';
 import type { ProposerContext } from './proposer.js';
 import { type ChangeContext, QuorumChange } from './quorum-change.js';
-import { isHomeAwaited, type QuorumAsker, type QuorumContext, type QuorumJob } from './quorum-context.js';
+import {
+  HOME_AWAITED,
+  homeOf,
+  type PassableAsker,
+  type QuorumAsker,
+  type QuorumContext,
+  type QuorumJob,
+  type WritingJob,
+} from './quorum-context.js';
 import { QuorumRead } from './quorum-read.js';
 import { putOf, QuorumWrite, stateOf } from './quorum-write.js';
 import { type ProposerNumbers, Register } from './register.js';
@@ -43,6 +51,8 @@ class Line<C, R, V> {
   readonly nodes: readonly number[];
   writer: QuorumAsker<R, V> | null = null;
   readers = 0;
+  /** Those that wait for silent copies, and that writes do not wait for. Null where there was none yet. */
+  overstaying: Set<PassableAsker<R, V>> | null = null;
   /** Null where nothing has waited yet. */
   waiting: Fifo<Waiting<C, R>> | null = null;
   isAdvancing = false;
@@ -57,7 +67,12 @@ class Line<C, R, V> {
   }
 
   get isIdle(): boolean {
-    return this.writer === null && this.readers === 0 && (this.waiting?.length ?? 0) === 0;
+    return (
+      this.writer === null &&
+      this.readers === 0 &&
+      (this.overstaying?.size ?? 0) === 0 &&
+      (this.waiting?.length ?? 0) === 0
+    );
   }
 }
 
@@ -101,10 +116,25 @@ export class QuorumProposer<C, R, V> {
       onStuck: (read, operation, job) => this.settle(read, operation, job),
       onMade: (change, copy, state, reply) => {
         this.active.remove(change);
-        const write = new QuorumWrite(change.job, stateOf<C, R, V>(state, reply), this.own);
-        (this.lines.get(change.key) as Line<C, R, V>).writer = write;
+        const { job } = change;
+        const write = new QuorumWrite(job, stateOf<C, R, V>(state, reply), this.own);
+        job.writer = write;
+        const line = this.lines.get(job.key);
+        if (line?.writer === change) line.writer = write;
         this.active.add(write);
         write.beginAt(state.accepted, copy);
+      },
+      onOverstayed: (change) => {
+        const line = this.lines.get(change.key) as Line<C, R, V>;
+        line.writer = null;
+        this.advance(line);
+      },
+      onOverstaying: (read) => {
+        const line = this.lines.get(read.key) as Line<C, R, V>;
+        line.readers--;
+        line.overstaying ??= new Set();
+        line.overstaying.add(read);
+        this.advance(line);
       },
     };
     this.rounds = {
@@ -166,7 +196,7 @@ export class QuorumProposer<C, R, V> {
   private begin(line: Line<C, R, V>, { operation, client, deadlineMs }: Waiting<C, R>): void {
     const { key, nodes } = line;
     const { context, own } = this;
-    if (own.isHomed && isHomeAwaited(nodes, own)) {
+    if (own.isHomed && homeOf(nodes, 0, nodes.length, own) === HOME_AWAITED) {
       this.onEnded(line, client, { kind: 'no-quorum' });
       return;
     }
@@ -174,7 +204,7 @@ export class QuorumProposer<C, R, V> {
     if (operation.reads !== null) {
       const finish = (outcome: Outcome<R>) => {
         if (read.place >= 0) this.active.remove(read);
-        line.readers--;
+        if (line.overstaying?.delete(read) !== true) line.readers--;
         this.onEnded(line, client, outcome);
       };
       const first = own.isHomed ? 0 : this.readsBegun++ % nodes.length;
@@ -185,17 +215,19 @@ export class QuorumProposer<C, R, V> {
       return;
     }
     const finish = (outcome: Outcome<R>) => {
-      this.active.remove(line.writer as QuorumAsker<R, V>);
-      line.writer = null;
+      this.active.remove(job.writer as QuorumAsker<R, V>);
+      if (line.writer === job.writer) line.writer = null;
       if (outcome.kind === 'done') context.count('write');
       this.onEnded(line, client, outcome);
     };
-    const job: QuorumJob<R> = { key, nodes, times, finish };
+    const job: WritingJob<R, V> = { key, nodes, times, finish, writer: null };
     const writer =
       operation.isPut === true
         ? new QuorumWrite(job, putOf<C, R, V>(operation, context.clock), own)
         : new QuorumChange(job, operation, own);
+    job.writer = writer;
     line.writer = writer;
+    for (const read of line.overstaying ?? []) read.onPassed();
     this.active.add(writer);
     writer.begin();
   }
@@ -221,9 +253,12 @@ export class QuorumProposer<C, R, V> {
   }
 
   /** As strong keys are read where copies differ: the largest state is chosen under a new ballot, which no write that is acknowledged is below. */
-  private settle(read: QuorumAsker<R, V>, operation: Operation<C, R>, job: QuorumJob<R>): void {
+  private settle(read: PassableAsker<R, V>, operation: Operation<C, R>, job: QuorumJob<R>): void {
     this.active.remove(read);
     read.place = -1;
+    // It reads what is there then: what came behind waits for it.
+    const line = this.lines.get(read.key) as Line<C, R, V>;
+    if (line.overstaying?.delete(read) === true) line.readers++;
     this.context.count('slow-read');
     const round = new Round(new Register(job.key, job.nodes, this.numbers), operation, job.times, this.rounds);
     this.jobs.set(round, job);

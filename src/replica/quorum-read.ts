@@ -10,12 +10,15 @@
  *
  * A copy may have promised more than what it is to be given, to somebody who repairs or sweeps: if it is needed, a `Round` finishes that.
  *
+ * Writes that come behind do not wait for a read that silent copies hold up. Once one has begun, the read tells what it has asked for before,
+ * or nothing: it must not show a client what the same client has written after it.
+ *
  * Without an operation nobody waits for it: then all copies that can be reached are made equal.
  */
 import { type Ballot, largest, NEVER } from './ballot.js';
 import { bits } from './copies.js';
 import type { Operation, Reader } from './operation.js';
-import { copiesToAsk, type QuorumAsker, type QuorumContext, type QuorumJob } from './quorum-context.js';
+import { copiesToAsk, type PassableAsker, type QuorumContext, type QuorumJob } from './quorum-context.js';
 import type { Outcome } from './round.js';
 import type { AcceptAnswer, Answer, KeyState, Step, ViewAnswer } from './step.js';
 
@@ -28,7 +31,7 @@ const NOBODY = -1;
 /** Of a copy that has said nothing: below every version. */
 const UNKNOWN: Ballot = '';
 
-export class QuorumRead<C, R, V> implements QuorumAsker<R, V> {
+export class QuorumRead<C, R, V> implements PassableAsker<R, V> {
   readonly key: string;
   readonly nodes: readonly number[];
   dueMs: number;
@@ -50,6 +53,9 @@ export class QuorumRead<C, R, V> implements QuorumAsker<R, V> {
   /** Those that did not take the newest, since they have promised more. */
   private refused = 0;
   private isStuck = false;
+  private isOverstaying = false;
+  /** A write that came behind it has begun. */
+  private isPassed = false;
   /** Those that have been silent for too long: what they say may still come. */
   private silent = 0;
   /** The copy that reads, and the one that is asked for its state. */
@@ -105,6 +111,10 @@ export class QuorumRead<C, R, V> implements QuorumAsker<R, V> {
     }
     this.dueMs = this.untilImpatient();
     this.resume();
+  }
+
+  onPassed(): void {
+    this.isPassed = true;
   }
 
   private onView(copy: number, answer: ViewAnswer<R, V> | null): void {
@@ -201,6 +211,10 @@ export class QuorumRead<C, R, V> implements QuorumAsker<R, V> {
         this.lookAgain();
         return;
       }
+      if (this.isPassed) {
+        this.finish({ kind: 'no-quorum' });
+        return;
+      }
       this.read(holder);
       this.level(floor);
     }
@@ -211,6 +225,7 @@ export class QuorumRead<C, R, V> implements QuorumAsker<R, V> {
     const copy = this.order[0] as number;
     if (this.operation?.walk?.reader !== null || this.isLost(copy)) this.finish({ kind: 'cursor-lost' });
     else if (this.reading !== NOBODY) return;
+    else if (this.isPassed) this.finish({ kind: 'cursor-lost' });
     else if ((this.known[copy] as Ballot) >= floor) this.read(copy);
     else this.level(floor);
   }
@@ -257,7 +272,7 @@ export class QuorumRead<C, R, V> implements QuorumAsker<R, V> {
     const before = this.asked;
     for (let left = count; left > 0 && this.asked < order.length; left--) {
       const copy = order[this.asked++] as number;
-      const isReader = operation !== null && this.told === null && this.reading === NOBODY;
+      const isReader = operation !== null && !this.isPassed && this.told === null && this.reading === NOBODY;
       // A walk has one reader, the first.
       if (isReader && (operation.walk === undefined || copy === order[0])) this.read(copy);
       else this.ask(copy, PEEK);
@@ -318,12 +333,14 @@ export class QuorumRead<C, R, V> implements QuorumAsker<R, V> {
 
   private fail(): void {
     const { operation } = this;
-    if (this.isStuck && operation !== null && operation.walk === undefined) {
+    if (this.isStuck && !this.isPassed && operation !== null && operation.walk === undefined) {
       this.isFinished = true;
       this.dueMs = Number.POSITIVE_INFINITY;
       this.context.onStuck(this, operation, this.job);
     } else if (operation !== null && this.silent !== 0 && this.context.now() < this.job.times.deadlineMs) {
-      return;
+      if (this.isOverstaying) return;
+      this.isOverstaying = true;
+      this.context.onOverstaying(this);
     } else if (this.error === null) this.finish({ kind: 'no-quorum' });
     else this.finish({ kind: 'unable', error: this.error });
   }

@@ -16,7 +16,7 @@ import { type Ballot, NEVER } from './ballot.js';
 import { bits } from './copies.js';
 import { NO_LINEAGE } from './lineage.js';
 import type { BaseFacts, Operation } from './operation.js';
-import { copiesToAsk, pauseMs, type QuorumAsker, type QuorumContext, type QuorumJob } from './quorum-context.js';
+import { homeOf, pauseMs, type QuorumAsker, type QuorumContext, type QuorumJob } from './quorum-context.js';
 import type { Outcome } from './round.js';
 import { type AcceptAnswer, ANY, type Answer, type KeyState, type Step } from './step.js';
 
@@ -79,9 +79,7 @@ export class QuorumWrite<C, R, V> implements QuorumAsker<R, V> {
       this.finish({ kind: 'no-quorum' });
       return;
     }
-    if (context.isHomed) {
-      this.home = 1 << (copiesToAsk(nodes, 0, context)[0] as number);
-    }
+    if (context.isHomed) this.home = 1 << homeOf(nodes, 0, nodes.length, context);
     this.renew();
     this.dueMs = this.patientUntilMs();
   }

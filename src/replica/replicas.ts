@@ -19,6 +19,7 @@ import { clusterInForce } from './member.js';
 import type { NodeStep } from './node-request.js';
 import type { Operation } from './operation.js';
 import { Proposer, type ProposerContext, type ProposerEvent } from './proposer.js';
+import { type HomeContext, homeOf } from './quorum-context.js';
 import { QuorumProposer } from './quorum-proposer.js';
 import type { Client } from './round.js';
 import type { Script } from './scripts.js';
@@ -97,6 +98,12 @@ export class Replicas {
   /** Those that may have something to send. */
   private unsent: Voter[] = [];
   private isTicking = false;
+  /** By their indices in the topology. */
+  private readonly homes: HomeContext<number> = {
+    isAwaited: (index) => this.voters[this.indexed[index] as number]?.isAwaited === true,
+    isReachable: (index) => this.voters[this.indexed[index] as number]?.isMember === true,
+    isSlow: (index) => this.voters[this.indexed[index] as number]?.isSilent === true,
+  };
 
   constructor(context: ReplicasContext) {
     this.context = context;
@@ -175,14 +182,10 @@ export class Replicas {
    * by its index in the topology. -1: there is none, or it is not known yet which.
    */
   homeOf({ owners, copies }: Pick<CopySets, 'owners' | 'copies'>, at: number): number {
-    for (let place = at; place < at + copies; place++) {
-      const index = owners[place] as number;
-      const voter = this.voters[this.indexed[index] as number];
-      if (voter === undefined) continue;
-      if (voter.isAwaited) return -1;
-      if (voter.isMember && !voter.isSilent) return index;
-    }
-    return -1;
+    const place = homeOf(owners, at, at + copies, this.homes);
+    if (place < 0) return -1;
+    const index = owners[place] as number;
+    return this.homes.isSlow(index) ? -1 : index;
   }
 
   /** When a command came, at the latest, to whose answer that node, by its index in the topology, has had time enough. */

@@ -1,8 +1,20 @@
 /** What is asked of which copies of keys of consistency quorum, in how many round trips, and what is made of what fails: by hand. */
 import t from 'tap';
 import { floorOf, makeBallot, NEVER, proposerNumber } from '../../src/replica/ballot.js';
+import type { Operation } from '../../src/replica/operation.js';
 import type { AcceptAnswer } from '../../src/replica/step.js';
-import { Bench, change, GET, PATIENCE_MS, put, type Replies, reply, TIMEOUT_MS } from '../help/version-bench.js';
+import {
+  Bench,
+  type Commands,
+  change,
+  GET,
+  PATIENCE_MS,
+  put,
+  QUORUM,
+  type Replies,
+  reply,
+  TIMEOUT_MS,
+} from '../help/version-bench.js';
 
 t.test('a put takes one round trip, and asks for nothing before', (t) => {
   const bench = new Bench();
@@ -183,6 +195,68 @@ t.test('copies that are slow are waited for until time is up, where there are no
   bench.run();
   for (let ms = 0; ms < TIMEOUT_MS; ms += PATIENCE_MS) bench.later(PATIENCE_MS);
   t.equal(reply(never), 'no-quorum');
+  t.end();
+});
+
+/** All three are asked by who reads, two by who writes; one of them has been silent for as long as it is waited for. */
+function withReaderHeldUp(...behind: Operation<Commands, Replies>[]) {
+  const bench = new Bench();
+  const ask = bench.proposer(1, () => 0, { ...QUORUM, reads: 3 });
+  ask(put('set a'));
+  bench.run();
+  const read = ask(GET);
+  const late = bench.sent.filter(({ copy }) => copy === 2);
+  bench.sent = bench.sent.filter(({ copy }) => copy !== 2);
+  bench.run();
+  bench.mute.add(2);
+  const asked = behind.map(ask);
+  bench.later(PATIENCE_MS - 1);
+  t.equal(bench.run(), 0, 'it is waited for');
+  bench.later(1);
+  bench.run();
+  /** Copy 2 goes on; it hears first what was sent to it first. */
+  const thaw = () => {
+    bench.mute.clear();
+    bench.sent.unshift(...late);
+    bench.run();
+  };
+  return { bench, ask, read, asked, thaw };
+}
+
+t.test('a write does not wait for a read that a silent copy holds up', (t) => {
+  const { bench, read, asked, thaw } = withReaderHeldUp(put('set b'), put('set c'));
+  t.same(asked.map(reply), ['b', 'c']);
+  t.equal(bench.nowMs, PATIENCE_MS);
+  t.equal(read.outcome, null);
+  thaw();
+  t.equal(reply(read), 'a', 'what it has asked for before');
+  t.end();
+});
+
+t.test('a read that was held up does not tell what its client has written behind it', (t) => {
+  const { bench, ask, read, asked, thaw } = withReaderHeldUp(put('set b'));
+  t.same(asked.map(reply), ['b']);
+  // The copy that was silent has a newer state than the reader was told of by the others: it would have to be read again.
+  const other = bench.proposer(2, () => 5);
+  bench.mute.delete(2);
+  other(put('set c'));
+  bench.run();
+  thaw();
+  t.equal(reply(read), 'no-quorum');
+  const next = ask(GET);
+  bench.run();
+  t.equal(reply(next), 'c');
+  t.end();
+});
+
+t.test('a read that was held up reads on where nothing was written behind it', (t) => {
+  const { bench, read, thaw } = withReaderHeldUp();
+  const other = bench.proposer(2, () => 5);
+  bench.mute.delete(2);
+  other(put('set c'));
+  bench.run();
+  thaw();
+  t.equal(reply(read), 'c');
   t.end();
 });
 

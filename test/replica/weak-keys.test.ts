@@ -1,6 +1,19 @@
 /** What is asked of which copies of weak keys, and what is made of what fails: by hand. */
 import t from 'tap';
-import { Bench, change, GET, PATIENCE_MS, put, reply, TIMEOUT_MS, WEAK } from '../help/version-bench.js';
+import type { Operation } from '../../src/replica/operation.js';
+import type { KeyFacts } from '../../src/replica/step.js';
+import {
+  Bench,
+  type Commands,
+  change,
+  GET,
+  PATIENCE_MS,
+  put,
+  type Replies,
+  reply,
+  TIMEOUT_MS,
+  WEAK,
+} from '../help/version-bench.js';
 
 const none = () => 0;
 
@@ -176,6 +189,68 @@ t.test('changes by two at the same time are made at home, one after the other: n
   }
   t.same(changed.map(reply).sort(), ['ab', 'abc']);
   t.equal(bench.values()[0], 'abc');
+  t.end();
+});
+
+/** Copy 0 has a change to carry out, and is silent; behind that comes what was asked by the way. */
+function withFrozenHome(...behind: Operation<Commands, Replies>[]) {
+  const bench = new Bench();
+  const ask = bench.proposer(1, none, WEAK);
+  ran(bench, ask(put('set a')));
+  const changed = ask(change('append b'));
+  bench.turn();
+  const held = bench.sent;
+  bench.sent = [];
+  bench.mute.add(0);
+  const asked = behind.map(ask);
+  bench.later(PATIENCE_MS - 1);
+  t.equal(bench.sent.length, 0, 'it is waited for');
+  bench.later(1);
+  for (let times = 0; times < 4; times++) {
+    bench.run();
+    bench.later(PATIENCE_MS);
+  }
+  t.ok(bench.nowMs < TIMEOUT_MS);
+  /** What was on its way to it arrives. */
+  const thaw = () => {
+    bench.mute.clear();
+    bench.sent.unshift(...held);
+    bench.run();
+  };
+  return { bench, ask, changed, asked, thaw };
+}
+
+t.test('what comes behind a change at a home that freezes waits for it no longer than for a silent copy', (t) => {
+  const { bench, ask, changed, asked } = withFrozenHome(put('set c'), GET, change('append d'));
+  t.same(asked.map(reply), ['c', 'c', 'cd']);
+  t.equal(changed.outcome, null, 'its own client may hear of it yet');
+  t.same(bench.values().slice(1), ['cd', 'cd']);
+  bench.later(TIMEOUT_MS);
+  t.equal(reply(changed), 'unknown');
+  bench.mute.clear();
+  t.equal(reply(ran(bench, ask(put('set e')))), 'e', 'and the key goes on');
+  t.end();
+});
+
+t.test('a change that a frozen home carries out late is told, and stays below what came behind it', (t) => {
+  const { bench, changed, thaw } = withFrozenHome(put('set c'));
+  thaw();
+  t.equal(reply(changed), 'ab');
+  t.same(bench.values().slice(1), ['c', 'c']);
+  t.end();
+});
+
+t.test('a change that a frozen home could not carry out is not tried again behind what came later', (t) => {
+  const { bench, changed, thaw } = withFrozenHome(put('set c'));
+  // It was given a newer state before.
+  const [state] = bench.copies.slice(1).map(({ data }) => data.metas.get('k'));
+  const other = { ...(state as KeyFacts), value: 'c' };
+  bench.copies[0]?.perform({ kind: 'install', state: other, next: other.accepted }, 'k', 'member');
+  thaw();
+  bench.later(PATIENCE_MS);
+  bench.run();
+  t.equal(reply(changed), 'overtaken');
+  t.same(bench.values(), ['c', 'c', 'c']);
   t.end();
 });
 
