@@ -92,7 +92,14 @@ export class Caretaker {
   private readonly rounds: PoolRounds;
   private readonly newClusterId = randomUUID();
   private readonly stopping = new AbortController();
-  private readonly sweepCounts: SweepCounts = { passes: 0, collected: 0, expired: 0, settled: 0 };
+  private readonly sweepCounts: SweepCounts = {
+    passes: 0,
+    collected: 0,
+    expired: 0,
+    settled: 0,
+    differing: 0,
+    unburied: 0,
+  };
   private readonly work = new Set<Promise<void>>();
   private timer: NodeJS.Timeout | null = null;
   private hasBegun: boolean;

@@ -6,7 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import type { NodeLimits } from '../base/limits.js';
 import type { NodeSnapshot } from '../messages.js';
-import { type Ballot, counterOf, epochOf, makeBallot, NEVER, proposerNumber } from '../replica/ballot.js';
+import { type Ballot, counterOf, epochOf, largest, makeBallot, NEVER, proposerNumber } from '../replica/ballot.js';
 import { type Command, type Commands, NO_COMMANDS, type Replies, type Value } from '../replica/commands.js';
 import { type Lineage, NO_LINEAGE } from '../replica/lineage.js';
 import { clusterInForce } from '../replica/member.js';
@@ -114,14 +114,29 @@ export class PoolRounds {
   }
 
   /**
-   * Has all these nodes take it that the value of a weak key, which all of them have under that version, has expired: under the next version, so
-   * that whoever was given a larger one keeps it. False: not all have.
+   * Has all these nodes take it, under one version, that a weak key has no value any more. Each of them has it under one of the versions `dead`, which
+   * are deleted or have expired. First all promise to take nothing below the new version, and say what they have by then: so nothing is
+   * overwritten that somebody was given meanwhile, and who is given a larger one later keeps it. False: not all have.
    */
-  async bury(key: Uint8Array, nodes: readonly number[], accepted: Ballot): Promise<boolean> {
-    const next = makeBallot(epochOf(accepted), counterOf(accepted) + 1, this.numbers.proposer);
+  async bury(key: Uint8Array, nodes: readonly number[], dead: ReadonlySet<Ballot>): Promise<boolean> {
+    const askAll = (step: Step<Commands, Value>) => Promise.all(nodes.map((node) => this.ask(node, key, step)));
+    let next = this.above([...dead].reduce(largest));
+    let promises = await askAll({ kind: 'prepare', ballot: next });
+    const refusals = promises.flatMap((answer) => (answer?.kind === 'refused' ? [answer.promised] : []));
+    if (refusals.length > 0) {
+      // A repair has raised the epoch there, or others sweep: above what they promised it is theirs, too.
+      next = this.above(refusals.reduce(largest));
+      promises = await askAll({ kind: 'prepare', ballot: next });
+    }
+    if (!promises.every((answer) => answer?.kind === 'ok' && 'accepted' in answer && dead.has(answer.accepted)))
+      return false;
     const state = { accepted: next, lineage: NO_LINEAGE, live: false, expireAt: 0, value: null };
-    const answers = await Promise.all(nodes.map((node) => this.ask(node, key, { kind: 'install', state, next })));
+    const answers = await askAll({ kind: 'install', state, next });
     return answers.every((answer) => answer?.kind === 'ok' || answer?.kind === 'already');
+  }
+
+  private above(ballot: Ballot): Ballot {
+    return makeBallot(epochOf(ballot), counterOf(ballot) + 1, this.numbers.proposer);
   }
 
   /** One round after another on a key: what the proposer has used of its ballots is known when a round has ended. */

@@ -7,8 +7,10 @@
  *   the fences of a lock, live           -> the same: nobody has asked for the lock for so long
  *   different ballots                    -> an identity round, whose state is given to who is behind
  *
- * Of weak keys a round could bring back what most copies have over what one has acknowledged since. So there are none: what is not the same
- * at all N, under one version, is left as it is.
+ * Of weak keys a round could bring back what most copies have over what one has acknowledged since. So there are none:
+ *
+ *   no value at any of all N             -> the key is buried at all N under one version; it is collected the next time
+ *   a value at some                      -> left as it is
  *
  * Which metas are old a node says by OBJECT IDLETIME: nobody need remember when which key was deleted. Two that sweep at once
  * do each other no harm.
@@ -34,6 +36,10 @@ export interface SweepCounts {
   expired: number;
   /** Keys of which a copy was behind, and was brought up to date. */
   settled: number;
+  /** Weak keys that were found different at their copies, one of which has a value: they were left as they are, and are counted each time. */
+  differing: number;
+  /** Weak keys without a value that not all of their copies would take for deleted: it is tried again. */
+  unburied: number;
 }
 
 /** Idle keys asked for a second, so that nobody notices. */
@@ -74,9 +80,13 @@ export async function sweepOnce({ pool, links, rounds, counts, stopped }: SweepO
     } while (cursor !== SCAN_START && !stopped.aborted);
   }
 
-  /** Each key is looked at where the first of its members is. */
+  /**
+   * Each key is looked at where the first of its members is. That may know nothing of a weak key, and nobody tells it: so these are looked at where
+   * others have them, too, if nobody has looked yet, which touches all their metas.
+   */
   function isSweptAt(node: number, place: KeyPlace | null): boolean {
     if (place === null || place.idleTtlMs !== ttlMs) return false;
+    if (place.level.consistency === 'weak') return true;
     return place.nodes.find((one) => (links.get(one)?.record ?? null) !== null) === node;
   }
 
@@ -90,10 +100,15 @@ export async function sweepOnce({ pool, links, rounds, counts, stopped }: SweepO
     if (first === undefined) return;
     const isSame = views.every(({ accepted }) => accepted === first.accepted);
     if (level.consistency === 'weak') {
-      if (!isSame || views.length < nodes.length) return;
-      if (!first.live) await collect(first.accepted);
-      else if (views.every(({ isExpired }) => isExpired) && (await rounds.bury(key, nodes, first.accepted))) {
-        counts.expired++;
+      if (views.length < nodes.length) return;
+      if (views.some(({ live, isExpired }) => live && !isExpired)) {
+        if (!isSame) counts.differing++;
+      } else if (isSame && !first.live) {
+        await collect(first.accepted);
+      } else if (await rounds.bury(key, nodes, new Set(views.map(({ accepted }) => accepted)))) {
+        counts[isSame ? 'expired' : 'settled']++;
+      } else {
+        counts.unburied++;
       }
     } else if (!isSame) {
       if (await rounds.mend(key, nodes)) counts.settled++;

@@ -131,7 +131,7 @@ t.test('of pools with replicated keys it is told whose votes count', async (t) =
     { name: 'b', standing: 'repairing', reason: 'it was restarted', repair },
     { name: 'c', standing: 'silent', reason: 'connection refused', repair: null },
   ] as const;
-  const sweep = { passes: 0, collected: 0, expired: 0, settled: 0 };
+  const sweep = { passes: 0, collected: 0, expired: 0, settled: 0, differing: 0, unburied: 0 };
   const pool = { pool: 'main', clusterId: 'id', withoutQuorum: [['a', 'b', 'c']], nodes, sweep };
   const text = describeStatus({ ...STATUS, replicatedPools: [pool] }, NOW);
   t.match(

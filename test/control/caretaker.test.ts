@@ -453,13 +453,16 @@ function copiesOf(pool: TestPool, key: string): Promise<(string | null)[]> {
   return Promise.all([0, 1, 2].map((node) => pool.text(node, 'GET', key)));
 }
 
+/** A meta of which the value has expired, of that version, at these. */
+async function expireAt(pool: TestPool, nodes: readonly number[], key: string, counter: number): Promise<void> {
+  const accepted = `${'0'.repeat(8)}${String(counter).padStart(12, '0')}${'7'.repeat(20)}`;
+  for (const node of nodes) await pool.ask(node, 'SET', `~rl:m:${key}`, `${accepted}${accepted}${NO_LINEAGE}11000`);
+}
+
 t.test('the sweep leaves weak keys whose copies differ as they are, and forgets what all have deleted', async (t) => {
   const [pool, care] = await weakPool(t);
   await pool.put([0, 1, 2], 'deleted', 9, null);
-  const accepted = `${'0'.repeat(8)}${'9'.padStart(12, '0')}${'7'.repeat(20)}`;
-  for (const node of [0, 1, 2]) {
-    await pool.ask(node, 'SET', '~rl:m:expired', `${accepted}${accepted}${NO_LINEAGE}11000`);
-  }
+  await expireAt(pool, [0, 1, 2], 'expired', 9);
   const before = await Promise.all(['~rl:m:a', '~rl:m:gone'].map((meta) => copiesOf(pool, meta)));
   await untilCare(care, 'the sweep', ({ sweep }) => sweep.collected >= 2 && sweep.expired >= 1);
   const { passes } = care.caretaker.care().sweep;
@@ -469,7 +472,32 @@ t.test('the sweep leaves weak keys whose copies differ as they are, and forgets 
   t.same(await copiesOf(pool, 'a'), ['new', 'old', 'old']);
   t.same(await copiesOf(pool, 'gone'), [null, 'old', 'old']);
   t.same(await Promise.all(['~rl:m:a', '~rl:m:gone'].map((meta) => copiesOf(pool, meta))), before);
-  t.equal(care.caretaker.care().sweep.settled, 0);
+  t.match(care.caretaker.care().sweep, { settled: 0, unburied: 0 });
+  t.ok(care.caretaker.care().sweep.differing >= 2);
+});
+
+t.test('expired weak keys are forgotten also when a repair has begun an epoch since they were written', async (t) => {
+  const [pool, care] = await weakPool(t);
+  await expireAt(pool, [0, 1, 2], 'expired', 9);
+  await pool.ask(2, 'FLUSHALL');
+  await untilEvent(care, 'repaired', ({ node }) => node === 'n2');
+  await untilCare(care, 'the sweep', ({ sweep }) => sweep.collected >= 1 && sweep.expired >= 1);
+  t.same(await copiesOf(pool, '~rl:m:expired'), [null, null, null]);
+});
+
+t.test('weak keys without a value are forgotten, whatever versions their copies have of that', async (t) => {
+  const [pool, care] = await weakPool(t);
+  await pool.put([0, 1], 'deleted', 9, null);
+  await pool.put([2], 'deleted', 7, null);
+  // Who would look first has not heard of it at all.
+  await expireAt(pool, [1, 2], 'missed', 9);
+  await expireAt(pool, [0], 'both', 8);
+  await pool.put([1, 2], 'both', 7, null);
+  await untilCare(care, 'the sweep', ({ sweep }) => sweep.collected >= 3);
+  for (const meta of ['~rl:m:deleted', '~rl:m:missed', '~rl:m:both']) {
+    t.same(await copiesOf(pool, meta), [null, null, null], meta);
+  }
+  t.same(await copiesOf(pool, 'a'), ['new', 'old', 'old']);
 });
 
 t.test('doctor --repair leaves weak keys as they are, and says so', async (t) => {
