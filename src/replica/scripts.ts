@@ -68,6 +68,15 @@ if promised > ballot then return 'R' .. promised .. (floor or '${NO_FLOOR}') end
 `;
 
 /**
+ * As Lua: the server's clock, milliseconds since 1970. It goes on while a script runs, of which Redis decides at one time what has expired: at
+ * its beginning. Commands that set an expiry ask the clock anew (Redis 7.0), and delete where that has passed.
+ */
+const CLOCK = `(function()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end)()`;
+
+/**
  * ACCEPT's checks, as Lua with these expressions in it; `ballots`: ballot and base; `isExpired`: whether the base has expired;
  * `moment`: the expiry that the commands set, or ''. Who has promised this ballot, and has the base, finds both together at the head
  * of the meta: then nothing else can refuse but the epoch's floor. A value without expiry cannot be gone: these nodes evict nothing.
@@ -96,10 +105,7 @@ end
 if not ${isExpired} and #tail > 2 and string.byte(tail) == 49 and redis.call('EXISTS', ${key}) == 0 then
   return 'B'
 end
-if ${moment} ~= '' then
-  local time = redis.call('TIME')
-  if time[1] * 1000 + math.floor(time[2] / 1000) >= tonumber(${moment}) then return 'O' end
-end
+if ${moment} ~= '' and ${CLOCK} >= tonumber(${moment}) then return 'O' end
 `;
 }
 
@@ -243,12 +249,11 @@ local function carryOut()
       code, expected, next, first = expected + 0, next, ARGV[at + 2], at + 3
       at = first + code % ${ITEM.sets}
     end
-    local meta, last, verdict = metas[name], at - 1, nil
+    local meta, last, moment, verdict = metas[name], at - 1, '', nil
     local isPut, isExpected = #expected == ${BALLOT_DIGITS}, meta == expected
     if isPut then isExpected = meta and sub(meta, 1, 40) < expected or not meta and none end
     isExpected = isExpected and (least == '00000000' or least <= sub(expected, 1, 8))
     if not isExpected or code >= ${ITEM.looks} then
-      local moment = ''
       if code % ${ITEM.asks} >= ${ITEM.moment} then
         moment = ARGV[last]
         last = last - 1
@@ -281,6 +286,8 @@ local function carryOut()
           tail = meta and ${TAIL} or '00'
         elseif asks then
           ${askTail('ARGV[first + 1]')}
+          -- It is done, and the moment has passed since the check. Only a ballot makes a key not live (X2).
+          if tail == '00' and moment ~= '' and reply and reply ~= 0 then tail = '1' .. moment end
         end
         if tail then next = sub(next, 1, string.byte(next, 81) * 40 - 1838) .. tail end
         written = written + 2
@@ -325,14 +332,22 @@ return verdicts
   0,
 );
 
+/** Milliseconds before an expiry from which on it is taken into account that it may pass while commands are carried out, which take less. */
+const SOON_MS = 100;
+
 /**
  * Any number of commands, of none (an identity). ARGV[6…]: before each command the number of its words. If the node refuses
  * one after another was carried out, which checks at start are to rule out, its state is nobody's: it says in its record that
- * it needs to be repaired.
+ * it needs to be repaired. If the expiry has passed meanwhile, what was there before is put back: one command may have deleted what the
+ * next one has changed.
  */
 const ACCEPT = `
 ${BEGIN}
 ${CHECK_ACCEPT}
+local before
+if ARGV[5] ~= '' and ${CLOCK} + ${SOON_MS} >= tonumber(ARGV[5]) then
+  before = { redis.call('DUMP', KEYS[1]), redis.call('PEXPIRETIME', KEYS[1]) }
+end
 if ARGV[4] == '1' then
   redis.call('DEL', KEYS[1])
   tail = '00'
@@ -355,6 +370,19 @@ while at <= #ARGV do
   end
   ${EXACT_NUMBER}
   replies[#replies + 1] = reply
+end
+if ARGV[5] ~= '' and ${CLOCK} >= tonumber(ARGV[5]) then
+  if not before then
+    -- They have taken longer than anybody thought.
+    ${GIVE_UP}
+    return 'N'
+  elseif before[1] then
+    local expireAt = string.format('%.0f', math.max(before[2], 0))
+    redis.call('RESTORE', KEYS[1], expireAt, before[1], 'REPLACE', 'ABSTTL')
+  else
+    redis.call('DEL', KEYS[1])
+  end
+  return 'O'
 end
 if #replies > 1 then
 ${ASK_TAIL}
@@ -420,10 +448,7 @@ ${ASK_TAIL}
 if tail == '00' and ARGV[4] ~= '1' then
   local meta = redis.call('GET', metaKey)
   local old = meta and ${TAIL} or ''
-  if #old > 2 and string.byte(old) == 49 then
-    local time = redis.call('TIME')
-    if time[1] * 1000 + math.floor(time[2] / 1000) >= tonumber(string.sub(old, 2)) then tail = old end
-  end
+  if #old > 2 and string.byte(old) == 49 and ${CLOCK} >= tonumber(string.sub(old, 2)) then tail = old end
 end
 redis.call('SET', metaKey, ARGV[2] .. tail)
 return tail

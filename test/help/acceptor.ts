@@ -88,6 +88,8 @@ export interface AcceptorOptions<C, R, V> {
   engine: Engine<C, R, V>;
   /** The node's clock: milliseconds since 1970. */
   clock: () => number;
+  /** The same when it is asked whether an expiry that commands set has passed: Redis decides a little before what has expired. */
+  laterClock?: () => number;
   process: ProcessId;
   /** Called after each change of `~rl:node`, written, flushed or loaded. */
   onRecord?: () => void;
@@ -101,12 +103,15 @@ export class Acceptor<C, R, V> {
   private wasReplica = false;
   private readonly engine: Engine<C, R, V>;
   private readonly clock: () => number;
+  private readonly laterClock: () => number;
   private readonly onRecord: () => void;
   private readonly without: ReadonlySet<Omission>;
 
-  constructor({ engine, clock, process, onRecord = () => {}, without = new Set() }: AcceptorOptions<C, R, V>) {
+  constructor(options: AcceptorOptions<C, R, V>) {
+    const { engine, clock, laterClock = clock, process, onRecord = () => {}, without = new Set() } = options;
     this.engine = engine;
     this.clock = clock;
+    this.laterClock = laterClock;
     this.process = process;
     this.onRecord = onRecord;
     this.without = without;
@@ -228,11 +233,10 @@ export class Acceptor<C, R, V> {
     if (base !== ANY && meta.live && found === null && !expired && !this.without.has('expired-base')) {
       return { kind: 'expired', what: 'base' };
     }
-    const nowMs = this.clock();
-    if (setsExpiry !== 0 && setsExpiry <= nowMs && !this.without.has('expired-own')) {
+    if (setsExpiry !== 0 && setsExpiry <= this.laterClock() && !this.without.has('expired-own')) {
       return { kind: 'expired', what: 'own' };
     }
-    const { stored, replies } = this.engine.apply(commands, expired ? null : found, nowMs);
+    const { stored, replies } = this.engine.apply(commands, expired ? null : found, this.clock());
     if (step.keepsSame === true && isDeepStrictEqual(stored, found)) return { kind: 'same', replies };
     this.put(key, stored);
     const [live, expireAt] = [stored !== null, stored?.expireAt ?? 0];

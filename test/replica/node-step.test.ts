@@ -2,15 +2,17 @@
  * The steps on a key, carried out by a real Redis server, against the model of a node: whatever is asked in whatever order, the
  * answers are the same. Times that are close together make expiries pass between steps.
  */
+import { randomBytes } from 'node:crypto';
 import { setTimeout as sleepMs } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import t from 'tap';
 import { AcceptItem } from '../../src/replica/accept-item.js';
 import { type Ballot, makeBallot, NEVER, proposerNumber } from '../../src/replica/ballot.js';
 import type { Command, Commands, Value } from '../../src/replica/commands.js';
-import type { Lineage } from '../../src/replica/lineage.js';
+import { type Lineage, NO_LINEAGE } from '../../src/replica/lineage.js';
 import type { MemberStep } from '../../src/replica/member-step.js';
 import { nodeStepOf } from '../../src/replica/node-step.js';
+import { bulkOf } from '../../src/replica/reply-shape.js';
 import { ANY, type KeyFacts, type Step } from '../../src/replica/step.js';
 import { encodeCommand } from '../../src/resp/reply.js';
 import { Acceptor, type Meta } from '../help/acceptor.js';
@@ -45,7 +47,8 @@ t.test('a server answers any sequence of steps as the model of a node does, in w
     process: { runId: string; replId: string };
   };
   let clockMs = 0;
-  const model = new Acceptor({ engine: SMALL_REDIS, clock: () => clockMs, process });
+  let laterMs = 0;
+  const model = new Acceptor({ engine: SMALL_REDIS, clock: () => clockMs, laterClock: () => laterMs, process });
   model.data.record = record;
   const pairs = [...NO_PAIRS];
   const seen = new Map<string, number>();
@@ -80,6 +83,7 @@ t.test('a server answers any sequence of steps as the model of a node does, in w
     // The server's clock stood somewhere in between.
     for (clockMs = startMs - 1; clockMs <= endMs + 1; clockMs++) {
       model.data = { ...before, metas: new Map(before.metas), values: new Map(before.values) };
+      laterMs = asked.kind === 'step' ? askedAtMs(asked.real, answer, clockMs, endMs) : clockMs;
       const told =
         asked.kind === 'step'
           ? model.perform(asked.model, key.toString('latin1'), expected)
@@ -116,7 +120,13 @@ t.test('steps that go in one call are each answered as the model answers them, o
   const record = await node.admit();
   const process = { runId: '', replId: '' };
   let clockMs = 0;
-  const model = new Acceptor<Commands, unknown, SmallValue>({ engine: SMALL_REDIS, clock: () => clockMs, process });
+  let laterMs = 0;
+  const model = new Acceptor<Commands, unknown, SmallValue>({
+    engine: SMALL_REDIS,
+    clock: () => clockMs,
+    laterClock: () => laterMs,
+    process,
+  });
   model.data.record = record;
   const seen = new Map<string, number>();
   for (let count = 0; count < CALLS; count++) {
@@ -148,7 +158,11 @@ t.test('steps that go in one call are each answered as the model answers them, o
     const found: unknown[] = [];
     for (clockMs = startMs - 1; clockMs <= endMs + 1; clockMs++) {
       model.data = { ...before, metas: new Map(before.metas), values: new Map(before.values) };
-      const told = asked.map(({ step, key }) => model.perform(step, key.toString('latin1'), record));
+      laterMs = clockMs;
+      const told = asked.map(({ step, key }, place) => {
+        laterMs = askedAtMs(step, answers?.[place], laterMs, endMs);
+        return model.perform(step, key.toString('latin1'), record);
+      });
       found.push(told.map(comparable));
       if (isDeepStrictEqual(answers?.map(comparable), found.at(-1))) break;
     }
@@ -174,6 +188,106 @@ t.test('steps that go in one call are each answered as the model answers them, o
   t.comment([...seen].map(([what, times]) => `${what} ${times}`).join(', '));
   for (const what of ['ok', 'already', 'stale', 'base', 'own', 'refused']) t.ok(seen.has(what), what);
 });
+
+const LARGE_BYTES = 4 * 1024 * 1024;
+const APPENDS = 3_000;
+/** Expiries that pass between the check of a step and the command that sets them; and steps for that, of which most are too early or too late. */
+const PASSED_BETWEEN = 3;
+const TRIES_MAX = 500;
+
+t.test(
+  'an expiry that passes while its command is carried out leaves a key live, for a ballot to delete',
+  async (t) => {
+    const [, node] = await startReplicaNode(t);
+    const record = await node.admit();
+    await node.exchange(encodeCommand(['SET', 'large', randomBytes(LARGE_BYTES)]), 1);
+    const dump = bulkOf((await node.exchange(encodeCommand(['DUMP', 'large']), 1))[0] as Buffer) as Value;
+    const between = await passBetween(async (count, setsExpiry) => {
+      const key = Buffer.from(`k${count}`);
+      // Redis looks through what it is to restore, and then at its clock.
+      const restore = [...commandOn(key, ['RESTORE', `${setsExpiry}`]), dump, Buffer.from('ABSTTL')];
+      const answer = await node.perform(acceptOf(NEVER, [restore], setsExpiry), key, record);
+      if (answer.kind === 'expired') return 'before';
+      t.match(answer, { kind: 'ok', live: true, expireAt: setsExpiry });
+      // Of what expires later the server says so.
+      const isThere = `return redis.call('EXISTS', KEYS[1]) + string.match(redis.call('INFO', 'stats'), 'expired_keys:(%d+)')`;
+      const [there] = await node.exchange(encodeCommand(['EVAL', isThere, '1', key]), 1);
+      const view = await node.perform({ kind: 'peek' }, key, record);
+      t.match(view, { kind: 'view', live: true, expireAt: setsExpiry });
+      await node.exchange(encodeCommand(['DEL', key]), 1);
+      await node.exchange(encodeCommand(['CONFIG', 'RESETSTAT']), 1);
+      return `${there}` === ':0\r\n' ? 'between' : 'after';
+    });
+    t.equal(between, PASSED_BETWEEN);
+  },
+);
+
+t.test('what was there stays if the expiry passes while several commands are carried out that set it', async (t) => {
+  const [, node] = await startReplicaNode(t);
+  const record = await node.admit();
+  const between = await passBetween(async (count, setsExpiry) => {
+    const key = Buffer.from(`k${count}`);
+    const first = acceptOf(NEVER, [commandOn(key, ['SET', 'old'])], 0);
+    // A key that was there, and one that was not.
+    const base = count % 2 === 0 ? first.ballot : NEVER;
+    if (base !== NEVER) t.match(await node.perform(first, key, record), { kind: 'ok' });
+    const before = await node.perform({ kind: 'snapshot' }, key, record);
+    await node.exchange(encodeCommand(['CONFIG', 'RESETSTAT']), 1);
+    const appends = Array.from({ length: APPENDS }, () => commandOn(key, ['APPEND', 'x']));
+    const expire = commandOn(key, ['PEXPIREAT', `${setsExpiry}`]);
+    const step = acceptOf(base, [...appends, expire, commandOn(key, ['APPEND', 'y'])], setsExpiry);
+    const answer = await node.perform(step, key, record);
+    if (answer.kind !== 'expired') {
+      t.match(answer, { kind: 'ok', live: true, expireAt: setsExpiry });
+      return 'after';
+    }
+    t.same(answer, { kind: 'expired', what: 'own' });
+    t.same(await node.perform({ kind: 'snapshot' }, key, record), before);
+    const [stats] = (await node.exchange(encodeCommand(['INFO', 'commandstats']), 1)) as [Buffer];
+    return stats.includes('cmdstat_append:') ? 'between' : 'before';
+  });
+  t.equal(between, PASSED_BETWEEN);
+});
+
+/** Has steps tried with expiries that are to pass in their midst. Returns how many did, at most PASSED_BETWEEN. */
+async function passBetween(
+  attempt: (count: number, setsExpiry: number) => Promise<'before' | 'between' | 'after'>,
+): Promise<number> {
+  let aheadMs = 1;
+  let between = 0;
+  for (let count = 0; count < TRIES_MAX && between < PASSED_BETWEEN; count++) {
+    const found = await attempt(count, Date.now() + aheadMs);
+    if (found === 'between') between++;
+    else aheadMs = Math.max(1, aheadMs + (found === 'before' ? 1 : -1));
+  }
+  return between;
+}
+
+function acceptOf(
+  base: Ballot,
+  list: Command[],
+  setsExpiry: number,
+): Extract<Step<Commands, Value>, { kind: 'accept' }> {
+  const ballot = makeBallot(0, base === NEVER ? 1 : 2, proposerNumber(0, 1));
+  const commands: Commands = { list, protocol: 3 };
+  return {
+    kind: 'accept',
+    ballot,
+    base,
+    expected: null,
+    lineage: NO_LINEAGE,
+    expired: false,
+    commands,
+    setsExpiry,
+    next: ballot,
+  };
+}
+
+/** When the server asked its clock whether the expiry that the step sets has passed: not before `fromMs`, and as early as its answer allows. */
+function askedAtMs(step: Step<Commands, Value>, answer: object | undefined, fromMs: number, endMs: number): number {
+  const isOwn = answer !== undefined && 'what' in answer && answer.what === 'own';
+  return isOwn && step.kind === 'accept' && step.setsExpiry <= endMs ? Math.max(fromMs, step.setsExpiry) : fromMs;
+}
 
 function isExpiredIn(answer: unknown): boolean | undefined {
   return (answer as { isExpired?: boolean }).isExpired;
