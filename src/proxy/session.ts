@@ -725,8 +725,16 @@ export class Session implements ConnectionOwner, ReplyOwner {
       return start;
     }
     this.largeRequest = new LargeRequest(this, upload, progress, context);
-    this.intake.waitForReplies();
     return this.passOn(this.largeRequest, start, end);
+  }
+
+  /** See Uploader. */
+  takeBack(): void {
+    const { progress } = this;
+    this.largeRequest = null;
+    progress.reset();
+    progress.isReadWhole = true;
+    this.connection.resume();
   }
 
   /** Arena bytes [start, end) begin with what comes next of it. Returns up to where they are done with. */

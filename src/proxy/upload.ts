@@ -3,8 +3,9 @@
  *
  *   waiting --greeted--> going <--room-- full        whole --reply--> over
  *      |                   |  ^-- pause over -- held    ^
- *      |                   '------- last part ----------'
- *      '--node lost, or it answers early--> answered: what is still to come of the request is dropped
+ *      |                   |------- last part ----------'
+ *      |                   '--node lost, or it answers early--> answered: what is still to come of the request is dropped
+ *      '--no connection, though the node is there--> over: the request is held until it is whole, and goes by the common connection
  *
  * Until the last part has gone the node carries nothing out: a client that goes before has its connection broken off there, and nothing else
  * was in it.
@@ -19,19 +20,24 @@ export interface Uploader {
   readonly connection: Pick<Connection, 'resume' | 'unreadBytes'>;
   readonly activity: Activity;
   readonly isClosed: boolean;
+  /** The request cannot go on as it comes, and nothing of it has been done: it is to be held until it is whole. */
+  takeBack(): void;
   onReply(pending: Pending, start: number, end: number): void;
   onFailure(pending: Pending, error: Uint8Array): void;
 }
 
 export interface UploadContext {
   session: Uploader;
-  pending: Pending;
+  /** Has the request, which is the session's next, wait for its reply: nothing else is read meanwhile. Called once at the most. */
+  begin: (upload: Upload) => Pending;
   /** The largest argument that has been announced, bytes. */
   announcedBytes: number;
   /** What a write has to wait for that was begun before, which calls `then` at its end; null: nothing. */
   writeWait: () => ((then: () => void) => void) | null;
   /** The error reply to what was not carried out, and why. */
   nodeDown: (reason: string) => Uint8Array;
+  /** Whether the shared connection to the node stands. */
+  isNodeThere: () => boolean;
   /** Whether its key still is where it is being sent. */
   isAtHome: () => boolean;
   /** It has its connection no more. Called once. */
@@ -52,7 +58,6 @@ export class Upload implements Holder, ReplyOwner {
 
   constructor(context: UploadContext) {
     this.context = context;
-    context.pending.owner = this;
   }
 
   /** It goes by that connection, which was lent to it. */
@@ -100,7 +105,9 @@ export class Upload implements Holder, ReplyOwner {
 
   onTopologyChanged(): void {
     const { isAtHome, nodeDown } = this.context;
-    if (this.state !== 'answered' && !isAtHome()) this.breakOff(nodeDown('the key lies elsewhere now'));
+    if (this.state === 'answered' || isAtHome()) return;
+    if (this.state === 'waiting') this.giveBack('the key lies elsewhere now');
+    else this.breakOff(nodeDown('the key lies elsewhere now'));
   }
 
   /** Its client has gone. */
@@ -110,17 +117,16 @@ export class Upload implements Holder, ReplyOwner {
 
   /** It is not to be carried out. `error` is what the client is told. */
   breakOff(error: Uint8Array): void {
-    const { session, pending } = this.context;
     const wasWaiting = this.state === 'waiting';
     this.error = error;
     this.connection?.destroy('the rest of a request does not come');
-    if (!wasWaiting) return;
-    this.end();
-    session.onFailure(pending, error);
+    // Otherwise the connection tells so.
+    if (wasWaiting) this.end();
   }
 
   onReady(): void {
-    const { session, pending, announcedBytes } = this.context;
+    const { session, begin, announcedBytes } = this.context;
+    const pending = begin(this);
     const refusal = (this.connection as PrivateConnection).begin(pending, announcedBytes);
     if (refusal === null) {
       this.goOn('waiting');
@@ -137,8 +143,13 @@ export class Upload implements Holder, ReplyOwner {
 
   /** What was begun has been told. */
   onLost(_connection: PrivateConnection, error: Error): void {
-    const { session, pending, nodeDown } = this.context;
+    const { session, begin, nodeDown, isNodeThere } = this.context;
     if (this.state !== 'waiting') return;
+    if (isNodeThere()) {
+      this.giveBack(error.message);
+      return;
+    }
+    const pending = begin(this);
     this.end();
     session.onFailure(pending, nodeDown(error.message));
   }
@@ -169,6 +180,15 @@ export class Upload implements Holder, ReplyOwner {
 
   get isGone(): boolean {
     return this.context.session.isClosed;
+  }
+
+  /** It waits for a connection, and is not to go by one. */
+  private giveBack(reason: string): void {
+    this.connection?.destroy(reason);
+    this.connection = null;
+    this.state = 'over';
+    this.context.onOver();
+    this.context.session.takeBack();
   }
 
   private goOn(from: State): void {

@@ -54,28 +54,29 @@ export class Uploads {
       pauses.hold(session);
       return 'later';
     }
-    const pending = pendings.take(session, now(), spec.write);
     const { service } = session;
     const upload = new Upload({
       session,
-      pending,
+      begin: (owner) => {
+        const pending = pendings.take(owner, now(), spec.write);
+        counts.commands++;
+        counts.requestsPassedOn++;
+        session.lastCommand = spec.name;
+        if (spec.write) session.noteWrite(node);
+        session.track(pending, 0);
+        session.waitForReplies();
+        return pending;
+      },
       announcedBytes: progress.announced,
       writeWait: () => (spec.write ? pauses.writeWait(service) : null),
       nodeDown: (reason) => privates.nodeDown(reason),
+      isNodeThere: () => privates.isNodeThere,
       isAtHome: () => this.isAt(session, key, privates),
       onOver: () => this.end(privates),
     });
     const connection = pool.lend(node, session.lane, upload);
-    if (connection instanceof Uint8Array) {
-      pendings.release(pending);
-      return 'whole';
-    }
+    if (connection instanceof Uint8Array) return 'whole';
     this.underWay.set(privates, (this.underWay.get(privates) ?? 0) + 1);
-    counts.commands++;
-    counts.requestsPassedOn++;
-    session.lastCommand = spec.name;
-    if (spec.write) session.noteWrite(node);
-    session.track(pending, 0);
     upload.start(connection);
     return upload;
   }

@@ -90,3 +90,63 @@ t.test(
     t.equal(pendingsInUse(), before);
   },
 );
+
+t.test('where the node takes no further connection the request goes whole, by the common one', async (t) => {
+  const world = plane();
+  const before = pendingsInUse();
+  const alice = world.client();
+  const key = world.key(0);
+  const common = world.only(0);
+  alice.send(['CLIENT', 'REPLY', 'SKIP']);
+  alice.sendText(set(key, 500));
+  world.turn();
+  const refused = ownLink(world).open();
+  refused.answer('-ERR max number of clients reached\r\n');
+  world.turn();
+  world.turn();
+  t.notOk(alice.connection.isPaused, 'the client is read on');
+  alice.sendText(`${'x'.repeat(500)}\r\n`);
+  alice.send(['GET', key]);
+  world.turn();
+  t.same(common.commands(), [`SET ${key} ${'x'.repeat(BYTES)}`, `GET ${key}`]);
+  common.answer('+OK\r\n', bulk('x'));
+  world.turn();
+  t.equal(alice.take(), bulk('x'), 'one reply is wanted, and one is not');
+  t.equal(world.counts.requestsPassedOn, 0);
+  t.equal(pendingsInUse(), before);
+  world.pass(200);
+  t.equal(world.usedBytes, 0);
+});
+
+t.test('where the node is not there at all the client is told at once, and the rest is dropped', async (t) => {
+  const world = plane();
+  const before = pendingsInUse();
+  const alice = world.client();
+  const common = world.only(0);
+  alice.sendText(set(world.key(0), 500));
+  world.turn();
+  const own = ownLink(world);
+  common.connection.break(new Error('reset'));
+  own.connection.break(new Error('refused'));
+  world.turn();
+  t.match(alice.take(), /^-NODEDOWN node node-0 .*\r\n$/);
+  alice.sendText(`${'x'.repeat(500)}\r\n`);
+  alice.send(['PING']);
+  world.turn();
+  t.equal(alice.take(), '+PONG\r\n');
+  t.equal(pendingsInUse(), before);
+});
+
+t.test('a client that goes while its request waits for a connection leaves nothing behind', async (t) => {
+  const world = plane();
+  const before = pendingsInUse();
+  const alice = world.client();
+  alice.sendText(set(world.key(0), 500));
+  world.turn();
+  const own = ownLink(world);
+  alice.connection.break(null);
+  world.turn();
+  t.ok(own.isClosed);
+  t.equal(pendingsInUse(), before);
+  t.equal(world.usedBytes, 0);
+});
