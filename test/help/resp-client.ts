@@ -55,6 +55,13 @@ export class RespClient {
     this.socket.write(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes);
   }
 
+  /** Sends bytes; resolves when the kernel has taken all of them, rejects when the connection ends before. */
+  sent(bytes: Uint8Array): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.socket.write(bytes, (error) => (error ? reject(error) : resolve()));
+    });
+  }
+
   /** The bytes of the next reply. Rejects when the connection ends before, or after `timeoutMs`. */
   next(timeoutMs = 20_000): Promise<Buffer> {
     return within('a reply', this.wait(0), timeoutMs);
