@@ -9,6 +9,8 @@ import { within } from '../help/wait-for.js';
 export const LEASE_MS = 3_000;
 /** Of those that are to end. */
 export const SHORT_LEASE_MS = 1_000;
+/** How long at most after a leader has gone somebody else leads, however slow the machine is. */
+export const followedMsMax = (leaseMs: number) => 2 * leaseMs + 5_000;
 
 /** What was told, and who waits for more. */
 class Told {
