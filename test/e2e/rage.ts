@@ -7,6 +7,7 @@ import { historyFaults } from '../help/minimal-history.js';
 import { Nemesis } from '../help/nemesis.js';
 import { randomFromSeed } from '../help/random.js';
 import { inventions, irregularities, type RegisterCall } from '../help/regularity.js';
+import { waitFor } from '../help/wait-for.js';
 import { KINDS, REGISTERS, Workload } from '../help/workload.js';
 
 const CLIENTS = 20;
@@ -33,6 +34,8 @@ export async function rage(t: Test, { weakReaders = 0, ...options }: RageOptions
   let broken: unknown = null;
   try {
     await workload.goesOn('at the start', START_MS_MAX);
+    // Before proxies are killed, whose counts go with them.
+    if (weakReaders > 0) await waitFor('weak reads', async () => (await cluster.count('replicated_plain_reads')) > 0);
     await nemesis.rage(durationMs);
     await workload.halt();
     await nemesis.readAll(workload);

@@ -106,6 +106,24 @@ export class Cluster {
     return lines.filter(({ msg }) => msg === 'worker-died').map((line) => JSON.stringify(line));
   }
 
+  /** Of the proxies that run, together: what INFO says of `count`, which begins at 0 with each of them. */
+  async count(count: string): Promise<number> {
+    let sum = 0;
+    for (const port of this.ports()) {
+      const client = await RespClient.connect(port);
+      try {
+        const found = new RegExp(`^ringleader_${count}:(\\d+)\r$`, 'm').exec(
+          `${await client.command('INFO', 'ringleader')}`,
+        );
+        if (found === null) throw new Error(`INFO has no ringleader_${count}`);
+        sum += Number(found[1]);
+      } finally {
+        client.close();
+      }
+    }
+    return sum;
+  }
+
   async startProxy(index: number): Promise<void> {
     const { keyspace, restart, transport = 'epoll' } = this.options;
     const port = await freePort();

@@ -303,8 +303,16 @@ class WorkloadClient {
 
   private async connect(): Promise<RespClient> {
     const connection = await RespClient.connect(this.random.pick(this.ports()));
-    if (this.level !== 'default') await connection.raw('RL.CONSISTENCY', this.level);
-    return connection;
+    if (this.level === 'default') return connection;
+    try {
+      const reply = `${await connection.raw('RL.CONSISTENCY', this.level)}`;
+      if (reply === '+OK\r\n') return connection;
+      this.workload.complain(`RL.CONSISTENCY ${this.level} was answered ${reply}`);
+      throw new Error(reply);
+    } catch (error) {
+      connection.close();
+      throw error;
+    }
   }
 
   private async ask(connection: RespClient, key: string, input: Asked): Promise<Outcome<Answered>> {
