@@ -2,7 +2,7 @@
  * How it goes with many clients, large values and several workers: README.md says what is measured.
  *
  *   npm run bench:scale -- [--only memory,bursts,idle,beside,workers,busy] [--idle-clients 10000] [--burst-clients 1000] [--quiet-clients 1000]
- *     [--clients-per-worker 50] [--rounds 3] [--seconds 20]
+ *     [--clients-per-worker 50] [--mib 512] [--rounds 3] [--seconds 20]
  *
  * The exit code is 1 where more is used than may be.
  */

@@ -1,10 +1,10 @@
 /** What a client that asks one small thing at a time feels of a large value that is written and read on the same node, with the proxy and without. */
-import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { Children } from '../compare/children.js';
 import { runOwnLoad } from '../compare/load.js';
 import { median } from '../compare/rounds.js';
 import { deployment } from './deployed.js';
+import { onceOrClosed } from './socket-events.js';
 
 const CHUNK = Buffer.alloc(1024 * 1024, 'v');
 const KEYS = 100;
@@ -66,7 +66,11 @@ class Transfers {
   private readonly running: Promise<number>;
 
   constructor(port: number, mib: number) {
-    this.running = this.run(connect({ host: '127.0.0.1', port, noDelay: true }), mib);
+    // Who waits for it hears that it is closed.
+    const socket = connect({ host: '127.0.0.1', port, noDelay: true }).on('error', () => {});
+    this.running = this.run(socket, mib).finally(() => socket.destroy());
+    // Its failure is told by `stop`.
+    this.running.catch(() => {});
   }
 
   /** How often it was written and read. */
@@ -80,15 +84,16 @@ class Transfers {
     let count = 0;
     for (; !this.isStopping; count++) {
       const written = receive(socket, '+OK\r\n'.length);
+      // It is awaited below, if the writing comes to its end.
+      written.catch(() => {});
       socket.write(`*3\r\n$3\r\nSET\r\n$5\r\nlarge\r\n$${bytes}\r\n`);
-      for (let chunk = 0; chunk < mib; chunk++) if (!socket.write(CHUNK)) await once(socket, 'drain');
+      for (let chunk = 0; chunk < mib; chunk++) if (!socket.write(CHUNK)) await onceOrClosed(socket, 'drain');
       socket.write('\r\n');
       await written;
       const read = receive(socket, `$${bytes}\r\n`.length + bytes + 2);
       socket.write('*2\r\n$3\r\nGET\r\n$5\r\nlarge\r\n');
       await read;
     }
-    socket.destroy();
     return count;
   }
 }
@@ -104,6 +109,7 @@ function receive(socket: Socket, bytes: number): Promise<void> {
       socket.off('data', onData).off('close', fail);
       resolve();
     };
+    if (socket.destroyed) fail();
     socket.on('data', onData).on('close', fail);
   });
 }

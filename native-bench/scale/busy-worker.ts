@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { createHistogram } from 'node:perf_hooks';
 import type { ProxyProcess } from '../../test/help/proxy.js';
+import { sessionsOf } from '../../test/help/sessions.js';
 import { waitFor } from '../../test/help/wait-for.js';
 import { BenchmarkError, Children } from '../compare/children.js';
 import { cpuTimeOf } from '../compare/cpu.js';
@@ -13,7 +14,8 @@ import { runBenchmark } from '../compare/load.js';
 import { findPrograms, type Programs } from '../compare/programs.js';
 import { median, rounds } from '../compare/rounds.js';
 import { fleet } from './deployed.js';
-import { mostSessions, sessionsOf } from './sessions.js';
+import { mostSessions } from './sessions.js';
+import { onceOrClosed } from './socket-events.js';
 
 const WORKERS = 2;
 /** PING: the proxy answers itself, so that it is the worker that is busy, and no node. */
@@ -122,6 +124,8 @@ async function sessionsOnce(proxy: ProxyProcess, total: number): Promise<readonl
 async function open(port: number): Promise<Socket> {
   const socket = connect({ host: '127.0.0.1', port, noDelay: true });
   await once(socket, 'connect');
+  // Who waits for it hears that it is closed.
+  socket.on('error', () => {});
   return socket;
 }
 
@@ -137,7 +141,7 @@ async function askUntil(socket: Socket, load: Promise<unknown>): Promise<{ p50Ms
   while (!isOver) {
     const startNs = process.hrtime.bigint();
     socket.write(GET);
-    await once(socket, 'data');
+    await onceOrClosed(socket, 'data');
     if (!isOver) histogram.record(process.hrtime.bigint() - startNs);
   }
   await end;

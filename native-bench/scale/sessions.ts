@@ -1,13 +1,9 @@
-/** How many clients each worker has, as `/status` tells: half a second old. */
+/** How many clients each worker has while something is measured. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ProxyProcess } from '../../test/help/proxy.js';
+import { sessionsOf } from '../../test/help/sessions.js';
 
 const INTERVAL_MS = 100;
-
-export async function sessionsOf({ adminUrl }: ProxyProcess): Promise<readonly number[]> {
-  const status = await (await fetch(`${adminUrl}/status`)).json();
-  return (status as { workers: readonly { sessions: number }[] }).workers.map(({ sessions }) => sessions);
-}
 
 /** The most that each has until `load` ends, whose failure is thrown. */
 export async function mostSessions(proxy: ProxyProcess, load: Promise<unknown>): Promise<readonly number[]> {

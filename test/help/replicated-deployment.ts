@@ -12,7 +12,7 @@ import { connect, RespClient, say } from './resp-client.js';
 import { waitFor } from './wait-for.js';
 
 /** Clients that are asked for whether a proxy with two workers serves. */
-const ASKED = 12;
+const ASKED = 24;
 
 export interface ReplicatedOptions {
   limits?: Readonly<Record<string, string | number>>;
