@@ -4,10 +4,16 @@ import type { RespClient } from '../test/help/resp-client.js';
 /** The two keys of a kind, and for what is written a third one beside the first. */
 export type Pair = (kind: string) => readonly [string, string];
 
+export interface Keys {
+  readonly pair: Pair;
+  /** Before the names of the keys that SORT_RO reads by patterns: a hash tag where all of them lie on one node. */
+  readonly tag: string;
+}
+
 export interface GatherCase {
   name: string;
   isWrite: boolean;
-  words: (pair: Pair) => readonly string[];
+  words: (pair: Pair, tag: string) => readonly string[];
 }
 
 const SCRIPT = "return redis.call('SINTERCARD', 2, KEYS[1], KEYS[2])";
@@ -28,7 +34,7 @@ export function gatherCases(): readonly GatherCase[] {
     read('PFCOUNT', (pair) => ['PFCOUNT', ...pair('hll')]),
     read('LCS', (pair) => ['LCS', ...pair('text'), 'LEN']),
     read('XREAD', (pair) => ['XREAD', 'COUNT', '10', 'STREAMS', ...pair('stream'), '0', '0']),
-    read('SORT_RO', (pair) => ['SORT_RO', pair('list')[0], 'BY', 'weight:*', 'GET', 'value:*']),
+    read('SORT_RO', (pair, tag) => ['SORT_RO', pair('list')[0], 'BY', `${tag}weight:*`, 'GET', `${tag}value:*`]),
     read('EVAL_RO', (pair) => ['EVAL_RO', SCRIPT, '2', ...pair('set')]),
     write('SINTERSTORE', (pair) => ['SINTERSTORE', pair('dest')[0], ...pair('set')]),
     write('ZUNIONSTORE', (pair) => ['ZUNIONSTORE', pair('dest')[0], '2', ...pair('zset')]),
@@ -43,7 +49,7 @@ export function gatherCases(): readonly GatherCase[] {
 }
 
 /** Half of what one key has is in the other, too. */
-export async function seed(client: RespClient, pair: Pair, members: number): Promise<void> {
+export async function seed(client: RespClient, { pair, tag }: Keys, members: number): Promise<void> {
   const numbers = Array.from({ length: members }, (_, index) => index);
   const from = [0, Math.floor(members / 2)];
   const all = async (kind: string, words: (key: string, from: number) => readonly string[]) => {
@@ -61,7 +67,7 @@ export async function seed(client: RespClient, pair: Pair, members: number): Pro
     for (const at of numbers) await client.command('XADD', key, `${at + 1}-1`, 'field', member(at));
   }
   for (const at of numbers) {
-    await client.command('MSET', `weight:${at}`, String((at * 7) % members), `value:${at}`, member(at));
+    await client.command('MSET', `${tag}weight:${at}`, String((at * 7) % members), `${tag}value:${at}`, member(at));
   }
 }
 

@@ -16,12 +16,12 @@ import { BenchmarkError, run } from './compare/children.js';
 import { findPrograms } from './compare/programs.js';
 import { saveResults } from './compare/results.js';
 import { median, note, rounds } from './compare/rounds.js';
-import { type GatherCase, gatherCases, type Pair, seed } from './gather-cases.js';
+import { type GatherCase, gatherCases, type Keys, seed } from './gather-cases.js';
 
 interface Target {
   label: string;
   client: RespClient;
-  pair: Pair;
+  keys: Keys;
 }
 
 const GATHERED = 'two shards';
@@ -67,18 +67,21 @@ async function measure(
   options: Options,
 ): Promise<ReadonlyMap<string, readonly number[]>> {
   const placement = new Placement(NAMES);
-  const spread: Pair = (name) => [placement.key(0, `${name}1`), placement.key(1, `${name}2`)];
-  const together: Pair = (name) => [placement.key(0, `${name}1`), placement.key(0, `${name}3`)];
+  const spread: Keys = { pair: (name) => [placement.key(0, `${name}1`), placement.key(1, `${name}2`)], tag: '' };
+  const together: Keys = {
+    pair: (name) => [placement.key(0, `${name}1`), placement.key(0, `${name}3`)],
+    tag: `{${placement.key(0, 'tag')}}`,
+  };
   const targets: Target[] = [
-    { label: GATHERED, client: proxied, pair: spread },
-    { label: ONE, client: proxied, pair: together },
-    { label: DIRECT, client: direct, pair: together },
+    { label: GATHERED, client: proxied, keys: spread },
+    { label: ONE, client: proxied, keys: together },
+    { label: DIRECT, client: direct, keys: together },
   ];
-  for (const { client, pair } of targets) await seed(client, pair, options.members);
+  for (const { client, keys } of targets) await seed(client, keys, options.members);
   const took = new Map<string, number[]>();
   for (const { name, words } of options.cases) {
-    for (const [round, { label, client, pair }] of rounds(WARM_UP_ROUNDS + options.rounds, targets)) {
-      const frame = encodeWords(words(pair));
+    for (const [round, { label, client, keys }] of rounds(WARM_UP_ROUNDS + options.rounds, targets)) {
+      const frame = encodeWords(words(keys.pair, keys.tag));
       client.send(frame);
       const reply = await client.next();
       if (reply[0] === '-'.charCodeAt(0)) throw new BenchmarkError(`${name}: ${reply}`);
