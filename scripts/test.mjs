@@ -10,6 +10,7 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { etcdProgram } from './etcd.mjs';
 import { redisPrograms } from './redis.mjs';
+import { redisPy } from './redis-py.mjs';
 import { redisSuite } from './redis-suite.mjs';
 import { ROOT } from './root.mjs';
 import { orExit, SetupError, say, setUp, setUpTestClients } from './setup.mjs';
@@ -19,7 +20,7 @@ await orExit(setUp);
 // Here rather than in the first test that needs them: a download does not belong in a test's time.
 await orExit(redisPrograms);
 await orExit(setUpTestClients);
-for (const prepare of [redisSuite, etcdProgram, zookeeperProgram]) {
+for (const prepare of [redisSuite, etcdProgram, zookeeperProgram, redisPy]) {
   try {
     prepare();
   } catch (error) {
