@@ -138,14 +138,7 @@ t.test('clients that read slowly do not keep the places of the large values that
 });
 
 t.test('while others wait for what comes behind it, the node is read from, however slow its client is', async (t) => {
-  const world = plane();
-  const [alice, bob] = [world.client(), world.client()];
-  const key = world.key(0);
-  const link = world.only(0);
-  alice.send(['GET', key]);
-  bob.send(['GET', key]);
-  world.turn();
-  link.take();
+  const { world, alice, bob, link } = oneBehindTheOther();
   link.answer(REPLY.slice(0, HEAD));
   world.turn();
   link.answer(REPLY.slice(HEAD), '$1\r\n1\r\n');
@@ -157,14 +150,7 @@ t.test('while others wait for what comes behind it, the node is read from, howev
 t.test(
   'of a very large one not all is taken in for a slow client, but others wait for that for two seconds at most',
   async (t) => {
-    const world = plane();
-    const [alice, bob] = [world.client(), world.client()];
-    const key = world.key(0);
-    const link = world.only(0);
-    alice.send(['GET', key]);
-    bob.send(['GET', key]);
-    world.turn();
-    link.take();
+    const { world, bob, link } = oneBehindTheOther();
     const piece = 'v'.repeat(1024 * 1024);
     const pieces = 40;
     link.answer(`$${pieces * piece.length}\r\n${piece}`);
@@ -388,3 +374,16 @@ t.test('what a value does not end with is no reply', async (t) => {
   t.ok(link.isClosed);
   t.ok(alice.isClosed);
 });
+
+/** Two who ask for the same, one behind the other on the same connection: what comes for bob waits behind what comes for alice. */
+function oneBehindTheOther() {
+  const world = plane();
+  const [alice, bob] = [world.client(), world.client()];
+  const key = world.key(0);
+  const link = world.only(0);
+  alice.send(['GET', key]);
+  bob.send(['GET', key]);
+  world.turn();
+  link.take();
+  return { world, alice, bob, link };
+}

@@ -220,13 +220,7 @@ t.test('operations on one key are carried out in their order, also reads behind 
 });
 
 t.test('a copy that missed a write gets the value, and a read meanwhile finishes what is half done', async (t) => {
-  const bench = new Bench(3);
-  const submit = bench.proposer(1);
-  submit(write('set a'));
-  bench.settle();
-  bench.gone.add(2);
-  submit(write('append b'));
-  bench.settle();
+  const { bench, submit } = benchWithCopyBehind();
   t.same(bench.values(), ['ab', 'ab', 'a']);
   bench.gone.clear();
   const reads = [submit(GET), submit(GET), submit(GET)];
@@ -238,13 +232,7 @@ t.test('a copy that missed a write gets the value, and a read meanwhile finishes
 });
 
 t.test('a copy that is behind and freezes holds up each operation once at most', async (t) => {
-  const bench = new Bench(3);
-  const submit = bench.proposer(1);
-  submit(write('set a'));
-  bench.settle();
-  bench.gone.add(2);
-  submit(write('append b'));
-  bench.settle();
+  const { bench, submit } = benchWithCopyBehind();
   bench.gone.clear();
   const reads = [submit(GET), submit(GET), submit(GET)];
   bench.isHeld = ({ copy, step }) => copy === 2 && step.kind === 'install';
@@ -709,3 +697,15 @@ t.test('who has read what another wrote does not write by a promise that is past
   t.match(wrote.outcome, done('append gave abc'));
   t.equal(bench.events.filter((event) => event === 'refused').length, before);
 });
+
+/** Copy 2 is away, and has missed the last of two writes: ab, ab, a. */
+function benchWithCopyBehind() {
+  const bench = new Bench(3);
+  const submit = bench.proposer(1);
+  submit(write('set a'));
+  bench.settle();
+  bench.gone.add(2);
+  submit(write('append b'));
+  bench.settle();
+  return { bench, submit };
+}
