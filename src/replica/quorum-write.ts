@@ -6,8 +6,10 @@
  *     │  └───── too many gave no answer ──┐
  *     └── those once more, under the same ┘           what may be anywhere when time is up is unknown
  *
- * Of a weak key one takes it, its home: another one in its place only where that cannot, or is silent. Who reads there sees the write. Nor is a copy
- * that is silent waited for when all others have refused.
+ * Of a weak key one takes it, its home: another one in its place only where that cannot, or is silent. Who reads there sees the write.
+ *
+ * A copy that is silent is not waited for where others may do without it: those that gave no answer are asked again meanwhile, and where one has refused
+ * there is a larger version for all.
  *
  * Who refuses has a larger version, and does not count: as 2W > N, two writes that were acknowledged have met in one copy, so that the
  * later of them has the larger version, whatever clocks say.
@@ -90,6 +92,7 @@ export class QuorumWrite<C, R, V> implements QuorumAsker<R, V> {
     this.step = this.written.step(version, false);
     this.taken = 1 << copy;
     this.open = 1;
+    this.dueMs = this.patientUntilMs();
     this.spread(this.all & ~this.taken);
     this.resume();
   }
@@ -130,6 +133,8 @@ export class QuorumWrite<C, R, V> implements QuorumAsker<R, V> {
       if (this.refused !== 0) {
         this.silent |= this.out;
         this.out = 0;
+      } else {
+        this.spread(this.silent);
       }
       this.resume();
     }
@@ -138,7 +143,7 @@ export class QuorumWrite<C, R, V> implements QuorumAsker<R, V> {
   /** Until when copies are waited for, where others can stand in for them. */
   private patientUntilMs(): number {
     const { deadlineMs, patienceMs } = this.job.times;
-    return this.context.isHomed ? Math.min(deadlineMs, this.context.now() + patienceMs) : deadlineMs;
+    return Math.min(deadlineMs, this.context.now() + patienceMs);
   }
 
   /** Whether it says that the step was not carried out. */

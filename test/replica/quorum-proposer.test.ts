@@ -79,6 +79,66 @@ t.test(
   },
 );
 
+t.test('a copy that could not take a write is asked again while another one is silent', (t) => {
+  const bench = new Bench();
+  const ask = bench.proposer(1);
+  const [, second] = bench.copies;
+  // It is being admitted.
+  if (second !== undefined) second.data.record = '';
+  bench.mute.add(2);
+  const written = ask(put('set a'));
+  bench.run();
+  t.equal(written.outcome, null);
+  if (second !== undefined) second.data.record = 'member';
+  bench.later(PATIENCE_MS);
+  t.same(bench.turn(), ['1 accept']);
+  t.equal(reply(written), 'a');
+  t.end();
+});
+
+t.test('a copy that has a newer version is given one above it while another one is silent', (t) => {
+  const bench = new Bench();
+  const [early, late] = [bench.proposer(1, () => 1000), bench.proposer(2, () => 0)];
+  early(put('set a'));
+  // It has come to the second copy alone.
+  bench.sent = bench.sent.filter(({ copy }) => copy === 1);
+  bench.turn();
+  bench.mute.add(2);
+  const written = late(put('set b'));
+  bench.run();
+  t.equal(written.outcome, null);
+  bench.later(PATIENCE_MS);
+  bench.run();
+  t.equal(reply(written), 'b');
+  t.same(bench.values().slice(0, 2), ['b', 'b']);
+  t.end();
+});
+
+t.test('a copy that could not take what another has made of a change is asked again while a third is silent', (t) => {
+  const bench = new Bench();
+  const ask = bench.proposer(1);
+  ask(put('set a'));
+  bench.run();
+  const changed = ask(change('append b'));
+  // Until it has been carried out all are there.
+  for (let turns = 0; bench.values().every((value) => value === 'a'); turns++) {
+    if (turns > 10) throw new Error('nobody carries it out');
+    bench.turn();
+  }
+  const carriedOutBy = bench.values().indexOf('ab');
+  const [second, third] = [0, 1, 2].filter((copy) => copy !== carriedOutBy) as [number, number];
+  const other = bench.copies[second];
+  if (other !== undefined) other.data.record = '';
+  bench.mute.add(third);
+  bench.run();
+  t.equal(changed.outcome, null);
+  if (other !== undefined) other.data.record = 'member';
+  bench.later(PATIENCE_MS);
+  bench.run();
+  t.equal(reply(changed), 'ab');
+  t.end();
+});
+
 t.test('a read that finds a half-done write gives it to who was asked before it tells', (t) => {
   const bench = new Bench();
   const [one, other] = [bench.proposer(1), bench.proposer(2, () => 5)];
