@@ -6,8 +6,9 @@
  *   npm test -- dist/test/a.test.js …    these files only, no floor
  *   npm run test:slow            the slow ones only, no floor
  */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { etcdProgram } from './etcd.mjs';
 import { redisPrograms } from './redis.mjs';
 import { redisPy } from './redis-py.mjs';
@@ -16,10 +17,13 @@ import { ROOT } from './root.mjs';
 import { orExit, SetupError, say, setUp, setUpTestClients } from './setup.mjs';
 import { zookeeperProgram } from './zookeeper.mjs';
 
+const TAP = join(ROOT, 'node_modules', 'tap', 'dist', 'esm', 'run.mjs');
+
 await orExit(setUp);
 // Here rather than in the first test that needs them: a download does not belong in a test's time.
 await orExit(redisPrograms);
 await orExit(setUpTestClients);
+await orExit(leaveOutLoaders);
 for (const prepare of [redisSuite, etcdProgram, zookeeperProgram, redisPy]) {
   try {
     prepare();
@@ -36,7 +40,7 @@ const args = process.argv.slice(2);
 const slow = args.includes('--slow');
 const files = args.filter((arg) => arg !== '--slow');
 
-const tapArgs = [join(ROOT, 'node_modules', 'tap', 'dist', 'esm', 'run.mjs'), '--reporter=tap'];
+const tapArgs = [TAP, '--reporter=tap'];
 if (slow) tapArgs.push('--exclude=', '--include=dist/test/slow/**/*.test.js', '--disable-coverage', '--timeout=1800');
 else if (files.length > 0) tapArgs.push('--disable-coverage');
 
@@ -48,3 +52,18 @@ const status = await ended;
 if (status !== 0 && failed === 0) console.log(`the test runner ended with ${status}, for the reason above`);
 console.log(`${passed} passed, ${failed} failed`);
 if (status !== 0 || failed > 0) process.exitCode = 1;
+
+/**
+ * As it is installed tap has all of its plugins, whatever .taprc says, and two of them put a loader before every test file: a second of CPU for
+ * each. Makes it anew with the plugins of .taprc, once after an installation.
+ */
+async function leaveOutLoaders() {
+  const made = join(ROOT, 'node_modules', '@tapjs', 'test', 'test-built', 'dist', 'esm', 'index.js');
+  const { importLoaders } = await import(pathToFileURL(made).href);
+  if (importLoaders.length === 0) return;
+  say('making tap without loaders (tap build)');
+  const { status, stdout, stderr } = spawnSync(process.execPath, [TAP, 'build'], { cwd: ROOT, encoding: 'utf8' });
+  if (status === 0) return;
+  process.stderr.write(stdout + stderr);
+  throw new SetupError(`tap build failed with ${status}; it says why above. Run it by hand: npx tap build`);
+}
