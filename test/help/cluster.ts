@@ -39,6 +39,9 @@ export interface ClusterOptions {
 
 /** All that was acknowledged is on the disk: a node that is killed comes back with it. */
 const DURABLE = ['--appendonly', 'yes', '--appendfsync', 'always', '--no-appendfsync-on-rewrite', 'no'];
+/** Clients that ask whether a proxy with two workers serves: with so many it is unlikely that a worker has none. */
+const ASKED = 24;
+
 /** Short, so that a test meets them; the order between them is that of the defaults. */
 const LIMITS = {
   connectTimeoutMs: 500,
@@ -77,6 +80,7 @@ export class Cluster {
     t.teardown(() => Promise.all(cluster.proxies.map((proxy) => proxy?.process.kill9())));
     await Promise.all(relays.map((_, index) => cluster.startProxy(index)));
     await cluster.isWhole();
+    await cluster.isServed();
     return cluster;
   }
 
@@ -173,6 +177,17 @@ export class Cluster {
     const client = await RespClient.connect(this.server(node).port);
     await client.command('FLUSHALL');
     client.close();
+  }
+
+  /** Resolves when every worker has heard of the members: before, it knows too few of them to serve keys. */
+  private async isServed(): Promise<void> {
+    for (const port of this.ports()) {
+      for (let asked = 0; asked < ASKED; asked++) {
+        const client = await RespClient.connect(port);
+        const isServed = async () => (await client.command('EXISTS', 'nothing')) === 0;
+        await waitFor('keys to be served', isServed, WHOLE_MS_MAX).finally(() => client.close());
+      }
+    }
   }
 
   /** Resolves when every node is a member: admitted, or repaired. With sharded keys each is from the start. */
