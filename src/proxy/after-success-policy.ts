@@ -1,21 +1,19 @@
 /** Does something once all nodes have carried a command out, before its client hears of it. */
 import type { Output } from '../transport/output.js';
+import type { Wait } from './node-steps.js';
 import { allSucceeded } from './partial-failure.js';
 import type { Part, Parts, ResponsePolicy } from './response-policy.js';
 
 export class AfterSuccessPolicy implements ResponsePolicy {
   readonly needsOne: boolean;
-  readonly effect: (parts: Parts, done: () => void) => void;
+  readonly effect: (parts: Parts) => Wait | null;
   private readonly inner: ResponsePolicy;
 
-  /** `act` calls `done` once, at once or in a bounded time. */
-  constructor(inner: ResponsePolicy, act: (done: () => void) => void) {
+  /** `act` returns as `effect` does. */
+  constructor(inner: ResponsePolicy, act: () => Wait | null) {
     this.needsOne = inner.needsOne;
     this.inner = inner;
-    this.effect = (parts, done) => {
-      if (allSucceeded(parts, this)) act(done);
-      else done();
-    };
+    this.effect = (parts) => (allSucceeded(parts, this) ? act() : null);
   }
 
   fits(bytes: Uint8Array, part: Part): boolean {

@@ -8,6 +8,7 @@ import { skipValue, TYPE } from '../resp/frame.js';
 import { arrayHeader, errorReply, isError, parseInteger } from '../resp/reply.js';
 import type { Output } from '../transport/output.js';
 import type { Merge } from './merge.js';
+import type { Wait } from './node-steps.js';
 import { writeMerged } from './partial-failure.js';
 import { Part, type Parts, type ResponsePolicy } from './response-policy.js';
 import type { ShardPlan } from './shard-plans.js';
@@ -61,11 +62,11 @@ export class ExecPolicy implements ResponsePolicy {
     this.acts.set(place, act);
   }
 
-  get effect(): ((parts: Parts, done: () => void) => void) | null {
+  get effect(): ((parts: Parts) => Wait | null) | null {
     if (!this.hasNode) return null;
     const isMeant =
-      this.acts.size > 0 || [...this.spread.values()].some(({ plan }) => plan.policy.effect !== undefined);
-    return isMeant ? (parts, done) => this.act(parts, done) : null;
+      this.acts.size > 0 || [...this.spread.values()].some(({ plan }) => (plan.policy.effect ?? null) !== null);
+    return isMeant ? (parts) => this.act(parts) : null;
   }
 
   /** The others are asked: `parts` are, by node, the first of the merge's parts that its replies will be; -1 at the place of the own one. */
@@ -145,14 +146,14 @@ export class ExecPolicy implements ResponsePolicy {
   }
 
   /** What is to be done here about the commands of the node, and those for all shards, one after the other in their order. */
-  private act(parts: Parts, done: () => void): void {
+  private act(parts: Parts): Wait | null {
     const node = parts.part(0);
-    if (node.failure !== null || !this.wasCarriedOut(parts.bytes, node.start)) done();
-    else this.actFrom(0, lineEnd(parts.bytes, node), parts, done);
+    if (node.failure !== null || !this.wasCarriedOut(parts.bytes, node.start)) return null;
+    return this.actFrom(0, lineEnd(parts.bytes, node), parts);
   }
 
   /** From the command at `first` on, where the node's reply to it, if it has one, begins at `start`. */
-  private actFrom(first: number, start: number, parts: Parts, done: () => void): void {
+  private actFrom(first: number, start: number, parts: Parts): Wait | null {
     let at = start;
     for (let place = first; place < this.commandCount; place++) {
       if (this.own.has(place) || this.asked.has(place)) continue;
@@ -163,19 +164,21 @@ export class ExecPolicy implements ResponsePolicy {
         continue;
       }
       const { view, end } = viewOf(spread, parts, at);
+      const wait = spread.plan.policy.effect?.(view) ?? null;
+      if (wait !== null) return this.after(wait, place + 1, end, parts);
       at = end;
-      const effect = spread.plan.policy.effect ?? null;
-      if (effect === null) continue;
-      // Many that are done at once do not call each other.
-      let [isBegun, isDone] = [false, false];
-      effect(view, () => {
-        if (isBegun) this.actFrom(place + 1, end, parts, done);
-        else isDone = true;
-      });
-      isBegun = true;
-      if (!isDone) return;
     }
-    done();
+    return null;
+  }
+
+  /** What comes behind a command for which something has to come to pass first. */
+  private after(wait: Wait, next: number, start: number, parts: Parts): Wait {
+    return (then) =>
+      wait(() => {
+        const more = this.actFrom(next, start, parts);
+        if (more === null) then();
+        else more(then);
+      });
   }
 
   /** Writes what all shards say together; `at` is where the node's own part of it begins. Returns where that ends. */

@@ -32,7 +32,7 @@ export class Merge implements ReplyOwner, ReplySource, Parts {
   /** The first `partCount` are in use; `awaited` of them have no reply yet. */
   private readonly parts: Part[] = [];
   private awaited = 0;
-  /** All replies have come, and the policy has not done yet what it does with them. */
+  /** All replies have come, and what the policy does with them is not done yet. */
   private isTakingEffect = false;
   /** Some part of it changes something. */
   private isWrite = false;
@@ -223,13 +223,13 @@ export class Merge implements ReplyOwner, ReplySource, Parts {
     this.pendings.release(pending);
     this.awaited--;
     if (this.awaited > 0) return;
-    const effect = this.policy.effect ?? null;
-    if (effect === null) {
+    const wait = this.policy.effect?.(this) ?? null;
+    if (wait === null) {
       this.complete();
       return;
     }
     this.isTakingEffect = true;
-    effect(this, () => {
+    wait(() => {
       this.isTakingEffect = false;
       this.complete();
     });

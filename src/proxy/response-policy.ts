@@ -16,6 +16,7 @@ import { errorBytes, showBytes } from '../base/errors.js';
 import { skipValue } from '../resp/frame.js';
 import { arrayHeader, integerReply, parseInteger } from '../resp/reply.js';
 import type { Output } from '../transport/output.js';
+import type { Wait } from './node-steps.js';
 
 // Not imported: see resp/frame.ts.
 const LF = 0x0a;
@@ -60,9 +61,9 @@ export interface ResponsePolicy {
   onPrelude?(place: number, bytes: Uint8Array, start: number, end: number): void;
   /**
    * What it does here when the last reply has come, before a client is told: also where it does not want to be (CLIENT REPLY), or has gone.
-   * Calls `done` once, at once or in a bounded time: the replies are kept until then. Null, or none: nothing.
+   * Null, or none: nothing. Returns what has to come to pass before the client is told, in a bounded time; null: it is done. The replies are kept until then.
    */
-  readonly effect?: ((parts: Parts, done: () => void) => void) | null;
+  readonly effect?: ((parts: Parts) => Wait | null) | null;
   /** Appends the whole reply. All parts fit, or one of them does where `needsOne`. */
   write(parts: Parts, output: Output): void;
 }

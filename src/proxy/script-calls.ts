@@ -21,6 +21,7 @@ import type { Transport } from '../transport/transport.js';
 import type { BusyScripts } from './busy-scripts.js';
 import { type KnownScript, KnownScripts } from './known-scripts.js';
 import { type LostCall, LostCalls } from './lost-calls.js';
+import type { Wait } from './node-steps.js';
 import type { Pauses } from './pauses.js';
 import type { QuestionsContext } from './questions.js';
 import { type Call, CallBySha, type CallRoute, FirstShowing, type ReplyReader } from './script-replies.js';
@@ -133,11 +134,11 @@ export class ScriptCalls implements ReplyReader {
   }
 
   /** SCRIPT LOAD was read: what is to be done when the nodes have it. */
-  loading(service: number): (done: () => void) => void {
+  loading(service: number): () => null {
     const learn = this.learning(service, this.text(2));
-    return (done) => {
+    return () => {
       learn();
-      done();
+      return null;
     };
   }
 
@@ -157,14 +158,14 @@ export class ScriptCalls implements ReplyReader {
   }
 
   /**
-   * Of this worker's client the nodes have carried out SCRIPT FLUSH. `done` is called when no worker knows any more what it flushed: they are told
+   * Of this worker's client the nodes have carried out SCRIPT FLUSH. To be waited for until no worker knows any more what it flushed: they are told
    * twice, since what one has told of before it heard the first time another may hear behind that. What clients have shown in between is asked of the
    * nodes, as is any script that nobody knows.
    */
-  flushed(service: number, done: () => void): void {
+  flushed(service: number): Wait {
     const { ask } = this.context;
     const question = { kind: 'forget-scripts', service } as const;
-    ask(question, () => ask(question, () => done()));
+    return (then) => ask(question, () => ask(question, () => then()));
   }
 
   /** Another worker was shown these. */

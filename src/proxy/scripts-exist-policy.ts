@@ -10,7 +10,7 @@ export class ScriptsExistPolicy implements ResponsePolicy {
   readonly needsOne = false;
   private readonly inner = responsePolicy('agg_logical_and', false);
   private readonly asked: readonly string[];
-  readonly effect: (parts: Parts, done: () => void) => void;
+  readonly effect: () => null;
   /** Of each script, when all nodes have answered. */
   private known: readonly boolean[] = [];
 
@@ -20,9 +20,9 @@ export class ScriptsExistPolicy implements ResponsePolicy {
    */
   constructor(asked: readonly string[], isKnown: (sha: string) => boolean) {
     this.asked = asked;
-    this.effect = (_parts, done) => {
+    this.effect = () => {
       this.known = asked.map((sha) => isKnown(sha));
-      done();
+      return null;
     };
   }
 

@@ -121,14 +121,12 @@ export class ShardPlans {
       case 'keys':
         return service.hidesKeys ? new OwnKeysPolicy(service) : responsePolicy(spec.responsePolicy, false);
       case 'config|resetstat':
-        return new AfterSuccessPolicy(this.serverPolicy(session, spec), (done) => {
+        return new AfterSuccessPolicy(this.serverPolicy(session, spec), () => {
           this.context.times.reset();
-          done();
+          return null;
         });
       case 'script|flush':
-        return new AfterSuccessPolicy(this.serverPolicy(session, spec), (done) =>
-          this.scripts.flushed(service.number, done),
-        );
+        return new AfterSuccessPolicy(this.serverPolicy(session, spec), () => this.scripts.flushed(service.number));
       case 'script|load':
         return new AfterSuccessPolicy(this.scriptPolicy(service, spec), this.scripts.loading(service.number));
       case 'script|exists':

@@ -128,6 +128,13 @@ export class Bench {
     return sent.map(({ copy, step }) => `${copy} ${step.kind}`);
   }
 
+  /** Copies that were silent go on: what was `held` on its way to them comes before all else. */
+  thaw(held: readonly Sent[]): void {
+    this.mute.clear();
+    this.sent.unshift(...held);
+    this.run();
+  }
+
   /** Until nothing is on its way. Returns how many round trips. */
   run(): number {
     let turns = 0;

@@ -535,13 +535,7 @@ t.test('an answer that comes after the end changes nothing', async (t) => {
 t.test(
   'a read that came first is answered as before the write behind it, though the nodes did not agree on it',
   async (t) => {
-    const bench = new Bench(3);
-    const submit = bench.proposer(1);
-    submit(write('set a'));
-    bench.settle();
-    bench.gone.add(2);
-    submit(write('append b'));
-    bench.settle();
+    const { bench, submit } = benchWithCopyBehind();
     bench.gone.clear();
     for (let time = 0; time < 3; time++) {
       const read = submit(GET);

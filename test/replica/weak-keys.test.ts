@@ -211,13 +211,7 @@ function withFrozenHome(...behind: Operation<Commands, Replies>[]) {
     bench.later(PATIENCE_MS);
   }
   t.ok(bench.nowMs < TIMEOUT_MS);
-  /** What was on its way to it arrives. */
-  const thaw = () => {
-    bench.mute.clear();
-    bench.sent.unshift(...held);
-    bench.run();
-  };
-  return { bench, ask, changed, asked, thaw };
+  return { bench, ask, changed, asked, thaw: () => bench.thaw(held) };
 }
 
 t.test('what comes behind a change at a home that freezes waits for it no longer than for a silent copy', (t) => {
