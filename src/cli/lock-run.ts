@@ -156,15 +156,15 @@ class Guarded {
     kept: KeptLock,
   ) {
     const own = { RINGLEADER_LOCK: name, RINGLEADER_TOKEN: taken.token, RINGLEADER_FENCE: `${taken.fence}` };
-    const child = spawn(program, args, { stdio: 'inherit', env: { ...process.env, ...own } });
-    this.child = child;
     const isOnTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
     for (const signal of PASSED_ON) {
-      // Caught in any case: this process ends when the command does.
+      // Caught in any case: this process ends when the command does. And before that runs: it may have been told who to signal.
       process.on(signal, () => {
-        if (!isOnTerminal || !OF_TERMINAL.includes(signal)) child.kill(signal);
+        if (!isOnTerminal || !OF_TERMINAL.includes(signal)) this.child.kill(signal);
       });
     }
+    const child = spawn(program, args, { stdio: 'inherit', env: { ...process.env, ...own } });
+    this.child = child;
     this.ended = new Promise((resolve) => {
       child.once('error', (error: NodeJS.ErrnoException) => {
         if (child.pid !== undefined) return;

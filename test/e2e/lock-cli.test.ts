@@ -17,6 +17,17 @@ const [UNAVAILABLE, LOST, NOT_ACQUIRED] = [69, 74, 75];
 /** Says so when it runs, and goes on until a signal ends it. */
 const STAYS = ['sh', '-c', 'echo runs; while :; do sleep 0.05; done'];
 const STUBBORN = ['sh', '-c', 'trap "echo no" TERM; echo runs; while :; do sleep 0.05; done'];
+/** Loaded before the program: it has no processor for a while just after it has started a command. */
+const STANDS_STILL_AFTER_SPAWN = `
+  const processes = require('node:child_process');
+  const { spawn } = processes;
+  processes.spawn = (...args) => {
+    const child = spawn(...args);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500);
+    return child;
+  };
+  require('node:module').syncBuiltinESMExports();
+`;
 
 function start(...args: string[]): Promise<Child> {
   return startChild(process.execPath, [MAIN, 'lock', ...args]);
@@ -55,7 +66,7 @@ t.test('ringleader lock', async (t) => {
     t.match(`${fieldsOf(holder).get('client')}`, /^ringleader:.+:\d+$/);
     t.ok(fieldsOf(await client.command('LOCK.EXTEND', 'lock:a', token as string, 'TTL', '30000')).get('validity'));
     writeFileSync(join(folder, 'go'), '');
-    t.same(await child.ended, { code: 7, signal: null });
+    t.same(await within('its end', child.ended, SOON_MS), { code: 7, signal: null });
     t.equal(await stateOf(client, 'lock:a'), 'free', 'it is free when the command has ended');
   });
 
@@ -63,12 +74,20 @@ t.test('ringleader lock', async (t) => {
     const child = await run('lock:b', '--', 'sh', '-c', 'trap "exit 9" USR1; echo runs; while :; do sleep 0.05; done');
     await runs(child);
     child.signal('SIGUSR1');
-    t.same(await child.ended, { code: 9, signal: null });
+    t.same(await within('its end', child.ended, SOON_MS), { code: 9, signal: null });
     const terminated = await run('lock:b', '--', ...STAYS);
     await runs(terminated);
     terminated.signal('SIGINT');
-    t.same(await terminated.ended, { code: 130, signal: null });
+    t.same(await within('its end', terminated.ended, SOON_MS), { code: 130, signal: null });
     t.equal(await stateOf(client, 'lock:b'), 'free');
+  });
+
+  t.test('run: a signal that comes as soon as the command runs is passed on', async (t) => {
+    const preload = join(t.testdir({ 'preload.cjs': STANDS_STILL_AFTER_SPAWN }), 'preload.cjs');
+    const signalsItsParent = 'trap "exit 9" USR1; kill -USR1 $PPID; while :; do sleep 0.05; done';
+    const args = [MAIN, 'lock', 'run', 'lock:b', '--config', config, '--', 'sh', '-c', signalsItsParent];
+    const child = await startChild(process.execPath, ['--require', preload, ...args]);
+    t.same(await within('its end', child.ended, SOON_MS), { code: 9, signal: null });
   });
 
   t.test('run: a lock that somebody else has is waited for as long as was said', async (t) => {
