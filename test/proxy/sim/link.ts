@@ -17,7 +17,10 @@ export class Link {
   /** The node's number for it. */
   readonly id: number;
   isOpen = false;
+  hasAnswered = false;
   inbound = '';
+  /** What the kernel has taken since the node stopped reading. */
+  unreadBytes = 0;
   queue: string[][] = [];
   outbound = '';
   protocol: 2 | 3 = 2;

@@ -23,8 +23,11 @@ export class SimNode {
   isUp = true;
   /** Stopped, as by SIGSTOP: the kernel goes on for it. */
   isFrozen = false;
-  /** For how long, but for leaps of time. */
-  frozenMs = 0;
+  /**
+   * For how long it has been stopped, and the kernel has taken nothing for it from connections that it has answered, but for leaps of time:
+   * what the kernel takes looks like a sign of life.
+   */
+  silentMs = 0;
   private readonly random: Random;
   private readonly history: History;
   private readonly redis: SimRedis;
@@ -95,10 +98,14 @@ export class SimNode {
   }
 
   private take(link: Link, all: boolean): void {
-    const room = this.isFrozen ? SOCKET_BYTES - link.inbound.length : Number.POSITIVE_INFINITY;
+    if (!this.isFrozen) link.unreadBytes = 0;
+    const room = this.isFrozen ? SOCKET_BYTES - link.unreadBytes : Number.POSITIVE_INFINITY;
     const wanted = all ? room : Math.min(room, this.random.size(4_000));
     if (wanted <= 0 || link.connection.output.unsentBytes === 0) return;
-    link.inbound += link.connection.takeSome(wanted);
+    const bytes = link.connection.takeSome(wanted);
+    link.unreadBytes += bytes.length;
+    if (link.hasAnswered) this.silentMs = 0;
+    link.inbound += bytes;
     let at = 0;
     for (let next = readCommand(link.inbound, at); next !== null; next = readCommand(link.inbound, at)) {
       at = next.end;
@@ -127,6 +134,7 @@ export class SimNode {
     if (link.outbound === '' || count === 0 || !link.isLive || this.isFrozen) return;
     const piece = link.outbound.slice(0, count);
     link.outbound = link.outbound.slice(count);
+    link.hasAnswered = true;
     link.connection.receive(piece);
   }
 

@@ -245,7 +245,7 @@ export class Simulation {
 
   private pass(ms: number): void {
     this.plane.transport.pass(ms);
-    for (const node of this.nodes) node.frozenMs = node.isFrozen ? node.frozenMs + Math.min(ms, STEP_MS) : 0;
+    for (const node of this.nodes) node.silentMs = node.isFrozen ? node.silentMs + Math.min(ms, STEP_MS) : 0;
     this.attachNew();
   }
 
@@ -272,10 +272,10 @@ export class Simulation {
     const { idlePingMs, requestTimeoutMs, connectTimeoutMs } = this.plane.limits;
     const noticedMs = idlePingMs + requestTimeoutMs + connectTimeoutMs + NOTICE_MS;
     const present = new Map(this.clients.map((client) => [client.number, client]));
-    for (const { index, liveLinks, frozenMs } of this.nodes) {
+    for (const { index, liveLinks, silentMs } of this.nodes) {
       for (const { wait } of liveLinks) {
         if (wait === null) continue;
-        if (frozenMs > noticedMs) throw new Error(`${wait.id} waits at node ${index}, which does not answer`);
+        if (silentMs > noticedMs) throw new Error(`${wait.id} waits at node ${index}, which does not answer`);
         const client = present.get(Number(wait.id.split('.')[0]));
         const leftStep = client === undefined ? 0 : Math.max(client.givenUpStep, wait.step) + GOODBYE_STEPS;
         // What it sent behind the command may be too much to be read, and its end comes after that.
