@@ -20,8 +20,8 @@ export type LockForm =
     }
   /** How long the key is held, in units of so many milliseconds. */
   | { kind: 'time'; key: Uint8Array; unitMs: 1 | 1000 }
-  /** EVAL or EVALSHA, as it is. */
-  | { kind: 'script'; words: readonly Uint8Array[]; keys: readonly Uint8Array[] };
+  /** EVAL or EVALSHA, as it is. `whole`: the same with the script's text, for nodes that lack it; null where the words have it, or it is not known. */
+  | { kind: 'script'; words: readonly Uint8Array[]; keys: readonly Uint8Array[]; whole: readonly Uint8Array[] | null };
 
 const SYNTAX = errorReply('ERR syntax error');
 const NO_INTEGER = errorReply('ERR value is not an integer or out of range');
@@ -105,7 +105,7 @@ function expireForm(words: readonly Uint8Array[], unitMs: number, ttlMaxMs: numb
 
 /** The keys of a script stand behind their number. */
 function scriptForm(words: readonly Uint8Array[], keys: number): LockForm {
-  return { kind: 'script', words, keys: words.slice(3, 3 + keys) };
+  return { kind: 'script', words, keys: words.slice(3, 3 + keys), whole: null };
 }
 
 function boundedTtl(name: string, text: Uint8Array, unitMs: number, ttlMaxMs: number): number | Uint8Array {

@@ -84,6 +84,8 @@ class Poll implements Latecomer {
   private error: Uint8Array | null = null;
   /** Some node may have carried it out. */
   private mayBeDone = false;
+  /** Nodes that lacked the script that is called by its SHA1, and are sent its text. */
+  private readonly lacking = new Set<number>();
   private beganMs = 0;
   private round = 1;
   private timer: Timer | null = null;
@@ -133,6 +135,11 @@ class Poll implements Latecomer {
     }
     switch (answer?.kind) {
       case 'vote':
+        if (this.lacksScript(copy, answer)) {
+          this.lacking.add(copy);
+          this.askCopy(copy, false);
+          return;
+        }
         this.mayBeDone = true;
         this.votes[copy] = answer;
         break;
@@ -180,8 +187,24 @@ class Poll implements Latecomer {
   private askCopy(copy: number, isFull: boolean): void {
     const { context, nodes, order, open } = this;
     const node = nodes[copy] as number;
-    const step = dropInStep(order.form, node, order.sets.ttlMaxMs, open, isFull);
+    const step = dropInStep(this.formFor(copy), node, order.sets.ttlMaxMs, open, isFull);
     context.replicas.askNode(node, this, copy, this.round, step);
+  }
+
+  private formFor(copy: number): LockForm {
+    const { form } = this.order;
+    return form.kind === 'script' && form.whole !== null && this.lacking.has(copy)
+      ? { ...form, words: form.whole }
+      : form;
+  }
+
+  /**
+   * Whether that node alone is asked once more, with the script's text. Otherwise those that know the script would carry it out, and a majority that
+   * does not would have the client send it again: a lock that was given back by the first would not be found by the second.
+   */
+  private lacksScript(copy: number, { reply }: Vote): boolean {
+    const { form } = this.order;
+    return form.kind === 'script' && form.whole !== null && !this.lacking.has(copy) && isNoScript(reply);
   }
 
   /** `isOver`: who has not answered is not waited for any longer. */
@@ -256,7 +279,7 @@ class Poll implements Latecomer {
   /** Some do not know the script: its client sends it whole when it hears so, and then all do. */
   private missingScript(): Uint8Array | null {
     const found = this.votes.find((vote) => {
-      return vote !== null && vote !== undefined && isError(vote.reply, 0) && startsWith(vote.reply, NOSCRIPT);
+      return vote !== null && vote !== undefined && isNoScript(vote.reply);
     });
     return found?.reply ?? null;
   }
@@ -271,6 +294,10 @@ class Poll implements Latecomer {
     if (error !== null) texts.push(`one says ${Buffer.from(error).toString('latin1').slice(1).trim()}`);
     return texts.length === 0 ? '' : ` (${texts.join('; ')})`;
   }
+}
+
+function isNoScript(reply: Uint8Array): boolean {
+  return isError(reply, 0) && startsWith(reply, NOSCRIPT);
 }
 
 /** What is taken back is not waited for. */

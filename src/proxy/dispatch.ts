@@ -176,7 +176,13 @@ export class Dispatcher {
     this.plainReads = new PlainReads({ ...context, bytes: context.arena.bytes });
     this.replicated = new Replicated({ ...context, bytes: context.arena.bytes, locator: this.locator });
     const lockKeyspace = new LockKeyspace(context);
-    this.locks = new Locks({ ...context, bytes: context.arena.bytes, locator: this.locator, lockKeyspace });
+    this.locks = new Locks({
+      ...context,
+      bytes: context.arena.bytes,
+      scripts: this.scripts,
+      locator: this.locator,
+      lockKeyspace,
+    });
     this.lockCommands = new LockCommands({
       ...context,
       bytes: context.arena.bytes,

@@ -10,6 +10,7 @@ import type { RequestReader } from '../resp/request.js';
 import type { LockSets } from '../routing/copy-sets.js';
 import { type KeyLocator, ROUTES_WITH_KEYS } from './key-locator.js';
 import { requestWords } from './request-words.js';
+import type { ScriptCalls } from './script-calls.js';
 import type { Service } from './service.js';
 import type { Session } from './session.js';
 
@@ -24,6 +25,7 @@ interface FoundLocks {
 export interface LocksContext {
   bytes: Uint8Array;
   reader: RequestReader;
+  scripts: ScriptCalls;
   locator: KeyLocator;
   pendings: PendingPool;
   lockKeyspace: LockKeyspace;
@@ -65,11 +67,16 @@ export class Locks {
       session.reply(TOO_LARGE);
       return true;
     }
-    const { reader, bytes, pendings, lockKeyspace, now } = this.context;
-    const form = lockFormOf(spec.name, requestWords(reader, bytes), count, sets.ttlMaxMs);
+    const { reader, bytes, pendings, lockKeyspace, scripts, now } = this.context;
+    const words = requestWords(reader, bytes);
+    const form = lockFormOf(spec.name, words, count, sets.ttlMaxMs);
     if (form instanceof Uint8Array) {
       session.reply(form);
       return true;
+    }
+    if (form.kind === 'script') {
+      const whole = scripts.wholeWords(session, spec, words);
+      if (whole !== words) form.whole = whole;
     }
     const pending: Pending = pendings.take(session, now(), spec.write);
     session.track(pending, requestBytes);

@@ -1,4 +1,5 @@
 /** What clients of one Redis ask of a lock, asked of a majority of nodes: byte for byte what one Redis says, or refused. */
+import { createHash } from 'node:crypto';
 import t from 'tap';
 import { deployLocks } from '../help/lock-deployment.js';
 import { connect, type RespClient } from '../help/resp-client.js';
@@ -235,6 +236,20 @@ t.test('drop-in commands', async (t) => {
       }
     },
   );
+
+  t.test('a script that some nodes have lost is carried out once by each', async (t) => {
+    const client = await connect(t, proxies[0].port);
+    const nodes = await Promise.all(servers.map(({ port }) => connect(t, port)));
+    const sha = createHash('sha1').update(RELEASE).digest('hex');
+    t.equal(await client.command('EVAL', RELEASE, '1', 'lock:lost', 'mine'), 0, 'the proxy has seen it');
+    // Somebody else has it at the last node, as what an attempt has left there.
+    await nodes[2]?.command('SET', 'lock:lost', 'other', 'PX', '10000');
+    t.equal(await client.command('SET', 'lock:lost', 'mine', 'NX', 'PX', '9000'), 'OK');
+    for (const node of nodes.slice(1)) t.equal(await node.command('SCRIPT', 'FLUSH'), 'OK');
+    t.equal(await client.command('EVALSHA', sha, '1', 'lock:lost', 'mine'), 1);
+    t.same(await Promise.all(nodes.map((node) => node.command('GET', 'lock:lost'))), [null, null, 'other']);
+    await nodes[2]?.command('DEL', 'lock:lost');
+  });
 
   t.test('what a script leaves too long is cut off, and the client hears of it', async (t) => {
     const client = await connect(t, proxies[0].port);
