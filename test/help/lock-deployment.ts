@@ -26,8 +26,8 @@ export interface LockDeployment {
   readonly proxies: readonly [ProxyProcess, ProxyProcess];
 }
 
-/** Clients that are asked for whether a proxy with two workers serves. */
-const ASKED = 8;
+/** Clients that are asked for whether a proxy with two workers serves: with so many it is unlikely that a worker has none. */
+export const ASKED = 24;
 
 /** Resolves when locks named `lock:…` are served by all workers. */
 export async function deployLocks(
