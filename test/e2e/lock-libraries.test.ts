@@ -138,7 +138,6 @@ const LIBRARIES: Library[] = [
   {
     name: `redlock ${redlock5.version}`,
     takesSeveral: true,
-    unreleased: /unable to achieve a quorum/,
     refusal: /unable to achieve a quorum/,
     open: (client) => {
       const redlock = new Redlock5([client], { retryCount: 0 });
@@ -213,17 +212,16 @@ const TTL_MAX_MS = 8_000;
 const isRefusal = (error: unknown, { refusal }: Library) => refusal.test(error instanceof Error ? error.message : '');
 
 /** Nodes are away: what could not be asked of a majority says so, and is tried again. */
-const isOutage = (error: unknown) => /NOQUORUM|UNKNOWN|NODEDOWN/.test(messagesOf(error));
+const isOutage = async (error: unknown) => /NOQUORUM|UNKNOWN|NODEDOWN/.test(await messagesOf(error));
 
-/** Its own, and those of what it was made of. */
-function messagesOf(error: unknown): string {
+/** Its own, those of what it was made of, and of redlock 5 what each attempt was refused with. */
+async function messagesOf(error: unknown): Promise<string> {
   if (!(error instanceof Error)) return String(error);
-  const { attempts, cause } = error as Error & { attempts?: unknown };
-  return [
-    error.message,
-    attempts === undefined ? '' : String(attempts),
-    cause === undefined ? '' : messagesOf(cause),
-  ].join();
+  const { attempts = [], cause } = error as Error & { attempts?: Iterable<unknown>; cause?: unknown };
+  const tried = (await Promise.all(attempts)) as { votesAgainst?: ReadonlyMap<unknown, Error> }[];
+  const causes = tried.flatMap(({ votesAgainst }) => [...(votesAgainst?.values() ?? [])]);
+  if (cause !== undefined) causes.push(cause as Error);
+  return [error.message, ...(await Promise.all(causes.map(messagesOf)))].join('; ');
 }
 
 interface Contest {
@@ -243,8 +241,8 @@ async function contend(t: Test, { library, clients, names, turns, isNodeDown }: 
   const deadline = Date.now() + 60_000;
   const want = async (locker: Locker): Promise<void> => {
     while (left > 0 && Date.now() < deadline) {
-      const taken = await locker.take(names, TTL_MS).catch((error) => {
-        if (!isRefusal(error, library) && !isOutage(error)) throw error;
+      const taken = await locker.take(names, TTL_MS).catch(async (error) => {
+        if (!isRefusal(error, library) && !(await isOutage(error))) throw error;
         return null;
       });
       if (taken === null) {
@@ -257,9 +255,9 @@ async function contend(t: Test, { library, clients, names, turns, isNodeDown }: 
       inside--;
       left--;
       // Where that could not be asked of a majority the lock ends by itself.
-      await taken.release().catch((error) => {
-        const isForgiven = isNodeDown() && library.unreleased?.test(messagesOf(error));
-        if (!isOutage(error) && !isForgiven) throw error;
+      await taken.release().catch(async (error) => {
+        const isForgiven = isNodeDown() && library.unreleased?.test(error.message);
+        if (!isForgiven && !(await isOutage(error))) throw new Error(await messagesOf(error));
       });
       // So that it is not had by the same all the time.
       await sleep(Math.random() * 10);
@@ -304,7 +302,7 @@ t.test('lock libraries', async (t) => {
       const taken = await one.take(names, 1_000);
       if (taken === null) throw new Error('nobody else has it');
       const refused = await two.take(names.slice(-1), 1_000).catch((error: unknown) => error);
-      if (refused !== null) t.match(messagesOf(refused), library.refusal);
+      if (refused !== null) t.match(await messagesOf(refused), library.refusal);
       const value = await other.get(names[0] as string);
       t.ok(value, 'the other proxy sees who has it');
       await taken.extend(TTL_MS);
@@ -396,7 +394,7 @@ t.test('lock libraries', async (t) => {
       for (;;) {
         const reply = await other.set('lock:held', 'thief', 'PX', 1_000, 'NX').catch((error: unknown) => error);
         if (reply === 'OK') break;
-        if (reply !== null) t.match(messagesOf(reply), /^NOQUORUM|^UNKNOWN/);
+        if (reply !== null) t.match(await messagesOf(reply), /^NOQUORUM|^UNKNOWN/);
         await sleep(50);
       }
       t.ok(Date.now() >= heldUntil - 100, 'nobody else had it in its time');
