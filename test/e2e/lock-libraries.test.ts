@@ -217,8 +217,11 @@ const isOutage = async (error: unknown) => /NOQUORUM|UNKNOWN|NODEDOWN/.test(awai
 /** Its own, those of what it was made of, and of redlock 5 what each attempt was refused with. */
 async function messagesOf(error: unknown): Promise<string> {
   if (!(error instanceof Error)) return String(error);
-  const { attempts = [], cause } = error as Error & { attempts?: Iterable<unknown>; cause?: unknown };
-  const tried = (await Promise.all(attempts)) as { votesAgainst?: ReadonlyMap<unknown, Error> }[];
+  const { attempts, cause } = error as Error & { attempts?: unknown; cause?: unknown };
+  // Of others it is a number.
+  const tried: { votesAgainst?: ReadonlyMap<unknown, Error> }[] = await Promise.all(
+    Array.isArray(attempts) ? attempts : [],
+  );
   const causes = tried.flatMap(({ votesAgainst }) => [...(votesAgainst?.values() ?? [])]);
   if (cause !== undefined) causes.push(cause as Error);
   return [error.message, ...(await Promise.all(causes.map(messagesOf)))].join('; ');
