@@ -20,8 +20,16 @@ export type LockForm =
     }
   /** How long the key is held, in units of so many milliseconds. */
   | { kind: 'time'; key: Uint8Array; unitMs: 1 | 1000 }
-  /** EVAL or EVALSHA, as it is. `whole`: the same with the script's text, for nodes that lack it; null where the words have it, or it is not known. */
-  | { kind: 'script'; words: readonly Uint8Array[]; keys: readonly Uint8Array[]; whole: readonly Uint8Array[] | null };
+  /** EVAL, or EVALSHA. */
+  | {
+      kind: 'script';
+      words: readonly Uint8Array[];
+      keys: readonly Uint8Array[];
+      /** Of EVALSHA, as a node shows it; null of EVAL. */
+      sha: string | null;
+      /** EVALSHA with the script's text, for nodes that lack it; null of EVAL, and where the text is not known. */
+      whole: readonly Uint8Array[] | null;
+    };
 
 const SYNTAX = errorReply('ERR syntax error');
 const NO_INTEGER = errorReply('ERR value is not an integer or out of range');
@@ -39,8 +47,8 @@ const FORMS: Readonly<Record<string, Make>> = {
   ttl: ([, key]) => ({ kind: 'time', key: key as Uint8Array, unitMs: 1000 }),
   pexpire: (words, _keys, ttlMaxMs) => expireForm(words, 1, ttlMaxMs),
   expire: (words, _keys, ttlMaxMs) => expireForm(words, 1000, ttlMaxMs),
-  eval: scriptForm,
-  evalsha: scriptForm,
+  eval: evalForm,
+  evalsha: evalshaForm,
 };
 
 /**
@@ -103,9 +111,20 @@ function expireForm(words: readonly Uint8Array[], unitMs: number, ttlMaxMs: numb
   return ttlMs instanceof Uint8Array ? ttlMs : { kind: 'command', words, keys: 1, isRead: false, takes: null };
 }
 
-/** The keys of a script stand behind their number. */
-function scriptForm(words: readonly Uint8Array[], keys: number): LockForm {
-  return { kind: 'script', words, keys: words.slice(3, 3 + keys), whole: null };
+function evalForm(words: readonly Uint8Array[], keys: number): LockForm {
+  return { kind: 'script', words, keys: scriptKeys(words, keys), sha: null, whole: null };
+}
+
+function evalshaForm(words: readonly Uint8Array[], keys: number): LockForm {
+  const sha = Buffer.from(words[1] as Uint8Array)
+    .toString('latin1')
+    .toLowerCase();
+  return { kind: 'script', words, keys: scriptKeys(words, keys), sha, whole: null };
+}
+
+/** They stand behind their number. */
+function scriptKeys(words: readonly Uint8Array[], count: number): readonly Uint8Array[] {
+  return words.slice(3, 3 + count);
 }
 
 function boundedTtl(name: string, text: Uint8Array, unitMs: number, ttlMaxMs: number): number | Uint8Array {

@@ -31,6 +31,8 @@ export type DropInAnswer =
   | { kind: 'open' }
   /** The node has no memory, and has carried out nothing: it is to be asked so. */
   | { kind: 'full' }
+  /** The node lacks the script that was called by its SHA1, and has carried out nothing: it is to be sent its text. */
+  | { kind: 'lacking' }
   | Quarantined
   | NotMember
   | Unable;
@@ -94,26 +96,62 @@ export const SENT_WHOLE: readonly string[] = [BEFORE, AFTER];
 type ScriptForm = Extract<LockForm, { kind: 'script' }>;
 
 const OOM = Buffer.from('-OOM');
+const NOSCRIPT = Buffer.from('-NOSCRIPT');
 const MULTI = encodeCommand(['MULTI']);
 const EXEC = encodeCommand(['EXEC']);
 const NOT_TAKEN: readonly Written[] = [];
 /** PTTL of what does not expire. */
 const FOR_GOOD = -1;
 
-/**
- * Nodes that are known not to be quarantined, by the numbers that they have as voters: as members of which record, a character a byte, and
- * for locks of keyspaces with which ttlMaxMs, at most. A quarantine is as long as that: who counts for short locks may not for longer ones.
- */
-export class OpenNodes {
-  private readonly known = new Map<number, { record: string; ttlMaxMs: number }>();
+/** Scripts that are remembered of a node: where there are more it is sent them whole again. */
+const SCRIPTS_MAX = 1_000;
 
-  has(node: number, record: string, ttlMaxMs: number): boolean {
-    const open = this.known.get(node);
-    return open !== undefined && open.record === record && open.ttlMaxMs >= ttlMaxMs;
+interface NodeFacts {
+  /** As a member of which it counts, a character a byte. */
+  readonly record: string;
+  /** It counts for locks of keyspaces with that ttlMaxMs, at most: a quarantine is as long as that, who counts for short locks may not for longer ones. */
+  ttlMaxMs: number;
+  /** The SHA1 of scripts that it was sent whole. */
+  readonly scripts: Set<string>;
+}
+
+/** What is known of nodes, by the numbers that they have as voters, as long as they are members by the same record. */
+export class KnownNodes {
+  /** How often a node was asked first whether it counts. */
+  questions = 0;
+  private readonly facts = new Map<number, NodeFacts>();
+
+  /** Whether it is known not to be quarantined. */
+  isOpen(node: number, record: string, ttlMaxMs: number): boolean {
+    const facts = this.facts.get(node);
+    return facts !== undefined && facts.record === record && facts.ttlMaxMs >= ttlMaxMs;
   }
 
-  add(node: number, record: string, ttlMaxMs: number): void {
-    if (!this.has(node, record, ttlMaxMs)) this.known.set(node, { record, ttlMaxMs });
+  noteOpen(node: number, record: string, ttlMaxMs: number): void {
+    const facts = this.of(node, record);
+    facts.ttlMaxMs = Math.max(facts.ttlMaxMs, ttlMaxMs);
+  }
+
+  hasScript(node: number, record: string, sha: string): boolean {
+    const facts = this.facts.get(node);
+    return facts !== undefined && facts.record === record && facts.scripts.has(sha);
+  }
+
+  /** `isThere`: it was sent whole; otherwise the node has lost it. */
+  noteScript(node: number, record: string, sha: string, isThere: boolean): void {
+    const { scripts } = this.of(node, record);
+    if (scripts.size >= SCRIPTS_MAX) scripts.clear();
+    if (isThere) scripts.add(sha);
+    else scripts.delete(sha);
+  }
+
+  private of(node: number, record: string): NodeFacts {
+    let facts = this.facts.get(node);
+    if (facts?.record !== record) {
+      facts = { record, ttlMaxMs: 0, scripts: new Set() };
+      this.facts.set(node, facts);
+    }
+    return facts;
   }
 }
 
@@ -122,7 +160,7 @@ export function dropInStep(
   form: LockForm,
   node: number,
   ttlMaxMs: number,
-  open: OpenNodes,
+  known: KnownNodes,
   isFull: boolean,
 ): NodeStep<DropInAnswer> {
   switch (form.kind) {
@@ -135,7 +173,7 @@ export function dropInStep(
     case 'time':
       return new CallStep(LOOK_AT, [form.key], [`${ttlMaxMs}`], timeVoteOf);
     case 'script':
-      return isFull ? new FullScriptStep(form, ttlMaxMs) : new ScriptStep(form, node, ttlMaxMs, open);
+      return isFull ? new FullScriptStep(form, ttlMaxMs) : new ScriptStep(form, node, ttlMaxMs, known);
   }
 }
 
@@ -195,17 +233,19 @@ class CallStep implements NodeStep<DropInAnswer> {
 class ScriptStep implements NodeStep<DropInAnswer> {
   /** Of what was written last. */
   replyCount = 1;
+  /** What was written last has the script's text, though its client has sent the SHA1. */
+  private isWhole = false;
   private readonly form: ScriptForm;
   private readonly node: number;
   private readonly ttlMaxMs: number;
-  private readonly open: OpenNodes;
+  private readonly known: KnownNodes;
   private readonly gate: CallStep;
 
-  constructor(form: ScriptForm, node: number, ttlMaxMs: number, open: OpenNodes) {
+  constructor(form: ScriptForm, node: number, ttlMaxMs: number, known: KnownNodes) {
     this.form = form;
     this.node = node;
     this.ttlMaxMs = ttlMaxMs;
-    this.open = open;
+    this.known = known;
     this.gate = new CallStep(CARRY_OUT, [], [`${ttlMaxMs}`], () => ({ kind: 'open' }));
   }
 
@@ -217,31 +257,39 @@ class ScriptStep implements NodeStep<DropInAnswer> {
   }
 
   write(writer: CommandWriter, record: Uint8Array): number {
-    const { form, ttlMaxMs } = this;
-    const { words, keys } = form;
-    if (!this.open.has(this.node, latin1(record), ttlMaxMs)) {
+    const { form, node, ttlMaxMs, known } = this;
+    const { words, keys, sha, whole } = form;
+    const member = latin1(record);
+    if (!known.isOpen(node, member, ttlMaxMs)) {
+      known.questions++;
       this.replyCount = this.gate.replyCount;
       return this.gate.write(writer, record);
     }
     this.replyCount = BLOCK_REPLIES;
+    this.isWhole = sha !== null && whole !== null && !known.hasScript(node, member, sha);
     writer.part(MULTI);
     writeCall(writer, ['EVAL', BEFORE], keys, record, []);
-    writeScript(writer, words, keys, ttlMaxMs);
+    writeScript(writer, this.isWhole && whole !== null ? whole : words, keys, ttlMaxMs);
     writer.part(EXEC);
     return -1;
   }
 
   decode(replies: readonly Uint8Array[], record: Uint8Array): DropInAnswer {
+    const { form, node, known } = this;
+    const member = latin1(record);
     if (this.replyCount === 1) {
       const answer = this.gate.decode(replies);
-      if (answer.kind === 'open') this.open.add(this.node, latin1(record), this.ttlMaxMs);
+      if (answer.kind === 'open') known.noteOpen(node, member, this.ttlMaxMs);
       return answer;
     }
     const exec = executed(replies);
     if (isError(exec, 0)) return startsWith(exec, OOM) ? { kind: 'full' } : vote(exec, NOT_TAKEN);
     const [before, reply, after] = elementsOf(exec) as [Uint8Array, Uint8Array, Uint8Array];
     for (const own of [before, after]) if (isError(own, 0)) return unable(own);
-    return before[0] === TYPE.array ? this.voteOf(elementsOf(before), reply, elementsOf(after)) : verdictOf(before);
+    if (before[0] !== TYPE.array) return verdictOf(before);
+    const isLacking = form.sha !== null && form.whole !== null && !this.isWhole && isNoScript(reply);
+    if (form.sha !== null && (isLacking || this.isWhole)) known.noteScript(node, member, form.sha, !isLacking);
+    return isLacking ? { kind: 'lacking' } : this.voteOf(elementsOf(before), reply, elementsOf(after));
   }
 
   plainAnswer(): null {
@@ -277,8 +325,8 @@ class FullScriptStep implements NodeStep<DropInAnswer> {
   }
 
   write(writer: CommandWriter): number {
-    const { words, keys } = this.form;
-    writeScript(writer, words, keys, this.ttlMaxMs);
+    const { words, keys, whole } = this.form;
+    writeScript(writer, whole ?? words, keys, this.ttlMaxMs);
     return -1;
   }
 
@@ -297,6 +345,39 @@ class FullScriptStep implements NodeStep<DropInAnswer> {
   }
 }
 
+/** Whether the node has the script of that SHA1. */
+export type ScriptAnswer = { kind: 'script'; isThere: boolean } | Unable;
+
+/** What a node is asked before it is sent a SHA1 whose text nobody here knows. */
+export class ExistsStep implements NodeStep<ScriptAnswer> {
+  readonly replyCount = 1;
+  private readonly words: readonly string[];
+
+  constructor(sha: string) {
+    this.words = ['SCRIPT', 'EXISTS', sha];
+  }
+
+  bytesMax(): number {
+    return COMMAND_HEAD_BYTES_MAX + this.words.reduce((bytes, { length }) => bytes + wordBytesMax(length), 0);
+  }
+
+  write(writer: CommandWriter): number {
+    writer.begin(this.words.length);
+    for (const word of this.words) writer.word(word);
+    return -1;
+  }
+
+  decode([reply]: readonly Uint8Array[]): ScriptAnswer {
+    const frame = reply as Uint8Array;
+    if (isError(frame, 0)) return unable(frame);
+    return { kind: 'script', isThere: integerOf(elementsOf(frame)[0] as Uint8Array) === 1 };
+  }
+
+  plainAnswer(): null {
+    return null;
+  }
+}
+
 function writeScript(
   writer: CommandWriter,
   words: readonly Uint8Array[],
@@ -308,10 +389,17 @@ function writeScript(
   writeCall(writer, ['EVAL', AFTER], keys, Buffer.from(`${ttlMaxMs}`), []);
 }
 
-function scriptBytesMax({ words, keys }: ScriptForm): number {
-  let bytes = COMMAND_HEAD_BYTES_MAX * 2 + callBytesMax(AFTER.length, keys, [], 0);
-  for (const { length } of words) bytes += wordBytesMax(length);
-  return bytes;
+function scriptBytesMax({ words, keys, whole }: ScriptForm): number {
+  const own = COMMAND_HEAD_BYTES_MAX * 2 + callBytesMax(AFTER.length, keys, [], 0);
+  return own + Math.max(wordsBytesMax(words), wordsBytesMax(whole ?? []));
+}
+
+function wordsBytesMax(words: readonly Uint8Array[]): number {
+  return words.reduce((bytes, { length }) => bytes + wordBytesMax(length), 0);
+}
+
+function isNoScript(reply: Uint8Array): boolean {
+  return isError(reply, 0) && startsWith(reply, NOSCRIPT);
 }
 
 function isOverlong(afterMs: number, ttlMaxMs: number): boolean {

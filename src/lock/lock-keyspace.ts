@@ -13,14 +13,15 @@ import type { Timer } from '../base/timers.js';
 import type { Replicas } from '../replica/replicas.js';
 import { nullsToResp2 } from '../replica/reply-shape.js';
 import type { NotMember, Unable, Unsent } from '../replica/step.js';
-import { errorReply, integerReply, isError, nullReply } from '../resp/reply.js';
+import { errorReply, integerReply, nullReply } from '../resp/reply.js';
 import type { LockSets } from '../routing/copy-sets.js';
 import type { Transport } from '../transport/transport.js';
 import { type Latecomer, LateVotes } from './late-votes.js';
 import type { LockForm } from './lock-keyspace-forms.js';
-import { type DropInAnswer, dropInStep, OpenNodes, takeBackStep } from './lock-keyspace-steps.js';
+import { type DropInAnswer, dropInStep, KnownNodes, takeBackStep } from './lock-keyspace-steps.js';
 import { decide, type TakeBack, type Verdict, type Vote, type Written } from './lock-keyspace-votes.js';
 import { quorumOf } from './redlock.js';
+import { ScriptProbe } from './script-probe.js';
 import { withTimes } from './times.js';
 
 export interface LockKeyspaceContext {
@@ -50,18 +51,27 @@ const READ_PAUSE_MS = 10;
 
 export class LockKeyspace {
   private readonly context: LockKeyspaceContext;
-  private readonly open = new OpenNodes();
+  private readonly known = new KnownNodes();
   private readonly late = new LateVotes();
 
   constructor(context: LockKeyspaceContext) {
     this.context = context;
   }
 
-  /** `told` is told the reply once, never within the call. */
-  ask(order: LockOrder, told: (reply: Uint8Array) => void): void {
-    const poll = new Poll(this.context, this.open, this.late, order, told);
+  /**
+   * `told` is told the reply once, never within the call. Returns whether nodes are asked something else first: what the same client asks next
+   * could come before its command then, and has to wait for the reply.
+   */
+  ask(order: LockOrder, told: (reply: Uint8Array) => void): boolean {
+    const poll = new Poll(this.context, this.known, this.late, order, told);
     this.late.onAsked(poll);
-    poll.begin();
+    const { form } = order;
+    if (form.kind !== 'script' || form.sha === null || form.whole !== null) return poll.begin();
+    new ScriptProbe(this.context, poll.nodes, poll.limits, form.sha, (refusal) => {
+      if (refusal === null) poll.begin();
+      else told(refusal);
+    }).begin();
+    return true;
   }
 }
 
@@ -71,21 +81,22 @@ class Poll implements Latecomer {
   readonly keys: readonly string[];
   readonly asker: object;
   readonly text: string;
+  /** Their numbers as voters. */
+  readonly nodes: readonly number[];
+  readonly limits: NodeLimits;
   private readonly context: LockKeyspaceContext;
-  private readonly open: OpenNodes;
+  private readonly known: KnownNodes;
   private readonly late: LateVotes;
   private readonly order: LockOrder;
   private readonly told: (reply: Uint8Array) => void;
-  private readonly nodes: readonly number[];
-  private readonly limits: NodeLimits;
   private votes: (Vote | null | undefined)[] = [];
   private quarantinedMs: number[] = [];
   /** Why a node could not, in its own words. */
   private error: Uint8Array | null = null;
   /** Some node may have carried it out. */
   private mayBeDone = false;
-  /** Nodes that lacked the script that is called by its SHA1, and are sent its text. */
-  private readonly lacking = new Set<number>();
+  /** Copies that were asked first whether they count. */
+  private readonly askedFirst = new Set<number>();
   private beganMs = 0;
   private round = 1;
   private timer: Timer | null = null;
@@ -96,13 +107,13 @@ class Poll implements Latecomer {
 
   constructor(
     context: LockKeyspaceContext,
-    open: OpenNodes,
+    known: KnownNodes,
     late: LateVotes,
     order: LockOrder,
     told: (reply: Uint8Array) => void,
   ) {
     this.context = context;
-    this.open = open;
+    this.known = known;
     this.late = late;
     this.keys = keysOf(order.form).map(latin1);
     this.asker = order.asker;
@@ -114,7 +125,8 @@ class Poll implements Latecomer {
     this.limits = replicas.limitsOf(replicas.poolOf(order.sets));
   }
 
-  begin(): void {
+  /** Returns whether a node is asked first whether it counts. */
+  begin(): boolean {
     const { nodes, limits, context } = this;
     const { transport } = context;
     this.votes = nodes.map(() => undefined);
@@ -124,30 +136,26 @@ class Poll implements Latecomer {
     for (const copy of nodes.keys()) this.askCopy(copy, false);
     const patienceMs = Math.min(limits.replicatedPatienceMs, limits.requestTimeoutMs);
     this.timer = transport.timers.set(transport.now + patienceMs, () => this.look(true));
+    return this.askedFirst.size > 0;
   }
 
   /** `round`: in which it was asked. */
   onAnswer(copy: number, round: number, answer: Answered): void {
     if (round !== this.round) return;
+    this.askedFirst.delete(copy);
     if (this.isOver) {
       this.onLate(copy, answer);
       return;
     }
     switch (answer?.kind) {
       case 'vote':
-        if (this.lacksScript(copy, answer)) {
-          this.lacking.add(copy);
-          this.askCopy(copy, false);
-          return;
-        }
         this.mayBeDone = true;
         this.votes[copy] = answer;
         break;
       case 'open':
-        this.askCopy(copy, false);
-        return;
+      case 'lacking':
       case 'full':
-        this.askCopy(copy, true);
+        this.askCopy(copy, answer.kind === 'full');
         return;
       case 'unsent':
       case 'not-member':
@@ -175,6 +183,12 @@ class Poll implements Latecomer {
 
   /** The client has been told. */
   private onLate(copy: number, answer: Answered): void {
+    const hasDoneNothing = answer?.kind === 'open' || answer?.kind === 'lacking' || answer?.kind === 'full';
+    // What was given back is to be free at all nodes.
+    if (hasDoneNothing && !this.isForgone) {
+      this.askCopy(copy, answer.kind === 'full');
+      return;
+    }
     const vote = answer?.kind === 'vote' ? answer : null;
     this.votes[copy] = vote;
     if (!this.votes.includes(undefined)) this.late.remove(this);
@@ -185,31 +199,19 @@ class Poll implements Latecomer {
   }
 
   private askCopy(copy: number, isFull: boolean): void {
-    const { context, nodes, order, open } = this;
+    const { context, nodes, order, known } = this;
     const node = nodes[copy] as number;
-    const step = dropInStep(this.formFor(copy), node, order.sets.ttlMaxMs, open, isFull);
+    const { questions } = known;
+    const step = dropInStep(order.form, node, order.sets.ttlMaxMs, known, isFull);
     context.replicas.askNode(node, this, copy, this.round, step);
-  }
-
-  private formFor(copy: number): LockForm {
-    const { form } = this.order;
-    return form.kind === 'script' && form.whole !== null && this.lacking.has(copy)
-      ? { ...form, words: form.whole }
-      : form;
-  }
-
-  /**
-   * Whether that node alone is asked once more, with the script's text. Otherwise those that know the script would carry it out, and a majority that
-   * does not would have the client send it again: a lock that was given back by the first would not be found by the second.
-   */
-  private lacksScript(copy: number, { reply }: Vote): boolean {
-    const { form } = this.order;
-    return form.kind === 'script' && form.whole !== null && !this.lacking.has(copy) && isNoScript(reply);
+    if (known.questions > questions) this.askedFirst.add(copy);
   }
 
   /** `isOver`: who has not answered is not waited for any longer. */
   private look(isOver: boolean): void {
     const { votes, order, nodes, context } = this;
+    // It would get the command after what the client asks next.
+    if (!isOver && this.askedFirst.size > 0) return;
     const elapsedMs = performance.now() - this.beganMs;
     this.mayBeDone ||= isOver;
     const verdict = decide(votes, { quorum: quorumOf(nodes.length), elapsedMs, unsaid: takenBy(order.form), isOver });
@@ -257,7 +259,7 @@ class Poll implements Latecomer {
       }
       case 'split':
         if (takenBy(form).length > 0) return nullReply(protocol);
-        return this.missingScript() ?? this.undecided('the nodes of the lock do not agree');
+        return this.undecided('the nodes of the lock do not agree');
       case 'too-few': {
         const { length } = this.nodes;
         return this.undecided(`${verdict.votes} of ${length} nodes of the lock answered and count${this.reasons()}`);
@@ -276,14 +278,6 @@ class Poll implements Latecomer {
     return errorBytes('UNKNOWN', `${why}; some may have carried out the command`);
   }
 
-  /** Some do not know the script: its client sends it whole when it hears so, and then all do. */
-  private missingScript(): Uint8Array | null {
-    const found = this.votes.find((vote) => {
-      return vote !== null && vote !== undefined && isNoScript(vote.reply);
-    });
-    return found?.reply ?? null;
-  }
-
   private reasons(): string {
     const { quarantinedMs, error } = this;
     const texts: string[] = [];
@@ -296,13 +290,8 @@ class Poll implements Latecomer {
   }
 }
 
-function isNoScript(reply: Uint8Array): boolean {
-  return isError(reply, 0) && startsWith(reply, NOSCRIPT);
-}
-
 /** What is taken back is not waited for. */
 const NOBODY = { key: '', onAnswer: () => {} };
-const NOSCRIPT = Buffer.from('-NOSCRIPT');
 const NOTHING: readonly Written[] = [];
 const NONE_THERE = -2;
 
@@ -329,8 +318,4 @@ const NULL = 0x5f;
 
 function latin1(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
-}
-
-function startsWith(bytes: Uint8Array, beginning: Uint8Array): boolean {
-  return beginning.every((byte, index) => bytes[index] === byte);
 }

@@ -81,7 +81,10 @@ export class Locks {
     const pending: Pending = pendings.take(session, now(), spec.write);
     session.track(pending, requestBytes);
     const { protocol } = session;
-    lockKeyspace.ask({ sets, at, form, asker: session, protocol }, (reply) => session.answer(pending, reply));
+    const mustWait = lockKeyspace.ask({ sets, at, form, asker: session, protocol }, (reply) =>
+      session.answer(pending, reply),
+    );
+    if (mustWait) session.waitForReplies();
     return true;
   }
 

@@ -30,6 +30,7 @@ const WITHOUT_KEYS: readonly (readonly string[])[] = [
   ['exec'],
   ['unwatch'],
   ['script', 'load', 'return 1'],
+  ['script', 'exists', 'x'],
   ['scan', '0'],
   ['publish', WAKE_CHANNEL, 'x'],
   ['subscribe', WAKE_CHANNEL],

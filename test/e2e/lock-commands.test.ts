@@ -251,6 +251,29 @@ t.test('drop-in commands', async (t) => {
     await nodes[2]?.command('DEL', 'lock:lost');
   });
 
+  t.test('a script whose text the proxy does not know is carried out by all nodes, or by none', async (t) => {
+    const client = await connect(t, proxies[0].port);
+    const nodes = await Promise.all(servers.map(({ port }) => connect(t, port)));
+    // Through another proxy, or before this one was started.
+    const script = `${RELEASE} -- shown to nodes alone`;
+    const sha = createHash('sha1').update(script).digest('hex');
+    t.equal(await client.command('SET', 'lock:unknown', 'mine', 'NX', 'PX', '9000'), 'OK');
+    await nodes[2]?.command('SET', 'lock:unknown', 'other', 'PX', '10000');
+    for (const [count, node] of nodes.entries()) {
+      const refused = await client.raw('EVALSHA', sha, '1', 'lock:unknown', 'mine');
+      t.match(`${refused}`, /^-NOSCRIPT /, `${count} of three nodes have it`);
+      t.equal(await client.command('GET', 'lock:unknown'), 'mine', 'it has had no effect');
+      await node.command('SCRIPT', 'LOAD', script);
+    }
+    const [released, behind] = await Promise.all([
+      client.command('EVALSHA', sha.toUpperCase(), '1', 'lock:unknown', 'mine'),
+      client.command('SET', 'lock:unknown', 'next', 'NX', 'PX', '9000'),
+    ]);
+    t.same([released, behind], [1, 'OK'], 'what is sent behind it comes after it');
+    t.same(await Promise.all(nodes.map((node) => node.command('GET', 'lock:unknown'))), ['next', 'next', 'other']);
+    for (const node of nodes) await node.command('DEL', 'lock:unknown');
+  });
+
   t.test('what a script leaves too long is cut off, and the client hears of it', async (t) => {
     const client = await connect(t, proxies[0].port);
     const nodes = await Promise.all(servers.map(({ port }) => connect(t, port)));
