@@ -250,6 +250,49 @@ t.test('a copy that is behind and freezes holds up each operation once at most',
   }
 });
 
+/** When attempts to bring copies up began, while somebody writes every few milliseconds. */
+function mendsWhile(bench: Bench, submit: ReturnType<Bench['proposer']>, forMs: number): number[] {
+  const times: number[] = [];
+  for (const endMs = bench.nowMs + forMs; bench.nowMs < endMs; ) {
+    const before = bench.events.filter((event) => event === 'mend').length;
+    submit(write('set b'));
+    bench.settle();
+    bench.pass(10);
+    const begun = bench.events.filter((event) => event === 'mend').length - before;
+    for (let count = 0; count < begun; count++) times.push(bench.nowMs);
+  }
+  return times;
+}
+
+t.test('a copy that cannot be brought up is tried for more and more rarely, until it was', async (t) => {
+  const bench = new Bench(3);
+  const submit = bench.proposer(1);
+  submit(write('set a'));
+  bench.settle();
+  const miss = () => {
+    bench.gone.add(2);
+    submit(write('set b'));
+    bench.settle();
+    bench.gone.clear();
+    bench.isHeld = ({ copy, step }) => copy === 2 && step.kind === 'install';
+  };
+  miss();
+  const times = mendsWhile(bench, submit, 20_000);
+  const pauses = times.slice(1).map((time, place) => time - (times[place] as number));
+  // Each attempt is given up after 100 ms.
+  for (const [place, least] of [100, 200, 400, 800, 1_600, 3_200, 3_200].entries()) {
+    const pause = pauses[place] as number;
+    t.ok(pause >= least && pause <= least + 150, `${pause} ms after attempt ${place + 1}`);
+  }
+  t.ok(pauses.length <= 9, `${pauses.length} attempts`);
+  bench.isHeld = () => false;
+  mendsWhile(bench, submit, 4_000);
+  t.same(bench.values(), ['b', 'b', 'b']);
+  miss();
+  const again = mendsWhile(bench, submit, 1_000);
+  t.ok((again[1] as number) - (again[0] as number) <= 250, 'and then it is tried for often again');
+});
+
 t.test('without enough copies nothing is done, and it is said at once', async (t) => {
   const bench = new Bench(3);
   const submit = bench.proposer(1);
