@@ -385,6 +385,21 @@ export const WEAK_MUTANTS: readonly Mutant[] = [
     often: 500,
     edits: [{ file: QUORUM_WRITE, from: 'if (open > 0)', to: 'if (false)' }],
   },
+  { name: 'a copy takes a smaller version than it has', often: 500, without: ['promise'] },
+];
+
+/** Of weak keys while nothing goes wrong. */
+export const CALM_MUTANTS: readonly Mutant[] = [
+  {
+    name: 'the home is ignored',
+    often: 500,
+    edits: [{ file: 'test/replica/sim/proxy', from: '...quorums,', to: '...quorums, isHomed: false,' }],
+  },
+  {
+    name: 'a write does not wait for the home',
+    often: 500,
+    edits: [{ file: QUORUM_WRITE, from: 'if (context.isHomed)', to: 'if (false)' }],
+  },
 ];
 
 /** What the histories by hand stand for (see histories.ts), where it is a decider that is broken. */

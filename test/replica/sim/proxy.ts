@@ -30,11 +30,13 @@ export class SimProxy {
   skewMs: number;
   private readonly proposer: Proposer<Acts, Outcome, Value> | QuorumProposer<Acts, Outcome, Value>;
   private readonly caretaker: Caretaker;
+  private readonly startedMs: number;
   private isTicking = false;
 
   constructor(world: World, index: number, life: number, skewMs: number) {
     const { random, schedule } = world;
     this.world = world;
+    this.startedMs = world.agenda.nowMs;
     this.index = index;
     this.name = `p${index + 1}${life > 0 ? `.${life}` : ''}`;
     this.skewMs = skewMs;
@@ -53,7 +55,7 @@ export class SimProxy {
       clock: () => this.clock(),
       random: () => random.below(1000) / 1000,
       isReachable: (node) => this.links[node]?.membership.record !== null,
-      isSlow: () => random.chance(10),
+      isSlow: () => random.chance(schedule.slowPercent),
       processOf: () => 0,
       areEqual: () => true,
       onDifference: () => {},
@@ -68,7 +70,7 @@ export class SimProxy {
             ...quorums,
             majority: Math.floor(schedule.copies / 2) + 1,
             versionClock: () => VERSIONS_BEGIN_MS + this.clock(),
-            isAwaited: () => false,
+            isAwaited: (node) => this.isAwaited(node),
             alone: (commands) => commands,
             fuller: (one) => one,
           });
@@ -79,6 +81,12 @@ export class SimProxy {
     const timeMs = START_MS + this.world.agenda.nowMs + this.skewMs;
     this.world.judge.onClock(timeMs);
     return timeMs;
+  }
+
+  /** It was not found a member yet, and there was not time enough. */
+  private isAwaited(node: number): boolean {
+    const { agenda, schedule } = this.world;
+    return this.links[node]?.membership.record === null && agenda.nowMs - this.startedMs <= schedule.stepMs;
   }
 
   /** `done` is not told after a kill. */

@@ -41,6 +41,8 @@ export interface Schedule {
   keepsData: boolean;
   /** Milliseconds between collections of one proxy; 0 for none. */
   collectMs: number;
+  /** How many of a hundred looks of a proxy at a node find it slow. */
+  slowPercent: number;
   clients: readonly { proxy: number; wants: readonly Wanted[] }[];
   troubles: readonly Appearance[];
   /** When troubles end. */
@@ -51,6 +53,8 @@ export type Quorums = Pick<QuorumRules<never, never, never>, 'reads' | 'writes' 
 
 /** Milliseconds since 1970 at which runs begin. */
 export const START_MS = 1_000_000;
+
+const SLOW_PERCENT = 10;
 
 const FLAVOURS = ['plain', 'plain', 'expiring', 'chance', 'deleting'] as const;
 type Flavour = (typeof FLAVOURS)[number];
@@ -86,6 +90,7 @@ function makeAnything(seed: number, random: Random, copies: 3 | 5): Schedule {
     seed,
     copies,
     quorums: null,
+    slowPercent: SLOW_PERCENT,
     requestMs: random.pick([60, 300, 1_000]),
     stepMs: random.pick([10, 30, 120]),
     stallMs: random.pick([60, 120, 500]),
@@ -119,6 +124,28 @@ const WEAK: Quorums = { reads: 1, writes: 1, isHomed: true, repairs: false };
 /** The same for weak keys. */
 export function makeWeakSchedule(seed: number, copies: 3 | 5): Schedule {
   return { ...makeQuorumSchedule(seed, copies), quorums: WEAK };
+}
+
+/** Nothing goes wrong, and nobody is slow: all proxies take the first copy for the home. */
+export function makeCalmSchedule(seed: number, copies: 3 | 5): Schedule {
+  const { nodeSkewsMs, proxySkewsMs, ...schedule } = makeWeakSchedule(seed, copies);
+  return {
+    ...schedule,
+    nodeSkewsMs: nodeSkewsMs.map(() => 0),
+    proxySkewsMs: proxySkewsMs.map(() => 0),
+    // Less than what is waited for.
+    delays: { usualMs: schedule.delays.usualMs, latePercent: 25, lateMs: 200 },
+    requestMs: 5_000,
+    stepMs: 1_000,
+    stallMs: 4_000,
+    slowPercent: 0,
+    troubles: [],
+  };
+}
+
+/** Whether the home of a weak key is the same for all, all the while. */
+export function isCalm({ slowPercent, troubles }: Schedule): boolean {
+  return slowPercent === 0 && troubles.length === 0;
 }
 
 /** The same for keys of consistency quorum: who asks for anything else writes, or asks what there was and writes. */
@@ -160,6 +187,7 @@ function makeForgetful(seed: number, random: Random, copies: 3 | 5, story: Story
     seed,
     copies,
     quorums: null,
+    slowPercent: SLOW_PERCENT,
     requestMs: random.pick([300, 1_000, 3_000]),
     stepMs: random.pick([30, 300, 1_000]),
     stallMs: random.pick([200, 1_000, 4_000]),
@@ -179,6 +207,7 @@ export function makeContention(seed: number, copies: 3 | 5, proxies: number): Sc
     seed,
     copies,
     quorums: null,
+    slowPercent: SLOW_PERCENT,
     nodes: copies,
     proxies,
     nodeSkewsMs: Array.from({ length: copies }, () => 0),
@@ -210,6 +239,7 @@ function makeMeetingOf(seed: number, random: Random, copies: 3 | 5, meeting: Mee
     seed,
     copies,
     quorums: null,
+    slowPercent: SLOW_PERCENT,
     nodes: copies,
     proxies: 3,
     nodeSkewsMs: Array.from({ length: copies }, () => 0),

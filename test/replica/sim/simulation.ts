@@ -12,7 +12,7 @@ import { Network } from './network.js';
 import { type Message, type Request, SimNode } from './node.js';
 import { SimProxy } from './proxy.js';
 import { registerCall } from './register-call.js';
-import type { Schedule, Wanted } from './schedule.js';
+import { isCalm, type Schedule, type Wanted } from './schedule.js';
 import { describeWish, SEQUENTIAL, type SimCall } from './sequential.js';
 import type { Appearance, Deed, Kept, Trouble } from './troubles.js';
 import { EPOCH_KEY, type World } from './world.js';
@@ -130,7 +130,7 @@ export class Simulation {
         const told = calls.map((call) => registerCall(call, this.versions.get(call)));
         const faults = quorums.repairs
           ? [...irregularities(told), ...disorders(told, NEVER, 2 * quorums.reads > copies)]
-          : inventions(told);
+          : [...inventions(told), ...(isCalm(this.schedule) ? irregularities(told) : [])];
         if (faults[0] !== undefined) this.judge.complain(`${key}: ${faults[0]}`);
       }
       return;
