@@ -22,7 +22,7 @@ import { INVALID, ReplyProgress, scanReply, skipValue, TYPE } from '../resp/fram
 import { encodeCommand, parseInteger } from '../resp/reply.js';
 import type { Connection, ConnectionOwner, ConnectOptions, Transport } from '../transport/transport.js';
 import type { Identity } from './identity.js';
-import type { PartSource, Pending, PendingPool, ReplyOwner } from './pending.js';
+import { FOR_NOBODY, type PartSource, type Pending, type PendingPool, type ReplyOwner } from './pending.js';
 
 /** What the node said of itself when it was greeted. */
 export interface Greeting {
@@ -96,8 +96,6 @@ const OVERTAKEN_BYTES_MAX = 32 * 1024 * 1024;
 const OVERTAKEN_MS_MAX = 2_000;
 /** A large reply whose client is still owed others waits; after so many bytes more it is seen whether it may be handed on. */
 const PARTS_RETRY_BYTES = 256 * 1024;
-/** The reply to whom is not there to read it. */
-const NOBODY = new Uint8Array();
 const PING = encodeCommand(['PING']);
 const BULK_LIMIT = 'proto-max-bulk-len';
 const ASK_BULK_LIMIT = encodeCommand(['CONFIG', 'GET', BULK_LIMIT]);
@@ -255,7 +253,7 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner, PartSourc
   abandon(): void {
     for (let pending = this.queue.shift(); pending !== undefined; pending = this.queue.shift()) {
       pending.connection = null;
-      (pending.owner as ReplyOwner).onFailure(pending, NOBODY);
+      (pending.owner as ReplyOwner).onFailure(pending, FOR_NOBODY);
     }
     this.finish();
   }

@@ -71,6 +71,9 @@ export interface ReplySource {
   readonly hasParts: boolean;
 }
 
+/** What `onFailure` is told where nobody is there to read it. */
+export const FOR_NOBODY = new Uint8Array();
+
 export class Pending {
   owner: ReplyOwner | null = null;
   /** The connection whose queue it stands in; null while it waits to be sent, and for what is not sent. */

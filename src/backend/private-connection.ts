@@ -21,7 +21,7 @@ import {
 } from './connection.js';
 import { findEndpoint } from './find-endpoint.js';
 import { selectCommand } from './lane.js';
-import type { Pending, ReplyOwner } from './pending.js';
+import { FOR_NOBODY, type Pending, type ReplyOwner } from './pending.js';
 import type { Refusals } from './refusals.js';
 
 /** Who has it. */
@@ -56,9 +56,6 @@ export interface PrivateOwner {
   /** What the node sent unasked (RESP3): arena bytes [start, end), valid during the call. */
   onPush(connection: PrivateConnection, start: number, end: number): void;
 }
-
-/** The reply to whom is not there to read it. */
-const NOBODY = new Uint8Array();
 
 export class PrivateConnection implements ConnectionEvents {
   readonly node: NodeSnapshot;
@@ -306,7 +303,7 @@ export class PrivateConnection implements ConnectionEvents {
     if (connection !== null) this.failSent(connection, error);
     for (let pending = backlog.take(); pending !== undefined; pending = backlog.take()) {
       backlog.release(pending.frameStart, pending.frameBytes);
-      this.tellFailure(pending, this.isGivenUp ? NOBODY : this.refusals.nodeDown(this.node, error.message));
+      this.tellFailure(pending, this.isGivenUp ? FOR_NOBODY : this.refusals.nodeDown(this.node, error.message));
     }
     const { holder } = this;
     this.holder = null;
@@ -320,7 +317,7 @@ export class PrivateConnection implements ConnectionEvents {
       const isUnknown = pending.isWrite && connection.wasSent(pending);
       pending.connection = null;
       if (pending.owner === connection) connection.onFailure(pending);
-      else if (this.isGivenUp) this.tellFailure(pending, NOBODY);
+      else if (this.isGivenUp) this.tellFailure(pending, FOR_NOBODY);
       else if (isUnknown) this.tellFailure(pending, this.refusals.unknown(this.node, reason));
       else this.tellFailure(pending, this.refusals.nodeDown(this.node, reason));
     }

@@ -10,13 +10,8 @@
 import type { NodeSnapshot } from '../messages.js';
 import { bulkOf, elementsOf, textOf } from '../replica/reply-shape.js';
 import { encodeCommand, errorReply, isError, REPLY_OK } from '../resp/reply.js';
+import { failedToo, isOwnError, textOfError } from './error-text.js';
 import type { NodeSteps } from './node-steps.js';
-
-/** How an error begins that is the proxy's own: the node has not refused anything. */
-const OWN_ERROR = /^-(NODEDOWN|OVERLOADED|UNKNOWN) /;
-
-/** Nodes that an error names besides the one whose words it has. */
-const NAMED_MAX = 8;
 
 /** What a node has said. */
 interface Answer {
@@ -42,7 +37,7 @@ export function* setConfiguration(nodes: readonly NodeSnapshot[], words: readonl
   const [first] = answers as [Answer, ...Answer[]];
   const done = answers.filter(({ reply }) => !isError(reply, 0));
   if (answers.every(({ reply }) => Buffer.compare(reply, first.reply) === 0)) return first.reply;
-  const refused = answers.find(({ reply }) => isError(reply, 0) && !isOwn(reply));
+  const refused = answers.find(({ reply }) => isError(reply, 0) && !isOwnError(textOfError(reply)));
   if (refused === undefined) return lost(answers, done);
   const from = `from node ${refused.node.label}`;
   const others = `${done.length} of ${nodes.length} shards have carried out their part of it`;
@@ -81,8 +76,7 @@ function lost(answers: readonly Answer[], done: readonly Answer[]): Uint8Array {
 /** Which nodes have failed besides the one whose words are told. */
 function alsoFailed(answers: readonly Answer[], told: Answer): string {
   const others = answers.filter((answer) => answer !== told && isError(answer.reply, 0)).map(({ node }) => node.label);
-  const more = others.length > NAMED_MAX ? ` and ${others.length - NAMED_MAX} more` : '';
-  return others.length === 0 ? '' : ` (failed too: ${others.slice(0, NAMED_MAX).join(', ')}${more})`;
+  return failedToo(others);
 }
 
 /** What sets a node back to what it had said; null where it has not said all of it. */
@@ -99,12 +93,4 @@ function setBack(names: readonly Uint8Array[], former: Uint8Array): Uint8Array |
     words.push(name, value);
   }
   return encodeCommand(words);
-}
-
-function isOwn(reply: Uint8Array): boolean {
-  return OWN_ERROR.test(Buffer.from(reply.subarray(0, 16)).toString('latin1'));
-}
-
-function textOfError(reply: Uint8Array): string {
-  return new TextDecoder().decode(reply.subarray(1, reply.length - 2));
 }

@@ -3,10 +3,10 @@
  * the commands that are for all of them.
  */
 import type { Carrier, Pending, ReplyOwner } from '../backend/pending.js';
-import { errorBytes } from '../base/errors.js';
 import { skipValue, TYPE } from '../resp/frame.js';
 import { arrayHeader, errorReply, isError, parseInteger } from '../resp/reply.js';
 import type { Output } from '../transport/output.js';
+import { textOfError } from './error-text.js';
 import type { Merge } from './merge.js';
 import type { Wait } from './node-steps.js';
 import { writeMerged } from './partial-failure.js';
@@ -111,7 +111,7 @@ export class ExecPolicy implements ResponsePolicy {
   /** The node's replies to MULTI and to each command that it queued. */
   onPrelude(place: number, bytes: Uint8Array, start: number, end: number): void {
     if (!isError(bytes, start)) return;
-    const text = new TextDecoder().decode(bytes.subarray(start + 1, end - 2));
+    const text = textOfError(bytes.subarray(start, end));
     if (place === 0) this.multiError = text;
     else if (this.queueError === '') this.queueError = text;
   }
@@ -192,8 +192,8 @@ export class ExecPolicy implements ResponsePolicy {
   /** Where the node's reply is the whole, or says that there is none: writes it, and returns true. */
   private writeWhole(bytes: Uint8Array, node: Part, output: Output): boolean {
     if (this.multiError !== '') {
-      const text = `node ${node.nodeName} refused MULTI: ${this.multiError}; the commands may have been carried out one by one`;
-      output.appendBytes(errorBytes('UNKNOWN', text));
+      const text = `UNKNOWN node ${node.nodeName} refused MULTI: ${this.multiError}; the commands may have been carried out one by one`;
+      output.appendBytes(errorReply(text));
       return true;
     }
     if (isError(bytes, node.start) && this.queueError !== '') {

@@ -3,13 +3,11 @@ import { errorBytes, showBytes } from '../base/errors.js';
 import type { Counts } from '../base/metrics.js';
 import { bulkOf, elementsOf } from '../replica/reply-shape.js';
 import { errorReply, parseInteger } from '../resp/reply.js';
+import { isOwnError, textOfError } from './error-text.js';
 import { MARKER } from './gather-scripts.js';
 
-/** The proxy's own errors, which name the node already. */
-const OWN_ERROR = /^-(NODEDOWN|UNKNOWN|OVERLOADED) /;
-
 /** What one Redis says of a command's keys and arguments, too: the node's name is of no use in it. */
-const ABOUT_COMMAND = /^-(WRONGTYPE |ERR Invalid stream ID |ERR The > ID can be specified only )/;
+const ABOUT_COMMAND = /^(WRONGTYPE |ERR Invalid stream ID |ERR The > ID can be specified only )/;
 
 export function isAboutCommand(error: Uint8Array): boolean {
   return ABOUT_COMMAND.test(textOfError(error));
@@ -43,13 +41,13 @@ export function tooMuchAtOnce(others: number, own: number, gatherWorkerBytesMax:
 /** `error`: what the node of that name answered, or what the proxy says of it. */
 export function refusedBy(label: string, error: Uint8Array): Uint8Array {
   const text = textOfError(error);
-  return OWN_ERROR.test(text) ? error : errorReply(`${text.slice(1)} (from node ${label}; the command had no effect)`);
+  return isOwnError(text) ? error : errorReply(`${text} (from node ${label}; the command had no effect)`);
 }
 
 /** A node answered that error where it was to take away what it was brought. */
 export function notRemovedBy(label: string, error: Uint8Array): Uint8Array {
   const what = `node ${label} did not take away the copies that it was brought for this command`;
-  return errorReply(`ERR ${what}: ${textOfError(error).slice(1)}`);
+  return errorReply(`ERR ${what}: ${textOfError(error)}`);
 }
 
 /** The key that the command writes has another node now than the one that was to carry it out. */
@@ -78,9 +76,4 @@ export function notPlacedBy(
   }
   const text = Buffer.from(bulkOf(error)).toString('latin1');
   return errorReply(`${text} (from node ${label}, which was to have ${key} for this command; it had no effect)`);
-}
-
-/** A character a byte, without the line's end. */
-function textOfError(error: Uint8Array): string {
-  return Buffer.from(error.buffer, error.byteOffset, error.length).toString('latin1').slice(0, -2);
 }

@@ -4,9 +4,9 @@
  * A part that failed makes the whole an error that names its shard. Of a write that was carried out on another shard
  * nobody says that it had no effect: it is -UNKNOWN.
  */
-import { errorBytes } from '../base/errors.js';
 import { errorReply, isError } from '../resp/reply.js';
 import type { Output } from '../transport/output.js';
+import { failedToo, textOfError } from './error-text.js';
 import { type Part, type Parts, type ResponsePolicy, unexpectedReply } from './response-policy.js';
 
 /** Appends the merged reply, or the error in its place. `isWrite`: what has failed somewhere may have been done elsewhere. */
@@ -25,8 +25,6 @@ export function allSucceeded(parts: Parts, policy: ResponsePolicy): boolean {
 const UNKNOWN = Buffer.from('-UNKNOWN ');
 /** How a node refuses SCRIPT KILL when nothing runs there: what is wrong elsewhere says more. */
 const NOT_BUSY = Buffer.from('-NOTBUSY ');
-/** Nodes that an error names besides the one whose words it has. */
-const NAMED_MAX = 8;
 
 function errorOfSome(parts: Parts, policy: ResponsePolicy, isWrite: boolean): Uint8Array | null {
   let first = -1;
@@ -72,7 +70,6 @@ function errorOf(parts: Parts, policy: ResponsePolicy, index: number, isWrite: b
   if (!isError(bytes, part.start)) return unexpectedReply(bytes, part);
   const frame = bytes.slice(part.start, part.start + part.bytes);
   if (isSaidByAll(parts, frame)) return frame;
-  const text = new TextDecoder().decode(frame.subarray(1, -2));
   const [asked, failed] = [new Set<string>(), new Set<string>()];
   for (let at = 0; at < parts.partCount; at++) {
     const { nodeName } = parts.part(at);
@@ -84,7 +81,7 @@ function errorOf(parts: Parts, policy: ResponsePolicy, index: number, isWrite: b
     isWrite && done > 0
       ? `${done} of ${asked.size} shards have carried out their part of it`
       : `${asked.size - 1} other shards were asked too`;
-  return errorReply(`${text} (from node ${part.nodeName}; ${others})`);
+  return errorReply(`${textOfError(frame)} (from node ${part.nodeName}; ${others})`);
 }
 
 function isSaidByAll(parts: Parts, frame: Uint8Array): boolean {
@@ -104,8 +101,9 @@ function fateOfWrite(parts: Parts, policy: ResponsePolicy, failure: Uint8Array):
     else if (isUnknown(part)) return part.failure;
   }
   if (!isDone) return failure;
-  const text = new TextDecoder().decode(failure.subarray(failure.indexOf(0x20) + 1, failure.length - 2));
-  return errorBytes('UNKNOWN', `${text} there, but other shards have carried out their part of it`);
+  const text = textOfError(failure);
+  const why = text.slice(text.indexOf(' ') + 1);
+  return errorReply(`UNKNOWN ${why} there, but other shards have carried out their part of it`);
 }
 
 function isUnknown({ failure }: Part): boolean {
@@ -120,7 +118,5 @@ function succeeded(parts: Parts, policy: ResponsePolicy, index: number): boolean
 
 /** `error`, an error reply of one node, and which others failed as well. */
 function withOthers(error: Uint8Array, others: readonly string[]): Uint8Array {
-  const named = others.slice(0, NAMED_MAX).join(', ');
-  const more = others.length > NAMED_MAX ? ` and ${others.length - NAMED_MAX} more` : '';
-  return Buffer.concat([error.subarray(0, error.length - 2), Buffer.from(` (failed too: ${named}${more})\r\n`)]);
+  return Buffer.concat([error.subarray(0, error.length - 2), Buffer.from(`${failedToo(others)}\r\n`)]);
 }

@@ -25,6 +25,7 @@ import type { BusyScripts } from './busy-scripts.js';
 import type { Clients } from './clients.js';
 import { rejection } from './cluster.js';
 import type { DebugCommands } from './debug-commands.js';
+import { textOfError } from './error-text.js';
 import { ExecPolicy, ExecReply } from './exec-policy.js';
 import { crossSlotError, type KeyLocator } from './key-locator.js';
 import type { Locks } from './locks.js';
@@ -123,8 +124,8 @@ export class Transactions {
       case 'exec':
         // What it watches, and what it sent before, goes by two connections.
         if (transaction !== null && transaction.replicated !== null && session.hasPlainReads) return false;
-        // What it watches is known only when WATCH has been answered.
         if (transaction !== null && session.replicatedWatch !== null && !session.isIdle) return false;
+        // What it watches is known only when WATCH has been answered.
         if (transaction !== null && session.watch !== null && !session.isIdle) return false;
         if (transaction === null) session.reply(EXEC_WITHOUT_MULTI);
         else this.execute(session, transaction);
@@ -219,8 +220,7 @@ export class Transactions {
       return;
     }
     busyScripts.answer(session, this.nodesOf(session, transaction), EXECABORT, 0, (busy) => {
-      const text = new TextDecoder().decode(busy.subarray(1, busy.length - 2));
-      return errorReply(`EXECABORT Transaction discarded because of: ${text}`);
+      return errorReply(`EXECABORT Transaction discarded because of: ${textOfError(busy)}`);
     });
   }
 
@@ -390,8 +390,7 @@ export class Transactions {
       this.placeAgain(session, transaction) ??
       this.planAgain(session, transaction);
     if (planned instanceof Uint8Array) {
-      const text = new TextDecoder().decode(planned.subarray(1, planned.length - 2));
-      session.reply(errorReply(`EXECABORT Transaction discarded because of: ${text}`));
+      session.reply(errorReply(`EXECABORT Transaction discarded because of: ${textOfError(planned)}`));
       session.endWatch();
       return;
     }

@@ -10,7 +10,7 @@
  * Until the last part has gone the node carries nothing out: a client that goes before has its connection broken off there, and nothing else
  * was in it.
  */
-import type { Pending, ReplyOwner } from '../backend/pending.js';
+import { FOR_NOBODY, type Pending, type ReplyOwner } from '../backend/pending.js';
 import type { Holder, PrivateConnection } from '../backend/private-connection.js';
 import type { Connection } from '../transport/transport.js';
 import type { Activity } from './activity.js';
@@ -45,9 +45,6 @@ export interface UploadContext {
 }
 
 type State = 'waiting' | 'going' | 'full' | 'held' | 'whole' | 'answered' | 'over';
-
-/** The reply to whom is not there to read it. */
-const NOBODY = new Uint8Array();
 
 export class Upload implements Holder, ReplyOwner {
   private state: State = 'waiting';
@@ -112,7 +109,7 @@ export class Upload implements Holder, ReplyOwner {
 
   /** Its client has gone. */
   cancel(): void {
-    if (this.state !== 'answered') this.breakOff(NOBODY);
+    if (this.state !== 'answered') this.breakOff(FOR_NOBODY);
   }
 
   /** It is not to be carried out. `error` is what the client is told. */

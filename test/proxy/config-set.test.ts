@@ -128,6 +128,14 @@ t.test('where one refuses, and one does not say, both are named', async (t) => {
   );
 });
 
+t.test('a refusal has its bytes, whatever they are', async (t) => {
+  const { plane, client, a, b, c } = asked();
+  a.answer(former('0', '0'), '-ERR caf\xc3\xa9\r\n');
+  for (const node of [b, c]) node.answer(former('0', '0'), REFUSAL);
+  plane.turn();
+  t.match(client.take(), /^-ERR caf\xc3\xa9 \(from node node-0; /);
+});
+
 t.test('one node is asked for nothing besides', async (t) => {
   const plane = new Plane({ nodes: 1 }).greetAll();
   const client = plane.client().send(SET);

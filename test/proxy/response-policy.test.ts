@@ -73,6 +73,11 @@ const CASES: readonly [string, Case, string][] = [
     '-OOM no room (from node b; 2 other shards were asked too)\r\n',
   ],
   [
+    'and has its bytes, whatever they are: of a word in UTF-8, and of none',
+    { tip: 'all_succeeded', replies: ['+OK\r\n', '-ERR caf\xc3\xa9 \xff\r\n', '+OK\r\n'] },
+    '-ERR caf\xc3\xa9 \xff (from node b; 2 other shards were asked too)\r\n',
+  ],
+  [
     'an error that all nodes give is given as one Redis would',
     { tip: 'all_succeeded', replies: ['-ERR syntax error\r\n', '-ERR syntax error\r\n'] },
     '-ERR syntax error\r\n',
