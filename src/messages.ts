@@ -220,7 +220,7 @@ export type Question =
   | { kind: 'invalidate'; service: number; id: number; messages: readonly (Uint8Array | null)[] }
   /** From now on messages for that client may come from other workers. */
   | { kind: 'expect-redirected'; service: number; id: number }
-  /** Answered when what nodes have told that client of, by way of other clients, has arrived there. */
+  /** Answered when what nodes have told that client of, by way of other clients, has arrived there. `isThere`: there are such, or will be. */
   | { kind: 'settle-redirected'; service: number; id: number }
   /** Go by other users. The main thread carries the change out, and says in `changed` what came of it; who asks leaves it null. */
   | { kind: 'change-users'; change: UserChange; asker: number; changed: ChangedUsers | null }
@@ -317,7 +317,7 @@ export type Answer =
   | { kind: 'unblock-client'; isUnblocked: boolean }
   | { kind: 'invalidate'; isThere: boolean }
   | { kind: 'expect-redirected'; isThere: boolean }
-  | { kind: 'settle-redirected' }
+  | { kind: 'settle-redirected'; isThere: boolean }
   | { kind: 'look-for-monitors' }
   | { kind: 'change-users'; count: number; error: string | null }
   | { kind: 'list-refusals'; refusals: readonly Refusal[] }

@@ -94,12 +94,12 @@ export function answer(
       return;
     case 'expect-redirected': {
       const session = target(question, context);
-      if (session !== null) session.isToldByWorkers = true;
+      if (session !== null) session.redirectionsBegun++;
       done({ kind, isThere: session !== null });
       return;
     }
     case 'settle-redirected':
-      context.redirections.settle(question.id, () => done({ kind }));
+      context.redirections.settle(question.id, (isThere) => done({ kind, isThere }));
       return;
     case 'invalidate': {
       const session = target(question, context);

@@ -99,9 +99,14 @@ export class BusyScripts {
     for (const index of suspects) question.ask(index, pool.at(index).urgent);
     for (const lane of lanesToldOf(session)) question.askTellers(lane, suspects);
     if (session.isToldByWorkers) {
-      const { id, service } = session;
+      const { id, service, redirectionsBegun } = session;
       const onSettled = question.await();
-      ask({ kind: 'settle-redirected', service, id }, () => onSettled());
+      ask({ kind: 'settle-redirected', service, id }, (answers, silent) => {
+        const isThere = answers.some((answer) => answer.kind === 'settle-redirected' && answer.isThere);
+        // One that has begun since the question is not among these.
+        if (!isThere && silent.length === 0) session.redirectionsOver = redirectionsBegun;
+        onSettled();
+      });
     }
     question.begin(suspects.length > 0);
   }

@@ -18,9 +18,23 @@ export class Redirections {
   private readonly context: BusyQuestionContext;
   /** By the client's number. */
   private readonly byTarget = new Map<number, Set<Redirected>>();
+  /** Of those that are about to begin, how many, by the client's number. */
+  private readonly announced = new Map<number, number>();
 
   constructor(context: BusyQuestionContext) {
     this.context = context;
+  }
+
+  /** One to that client is about to begin: its worker is asked. Then comes `endAnnounced`. */
+  announce(id: number): void {
+    this.announced.set(id, (this.announced.get(id) ?? 0) + 1);
+  }
+
+  /** It has begun, or will not. */
+  endAnnounced(id: number): void {
+    const left = (this.announced.get(id) ?? 0) - 1;
+    if (left > 0) this.announced.set(id, left);
+    else this.announced.delete(id);
   }
 
   add(redirected: Redirected): void {
@@ -37,13 +51,17 @@ export class Redirections {
     if (known?.size === 0) this.byTarget.delete(id);
   }
 
-  /** Calls `done` once, when what nodes have sent for that client until now has arrived there, as far as they are well. */
-  settle(id: number, done: () => void): void {
+  /**
+   * Calls `done` once, when what nodes have sent for that client until now has arrived there, as far as they are well. `isThere`: one to it is
+   * there, or about to begin. Otherwise the client's worker hears of the next one behind the answer.
+   */
+  settle(id: number, done: (isThere: boolean) => void): void {
     const redirected = [...(this.byTarget.get(id) ?? [])];
+    const isThere = redirected.length > 0 || this.announced.has(id);
     const question = new BusyQuestion(this.context, null, () => {
       let awaited = redirected.length + 1;
       const onTold = () => {
-        if (--awaited === 0) done();
+        if (--awaited === 0) done(isThere);
       };
       for (const { redirection } of redirected) redirection.whenTold(onTold);
       onTold();

@@ -110,8 +110,9 @@ export class Session implements ConnectionOwner, ReplyOwner {
   tracking: TrackingState | null = null;
   /** See Listening. */
   redirectedLanes: Set<TrackingLane> | null = null;
-  /** Clients of other workers may have had their messages sent to it. */
-  isToldByWorkers = false;
+  /** How often one of another worker was about to have its messages sent to it; and up to which of these none does any more. */
+  redirectionsBegun = 0;
+  redirectionsOver = 0;
   /** From MONITOR on. */
   monitoring: Monitoring | null = null;
   /** From its first lock that it is to have until it goes (SESSION). */
@@ -315,6 +316,11 @@ export class Session implements ConnectionOwner, ReplyOwner {
   endMonitoring(): void {
     this.monitoring?.end();
     this.monitoring = null;
+  }
+
+  /** Whether clients of other workers may have their messages sent to it. */
+  get isToldByWorkers(): boolean {
+    return this.redirectionsOver < this.redirectionsBegun;
   }
 
   get isSubscribed(): boolean {

@@ -99,17 +99,19 @@ export class TrackingCommands {
       session.reply(NO_SUCH_CLIENT);
       return;
     }
-    const { pendings, transport, ask } = this.context;
+    const { pendings, transport, ask, redirections } = this.context;
     const pending = pendings.take(session, transport.now, false);
     session.track(pending, requestBytes);
     session.waitForReplies();
     const { service } = session;
+    redirections.announce(id);
     ask({ kind: 'expect-redirected', service, id }, (answers, silent) => {
       const isThere = answers.some((answer) => answer.kind === 'expect-redirected' && answer.isThere);
       let reply: Uint8Array | null = NO_SUCH_CLIENT;
       if (isThere && !session.isClosed) reply = this.apply(session, request, { id, client: null });
       else if (silent.length > 0)
         reply = errorBytes('ERR', 'a worker that may have that client did not answer in time');
+      redirections.endAnnounced(id);
       if (reply === null) session.tracking?.answerWhenSettled(pending);
       else session.onFailure(pending, reply);
     });

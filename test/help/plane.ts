@@ -88,6 +88,8 @@ export class Plane {
   readonly silent: number[] = [];
   /** Questions to all workers that are on their way, where a test delivers them itself. */
   onTheWay: (() => void)[] | null = null;
+  /** The same of what all have answered to this one's. */
+  answersOnTheWay: (() => void)[] | null = null;
   /** As the main thread has them. */
   private readonly users: UserDesk;
   private lastClientId: number;
@@ -141,7 +143,9 @@ export class Plane {
           for (const { data } of workers) {
             data.answer(asked, data === this.data, (answer) => {
               answers.push(answer);
-              if (answers.length === workers.length) done(answers, this.silent);
+              if (answers.length < workers.length) return;
+              if (this.answersOnTheWay === null) done(answers, this.silent);
+              else this.answersOnTheWay.push(() => done(answers, this.silent));
             });
           }
         };

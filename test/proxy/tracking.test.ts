@@ -365,25 +365,31 @@ t.test('nodes that are down do not keep PONG back, and one that is silent not fo
   t.equal(told(plane, client), '+PONG\r\n');
 });
 
-t.test('so for a client that one of another worker has its messages sent to', async (t) => {
+/** Two workers. A client of the one, in RESP3, that one of the other may have its messages sent to. */
+function acrossWorkers() {
   const plane = new Plane({ nodes: 1, workers: 2 }).greetAll();
   const other = new Plane({ nodes: 1, workers: 2, lastClientId: 10 }).greetAll();
   plane.others.push(other);
   other.others.push(plane);
   const [target, client] = [plane.client().send(['HELLO', '3']), other.client()];
   told(plane, target);
+  const turns = () => {
+    for (let turn = 0; turn < 3; turn++) for (const each of [other, plane]) each.turn();
+  };
+  return { plane, other, target, client, turns };
+}
+
+t.test('so for a client that one of another worker has its messages sent to', async (t) => {
+  const { plane, other, target, client, turns } = acrossWorkers();
   target.send(['PING']);
   t.equal(told(plane, target), '+PONG\r\n', 'nobody has');
   client.send(['CLIENT', 'TRACKING', 'ON', 'REDIRECT', '1']);
-  for (let turn = 0; turn < 3; turn++) for (const each of [other, plane]) each.turn();
+  turns();
   client.send(['GET', 'k']);
   const receiver = greet(other, 0, 77).link;
   const own = greet(other, 0).link;
   answer(own, '$-1\r\n');
   t.equal(told(other, client), '+OK\r\n$-1\r\n');
-  const turns = () => {
-    for (let turn = 0; turn < 3; turn++) for (const each of [plane, other]) each.turn();
-  };
 
   target.send(['PING']);
   turns();
@@ -398,6 +404,60 @@ t.test('so for a client that one of another worker has its messages sent to', as
   target.send(['PING']);
   turns();
   t.equal(target.take(), '+PONG\r\n', 'nobody has any more');
+  target.send(['PING']);
+  t.equal(target.take(), '+PONG\r\n', 'and nobody is asked');
+});
+
+t.test('while a worker is silent its clients may have their messages sent to it', async (t) => {
+  const { plane, target, client, turns } = acrossWorkers();
+  client.send(['CLIENT', 'TRACKING', 'ON', 'REDIRECT', '1'], ['CLIENT', 'TRACKING', 'OFF']);
+  turns();
+  for (const silent of [[2], []]) {
+    plane.silent.splice(0, 1, ...silent);
+    target.send(['PING']);
+    t.equal(target.take(), '', 'all workers are asked');
+    turns();
+    t.equal(target.take(), '+PONG\r\n');
+  }
+  target.send(['PING']);
+  t.equal(target.take(), '+PONG\r\n');
+});
+
+t.test('who begins to send it messages while it is asked who does counts as one that does', async (t) => {
+  for (const isEarly of [true, false]) {
+    const { plane, other, target, client, turns } = acrossWorkers();
+    client.send(['CLIENT', 'TRACKING', 'ON', 'REDIRECT', '1'], ['CLIENT', 'TRACKING', 'OFF']);
+    turns();
+    client.take();
+    const answers: (() => void)[] = [];
+    // The worker of the target has said that it is there, but the other one does not know yet; or none sends messages when it is asked.
+    if (isEarly) other.answersOnTheWay = answers;
+    else plane.answersOnTheWay = answers;
+    const begin = () => client.send(['CLIENT', 'TRACKING', 'ON', 'REDIRECT', '1']);
+    if (isEarly) begin();
+    turns();
+    target.send(['PING']);
+    turns();
+    if (!isEarly) begin();
+    turns();
+    t.equal(target.take(), isEarly ? '+PONG\r\n' : '');
+    for (const answer of answers.splice(0)) answer();
+    other.answersOnTheWay = null;
+    plane.answersOnTheWay = null;
+    turns();
+    t.equal(target.take(), isEarly ? '' : '+PONG\r\n');
+    client.send(['GET', 'k']);
+    const receiver = greet(other, 0, 77).link;
+    answer(greet(other, 0).link, '$-1\r\n');
+    t.equal(told(other, client), '+OK\r\n$-1\r\n');
+    target.send(['PING']);
+    turns();
+    t.equal(target.take(), '', 'a message may be under way');
+    t.same(receiver.commands(), ['PING']);
+    receiver.answer('+PONG\r\n');
+    turns();
+    t.equal(target.take(), '+PONG\r\n');
+  }
 });
 
 t.test('so for a client that another one has its messages sent to', async (t) => {
