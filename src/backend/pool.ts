@@ -133,6 +133,11 @@ export class BackendPool {
     return this.at(index).privates.lend(this.lane(protocol, database, identity), holder);
   }
 
+  /** The same; null where there is none: see PrivateConnections. */
+  lendIfAny(index: number, { protocol, database, identity }: Lane, holder: Holder): PrivateConnection | null {
+    return this.at(index).privates.lendIfAny(this.lane(protocol, database, identity), holder);
+  }
+
   /** The shared channel to that node, as it is now; null when it is no more. */
   commonOf(node: NodeSnapshot): Channel | null {
     return this.named.get(nodeKey(node))?.common ?? null;

@@ -41,10 +41,15 @@ export class PrivateConnections implements PrivateOwner {
 
   /** A connection of that lane's protocol and database for `holder` alone, or the error reply why there is none. */
   lend(lane: SharedLane, holder: Holder): PrivateConnection | Uint8Array {
-    const { context, node } = this;
-    if (this.closedReason !== null) return this.nodeDown(this.closedReason);
+    return this.lendIfAny(lane, holder) ?? this.refusal();
+  }
+
+  /** As `lend`, for who goes another way where there is none: null. */
+  lendIfAny(lane: SharedLane, holder: Holder): PrivateConnection | null {
+    const { context } = this;
+    if (this.closedReason !== null) return null;
     const kept = lane.identity === null ? this.takeSpare(lane) : null;
-    if (kept === null && !this.hasRoom()) return this.refusals.noPrivateConnection(node);
+    if (kept === null && !this.hasRoom()) return null;
     context.counts.privateConnectionsLent++;
     const connection = kept ?? this.open(lane);
     connection.lendTo(holder);
@@ -58,8 +63,7 @@ export class PrivateConnections implements PrivateOwner {
    * there is none. What it hears of the loss it hands on to `onLost`.
    */
   keep(node: NodeSnapshot, owner: PrivateOwner): PrivateConnection | Uint8Array {
-    if (this.closedReason !== null) return this.nodeDown(this.closedReason);
-    if (!this.hasRoom()) return this.refusals.noPrivateConnection(node);
+    if (this.closedReason !== null || !this.hasRoom()) return this.refusal();
     this.context.counts.privateConnectionsLent++;
     const connection = this.make(node, owner);
     this.lent.add(connection);
@@ -223,6 +227,12 @@ export class PrivateConnections implements PrivateOwner {
     if (oldest === undefined) return false;
     this.giveUp(oldest, 'another kind of connection is needed');
     return true;
+  }
+
+  /** Why there is none for who asks. */
+  private refusal(): Uint8Array {
+    if (this.closedReason !== null) return this.nodeDown(this.closedReason);
+    return this.refusals.noPrivateConnection(this.node);
   }
 
   private closeSpare(reason: string): void {

@@ -26,6 +26,8 @@ export const COUNTERS = {
   repliesBrokenOff: 'client connections closed in the middle of a large reply that the node could not finish',
   largeValuesShared: 'large values that stayed on the common connection to their node',
   requestsPassedOn: 'large requests that went to their nodes as they came, never held as a whole',
+  requestsHeldWhole:
+    'large requests that were held whole in memory, though they might have gone to their nodes as they came',
   privateConnectionsOpen: 'connections to nodes that serve one client alone, open now: in use and spare',
   privateConnectionsLent: 'times a client got a connection to a node for itself',
   privateConnectionsRefused: 'times it did not, at privateConnectionsMax',

@@ -737,6 +737,7 @@ export class Session implements ConnectionOwner, ReplyOwner {
   /** See Uploader. */
   takeBack(): void {
     const { progress } = this;
+    this.context.counts.requestsHeldWhole++;
     this.largeRequest = null;
     progress.reset();
     progress.isReadWhole = true;

@@ -48,7 +48,7 @@ export class Uploads {
     const node = this.nodeOf(session, key);
     if (node < 0) return 'whole';
     const privates = pool.privates(node);
-    if ((this.underWay.get(privates) ?? 0) >= privates.node.limits.largeConnectionsMax) return 'whole';
+    if ((this.underWay.get(privates) ?? 0) >= privates.node.limits.largeConnectionsMax) return this.holdWhole();
     if (!session.isIdle) return 'later';
     if (pauses.isActive && pauses.holds(session, spec)) {
       pauses.hold(session);
@@ -74,11 +74,17 @@ export class Uploads {
       isAtHome: () => this.isAt(session, key, privates),
       onOver: () => this.end(privates),
     });
-    const connection = pool.lend(node, session.lane, upload);
-    if (connection instanceof Uint8Array) return 'whole';
+    const connection = pool.lendIfAny(node, session.lane, upload);
+    if (connection === null) return this.holdWhole();
     this.underWay.set(privates, (this.underWay.get(privates) ?? 0) + 1);
     upload.start(connection);
     return upload;
+  }
+
+  /** It might go as it comes, if there were a connection for it. */
+  private holdWhole(): 'whole' {
+    this.context.counts.requestsHeldWhole++;
+    return 'whole';
   }
 
   /** The row for the command last looked at, of which `known` arguments are there, if nothing needs to know more of it; else null. */

@@ -113,6 +113,7 @@ t.test('where the node takes no further connection the request goes whole, by th
   world.turn();
   t.equal(alice.take(), bulk('x'), 'one reply is wanted, and one is not');
   t.equal(world.counts.requestsPassedOn, 0);
+  t.equal(world.counts.requestsHeldWhole, 1);
   t.equal(pendingsInUse(), before);
   world.pass(200);
   t.equal(world.usedBytes, 0);
@@ -149,4 +150,28 @@ t.test('a client that goes while its request waits for a connection leaves nothi
   t.ok(own.isClosed);
   t.equal(pendingsInUse(), before);
   t.equal(world.usedBytes, 0);
+});
+
+t.test('what has no connection for itself goes whole, and is counted for that', async (t) => {
+  for (const limits of [{ largeConnectionsMax: 1 }, { privateConnectionsMax: 1, privateConnectionsSpareMax: 0 }]) {
+    const world = plane(limits);
+    const before = pendingsInUse();
+    const [alice, bob] = [world.client(), world.client()];
+    const common = world.only(0);
+    const { link } = begin(world, alice, 500);
+    bob.sendText(set(world.key(0), 500));
+    world.turn();
+    t.equal(world.counts.requestsHeldWhole, 1);
+    for (const client of [alice, bob]) client.sendText(`${'x'.repeat(500)}\r\n`);
+    world.turn();
+    t.same(common.commands(), [`SET ${world.key(0)} ${'x'.repeat(BYTES)}`]);
+    for (const each of [common, link]) each.answer('+OK\r\n');
+    world.turn();
+    for (const client of [alice, bob]) t.equal(client.take(), '+OK\r\n');
+    t.equal(world.counts.requestsHeldWhole, 1);
+    t.equal(world.counts.requestsPassedOn, 1);
+    t.equal(world.counts.privateConnectionsRefused, 0, 'nobody was refused anything');
+    t.equal(world.counts.commandsOverloaded, 0);
+    t.equal(pendingsInUse(), before);
+  }
 });
