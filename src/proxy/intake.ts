@@ -26,7 +26,7 @@ export interface BlockedBy {
 /** As sessionOutputSoftBytes, for one that owes its password: whom nobody knows may not have us hold much for him. */
 const UNAUTHENTICATED_OUTPUT_BYTES_MAX = 16 * 1024;
 /** Of what comes while its command blocks. Beyond, it is not read, and that the client has gone is seen late. */
-const BLOCKED_BYTES_MAX = 64 * 1024;
+export const BLOCKED_BYTES_MAX = 64 * 1024;
 
 export class Intake {
   /** While its command may wait at the node. */

@@ -8,6 +8,7 @@ import { errorReply } from '../resp/reply.js';
 import type { RequestProgress, RequestReader } from '../resp/request.js';
 import type { Connection } from '../transport/transport.js';
 import type { Activity } from './activity.js';
+import { BLOCKED_BYTES_MAX } from './intake.js';
 import type { Upload } from './upload.js';
 
 /** Whose it is. */
@@ -54,7 +55,7 @@ export class LargeRequest {
     const { upload, progress, reader } = this;
     const { activity } = this.client;
     if (!upload.isTaking) {
-      this.hold();
+      this.hold(end - start);
       return start;
     }
     let upTo = reader.passOn(bytes, start, end, progress);
@@ -71,7 +72,7 @@ export class LargeRequest {
     activity.passedBytes += upTo - start;
     activity.onUnfinished(end - upTo);
     if (!isWhole) {
-      if (!upload.isTaking) this.hold();
+      if (!upload.isTaking) this.hold(end - upTo);
       return upTo;
     }
     this.isOver = true;
@@ -90,12 +91,12 @@ export class LargeRequest {
     this.upload.onTopologyChanged();
   }
 
-  /** Reads no more until the upload resumes the connection. */
-  private hold(): void {
+  /** Leaves so many bytes unread until the upload resumes the connection. That the client goes is noticed while only a pause holds it up. */
+  private hold(unreadBytes: number): void {
     const { activity, connection } = this.client;
     // What is not read for our sake is not late.
     activity.unfinishedSinceMs = -1;
-    connection.pause();
+    if (!this.upload.isHeld || unreadBytes > BLOCKED_BYTES_MAX) connection.pause();
   }
 
   /** What comes of it is not RESP. */

@@ -10,32 +10,84 @@
  * since. Where the service has been laid out anew meanwhile the key may lie elsewhere: the client is told NOSCRIPT.
  */
 import type { LaneChannel } from '../backend/lane.js';
-import type { Carrier, Pending } from '../backend/pending.js';
-import type { Wait } from './node-steps.js';
+import type { Carrier, Pending, ReplySource } from '../backend/pending.js';
+import { errorBytes } from '../base/errors.js';
+import type { Counts } from '../base/metrics.js';
+import type { Arena } from '../transport/arena.js';
+import type { EndableWait } from './node-steps.js';
 import { CallBySha, type CallRoute } from './script-replies.js';
 import type { Session } from './session.js';
 
-export interface LostCall {
-  readonly owner: CallBySha;
-  readonly pending: Pending;
-  /** What was sent. */
-  readonly frame: Uint8Array;
-  /** What the node said. */
-  readonly reply: Uint8Array;
-}
-
 export interface LostCallsContext {
-  bytes: Uint8Array;
+  arena: Arena;
+  counts: Counts;
   /** What a write of that service has to wait for now; null: nothing. */
-  writeWait: (service: number) => Wait | null;
+  writeWait: (service: number) => EndableWait | null;
   /** Whether the session's service is laid out as it was when the call was sent. */
   isAsBefore: (route: CallRoute) => boolean;
-  sendAgain: (call: LostCall) => void;
+  /** Arena bytes [start, end) are the frame of `pending`, to be sent again. */
+  sendAgain: (owner: CallBySha, pending: Pending, start: number, end: number) => void;
+}
+
+const NO_ROOM = errorBytes('OVERLOADED', 'no buffer memory is left for this command; it had no effect');
+
+/** A call whose frame is held, in an own block. While it waits it is its pending's source, which hears when nobody waits for the reply any more. */
+class LostCall implements ReplySource {
+  /** The frame is counted as the request that it is. */
+  readonly heldBytes = 0;
+  readonly hasParts = false;
+  readonly owner: CallBySha;
+  readonly pending: Pending;
+  /** What the node said. */
+  readonly reply: Uint8Array;
+  readonly start: number;
+  readonly end: number;
+  private readonly arena: Arena;
+  private onAbandoned: (() => void) | null = null;
+
+  /** `block`: that of the frame. */
+  constructor(owner: CallBySha, pending: Pending, reply: Uint8Array, arena: Arena, block: number) {
+    this.owner = owner;
+    this.pending = pending;
+    this.reply = reply;
+    this.arena = arena;
+    this.start = block;
+    this.end = block + pending.frameBytes;
+  }
+
+  /** `onAbandoned`: its client has gone, and it is given up. */
+  wait(onAbandoned: () => void): void {
+    this.pending.source = this;
+    this.onAbandoned = onAbandoned;
+  }
+
+  /** Waits no more. */
+  endWait(): void {
+    this.pending.source = null;
+  }
+
+  /** Gives back the frame. */
+  release(): void {
+    this.arena.release(this.start, this.end - this.start);
+  }
+
+  abandon(): void {
+    this.release();
+    this.onAbandoned?.();
+  }
+
+  writeReply(): void {
+    throw new Error('a call that waits has no reply');
+  }
+
+  awaitsPart(): boolean {
+    return false;
+  }
 }
 
 export class LostCalls {
   private readonly context: LostCallsContext;
-  /** Those that wait, by session and way, in their order. */
+  /** Those that wait for what stands behind them, by session and way, in their order. */
   private readonly waiting = new WeakMap<Session, Map<LaneChannel, LostCall[]>>();
 
   constructor(context: LostCallsContext) {
@@ -50,45 +102,57 @@ export class LostCalls {
       this.tell(route);
       return false;
     }
+    const { arena, counts } = this.context;
     const { frameStart, frameBytes } = pending;
-    const { bytes } = this.context;
-    const frame = bytes.slice(frameStart, frameStart + frameBytes);
-    const call = { owner, pending, frame, reply: bytes.slice(start, end) };
     // It stands in its session's queue alone.
     pending.connection = null;
-    const before = this.take(route);
-    if (fate === 'waits') this.hold(route, [...before, call]);
-    else this.goOn(route, [...before, call]);
+    const block = arena.allocate(frameBytes);
+    if (block < 0) {
+      counts.commandsOverloaded++;
+      this.tell(route);
+      route.session.onFailure(pending, NO_ROOM);
+      return true;
+    }
+    arena.copyNow(frameStart, frameStart + frameBytes, block);
+    const call = new LostCall(owner, pending, arena.bytes.slice(start, end), arena, block);
+    const calls = [...this.take(route), call];
+    if (fate === 'waits') this.hold(route, calls);
+    else this.goOn(route, calls);
     return true;
   }
 
   /** Something behind those that wait was carried out, or nobody knows: their client is told. */
   tell(route: CallRoute): void {
     // Asked of every call that is answered.
-    if (!this.waiting.has(route.session)) return;
-    for (const { pending, reply } of this.take(route)) route.session.answer(pending, reply);
+    if (this.waiting.has(route.session)) tellAll(this.take(route));
   }
 
   /** Sends them again, in their order: now, or at the end of a pause. */
   private goOn(route: CallRoute, calls: readonly LostCall[]): void {
     const { session } = route;
-    const { writeWait, isAsBefore, sendAgain } = this.context;
+    const { writeWait, isAsBefore, sendAgain, arena } = this.context;
     const wait = calls.some(({ owner }) => owner.route.isWrite) ? writeWait(session.service) : null;
     if (wait === null) {
-      for (const lost of calls) sendAgain(lost);
+      for (const call of calls) {
+        call.endWait();
+        sendAgain(call.owner, call.pending, call.start, call.end);
+        arena.settle();
+        call.release();
+      }
       return;
     }
     session.waitForReplies();
-    wait(() => {
-      if (session.isClosed) return;
+    const leave = wait(() => {
       if (isAsBefore(route)) this.goOn(route, calls);
-      else for (const { pending, reply } of calls) session.answer(pending, reply);
+      else tellAll(calls);
     });
+    for (const call of calls) call.wait(leave);
   }
 
   private hold({ session, channel }: CallRoute, calls: LostCall[]): void {
     const ways = this.waiting.get(session) ?? new Map<LaneChannel, LostCall[]>();
     this.waiting.set(session, ways.set(channel, calls));
+    for (const call of calls) call.wait(() => this.waiting.delete(session));
     session.waitForReplies();
   }
 
@@ -98,6 +162,14 @@ export class LostCalls {
     ways?.delete(channel);
     if (ways?.size === 0) this.waiting.delete(session);
     return calls;
+  }
+}
+
+function tellAll(calls: readonly LostCall[]): void {
+  for (const call of calls) {
+    call.endWait();
+    call.release();
+    call.owner.route.session.answer(call.pending, call.reply);
   }
 }
 

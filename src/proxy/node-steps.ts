@@ -27,6 +27,9 @@ export interface NodeAsk {
 /** Something that has to come to pass: calls `then` once it has, later and not at once. */
 export type Wait = (then: () => void) => void;
 
+/** As `Wait`. What it returns ends it: `then` is not called any more. */
+export type EndableWait = (then: () => void) => () => void;
+
 /**
  * Yields what is to be asked, and is resumed with the replies in that order; or what is to be waited for. It ends early, by `return`, when
  * the session is gone, but for a write: what was read of a client is carried out, also where it has gone since.

@@ -11,7 +11,7 @@ import { mayReplicate } from '../resp/may-replicate.js';
 import type { RequestReader } from '../resp/request.js';
 import type { Transport } from '../transport/transport.js';
 import { HeldSession } from './held-session.js';
-import type { Wait } from './node-steps.js';
+import type { EndableWait } from './node-steps.js';
 import type { Session } from './session.js';
 
 export interface PausesContext {
@@ -20,6 +20,11 @@ export interface PausesContext {
   counts: Counts;
   /** Whether the command last read, which may write for all that is known of such commands, does not. */
   isReadOnly: (session: Session, spec: CommandSpec) => boolean;
+}
+
+interface Waiting {
+  readonly service: number;
+  readonly then: () => void;
 }
 
 export class Pauses {
@@ -31,7 +36,7 @@ export class Pauses {
   private readonly ends = new Map<number, Timer>();
   private readonly held = new Set<HeldSession>();
   /** What goes on at the end of the pause of its service. Sessions read nothing more meanwhile: at most one for each, or one for each of its nodes. */
-  private readonly waiting = new Set<{ service: number; then: () => void }>();
+  private readonly waiting = new Set<Waiting>();
 
   constructor(context: PausesContext, pauses: readonly PauseSnapshot[]) {
     this.context = context;
@@ -59,12 +64,7 @@ export class Pauses {
     for (const one of [...this.held]) {
       if (one.session.service === service) one.session.goOn();
     }
-    for (const one of [...this.waiting]) {
-      if (one.service !== service) continue;
-      this.waiting.delete(one);
-      this.context.counts.sessionsPaused--;
-      one.then();
-    }
+    for (const one of [...this.waiting]) if (one.service === service && this.endWait(one)) one.then();
   }
 
   /** Services may have gone, and others may have their numbers one day. */
@@ -90,12 +90,21 @@ export class Pauses {
   }
 
   /** What a write of that service has to wait for that was begun before; null: nothing. */
-  writeWait(service: number): Wait | null {
+  writeWait(service: number): EndableWait | null {
     if (!this.isActive || this.table.of(service, this.context.transport.now) === null) return null;
     return (then) => {
+      const one = { service, then };
       this.context.counts.sessionsPaused++;
-      this.waiting.add({ service, then });
+      this.waiting.add(one);
+      return () => this.endWait(one);
     };
+  }
+
+  /** Returns whether it did wait. */
+  private endWait(one: Waiting): boolean {
+    if (!this.waiting.delete(one)) return false;
+    this.context.counts.sessionsPaused--;
+    return true;
   }
 
   /** The command that `session` has just sent waits, and all before it has been answered. */

@@ -20,7 +20,7 @@ import type { Arena } from '../transport/arena.js';
 import type { Transport } from '../transport/transport.js';
 import type { BusyScripts } from './busy-scripts.js';
 import { type KnownScript, KnownScripts } from './known-scripts.js';
-import { type LostCall, LostCalls } from './lost-calls.js';
+import { LostCalls } from './lost-calls.js';
 import type { Wait } from './node-steps.js';
 import type { Pauses } from './pauses.js';
 import type { QuestionsContext } from './questions.js';
@@ -72,12 +72,13 @@ export class ScriptCalls implements ReplyReader {
     this.context = context;
     this.busyScripts = busyScripts;
     this.known = new KnownScripts(context.limits, context.counts);
-    const { arena, pauses, serviceOf } = context;
+    const { arena, counts, pauses, serviceOf } = context;
     this.lost = new LostCalls({
-      bytes: arena.bytes,
+      arena,
+      counts,
       writeWait: (service) => pauses.writeWait(service),
       isAsBefore: ({ session, service }) => serviceOf(session) === service,
-      sendAgain: (call) => this.sendAgain(call),
+      sendAgain: (owner, pending, start, end) => this.sendAgain(owner, pending, start, end),
     });
   }
 
@@ -211,34 +212,27 @@ export class ScriptCalls implements ReplyReader {
     this.lost.tell(route);
   }
 
-  /** Sends a call again, in its place in the session's queue: with the script, unless it goes where that was sent just now. */
-  private sendAgain({ owner, pending, frame }: LostCall): void {
-    const { arena, counts } = this.context;
-    const { route, call, restBytes } = owner;
+  /**
+   * Sends a call again, whose frame is arena bytes [start, end), in its place in the session's queue: with the script, unless it goes where that was
+   * sent just now.
+   */
+  private sendAgain({ route, call, restBytes }: CallBySha, pending: Pending, start: number, end: number): void {
     const { session, channel } = route;
-    const block = arena.allocate(frame.length);
+    const { carrier } = channel;
     pending.owner = session;
-    if (block < 0) {
-      session.onFailure(pending, NO_ROOM);
+    if (carrier !== null && this.sent.get(carrier)?.has(call.script) === true) {
+      this.hand(route, pending, start, end);
       return;
     }
-    arena.bytes.set(frame, block);
-    const end = block + frame.length;
-    const { carrier } = channel;
-    if (carrier !== null && this.sent.get(carrier)?.has(call.script) === true) this.hand(route, pending, block, end);
-    else {
-      this.whole(call, end - restBytes, end, (from, to) => {
-        if (from === to) {
-          session.onFailure(pending, NO_ROOM);
-          return;
-        }
-        counts.scriptsSentWhole++;
-        const by = this.hand(route, pending, from, to);
-        if (by !== null) this.noteSent(by, call.script);
-      });
-    }
-    arena.settle();
-    arena.release(block, frame.length);
+    this.whole(call, end - restBytes, end, (from, to) => {
+      if (from === to) {
+        session.onFailure(pending, NO_ROOM);
+        return;
+      }
+      this.context.counts.scriptsSentWhole++;
+      const by = this.hand(route, pending, from, to);
+      if (by !== null) this.noteSent(by, call.script);
+    });
   }
 
   /** Sends a command that has the script itself. */

@@ -17,7 +17,7 @@ import type { Activity } from './activity.js';
 
 /** The session that it is of. */
 export interface Uploader {
-  readonly connection: Pick<Connection, 'resume' | 'unreadBytes'>;
+  readonly connection: Pick<Connection, 'pause' | 'resume' | 'unreadBytes'>;
   readonly activity: Activity;
   readonly isClosed: boolean;
   /** The request cannot go on as it comes, and nothing of it has been done: it is to be held until it is whole. */
@@ -32,8 +32,8 @@ export interface UploadContext {
   begin: (upload: Upload) => Pending;
   /** The largest argument that has been announced, bytes. */
   announcedBytes: number;
-  /** What a write has to wait for that was begun before, which calls `then` at its end; null: nothing. */
-  writeWait: () => ((then: () => void) => void) | null;
+  /** What a write has to wait for that was begun before, which calls `then` at its end, unless what it returns was called; null: nothing. */
+  writeWait: () => ((then: () => void) => () => void) | null;
   /** The error reply to what was not carried out, and why. */
   nodeDown: (reason: string) => Uint8Array;
   /** Whether the shared connection to the node stands. */
@@ -50,6 +50,8 @@ export class Upload implements Holder, ReplyOwner {
   private state: State = 'waiting';
   private readonly context: UploadContext;
   private connection: PrivateConnection | null = null;
+  /** While it is held: has the end of the pause not tell it. */
+  private leavePause: (() => void) | null = null;
   /** What the client is told in place of what became of the connection. */
   private error: Uint8Array | null = null;
 
@@ -66,6 +68,11 @@ export class Upload implements Holder, ReplyOwner {
   /** Whether its bytes may go on, or be dropped, now. Otherwise its session is resumed when they may. */
   get isTaking(): boolean {
     return this.state === 'going' || this.state === 'answered';
+  }
+
+  /** Whether only the end of a pause is waited for: its session is listened to meanwhile. */
+  get isHeld(): boolean {
+    return this.state === 'held';
   }
 
   /** Whether its client has had the reply. */
@@ -88,7 +95,7 @@ export class Upload implements Holder, ReplyOwner {
     const wait = this.state === 'going' ? this.context.writeWait() : null;
     if (wait === null) return true;
     this.state = 'held';
-    wait(() => this.goOn('held'));
+    this.leavePause = wait(() => this.goOn('held'));
     return false;
   }
 
@@ -115,6 +122,7 @@ export class Upload implements Holder, ReplyOwner {
   /** It is not to be carried out. `error` is what the client is told. */
   breakOff(error: Uint8Array): void {
     const wasWaiting = this.state === 'waiting';
+    this.leavePause?.();
     this.error = error;
     this.connection?.destroy('the rest of a request does not come');
     // Otherwise the connection tells so.
@@ -198,12 +206,15 @@ export class Upload implements Holder, ReplyOwner {
   private readOn(): void {
     const { activity, connection } = this.context.session;
     activity.onUnfinished(connection.unreadBytes);
+    // Who was held was listened to: what is unread is presented again only to who was paused.
+    connection.pause();
     connection.resume();
   }
 
   /** It has been answered, or will be at once. */
   private end(): void {
     const isWhole = this.state === 'whole';
+    this.leavePause?.();
     this.state = isWhole ? 'over' : 'answered';
     this.connection = null;
     this.context.onOver();

@@ -4,7 +4,7 @@ import { deploy } from '../help/deployment.js';
 import { GROWTH_MAX, PATIENT, PIECE_BYTES } from '../help/large-values.js';
 import { residentBytes, residentPeakBytes } from '../help/process-facts.js';
 import { type RedisServer, startRedisServers } from '../help/redis-server.js';
-import { encodeWords, RespClient } from '../help/resp-client.js';
+import { connect, encodeWords, RespClient } from '../help/resp-client.js';
 import { waitFor, within } from '../help/wait-for.js';
 import { Seeded } from '../transport/seeded.js';
 
@@ -75,6 +75,37 @@ for (const transport of ['io_uring', 'epoll', 'node'] as const) {
     await waitFor('its connections to be closed', async () => (await clientLines(server)).length <= idle + 1);
     t.notOk(proxy.logLines.some(({ msg }) => msg === 'node-down' || msg === 'worker-died'));
     other.close();
+  });
+
+  t.test(`on ${transport}, a client that goes while a pause holds the end of its write is noticed`, async (t) => {
+    const { port, servers } = await deploy(t, { transport, workers: 1, nodes: 1 });
+    const other = await connect(t, port);
+    const toldBy = async (what: string, lines: RegExp) =>
+      waitFor(what, async () => lines.test(`${await other.command('INFO', 'ringleader')}`));
+    for (const fate of ['ends', 'is reset', 'stays']) {
+      const client = await connect(t, port);
+      await beginLarge(client, servers[0] as RedisServer, 'large');
+      t.equal(await other.command('CLIENT', 'PAUSE', '100000', 'WRITE'), 'OK');
+      client.send(Buffer.alloc(LARGE_BYTES / 2));
+      client.send('\r\n');
+      client.send(encodeWords(['STRLEN', 'large']));
+      await toldBy('it to be held', /ringleader_sessions_paused:1\r\n/);
+      if (fate === 'ends') client.end();
+      else if (fate === 'is reset') client.reset();
+      const isGone = fate !== 'stays';
+      if (isGone) {
+        await toldBy('it to be gone', /ringleader_sessions_open:1\r\n/);
+        await toldBy('nothing to be held', /ringleader_sessions_paused:0\r\n/);
+      }
+      t.equal(await other.command('CLIENT', 'UNPAUSE'), 'OK');
+      if (!isGone) t.equal(`${await client.next()}${await client.next()}`, `+OK\r\n:${LARGE_BYTES}\r\n`);
+      t.equal(await other.command('EXISTS', 'large'), isGone ? 0 : 1);
+      // The next one has begun when the node shows what it has of it.
+      await waitFor(
+        'the node to see the end',
+        async () => (await largestQuery(servers[0] as RedisServer)) < LARGE_BYTES / 4,
+      );
+    }
   });
 }
 

@@ -1,6 +1,8 @@
 /** Calls by SHA1 of scripts that a node has lost: which are sent again, in which order, and which are told NOSCRIPT. */
 import { createHash } from 'node:crypto';
 import t from 'tap';
+import { UNIT_BYTES } from '../../src/transport/arena.js';
+import { pendingsInUse } from '../help/pending-watch.js';
 import { bulk, command, Plane } from '../help/plane.js';
 import { plainTopology, slotOwnersOf } from '../help/topology.js';
 
@@ -180,6 +182,67 @@ t.test('what is sent again waits for the end of a pause that was begun since', a
     }
     t.equal(plane.counts.sessionsPaused, 0);
   }
+});
+
+t.test('what waits counts as buffers do, and goes with its client', async (t) => {
+  for (const isPaused of [false, true]) {
+    const { plane, client, call, sent } = loaded();
+    const before = pendingsInUse();
+    const admin = plane.client();
+    const bytes = 60_000;
+    client.send(...[ONE, TWO].map((source) => [...call(source), 'x'.repeat(bytes)]));
+    sent(0);
+    if (isPaused) {
+      admin.send(['CLIENT', 'PAUSE', '1000', 'WRITE']);
+      plane.turn();
+      t.equal(admin.take(), '+OK\r\n');
+    }
+    plane.only(0).answer(NOSCRIPT);
+    plane.turn();
+    t.ok(plane.usedBytes > 2 * bytes, 'one waits, and one is in flight');
+    if (isPaused) {
+      plane.only(0).answer(NOSCRIPT);
+      plane.turn();
+      t.ok(plane.usedBytes > 2 * bytes, 'both wait');
+      t.equal(plane.counts.sessionsPaused, 1);
+    }
+    const held = plane.usedBytes;
+    client.connection.break(null);
+    plane.turn();
+    t.ok(plane.usedBytes < held - bytes);
+    if (!isPaused) plane.only(0).answer(NOSCRIPT);
+    t.equal(sent(0), '');
+    t.equal(plane.counts.sessionsPaused, 0);
+    t.equal(plane.usedBytes, 0);
+    t.equal(pendingsInUse(), before);
+    admin.send(['CLIENT', 'UNPAUSE']);
+    t.equal(sent(0), '', 'nothing of theirs is carried out');
+  }
+});
+
+t.test('where there is no room for what is to wait, its client is told', async (t) => {
+  const { plane, client, call, sent } = loaded();
+  const before = pendingsInUse();
+  const { arena } = plane.transport;
+  client.send(call(ONE), [...call(TWO), 'x'.repeat(1_000)]);
+  sent(0);
+  plane.only(0).answer(NOSCRIPT);
+  plane.turn();
+  // For short replies there is room.
+  const small = arena.allocate(1);
+  const filled: [block: number, bytes: number][] = [];
+  for (const bytes of [UNIT_BYTES, 2_048])
+    for (let block = arena.allocate(bytes); block >= 0; block = arena.allocate(bytes)) filled.push([block, bytes]);
+  plane.only(0).answer(NOSCRIPT);
+  t.match(client.take(), /^-NOSCRIPT [^\r]*\r\n-OVERLOADED no buffer memory [^\r]*; it had no effect\r\n$/);
+  t.equal(plane.counts.commandsOverloaded, 1);
+  for (const [block, bytes] of filled) arena.release(block, bytes);
+  arena.release(small, 1);
+  t.equal(sent(0), '');
+  client.send(['PING']);
+  t.equal(client.take(), '+PONG\r\n');
+  t.equal(plane.usedBytes, 0);
+  t.equal(pendingsInUse(), before);
 });
 
 t.test('a node that is lost while calls wait', async (t) => {

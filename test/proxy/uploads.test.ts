@@ -1,7 +1,9 @@
 /** A large request on its way from a client to its node goes on in parts, as it comes. */
-import t from 'tap';
+import t, { type Test } from 'tap';
+import { UNIT_BYTES } from '../../src/transport/arena.js';
 import { pendingsInUse } from '../help/pending-watch.js';
 import { bulk, type Client, type NodeLink, Plane } from '../help/plane.js';
+import { plainTopology, slotOwnersOf } from '../help/topology.js';
 
 const LARGE = 1_000;
 /** Of the value that is written. */
@@ -35,12 +37,13 @@ function begin(world: Plane, client: Client, left: number): { link: NodeLink; se
   return { link, seen };
 }
 
-/** Lets time pass, in which the nodes answer what they are tried with. */
-function pass(world: Plane, ms: number): void {
+/** Lets time pass, in which the nodes answer what they are tried with, but by `except`. */
+function pass(world: Plane, ms: number, except: NodeLink | null = null): void {
   for (let left = ms; left > 0; left -= 500) {
     world.pass(Math.min(left, 500));
     for (const { index } of world.topology.nodes)
-      for (const link of world.links(index)) if (link.take().includes('PING')) link.answer('+PONG\r\n');
+      for (const link of world.links(index))
+        if (link !== except && link.take().includes('PING')) link.answer('+PONG\r\n');
   }
 }
 
@@ -150,6 +153,168 @@ t.test('a client that goes while its request waits for a connection leaves nothi
   t.ok(own.isClosed);
   t.equal(pendingsInUse(), before);
   t.equal(world.usedBytes, 0);
+});
+
+/** Everybody's writes are held for so long. */
+function pause(world: Plane, ms = 10_000): void {
+  const admin = world.client().send(['CLIENT', 'PAUSE', String(ms), 'WRITE']);
+  world.turn();
+  if (admin.take() !== '+OK\r\n') throw new Error('nothing is paused');
+  admin.connection.end();
+  world.turn();
+}
+
+/** `client` has sent all of its SET in a pause, but what makes the node carry it out is held. */
+function hold(t: Test, world: Plane, client: Client): NodeLink {
+  const { link } = begin(world, client, 500);
+  pause(world);
+  client.sendText(`${'x'.repeat(500)}\r\n`);
+  world.turn();
+  t.equal(link.take(), `${'x'.repeat(500)}\r`);
+  t.equal(world.counts.sessionsPaused, 1);
+  return link;
+}
+
+t.test('a pause that begins in the midst of it holds its last byte until its end, and what comes behind', async (t) => {
+  const world = plane({ requestDeadlineMs: 2_000, idleTimeoutMs: 2_000 });
+  const before = pendingsInUse();
+  const alice = world.client();
+  const link = hold(t, world, alice);
+  alice.send(['GET', world.key(1)]);
+  pass(world, 9_000, link);
+  t.equal(link.take(), '');
+  t.notOk(alice.isClosed, 'what is not read for the sake of the pause is not late');
+  pass(world, 1_000, link);
+  t.equal(link.take(), '\n');
+  t.equal(world.counts.sessionsPaused, 0);
+  t.same(world.only(1).commands(), []);
+  link.answer('+OK\r\n');
+  world.turn();
+  world.turn();
+  t.same(world.only(1).commands(), [`GET ${world.key(1)}`]);
+  world.only(1).answer('$-1\r\n');
+  t.equal(alice.take(), '+OK\r\n$-1\r\n');
+  t.equal(pendingsInUse(), before);
+  t.equal(world.usedBytes, 0);
+});
+
+t.test('a client that goes in the pause has nothing carried out, and leaves nothing behind', async (t) => {
+  for (const isReset of [false, true]) {
+    const world = plane();
+    const before = pendingsInUse();
+    const alice = world.client();
+    const link = hold(t, world, alice);
+    if (isReset) alice.connection.break(new Error('reset'));
+    else alice.connection.end();
+    world.turn();
+    t.ok(alice.isClosed, 'its end is noticed');
+    world.turn();
+    t.ok(link.isClosed);
+    t.equal(world.counts.sessionsPaused, 0);
+    t.equal(world.counts.sessionsOpen, 0);
+    pass(world, 11_000, link);
+    t.equal(link.take(), '', 'nothing of it is carried out');
+    t.equal(pendingsInUse(), before);
+    t.equal(world.usedBytes, 0);
+  }
+});
+
+t.test('what a client sends behind a request that a pause holds is bounded', async (t) => {
+  const world = plane();
+  const alice = world.client();
+  const link = hold(t, world, alice);
+  for (let n = 0; n < 7; n++) alice.sendText('x'.repeat(10_000));
+  t.ok(alice.connection.isPaused);
+  pass(world, 10_500, link);
+  t.equal(link.take(), '\n');
+});
+
+t.test('a node that is lost in the pause, or has the key no more, is told at once', async (t) => {
+  for (const isMoved of [false, true]) {
+    const world = plane();
+    const before = pendingsInUse();
+    const alice = world.client();
+    const link = hold(t, world, alice);
+    if (isMoved) {
+      const { topology, limits, rules } = world;
+      const slotOwners = Uint16Array.from(slotOwnersOf(topology), (owner) => (owner === 0 ? 1 : owner));
+      world.data.configure(plainTopology(2, topology.nodes, slotOwners), limits, rules);
+    } else link.connection.break(new Error('reset'));
+    world.turn();
+    world.turn();
+    t.match(
+      alice.take(),
+      isMoved ? /^-NODEDOWN .*the key lies elsewhere now/ : /^-NODEDOWN node node-0 .*had no effect/,
+    );
+    t.equal(world.counts.sessionsPaused, 0, 'it waits for nothing');
+    alice.send(['PING']);
+    world.turn();
+    t.equal(alice.take(), '+PONG\r\n', 'the pause holds writes alone');
+    pass(world, 10_500, link);
+    t.equal(link.take(), '');
+    t.equal(pendingsInUse(), before);
+    t.equal(world.usedBytes, 0);
+  }
+});
+
+t.test('where there is no memory for a part of it the client is told, and the rest is dropped', async (t) => {
+  const world = plane();
+  const before = pendingsInUse();
+  const { arena } = world.transport;
+  const alice = world.client();
+  const { link } = begin(world, alice, 15 * LARGE);
+  // What comes has room, and what is to go on has none.
+  const part = 14 * LARGE;
+  const coming = arena.allocate(part);
+  const filled: [block: number, bytes: number][] = [];
+  for (const bytes of [UNIT_BYTES, part])
+    for (let block = arena.allocate(bytes); block >= 0; block = arena.allocate(bytes)) filled.push([block, bytes]);
+  arena.release(coming, part);
+  alice.sendText('x'.repeat(part));
+  world.turn();
+  for (const [block, bytes] of filled) arena.release(block, bytes);
+  world.turn();
+  t.ok(link.isClosed);
+  t.match(
+    alice.take(),
+    /^-NODEDOWN node node-0 .*no buffer memory is left for its requests; the command had no effect\r\n$/,
+  );
+  alice.sendText(`${'x'.repeat(LARGE)}\r\n`);
+  alice.send(['PING']);
+  world.turn();
+  t.equal(alice.take(), '+PONG\r\n');
+  t.equal(pendingsInUse(), before);
+  t.equal(world.usedBytes, 0);
+});
+
+t.test('what is no RESP ends the client, also behind an early answer', async (t) => {
+  for (const isAnswered of [false, true]) {
+    const world = plane();
+    const before = pendingsInUse();
+    const alice = world.client();
+    alice.sendText(`*5\r\n${bulk('SET')}${bulk(world.key(0))}$${BYTES}\r\n${'x'.repeat(BYTES - 500)}`);
+    world.turn();
+    const link = ownLink(world).greet();
+    world.turn();
+    for (let turn = 0; turn < 10; turn++) {
+      world.turn();
+      link.take();
+    }
+    const refusal = isAnswered ? '-OOM command not allowed\r\n' : '';
+    if (isAnswered) link.answer(refusal);
+    world.turn();
+    t.equal(alice.take(), refusal);
+    alice.sendText(`${'x'.repeat(500)}\r\n!2\r\n`);
+    world.turn();
+    world.turn();
+    t.equal(alice.take(), "-ERR Protocol error: expected '$', got '!'\r\n");
+    world.turn();
+    t.ok(alice.isClosed);
+    t.ok(link.isClosed, 'the node carries nothing out');
+    t.equal(world.counts.protocolErrors, 1);
+    t.equal(pendingsInUse(), before);
+    t.equal(world.usedBytes, 0);
+  }
 });
 
 t.test('what has no connection for itself goes whole, and is counted for that', async (t) => {
