@@ -251,6 +251,34 @@ t.test('at the limit, a client is told which', async (t) => {
   t.equal(plane.counts.privateConnectionsRefused, 1, 'one has come back');
 });
 
+t.test('where the name of its node cannot be resolved the client is told, and the place is free again', async (t) => {
+  const plane = new Plane({
+    nodes: 1,
+    limits: { privateConnectionsMax: 1, privateConnectionsSpareMax: 0 },
+    node: () => ({ address: { kind: 'tcp', host: 'redis.local', port: 7000 } }),
+  });
+  const resolved = (host: string | null, error: string | null) => {
+    plane.turn();
+    t.equal(plane.resolving.length, 1);
+    plane.resolving.pop()?.done(host, error);
+    plane.turn();
+  };
+  resolved('10.0.0.1', null);
+  plane.only(0).greet();
+  const client = plane.client().send(['WATCH', 'k']);
+  resolved(null, 'ENOTFOUND');
+  t.match(client.take(), /^-NODEDOWN node node-0 .*redis\.local cannot be resolved: ENOTFOUND; [^\r]*\r\n$/);
+  t.equal(plane.counts.privateConnectionsOpen, 0);
+  plane.pass(plane.limits.reconnectMinMs + 1);
+  client.send(['WATCH', 'k']);
+  resolved('10.0.0.1', null);
+  const own = lastLink(plane, 0).greet();
+  plane.turn();
+  t.same(own.commands(), ['WATCH k']);
+  own.answer('+OK\r\n');
+  t.equal(client.take(), '+OK\r\n');
+});
+
 t.test('no more than may be are kept spare, however many come back at once', async (t) => {
   const plane = new Plane({ nodes: 1, limits: { privateConnectionsSpareMax: 2 } }).greetAll();
   const clients = Array.from({ length: 10 }, () => plane.client().send(['WATCH', 'k']));
