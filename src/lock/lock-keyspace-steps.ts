@@ -31,6 +31,8 @@ export type DropInAnswer =
   | { kind: 'open' }
   /** The node has no memory, and has carried out nothing: it is to be asked so. */
   | { kind: 'full' }
+  /** The node had carried it out when it turned out that it does not count. */
+  | { kind: 'stray' }
   /** The node lacks the script that was called by its SHA1, and has carried out nothing: it is to be sent its text. */
   | { kind: 'lacking' }
   | Quarantined
@@ -96,7 +98,8 @@ export const SENT_WHOLE: readonly string[] = [BEFORE, AFTER];
 type ScriptForm = Extract<LockForm, { kind: 'script' }>;
 
 const OOM = Buffer.from('-OOM');
-const NOSCRIPT = Buffer.from('-NOSCRIPT');
+/** All of it: a script may answer with an error of its own. */
+const NOSCRIPT = Buffer.from('-NOSCRIPT No matching script.');
 const MULTI = encodeCommand(['MULTI']);
 const EXEC = encodeCommand(['EXEC']);
 const NOT_TAKEN: readonly Written[] = [];
@@ -111,13 +114,15 @@ interface NodeFacts {
   readonly record: string;
   /** It counts for locks of keyspaces with that ttlMaxMs, at most: a quarantine is as long as that, who counts for short locks may not for longer ones. */
   ttlMaxMs: number;
-  /** The SHA1 of scripts that it was sent whole. */
+  /** Until then it does not count, by `performance.now()`. */
+  quarantinedUntilMs: number;
+  /** The SHA1 of scripts that it was sent whole, or said to have. */
   readonly scripts: Set<string>;
 }
 
 /** What is known of nodes, by the numbers that they have as voters, as long as they are members by the same record. */
 export class KnownNodes {
-  /** How often a node was asked first whether it counts. */
+  /** How often a node was asked first whether it counts, of which that was not known. */
   questions = 0;
   private readonly facts = new Map<number, NodeFacts>();
 
@@ -132,12 +137,22 @@ export class KnownNodes {
     facts.ttlMaxMs = Math.max(facts.ttlMaxMs, ttlMaxMs);
   }
 
+  /** Whether it said not long ago that it does not count yet. */
+  isQuarantined(node: number, record: string): boolean {
+    const facts = this.facts.get(node);
+    return facts !== undefined && facts.record === record && performance.now() < facts.quarantinedUntilMs;
+  }
+
+  noteQuarantined(node: number, record: string, leftMs: number): void {
+    this.of(node, record).quarantinedUntilMs = performance.now() + leftMs;
+  }
+
   hasScript(node: number, record: string, sha: string): boolean {
     const facts = this.facts.get(node);
     return facts !== undefined && facts.record === record && facts.scripts.has(sha);
   }
 
-  /** `isThere`: it was sent whole; otherwise the node has lost it. */
+  /** `isThere`: it was sent whole, or is said to be there; otherwise the node has lost it. */
   noteScript(node: number, record: string, sha: string, isThere: boolean): void {
     const { scripts } = this.of(node, record);
     if (scripts.size >= SCRIPTS_MAX) scripts.clear();
@@ -148,7 +163,7 @@ export class KnownNodes {
   private of(node: number, record: string): NodeFacts {
     let facts = this.facts.get(node);
     if (facts?.record !== record) {
-      facts = { record, ttlMaxMs: 0, scripts: new Set() };
+      facts = { record, ttlMaxMs: 0, quarantinedUntilMs: 0, scripts: new Set() };
       this.facts.set(node, facts);
     }
     return facts;
@@ -261,7 +276,7 @@ class ScriptStep implements NodeStep<DropInAnswer> {
     const { words, keys, sha, whole } = form;
     const member = latin1(record);
     if (!known.isOpen(node, member, ttlMaxMs)) {
-      known.questions++;
+      if (!known.isQuarantined(node, member)) known.questions++;
       this.replyCount = this.gate.replyCount;
       return this.gate.write(writer, record);
     }
@@ -280,16 +295,20 @@ class ScriptStep implements NodeStep<DropInAnswer> {
     if (this.replyCount === 1) {
       const answer = this.gate.decode(replies);
       if (answer.kind === 'open') known.noteOpen(node, member, this.ttlMaxMs);
+      if (answer.kind === 'quarantined') known.noteQuarantined(node, member, answer.leftMs);
       return answer;
     }
     const exec = executed(replies);
     if (isError(exec, 0)) return startsWith(exec, OOM) ? { kind: 'full' } : vote(exec, NOT_TAKEN);
     const [before, reply, after] = elementsOf(exec) as [Uint8Array, Uint8Array, Uint8Array];
     for (const own of [before, after]) if (isError(own, 0)) return unable(own);
-    if (before[0] !== TYPE.array) return verdictOf(before);
-    const isLacking = form.sha !== null && form.whole !== null && !this.isWhole && isNoScript(reply);
-    if (form.sha !== null && (isLacking || this.isWhole)) known.noteScript(node, member, form.sha, !isLacking);
-    return isLacking ? { kind: 'lacking' } : this.voteOf(elementsOf(before), reply, elementsOf(after));
+    // The client's script stood behind it, and was carried out.
+    if (before[0] !== TYPE.array) return { kind: 'stray' };
+    const isMissing = form.sha !== null && !this.isWhole && isNoScript(reply);
+    if (form.sha !== null && (isMissing || this.isWhole)) known.noteScript(node, member, form.sha, !isMissing);
+    return isMissing && form.whole !== null
+      ? { kind: 'lacking' }
+      : this.voteOf(elementsOf(before), reply, elementsOf(after));
   }
 
   plainAnswer(): null {
@@ -352,9 +371,15 @@ export type ScriptAnswer = { kind: 'script'; isThere: boolean } | Unable;
 export class ExistsStep implements NodeStep<ScriptAnswer> {
   readonly replyCount = 1;
   private readonly words: readonly string[];
+  private readonly sha: string;
+  private readonly node: number;
+  private readonly known: KnownNodes;
 
-  constructor(sha: string) {
+  constructor(sha: string, node: number, known: KnownNodes) {
     this.words = ['SCRIPT', 'EXISTS', sha];
+    this.sha = sha;
+    this.node = node;
+    this.known = known;
   }
 
   bytesMax(): number {
@@ -367,10 +392,12 @@ export class ExistsStep implements NodeStep<ScriptAnswer> {
     return -1;
   }
 
-  decode([reply]: readonly Uint8Array[]): ScriptAnswer {
+  decode([reply]: readonly Uint8Array[], record: Uint8Array): ScriptAnswer {
     const frame = reply as Uint8Array;
     if (isError(frame, 0)) return unable(frame);
-    return { kind: 'script', isThere: integerOf(elementsOf(frame)[0] as Uint8Array) === 1 };
+    const isThere = integerOf(elementsOf(frame)[0] as Uint8Array) === 1;
+    this.known.noteScript(this.node, latin1(record), this.sha, isThere);
+    return { kind: 'script', isThere };
   }
 
   plainAnswer(): null {

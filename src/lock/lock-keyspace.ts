@@ -38,7 +38,7 @@ export interface LockOrder {
   readonly at: number;
   readonly form: LockForm;
   /** The client: see late-votes. */
-  readonly asker: object;
+  readonly asker: { readonly isClosed: boolean };
   readonly protocol: 2 | 3;
 }
 
@@ -63,17 +63,24 @@ export class LockKeyspace {
    * could come before its command then, and has to wait for the reply.
    */
   ask(order: LockOrder, told: (reply: Uint8Array) => void): boolean {
-    const poll = new Poll(this.context, this.known, this.late, order, told);
-    this.late.onAsked(poll);
-    const { form } = order;
+    const { context, known, late } = this;
+    const { form, asker } = order;
+    const poll = new Poll(context, known, late, order, told);
+    if (!isRead(form)) late.onAsked(poll);
     if (form.kind !== 'script' || form.sha === null || form.whole !== null) return poll.begin();
-    new ScriptProbe(this.context, poll.nodes, poll.limits, form.sha, (refusal) => {
-      if (refusal === null) poll.begin();
-      else told(refusal);
-    }).begin();
+    const probe = new ScriptProbe({ ...context, known }, poll.nodes, poll.limits, form.sha, (refusal) => {
+      if (refusal !== null) told(refusal);
+      // Nobody would give back what it takes.
+      else if (asker.isClosed) told(GONE);
+      else poll.begin();
+    });
+    if (probe.isKnown) return poll.begin();
+    probe.begin();
     return true;
   }
 }
+
+const GONE = errorReply('ERR the client has gone');
 
 class Poll implements Latecomer {
   /** Of no matter: what is asked is no step on one key. */
@@ -184,8 +191,9 @@ class Poll implements Latecomer {
   /** The client has been told. */
   private onLate(copy: number, answer: Answered): void {
     const hasDoneNothing = answer?.kind === 'open' || answer?.kind === 'lacking' || answer?.kind === 'full';
-    // What was given back is to be free at all nodes.
-    if (hasDoneNothing && !this.isForgone) {
+    const hasTaken = this.votes.some((vote) => (vote?.written.length ?? 0) > 0);
+    // What was given back is to be free at all nodes. What was taken may have been given back by others meanwhile.
+    if (hasDoneNothing && !hasTaken && !this.isForgone) {
       this.askCopy(copy, answer.kind === 'full');
       return;
     }
@@ -213,9 +221,10 @@ class Poll implements Latecomer {
     // It would get the command after what the client asks next.
     if (!isOver && this.askedFirst.size > 0) return;
     const elapsedMs = performance.now() - this.beganMs;
-    this.mayBeDone ||= isOver;
     const verdict = decide(votes, { quorum: quorumOf(nodes.length), elapsedMs, unsaid: takenBy(order.form), isOver });
     if (verdict === null) return;
+    // It was sent to those that have not answered.
+    this.mayBeDone ||= votes.includes(undefined);
     context.transport.timers.cancel(this.timer);
     this.takeBack(verdict.takeBack);
     if (verdict.kind === 'split' && isRead(order.form) && this.round < READS_MAX) {

@@ -10,12 +10,13 @@ import type { Replicas } from '../replica/replicas.js';
 import type { NotMember, Unable, Unsent } from '../replica/step.js';
 import { errorReply } from '../resp/reply.js';
 import type { Transport } from '../transport/transport.js';
-import { ExistsStep, type ScriptAnswer } from './lock-keyspace-steps.js';
+import { ExistsStep, type KnownNodes, type ScriptAnswer } from './lock-keyspace-steps.js';
 import { quorumOf } from './redlock.js';
 
 interface ScriptProbeContext {
   transport: Transport;
   replicas: Replicas;
+  known: KnownNodes;
 }
 
 const NOSCRIPT = errorReply('NOSCRIPT No matching script. Please use EVAL.');
@@ -46,15 +47,23 @@ export class ScriptProbe {
     this.limits = limits;
     this.sha = sha;
     this.done = done;
-    this.isThere = nodes.map(() => undefined);
+    const { known, replicas } = context;
+    this.isThere = nodes.map((node) => (known.hasScript(node, replicas.recordOf(node), sha) ? true : undefined));
+  }
+
+  /** Whether all are known to have it, and nobody is to be asked. */
+  get isKnown(): boolean {
+    return this.isThere.every((is) => is === true);
   }
 
   begin(): void {
     const { nodes, limits, context, sha } = this;
-    const { transport } = context;
+    const { transport, replicas, known } = context;
     const patienceMs = Math.min(limits.replicatedPatienceMs, limits.requestTimeoutMs);
     this.timer = transport.timers.set(transport.now + patienceMs, () => this.look(true));
-    for (const [copy, node] of nodes.entries()) context.replicas.askNode(node, this, copy, 0, new ExistsStep(sha));
+    for (const [copy, node] of nodes.entries()) {
+      if (this.isThere[copy] !== true) replicas.askNode(node, this, copy, 0, new ExistsStep(sha, node, known));
+    }
   }
 
   onAnswer(copy: number, _tag: number, answer: ScriptAnswer | NotMember | Unable | Unsent | null): void {

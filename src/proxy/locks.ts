@@ -76,7 +76,7 @@ export class Locks {
     }
     if (form.kind === 'script') {
       const whole = scripts.wholeWords(session, spec, words);
-      if (whole !== words) form.whole = whole;
+      if (whole !== words && bytesOf(whole) <= REQUEST_BYTES_MAX) form.whole = whole;
     }
     const pending: Pending = pendings.take(session, now(), spec.write);
     session.track(pending, requestBytes);
@@ -125,6 +125,10 @@ export class Locks {
     if (session.tracking !== null) return TRACKING;
     return { lockSets, at: first, count };
   }
+}
+
+function bytesOf(words: readonly Uint8Array[]): number {
+  return words.reduce((bytes, { length }) => bytes + length, 0);
 }
 
 /** `CLIENT LIST` */

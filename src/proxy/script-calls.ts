@@ -64,6 +64,8 @@ export class ScriptCalls implements ReplyReader {
   private readonly busyScripts: BusyScripts;
   /** By connection: those that its server has. */
   private sent = new WeakMap<Carrier, WeakSet<KnownScript>>();
+  /** Texts of scripts as they are sent, while they are in use. */
+  private readonly sources = new WeakMap<KnownScript, Uint8Array>();
   /** Those that the other workers are to be told of next. */
   private untold: KnownScript[] = [];
   private tellTimer: Timer | null = null;
@@ -125,13 +127,22 @@ export class ScriptCalls implements ReplyReader {
     else this.whole(call, call.restStart, end, (from, to) => (from === to ? use(start, end) : use(from, to)));
   }
 
-  /** The same of its words. */
+  /** The same of its words; the text is one for all who ask. */
   wholeWords({ service, lane }: Session, spec: CommandSpec, words: Uint8Array[]): Uint8Array[] {
     if (lane.identity !== null) return words;
     if (hasSource(spec)) this.learn(service, 1);
     const call = this.callOf(service, spec);
     if (call === null) return words;
-    return [Buffer.from(call.name), Buffer.from(call.script.source, 'latin1'), ...words.slice(2)];
+    return [Buffer.from(call.name), this.sourceOf(call.script), ...words.slice(2)];
+  }
+
+  private sourceOf(script: KnownScript): Uint8Array {
+    let source = this.sources.get(script);
+    if (source === undefined) {
+      source = Buffer.from(script.source, 'latin1');
+      this.sources.set(script, source);
+    }
+    return source;
   }
 
   /** SCRIPT LOAD was read: what is to be done when the nodes have it. */

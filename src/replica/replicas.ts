@@ -221,6 +221,11 @@ export class Replicas {
     (this.voters[number] as Voter).askOther(asker, copy, tag, nodeStep);
   }
 
+  /** The record by which the node of that number is a member, a character a byte; '' where it is none. */
+  recordOf(number: number): string {
+    return (this.voters[number] as Voter).memberRecord;
+  }
+
   /** From now on those who want to know are told what nodes say. */
   listen(): void {
     if (this.isListening) return;

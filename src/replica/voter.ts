@@ -192,6 +192,11 @@ export class Voter implements PrivateOwner, ReplyOwner, AskOwner {
     }
   }
 
+  /** See Replicas. */
+  get memberRecord(): string {
+    return this.record ?? '';
+  }
+
   /** The same of a step that is none on a key. */
   askOther<A>(asker: Asking<A | NotMember | Unable | Unsent>, copy: number, tag: number, nodeStep: NodeStep<A>): void {
     this.context.frames.take(nodeStep);
