@@ -73,21 +73,16 @@ export class AllShards {
     for (const [key, merge] of this.shared) if (!merge.isUnsent) this.shared.delete(key);
   }
 
-  /** ACL, whose users are those of the nodes: what changes them goes to all, what asks of them to one. */
-  sendAcl(session: Session, service: Service, spec: CommandSpec, start: number, end: number): void {
-    const { reader, now } = this.context;
-    const isReset = spec.name === 'acl|log' && reader.argumentCount > 2 && /^reset$/i.test(this.argument(2));
-    if (isReset || /^acl\|(deluser|load|log|save|setuser)$/.test(spec.name)) {
-      const name = isReset ? 'all_succeeded' : (ACL_POLICIES.get(spec.name) ?? 'all_succeeded');
-      const policy = responsePolicy(name === '' ? null : name, false);
-      const isWrite = CHANGES_USERS.has(spec.name);
-      this.sendPlan(session, service, { policy, before: null, isWrite, isUrgent: false }, start, end);
-      return;
-    }
-    const merge = this.begin(session, responsePolicy('one_succeeded', false), false, end - start);
-    const node = service.nodes.find(({ index }) => !this.channel(session, index).isDown) ?? service.nodes[0];
-    if (node === undefined) throw new Error('a service has no node');
-    merge.sendPart(this.channel(session, node.index), merge.addPart(node.label, now(), false), start, end);
+  /** ACL, whose users are those of the nodes: what changes them goes to all. False: it asks of them, and is for any node. */
+  sendAcl(session: Session, service: Service, spec: CommandSpec, start: number, end: number): boolean {
+    if (!/^acl\|(deluser|load|log|save|setuser)$/.test(spec.name)) return false;
+    const isReset =
+      spec.name === 'acl|log' && this.context.reader.argumentCount > 2 && /^reset$/i.test(this.argument(2));
+    const name = isReset ? 'all_succeeded' : (ACL_POLICIES.get(spec.name) ?? 'all_succeeded');
+    const policy = responsePolicy(name === '' ? null : name, false);
+    const isWrite = CHANGES_USERS.has(spec.name);
+    this.sendPlan(session, service, { policy, before: null, isWrite, isUrgent: false }, start, end);
+    return true;
   }
 
   /** Carries out the command last read, whose frame is arena bytes [start, end). */

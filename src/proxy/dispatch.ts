@@ -638,7 +638,8 @@ export class Dispatcher {
   private sendForUser(session: Session, spec: CommandSpec, start: number, end: number): boolean {
     const { words } = this.localContext;
     if (spec.name.startsWith('acl|')) {
-      this.allShards.sendAcl(session, this.serviceOf(session), spec, start, end);
+      if (!this.allShards.sendAcl(session, this.serviceOf(session), spec, start, end))
+        this.forward(session, this.anyNode(session), false, start, end);
       return true;
     }
     const given = Array.from({ length: words.count }, (_, index) => words.raw(index));

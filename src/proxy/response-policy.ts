@@ -12,8 +12,8 @@
  * partial-failure.ts sees to it, and merge.ts to the parts' memory.
  */
 import type { Pending } from '../backend/pending.js';
-import { errorBytes, showBytes } from '../base/errors.js';
-import { skipValue } from '../resp/frame.js';
+import { errorBytes } from '../base/errors.js';
+import { skipValue, TYPE } from '../resp/frame.js';
 import { arrayHeader, integerReply, parseInteger } from '../resp/reply.js';
 import type { Output } from '../transport/output.js';
 import type { Wait } from './node-steps.js';
@@ -200,11 +200,29 @@ function writeAggregates(parts: Parts, combine: (one: number, other: number) => 
   for (const total of totals) output.appendBytes(integerReply(total));
 }
 
-/** What the client is told when the reply of `part` is of no kind that the command has. */
+/** What the client is told when the reply of `part` is of no kind that the command has. It may hold what is not for the client: nothing of it is shown. */
 export function unexpectedReply(bytes: Uint8Array, part: Part): Uint8Array {
-  const shown = showBytes(bytes, part.start, part.start + part.bytes);
-  return errorBytes('ERR', `node ${part.nodeName} answered the unexpected: ${shown}`);
+  const type = TYPE_NAMES.get(bytes[part.start] as number);
+  return errorBytes('ERR', `node ${part.nodeName} answered the unexpected: ${type}, ${part.bytes} bytes in all`);
 }
+
+const TYPE_NAMES: ReadonlyMap<number, string> = new Map([
+  [TYPE.simple, 'a simple string'],
+  [TYPE.error, 'an error'],
+  [TYPE.integer, 'an integer'],
+  [TYPE.bulk, 'a bulk string'],
+  [TYPE.array, 'an array'],
+  [TYPE.null, 'null'],
+  [TYPE.boolean, 'a boolean'],
+  [TYPE.double, 'a double'],
+  [TYPE.bigNumber, 'a big number'],
+  [TYPE.bulkError, 'a bulk error'],
+  [TYPE.verbatim, 'a verbatim string'],
+  [TYPE.map, 'a map'],
+  [TYPE.set, 'a set'],
+  [TYPE.push, 'a push'],
+  [TYPE.attribute, 'an attribute'],
+]);
 
 /** Elements of the array that the reply of `part` is; -1 for a null array. */
 function elementCount(bytes: Uint8Array, part: Part): number {

@@ -136,6 +136,31 @@ t.test('ACL commands are for the users of all nodes', async (t) => {
   t.equal(await say(bob, 'GET', 'app:nobody'), '$-1\r\n');
 });
 
+t.test('what is asked of users one node answers, in whatever form it does', async (t) => {
+  const deployment = await setUp(t);
+  const admin = await logIn(t, deployment, 'proxy');
+  const direct = await connect(t, deployment.servers[0]?.port ?? 0);
+  await say(direct, 'AUTH', 'proxy', 'proxy-pw');
+  for (const protocol of ['2', '3']) {
+    for (const client of [admin, direct]) await say(client, 'HELLO', protocol);
+    for (const words of [
+      ['LIST'],
+      ['USERS'],
+      ['GETUSER', 'alice'],
+      ['GETUSER', 'nosuch'],
+      ['CAT'],
+      ['CAT', 'string'],
+      ['CAT', 'nosuch'],
+      ['DRYRUN', 'alice', 'GET', 'other'],
+      ['WHOAMI'],
+    ]) {
+      const answer = await say(direct, 'ACL', ...words);
+      t.not(answer, '');
+      t.equal(await say(admin, 'ACL', ...words), answer, `${words.join(' ')} in RESP${protocol}`);
+    }
+  }
+});
+
 t.test('a password that one node of three does not take is refused, and that node named', async (t) => {
   const deployment = await setUp(t);
   await onNode(t, deployment, 1, 'ACL', 'SETUSER', 'alice', 'resetpass', '>another');
