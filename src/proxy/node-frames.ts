@@ -4,6 +4,8 @@ import { TYPE } from '../resp/frame.js';
 import { type Protocol, parseInteger } from '../resp/reply.js';
 import type { Part, Parts } from './response-policy.js';
 
+const MINUS = 0x2d;
+
 /** The whole reply of `part`: a view of the arena. */
 export function frameOf(bytes: Uint8Array, { start, bytes: length }: Part): Uint8Array {
   return bytes.subarray(start, start + length);
@@ -19,9 +21,10 @@ export function elementsOfAll(parts: Parts): Uint8Array[][] {
   return framesOf(parts).map(elementsOf);
 }
 
-/** Whether the reply of `part` is an array, or in RESP3 a map. */
+/** Whether the reply of `part` is an array that is not null, or in RESP3 a map or a set. */
 export function isAggregate(bytes: Uint8Array, { start }: Part): boolean {
-  return bytes[start] === TYPE.array || bytes[start] === TYPE.map || bytes[start] === TYPE.set;
+  const type = bytes[start];
+  return (type === TYPE.array && bytes[start + 1] !== MINUS) || type === TYPE.map || type === TYPE.set;
 }
 
 /** The protocol that a reply is in which is a map. */

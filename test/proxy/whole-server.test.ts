@@ -396,3 +396,12 @@ t.test('an error names all nodes that failed', async (t) => {
   plane.turn();
   t.equal(fail([...all, 11], 'no'), '-ERR no\r\n', 'what all say alike is said once');
 });
+
+t.test('what is no list at all is told as that', async (t) => {
+  for (const words of [['ROLE'], ['SLOWLOG', 'GET'], ['LATENCY', 'LATEST'], ['MEMORY', 'STATS'], ['MODULE', 'LIST']])
+    t.equal(
+      ask(words, '*-1\r\n', '*-1\r\n'),
+      '-ERR node node-0 answered the unexpected: an array, 5 bytes in all (failed too: node-1)\r\n',
+      words.join(' '),
+    );
+});
