@@ -48,6 +48,7 @@ import { BusyScripts, type BusyScriptsContext } from './busy-scripts.js';
 import { Clients, type ClientsContext } from './clients.js';
 import { rejection } from './cluster.js';
 import { CommandDescriptions } from './command-descriptions.js';
+import { ConfigGetPolicy } from './config-get.js';
 import { DebugCommands } from './debug-commands.js';
 import { Fenced } from './fenced.js';
 import { Gathers } from './gather.js';
@@ -67,7 +68,7 @@ import { ReadOnlyFunctions } from './read-only-functions.js';
 import { Redirections } from './redirections.js';
 import type { RefusalLog } from './refusal-log.js';
 import { Replicated } from './replicated.js';
-import { responsePolicy } from './response-policy.js';
+import { type ResponsePolicy, responsePolicy } from './response-policy.js';
 import { ScriptCalls } from './script-calls.js';
 import { Service } from './service.js';
 import { type Session, SessionError } from './session.js';
@@ -234,6 +235,7 @@ export class Dispatcher {
       permissionRefusal: (session, spec) => this.permissions.refusal(session, spec),
       topologyVersion: () => this.topology.version,
       anyNode: (session) => this.anyNode(session),
+      configGetPolicy: (session) => this.configGetPolicy(session),
       answer: (session, spec) => answerLocally(spec, session, this.localContext),
     });
     this.uploads = new Uploads({
@@ -340,7 +342,8 @@ export class Dispatcher {
         this.allShards.send(session, this.serviceOf(session), spec, start, end);
         return true;
       case 'any':
-        this.forward(session, this.anyNode(session), spec.write, start, end);
+        if (spec.name === 'config|get') this.sendConfigGet(session, start, end);
+        else this.forward(session, this.anyNode(session), spec.write, start, end);
         return true;
       case 'describe':
         this.descriptions.carryOut(session, service, spec, start, end);
@@ -490,6 +493,17 @@ export class Dispatcher {
     if (isWrite) session.noteWrite(node);
     const refusal = (session.lane.channels[node] as LaneChannel).send(pending, start, end);
     if (refusal !== null) session.onFailure(pending, refusal);
+  }
+
+  private sendConfigGet(session: Session, start: number, end: number): void {
+    const node = this.anyNode(session);
+    const merge = this.merges.begin(session, this.configGetPolicy(session), false, end - start, this.context.now());
+    const part = merge.addPart(this.locator.nodeName(node), this.context.now(), false);
+    merge.sendPart(session.lane.channels[node] as LaneChannel, part, start, end);
+  }
+
+  private configGetPolicy(session: Session): ResponsePolicy {
+    return new ConfigGetPolicy(this.serviceOf(session), this.context.limits, session.lane.identity === null);
   }
 
   /** See BackendPool.lend. What tracks has its own. */

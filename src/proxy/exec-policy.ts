@@ -37,6 +37,8 @@ export class ExecPolicy implements ResponsePolicy {
   private readonly spread = new Map<number, Spread>();
   /** What is to be done with the node's reply to the command at a place, when all replies have come. */
   private readonly acts = new Map<number, (start: number) => void>();
+  /** What becomes of the node's reply to the command at a place. */
+  private readonly shown = new Map<number, ResponsePolicy>();
   /** How the node refused MULTI, and the first of the commands after it. */
   private multiError = '';
   private queueError = '';
@@ -55,6 +57,11 @@ export class ExecPolicy implements ResponsePolicy {
   /** The command at that place is for all shards. They are added in their order. */
   addSpread(place: number, command: Omit<Spread, 'parts'>): void {
     this.spread.set(place, { ...command, parts: null });
+  }
+
+  /** The node's reply to the command at that place becomes what `policy` makes of it. */
+  addShown(place: number, policy: ResponsePolicy): void {
+    this.shown.set(place, policy);
   }
 
   /** `act` is called with where the node's reply to the command at that place begins, in the order of the places. */
@@ -139,7 +146,9 @@ export class ExecPolicy implements ResponsePolicy {
         output.appendNow(start, start + length);
       } else {
         const end = skipValue(bytes, at);
-        output.appendNow(at, end);
+        const policy = this.shown.get(place);
+        if (policy === undefined) output.appendNow(at, end);
+        else writeMerged(viewOfParts(bytes, partsOf(bytes, at, 1, (node as Part).nodeName)), policy, false, output);
         at = end;
       }
     }
@@ -200,7 +209,7 @@ export class ExecPolicy implements ResponsePolicy {
       output.appendBytes(errorReply(`EXECABORT Transaction discarded because of: ${this.queueError}`));
       return true;
     }
-    const isMixed = this.own.size > 0 || this.asked.size > 0 || this.spread.size > 0;
+    const isMixed = this.own.size > 0 || this.asked.size > 0 || this.spread.size > 0 || this.shown.size > 0;
     if (isMixed && this.wasCarriedOut(bytes, node.start)) return false;
     output.appendNow(node.start, node.start + node.bytes);
     return true;
@@ -280,14 +289,12 @@ function viewOf({ plan, nodes, own, parts: asked }: Spread, parts: Parts, at: nu
     return first < 0 ? [] : Array.from({ length: count }, (_, index) => parts.part(first + index));
   });
   const last = ownParts[count - 1] as Part;
-  const view = {
-    bytes: parts.bytes,
-    partCount: all.length,
-    part: (index: number) => all[index] as Part,
-    keyCount: 0,
-    partOfKey: NO_KEYS,
-  };
-  return { view, end: last.start + last.bytes };
+  return { view: viewOfParts(parts.bytes, all), end: last.start + last.bytes };
+}
+
+/** What these say, as a policy sees it. */
+function viewOfParts(bytes: Uint8Array, all: readonly Part[]): Parts {
+  return { bytes, partCount: all.length, part: (index) => all[index] as Part, keyCount: 0, partOfKey: NO_KEYS };
 }
 
 /** The `count` values that begin at `at`, as parts of the node of that name. */

@@ -65,6 +65,8 @@ export class Transaction {
   flushesScripts = false;
   /** Of those, what is to be done with the reply to the one at a place. */
   readonly acts = new Map<number, (start: number) => void>();
+  /** Places of those that are CONFIG GET: what the node says is not the client's as it is. */
+  readonly configGets: number[] = [];
   /** One of them is DEBUG. */
   hasDebug = false;
   /** Whether CLIENT PAUSE WRITE holds its EXEC. */

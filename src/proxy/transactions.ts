@@ -33,6 +33,7 @@ import type { Merge, MergePool } from './merge.js';
 import type { ClientInquiry } from './questions.js';
 import type { Replicated } from './replicated.js';
 import { ReplicatedTransactions } from './replicated-transactions.js';
+import type { ResponsePolicy } from './response-policy.js';
 import { hasSource, type ScriptCalls } from './script-calls.js';
 import type { Service } from './service.js';
 import type { Session } from './session.js';
@@ -68,6 +69,7 @@ export interface TransactionsContext {
   anyNode: (session: Session) => number;
   /** See Permissions.refusal. */
   permissionRefusal: (session: Session, spec: CommandSpec) => string | null;
+  configGetPolicy: (session: Session) => ResponsePolicy;
   /** Answers the command last read, which the proxy answers itself. Null where that cannot be within a transaction. */
   answer: (session: Session, spec: CommandSpec) => Uint8Array | null;
 }
@@ -305,6 +307,7 @@ export class Transactions {
     transaction.hasScript ||= spec.group === 'scripting';
     transaction.hasDebug ||= isDebugRow(spec);
     transaction.mayReplicate ||= mayReplicate(spec, arena.bytes, reader.argumentStart, reader.argumentEnd);
+    if (spec.name === 'config|get') transaction.configGets.push(transaction.commandCount - 1);
     return this.counted(this.noteScripts(session, transaction, spec, end - start));
   }
 
@@ -446,7 +449,7 @@ export class Transactions {
 
   /** Sends the block to its node: where keys are watched by the connection that watches them, and nothing overtakes it then. */
   private send(session: Session, transaction: Transaction, spread: readonly Planned[]): void {
-    const { arena, merges, locator, now, anyNode, clients, busyScripts } = this.context;
+    const { arena, merges, locator, now, anyNode, clients, busyScripts, configGetPolicy } = this.context;
     const { watch } = session;
     const block = transaction.finish();
     if (block instanceof Uint8Array) {
@@ -457,6 +460,7 @@ export class Transactions {
     const { start, end } = block;
     const node = watch !== null ? watch.node : transaction.node < 0 ? anyNode(session) : transaction.node;
     const policy = new ExecPolicy(transaction.commandCount, transaction.askedPlaces, true);
+    for (const place of transaction.configGets) policy.addShown(place, configGetPolicy(session));
     const merge = merges.begin(session, policy, false, end - start, now());
     const part = merge.addPart(locator.nodeName(node), now(), transaction.isWrite);
     const { own } = transaction;

@@ -2,6 +2,7 @@
 
 import type { CommandSpec } from './command-spec.js';
 import { argumentIs } from './command-words.js';
+import { settingRefusal } from './node-settings.js';
 
 /**
  * The error line (without the leading minus) for a command whose form is not served, else null. To be asked when
@@ -24,16 +25,12 @@ export function refusedForm(
     for (let index = 2; index < argumentCount; index += 2) {
       const argument = bytes.subarray(argumentStart[index], argumentEnd[index]);
       const parameter = Buffer.from(argument).toString('latin1').toLowerCase();
-      if (OF_ONE_NODE.test(parameter))
-        return `ERR CONFIG SET ${parameter} is not supported by this proxy: it is about one node; connect to the node itself`;
+      const reason = settingRefusal(parameter);
+      if (reason !== null) return `ERR CONFIG SET ${parameter} is not supported by this proxy: ${reason}`;
     }
   }
   return null;
 }
-
-/** What two nodes cannot share, and by what the proxy reaches them. */
-const OF_ONE_NODE =
-  /^(port|tls-port|bind|bind-source-addr|dir|dbfilename|requirepass|master(auth|user)|(replica|slave|cluster)-announce-.*)$/;
 
 /** Whether the command may block: all of BLPOP and its like, XREAD and XREADGROUP only with BLOCK. */
 export function isBlockingForm(

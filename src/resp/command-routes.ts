@@ -96,7 +96,7 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ),
   ...rules(
     'all',
-    'on the nodes of now; one that starts anew, or is added later, has its own. Not what two nodes cannot share: port, bind, dir …; where a node refuses what others have set these are set back, but inside MULTI (CONFIG GET goes to the nodes with it, which their user needs to be allowed for that). Clients that set the same at once, where a node refuses it, may undo what the others have set',
+    'on the nodes of now; one that starts anew, or is added later, has its own. Not what two nodes cannot share (port, bind, dir …), nor by what the proxy would be locked out (requirepass and other users and passwords, maxclients, timeout, protected-mode, tls-…). Where a node refuses what others have set these are set back, but inside MULTI (CONFIG GET goes to the nodes with it, which their user needs to be allowed for that). Clients that set the same at once, where a node refuses it, may undo what the others have set',
     'config|set',
   ),
   ...rules('all', NODES_OF_NOW, 'function|delete function|flush function|load function|restore'),
@@ -139,7 +139,12 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
     'a node of the lowest version, with no module that others of its pool lack; where some keys are locks, the proxy adds its own commands, but inside MULTI',
     'command command|count command|docs command|getkeys command|getkeysandflags command|info command|list',
   ),
-  ...rules('any', '', 'command|help config|get config|help lolwut time'),
+  ...rules(
+    'any',
+    "but for what is the proxy's: port, cluster-enabled and maxclients are as INFO says; users and passwords of the nodes (requirepass, masterauth, masteruser …) are shown as '', but with `auth: passthrough`. What is of one node (bind, dir …) is of the node that answers",
+    'config|get',
+  ),
+  ...rules('any', '', 'command|help config|help lolwut time'),
   ...rules(
     'any',
     '',

@@ -158,10 +158,14 @@ t.test('CONFIG SET that one node refuses changes nothing at any', async (t) => {
   const deployment = await deploy(t);
   const client = await connect(t, deployment.port);
   const nodes = await Promise.all(deployment.servers.map(({ port }) => connect(t, port)));
-  const samples = () => Promise.all(nodes.map((node) => say(node, 'CONFIG', 'GET', 'maxmemory-samples', 'timeout')));
-  const set = ['CONFIG', 'SET', 'maxmemory-samples', '7', 'timeout', '1000'];
+  const samples = () =>
+    Promise.all(nodes.map((node) => say(node, 'CONFIG', 'GET', 'maxmemory-samples', 'slowlog-max-len')));
+  const set = ['CONFIG', 'SET', 'maxmemory-samples', '7', 'slowlog-max-len', '1000'];
   const before = await samples();
-  t.match(await say(client, 'CONFIG', 'SET', 'maxmemory-samples', '7', 'timeout', 'x'), /^-ERR CONFIG SET failed/);
+  t.match(
+    await say(client, 'CONFIG', 'SET', 'maxmemory-samples', '7', 'slowlog-max-len', 'x'),
+    /^-ERR CONFIG SET failed/,
+  );
   t.same(await samples(), before);
   await say(nodes[1] as RespClient, 'ACL', 'SETUSER', 'default', '-config|set');
   t.match(await say(client, ...set), /^-NOPERM [^(]* \(from node b; 2 of 3 shards [^)]*, and were set back\)\r\n$/);

@@ -2,12 +2,11 @@
 import t from 'tap';
 import { bulk, command, Plane } from '../help/plane.js';
 
-const SET = ['CONFIG', 'SET', 'maxmemory', '1mb', 'Timeout', '7'];
-const ASKED = command('CONFIG', 'GET', 'maxmemory', 'Timeout') + command(...SET);
-const former = (maxmemory: string, timeout: string) =>
-  `*4\r\n${bulk('timeout')}${bulk(timeout)}${bulk('maxmemory')}${bulk(maxmemory)}`;
-const BACK = (maxmemory: string, timeout: string) =>
-  command('CONFIG', 'SET', 'maxmemory', maxmemory, 'Timeout', timeout);
+const SET = ['CONFIG', 'SET', 'maxmemory', '1mb', 'Hz', '7'];
+const ASKED = command('CONFIG', 'GET', 'maxmemory', 'Hz') + command(...SET);
+const former = (maxmemory: string, hz: string) =>
+  `*4\r\n${bulk('hz')}${bulk(hz)}${bulk('maxmemory')}${bulk(maxmemory)}`;
+const BACK = (maxmemory: string, hz: string) => command('CONFIG', 'SET', 'maxmemory', maxmemory, 'Hz', hz);
 const REFUSAL = '-ERR CONFIG SET failed\r\n';
 
 /** A plane of three nodes that were asked to. */
@@ -66,7 +65,7 @@ t.test('the same in RESP3, and of a client that has gone', async (t) => {
   }) as [Link, Link];
   plane.turn();
   for (const node of [a, b]) t.equal(node.take(), ASKED);
-  a.answer(`%2\r\n${bulk('timeout')}${bulk('1')}${bulk('maxmemory')}${bulk('0')}`, '+OK\r\n');
+  a.answer(`%2\r\n${bulk('hz')}${bulk('1')}${bulk('maxmemory')}${bulk('0')}`, '+OK\r\n');
   plane.turn();
   client.connection.break(null);
   plane.turn();
@@ -76,7 +75,7 @@ t.test('the same in RESP3, and of a client that has gone', async (t) => {
 });
 
 t.test('what cannot be set back is named', async (t) => {
-  for (const said of ['-NOPERM no\r\n', `*2\r\n${bulk('timeout')}${bulk('1')}`]) {
+  for (const said of ['-NOPERM no\r\n', `*2\r\n${bulk('hz')}${bulk('1')}`]) {
     const { plane, client, a, b, c } = asked();
     a.answer(said, '+OK\r\n');
     b.answer(former('0', '0'), '+OK\r\n');

@@ -111,7 +111,7 @@ t.test('what is for several nodes, with several steps, is not overtaken', async 
     (key: string, other: string) => ['SUNION', key, other],
     (key: string, other: string) => ['SUNIONSTORE', key, key, other],
     (key: string, other: string) => ['EVAL_RO', ONE, '2', key, other],
-    () => ['CONFIG', 'SET', 'timeout', '0'],
+    () => ['CONFIG', 'SET', 'hz', '10'],
     () => ['DBSIZE'],
   ]) {
     for (const before of [[ONE], [ONE, TWO]]) {
