@@ -50,6 +50,7 @@ import { rejection } from './cluster.js';
 import { CommandDescriptions } from './command-descriptions.js';
 import { ConfigGetPolicy } from './config-get.js';
 import { DebugCommands } from './debug-commands.js';
+import { textOfError } from './error-text.js';
 import { Fenced } from './fenced.js';
 import { Gathers } from './gather.js';
 import { KeyLocator } from './key-locator.js';
@@ -638,7 +639,7 @@ export class Dispatcher {
       const reply = this.admission.isPassthrough ? this.admission.admit(session) : REPLY_NOAUTH;
       if (reply === null) return 'later';
       if (reply === REPLY_OK) return 'go-on';
-      session.reply(reply);
+      this.reject(session, spec, textOfError(reply));
       return 'done';
     }
     const refusal = this.permissions.refusal(session, spec);

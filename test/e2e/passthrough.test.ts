@@ -46,6 +46,10 @@ t.test('a client does as its user what the nodes let that user do, whichever way
   const nobody = await connect(t, port);
   for (const words of [['GET', 'app:1'], ['PING'], ['ACL', 'WHOAMI'], ['CLIENT', 'LIST'], ['SUBSCRIBE', 'news']])
     t.equal(await say(nobody, ...words), NOAUTH, words.join(' '));
+  t.equal(
+    await say(nobody, 'EXEC'),
+    '-EXECABORT Transaction discarded because of: NOAUTH Authentication required.\r\n',
+  );
   t.match(await say(nobody, 'HELLO', '3'), /^-NOAUTH HELLO must be called with the client already authenticated/);
   for (const words of [['alice', 'wrong'], ['nosuch', 'alice-pw'], ['alice-pw']])
     t.equal(await say(nobody, 'AUTH', ...words), WRONGPASS, words.join(' '));
@@ -113,6 +117,47 @@ t.test('what a user may not run on one shard is refused for keys of several, too
     "-ERR The user executing the script can't run this command or subcommand (from node a; the command had no effect)\r\n",
   );
   t.equal(await say(bob, 'DEL', ...sets, ...streams), ':4\r\n', 'nothing was left at any node');
+});
+
+t.test('a user that has no keys of the proxy cannot have keys of several shards read together', async (t) => {
+  const deployment = await setUp(t);
+  await onAll(t, deployment, 'ACL', 'SETUSER', 'bob', 'on', '>bob-pw', '~set:*', '+@all');
+  const bob = await logIn(t, deployment, 'bob');
+  const sets = [0, 1].map((node) => deployment.key(node, 'set'));
+  for (const key of sets) t.equal(await bob.command('SADD', key, 'm'), 1);
+  const denied = /^-NOPERM [^(]* one of the keys used as arguments \(from node [ab]; the command had no effect\)\r\n$/;
+  t.match(await say(bob, 'SUNION', ...sets), denied);
+  await onAll(t, deployment, 'ACL', 'SETUSER', 'bob', '~~rl:*');
+  t.equal(await say(bob, 'SUNION', ...sets), '*1\r\n$1\r\nm\r\n');
+});
+
+t.test('what the proxy answers itself is not held against the rights of a user', async (t) => {
+  const deployment = await setUp(t);
+  await onAll(t, deployment, 'ACL', 'SETUSER', 'bob', 'on', '>bob-pw', '~*', '-@all', '+get', '+set');
+  const bob = await logIn(t, deployment, 'bob');
+  for (const words of [
+    ...[['PING'], ['ECHO', 'x'], ['SELECT', '0'], ['UNWATCH'], ['MULTI'], ['DISCARD'], ['READONLY'], ['HELLO', '2']],
+    ...[
+      ['CLIENT', 'ID'],
+      ['CLIENT', 'INFO'],
+      ['CLIENT', 'SETNAME', 'x'],
+      ['CLIENT', 'NO-EVICT', 'off'],
+    ],
+    ...[
+      ['CLUSTER', 'SLOTS'],
+      ['CLUSTER', 'KEYSLOT', 'a'],
+      ['CLUSTER', 'INFO'],
+      ['CLIENT', 'REPLY', 'ON'],
+    ],
+  ])
+    t.notMatch(await say(bob, ...words), /^-/, words.join(' '));
+  const key = deployment.key(0, 'app');
+  for (const words of [['DEL', key], ['WATCH', key], ['PUBLISH', 'news', 'm'], ['CLIENT', 'LIST'], ['DBSIZE']])
+    t.match(await say(bob, ...words), /^-NOPERM /, words.join(' '));
+  t.equal(await say(bob, 'MULTI'), '+OK\r\n');
+  t.equal(await say(bob, 'SET', key, '1'), '+QUEUED\r\n');
+  t.match(await say(bob, 'EXEC'), /^-UNKNOWN node a refused MULTI: NOPERM /);
+  t.equal(await say(bob, 'GET', key), '$1\r\n1\r\n', 'it was carried out');
 });
 
 t.test('ACL commands are for the users of all nodes', async (t) => {
