@@ -18,6 +18,9 @@
  * takes all new commands, which a busy node refuses there. A
  * session that still awaits replies from a retired connection goes on there, so that its commands keep their order. Where no
  * fresh one can be had, the retired one is taken back.
+ *
+ * What is urgent (SCRIPT KILL) is for a node that may be busy: it waits for the greeting as long as for a reply, stands in line
+ * also where the node has been silent for too long, and where it was down has it connected to anew.
  */
 import { isSameEndpoint } from '../base/endpoint.js';
 import type { Limits } from '../base/limits.js';
@@ -60,6 +63,11 @@ export interface ChannelContext {
   onNodeState: (node: NodeSnapshot, isUp: boolean, reason: string) => void;
 }
 
+export interface ChannelKind extends ConnectionKind {
+  /** For what must not wait behind a script. */
+  readonly isUrgent: boolean;
+}
+
 type State = 'idle' | 'connecting' | 'ready' | 'down' | 'closed';
 
 export class Channel implements ConnectionEvents {
@@ -76,7 +84,7 @@ export class Channel implements ConnectionEvents {
 
   private readonly context: ChannelContext;
   private readonly refusals: Refusals;
-  private readonly kind: ConnectionKind;
+  private readonly kind: ChannelKind;
   /** Takes new commands when `state` is ready; otherwise the one being made, or null. */
   private current: BackendConnection | null = null;
   private retired: BackendConnection[] = [];
@@ -101,7 +109,7 @@ export class Channel implements ConnectionEvents {
   /** Numbers the attempts: an answer of the resolver to an older one is dropped. */
   private attempt = 0;
 
-  constructor(context: ChannelContext, node: NodeSnapshot, kind: ConnectionKind) {
+  constructor(context: ChannelContext, node: NodeSnapshot, kind: ChannelKind) {
     this.context = context;
     this.refusals = new Refusals(context.counts);
     this.node = node;
@@ -210,12 +218,14 @@ export class Channel implements ConnectionEvents {
     const now = this.context.transport.now;
     const connection = this.current;
     // Who waits for its turn to dial has not begun yet.
-    if (this.isConnecting && !this.isDialDue && now - this.connectStartedMs > limits.connectTimeoutMs) {
-      const error = new BackendError(`no answer to connecting and greeting within ${limits.connectTimeoutMs} ms`);
+    const { connectTimeoutMs, stallTimeoutMs } = limits;
+    const waitMs = this.isAwaitedPatiently ? Math.max(connectTimeoutMs, stallTimeoutMs) : connectTimeoutMs;
+    if (this.isConnecting && !this.isDialDue && now - this.connectStartedMs > waitMs) {
+      const error = new BackendError(`no answer to connecting and greeting within ${waitMs} ms`);
       if (connection === null) this.onConnectFailed(error);
       else connection.destroy(error);
     }
-    this.expireBacklog(now - limits.queueTimeoutMs);
+    this.expireBacklog(now, this.kind.isUrgent ? limits.requestTimeoutMs : limits.queueTimeoutMs);
     if (connection !== null && this.state === 'ready') {
       this.expireConnection(connection, now);
       connection.tellLarge();
@@ -455,7 +465,7 @@ export class Channel implements ConnectionEvents {
     }
     const connection = this.current;
     if (this.state === 'ready' && connection !== null) {
-      if (connection.expired > 0) {
+      if (connection.expired > 0 && !this.kind.isUrgent) {
         const silentMs = this.context.transport.now - connection.lastBytesMs;
         return this.refusals.nodeDown(this.node, `it has not answered for ${silentMs} ms`);
       }
@@ -463,11 +473,23 @@ export class Channel implements ConnectionEvents {
       connection.enqueue(pending, start, end);
       return null;
     }
+    if (this.state === 'down' && this.kind.isUrgent) this.tryAnew();
     if (this.state !== 'idle' && this.state !== 'connecting')
       return this.refusal ?? this.refusals.nodeDown(this.node, this.downReason);
     if (!this.backlog.add(pending, start, end, this.node.limits)) return this.refusals.overloaded(this.node);
     this.hurry();
     return null;
+  }
+
+  /** What was found before is no word on a node that may be busy by now; unless it was found a moment ago. */
+  private tryAnew(): void {
+    const { transport } = this.context;
+    if (!this.isConnecting) {
+      if (transport.now - this.connectStartedMs < this.node.limits.reconnectMinMs) return;
+      transport.timers.cancel(this.reconnectTimer);
+    }
+    this.transition('connecting');
+    if (!this.isConnecting) this.connect();
   }
 
   /** Takes over what a lost connection leaves, oldest first. What waits already is younger and stays behind it. */
@@ -557,13 +579,22 @@ export class Channel implements ConnectionEvents {
     }
   }
 
-  private expireBacklog(oldestMs: number): void {
-    const { backlog, node } = this;
-    const reason = `no connection to it within ${node.limits.queueTimeoutMs} ms`;
+  private expireBacklog(now: number, waitMs: number): void {
+    const { backlog } = this;
+    const oldestMs = now - waitMs;
+    const reason = `no connection to it within ${waitMs} ms`;
     for (let late = backlog.takeExpired(oldestMs); late !== undefined; late = backlog.takeExpired(oldestMs)) {
       this.context.counts.commandsTimedOut++;
       this.failWaiting(late, reason);
     }
+  }
+
+  /**
+   * Whether something urgent waits for a node that has accepted the connection and greets nobody. It may be busy with a script, and then
+   * listens to what is urgent when that has taken so long.
+   */
+  private get isAwaitedPatiently(): boolean {
+    return this.kind.isUrgent && this.backlog.length > 0 && this.current?.state === 'greeting';
   }
 
   private isFull(connection: BackendConnection): boolean {

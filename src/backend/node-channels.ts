@@ -1,8 +1,11 @@
 /** The ways to one node: a channel of each lane, one for what is urgent, and the private connections. */
 import type { NodeSnapshot } from '../messages.js';
-import { Channel, type ChannelContext } from './channel.js';
+import { Channel, type ChannelContext, type ChannelKind } from './channel.js';
 import type { SharedLane } from './lane.js';
 import { PrivateConnections } from './private-connections.js';
+
+/** As whom, and how, what is urgent goes: see `NodeChannels.urgent`. */
+const URGENT: ChannelKind = { protocol: 2, setUp: [], identity: null, isUrgent: true };
 
 export class NodeChannels {
   /** That of the lane whose connections are always open. */
@@ -16,7 +19,6 @@ export class NodeChannels {
   isWaiting = false;
   private readonly context: ChannelContext;
   private readonly byLane = new Map<SharedLane, Channel>();
-  private readonly commonLane: SharedLane;
   /** All of them. */
   private readonly channels: Channel[] = [];
   private urgentChannel: Channel | null = null;
@@ -24,7 +26,6 @@ export class NodeChannels {
   constructor(context: ChannelContext, node: NodeSnapshot, commonLane: SharedLane) {
     this.context = context;
     this.wanted = node;
-    this.commonLane = commonLane;
     this.common = this.of(commonLane);
     this.privates = new PrivateConnections(context, node, this.common);
   }
@@ -46,7 +47,7 @@ export class NodeChannels {
    */
   get urgent(): Channel {
     if (this.urgentChannel === null) {
-      this.urgentChannel = new Channel(this.context, this.wanted, this.commonLane);
+      this.urgentChannel = new Channel(this.context, this.wanted, URGENT);
       this.channels.push(this.urgentChannel);
     }
     return this.urgentChannel;

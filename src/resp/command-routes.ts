@@ -72,6 +72,8 @@ const BLOCKED = 'keys of one shard: what two shards hand out at once could not b
 const NODES_OF_NOW = 'on the nodes of now; one that is added later, or comes back empty, has none';
 const USERS = 'the users of this process; docs/USERS.md';
 const EACH_NODE = 'the text of each node under its name, unless all say the same';
+const BUSY =
+  'a node answers when its script has run for `busy-reply-threshold` (5 s), as one Redis: it is waited for up to `requestTimeoutMs`';
 const NOT_AT_ONCE = 'on all nodes, and not of one moment';
 const DEBUG =
   'refused, unless `enableDebugCommand` allows it here and `enable-debug-command` at the nodes: OBJECT, SDSLEN, HTSTATS-KEY, LISTPACK and QUICKLIST go to the ' +
@@ -124,13 +126,13 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ...rules('all', '', 'latency|reset'),
   ...rules('all', EACH_NODE, 'latency|doctor latency|graph memory|doctor memory|malloc-stats'),
   ...rules('all', 'quantities added up, ratios worked out again', 'memory|stats'),
-  ...rules('all', 'a function that runs on any node', 'function|stats'),
+  ...rules('all', `a function that runs on any node; ${BUSY}`, 'function|stats'),
   ...rules('all', 'what all nodes have, in the lowest version of any', 'module|list'),
   ...rules('all', 'offsets added up, the replicas of all nodes; where a node is a replica, what it says', 'role'),
   ...rules('all', 'when the last of them has saved', 'lastsave'),
   ...rules('all', NOT_AT_ONCE, 'save bgsave bgrewriteaof'),
   ...rules('all', 'any key of any shard is as likely as on one Redis', 'randomkey'),
-  ...rules('all', 'killed wherever one runs', 'script|kill function|kill'),
+  ...rules('all', `killed wherever one runs; ${BUSY}`, 'script|kill function|kill'),
   ...rules('any', 'all nodes have the same', 'function|dump function|list'),
   ...rules('scan', 'a cursor from before nodes were added or taken out is refused as invalid', 'scan'),
 

@@ -1,4 +1,5 @@
 /** Scripts and functions that run for long at one node of three: PING says so, as one Redis does, and the others serve. */
+import { setTimeout } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { type Deployment, deploy } from '../help/deployment.js';
 import { connect, type RespClient, say } from '../help/resp-client.js';
@@ -22,6 +23,11 @@ async function pingUntilNot(client: RespClient, now: string): Promise<string> {
     const reply = await say(client, 'PING');
     if (reply !== now) return reply;
   }
+}
+
+/** A node that runs a script answers nothing at first, and a healthy one within much less than that. */
+function answersSoon(reply: Promise<string>): Promise<boolean> {
+  return Promise.race([reply.then(() => true), setTimeout(500, false)]);
 }
 
 t.test('PING says that a script runs, on every worker, until it is killed; other shards go on', async (t) => {
@@ -52,6 +58,31 @@ t.test('the same of a function, in RESP3, which FUNCTION STATS shows', async (t)
   t.equal(await say(client, 'FUNCTION', 'KILL'), '+OK\r\n');
   t.match((await runner.next()).toString(), /^-ERR .*killed by user/);
 });
+
+t.test(
+  'SCRIPT KILL and FUNCTION KILL end what runs before its node says that it is busy, as one Redis does',
+  async (t) => {
+    // As it is without any settings: a node listens to nobody for the first five seconds of a script.
+    const deployment = await deploy(t, { workers: 1 });
+    const clients = await Promise.all(Array.from({ length: 4 }, () => connect(t, deployment.port)));
+    const [script, caller, ...killers] = clients as [RespClient, RespClient, RespClient, RespClient];
+    const nodes = await Promise.all(deployment.servers.slice(0, 2).map(({ port }) => connect(t, port)));
+    await say(caller, 'FUNCTION', 'LOAD', LIBRARY);
+    script.send(`EVAL "while true do end" 1 ${deployment.key(0)}\r\n`);
+    caller.send(`FCALL f 1 ${deployment.key(1)}\r\n`);
+    for (const node of nodes) while (await answersSoon(say(node, 'PING')));
+    const killed = await Promise.all([
+      say(killers[0], 'SCRIPT', 'KILL'),
+      say(killers[1] as RespClient, 'FUNCTION', 'KILL'),
+    ]);
+    t.same(killed, ['+OK\r\n', '+OK\r\n']);
+    // The reply comes when requestTimeoutMs ends, too.
+    for (const client of [script, caller])
+      t.match((await client.next()).toString(), /^-ERR .*killed by user|^-UNKNOWN /);
+    // One that is answered before what was killed has ended is refused.
+    for (const index of [0, 1]) while ((await say(killers[0], 'SET', deployment.key(index), 'x')) !== '+OK\r\n') {}
+  },
+);
 
 t.test('a script that begins where another has just ended: once PING has said BUSY it goes on saying so', async (t) => {
   const { deployment, runner, others } = await setUp(t);

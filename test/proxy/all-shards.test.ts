@@ -1,6 +1,6 @@
 /** KEYS, RANDOMKEY and SCRIPT over all nodes. */
 import t from 'tap';
-import { bulk, Plane } from '../help/plane.js';
+import { ANSWERS, bulk, type Client, HELLO_REPLY, type NodeLink, Plane } from '../help/plane.js';
 import { plainTopology } from '../help/topology.js';
 
 /** The node answers what it has been sent. */
@@ -161,6 +161,140 @@ t.test('SCRIPT KILL goes by connections of its own, and one success counts', asy
     again?.answer('-NOTBUSY No scripts in execution right now.\r\n');
   }
   t.equal(client.take(), '-NOTBUSY No scripts in execution right now.\r\n');
+});
+
+/** The script has run for so long that its node, by a connection that was opened before, listens. Returns what it is told to do, but for PING. */
+function listen(link: NodeLink): string[] {
+  t.match(link.take(), /^\*2\r\n\$5\r\nHELLO/);
+  link.answer(`${HELLO_REPLY[2]}${ANSWERS[2]}`);
+  return link.commands().filter((words) => words !== 'PING');
+}
+
+t.test('SCRIPT KILL waits for a node that greets nobody while its script runs, as long as for a reply', async (t) => {
+  const plane = new Plane({ nodes: 2, limits: { connectTimeoutMs: 2_000, requestTimeoutMs: 5_000 } }).greetAll();
+  const [blocked, client, late] = [plane.client(), plane.client(), plane.client()];
+  blocked.send(['EVAL', 'while true do end', '1', plane.key(1)]);
+  plane.turn();
+  plane.pass(1_000);
+  client.send(['SCRIPT', 'KILL']);
+  plane.turn();
+  plane.links(0).at(-1)?.greet().answer('-NOTBUSY none\r\n');
+  const fresh = plane.link(1) as NodeLink;
+  fresh.open();
+  plane.pass(3_500);
+  late.send(['FUNCTION', 'KILL']);
+  plane.links(0).at(-1)?.answer('-NOTBUSY none\r\n');
+  t.equal(client.take(), '', 'it waits');
+  t.equal(plane.link(1), fresh, 'by the connection that was opened when the script had run for a while');
+  t.same(listen(fresh), ['SCRIPT KILL', 'FUNCTION KILL']);
+});
+
+t.test('SCRIPT KILL has had no effect where the node of a script greets nobody for too long', async (t) => {
+  const plane = new Plane({ nodes: 1, limits: { connectTimeoutMs: 2_000, requestTimeoutMs: 5_000 } }).greetAll();
+  const client = plane.client().send(['SCRIPT', 'KILL']);
+  plane.turn();
+  const fresh = plane.link(0) as NodeLink;
+  fresh.open();
+  plane.pass(4_900);
+  t.equal(client.take(), '');
+  plane.pass(200);
+  t.match(client.take(), /^-NODEDOWN node node-0 .*: no connection to it within 5000 ms; the command had no effect/);
+  plane.pass(100);
+  t.ok(fresh.isClosed, 'nobody waits for it any more');
+});
+
+t.test(
+  'SCRIPT KILL is sent to a node that has not answered for too long, and is not said to have had no effect',
+  async (t) => {
+    const plane = new Plane({ nodes: 1, limits: { requestTimeoutMs: 1_000, stallTimeoutMs: 60_000 } }).greetAll();
+    const clients = [0, 1, 2].map(() => plane.client());
+    const [first, second, third] = clients as [Client, Client, Client];
+    first.send(['SCRIPT', 'KILL']);
+    plane.turn();
+    const link = (plane.link(0) as NodeLink).greet();
+    t.same(link.commands(), ['SCRIPT KILL']);
+    plane.pass(1_100);
+    t.match(first.take(), /^-UNKNOWN node node-0 .*: it did not answer within 1000 ms/);
+    second.send(['SCRIPT', 'KILL']);
+    plane.turn();
+    t.same(link.commands(), ['SCRIPT KILL']);
+    plane.pass(500);
+    third.send(['SCRIPT', 'KILL']);
+    plane.turn();
+    t.same(link.commands(), ['SCRIPT KILL']);
+    plane.pass(550);
+    t.match(second.take(), /^-UNKNOWN /);
+    link.answer('+OK\r\n', '-NOTBUSY none\r\n', '-NOTBUSY none\r\n');
+    t.equal(third.take(), '-NOTBUSY none\r\n');
+  },
+);
+
+t.test('SCRIPT KILL does not go by what was found of a node before its script began', async (t) => {
+  const plane = new Plane({ nodes: 1 }).greetAll();
+  const client = plane.client().send(['SCRIPT', 'KILL']);
+  plane.turn();
+  const first = (plane.link(0) as NodeLink).greet();
+  t.same(first.commands(), ['SCRIPT KILL']);
+  first.answer('-NOTBUSY none\r\n');
+  t.equal(client.take(), '-NOTBUSY none\r\n');
+  plane.pass(1_000);
+  // The node is started anew.
+  for (const link of plane.links(0)) link.connection.break(new Error('reset'));
+  plane.pass(10);
+  const [common, urgent] = plane.links(0) as [NodeLink, NodeLink];
+  urgent.connection.break(new Error('connection refused'));
+  plane.turn();
+  client.send(['SCRIPT', 'KILL']);
+  plane.turn();
+  t.match(client.take(), /^-NODEDOWN node node-0 .*: connection refused; the command had no effect/, 'a moment ago');
+  common.greet();
+  plane.pass(50);
+  client.send(['SCRIPT', 'KILL']);
+  plane.turn();
+  // It runs a script by now, and greets nobody.
+  const fresh = plane.link(0) as NodeLink;
+  t.not(fresh, common, 'it is connected to anew');
+  fresh.open();
+  plane.pass(3_000);
+  t.equal(client.take(), '', 'it waits');
+  t.same(listen(fresh), ['SCRIPT KILL']);
+  fresh.answer('+OK\r\n');
+  t.equal(client.take(), '+OK\r\n');
+});
+
+t.test('SCRIPT KILL waits for the attempt to connect that is under way to a node that is down', async (t) => {
+  const plane = new Plane({ nodes: 1 }).greetAll();
+  const client = plane.client().send(['SCRIPT', 'KILL']);
+  plane.turn();
+  (plane.link(0) as NodeLink).connection.break(new Error('connection refused'));
+  t.match(client.take(), /^-NODEDOWN /);
+  plane.pass(1_000);
+  const fresh = (plane.links(0)[1] as NodeLink).open();
+  client.send(['SCRIPT', 'KILL']);
+  plane.pass(3_000);
+  t.equal(client.take(), '', 'it waits');
+  t.equal(plane.links(0).length, 2, 'by no other connection');
+  t.same(listen(fresh), ['SCRIPT KILL']);
+});
+
+t.test('SCRIPT KILL, however often, does not wait for the same connection for ever', async (t) => {
+  const plane = new Plane({ nodes: 1, limits: { requestTimeoutMs: 5_000, stallTimeoutMs: 6_000 } }).greetAll();
+  const client = plane.client().send(['SCRIPT', 'KILL']);
+  plane.turn();
+  const first = (plane.link(0) as NodeLink).open();
+  plane.pass(3_000);
+  client.send(['SCRIPT', 'KILL']);
+  plane.pass(3_200);
+  t.ok(first.isClosed);
+  t.match(client.take(), /^-NODEDOWN .* within 5000 ms; .*\r\n-NODEDOWN .* and greeting within 6000 ms; /);
+});
+
+t.test('SCRIPT KILL waits no longer than others for a node that does not take the connection', async (t) => {
+  const plane = new Plane({ nodes: 1, limits: { connectTimeoutMs: 2_000, requestTimeoutMs: 5_000 } }).greetAll();
+  const client = plane.client().send(['SCRIPT', 'KILL']);
+  plane.turn();
+  plane.pass(2_100);
+  t.match(client.take(), /^-NODEDOWN node node-0 .*: no answer to connecting and greeting within 2000 ms; /);
 });
 
 t.test('the connection for SCRIPT KILL ends with its node', async (t) => {
