@@ -185,6 +185,8 @@ export interface WorkerStart {
   busyNodes: SharedArrayBuffer;
   /** What workers carry out while somebody monitors: see base/monitor-feed.ts. */
   monitorFeed: SharedArrayBuffer;
+  /** See base/shown-scripts.ts. */
+  shownScripts: SharedArrayBuffer;
   /** Those that last. */
   pauses: readonly PauseSnapshot[];
 }
@@ -229,7 +231,9 @@ export type Question =
   | { kind: 'forget-refusals' }
   /** Remember scripts, a character a byte; or none of that service any more. */
   | { kind: 'learn-scripts'; service: number; sources: readonly string[] }
-  | { kind: 'forget-scripts'; service: number };
+  | { kind: 'forget-scripts'; service: number }
+  /** Which of these scripts other workers know. `sha`: in lower case. */
+  | { kind: 'find-scripts'; scripts: readonly { service: number; sha: string }[] };
 
 /** What ACL SETUSER and ACL DELUSER ask for. A character a byte, and no password in it. */
 export type UserChange =
@@ -323,7 +327,9 @@ export type Answer =
   | { kind: 'list-refusals'; refusals: readonly Refusal[] }
   | { kind: 'forget-refusals' }
   | { kind: 'learn-scripts' }
-  | { kind: 'forget-scripts' };
+  | { kind: 'forget-scripts' }
+  /** A character a byte. */
+  | { kind: 'find-scripts'; scripts: readonly { service: number; sha: string; source: string }[] };
 
 export type AnswerTo<Q extends Question> = Extract<Answer, { kind: Q['kind'] }>;
 

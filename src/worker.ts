@@ -12,6 +12,7 @@ import { LockTurns } from './base/lock-turns.js';
 import type { LogLevel } from './base/log-event.js';
 import { Metrics, nextClientId, readMetrics } from './base/metrics.js';
 import { MonitorFeed } from './base/monitor-feed.js';
+import { ShownScripts } from './base/shown-scripts.js';
 import type { Answer, LockTold, ToControl, ToWorker, WorkerStart } from './messages.js';
 import { DataPlane } from './proxy/data-plane.js';
 import { COMMANDS } from './resp/commands.js';
@@ -73,6 +74,7 @@ function run(start: WorkerStart, onEnded: () => void): void {
     times: new CommandTimes(start.commandTimes, index, COMMANDS.length),
     busyNodes: new BusyNodes(start.busyNodes, index),
     feed: new MonitorFeed(start.monitorFeed, index),
+    shownScripts: new ShownScripts(start.shownScripts),
     nextClientId: () => nextClientId(start.clientIds),
     log: (level: LogLevel, event, fields) => tell({ kind: 'log', level, event, fields }),
   });

@@ -12,6 +12,7 @@ import { DEFAULT_LIMITS, DEFAULT_NODE_LIMITS } from '../../src/base/limits.js';
 import { LockTurns, lockTurnsMemory } from '../../src/base/lock-turns.js';
 import { Metrics, metricsMemory } from '../../src/base/metrics.js';
 import { MonitorFeed, monitorFeedMemory } from '../../src/base/monitor-feed.js';
+import { ShownScripts, shownScriptsMemory } from '../../src/base/shown-scripts.js';
 import { DataPlane } from '../../src/proxy/data-plane.js';
 import { NEVER } from '../../src/replica/ballot.js';
 import { NO_LINEAGE } from '../../src/replica/lineage.js';
@@ -116,6 +117,7 @@ class World {
       clients: new ClientCount(clientCountMemory(1), 0),
       lockTurns: new LockTurns(lockTurnsMemory(1), 0),
       busyNodes: new BusyNodes(busyNodesMemory(1), 0),
+      shownScripts: new ShownScripts(shownScriptsMemory()),
       feed: new MonitorFeed(monitorFeedMemory(1), 0),
       nextClientId: () => 1,
       times: new CommandTimes(commandTimesMemory(1, COMMANDS.length), 0, COMMANDS.length),

@@ -24,6 +24,7 @@ import { LockTurns, lockTurnsMemory } from '../base/lock-turns.js';
 import { clientIdMemory, metricsMemory } from '../base/metrics.js';
 import { MonitorFeed, monitorFeedMemory } from '../base/monitor-feed.js';
 import { PauseTable } from '../base/pause-table.js';
+import { shownScriptsMemory } from '../base/shown-scripts.js';
 import { packageVersion } from '../base/version.js';
 import type { StoreLocks } from '../coord/store-locks.js';
 import type {
@@ -119,6 +120,7 @@ export class Workers {
   private readonly commandTimes: SharedArrayBuffer;
   private readonly monitorFeed: SharedArrayBuffer;
   private readonly busyNodes: SharedArrayBuffer;
+  private readonly shownScripts = shownScriptsMemory();
   private readonly heartbeats: SharedArrayBuffer;
   private readonly watchdog = new Watchdog();
   private readonly rollCall = new RollCall();
@@ -279,6 +281,7 @@ export class Workers {
       commandTimes: this.commandTimes,
       monitorFeed: this.monitorFeed,
       busyNodes: this.busyNodes,
+      shownScripts: this.shownScripts,
       pauses: this.pauses.snapshots(performance.now()),
     };
     let onBorn = () => {};

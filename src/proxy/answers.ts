@@ -92,6 +92,10 @@ export function answer(
       context.scripts.forget(question.service);
       done({ kind });
       return;
+    case 'find-scripts':
+      // Who asks knows none of them.
+      done({ kind, scripts: isOwn ? [] : context.scripts.show(question.scripts) });
+      return;
     case 'expect-redirected': {
       const session = target(question, context);
       if (session !== null) session.redirectionsBegun++;

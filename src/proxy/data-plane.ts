@@ -19,6 +19,7 @@ import type { LogLevel } from '../base/log-event.js';
 import type { Counts } from '../base/metrics.js';
 import type { MonitorFeed } from '../base/monitor-feed.js';
 import type { PauseSnapshot } from '../base/pause-table.js';
+import type { ShownScripts } from '../base/shown-scripts.js';
 import { LOCK_KEYSPACE_SCRIPTS } from '../lock/lock-keyspace-steps.js';
 import { LOCK_SCRIPTS } from '../lock/lock-scripts.js';
 import type { StoreProviderContext } from '../lock/store-provider.js';
@@ -62,6 +63,7 @@ export interface DataPlaneContext {
   times: CommandTimes;
   feed: MonitorFeed;
   busyNodes: BusyNodes;
+  shownScripts: ShownScripts;
   log: (level: LogLevel, event: string, fields: Record<string, string | number | boolean | null>) => void;
 }
 
@@ -153,6 +155,7 @@ export class DataPlane {
       times: context.times,
       feed: context.feed,
       busyNodes: context.busyNodes,
+      shown: context.shownScripts,
       isOwnScript,
     });
     this.monitored = new MonitoredDispatch({

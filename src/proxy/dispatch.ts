@@ -70,7 +70,7 @@ import { Redirections } from './redirections.js';
 import type { RefusalLog } from './refusal-log.js';
 import { Replicated } from './replicated.js';
 import { type ResponsePolicy, responsePolicy } from './response-policy.js';
-import { ScriptCalls } from './script-calls.js';
+import { ScriptCalls, type ScriptCallsContext } from './script-calls.js';
 import { Service } from './service.js';
 import { type Session, SessionError } from './session.js';
 import { ShardPlans } from './shard-plans.js';
@@ -98,6 +98,7 @@ export interface DispatchContext
   lockTurns: LockTurns;
   /** See StoreProviderContext. */
   askLock: StoreProviderContext['askLock'];
+  shown: ScriptCallsContext['shown'];
   transport: Transport;
   topology: TopologySnapshot;
   rules: Pick<ClientRules, 'pubsub' | 'isPassthrough' | 'enableDebugCommand'>;
@@ -308,6 +309,7 @@ export class Dispatcher {
       if (session.isIdle) this.pauses.hold(session);
       return this.putOff();
     }
+    if (spec.group === 'scripting' && this.scripts.mustAsk(session, spec)) return this.putOff();
     if (session.transaction !== null && !isAtOnce(spec)) {
       this.queue(session, session.transaction, spec, start, end);
       return true;

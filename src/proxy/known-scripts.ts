@@ -9,10 +9,12 @@ export interface KnownScript {
   readonly sha: string;
   /** A character a byte. */
   readonly source: string;
-  /** When the other workers were told, in the transport's milliseconds. */
+  /** When the other workers were to be told, in the transport's milliseconds; before all time: no node has taken it yet. */
   toldMs: number;
 }
 
+/** When others were to be told of what no node has taken yet. */
+const NOT_TAKEN_MS = Number.NEGATIVE_INFINITY;
 /** What it takes to find one, beside its text, which is kept twice: about so many bytes. */
 const ENTRY_BYTES = 400;
 
@@ -37,7 +39,7 @@ export class KnownScripts {
     const max = this.limits.scriptsBytesMax;
     if (bytesOf(source) > max) return null;
     const sha = createHash('sha1').update(source, 'latin1').digest('hex');
-    const learned = { service, sha, source, toldMs: Number.NEGATIVE_INFINITY };
+    const learned = { service, sha, source, toldMs: NOT_TAKEN_MS };
     this.bySha.set(`${service} ${sha}`, learned);
     this.bySource.set(`${service} ${source}`, learned);
     this.bytes += bytesOf(source);
@@ -47,10 +49,6 @@ export class KnownScripts {
       this.counts.scriptsForgotten++;
     }
     return learned;
-  }
-
-  has(service: number, source: string): boolean {
-    return this.bySource.has(`${service} ${source}`);
   }
 
   /** `sha`: hexadecimal digits, in either case. */
@@ -73,6 +71,11 @@ export class KnownScripts {
     this.bySource.delete(`${service} ${source}`);
     this.bytes -= bytesOf(source);
   }
+}
+
+/** Whether a node has taken it, as far as this worker knows. */
+export function isTaken({ toldMs }: KnownScript): boolean {
+  return toldMs !== NOT_TAKEN_MS;
 }
 
 function bytesOf(source: string): number {

@@ -5,6 +5,7 @@
  *
  *   EVALSHA, known here ──> the connection's server has it ──> EVALSHA ──NOSCRIPT──> EVAL, if that changes no order (lost-calls.ts)
  *                └──────> not known to ──────────────────────> EVAL
+ *   not known here ──> the other workers are asked, if one may know it (script-search.ts), before anything else is done with the command
  *
  * A connection is one server process from its beginning to its end: what it was sent by one, it has, unless its scripts were flushed.
  */
@@ -13,18 +14,21 @@ import type { Carrier, Pending, PendingPool, ReplyOwner } from '../backend/pendi
 import { errorBytes } from '../base/errors.js';
 import type { Limits } from '../base/limits.js';
 import type { Counts } from '../base/metrics.js';
+import type { ShownScripts } from '../base/shown-scripts.js';
 import type { Timer } from '../base/timers.js';
 import type { CommandSpec } from '../resp/commands.js';
 import type { RequestReader } from '../resp/request.js';
 import type { Arena } from '../transport/arena.js';
 import type { Transport } from '../transport/transport.js';
 import type { BusyScripts } from './busy-scripts.js';
-import { type KnownScript, KnownScripts } from './known-scripts.js';
+import { HeldSession } from './held-session.js';
+import { isTaken, type KnownScript, KnownScripts } from './known-scripts.js';
 import { LostCalls } from './lost-calls.js';
 import type { Wait } from './node-steps.js';
 import type { Pauses } from './pauses.js';
 import type { QuestionsContext } from './questions.js';
 import { type Call, CallBySha, type CallRoute, FirstShowing, type ReplyReader } from './script-replies.js';
+import { ScriptSearch } from './script-search.js';
 import type { Service } from './service.js';
 import type { Session } from './session.js';
 
@@ -35,6 +39,8 @@ export interface ScriptCallsContext {
   limits: Limits;
   counts: Counts;
   ask: QuestionsContext['ask'];
+  shown: ShownScripts;
+  workerCount: number;
   pauses: Pauses;
   /** As it is laid out now; null: it is gone. */
   serviceOf: (session: Session) => Service | null;
@@ -48,10 +54,10 @@ const NOSCRIPT = Buffer.from('-NOSCRIPT No matching script.');
 const NO_ROOM = errorBytes('OVERLOADED', 'no buffer memory is left for this command; it was not sent');
 /** How Redis refuses a script that it does not take. */
 const REFUSALS = ['-ERR Error compiling script', '-NOPERM ', '-NOAUTH ', '-OOM '].map((text) => Buffer.from(text));
-/** Milliseconds between two messages to the other workers; and scripts in one: of one more they hear when it is called again. */
+/** Milliseconds between two messages to the other workers; and scripts in one: of one more they hear when they ask for it. */
 const TELL_MS = 50;
 const UNTOLD_MAX = 64;
-/** Milliseconds after which they are told again of what is called still. */
+/** Milliseconds after which they are told again of what is called still: one may have been started since. */
 const TELL_AGAIN_MS = 60_000;
 
 /** Behind each word of a frame. */
@@ -60,6 +66,7 @@ const LINE_END_BYTES = 2;
 export class ScriptCalls implements ReplyReader {
   readonly known: KnownScripts;
   private readonly lost: LostCalls;
+  private readonly search: ScriptSearch;
   private readonly context: ScriptCallsContext;
   private readonly busyScripts: BusyScripts;
   /** By connection: those that its server has. */
@@ -74,6 +81,7 @@ export class ScriptCalls implements ReplyReader {
     this.context = context;
     this.busyScripts = busyScripts;
     this.known = new KnownScripts(context.limits, context.counts);
+    this.search = new ScriptSearch({ ...context, learn: (service, source) => this.hear(service, [source]) });
     const { arena, counts, pauses, serviceOf } = context;
     this.lost = new LostCalls({
       arena,
@@ -81,6 +89,42 @@ export class ScriptCalls implements ReplyReader {
       writeWait: (service) => pauses.writeWait(service),
       isAsBefore: ({ session, service }) => serviceOf(session) === service,
       sendAgain: (owner, pending, start, end) => this.sendAgain(owner, pending, start, end),
+    });
+  }
+
+  /**
+   * The command last read is one on scripts. True: it is to be put off, as it calls one by its SHA1 that another worker may know; once all before it
+   * has been answered they are asked, and it is read again.
+   */
+  mustAsk(session: Session, spec: CommandSpec): boolean {
+    if (WHOLE[spec.name] === undefined || session.transaction?.flushesScripts === true) return false;
+    const { service } = session;
+    const sha = this.text(1).toLowerCase();
+    if (this.known.find(service, sha) !== null || !this.search.mayFind(service, sha)) return false;
+    if (!session.isIdle) return true;
+    let isHeld = true;
+    const endHold = () => {
+      isHeld = false;
+    };
+    session.putOff(new HeldSession(session, true, endHold));
+    this.search.find(service, [sha], () => {
+      if (isHeld) session.goOn();
+    });
+    return true;
+  }
+
+  /** To be waited for until this worker knows which of these, by their SHA1s in lower case, any worker knows; null: it does. */
+  seek(service: number, shas: readonly string[]): Wait | null {
+    const sought = shas.filter((sha) => this.known.find(service, sha) === null && this.search.mayFind(service, sha));
+    if (sought.length === 0) return null;
+    return (then) => this.search.find(service, sought, then);
+  }
+
+  /** Another worker asks for these. */
+  show(scripts: readonly { service: number; sha: string }[]): { service: number; sha: string; source: string }[] {
+    return scripts.flatMap(({ service, sha }) => {
+      const script = this.known.find(service, sha);
+      return script === null || !isTaken(script) ? [] : [{ service, sha, source: script.source }];
     });
   }
 
@@ -163,10 +207,7 @@ export class ScriptCalls implements ReplyReader {
   }
 
   private learning(service: number, source: string): () => void {
-    return () => {
-      const script = this.known.learn(service, source);
-      if (script !== null) this.tell(script);
-    };
+    return () => this.shown(service, source);
   }
 
   /**
@@ -192,6 +233,7 @@ export class ScriptCalls implements ReplyReader {
   forget(service: number): void {
     this.untold = this.untold.filter((script) => script.service !== service);
     this.known.forget(service);
+    this.search.forget(service);
     // Nodes may be those of other services, too.
     this.sent = new WeakMap();
   }
@@ -215,8 +257,8 @@ export class ScriptCalls implements ReplyReader {
   }
 
   onShown(script: KnownScript, start: number): void {
-    if (this.isRefusal(start)) this.known.drop(script);
-    else this.tell(script);
+    if (!this.isRefusal(start)) this.shown(script.service, script.source);
+    else if (!isTaken(script)) this.known.drop(script);
   }
 
   onCallFailed({ route }: CallBySha): void {
@@ -250,9 +292,8 @@ export class ScriptCalls implements ReplyReader {
   private sendShown(route: CallRoute, start: number, end: number): void {
     const { session } = route;
     const source = this.text(1);
-    const wasKnown = this.known.has(session.service, source);
     const script = this.known.learn(session.service, source);
-    if (script === null || wasKnown) {
+    if (script === null || isTaken(script)) {
       const carrier = this.forward(route, session, start, end);
       if (script !== null && carrier !== null) this.noteSent(carrier, script);
       return;
@@ -263,7 +304,11 @@ export class ScriptCalls implements ReplyReader {
 
   /** Remembers the script that the command last read has at that argument. */
   private learn(service: number, argument: number): void {
-    const script = this.known.learn(service, this.text(argument));
+    this.shown(service, this.text(argument));
+  }
+
+  private shown(service: number, source: string): void {
+    const script = this.known.learn(service, source);
     if (script !== null) this.tell(script);
   }
 
@@ -333,19 +378,18 @@ export class ScriptCalls implements ReplyReader {
     if (name === undefined) return null;
     const script = this.known.find(service, this.text(1));
     if (script === null) return null;
-    this.tell(script);
+    if (isTaken(script)) this.tell(script);
     const { argumentCount, argumentEnd } = this.context.reader;
     return { name, script, argumentCount, restStart: (argumentEnd[1] as number) + LINE_END_BYTES };
   }
 
-  /**
-   * The other workers are to know what may be called by its SHA1: at once, or with others a moment later. One that was not told of a script (it was
-   * started since) hears of it while it is called.
-   */
+  /** The other workers are to know what may be called by its SHA1: at once, or with others a moment later; before that they can ask for it. */
   tell(script: KnownScript): void {
-    const { now } = this.context;
-    if (now() - script.toldMs < TELL_AGAIN_MS || this.untold.length >= UNTOLD_MAX) return;
+    const { now, shown } = this.context;
+    if (now() - script.toldMs < TELL_AGAIN_MS) return;
+    if (!isTaken(script)) shown.add(script.sha);
     script.toldMs = now();
+    if (this.untold.length >= UNTOLD_MAX) return;
     this.untold.push(script);
     if (this.tellTimer === null) this.tellUntold();
   }

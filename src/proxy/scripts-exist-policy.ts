@@ -1,7 +1,8 @@
-/** SCRIPT EXISTS: what all nodes have, and what the proxy knows and sends to those that lack it. */
+/** SCRIPT EXISTS: what all nodes have, and what the proxy knows, in whichever worker, and sends to those that lack it. */
 import { skipValue } from '../resp/frame.js';
 import { arrayHeader, integerReply } from '../resp/reply.js';
 import type { Output } from '../transport/output.js';
+import type { Wait } from './node-steps.js';
 import { type Part, type Parts, type ResponsePolicy, responsePolicy } from './response-policy.js';
 
 const ONE = 0x31;
@@ -10,19 +11,30 @@ export class ScriptsExistPolicy implements ResponsePolicy {
   readonly needsOne = false;
   private readonly inner = responsePolicy('agg_logical_and', false);
   private readonly asked: readonly string[];
-  readonly effect: () => null;
+  readonly effect: () => Wait | null;
   /** Of each script, when all nodes have answered. */
   private known: readonly boolean[] = [];
 
   /**
-   * `asked`: the scripts; `isKnown`: whether the proxy knows one. It is asked when all nodes have answered: then
-   * SCRIPT FLUSH that was sent before is done, and one that was sent later is not.
+   * `asked`: the scripts; `isKnown`: whether the proxy knows one, once that has come to pass which `seek` returns. They are asked when all nodes have
+   * answered: then SCRIPT FLUSH that was sent before is done, and one that was sent later is not.
    */
-  constructor(asked: readonly string[], isKnown: (sha: string) => boolean) {
+  constructor(asked: readonly string[], seek: () => Wait | null, isKnown: (sha: string) => boolean) {
     this.asked = asked;
-    this.effect = () => {
+    const look = () => {
       this.known = asked.map((sha) => isKnown(sha));
-      return null;
+    };
+    this.effect = () => {
+      const wait = seek();
+      if (wait === null) {
+        look();
+        return null;
+      }
+      return (then) =>
+        wait(() => {
+          look();
+          then();
+        });
     };
   }
 

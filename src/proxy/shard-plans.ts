@@ -191,8 +191,13 @@ export class ShardPlans {
     const { nodes, hasLocks, lockSetsOfNodes } = service;
     if (hasLocks) return new MajorityPolicy(tip, nodes, lockSetsOfNodes);
     if (name !== 'script|exists') return responsePolicy(tip, false);
-    const asked = this.words.slice(2);
-    return new ScriptsExistPolicy(asked, (sha) => this.scripts.known.find(service.number, sha) !== null);
+    const asked = this.words.slice(2).map((sha) => sha.toLowerCase());
+    const { number } = service;
+    return new ScriptsExistPolicy(
+      asked,
+      () => this.scripts.seek(number, asked),
+      (sha) => this.scripts.known.find(number, sha) !== null,
+    );
   }
 
   /** Those of the command last read, one character a byte. */

@@ -182,7 +182,7 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ...rules('one', SCRIPT, 'eval eval_ro fcall fcall_ro'),
   ...rules(
     'one',
-    `${SCRIPT}; a script that a client of this process has shown once (EVAL, SCRIPT LOAD) is found on every shard, also where a node has lost it: it is sent whole. Where the node has lost the script on a connection that it keeps (SCRIPT FLUSH by other ways than this process), the reply is -NOSCRIPT if something else than such calls stands behind one in a pipeline for the same shard, or a command for several shards does, or the nodes have changed by a reload meanwhile. A script that itself answers with -NOSCRIPT, in the words of Redis, may be run twice. The other workers of the process hear of what EVAL has shown some 50 ms later: until then they pass on what a node that lacks it says, -NOSCRIPT (SCRIPT LOAD brings it to all nodes at once)`,
+    `${SCRIPT}; a script that a client of this process has shown once (EVAL, SCRIPT LOAD) is found on every shard, also where a node has lost it: it is sent whole. Where the node has lost the script on a connection that it keeps (SCRIPT FLUSH by other ways than this process), the reply is -NOSCRIPT if something else than such calls stands behind one in a pipeline for the same shard, or a command for several shards does, or the nodes have changed by a reload meanwhile. A script that itself answers with -NOSCRIPT, in the words of Redis, may be run twice. What one worker of the process was shown is found at all others as soon as EVAL is answered; other processes pass on what a node that lacks it says, -NOSCRIPT (SCRIPT LOAD brings it to all nodes)`,
     'evalsha evalsha_ro',
   ),
   ...rules(

@@ -88,6 +88,27 @@ t.test('what EVAL brought to one worker the others hear of, but not what no node
   t.equal(await say(one, 'SCRIPT', 'EXISTS', SHA), '*1\r\n:1\r\n', 'what was refused has forgotten nothing');
 });
 
+t.test('what EVAL brought to one worker is called at all others at once', async (t) => {
+  const deployment = await deploy(t);
+  const clients = await Promise.all(Array.from({ length: CLIENTS }, () => connect(t, deployment.port)));
+  const keys = [0, 1, 2].map((node) => deployment.key(node));
+  for (let round = 0; round < 40; round++) {
+    const [one, ...others] = [...clients.slice(round % CLIENTS), ...clients.slice(0, round % CLIENTS)];
+    const sources = [`return ${round}`, `return -${round + 1}`] as const;
+    const [sha, loaded] = sources.map((source) => createHash('sha1').update(source).digest('hex')) as [string, string];
+    t.equal(await say(one as RespClient, 'EVAL', sources[0], '1', keys[round % 3] as string), `:${round}\r\n`);
+    const calls = others.map((client, place) => say(client, 'EVALSHA', sha, '1', keys[(round + place) % 3] as string));
+    t.same(new Set(await Promise.all(calls)), new Set([`:${round}\r\n`]));
+    await say(one as RespClient, 'EVAL', sources[1], '1', keys[0] as string);
+    const shown = others.map((client) => say(client, 'SCRIPT', 'EXISTS', loaded, sha));
+    t.same(new Set(await Promise.all(shown)), new Set(['*2\r\n:1\r\n:1\r\n']));
+    if (round % 10 < 9) continue;
+    t.equal(await say(one as RespClient, 'SCRIPT', 'FLUSH'), '+OK\r\n');
+    const gone = others.map((client) => say(client, 'EVALSHA', sha, '1', keys[0] as string));
+    for (const reply of await Promise.all(gone)) t.match(reply, /^-NOSCRIPT/);
+  }
+});
+
 t.test('a call that a node does not know does not change its place among others', async (t) => {
   const deployment = await deploy(t, { workers: 1 });
   const client = await connect(t, deployment.port);

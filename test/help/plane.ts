@@ -15,6 +15,7 @@ import { LockTurns, lockTurnsMemory } from '../../src/base/lock-turns.js';
 import { type Counts, Metrics, metricsMemory } from '../../src/base/metrics.js';
 import { MonitorFeed, monitorFeedMemory } from '../../src/base/monitor-feed.js';
 import type { PauseSnapshot } from '../../src/base/pause-table.js';
+import { ShownScripts, shownScriptsMemory } from '../../src/base/shown-scripts.js';
 import { UserDesk } from '../../src/control/user-desk.js';
 import type { Answer, NodeSnapshot, TopologySnapshot } from '../../src/messages.js';
 import { DataPlane } from '../../src/proxy/data-plane.js';
@@ -27,6 +28,8 @@ import { plainTopology, slotOwnersOf } from './topology.js';
 export interface PlaneOptions {
   /** How many workers there are, of which it is one. */
   workers?: number;
+  /** What they share. */
+  shownScripts?: SharedArrayBuffer;
   nodes?: number;
   limits?: Partial<Limits>;
   rules?: Partial<ClientRules>;
@@ -160,6 +163,7 @@ export class Plane {
       times: new CommandTimes(commandTimesMemory(1, COMMANDS.length), 0, COMMANDS.length),
       busyNodes: new BusyNodes(busyNodesMemory(1), 0),
       feed: new MonitorFeed(monitorFeedMemory(1), 0),
+      shownScripts: new ShownScripts(options.shownScripts ?? shownScriptsMemory()),
       nextClientId: () => ++this.lastClientId,
       log: (level, event, fields) => this.logs.push({ level, event, fields }),
     });
