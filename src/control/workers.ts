@@ -19,6 +19,7 @@ import { ClientCount, clientCountMemory } from '../base/client-count.js';
 import type { ClientRules, ConfiguredRules } from '../base/client-rules.js';
 import { commandTimesMemory } from '../base/command-times.js';
 import { beatsOf, heartbeatMemory } from '../base/heartbeat.js';
+import { IdleHeap } from '../base/idle-heap.js';
 import type { Limits } from '../base/limits.js';
 import { LockTurns, lockTurnsMemory } from '../base/lock-turns.js';
 import { clientIdMemory, metricsMemory } from '../base/metrics.js';
@@ -123,6 +124,8 @@ export class Workers {
   private readonly shownScripts = shownScriptsMemory();
   private readonly heartbeats: SharedArrayBuffer;
   private readonly watchdog = new Watchdog();
+  /** This thread's: starting takes much that is not needed afterwards. */
+  private readonly heap = new IdleHeap(() => {}, 0);
   private readonly rollCall = new RollCall();
   /** For workers that are yet to start. */
   private readonly pauses = new PauseTable();
@@ -182,7 +185,10 @@ export class Workers {
     const starting = this.running.map((_, index) => this.startWorker(index, orders));
     await Promise.all(starting.map((worker) => worker.started));
     this.state = 'running';
-    this.watching = setInterval(() => this.watch(), LOOK_MS);
+    this.watching = setInterval(() => {
+      this.watch();
+      this.heap.look(performance.now(), performance.eventLoopUtilization().active);
+    }, LOOK_MS);
   }
 
   /** By index: whether that worker runs. */
