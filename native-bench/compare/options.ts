@@ -64,7 +64,7 @@ export const usage = `npm run bench:compare -- [options]
   --rounds 5             runs of each endpoint; the table has their medians
   --seconds 3            length of a run
   --requests N           instead of --seconds: requests of a run
-  --only LABEL,…         only these endpoints: direct, ringleader, nutcracker, predixy, codis-proxy, dynomite, or labels of
+  --only LABEL,…         only these endpoints: direct, ringleader, nutcracker, predixy, codis-proxy, dynomite, envoy, or labels of
                          peers and variants; without it, all that are found
   --peer-path FOLDERS    where to look for peers before PATH, with colons between them; or $RINGLEADER_PEER_PATH
   --base nutcracker      the endpoint that ratios are taken to, besides direct

@@ -40,6 +40,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
   predixy: { versionArgument: '-v', versionPattern: /predixy-(\S+)/, start: startPredixy },
   'codis-proxy': { versionArgument: '--version', versionPattern: /version: (.+)/, start: startCodis },
   dynomite: { versionArgument: '-V', versionPattern: /dynomite-(\S+)/, start: startDynomite },
+  envoy: { versionArgument: '--version', versionPattern: /version: [0-9a-f]+\/([^/\s]+)/, start: startEnvoy },
 };
 
 /**
@@ -193,4 +194,39 @@ ${others.map(({ peerPort, token }) => `  - ${HOST}:${peerPort}:rack:dc:${token}`
     pids.push(children.start(`dynomite-${member.name}`, peer.program, args, { env: peer.env }));
   }
   return { port: (members[0] as (typeof members)[0]).port, pids };
+}
+
+/** envoy's filter for Redis before a static cluster, whose members it takes by a Maglev table; one worker. */
+async function startEnvoy({ children, nodes, peer, write }: PeerStart): Promise<StartedPeer> {
+  const port = await freePort();
+  const address = (port: number) => `{ socket_address: { address: ${HOST}, port_value: ${port} } }`;
+  const path = write(
+    'envoy.yaml',
+    `
+static_resources:
+  listeners:
+  - name: clients
+    address: ${address(port)}
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.redis_proxy
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.redis_proxy.v3.RedisProxy
+          stat_prefix: bench
+          settings: { op_timeout: 60s }
+          prefix_routes: { catch_all_route: { cluster: nodes } }
+  clusters:
+  - name: nodes
+    type: STATIC
+    connect_timeout: 5s
+    lb_policy: MAGLEV
+    load_assignment:
+      cluster_name: nodes
+      endpoints:
+      - lb_endpoints:
+${nodes.map(({ port }) => `        - endpoint: { address: ${address(port)} }`).join('\n')}
+`,
+  );
+  const args = ['-c', path, '--concurrency', '1', '--disable-hot-restart', '--log-level', 'warn'];
+  return { port, pids: [children.start('envoy', peer.program, args, { env: peer.env })] };
 }

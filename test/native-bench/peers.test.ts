@@ -43,6 +43,25 @@ t.test('a program that does not tell its version is refused', async (t) => {
   });
 });
 
+t.test('the version of each is read from what it prints', async (t) => {
+  const said: Record<string, readonly [said: string, version: string]> = {
+    nutcracker: ['This is nutcracker-0.5.0', '0.5.0'],
+    predixy: ['predixy predixy-1.0.5', '1.0.5'],
+    'codis-proxy': ['version: 3.2.2', '3.2.2'],
+    dynomite: ['This is dynomite-v0.6.21', 'v0.6.21'],
+    envoy: ['envoy  version: 816188b86a0a52095b116b107f576324082c7c02/1.30.1/Clean/RELEASE/BoringSSL', '1.30.1'],
+  };
+  const folder = t.testdir(
+    Object.fromEntries(Object.entries(said).map(([name, [text]]) => [name, `#!/bin/sh\necho '${text}'`])),
+  );
+  for (const name of Object.keys(said)) chmodSync(join(folder, name), 0o755);
+  const peers = await found('--peer-path', folder);
+  t.strictSame(
+    peers.map(([name, { version }]) => [name, version]),
+    Object.entries(said).map(([name, [, version]]) => [name, version]),
+  );
+});
+
 async function found(...args: string[]) {
   return [...(await findPeers(parseOptions(args, 'main.js')))];
 }
