@@ -89,7 +89,7 @@ export interface ReplicationSnapshot {
 
 /** What is promised of the keys: see routing/levels. */
 export interface LevelSnapshot {
-  consistency: 'strong' | 'quorum' | 'weak';
+  consistency: 'strong' | 'quorum' | 'eventual' | 'weak';
   /** Copies that say what they have before a read is answered. */
   reads: number;
   /** Copies that have a write before it is acknowledged. */
@@ -349,6 +349,8 @@ export type ToWorker =
   | { kind: 'question'; call: number; question: Question; isOwn: boolean }
   /** To `ask`. `silent`: the workers that did not answer in time. */
   | { kind: 'answers'; id: number; answers: readonly Answer[]; silent: readonly number[] }
+  /** Of `hints`: so many bytes are kept, or had no room, as so many hints had not. */
+  | { kind: 'hints-taken'; bytes: number; dropped: number }
   /** To `ask-lock`, once; also where that was ended. */
   | { kind: 'lock-told'; id: number; told: LockTold }
   /** Take no more connections, let sessions finish what is in flight for so many milliseconds, then end the task. */
@@ -374,6 +376,8 @@ export type ToControl =
   | { kind: 'answer'; call: number; answer: Answer }
   /** Answered by `lock-told`. */
   | { kind: 'ask-lock'; id: number; ask: LockAsk }
+  /** So many writes that a node has missed, as replica/hint writes them. Answered by `hints-taken`. */
+  | { kind: 'hints'; pool: string; node: string; hints: Uint8Array; count: number }
   /** Of an `acquire`: nobody wants it any more. */
   | { kind: 'end-lock'; id: number }
   | { kind: 'log'; level: LogLevel; event: string; fields: Record<string, string | number | boolean | null> }

@@ -68,6 +68,9 @@ function run(start: WorkerStart, onEnded: () => void): void {
       tell({ kind: 'ask-lock', id, ask });
       return () => tell({ kind: 'end-lock', id });
     },
+    postHints: (pool, node, hints, count) => {
+      port.postMessage({ kind: 'hints', pool, node, hints, count } satisfies ToControl, [hints.buffer as ArrayBuffer]);
+    },
     onNodeState: ({ pool, name }, isUp, reason) => tell({ kind: 'node-state', pool, node: name, isUp, reason }),
     clients: new ClientCount(start.clients, index),
     lockTurns: new LockTurns(start.lockTurns, index),
@@ -95,6 +98,7 @@ function run(start: WorkerStart, onEnded: () => void): void {
   };
 
   const end = async () => {
+    plane.flushHints();
     metrics.publish();
     await transport.stop();
     port.close();
@@ -122,6 +126,9 @@ function run(start: WorkerStart, onEnded: () => void): void {
         done?.(message.answers, message.silent);
         return;
       }
+      case 'hints-taken':
+        plane.onHintsTaken(message.bytes, message.dropped);
+        return;
       case 'lock-told': {
         const told = lockAsks.get(message.id);
         lockAsks.delete(message.id);

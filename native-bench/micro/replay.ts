@@ -115,6 +115,7 @@ class World {
     const topology = plainTopology(1, nodes, owners);
     const counts = new Metrics(metricsMemory(1), 0).counts;
     this.plane = new DataPlane({
+      postHints: () => {},
       askLock: () => {
         throw new Error('no locks are kept by the coordination store here');
       },

@@ -98,6 +98,7 @@ class World {
     });
     const { counts } = new Metrics(metricsMemory(1), 0);
     const plane = new DataPlane({
+      postHints: () => {},
       askLock: () => {
         throw new Error('no locks are kept by the coordination store here');
       },

@@ -99,6 +99,22 @@ const NODE_KEYS = {
     'Bytes of the values that are on their way to a node under repair at the same time. A larger value goes alone.',
     stated('repairBytesInFlightMax'),
   ),
+  compareKeysPerSecond: about(
+    wholeNumber(1, COUNT_MAX),
+    'Keys of consistency eventual that a node is asked for in a second, while what the nodes have is compared.',
+    stated('compareKeysPerSecond'),
+  ),
+  compareIntervalMs: about(
+    milliseconds(100, DAY_MS),
+    'How long after one comparison of all keys of consistency eventual the next begins, up to a half less by chance. One begins besides when a node has come back, and after one that found a copy behind.',
+    stated('compareIntervalMs'),
+  ),
+  hintBytesMax: about(
+    bytes(1, 64 * GIBI),
+    'Bytes of writes to keys of consistency eventual that one process keeps for a node that has missed them, in dataDir if there is one. What is more is dropped; the next comparison of the nodes brings it.',
+    stated('hintBytesMax'),
+  ),
+  hintAgeMaxMs: about(milliseconds(1_000, 30 * DAY_MS), 'How long they are kept.', stated('hintAgeMaxMs')),
 } satisfies Record<keyof NodeLimits, z.ZodType<number>>;
 
 const KEYS = {
@@ -202,6 +218,11 @@ const KEYS = {
     wholeNumber(1, COUNT_MAX),
     'Replicated keys of which one worker remembers, for each pool, what it has agreed upon last: their next write takes one round trip. Beyond, one that has not been used for long is forgotten, and its next write takes two. Each takes about 1 KiB.',
     stated('replicatedKeysMax'),
+  ),
+  hintsInFlightBytesMax: about(
+    bytes(1, GIBI),
+    'Bytes of writes that nodes have missed which one worker may have on their way to where they are kept (hintBytesMax). What is more is dropped.',
+    stated('hintsInFlightBytesMax'),
   ),
   scriptsBytesMax: about(
     bytes(0, GIBI),

@@ -24,6 +24,7 @@ export interface Limits extends NodeLimits {
   replicatedKeyQueueMax: number;
   replicatedBytesMax: number;
   replicatedKeysMax: number;
+  hintsInFlightBytesMax: number;
   scriptsBytesMax: number;
   gatherBytesMax: number;
   gatherKeysMax: number;
@@ -54,6 +55,10 @@ export interface NodeLimits {
   replicatedScriptBytesMax: number;
   repairKeysPerSecond: number;
   repairBytesInFlightMax: number;
+  compareKeysPerSecond: number;
+  compareIntervalMs: number;
+  hintBytesMax: number;
+  hintAgeMaxMs: number;
 }
 
 export const DEFAULT_NODE_LIMITS: NodeLimits = {
@@ -73,6 +78,10 @@ export const DEFAULT_NODE_LIMITS: NodeLimits = {
   replicatedScriptBytesMax: 64 * 1024 * 1024,
   repairKeysPerSecond: 10_000,
   repairBytesInFlightMax: 16 * 1024 * 1024,
+  compareKeysPerSecond: 50_000,
+  compareIntervalMs: 600_000,
+  hintBytesMax: 256 * 1024 * 1024,
+  hintAgeMaxMs: 3 * 3_600_000,
 };
 
 export const DEFAULT_LIMITS: Limits = {
@@ -96,6 +105,7 @@ export const DEFAULT_LIMITS: Limits = {
   replicatedKeyQueueMax: 10_000,
   replicatedBytesMax: 256 * 1024 * 1024,
   replicatedKeysMax: 100_000,
+  hintsInFlightBytesMax: 16 * 1024 * 1024,
   scriptsBytesMax: 8 * 1024 * 1024,
   gatherBytesMax: 64 * 1024 * 1024,
   gatherKeysMax: 50_000,

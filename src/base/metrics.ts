@@ -66,6 +66,9 @@ export const COUNTERS = {
   replicatedImpatient:
     'times a copy of a replicated key did not answer within replicatedPatienceMs, and another way was tried',
   replicatedKeysForgotten: 'replicated keys that were forgotten at replicatedKeysMax',
+  replicatedHints: 'writes of keys of consistency eventual that a copy has missed, and that are kept for it',
+  replicatedHintsDropped:
+    'writes that a copy has missed and that were not kept, at hintBytesMax or hintsInFlightBytesMax: comparing the nodes brings them',
   replicatedAtOneNode:
     'writes that one node carried out, as scripts, and whose whole value was then sent to the others',
   replicatedTooLarge: 'times a node refused to carry out such a write at replicatedScriptBytesMax',

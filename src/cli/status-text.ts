@@ -1,5 +1,6 @@
 /** A status in words and tables, for a terminal. */
 import type { NodeCare, PoolCare } from '../control/caretaker.js';
+import type { ComparisonCare } from '../control/comparisons.js';
 import type { FleetStatus, NodeStatus, Status, WorkerStatus } from '../control/status.js';
 
 const SECOND = 1_000;
@@ -35,7 +36,7 @@ export function describeStatus(status: Status, nowMs: number, nodesMax = Number.
 
 ${table([['worker', '', 'sessions', 'commands/s', 'memory'], ...workers.map(workerRow), totalRow(workers)], 'llrrr')}${deaths}
 ${fleetTable(status.fleet, age)}${nodeTable(nodes, nodesMax, age)}
-${replicatedPools.map(careTable).join('')}${counters(status)}`;
+${replicatedPools.map((pool) => careTable(pool, nowMs)).join('')}${counters(status)}`;
 }
 
 /** Nothing is said of a process that is alone, and whose store is well. */
@@ -98,20 +99,32 @@ function nodeRow(node: NodeStatus, age: (time: string) => string): string[] {
 }
 
 /** Of a pool with replicated keys: whose votes count, and why those of the others do not. */
-function careTable({ pool, withoutQuorum, nodes }: PoolCare): string {
+function careTable({ pool, withoutQuorum, nodes, comparison }: PoolCare, nowMs: number): string {
   const rows = nodes.map((node) => [
     node.name,
     node.standing === 'member' ? 'member' : node.standing.toUpperCase(),
-    careOf(node),
+    careOf(node, nowMs),
   ]);
   const sets = withoutQuorum.length;
+  const equal = comparison === null ? '' : `${comparisonOf(comparison)}\n`;
   const lack =
     sets === 0 ? '' : `NO QUORUM in ${number(sets)} set${sets === 1 ? '' : 's'} of nodes: their keys are not served\n`;
-  return `${table([[`replicas in ${pool}`, '', ''], ...rows], 'lll')}${lack}\n`;
+  return `${table([[`replicas in ${pool}`, '', ''], ...rows], 'lll')}${equal}${lack}\n`;
 }
 
-function careOf({ reason, repair }: NodeCare): string {
-  if (repair === null) return reason ?? '';
+/** Of keys of consistency eventual. */
+function comparisonOf({ beganAt, tookMs, equalAt, isWhole, keys, behind, mended }: ComparisonCare): string {
+  const since = equalAt === null ? 'not known to be equal' : `all copies have what was written before ${equalAt}`;
+  const last = `${number(keys)} keys compared at ${beganAt}, in ${(tookMs / 1000).toFixed(1)} s`;
+  const found = behind === 0 ? 'none behind' : `${number(behind)} behind, ${number(mended)} mended`;
+  return `${since}; ${last}: ${found}${isWhole ? '' : '; NOT ALL NODES could be asked'}`;
+}
+
+function careOf({ reason, repair, hints }: NodeCare, nowMs: number): string {
+  const { bytes: size, oldestMs } = hints;
+  const kept =
+    oldestMs === null ? null : `${bytes(size)} of writes kept for it, the oldest for ${describeAge(nowMs - oldestMs)}`;
+  if (repair === null) return [reason, kept].filter((text) => text !== null).join('; ');
   const { keysCompared, keysReplaced, keysDropped, epoch } = repair;
   const done = `${number(keysCompared)} compared, ${number(keysReplaced)} copied, ${number(keysDropped)} dropped`;
   return `${reason}; in epoch ${epoch}, keys: ${done}`;

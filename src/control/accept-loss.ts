@@ -185,6 +185,7 @@ class LossAcceptance {
         copySets: pool.copySets.filter((set) => set.includes(node.index)),
         copiesOf: (key) => pool.placeOf(key)?.nodes ?? null,
         isWeak: (key) => pool.placeOf(key)?.level.consistency === 'weak',
+        ...(pool.ranges === null ? {} : { isMerged: pool.isMerged }),
       },
       links,
       rounds: {

@@ -8,8 +8,10 @@ import type { PlacementRule } from '../base/placement.js';
 import type { PlacementSnapshot } from '../messages.js';
 import type { Circle } from '../routing/circle.js';
 import { planCopySets } from '../routing/copy-sets.js';
+import type { RangePlan } from '../routing/key-ranges.js';
 import type { RingNode } from '../routing/ring.js';
 import { planPlacement } from '../routing/route.js';
+import type { DigestedPage, PickedKeys } from './bulk-worker.js';
 
 const THREADS_MAX = 4;
 const IDLE_TIMEOUT_MS = 1_000;
@@ -48,6 +50,16 @@ export class BulkPool {
   /** Where the keys of these nodes are. Rejects with a RangeError as `planPlacement` throws it. */
   planCircle(nodes: readonly RingNode[], rule: PlacementRule): Promise<Circle> {
     return this.pool.run({ nodes, rule }, { name: 'planCircle' }) as Promise<Circle>;
+  }
+
+  /** Adds a page of keys, as a node has answered it, to the digests in `memory`. Null: it does not count. One at a time for one memory. */
+  digestPage(page: Uint8Array, plan: RangePlan, memory: SharedArrayBuffer): Promise<DigestedPage | null> {
+    return this.pool.run({ page, plan, memory }, { name: 'digestPage' }) as Promise<DigestedPage | null>;
+  }
+
+  /** The keys of such a page that are in ranges of which `differing`, a byte each, has a 1. */
+  pickKeys(page: Uint8Array, plan: RangePlan, differing: SharedArrayBuffer): Promise<PickedKeys | null> {
+    return this.pool.run({ page, plan, differing }, { name: 'pickKeys' }) as Promise<PickedKeys | null>;
   }
 
   /** Ends the threads, and what they are doing. */

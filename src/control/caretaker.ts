@@ -12,15 +12,20 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { pause } from '../base/pause.js';
 import { type NodeVerdict, planAdmission } from '../replica/admission.js';
+import { clusterInForce } from '../replica/member.js';
 import { encodeMemberStep } from '../replica/node-member-step.js';
 import { parseNodeRecord } from '../replica/node-record.js';
 import { fitVerdict, mixedVersions, nodeObstacles } from '../replica/node-requirements.js';
-import { type RepairPlan, type RepairProgress, repairBackOffMs, setsWithoutQuorum } from '../replica/repair.js';
+import { type RepairPlan, type RepairProgress, repairBackOffMs } from '../replica/repair.js';
+import type { ComparisonOptions } from './comparison.js';
+import { type ComparisonCare, Comparisons } from './comparisons.js';
+import { replayHints } from './hint-replay.js';
+import type { HintCare, Hints } from './hints.js';
 import type { NameLookup } from './name-lookup.js';
 import { NodeLink } from './node-link.js';
 import { PoolRounds } from './pool-rounds.js';
 import { runRepair } from './repair-run.js';
-import { limitsOf, type ReplicatedPool } from './replicated-pools.js';
+import { limitsOf, type ReplicatedPool, unservedSets } from './replicated-pools.js';
 import { type SweepCounts, sweepOnce } from './sweep.js';
 
 /** What is not told by a push is seen after so many milliseconds. */
@@ -48,6 +53,8 @@ export interface NodeCare {
   reason: string | null;
   /** Of its repair by this process, while it goes on. */
   repair: RepairProgress | null;
+  /** What this process keeps for it of what it has missed. */
+  hints: HintCare;
 }
 
 export interface PoolCare {
@@ -58,6 +65,8 @@ export interface PoolCare {
   withoutQuorum: readonly (readonly string[])[];
   nodes: readonly NodeCare[];
   sweep: SweepCounts;
+  /** Of its keys of consistency eventual; null: there are none, or this process has not compared them. */
+  comparison: ComparisonCare | null;
 }
 
 /** `admit`: where it is not agreed yet which keys a node should have, nothing is repaired or swept. */
@@ -65,6 +74,10 @@ export type Duty = 'admit' | 'all';
 
 export interface CaretakerOptions {
   duty: Duty;
+  /** Whether this process does what one of the fleet is to do. */
+  isLeader: () => boolean;
+  bulk: ComparisonOptions['bulk'];
+  hints: Hints;
   /** Whether a node that is started again has all that it had acknowledged. */
   keepsData: boolean;
   /** See AdmissionOptions. */
@@ -102,6 +115,7 @@ export class Caretaker {
   };
   private readonly work = new Set<Promise<void>>();
   private timer: NodeJS.Timeout | null = null;
+  private comparisons: Comparisons | null = null;
   private hasBegun: boolean;
   private isDue = false;
   private isCaring = false;
@@ -131,6 +145,22 @@ export class Caretaker {
     }, LOOK_MS);
     if (this.options.duty === 'admit') return;
     for (const ttlMs of this.pool.idleTtlsMs) this.follow(this.sweep(ttlMs));
+    const { ranges: plan } = this.pool;
+    if (plan === null) return;
+    const { isLeader, bulk, hints } = this.options;
+    const limits = limitsOf(this.pool);
+    for (const link of this.links.values()) this.follow(this.replay(link, hints));
+    this.comparisons = new Comparisons({
+      plan,
+      links: this.links,
+      bulk,
+      limits,
+      stopped: this.stopping.signal,
+      isLeader,
+      pool: this.pool.name,
+      log: this.log,
+    });
+    this.follow(this.comparisons.run());
   }
 
   /** A repair that is under way stops where it is, to be begun again by whomever. */
@@ -152,12 +182,15 @@ export class Caretaker {
     const { pool, links, patients, sweepCounts: sweep } = this;
     const nodes = pool.nodes.map(({ index, name }): NodeCare => {
       const { verdict, repair } = patients.get(index) as Patient;
-      if (repair !== null) return { name, standing: 'repairing', reason: reasonOf(verdict), repair };
+      const hints = this.options.hints.care(pool.name, name);
+      if (repair !== null) return { name, standing: 'repairing', reason: reasonOf(verdict), repair, hints };
       const trouble = links.get(index)?.trouble ?? null;
       const reason = verdict.kind === 'silent' ? trouble : reasonOf(verdict);
-      return { name, standing: verdict.kind, reason, repair };
+      return { name, standing: verdict.kind, reason, repair, hints };
     });
-    return { pool: pool.name, clusterId: this.clusterId, withoutQuorum: this.lacking.map(this.namesOf), nodes, sweep };
+    const comparison = this.comparisons?.care ?? null;
+    const withoutQuorum = this.lacking.map(this.namesOf);
+    return { pool: pool.name, clusterId: this.clusterId, withoutQuorum, nodes, sweep, comparison };
   }
 
   private get clusterId(): string | null {
@@ -165,6 +198,15 @@ export class Caretaker {
       if (link.standing?.kind === 'member') return link.standing.clusterId;
     }
     return null;
+  }
+
+  /** Which the nodes that can be reached were members of. */
+  private get clusterOnce(): string | null {
+    const ids = Array.from(
+      this.links.values(),
+      ({ view }) => parseNodeRecord(view?.facts.record ?? '')?.clusterId ?? null,
+    );
+    return clusterInForce(ids);
   }
 
   /** Soon, and once for all that happens until then. */
@@ -244,12 +286,16 @@ export class Caretaker {
       this.log.warn(fields, 'replica-stranger');
     } else if (verdict.kind === 'refused') this.log.error(fields, 'replica-refused');
     else if (verdict.kind === 'waiting') this.log.warn(fields, 'replica-waits');
-    else if (verdict.kind === 'member') this.log.info({ pool: this.pool.name, node: name }, 'replica-member');
+    else if (verdict.kind === 'member') {
+      this.log.info({ pool: this.pool.name, node: name }, 'replica-member');
+      // It may have missed something.
+      this.comparisons?.soon();
+    }
   }
 
   private noteQuorum(verdicts: readonly NodeVerdict[]): void {
     const { pool, links, log } = this;
-    const lacking = setsWithoutQuorum(pool.copySets, (node) => (links.get(node)?.record ?? null) !== null);
+    const lacking = unservedSets(pool, (node) => (links.get(node)?.record ?? null) !== null);
     this.lacking = lacking;
     // What is about to be admitted lacks nothing; what a first start waits for is said of each node.
     if (verdicts.some(({ kind }) => kind === 'admit' || kind === 'waiting')) return;
@@ -300,7 +346,11 @@ export class Caretaker {
       (await runRepair({
         plan,
         links,
-        rounds,
+        rounds: {
+          // The register of epochs takes a quorum, and nothing else may.
+          drawEpoch: async (above) => (await rounds.drawEpoch(above)) ?? (pool.isEventual ? above + 1 : null),
+          settle: (key, nodes, epoch) => rounds.settle(key, nodes, epoch),
+        },
         keysPerSecond: node.limits.repairKeysPerSecond,
         stopped: stopping.signal,
         onProgress: (progress) => {
@@ -336,7 +386,9 @@ export class Caretaker {
 
   /** Null: the node, or the members, are not what they were a moment ago. */
   private planRepair({ node, view }: NodeLink, { epochSeen }: Patient): RepairPlan<Uint8Array> | null {
-    const { pool, links, clusterId } = this;
+    const { pool, links } = this;
+    // Where nobody is a member any more, what the nodes say that they were has to do, if nothing takes a quorum.
+    const clusterId = this.clusterId ?? (pool.isEventual ? this.clusterOnce : null);
     if (clusterId === null || view === null) return null;
     const members = new Map<number, string>();
     // Also above those that an operator made while the register could not be asked (accept-loss).
@@ -356,9 +408,24 @@ export class Caretaker {
       copySets: pool.copySets.filter((set) => set.includes(node.index)),
       copiesOf: (key) => pool.placeOf(key)?.nodes ?? null,
       isWeak: (key) => pool.placeOf(key)?.level.consistency === 'weak',
+      ...(pool.ranges === null ? {} : { isMerged: pool.isMerged, acceptsLoss: pool.isEventual }),
       pageKeys: PAGE_KEYS,
       bytesMax: node.limits.repairBytesInFlightMax,
     };
+  }
+
+  private replay(link: NodeLink, hints: Hints): Promise<void> {
+    const { pool, links, stopping } = this;
+    const { pool: poolName, name, limits } = link.node;
+    return replayHints({
+      links,
+      link,
+      copiesOf: (key) => (pool.isMerged(key) ? (pool.placeOf(key)?.nodes ?? null) : null),
+      hints: () => hints.of(poolName, name),
+      oldestMs: () => hints.oldestOf(poolName),
+      keysPerSecond: limits.repairKeysPerSecond,
+      stopped: stopping.signal,
+    });
   }
 
   private async sweep(ttlMs: number): Promise<void> {

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import type { PoolConfig } from '../base/pools-section.js';
 import type { NodeSnapshot, ServiceSnapshot, TopologySnapshot } from '../messages.js';
-import { Caretaker, type Duty, type PoolCare } from './caretaker.js';
+import { Caretaker, type CaretakerOptions, type Duty, type PoolCare } from './caretaker.js';
 import type { NameLookup } from './name-lookup.js';
 import { type ReplicatedPool, replicatedPools } from './replicated-pools.js';
 
@@ -15,6 +15,8 @@ interface Parts {
   services: readonly (ServiceSnapshot | null)[];
 }
 
+type Shared = Pick<CaretakerOptions, 'isLeader' | 'bulk' | 'hints'>;
+
 interface Cared {
   caretaker: Caretaker;
   /** What it was made of: while these are the same, it stays. */
@@ -24,6 +26,7 @@ interface Cared {
 export class Caretakers {
   private readonly names: NameLookup;
   private readonly log: Logger;
+  private readonly shared: Shared;
   /** By pool. */
   private cared = new Map<string, Cared>();
   /** Pools that have had members: who comes after a caretaker knows what it knew. */
@@ -31,9 +34,10 @@ export class Caretakers {
   /** Those that are no longer wanted, until they have ended. */
   private readonly ending = new Set<Promise<void>>();
 
-  constructor(names: NameLookup, log: Logger) {
+  constructor(names: NameLookup, log: Logger, shared: Shared) {
     this.names = names;
     this.log = log;
+    this.shared = shared;
   }
 
   /** Before there is a topology: has a coordination store on that pool found its nodes. */
@@ -68,7 +72,7 @@ export class Caretakers {
 
   private begin(pool: ReplicatedPool, parts: Parts): void {
     const { duty, restart } = parts;
-    const options = { duty, keepsData: restart === 'keeps-data', wasBegun: this.begun.has(pool.name) };
+    const options = { ...this.shared, duty, keepsData: restart === 'keeps-data', wasBegun: this.begun.has(pool.name) };
     const caretaker = new Caretaker(pool, options, this.names, this.log);
     caretaker.start();
     this.cared.set(pool.name, { caretaker, parts });

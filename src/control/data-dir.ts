@@ -3,6 +3,7 @@
  *
  *   DATA-DIR/lock            who has it; the kernel locks the folder itself, too, which is seen from other containers
  *   DATA-DIR/coordination/   the coordination store of one process: see coord/file-driver.ts
+ *   DATA-DIR/hints/          what nodes have missed of keys of consistency eventual: see hints.ts
  */
 import { closeSync, openSync } from 'node:fs';
 import { EAGAIN, system } from '../transport/system.js';

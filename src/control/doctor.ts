@@ -1,12 +1,12 @@
 /** What `ringleader doctor` finds about one pool of replicated keys, and mends if it is to. */
 import { planAdmission } from '../replica/admission.js';
 import { nodeObstacles } from '../replica/node-requirements.js';
-import { setsWithoutQuorum } from '../replica/repair.js';
 import { acceptLoss } from './accept-loss.js';
 import { type CheckProgress, checkCopies, type Difference } from './copy-check.js';
+import { exchangeKey } from './key-exchange.js';
 import type { NodeLink } from './node-link.js';
 import { endVisit, namesOf, type PoolVisit, visitPool } from './pool-visit.js';
-import { limitsOf, type ReplicatedPool } from './replicated-pools.js';
+import { limitsOf, type ReplicatedPool, unservedSets } from './replicated-pools.js';
 
 export interface DoctorOrders {
   /** Mend what differs. */
@@ -62,7 +62,7 @@ function describeMembers(visit: PoolVisit, keepsData: boolean): Diagnosis {
     if (verdict?.kind === 'admit') return `  ${name}: not yet a member: a proxy admits it${unfit}`;
     return `  ${name}: no member: ${verdict?.reason}${unfit}`;
   });
-  const lacking = setsWithoutQuorum(pool.copySets, (node) => (links.get(node)?.record ?? null) !== null);
+  const lacking = unservedSets(pool, (node) => (links.get(node)?.record ?? null) !== null);
   if (lacking.length > 0) {
     const [first = []] = lacking;
     lines.push(
@@ -112,7 +112,8 @@ async function compare(
 }
 
 /** A value that nobody wrote by a proxy is the operator's: it may be the only one. */
-async function mend({ rounds }: PoolVisit, { kind, key, nodes }: Difference): Promise<boolean> {
+async function mend({ rounds, pool, links }: PoolVisit, { kind, key, nodes }: Difference): Promise<boolean> {
+  if (kind === 'behind' && pool.isMerged(key)) return (await exchangeKey(links, key, nodes)) !== null;
   if (kind === 'behind') return rounds.mend(key, nodes);
   return kind === 'values' && rounds.rewrite(key, nodes);
 }

@@ -213,6 +213,11 @@ export class Fleet {
     void this.sayDoubts();
   }
 
+  /** Whether this process leads the fleet, for all that it knows. */
+  get isLeader(): boolean {
+    return this.election.leader?.name === this.member;
+  }
+
   get topology(): SharedTopology | null {
     return this.keeper.topology;
   }

@@ -112,6 +112,8 @@ function verdictByVersion(copies: readonly Copy[], { consistency, reads, writes 
   const names = holders.map(({ name }) => name).join(', ');
   const written = newest === NEVER ? '' : `, of ${new Date(timeOf(newest)).toISOString()} by the clock of who wrote it`;
   if (holders.length === counting.length) return `all that count have the same version${written}`;
+  if (consistency === 'eventual')
+    return `the newest version${written}, is at ${names} alone: the others are given it, and until then a read tells what the copy has that it asks`;
   if (consistency === 'weak')
     return `the newest version${written}, is at ${names} alone: a read tells what the copy has that it asks`;
   if (holders.length >= writes) return `the newest version${written}, is at ${names}: enough for every read to see it`;

@@ -14,7 +14,12 @@ export type LayoutKeyspace = Pick<KeyspaceConfig, 'prefix' | 'pool' | 'placement
   (
     | { mode: 'sharded' }
     /** `quorum`: R and W, of consistency quorum; `consistency`: that of others, but for strong. */
-    | { mode: 'replicated'; copies: number; quorum?: LayoutQuorum | undefined; consistency?: 'weak' | undefined }
+    | {
+        mode: 'replicated';
+        copies: number;
+        quorum?: LayoutQuorum | undefined;
+        consistency?: 'eventual' | 'weak' | undefined;
+      }
     /** Null: all nodes of the pool. */
     | { mode: 'lock'; provider: LockProvider; copies: number | null }
   );
@@ -67,7 +72,7 @@ export const LAYOUT: z.ZodType<Layout> = z.strictObject({
             placement: PLACEMENT,
             copies: z.int().positive(),
             quorum: z.strictObject({ reads: z.int().positive(), writes: z.int().positive() }).optional(),
-            consistency: z.enum(['weak']).optional(),
+            consistency: z.enum(['eventual', 'weak']).optional(),
           }),
           z.strictObject({
             ...BASICS,

@@ -8,7 +8,9 @@ import type { PoolConfig } from '../base/pools-section.js';
 import type { Config } from '../config.js';
 import type { LevelSnapshot, NodeSnapshot, ServiceSnapshot, TopologySnapshot } from '../messages.js';
 import { EPOCH_KEY, FENCE_PREFIX, REGISTER_PREFIX } from '../replica/meta.js';
+import { setsWithoutQuorum } from '../replica/repair.js';
 import { planCopySets } from '../routing/copy-sets.js';
+import type { RangePlan } from '../routing/key-ranges.js';
 import { describeLevel, strongLevel } from '../routing/levels.js';
 import { planPlacement } from '../routing/route.js';
 import { Router } from '../routing/router.js';
@@ -31,10 +33,16 @@ export interface ReplicatedPool {
   /** Indices of nodes: each different set that keys have their copies on, that of the registers of the proxy's own among them. */
   copySets: readonly (readonly number[])[];
   epochNodes: readonly number[];
+  /** Nothing in the pool takes a quorum: all its keys are of consistency eventual. */
+  isEventual: boolean;
+  /** How its keys of consistency eventual are compared; null where there are none. */
+  ranges: RangePlan | null;
   /** How long keyspaces want deleted keys, and fences of locks that nobody asks for, to be remembered: the different lengths, milliseconds. */
   idleTtlsMs: readonly number[];
   /** Null for a key that is not replicated, or in another pool. */
   placeOf(key: Uint8Array): KeyPlace | null;
+  /** Whether the key is of consistency eventual: the larger version stays, wherever it is found. */
+  isMerged(key: Uint8Array): boolean;
   /** Whether the key is a lock that belongs on that node: it has a value there, and no ballots. */
   isLockOn(node: number, key: Uint8Array): boolean;
 }
@@ -61,9 +69,10 @@ export function replicatedPools({ nodes, services }: TopologySnapshot, store: To
       name,
       nodes.filter(({ pool }) => pool === name),
       own,
+      store?.name === name,
     );
   });
-  if (store !== null && !names.has(store.name)) pools.push(planPool(store.name, poolNodes(store), []));
+  if (store !== null && !names.has(store.name)) pools.push(planPool(store.name, poolNodes(store), [], true));
   return pools;
 }
 
@@ -93,7 +102,21 @@ export function limitsOf({ nodes }: ReplicatedPool): NodeLimits {
   return first.limits;
 }
 
-function planPool(name: string, nodes: readonly NodeSnapshot[], services: readonly ServiceSnapshot[]): ReplicatedPool {
+/** The sets of nodes of which too few are members for their keys to be served. */
+export function unservedSets(
+  { copySets, isEventual }: ReplicatedPool,
+  isMember: (node: number) => boolean,
+): (readonly number[])[] {
+  return isEventual ? copySets.filter((set) => !set.some(isMember)) : setsWithoutQuorum(copySets, isMember);
+}
+
+/** `isStore`: what coordination agrees on lies there, too. */
+function planPool(
+  name: string,
+  nodes: readonly NodeSnapshot[],
+  services: readonly ServiceSnapshot[],
+  isStore: boolean,
+): ReplicatedPool {
   const keyspaces = services.flatMap(({ keyspaces }) => keyspaces).filter(({ pool }) => pool === name);
   const replications = keyspaces.flatMap(({ replication }) => (replication === null ? [] : [replication]));
   const register = epochNodes(nodes);
@@ -109,7 +132,27 @@ function planPool(name: string, nodes: readonly NodeSnapshot[], services: readon
   }
   const routers = services.map(({ keyspaces }) => new Router(keyspaces));
   const indices = new Set(nodes.map(({ index }) => index));
+  const ownLevels = replications.map(({ level }) => level.consistency);
+  const hasEventual = ownLevels.includes('eventual');
   const ownPlace: KeyPlace = { nodes: register, idleTtlMs: null, isFence: false, level: strongLevel(register.length) };
+  const placeOf = (key: Uint8Array): KeyPlace | null => {
+    if (EPOCH.equals(key) || REGISTERS.equals(key.subarray(0, REGISTERS.length))) return ownPlace;
+    const isFence = FENCES.equals(key.subarray(0, FENCES.length));
+    const start = isFence ? FENCES.length : 0;
+    for (const router of routers) {
+      // The fences of a lock are where it is.
+      const locks = isFence ? router.lockSetsOf(key, start, key.length) : null;
+      const copies = isFence ? null : router.copySetsOf(key, start, key.length);
+      const sets = locks ?? copies;
+      if (sets === null) continue;
+      const first = sets.find(key, start, key.length);
+      const owners = [...sets.owners.subarray(first, first + sets.copies)];
+      const idleTtlMs = locks?.fenceTtlMs ?? copies?.tombstoneTtlMs ?? null;
+      if (indices.has(owners[0] as number))
+        return { nodes: owners, idleTtlMs, isFence, level: copies?.level ?? strongLevel(owners.length) };
+    }
+    return null;
+  };
   return {
     name,
     nodes,
@@ -120,30 +163,19 @@ function planPool(name: string, nodes: readonly NodeSnapshot[], services: readon
     }),
     copySets: [...sets.values()],
     epochNodes: register,
+    isEventual:
+      !isStore && lockings.length === 0 && hasEventual && ownLevels.every((consistency) => consistency === 'eventual'),
+    ranges: hasEventual
+      ? { services: services.map(({ keyspaces }) => keyspaces), nodes: nodes.map(({ index }) => index) }
+      : null,
     idleTtlsMs: [
       ...new Set([
         ...replications.map(({ tombstoneTtlMs }) => tombstoneTtlMs),
         ...lockings.map(({ fenceTtlMs }) => fenceTtlMs),
       ]),
     ],
-    placeOf(key) {
-      if (EPOCH.equals(key) || REGISTERS.equals(key.subarray(0, REGISTERS.length))) return ownPlace;
-      const isFence = FENCES.equals(key.subarray(0, FENCES.length));
-      const start = isFence ? FENCES.length : 0;
-      for (const router of routers) {
-        // The fences of a lock are where it is.
-        const locks = isFence ? router.lockSetsOf(key, start, key.length) : null;
-        const copies = isFence ? null : router.copySetsOf(key, start, key.length);
-        const sets = locks ?? copies;
-        if (sets === null) continue;
-        const first = sets.find(key, start, key.length);
-        const owners = [...sets.owners.subarray(first, first + sets.copies)];
-        const idleTtlMs = locks?.fenceTtlMs ?? copies?.tombstoneTtlMs ?? null;
-        if (indices.has(owners[0] as number))
-          return { nodes: owners, idleTtlMs, isFence, level: copies?.level ?? strongLevel(owners.length) };
-      }
-      return null;
-    },
+    placeOf,
+    isMerged: (key) => placeOf(key)?.level.consistency === 'eventual',
     isLockOn: (node, key) => {
       return routers.some(
         (router) => (router.lockSetsOf(key, 0, key.length)?.placeOf(node, key, 0, key.length) ?? -1) >= 0,

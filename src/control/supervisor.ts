@@ -21,6 +21,7 @@ import { Doors, type PreparedDoors } from './doors.js';
 import { Fleet, type FleetFacts } from './fleet.js';
 import { CannotFollowError, followLayout } from './follow-layout.js';
 import { NodeHealth, type NodeState } from './health.js';
+import { Hints } from './hints.js';
 import { layoutOf } from './layout.js';
 import { describeDifferences } from './layout-differences.js';
 import { NameLookup } from './name-lookup.js';
@@ -140,6 +141,7 @@ class Supervisor implements Ringleader {
   private readonly bulk = new BulkPool();
   private readonly doors: Doors;
   private readonly names = new NameLookup();
+  private readonly hints: Hints;
   private readonly caretakers: Caretakers;
   /** Those that the coordination store keeps. */
   private readonly locks: StoreLocks;
@@ -161,7 +163,12 @@ class Supervisor implements Ringleader {
     this.config = config;
     this.dataDir = dataDir;
     this.log = log;
-    this.caretakers = new Caretakers(this.names, log);
+    this.hints = new Hints(dataDir?.path ?? null, log);
+    this.caretakers = new Caretakers(this.names, log, {
+      isLeader: () => this.fleet.isLeader,
+      bulk: this.bulk,
+      hints: this.hints,
+    });
     const {
       kind: transport,
       workers: count,
@@ -180,9 +187,9 @@ class Supervisor implements Ringleader {
       if (reason !== trouble) log.warn({ reason }, 'lock-store-trouble');
       trouble = reason;
     });
-    const { locks } = this;
+    const { locks, hints } = this;
     const onVersion = (least: number) => doors.closeGone(least);
-    this.workers = new Workers({ transport, count, health, names, locks, log, onVersion }, startedAtMs);
+    this.workers = new Workers({ transport, count, health, names, locks, hints, log, onVersion }, startedAtMs);
     this.fleet = new Fleet(coordination, config, log, {
       onTopology: () => void this.inTurn(() => this.follow()),
     });
@@ -190,6 +197,7 @@ class Supervisor implements Ringleader {
 
   async start(acceptRemap: boolean, stopped: AbortSignal): Promise<void> {
     try {
+      await this.hints.open();
       const doors = await this.doors.prepare(this.config.listen);
       // What cannot be placed is not written down.
       const planned = await this.plan(this.config, doors);
@@ -395,6 +403,7 @@ class Supervisor implements Ringleader {
   private tend(): void {
     const { topology, config, startConfig } = this;
     this.health.setTopology(topology);
+    this.hints.configure(topology.nodes);
     this.caretakers.setTopology(topology, config.pools, storePool(startConfig));
   }
 
@@ -435,6 +444,8 @@ class Supervisor implements Ringleader {
     await Promise.all([this.workers.end(), this.bulk.destroy(), this.caretakers.stop()]);
     // It may have doors of its own, or write to the store.
     await this.changing;
+    // Workers have told all that they had.
+    await this.hints.close();
     this.locks.close();
     await this.fleet.stop();
     this.doors.close();

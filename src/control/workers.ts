@@ -43,6 +43,7 @@ import { createDescriptors, Descriptors } from '../transport/descriptors.js';
 import { buryWorker, createHandover, Handover } from '../transport/handover.js';
 import { openWake, system } from '../transport/system.js';
 import type { NodeHealth } from './health.js';
+import type { Hints } from './hints.js';
 import { LockDesk } from './lock-desk.js';
 import { LogRelay } from './log-relay.js';
 import type { NameLookup } from './name-lookup.js';
@@ -75,6 +76,7 @@ export interface WorkersContext {
   readonly names: NameLookup;
   /** On the coordination store. */
   readonly locks: StoreLocks;
+  readonly hints: Hints;
   readonly log: Logger;
   /** All that live go by the topology of that version, or a later one. */
   onVersion(least: number): void;
@@ -369,6 +371,12 @@ export class Workers {
       case 'ask-lock':
         void worker.lockDesk.onAsk(message.id, message.ask);
         return;
+      case 'hints': {
+        const { pool, node, hints, count } = message;
+        const dropped = this.context.hints.take(pool, node, hints, count);
+        worker.port.postMessage({ kind: 'hints-taken', bytes: hints.length, dropped } satisfies ToWorker);
+        return;
+      }
       case 'end-lock':
         worker.lockDesk.onEnd(message.id);
         return;

@@ -25,7 +25,7 @@ import { LOCK_SCRIPTS } from '../lock/lock-scripts.js';
 import type { StoreProviderContext } from '../lock/store-provider.js';
 import type { Answer, NodeSnapshot, ProcessFacts, Question, TopologySnapshot } from '../messages.js';
 import { proposerNumber } from '../replica/ballot.js';
-import { Replicas } from '../replica/replicas.js';
+import { Replicas, type ReplicasContext } from '../replica/replicas.js';
 import { RequestReader } from '../resp/request.js';
 import type { Arena } from '../transport/arena.js';
 import type { Transport } from '../transport/transport.js';
@@ -59,6 +59,7 @@ export interface DataPlaneContext {
   clients: ClientCount;
   lockTurns: LockTurns;
   askLock: StoreProviderContext['askLock'];
+  postHints: ReplicasContext['postHints'];
   nextClientId: () => number;
   times: CommandTimes;
   feed: MonitorFeed;
@@ -122,6 +123,7 @@ export class DataPlane {
         const shown = showBytes(Buffer.from(key, 'latin1'), 0, key.length);
         log('error', 'copies-differ', { pool: nodes[0]?.pool ?? '', key: shown, nodes: names, versions });
       },
+      postHints: context.postHints,
       onStanding: (node, isMember, reason) => {
         const { pool, name } = node;
         log(isMember ? 'info' : 'warn', isMember ? 'node-counts' : 'node-does-not-count', { pool, node: name, reason });
@@ -278,6 +280,16 @@ export class DataPlane {
   /** Commands that wait for each node of the topology of that version, by its index. */
   queued(): { version: number; commands: number[] } {
     return { version: this.dispatcher.topologyVersion, commands: this.pool.queued() };
+  }
+
+  /** See HintOutbox. */
+  onHintsTaken(bytes: number, dropped: number): void {
+    this.replicas.onHintsTaken(bytes, dropped);
+  }
+
+  /** Has what nodes have missed told at once. */
+  flushHints(): void {
+    this.replicas.flushHints();
   }
 
   /** Lets what is in flight finish until `deadlineMs` of the transport's clock, then gives up the nodes. */

@@ -52,6 +52,11 @@ export function epochOf(ballot: Ballot): number {
   return Number(ballot.slice(0, EPOCH_DIGITS));
 }
 
+/** The same but for its epoch. */
+export function inEpoch(ballot: Ballot, epoch: number): Ballot {
+  return makeBallot(epoch, counterOf(ballot), proposerOf(ballot));
+}
+
 export function counterOf(ballot: Ballot): number {
   return Number(ballot.slice(EPOCH_DIGITS, EPOCH_DIGITS + COUNTER_DIGITS));
 }

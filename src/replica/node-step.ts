@@ -2,15 +2,15 @@
  * The steps on a key as a stock Redis server takes them, and what its replies mean: scripts for what decides, a transaction for
  * what only reads. The connection speaks RESP3, and has loaded KEY_SCRIPTS.
  *
- *   prepare, install, collect   EVALSHA
- *   accept                      EVALSHA, or the watch form (watch-form) where a script's replies would not be exact
- *   read, peek, snapshot        MULTI; MGET node floor meta; EXISTS; the commands, or DUMP; EXEC
- *                               without memory: EVALSHA of the same, and for read the commands between two of these
+ *   prepare, install, merge, collect   EVALSHA
+ *   accept                             EVALSHA, or the watch form (watch-form) where a script's replies would not be exact
+ *   read, peek, snapshot               MULTI; MGET node floor meta; EXISTS; the commands, or DUMP; EXEC
+ *                                      without memory: EVALSHA of the same, and for read the commands between two of these
  */
 import { COMMAND_HEAD_BYTES_MAX, CommandWriter, type Word, wordBytesMax } from '../resp/command-writer.js';
 import { encodeCommand, isError } from '../resp/reply.js';
 import { AcceptItem } from './accept-item.js';
-import { largest } from './ballot.js';
+import { type Ballot, largest } from './ballot.js';
 import { type Command, type Commands, NO_COMMANDS, type Replies, type Value } from './commands.js';
 import { FLOOR_KEY, formatTail, META_PREFIX, momentText, NODE_KEY } from './meta.js';
 import {
@@ -26,8 +26,8 @@ import {
 import type { KeyAnswer, NodeRequest, NodeStep } from './node-request.js';
 import { bulkOf, elementsOf, isNull, shapeReplies } from './reply-shape.js';
 import { areExactInScript, commandTraits } from './script-commands.js';
-import { ACCEPT_ALL, ACCEPT_SMALL, COLLECT, INSTALL, PREPARE, type Script, VIEW } from './scripts.js';
-import type { Step } from './step.js';
+import { ACCEPT_ALL, ACCEPT_SMALL, COLLECT, INSTALL, MERGE, PREPARE, type Script, VIEW } from './scripts.js';
+import type { KeyState, Step } from './step.js';
 import { type QueuedCommands, queueCommands } from './transaction-replies.js';
 import { WatchedStep } from './watch-form.js';
 
@@ -53,14 +53,10 @@ export function nodeStepOf(step: Step<Commands, Value>, key: Word, isFull = fals
       return new ScriptStep(PREPARE, key, [step.ballot], decodePrepare);
     case 'collect':
       return new ScriptStep(COLLECT, key, [step.ballot], decodeCollect);
-    case 'install': {
-      const { accepted, lineage, live, expireAt, value } = step.state;
-      const promised = largest(accepted, step.next);
-      const words = [accepted, promised + accepted + lineage, formatTail(live, expireAt), momentText(expireAt)];
-      return new ScriptStep(INSTALL, key, value === null ? words : [...words, value], (reply) => {
-        return decodeAccept(reply, promised);
-      });
-    }
+    case 'install':
+      return stateStep(INSTALL, key, step.state, largest(step.state.accepted, step.next));
+    case 'merge':
+      return stateStep(MERGE, key, step.state, step.state.accepted);
     case 'read':
       return viewStep(key, step.commands, isFull);
     case 'peek':
@@ -88,6 +84,15 @@ export function encodeStep(
     replyCount: nodeStep.replyCount,
     decode: (replies) => nodeStep.decode(replies, record),
   };
+}
+
+/** What gives a copy a whole state. */
+function stateStep(script: Script, key: Word, state: KeyState<Value>, promised: Ballot): NodeStep {
+  const { accepted, lineage, live, expireAt, value } = state;
+  const words = [accepted, promised + accepted + lineage, formatTail(live, expireAt), momentText(expireAt)];
+  return new ScriptStep(script, key, value === null ? words : [...words, value], (reply) => {
+    return decodeAccept(reply, promised);
+  });
 }
 
 function acceptStep(step: AcceptStep, key: Word): NodeStep {

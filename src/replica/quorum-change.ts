@@ -80,7 +80,7 @@ export class QuorumChange<C, R, V> implements QuorumAsker<R, V> {
     this.out = 0;
     this.views = [];
     const { context, nodes } = this;
-    const first = context.isHomed ? 0 : Math.floor(context.random() * nodes.length);
+    const first = context.isHomed || context.isEventual ? 0 : Math.floor(context.random() * nodes.length);
     this.order = copiesToAsk(nodes, first, context);
     if (this.order.length < Math.max(context.reads, context.writes)) {
       this.finish({ kind: 'no-quorum' });
@@ -274,9 +274,12 @@ export class QuorumChange<C, R, V> implements QuorumAsker<R, V> {
   }
 
   private finish(outcome: Outcome<R>): void {
+    const { context, nodes, job } = this;
     this.phase = 'finished';
     this.dueMs = Number.POSITIVE_INFINITY;
-    this.job.finish(outcome);
+    // One copy may have it, and nobody who asks another would find out.
+    if (outcome.kind === 'unknown' && context.isEventual) context.onLagging(this.key, nodes, (1 << nodes.length) - 1);
+    job.finish(outcome);
   }
 }
 

@@ -1,16 +1,22 @@
 /** What those who carry out operations on keys that have versions, of consistency quorum and weak, need of who runs them. */
 import type { Operation } from './operation.js';
 import type { Asker, Outcome, RoundContext, RoundTimes } from './round.js';
+import type { KeyState, Step } from './step.js';
 import type { VersionClock } from './version-clock.js';
 
 export interface QuorumContext<C, R, V> extends Pick<RoundContext<C, R, V>, 'now' | 'clock' | 'random' | 'send'> {
-  /** R and W of docs/CONSISTENCY.md: R + W > N, and 2W > N; of weak keys one each. */
+  /** R and W of docs/CONSISTENCY.md: R + W > N, and 2W > N; of weak and eventual keys one each. */
   readonly reads: number;
   readonly writes: number;
   /** A key has a home, the first of its copies that can be asked: who reads or changes it begins there, and it has to take a write if it can. */
   readonly isHomed: boolean;
   /** Copies that are behind are given the newest. */
   readonly repairs: boolean;
+  /**
+   * Of consistency eventual: the larger version stays, wherever it is found, and nothing else counts; all ask the same copy first, and what
+   * some copies did not take they are given later.
+   */
+  readonly isEventual: boolean;
   readonly versions: VersionClock;
   /** Whether the node can be asked now, as far as is known. */
   isReachable(node: number): boolean;
@@ -26,6 +32,8 @@ export interface QuorumContext<C, R, V> extends Pick<RoundContext<C, R, V>, 'now
   fuller(one: R, other: R): R;
   /** These copies (bit i: copy i) were found to be behind, and nobody waits for them. */
   onLagging(key: string, nodes: readonly number[], copies: number): void;
+  /** Of consistency eventual: these copies have not carried out that step of a write that was acknowledged. They are to be given it one day. */
+  onMissed(key: string, nodes: readonly number[], copies: number, step: Step<C, V>): void;
   /**
    * A copy has promised more than the state that it lacks: somebody was about to give the key a larger version, and is not done. Carries out the
    * read by a `Round`, which finishes that; `read` takes no more part.
@@ -102,6 +110,11 @@ export function homeOf<N>(nodes: ArrayLike<N>, from: number, to: number, context
     if (slow === NO_HOME) slow = place;
   }
   return slow;
+}
+
+/** What gives a copy that is behind a state. */
+export function givingStep<C, V>(state: KeyState<V>, isEventual: boolean): Step<C, V> {
+  return isEventual ? { kind: 'merge', state } : { kind: 'install', state, next: state.accepted };
 }
 
 /** Milliseconds until the next of several tries that failed. */

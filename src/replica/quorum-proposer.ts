@@ -32,7 +32,10 @@ type Context<C, R, V> = Omit<ProposerContext<C, R, V>, 'quorum' | 'areEqual' | '
 
 /** What it needs besides what every proposer does. */
 export interface QuorumRules<C, R, V>
-  extends Pick<QuorumContext<C, R, V>, 'reads' | 'writes' | 'isHomed' | 'repairs' | 'isAwaited' | 'alone' | 'fuller'> {
+  extends Pick<
+    QuorumContext<C, R, V>,
+    'reads' | 'writes' | 'isHomed' | 'isAwaited' | 'repairs' | 'isEventual' | 'onMissed' | 'alone' | 'fuller'
+  > {
   /** Of the copies. */
   readonly majority: number;
   /** That versions are made of: milliseconds since 1970, of any clock. */
@@ -86,6 +89,8 @@ interface Lag {
 
 /** Between two attempts to bring the copies of one key up to date, and before the first: what is late may still come. */
 const MEND_PAUSE_MS = 100;
+/** Before what came to nothing is tried again. */
+const MEND_AGAIN_MS = 1_000;
 /** Under way at a time. */
 const MENDS_MAX = 16;
 /** Looked at for one to begin with. */
@@ -117,7 +122,7 @@ export class QuorumProposer<C, R, V> {
       onMade: (change, copy, state, reply) => {
         this.active.remove(change);
         const { job } = change;
-        const write = new QuorumWrite(job, stateOf<C, R, V>(state, reply), this.own);
+        const write = new QuorumWrite(job, stateOf<C, R, V>(state, reply, rules.isEventual), this.own);
         job.writer = write;
         const line = this.lines.get(job.key);
         if (line?.writer === change) line.writer = write;
@@ -207,7 +212,7 @@ export class QuorumProposer<C, R, V> {
         if (line.overstaying?.delete(read) !== true) line.readers--;
         this.onEnded(line, client, outcome);
       };
-      const first = own.isHomed ? 0 : this.readsBegun++ % nodes.length;
+      const first = own.isHomed || own.isEventual ? 0 : this.readsBegun++ % nodes.length;
       const read = new QuorumRead({ key, nodes, times, finish }, operation, first, own);
       line.readers++;
       this.active.add(read);
@@ -283,7 +288,7 @@ export class QuorumProposer<C, R, V> {
 
   // Copies that are behind
 
-  private onLagging(key: string, nodes: readonly number[], copies: number): void {
+  private onLagging(key: string, nodes: readonly number[], copies: number, pauseMs = MEND_PAUSE_MS): void {
     const { lagging, context } = this;
     const known = lagging.get(key);
     if (known !== undefined) {
@@ -295,7 +300,7 @@ export class QuorumProposer<C, R, V> {
       lagging.delete(oldest as string);
       context.count('forgotten');
     }
-    lagging.set(key, { nodes, copies, fromMs: context.now() + MEND_PAUSE_MS });
+    lagging.set(key, { nodes, copies, fromMs: context.now() + pauseMs });
   }
 
   private mendSome(): void {
@@ -312,7 +317,7 @@ export class QuorumProposer<C, R, V> {
     }
   }
 
-  /** What cannot be reached then is found by who reads. */
+  /** What cannot be reached then is found by who reads; of consistency eventual by nobody who asks for the key, so that it is tried again. */
   private mend(key: string, nodes: readonly number[]): void {
     const { context } = this;
     this.mending++;
@@ -321,6 +326,7 @@ export class QuorumProposer<C, R, V> {
     const finish = () => {
       this.active.remove(read);
       this.mending--;
+      if (this.own.isEventual && read.lacking !== 0) this.onLagging(key, nodes, read.lacking, MEND_AGAIN_MS);
     };
     const read = new QuorumRead<C, R, V>({ key, nodes, times, finish }, null, 0, this.own);
     this.active.add(read);

@@ -18,7 +18,7 @@
 import { type Ballot, largest, NEVER } from './ballot.js';
 import { bits } from './copies.js';
 import type { Operation, Reader } from './operation.js';
-import { copiesToAsk, type PassableAsker, type QuorumContext, type QuorumJob } from './quorum-context.js';
+import { copiesToAsk, givingStep, type PassableAsker, type QuorumContext, type QuorumJob } from './quorum-context.js';
 import type { Outcome } from './round.js';
 import type { AcceptAnswer, Answer, KeyState, Step, ViewAnswer } from './step.js';
 
@@ -79,6 +79,13 @@ export class QuorumRead<C, R, V> implements PassableAsker<R, V> {
     this.needed = operation === null ? this.order.length : context.reads;
     this.known = job.nodes.map(() => UNKNOWN);
     this.dueMs = this.untilImpatient();
+  }
+
+  /** Copies that are not known to have what was the newest of all, or anything newer. */
+  get lacking(): number {
+    let copies = 0;
+    for (const [copy, known] of this.known.entries()) if (known === UNKNOWN || known < this.floor) copies |= 1 << copy;
+    return copies;
   }
 
   begin(): void {
@@ -263,7 +270,7 @@ export class QuorumRead<C, R, V> implements PassableAsker<R, V> {
   private install(copy: number, state: KeyState<V>): void {
     this.installing |= 1 << copy;
     this.context.count('install');
-    this.context.send(this, copy, INSTALL_TAG, { kind: 'install', state, next: state.accepted });
+    this.context.send(this, copy, INSTALL_TAG, givingStep(state, this.context.isEventual));
   }
 
   /** Asks so many more, the first of which reads if nobody does. Returns whether there was one. */
@@ -322,6 +329,8 @@ export class QuorumRead<C, R, V> implements PassableAsker<R, V> {
     const copy = order[0] as number;
     const reader = { copy, process: walk === undefined ? 0 : context.processOf(nodes[copy] as number) };
     const reply = walk === undefined ? readReply(replies) : walk.reply(replies, reader);
+    // What a client was told is below what it writes next.
+    if (context.isEventual) context.versions.onSeen(version, 0);
     context.count(this.asked > this.needed || this.state !== null ? 'slow-read' : 'fast-read');
     this.finish({ kind: 'done', reply, ballot: version });
     this.lag(this.behind(version));

@@ -13,14 +13,17 @@
  *
  * Who refuses has a larger version, and does not count: as 2W > N, two writes that were acknowledged have met in one copy, so that the
  * later of them has the larger version, whatever clocks say.
+ *
+ * Of consistency eventual W is 1, and a copy that refuses has something newer, or takes no versions of that epoch any more: then it is
+ * given the same version in its epoch, also when the write was acknowledged by another one.
  */
-import { type Ballot, NEVER } from './ballot.js';
+import { type Ballot, epochOf, inEpoch, NEVER } from './ballot.js';
 import { bits } from './copies.js';
 import { NO_LINEAGE } from './lineage.js';
 import type { BaseFacts, Operation } from './operation.js';
-import { homeOf, pauseMs, type QuorumAsker, type QuorumContext, type QuorumJob } from './quorum-context.js';
+import { givingStep, homeOf, pauseMs, type QuorumAsker, type QuorumContext, type QuorumJob } from './quorum-context.js';
 import type { Outcome } from './round.js';
-import { type AcceptAnswer, ANY, type Answer, type KeyState, type Step } from './step.js';
+import { type AcceptAnswer, ANY, type Answer, type KeyState, type Refusal, type Step } from './step.js';
 
 /** Makes the step that has a copy take the state under a version. */
 export interface Written<C, R, V> {
@@ -56,12 +59,15 @@ export class QuorumWrite<C, R, V> implements QuorumAsker<R, V> {
   private pauses = 0;
   /** The copy (bit i: copy i) that has to take it, unless it cannot or is silent; 0 for none. */
   private home = 0;
+  private isAcknowledged = false;
 
   // Of this version; copies are bits, bit i for copy i: those that have not answered, that took it, that have a larger one, that could
   // not (rule W8), and that gave no answer.
   private out = 0;
   private taken = 0;
   private refused = 0;
+  /** Of consistency eventual, and of those that refused: they have nothing newer, and have forgotten something that was. */
+  private passedOver = 0;
   private unable = 0;
   private silent = 0;
 
@@ -102,18 +108,22 @@ export class QuorumWrite<C, R, V> implements QuorumAsker<R, V> {
     const isDenied = this.note(answer as AcceptAnswer<R> | null);
     if (isDenied) this.open--;
     if (tag !== this.tries) return;
+    if (answer?.kind === 'refused' && this.context.isEventual && answer.epochFloor > epochOf(this.version)) {
+      this.raise(answer.epochFloor);
+      return;
+    }
     this.out &= ~bit;
     this.silent &= ~bit;
     const kind = answer?.kind;
     if (kind === 'ok' || kind === 'already') this.taken |= bit;
-    else if (kind === 'refused' || kind === 'expired') this.refused |= bit;
+    else if (kind === 'refused' || kind === 'expired') this.refuse(bit, answer as Refusal | { kind: 'expired' });
     else {
       if (kind === 'unable') this.unable |= bit;
       else this.silent |= bit;
       this.home &= ~bit;
     }
     if (this.phase === 'spreading') this.resume();
-    else if (this.phase === 'finished' && ((this.silent | this.unable) & bit) !== 0) this.lag(bit);
+    else if (this.phase === 'finished' && (this.missed & bit) !== 0) this.lag(bit);
   }
 
   onTime(): void {
@@ -177,7 +187,8 @@ export class QuorumWrite<C, R, V> implements QuorumAsker<R, V> {
       const reply = this.written.reply(this.replies);
       if (reply === null) this.finish({ kind: 'unknown', why: 'it was, but its reply was lost' });
       else this.finish({ kind: 'done', reply, ballot: this.version });
-      this.lag(this.silent | this.unable);
+      this.isAcknowledged = true;
+      this.lag(this.missed);
     } else if (this.mayBeTaken(this.out)) {
       return;
     } else if (this.refused !== 0 && this.mayBeTaken(this.out | this.refused)) {
@@ -200,20 +211,43 @@ export class QuorumWrite<C, R, V> implements QuorumAsker<R, V> {
 
   /** Under a version above all that were seen. */
   private renew(): void {
+    this.beginTry(this.context.versions.next());
+  }
+
+  /** What is newer stays newer, and older older. */
+  private raise(epoch: number): void {
+    this.context.count('refused');
+    if (this.phase === 'paused') this.phase = 'spreading';
+    this.beginTry(inEpoch(this.version, epoch));
+  }
+
+  private beginTry(version: Ballot): void {
     this.tries++;
-    this.version = this.context.versions.next();
+    this.version = version;
     this.step = this.written.step(this.version, this.isOwnExpired);
     this.taken = 0;
     this.refused = 0;
+    this.passedOver = 0;
     this.unable = 0;
     this.silent = 0;
     this.spread(this.all);
   }
 
+  private refuse(bit: number, answer: Refusal | { kind: 'expired' }): void {
+    this.refused |= bit;
+    if (this.context.isEventual && answer.kind === 'refused' && answer.promised === answer.collectFloor)
+      this.passedOver |= bit;
+  }
+
+  /** Those that lack it, for all that is known. */
+  private get missed(): number {
+    return this.silent | this.unable | this.passedOver;
+  }
+
   private spread(copies: number): void {
     this.out |= copies;
     this.silent &= ~copies;
-    if (this.step?.kind === 'install') for (let left = bits(copies); left > 0; left--) this.context.count('install');
+    if (this.step?.kind !== 'accept') for (let left = bits(copies); left > 0; left--) this.context.count('install');
     for (let copy = 0; copy < this.nodes.length; copy++) {
       if ((copies & (1 << copy)) === 0) continue;
       this.open++;
@@ -228,7 +262,9 @@ export class QuorumWrite<C, R, V> implements QuorumAsker<R, V> {
   }
 
   private giveUp(why: string): void {
-    const { open, error, refused } = this;
+    const { open, error, refused, context, all } = this;
+    // Which of them have it, nobody may ever find out otherwise.
+    if (open > 0 && context.isEventual) this.lag(all);
     if (open > 0)
       this.finish({ kind: 'unknown', why: error === null ? why : `some of its nodes could not: ${text(error)}` });
     else if (error !== null) this.finish({ kind: 'unable', error });
@@ -236,7 +272,11 @@ export class QuorumWrite<C, R, V> implements QuorumAsker<R, V> {
   }
 
   private lag(copies: number): void {
-    if (copies !== 0) this.context.onLagging(this.key, this.nodes, copies);
+    const { context, step } = this;
+    if (copies === 0) return;
+    if (context.isEventual && this.isAcknowledged && step !== null)
+      context.onMissed(this.key, this.nodes, copies, step);
+    else this.context.onLagging(this.key, this.nodes, copies);
   }
 
   private reachable(): number {
@@ -270,9 +310,9 @@ export function putOf<C, R, V>(operation: Operation<C, R>, clock: () => number):
 }
 
 /** A state that is there under another version; `reply` is the client's. */
-export function stateOf<C, R, V>(state: KeyState<V>, reply: R): Written<C, R, V> {
+export function stateOf<C, R, V>(state: KeyState<V>, reply: R, isEventual: boolean): Written<C, R, V> {
   return {
-    step: (version) => ({ kind: 'install', state: { ...state, accepted: version }, next: version }),
+    step: (version) => givingStep({ ...state, accepted: version }, isEventual),
     reply: () => reply,
   };
 }

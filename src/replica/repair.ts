@@ -50,6 +50,11 @@ export interface RepairPlan<K> {
    * is none at all, A keeps all that it has by a ballot.
    */
   acceptsLoss?: boolean;
+  /**
+   * Keys of which the larger version stays, wherever it is found: A is given the largest that one of the members has, and keeps what is
+   * larger. Nothing of them is chosen anew.
+   */
+  isMerged?: (key: K) => boolean;
   pageKeys: number;
   /** Values under way at once may be as large, as far as that is known beforehand; a single one may be larger. */
   bytesMax: number;
@@ -164,9 +169,10 @@ interface Task<K> {
   key: K;
   /** Members, of whom q are asked. */
   voters: readonly number[];
-  /** They are fewer than q, and loss is accepted. */
+  /** They are fewer than q, and loss is accepted; or it is merged. */
   isLossy: boolean;
   isWeak: boolean;
+  isMerged: boolean;
   /** A has its value, whatever its meta says. */
   hasValue: boolean;
 }
@@ -193,7 +199,9 @@ class Repair<K, V> {
     this.progress.epoch = this.epoch;
     yield* this.begin(facts);
     yield* this.raise();
-    const sources = [...this.raised].filter((node) => plan.copySets.some((set) => this.votersOf(set).includes(node)));
+    const isSource = (node: number) =>
+      plan.isMerged !== undefined || plan.copySets.some((set) => this.votersOf(set).includes(node));
+    const sources = [...this.raised].filter(isSource);
     for (const source of sources) yield* this.goThrough(source, 'metas');
     yield* this.goThrough(plan.node, 'metas');
     yield* this.goThrough(plan.node, 'values');
@@ -260,10 +268,11 @@ class Repair<K, V> {
       for (const key of page.keys) {
         const set = plan.copiesOf(key);
         if (set === null || !set.includes(plan.node)) continue;
-        const voters = this.votersOf(set);
+        const isMerged = plan.isMerged?.(key) === true;
+        const voters = isMerged ? set.filter((node) => this.raised.has(node)) : this.votersOf(set);
         if (source !== plan.node && !voters.includes(source)) continue;
-        const isLossy = voters.length < quorumOf(set.length);
-        tasks.push({ key, voters, isLossy, isWeak: plan.isWeak(key), hasValue: what === 'values' });
+        const isLossy = isMerged || voters.length < quorumOf(set.length);
+        tasks.push({ key, voters, isLossy, isWeak: plan.isWeak(key), isMerged, hasValue: what === 'values' });
       }
       yield* this.mend(tasks);
       yield* this.pace();
@@ -275,8 +284,9 @@ class Repair<K, V> {
   private *mend(tasks: readonly Task<K>[]): Run<K, V, void> {
     let rest = tasks;
     for (let look = 0; rest.length > 0 && look < LOOKS_MAX; look++) rest = yield* this.mendWhatAgrees(rest);
-    for (const { key, isWeak } of rest) {
-      if (isWeak) throw failed('a weak key was forgotten by its members again and again');
+    for (const { key, isWeak, isMerged } of rest) {
+      if (isWeak || isMerged)
+        throw failed('a key on which nothing is chosen was forgotten by its members again and again');
       yield* this.settle(key);
     }
   }
@@ -356,8 +366,8 @@ class Repair<K, V> {
       const answer = answers[index];
       if (answer?.kind !== 'view') throw failed(`a value could not be read: ${answer?.kind}`);
       const { lineage, live, expireAt, value } = answer;
-      // A weak key that has a larger version by now is as good.
-      const isAsSeen = answer.accepted === accepted || (task.isWeak && answer.accepted > accepted);
+      // Where the larger version stays one that has a larger version by now is as good.
+      const isAsSeen = answer.accepted === accepted || ((task.isWeak || task.isMerged) && answer.accepted > accepted);
       if (!isAsSeen) changed.push(task);
       else {
         const state = { accepted: answer.accepted, lineage, live, expireAt, value };

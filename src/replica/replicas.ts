@@ -14,6 +14,7 @@ import type { CopySets, ReplicaSets } from '../routing/copy-sets.js';
 import { describeLevel } from '../routing/levels.js';
 import type { Asking } from './ask.js';
 import { type Commands, NO_COMMANDS, type Replies, type Value } from './commands.js';
+import { HintOutbox, type HintOutboxContext } from './hint-outbox.js';
 import { alone } from './key-operation.js';
 import { clusterInForce } from './member.js';
 import type { NodeStep } from './node-request.js';
@@ -23,13 +24,13 @@ import { type HomeContext, homeOf } from './quorum-context.js';
 import { QuorumProposer } from './quorum-proposer.js';
 import type { Client } from './round.js';
 import type { Script } from './scripts.js';
-import type { NotMember, Unable, Unsent } from './step.js';
+import type { NotMember, Step, Unable, Unsent } from './step.js';
 import { StepFrames } from './step-frames.js';
 import { Voter } from './voter.js';
 
 export interface ReplicasContext extends Pick<ChannelContext, 'transport' | 'pendings' | 'random' | 'counts'> {
   pool: BackendPool;
-  limits: Pick<Limits, 'replicatedKeyQueueMax' | 'replicatedKeysMax'>;
+  limits: Pick<Limits, 'replicatedKeyQueueMax' | 'replicatedKeysMax' | 'hintsInFlightBytesMax'>;
   /** See VoterContext. */
   scripts: readonly Script[];
   /** A number that no other proposer ever has: see `proposerNumber`. */
@@ -38,6 +39,8 @@ export interface ReplicasContext extends Pick<ChannelContext, 'transport' | 'pen
   clock: () => number;
   /** These nodes had another state of a key, under the same ballot, than the others, and are given theirs. */
   onDifference: (key: string, nodes: readonly NodeSnapshot[]) => void;
+  /** See HintOutboxContext. */
+  postHints: HintOutboxContext['post'];
   /** Votes of a node count, or do not any more, for that reason. */
   onStanding: (node: NodeSnapshot, isMember: boolean, reason: string) => void;
 }
@@ -82,6 +85,7 @@ export class Replicas {
   private readonly wakened: ((message: string | null) => void)[] = [];
   private isListening = false;
   private readonly frames: StepFrames;
+  private readonly outbox: HintOutbox;
   private readonly voters: Voter[] = [];
   /** Their numbers, by pool and name: a node keeps its number, wherever it stands in a topology, while it has copies. */
   private readonly numbers = new Map<string, number>();
@@ -108,6 +112,15 @@ export class Replicas {
   constructor(context: ReplicasContext) {
     this.context = context;
     this.frames = new StepFrames(context.transport.arena);
+    const { counts, clock } = context;
+    this.outbox = new HintOutbox({
+      counts,
+      clock,
+      post: context.postHints,
+      get limits() {
+        return context.limits;
+      },
+    });
   }
 
   /** The nodes are those of `topology` from now on, which `context.pool` knows already. */
@@ -240,6 +253,16 @@ export class Replicas {
     unsent.length = 0;
   }
 
+  /** See HintOutbox. */
+  onHintsTaken(bytes: number, dropped: number): void {
+    this.outbox.onTaken(bytes, dropped);
+  }
+
+  /** Has what nodes have missed told at once. */
+  flushHints(): void {
+    this.outbox.flush();
+  }
+
   close(): void {
     for (const voter of this.voters) voter.close();
   }
@@ -349,11 +372,20 @@ export class Replicas {
       isHomed: isWeak,
       repairs: !isWeak,
       isAwaited: (node) => voters[node]?.isAwaited === true,
+      isEventual: consistency === 'eventual',
+      onMissed: (key, nodes, copies, step) => this.onMissed(key, nodes, copies, step),
       majority,
       versionClock: context.clock,
       alone,
       fuller,
     });
+  }
+
+  private onMissed(key: string, nodes: readonly number[], copies: number, step: Step<Commands, Value>): void {
+    for (const [copy, node] of nodes.entries()) {
+      if ((copies & (1 << copy)) !== 0) this.outbox.add((this.voters[node] as Voter).channels.wanted, key, step);
+    }
+    this.tickLater();
   }
 
   private onUnanswered(voter: Voter): void {
@@ -376,6 +408,7 @@ export class Replicas {
     const { transport } = this.context;
     transport.timers.set(transport.now + (this.untold.length > 0 ? 0 : TICK_MS), () => {
       this.isTicking = false;
+      this.outbox.flush();
       this.tellUntold();
       let isActive = false;
       for (const proposer of this.proposers.values()) {

@@ -474,6 +474,22 @@ redis.call('SET', metaKey, ARGV[3] .. ARGV[4])
 return ARGV[4]
 `);
 
+/** INSTALL of what is newer, which no promise and no floor refuses; ARGV as there, ARGV[3] with the version as its promise. */
+export const MERGE = script(`
+${BEGIN}
+local ballot = ARGV[2]
+local head = ARGV[3]
+if meta then
+  local promised, accepted = string.sub(meta, 1, 40), string.sub(meta, 41, 80)
+  if accepted == ballot then return 'A' .. promised .. ${TAIL} end
+  if accepted > ballot then return 'R' .. accepted .. (floor or '${NO_FLOOR}') end
+  if promised > ballot then head = promised .. string.sub(head, 41) end
+end
+${REPLACE}
+redis.call('SET', metaKey, head .. ARGV[4])
+return ARGV[4]
+`);
+
 export const COLLECT = script(`${ALLOW_OOM}
 ${BEGIN}
 if not meta then return 'C1' end
@@ -498,7 +514,16 @@ return { found, redis.call(ARGV[1], KEYS[1]) }
 `);
 
 /** What a connection for steps on keys needs. */
-export const KEY_SCRIPTS: readonly Script[] = [PREPARE, ACCEPT_EACH, ACCEPT_ALL, ACCEPT_SMALL, INSTALL, COLLECT, VIEW];
+export const KEY_SCRIPTS: readonly Script[] = [
+  PREPARE,
+  ACCEPT_EACH,
+  ACCEPT_ALL,
+  ACCEPT_SMALL,
+  INSTALL,
+  MERGE,
+  COLLECT,
+  VIEW,
+];
 
 // The steps of members and repair. They have no KEYS but where a key is named.
 

@@ -57,6 +57,11 @@ export type Step<C, V> =
     }
   /** `state.accepted` is its ballot. */
   | { kind: 'install'; state: KeyState<V>; next: Ballot }
+  /**
+   * Takes the state if its version is larger than the copy's own, whatever was promised, and whatever floors there are: for keys of which the
+   * larger version stays, and nothing else counts. `refused` tells the copy's own version as what was promised.
+   */
+  | { kind: 'merge'; state: KeyState<V> }
   | { kind: 'snapshot' }
   | { kind: 'peek' }
   | { kind: 'read'; commands: C }
@@ -93,9 +98,9 @@ export type PrepareAnswer =
   | NotMember
   | Unable;
 
-/** To accept and install. */
+/** To accept, install and merge. */
 export type AcceptAnswer<R> =
-  /** It has the state of the ballot now. `replies`: to the commands; null for an install. */
+  /** It has the state of the ballot now. `replies`: to the commands; null for an install and a merge. */
   | { kind: 'ok'; promised: Ballot; live: boolean; expireAt: number; replies: R | null }
   /** It had it before. */
   | { kind: 'already'; promised: Ballot; live: boolean; expireAt: number }

@@ -7,7 +7,7 @@
  * Invariant: each version is larger than all that this clock has made or seen, wherever the machine's clock goes. So two writes never have
  * one version, and who was refused is not refused by the same again.
  */
-import { type Ballot, counterOf, epochOf, makeBallot, proposerOf } from './ballot.js';
+import { type Ballot, counterOf, epochOf, largest, makeBallot, proposerOf } from './ballot.js';
 
 const COUNT_DIGITS = 5;
 const COUNT_MAX = 10 ** COUNT_DIGITS - 1;
@@ -22,6 +22,8 @@ export class VersionClock {
   private epoch = 0;
   private ms = 0;
   private count = 0;
+  /** The largest that was seen. */
+  private seen: Ballot = '';
 
   /** `clock`: milliseconds since 1970; `proposer`: see `proposerNumber`. Of its 64 random bits 49 are kept. */
   constructor(clock: () => number, proposer: string) {
@@ -45,6 +47,9 @@ export class VersionClock {
 
   /** A node has promised or accepted that, and takes none of an epoch below the floor. */
   onSeen(version: Ballot, epochFloor: number): void {
+    // Nearly all that is read was written long ago.
+    if (version <= this.seen && epochFloor <= this.epoch) return;
+    this.seen = largest(this.seen, version);
     this.epoch = Math.max(this.epoch, epochOf(version), epochFloor);
     const ms = counterOf(version);
     if (ms < this.ms) return;
@@ -52,6 +57,11 @@ export class VersionClock {
     this.count = ms > this.ms ? count : Math.max(this.count, count);
     this.ms = ms;
   }
+}
+
+/** The next larger one: the same for all who ask, and made by nobody else, most likely. */
+export function nextOf(version: Ballot): Ballot {
+  return (BigInt(version) + 1n).toString().padStart(version.length, '0');
 }
 
 /** When it was made, by the clock of who made it or of who came before: milliseconds since 1970. */

@@ -6,7 +6,7 @@
 import type { LevelSnapshot } from '../messages.js';
 
 /** From the one that promises least to the one that promises most. */
-export const CONSISTENCIES = ['weak', 'quorum', 'strong'] as const;
+export const CONSISTENCIES = ['weak', 'eventual', 'quorum', 'strong'] as const;
 export type Consistency = (typeof CONSISTENCIES)[number];
 
 /** Strong keys: linearizable by key. */

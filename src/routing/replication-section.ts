@@ -6,7 +6,7 @@
  */
 import { formatEndpoint } from '../base/endpoint.js';
 import type { PoolsSection } from '../base/pools-section.js';
-import { type Advice, about, type Complain, milliseconds, oneOf, value } from '../base/schema.js';
+import { about, type Complain, milliseconds, oneOf, value } from '../base/schema.js';
 import { formatMilliseconds, parseCount } from '../base/units.js';
 import type { Path } from '../base/yaml-source.js';
 import type { LevelSnapshot } from '../messages.js';
@@ -25,8 +25,6 @@ const CONSISTENCY_DEFAULT = 'strong';
 const TOMBSTONE_TTL_MS = 10 * 60_000;
 const TOMBSTONE_TTL_MS_MAX = 30 * 86_400_000;
 const QUORUM_KEYS = ['readQuorum', 'writeQuorum'] as const;
-/** Levels that are designed, and not built. */
-const LATER_LEVELS = ['eventual'];
 const CHANGES_DEFAULT = 'allow';
 /** What keys of the proxy's own begin with. */
 export const OWN_PREFIX = '~rl:';
@@ -61,18 +59,12 @@ export const REPLICATION_KEYS = {
     { stated: COPIES_DEFAULT },
   ),
   consistency: about(
-    value(
-      CONSISTENCIES.toReversed().join(' | '),
-      (input): Consistency | Advice | null => {
-        const consistency = CONSISTENCIES.find((known) => known === input);
-        if (consistency !== undefined) return consistency;
-        return LATER_LEVELS.some((level) => level === input) ? { advice: `${input} comes with a later version` } : null;
-      },
-      { anyOf: [{ enum: CONSISTENCIES.toReversed() }, { type: 'string', pattern: '\\$\\{' }] },
-    ).optional(),
+    value(CONSISTENCIES.toReversed().join(' | '), (input) => CONSISTENCIES.find((known) => known === input) ?? null, {
+      anyOf: [{ enum: CONSISTENCIES.toReversed() }, { type: 'string', pattern: '\\$\\{' }],
+    }).optional(),
     'What is promised of keys of mode replicated (docs/CONSISTENCY.md): `strong` is linearizable by key, whatever fails; `quorum` reads and writes ' +
-      'some of the copies, and of writes at the same time the last one stays; `weak` reads one copy, and waits for one that has a write. A change is ' +
-      'refused as one of the pool is.',
+      'some of the copies, and of writes at the same time the last one stays; `eventual` waits for one copy, and the others get what they miss ' +
+      'later; `weak` reads one copy, and waits for one that has a write. A change is refused as one of the pool is.',
     { stated: CONSISTENCY_DEFAULT },
   ),
   readQuorum: about(
@@ -89,7 +81,7 @@ export const REPLICATION_KEYS = {
   ),
   readModifyWrite: about(
     oneOf('allow', 'reject').optional(),
-    'For consistency quorum and weak: commands that change what is there (INCR, LPUSH, scripts …). `allow` has one copy carry them out and sends on what ' +
+    'For consistency quorum, eventual and weak: commands that change what is there (INCR, LPUSH, scripts …). `allow` has one copy carry them out and sends on what ' +
       'became of the key, so that of two at the same time one may be lost; `reject` refuses them.',
     { stated: CHANGES_DEFAULT },
   ),
@@ -121,7 +113,7 @@ function levelOf(keys: ReplicationKeys, copies: number, consistency: Consistency
   const strong = strongLevel(copies);
   if (consistency === 'strong') return strong;
   const allowsChanges = (keys.readModifyWrite ?? CHANGES_DEFAULT) === 'allow';
-  if (consistency === 'weak') return { consistency, reads: 1, writes: 1, allowsChanges };
+  if (consistency !== 'quorum') return { consistency, reads: 1, writes: 1, allowsChanges };
   const { readQuorum: reads = strong.reads, writeQuorum: writes = strong.writes } = keys;
   return { consistency, reads, writes, allowsChanges };
 }
@@ -169,7 +161,10 @@ function checkLevel(path: Path, keyspace: Written, copies: number, level: LevelS
   for (const key of QUORUM_KEYS)
     if (keyspace[key] !== undefined) complain([...path, key], `: is for consistency quorum; ${why}`);
   if (consistency === 'strong' && keyspace.readModifyWrite !== undefined)
-    complain([...path, 'readModifyWrite'], ': is for consistency quorum and weak; strong keys lose no change');
+    complain(
+      [...path, 'readModifyWrite'],
+      ': is for consistency quorum, eventual and weak; strong keys lose no change',
+    );
 }
 
 function checkQuorum(

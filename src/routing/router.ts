@@ -81,6 +81,11 @@ export class Router {
     return this.entries[this.find(bytes, start, end)]?.copySets ?? null;
   }
 
+  /** Of all replicated keyspaces. */
+  allCopySets(): ReplicaSets[] {
+    return this.entries.flatMap(({ copySets }) => (copySets === null ? [] : [copySets]));
+  }
+
   /** Where the key is, if it is a lock; else null. */
   lockSetsOf(bytes: Uint8Array, start: number, end: number): LockSets | null {
     return this.entries[this.find(bytes, start, end)]?.lockSets ?? null;

@@ -1,6 +1,7 @@
 import t from 'tap';
 import { COUNTERS, type Counts } from '../../src/base/metrics.js';
 import { describeAge, describeStatus, fitStatus } from '../../src/cli/status-text.js';
+import type { PoolCare } from '../../src/control/caretaker.js';
 import type { Status } from '../../src/control/status.js';
 
 const NOW = Date.parse('2026-05-01T12:00:00Z');
@@ -126,13 +127,14 @@ t.test('ages have their two largest units', async (t) => {
 
 t.test('of pools with replicated keys it is told whose votes count', async (t) => {
   const repair = { epoch: 3, source: 0, keysCompared: 12_000, keysReplaced: 4_000, keysDropped: 1, keysSettled: 0 };
+  const hints = { bytes: 0, oldestMs: null };
   const nodes = [
-    { name: 'a', standing: 'member', reason: null, repair: null },
-    { name: 'b', standing: 'repairing', reason: 'it was restarted', repair },
-    { name: 'c', standing: 'silent', reason: 'connection refused', repair: null },
+    { name: 'a', standing: 'member', reason: null, repair: null, hints },
+    { name: 'b', standing: 'repairing', reason: 'it was restarted', repair, hints },
+    { name: 'c', standing: 'silent', reason: 'connection refused', repair: null, hints },
   ] as const;
   const sweep = { passes: 0, collected: 0, expired: 0, settled: 0, differing: 0, unburied: 0 };
-  const pool = { pool: 'main', clusterId: 'id', withoutQuorum: [['a', 'b', 'c']], nodes, sweep };
+  const pool = { pool: 'main', clusterId: 'id', withoutQuorum: [['a', 'b', 'c']], nodes, sweep, comparison: null };
   const text = describeStatus({ ...STATUS, replicatedPools: [pool] }, NOW);
   t.match(
     text,
@@ -183,3 +185,35 @@ node `,
   const alone = { ...STATUS.fleet, trouble: 'the disk is full' };
   has(describeStatus({ ...STATUS, fleet: alone }, NOW), '\nCOORDINATION STORE: the disk is full\n\nnode ');
 });
+
+t.test(
+  'of keys of consistency eventual it is told what is kept for nodes, and since when copies are equal',
+  async (t) => {
+    const none = { bytes: 0, oldestMs: null };
+    const nodes = [
+      { name: 'a', standing: 'member', reason: null, repair: null, hints: none },
+      { name: 'b', standing: 'member', reason: null, repair: null, hints: { bytes: 5_000, oldestMs: NOW - 61_000 } },
+      { name: 'c', standing: 'silent', reason: 'refused', repair: null, hints: { bytes: 9, oldestMs: NOW - 1_000 } },
+    ] as const;
+    const sweep = { passes: 0, collected: 0, expired: 0, settled: 0, differing: 0, unburied: 0 };
+    const compared = { isWhole: false, keys: 1_000_000, ranges: 3, behind: 3, mended: 2 };
+    const comparison = { ...compared, beganAt: '2026-05-01T11:00:00.000Z', tookMs: 20_120, equalAt: null };
+    const pool = { pool: 'main', clusterId: 'id', withoutQuorum: [], nodes, sweep, comparison };
+    const text = (shown: PoolCare) => describeStatus({ ...STATUS, replicatedPools: [shown] }, NOW);
+    t.match(
+      text(pool),
+      `
+replicas in main
+a                 member
+b                 member  4.9 KiB of writes kept for it, the oldest for 1 min 1 s
+c                 SILENT  refused; 9 B of writes kept for it, the oldest for 1 s
+not known to be equal; 1,000,000 keys compared at 2026-05-01T11:00:00.000Z, in 20.1 s: 3 behind, 2 mended; NOT ALL NODES could be asked
+
+counter`,
+    );
+    const equalAt = '2026-05-01T10:00:00.000Z';
+    const equal = { ...pool, comparison: { ...comparison, isWhole: true, behind: 0, mended: 0, equalAt } };
+    t.match(text(equal), `all copies have what was written before ${equalAt}; 1,000,000 keys compared`);
+    t.match(text(equal), 'in 20.1 s: none behind\n');
+  },
+);

@@ -60,6 +60,8 @@ export interface NodeData<V> {
 export type Omission =
   /** ACCEPT and INSTALL whatever was promised. */
   | 'promise'
+  /** MERGE whatever version is there. */
+  | 'newer'
   /** A key without meta has promised nothing, whatever was collected. */
   | 'collect-floor'
   /** PREPARE does not say what was collected. */
@@ -127,6 +129,8 @@ export class Acceptor<C, R, V> {
         return this.accept(key, step);
       case 'install':
         return this.install(key, step.state, step.next);
+      case 'merge':
+        return this.merge(key, step.state);
       case 'collect':
         return this.collect(key, step.ballot);
       case 'peek':
@@ -251,6 +255,15 @@ export class Acceptor<C, R, V> {
     const promised = largest(state.accepted, next);
     const { live, expireAt } = this.replace(key, state, promised);
     return { kind: 'ok', promised, live, expireAt, replies: null };
+  }
+
+  private merge(key: string, state: KeyState<V>): AcceptAnswer<R> {
+    const { promised, accepted, live, expireAt } = this.meta(key);
+    if (accepted === state.accepted) return { kind: 'already', promised, live, expireAt };
+    if (accepted > state.accepted && !this.without.has('newer')) return { ...this.refusal(key), promised: accepted };
+    const had = this.data.metas.has(key) ? promised : NEVER;
+    const merged = this.replace(key, state, largest(had, state.accepted));
+    return { kind: 'ok', promised: state.accepted, live: merged.live, expireAt: merged.expireAt, replies: null };
   }
 
   private collect(key: string, ballot: Ballot): CollectAnswer {

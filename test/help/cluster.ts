@@ -25,7 +25,7 @@ export interface ClusterOptions {
     | {
         mode: 'replicated';
         copies: 3 | 5;
-        consistency: 'strong' | 'quorum' | 'weak';
+        consistency: 'strong' | 'quorum' | 'eventual' | 'weak';
         readQuorum?: number;
         writeQuorum?: number;
       }
@@ -50,6 +50,7 @@ const LIMITS = {
   stallTimeoutMs: 2_000,
   idlePingMs: 1_000,
   reconnectMaxMs: 300,
+  compareIntervalMs: 2_000,
 };
 const WHOLE_MS_MAX = 60_000;
 

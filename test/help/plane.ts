@@ -124,6 +124,7 @@ export class Plane {
     const plain = plainTopology(1, nodes, slotOwners, options.multiKeyWrites !== 'reject');
     this.topology = { ...plain, services: options.services ?? plain.services };
     this.data = new DataPlane({
+      postHints: () => {},
       askLock: () => {
         throw new Error('no locks are kept by the coordination store here');
       },

@@ -1,7 +1,9 @@
 /** The coordination store on real Redis servers, for tests: a pool of them, who cares for it, and clients. */
 import { type Logger, pino } from 'pino';
 import { DEFAULT_NODE_LIMITS } from '../../src/base/limits.js';
+import { BulkPool } from '../../src/control/bulk-pool.js';
 import { Caretaker } from '../../src/control/caretaker.js';
+import { Hints } from '../../src/control/hints.js';
 import { NameLookup } from '../../src/control/name-lookup.js';
 import { PoolRegisters } from '../../src/control/pool-registers.js';
 import { poolNodes, type ReplicatedPool, replicatedPools } from '../../src/control/replicated-pools.js';
@@ -24,6 +26,7 @@ export class RedisStore implements Servers {
   private readonly keepsData: boolean;
   private readonly log: Logger;
   private readonly caretaker: Caretaker;
+  private readonly hints: Hints;
 
   private constructor(servers: RedisServer[], keepsData: boolean) {
     this.servers = servers;
@@ -31,9 +34,11 @@ export class RedisStore implements Servers {
     this.pool = poolOf(servers);
     this.replicated = replicatedPools({ version: 1, nodes: [], services: [] }, this.pool)[0] as ReplicatedPool;
     this.log = pino({ level: 'debug' }, { write: (line: string) => void this.events.push(JSON.parse(line)) });
+    const hints = new Hints(null, this.log);
+    this.hints = hints;
     this.caretaker = new Caretaker(
       this.replicated,
-      { duty: 'all', keepsData, wasBegun: false },
+      { duty: 'all', keepsData, wasBegun: false, isLeader: () => true, bulk: new BulkPool(), hints },
       new NameLookup(),
       this.log,
     );
@@ -100,6 +105,7 @@ export class RedisStore implements Servers {
 
   async stop(): Promise<void> {
     await this.caretaker.stop();
+    await this.hints.close();
     await Promise.all(this.servers.map((server) => server.stop()));
   }
 

@@ -4,7 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Logger, pino } from 'pino';
 import type { Test } from 'tap';
 import { DEFAULT_NODE_LIMITS, type NodeLimits } from '../../src/base/limits.js';
+import { BulkPool } from '../../src/control/bulk-pool.js';
 import { Caretaker, type NodeCare, type PoolCare } from '../../src/control/caretaker.js';
+import { Hints } from '../../src/control/hints.js';
 import { NameLookup } from '../../src/control/name-lookup.js';
 import { type ReplicatedPool, replicatedPools } from '../../src/control/replicated-pools.js';
 import type { LevelSnapshot } from '../../src/messages.js';
@@ -70,19 +72,30 @@ export class TestPool {
   }
 
   /** Somebody cares for it from now on, until the end of the test at the latest. */
-  care(options: { keepsData?: boolean } = {}): CareProcess {
+  care(options: { keepsData?: boolean; isLeader?: boolean; dataDir?: string } = {}): CareProcess {
     const events: LoggedEvent[] = [];
     const log: Logger = pino({ level: 'debug' }, { write: (line: string) => void events.push(JSON.parse(line)) });
+    const bulk = new BulkPool();
+    const hints = new Hints(options.dataDir ?? null, log);
     const caretaker = new Caretaker(
       this.pool,
-      { duty: 'all', keepsData: options.keepsData ?? false, wasBegun: false },
+      {
+        duty: 'all',
+        keepsData: options.keepsData ?? false,
+        wasBegun: false,
+        isLeader: () => options.isLeader ?? true,
+        bulk,
+        hints,
+      },
       new NameLookup(),
       log,
     );
     caretaker.start();
     let stopped: Promise<void> | null = null;
     const stop = () => {
-      stopped ??= caretaker.stop();
+      stopped ??= caretaker.stop().then(async () => {
+        await Promise.all([bulk.destroy(), hints.close()]);
+      });
       return stopped;
     };
     this.t.teardown(stop);

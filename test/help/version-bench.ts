@@ -10,8 +10,9 @@ import { Acceptor, type Engine } from './acceptor.js';
 export const QUEUE_MAX = 4;
 export const TIMEOUT_MS = 1000;
 export const PATIENCE_MS = 100;
-export const QUORUM = { reads: 2, writes: 2, isHomed: false, repairs: true };
-export const WEAK = { reads: 1, writes: 1, isHomed: true, repairs: false };
+export const QUORUM = { reads: 2, writes: 2, isHomed: false, repairs: true, isEventual: false };
+export const WEAK = { reads: 1, writes: 1, isHomed: true, repairs: false, isEventual: false };
+export const EVENTUAL = { reads: 1, writes: 1, isHomed: false, repairs: true, isEventual: true };
 
 /** `set x`, `append x`, `del`, `get`. */
 export type Commands = readonly string[];
@@ -72,6 +73,8 @@ export class Bench {
   /** Copies of which nothing is known yet. */
   readonly awaited = new Set<number>();
   sent: Sent[] = [];
+  /** What is to be kept for copies (bit i: copy i). */
+  readonly missed: { copies: number; step: Step<Commands, string> }[] = [];
   private readonly proposers: QuorumProposer<Commands, Replies, string>[] = [];
 
   /** Its clock shows what `clock` says. */
@@ -95,6 +98,7 @@ export class Bench {
       },
       {
         ...rules,
+        onMissed: (_key, _nodes, copies, step) => this.missed.push({ copies, step }),
         majority: 2,
         isAwaited: (node) => this.awaited.has(node),
         versionClock: () => Date.UTC(2026, 0, 1) + clock(),

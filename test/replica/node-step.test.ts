@@ -356,6 +356,9 @@ function randomStep(random: Random, model: Acceptor<Commands, unknown, SmallValu
   if (dice < 80) return both({ kind: 'snapshot' });
   if (dice < 88) {
     const [real, told] = randomState(random, pairs, ballot);
+    if (random.chance(50)) {
+      return { kind: 'step', real: { kind: 'merge', state: real }, model: { kind: 'merge', state: told } };
+    }
     return {
       kind: 'step',
       real: { kind: 'install', state: real, next },

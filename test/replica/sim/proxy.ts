@@ -68,6 +68,7 @@ export class SimProxy {
         ? new Proposer({ ...context, quorum: Math.floor(schedule.copies / 2) + 1 })
         : new QuorumProposer(context, {
             ...quorums,
+            onMissed: () => {},
             majority: Math.floor(schedule.copies / 2) + 1,
             versionClock: () => VERSIONS_BEGIN_MS + this.clock(),
             isAwaited: (node) => this.isAwaited(node),

@@ -49,7 +49,7 @@ export interface Schedule {
   lengthMs: number;
 }
 
-export type Quorums = Pick<QuorumRules<never, never, never>, 'reads' | 'writes' | 'isHomed' | 'repairs'>;
+export type Quorums = Pick<QuorumRules<never, never, never>, 'reads' | 'writes' | 'isHomed' | 'repairs' | 'isEventual'>;
 
 /** Milliseconds since 1970 at which runs begin. */
 export const START_MS = 1_000_000;
@@ -119,7 +119,7 @@ const QUORUMS: Readonly<Record<3 | 5, readonly Pick<Quorums, 'reads' | 'writes'>
   ],
 };
 
-const WEAK: Quorums = { reads: 1, writes: 1, isHomed: true, repairs: false };
+const WEAK: Quorums = { reads: 1, writes: 1, isHomed: true, repairs: false, isEventual: false };
 
 /** The same for weak keys. */
 export function makeWeakSchedule(seed: number, copies: 3 | 5): Schedule {
@@ -172,7 +172,7 @@ export function makeQuorumSchedule(seed: number, copies: 3 | 5): Schedule {
       troubles.push({ atMs: random.below(schedule.lengthMs), after: null, trouble });
     }
   }
-  const quorums = { ...random.pick(QUORUMS[copies]), isHomed: false, repairs: true };
+  const quorums = { ...random.pick(QUORUMS[copies]), isHomed: false, repairs: true, isEventual: false };
   return { ...schedule, quorums, clients, troubles };
 }
 

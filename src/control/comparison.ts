@@ -1,0 +1,207 @@
+/**
+ * Anti-entropy: what the nodes of a pool have of keys of consistency eventual is compared, and what differs is exchanged.
+ *
+ *   all keys of each member, page by page -> digests per range (in the pool of threads)
+ *   ranges whose digests differ -> the keys in them, once more page by page -> keys whose versions differ -> the newest is given to the others
+ *
+ * Keys are written meanwhile: then a range seems to differ, and its keys are looked at for nothing. What was equal all the while is found equal,
+ * and what was behind before it began is not behind when it ends, where every member was asked to the end.
+ */
+import type { NodeLimits } from '../base/limits.js';
+import { pause } from '../base/pause.js';
+import { NEVER } from '../replica/ballot.js';
+import { askPage } from '../replica/key-pages.js';
+import { SCAN_START } from '../replica/member-step.js';
+import { encodeMemberStep } from '../replica/node-member-step.js';
+import { RangeDigests } from '../replica/range-digests.js';
+import { KeyRanges, type RangePlan } from '../routing/key-ranges.js';
+import type { BulkPool } from './bulk-pool.js';
+import { exchangeKey } from './key-exchange.js';
+import type { Asked, NodeLink } from './node-link.js';
+import { Pace } from './pace.js';
+import { recordInForce } from './pool-rounds.js';
+
+export interface ComparisonOptions {
+  plan: RangePlan;
+  /** By the node's index. */
+  links: ReadonlyMap<number, NodeLink>;
+  bulk: Pick<BulkPool, 'digestPage' | 'pickKeys'>;
+  limits: Pick<NodeLimits, 'compareKeysPerSecond' | 'repairKeysPerSecond'>;
+  stopped: AbortSignal;
+}
+
+/** What came of one. */
+export interface Compared {
+  /** All nodes of the pool were asked to the end. */
+  isWhole: boolean;
+  /** Keys of the node that has most of them. */
+  keys: number;
+  /** Ranges that differed. */
+  ranges: number;
+  /** Keys of which a copy was behind, and those of these that were brought together. */
+  behind: number;
+  mended: number;
+}
+
+const PAGE_KEYS = '1000';
+const ALL_KEYS = Buffer.from('*');
+/** Keys that are exchanged at a time. */
+const EXCHANGES_MAX = 16;
+
+export async function compareNodes(options: ComparisonOptions): Promise<Compared> {
+  return new Comparison(options).run();
+}
+
+class Comparison {
+  private readonly options: ComparisonOptions;
+  private readonly ranges: KeyRanges;
+  /** By node, the record that it had at the beginning: it says nothing more when that is another one. */
+  private readonly records = new Map<number, string>();
+  private readonly exchanges: Pace;
+  private keys = 0;
+  private behind = 0;
+  private mended = 0;
+
+  constructor(options: ComparisonOptions) {
+    this.options = options;
+    this.ranges = new KeyRanges(options.plan);
+    this.exchanges = new Pace(options.limits.repairKeysPerSecond);
+    for (const [index, link] of options.links) {
+      const record = recordInForce(link, options.links.values());
+      if (record !== null) this.records.set(index, record);
+    }
+  }
+
+  async run(): Promise<Compared> {
+    const { links } = this.options;
+    const digests = new Map<number, RangeDigests>();
+    await Promise.all(
+      [...this.records.keys()].map(async (node) => {
+        const own = await this.digest(node);
+        if (own !== null) digests.set(node, own);
+      }),
+    );
+    const differing = this.differing(digests);
+    const ranges = differing === null ? 0 : new Uint8Array(differing).reduce((sum, one) => sum + one, 0);
+    let isWhole = digests.size === links.size;
+    if (differing !== null) {
+      const done = await Promise.all([...digests.keys()].map((node) => this.exchange(node, differing)));
+      isWhole &&= done.every((isDone) => isDone);
+    }
+    const { keys, behind, mended } = this;
+    return { isWhole, keys, ranges, behind, mended };
+  }
+
+  /** Null: the node was not asked to the end. */
+  private async digest(node: number): Promise<RangeDigests | null> {
+    const { plan, bulk } = this.options;
+    const digests = RangeDigests.ofNothing(this.ranges.count);
+    let count = 0;
+    const isDone = await this.walk(node, async (page) => {
+      const digested = await bulk.digestPage(page, plan, digests.memory);
+      count += digested?.count ?? 0;
+      return digested;
+    });
+    this.keys = Math.max(this.keys, count);
+    return isDone ? digests : null;
+  }
+
+  /** A 1 for each range that some of its nodes have otherwise than others; null where there is none. */
+  private differing(digests: ReadonlyMap<number, RangeDigests>): SharedArrayBuffer | null {
+    const memory = new SharedArrayBuffer(this.ranges.count);
+    const differs = new Uint8Array(memory);
+    let hasAny = false;
+    for (let range = 0; range < differs.length; range++) {
+      const own = this.ranges.nodesOf(range).flatMap((node) => digests.get(node) ?? []);
+      const [first] = own;
+      if (first === undefined || own.every((other) => first.isEqual(other, range))) continue;
+      differs[range] = 1;
+      hasAny = true;
+    }
+    return hasAny ? memory : null;
+  }
+
+  /** Has the keys of these ranges that this node has given to the others, or to this one. False: not to the end. */
+  private exchange(node: number, differing: SharedArrayBuffer): Promise<boolean> {
+    const { plan, bulk } = this.options;
+    return this.walk(node, async (page) => {
+      const picked = await bulk.pickKeys(page, plan, differing);
+      if (picked === null) return null;
+      /** Of other nodes, the places of the keys in the page. */
+      const places = new Map<number, number[]>();
+      for (const [place, range] of picked.ranges.entries()) {
+        for (const other of this.ranges.nodesOf(range)) {
+          if (other === node || !this.records.has(other)) continue;
+          const list = places.get(other);
+          if (list === undefined) places.set(other, [place]);
+          else list.push(place);
+        }
+      }
+      const unequal = new Set<number>();
+      await Promise.all(
+        [...places].map(async ([other, list]) => {
+          const keys = list.map((place) => picked.keys[place] as Uint8Array);
+          const metas = await this.ask(other, (record) =>
+            encodeMemberStep({ kind: 'metas', keys, sizes: false }, record),
+          );
+          if (metas?.kind !== 'metas') return;
+          for (const [at, { accepted }] of metas.facts.entries()) {
+            const place = list[at] as number;
+            const own = picked.versions[place] ?? NEVER;
+            // What the other has alone, or newer, its own pages show.
+            if (accepted < own) unequal.add(place);
+          }
+        }),
+      );
+      const rest = [...unequal];
+      while (rest.length > 0 && !this.options.stopped.aborted) {
+        const batch = rest.splice(0, EXCHANGES_MAX);
+        await Promise.all(
+          batch.map((place) => this.exchangeOne(picked.keys[place] as Uint8Array, picked.ranges[place] as number)),
+        );
+        const waitMs = this.exchanges.note(batch.length);
+        if (waitMs > 0) await pause(waitMs, this.options.stopped);
+      }
+      return picked;
+    });
+  }
+
+  private async exchangeOne(key: Uint8Array, range: number): Promise<void> {
+    const given = await exchangeKey(this.options.links, key, this.ranges.nodesOf(range));
+    // What was under way has come meanwhile.
+    if (given === 0) return;
+    this.behind++;
+    if (given !== null) this.mended++;
+  }
+
+  /** All keys of a node, page by page, at their pace. `see` says where the next page begins; null: what was told does not count. */
+  private async walk(
+    node: number,
+    see: (page: Uint8Array) => Promise<{ cursor: string; count: number } | null>,
+  ): Promise<boolean> {
+    const { stopped, limits } = this.options;
+    const pace = new Pace(limits.compareKeysPerSecond);
+    let cursor = SCAN_START;
+    do {
+      const frames = askPage(cursor, ALL_KEYS, PAGE_KEYS, false);
+      const page = await this.ask(node, () => ({
+        frames,
+        replyCount: 1,
+        decode: ([reply]) => Uint8Array.from(reply as Uint8Array),
+      }));
+      const seen = page === null || stopped.aborted ? null : await see(page);
+      if (seen === null || stopped.aborted) return false;
+      cursor = seen.cursor;
+      const waitMs = pace.note(Math.max(seen.count, Number(PAGE_KEYS)));
+      if (waitMs > 0) await pause(waitMs, stopped);
+    } while (cursor !== SCAN_START);
+    return true;
+  }
+
+  private async ask<A>(node: number, asked: (record: Buffer) => Asked<A>): Promise<A | null> {
+    const link = this.options.links.get(node);
+    const record = this.records.get(node);
+    if (link === undefined || record === undefined) return null;
+    return link.askMember(record, asked(Buffer.from(record)));
+  }
+}
