@@ -4,8 +4,9 @@
  *   (nothing to do, or no member) ──> a segment of the log ──> parcel by parcel, some hints at a time ──> the segment is removed
  *                                           ^                        └── an answer is missing: again, from these on
  *
- * A hint is carried out as the write would have been: by its version. Where the node takes no versions of that epoch any more it is the same
- * in its epoch; and where it may have forgotten a newer one, or the write has expired, whatever the copies have is exchanged.
+ * A hint is carried out as the write would have been: by its version. Where the node may have forgotten a newer one, or the write has expired,
+ * whatever the copies have is exchanged; so it is where the node takes no versions of that epoch any more, if any copy has that version or a
+ * newer one. If none of all copies has, nothing newer is there to be overtaken: the node is given the same in its epoch.
  */
 import { pause } from '../base/pause.js';
 import { epochOf, inEpoch } from '../replica/ballot.js';
@@ -13,7 +14,7 @@ import { type Hint, putStep, readHints } from '../replica/hint.js';
 import { encodeStep } from '../replica/node-step.js';
 import type { AcceptAnswer } from '../replica/step.js';
 import type { HintLog } from './hint-log.js';
-import { exchangeKey } from './key-exchange.js';
+import { exchangeKey, newestOf } from './key-exchange.js';
 import type { NodeLink } from './node-link.js';
 import { Pace } from './pace.js';
 import { recordInForce } from './pool-rounds.js';
@@ -98,10 +99,14 @@ async function give({ key, version, put, state }: Hint, options: HintReplayOptio
         return true;
       case 'refused':
         if (answer.epochFloor > epochOf(asked)) {
-          asked = inEpoch(asked, answer.epochFloor);
-          continue;
-        }
-        return answer.promised !== answer.collectFloor || (await exchangeKey(links, key, nodes)) !== null;
+          const { version: newest, isOfAll } = await newestOf(links, key, nodes);
+          if (newest < asked && !isOfAll) return false;
+          if (newest < asked) {
+            asked = inEpoch(asked, answer.epochFloor);
+            continue;
+          }
+        } else if (answer.promised !== answer.collectFloor) return true;
+        return (await exchangeKey(links, key, nodes)) !== null;
       case 'expired':
         return (await exchangeKey(links, key, nodes)) !== null;
       default:

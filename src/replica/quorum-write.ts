@@ -14,8 +14,8 @@
  * Who refuses has a larger version, and does not count: as 2W > N, two writes that were acknowledged have met in one copy, so that the
  * later of them has the larger version, whatever clocks say.
  *
- * Of consistency eventual W is 1, and a copy that refuses has something newer, or takes no versions of that epoch any more: then it is
- * given the same version in its epoch, also when the write was acknowledged by another one.
+ * Of consistency eventual W is 1, and a copy that refuses has something newer, or takes no versions of that epoch any more: then the write is
+ * begun again in its epoch, unless it was acknowledged by another one: by then something newer may have been, which it would overtake.
  */
 import { type Ballot, epochOf, inEpoch, NEVER } from './ballot.js';
 import { bits } from './copies.js';
@@ -66,7 +66,7 @@ export class QuorumWrite<C, R, V> implements QuorumAsker<R, V> {
   private out = 0;
   private taken = 0;
   private refused = 0;
-  /** Of consistency eventual, and of those that refused: they have nothing newer, and have forgotten something that was. */
+  /** Of consistency eventual, and of those that refused: they may have nothing newer, for they have forgotten something that was, or refuse all of that epoch. */
   private passedOver = 0;
   private unable = 0;
   private silent = 0;
@@ -108,7 +108,7 @@ export class QuorumWrite<C, R, V> implements QuorumAsker<R, V> {
     const isDenied = this.note(answer as AcceptAnswer<R> | null);
     if (isDenied) this.open--;
     if (tag !== this.tries) return;
-    if (answer?.kind === 'refused' && this.context.isEventual && answer.epochFloor > epochOf(this.version)) {
+    if (answer?.kind === 'refused' && this.phase !== 'finished' && this.isPassed(answer)) {
       this.raise(answer.epochFloor);
       return;
     }
@@ -214,7 +214,7 @@ export class QuorumWrite<C, R, V> implements QuorumAsker<R, V> {
     this.beginTry(this.context.versions.next());
   }
 
-  /** What is newer stays newer, and older older. */
+  /** Nobody was told of it yet: all that was acknowledged before it began is older. */
   private raise(epoch: number): void {
     this.context.count('refused');
     if (this.phase === 'paused') this.phase = 'spreading';
@@ -235,8 +235,13 @@ export class QuorumWrite<C, R, V> implements QuorumAsker<R, V> {
 
   private refuse(bit: number, answer: Refusal | { kind: 'expired' }): void {
     this.refused |= bit;
-    if (this.context.isEventual && answer.kind === 'refused' && answer.promised === answer.collectFloor)
-      this.passedOver |= bit;
+    if (!this.context.isEventual || answer.kind !== 'refused') return;
+    if (this.isPassed(answer) || answer.promised === answer.collectFloor) this.passedOver |= bit;
+  }
+
+  /** Of consistency eventual: no put of this epoch is taken there any more. A state is, whatever its epoch. */
+  private isPassed({ epochFloor }: Refusal): boolean {
+    return this.context.isEventual && this.step?.kind === 'accept' && epochFloor > epochOf(this.version);
   }
 
   /** Those that lack it, for all that is known. */

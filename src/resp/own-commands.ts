@@ -104,7 +104,7 @@ export const OWN_COMMANDS: readonly OwnCommand[] = [
         name: 'level',
         type: 'oneof',
         isOptional: true,
-        arguments: ['strong', 'quorum', 'weak', 'default'].map((level) => {
+        arguments: ['strong', 'quorum', 'eventual', 'weak', 'default'].map((level) => {
           return { name: level, type: 'pure-token', token: level.toUpperCase() };
         }),
       },

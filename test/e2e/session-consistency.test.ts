@@ -1,4 +1,4 @@
-/** RL.CONSISTENCY through a proxy before strong keys, keys of consistency quorum, weak ones and sharded ones. */
+/** RL.CONSISTENCY through a proxy before strong keys, keys of consistency quorum, eventual and weak ones, and sharded ones. */
 import t from 'tap';
 import { ProxyProcess } from '../help/proxy.js';
 import { startRedisServers } from '../help/redis-server.js';
@@ -17,6 +17,7 @@ const proxy = await ProxyProcess.start({
     keyspaces: [
       { prefix: '', pool: 'main', mode, copies: 3 },
       { prefix: 'q:', pool: 'main', mode, copies: 3, consistency: 'quorum' },
+      { prefix: 'e:', pool: 'main', mode, copies: 3, consistency: 'eventual' },
       { prefix: 'w:', pool: 'main', mode, copies: 3, consistency: 'weak' },
       { prefix: 'plain:', pool: 'plain', mode: 'sharded' },
     ],
@@ -25,7 +26,7 @@ const proxy = await ProxyProcess.start({
 t.teardown(() => proxy.kill9());
 const first = await connect(t, proxy.port);
 await waitFor('nodes that take part', async () => (await say(first, 'SET', 's', '1')) === '+OK\r\n');
-for (const key of ['q:k', 'w:k', 'plain:k']) await say(first, 'SET', key, '1');
+for (const key of ['q:k', 'e:k', 'w:k', 'plain:k']) await say(first, 'SET', key, '1');
 
 async function plainReads(): Promise<number> {
   return Number(/replicated_plain_reads:(\d+)/.exec(await say(first, 'INFO', 'ringleader'))?.[1]);
@@ -34,7 +35,7 @@ async function plainReads(): Promise<number> {
 t.test('it is shown, set in any case, and put back by DEFAULT and RESET', async (t) => {
   const client = await connect(t, proxy.port);
   t.equal(await say(client, 'RL.CONSISTENCY'), '$7\r\ndefault\r\n');
-  for (const level of ['strong', 'quorum', 'weak']) {
+  for (const level of ['strong', 'quorum', 'eventual', 'weak']) {
     t.equal(await say(client, 'rl.consistency', level.toUpperCase()), '+OK\r\n');
     t.equal(await say(client, 'RL.CONSISTENCY'), `$${level.length}\r\n${level}\r\n`);
   }
@@ -45,13 +46,16 @@ t.test('it is shown, set in any case, and put back by DEFAULT and RESET', async 
   t.equal(await say(client, 'RL.CONSISTENCY'), '$7\r\ndefault\r\n');
   t.match(
     await say(client, 'RL.CONSISTENCY', 'exact'),
-    /^-ERR the level is to be one of strong, quorum, weak, default\r/,
+    /^-ERR the level is to be one of strong, quorum, eventual, weak, default\r/,
   );
   t.match(await say(client, 'RL.CONSISTENCY', 'weak', 'weak'), /^-ERR wrong number of arguments for 'rl.consistency'/);
   t.equal(await say(client, 'MULTI'), '+OK\r\n');
   t.match(await say(client, 'RL.CONSISTENCY', 'weak'), /^-ERR RL.CONSISTENCY inside MULTI is not supported/);
   t.match(await say(client, 'EXEC'), /^-EXECABORT/);
-  t.match(await say(client, 'COMMAND', 'DOCS', 'rl.consistency'), /at which level this connection reads/);
+  t.match(
+    await say(client, 'COMMAND', 'DOCS', 'rl.consistency'),
+    /at which level this connection reads[\s\S]*quorum[\s\S]*eventual[\s\S]*weak/,
+  );
 });
 
 t.test('what is read after WATCH is what it looks after, not what one copy has', async (t) => {
@@ -77,10 +81,15 @@ t.test('what is read after WATCH is what it looks after, not what one copy has',
 
 t.test('keys that promise less are refused, whatever is asked of them, and others are not', async (t) => {
   const client = await connect(t, proxy.port);
-  const refused: Record<string, string[]> = { strong: ['q:k', 'w:k'], quorum: ['w:k'], weak: [] };
+  const refused: Record<string, string[]> = {
+    strong: ['q:k', 'e:k', 'w:k'],
+    quorum: ['e:k', 'w:k'],
+    eventual: ['w:k'],
+    weak: [],
+  };
   for (const [level, keys] of Object.entries(refused)) {
     t.equal(await say(client, 'RL.CONSISTENCY', level), '+OK\r\n');
-    for (const key of ['s', 'q:k', 'w:k', 'plain:k']) {
+    for (const key of ['s', 'q:k', 'e:k', 'w:k', 'plain:k']) {
       const isRefused = keys.includes(key);
       for (const words of [
         ['GET', key],
@@ -106,15 +115,27 @@ t.test('keys that promise less are refused, whatever is asked of them, and other
 t.test('weak reads are sent to one copy, of keys of all levels; others are not', async (t) => {
   const client = await connect(t, proxy.port);
   for (const [level, plain] of [
-    ['weak', 3],
+    ['weak', 4],
+    ['eventual', 0],
     ['quorum', 0],
     ['strong', 0],
     ['default', 1],
   ] as const) {
     await say(client, 'RL.CONSISTENCY', level);
     const before = await plainReads();
-    for (const key of ['s', 'q:k', 'w:k', 'plain:k']) await say(client, 'GET', key);
+    for (const key of ['s', 'q:k', 'e:k', 'w:k', 'plain:k']) await say(client, 'GET', key);
     t.equal((await plainReads()) - before, plain, level);
+  }
+});
+
+t.test('who is content with eventual reads is told of all other keys what their keyspaces promise', async (t) => {
+  const client = await connect(t, proxy.port);
+  await say(client, 'RL.CONSISTENCY', 'eventual');
+  for (const key of ['s:last', 'q:last', 'e:last']) {
+    for (let round = 0; round < 20; round++) {
+      t.equal(await say(first, 'SET', key, `${round}`), '+OK\r\n');
+      t.equal(await say(client, 'GET', key), `$${`${round}`.length}\r\n${round}\r\n`, `${key}: the last write`);
+    }
   }
 });
 
@@ -126,16 +147,17 @@ t.test('another session reads as before', async (t) => {
   t.equal(await plainReads(), before);
 });
 
-t.test('a pipeline keeps its order where strong keys are read weakly', async (t) => {
+t.test('a pipeline keeps its order where strong and eventual keys are read weakly', async (t) => {
   const client = await connect(t, proxy.port);
   await say(client, 'RL.CONSISTENCY', 'weak');
-  for (let round = 0; round < 100; round++) {
+  for (let round = 0; round < 200; round++) {
+    const key = round % 2 === 0 ? 'line' : 'e:line';
     const asked = [
-      ['GET', 'line'],
-      ['SET', 'line', `a${round}`],
-      ['GET', 'line'],
+      ['GET', key],
+      ['SET', key, `a${round}`],
+      ['GET', key],
       ['MULTI'],
-      ['SET', 'line', `b${round}`],
+      ['SET', key, `b${round}`],
       ['EXEC'],
     ];
     client.send(Buffer.concat(asked.map(encodeWords)));
@@ -156,6 +178,14 @@ t.test('with a majority gone, strong keys can still be read weakly, and not be w
   t.match(await say(client, 'SET', 's', '2'), /^-(NOQUORUM|UNKNOWN) /);
   t.equal(await say(client, 'GET', 'w:k'), '$1\r\n1\r\n');
   t.equal(await say(client, 'SET', 'w:k', '2'), '+OK\r\n');
+  for (const level of ['weak', 'eventual', 'default']) {
+    await say(client, 'RL.CONSISTENCY', level);
+    t.match(await say(client, 'GET', 'e:k'), /^\$/, `eventual keys, ${level}`);
+    t.equal(await say(client, 'SET', 'e:k', level), '+OK\r\n');
+    t.equal(await say(client, 'GET', 'e:k'), `$${level.length}\r\n${level}\r\n`);
+  }
+  await say(client, 'RL.CONSISTENCY', 'eventual');
+  t.match(await say(client, 'GET', 's'), /^-NOQUORUM/, 'eventual is no weak read of strong keys');
 });
 
 t.test('no worker has died of all that', async (t) => {

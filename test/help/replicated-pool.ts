@@ -41,6 +41,8 @@ export interface LoggedEvent {
 export interface CareProcess {
   readonly caretaker: Caretaker;
   readonly events: readonly LoggedEvent[];
+  /** What it keeps for nodes. */
+  readonly hints: Hints;
   stop(): Promise<void>;
 }
 
@@ -99,7 +101,7 @@ export class TestPool {
       return stopped;
     };
     this.t.teardown(stop);
-    return { caretaker, events, stop };
+    return { caretaker, events, hints, stop };
   }
 
   /** What a command is answered by that node, as text. */

@@ -1,0 +1,88 @@
+/** What is kept for a node is given to it, on real servers, and overtakes nothing that is newer. */
+import t, { type Test } from 'tap';
+import { proposerNumber } from '../../src/replica/ballot.js';
+import { encodeHint, putStep } from '../../src/replica/hint.js';
+import { type CareProcess, type PoolOptions, TestPool, untilCare, untilMembers } from '../help/replicated-pool.js';
+
+const EVENTUAL: PoolOptions = {
+  level: { consistency: 'eventual', reads: 1, writes: 1, allowsChanges: true },
+  // Comparing nodes is not to hide that hints do nothing.
+  limits: { compareIntervalMs: 3_600_000 },
+};
+
+/** Of epoch 0. */
+function keepPut(care: CareProcess, node: string, key: string, counter: number, value: string): void {
+  const version = `${'0'.repeat(8)}${String(counter).padStart(12, '0')}${proposerNumber(0, 1)}`;
+  const list = [['SET', key, value].map((word) => Buffer.from(word))];
+  const step = putStep({ commands: { list, protocol: 3 }, setsExpiry: 0 }, version);
+  t.equal(care.hints.take('main', node, encodeHint(key, step, Date.now()), 1), 0);
+}
+
+async function untilGiven(care: CareProcess): Promise<void> {
+  await untilCare(care, 'nothing is kept', ({ nodes }) => nodes.every(({ hints }) => hints.bytes === 0));
+}
+
+/** A repair has begun that epoch at all nodes. */
+async function beginEpoch(pool: TestPool, epoch: number): Promise<void> {
+  const floor = `${String(epoch).padStart(8, '0')}${'0'.repeat(80)}`;
+  for (const node of [0, 1, 2]) await pool.ask(node, 'SET', '~rl:floor', floor);
+}
+
+async function begin(t: Test): Promise<[TestPool, CareProcess]> {
+  const pool = await TestPool.start(t, EVENTUAL);
+  const care = pool.care();
+  await untilMembers(care);
+  return [pool, care];
+}
+
+function valuesOf(pool: TestPool, key: string): Promise<(string | null)[]> {
+  return Promise.all([0, 1, 2].map((node) => pool.text(node, 'GET', key)));
+}
+
+t.test('hints are given in any order, and the newest stays', async (t) => {
+  const [pool, care] = await begin(t);
+  for (const [counter, value] of [
+    [7, 'third'],
+    [5, 'first'],
+    [6, 'second'],
+  ] as const)
+    keepPut(care, 'n1', 'k', counter, value);
+  await untilGiven(care);
+  t.same(await valuesOf(pool, 'k'), [null, 'third', null]);
+});
+
+t.test('of an epoch that has ended a hint overtakes nothing newer, whichever copy has that', async (t) => {
+  const [pool, care] = await begin(t);
+  await pool.put([1], 'here', 9, 'newer');
+  await pool.put([0], 'elsewhere', 9, 'newer');
+  await beginEpoch(pool, 1);
+  for (const key of ['here', 'elsewhere']) keepPut(care, 'n1', key, 5, 'older');
+  await untilGiven(care);
+  t.same(await valuesOf(pool, 'here'), ['newer', 'newer', 'newer']);
+  t.same(await valuesOf(pool, 'elsewhere'), ['newer', 'newer', 'newer']);
+});
+
+t.test('it is given where all copies have something older, or nothing', async (t) => {
+  const [pool, care] = await begin(t);
+  await pool.put([0, 1, 2], 'old', 3, 'older');
+  await beginEpoch(pool, 1);
+  for (const key of ['old', 'none']) keepPut(care, 'n1', key, 5, 'newer');
+  await untilGiven(care);
+  t.same(await valuesOf(pool, 'old'), ['older', 'newer', 'older']);
+  t.same(await valuesOf(pool, 'none'), [null, 'newer', null]);
+});
+
+t.test('while a copy cannot be asked it waits, for that may have something newer', async (t) => {
+  const [pool, care] = await begin(t);
+  await pool.put([2], 'k', 9, 'newer');
+  await beginEpoch(pool, 1);
+  pool.server(2).pause();
+  await untilCare(care, 'it is missed', ({ nodes }) => nodes[2]?.standing === 'silent');
+  keepPut(care, 'n1', 'k', 5, 'older');
+  // It has been tried meanwhile, more than once.
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
+  t.equal(await pool.text(1, 'GET', 'k'), null);
+  pool.server(2).resume();
+  await untilGiven(care);
+  t.same(await valuesOf(pool, 'k'), ['newer', 'newer', 'newer']);
+});
