@@ -4,17 +4,16 @@
  *   (nothing to do, or no member) ──> a segment of the log ──> parcel by parcel, some hints at a time ──> the segment is removed
  *                                           ^                        └── an answer is missing: again, from these on
  *
- * A hint is carried out as the write would have been: by its version. Where the node may have forgotten a newer one, or the write has expired,
- * whatever the copies have is exchanged; so it is where the node takes no versions of that epoch any more, if any copy has that version or a
- * newer one. If none of all copies has, nothing newer is there to be overtaken: the node is given the same in its epoch.
+ * What is done of each hint is said by `mending`.
  */
 import { pause } from '../base/pause.js';
-import { epochOf, inEpoch } from '../replica/ballot.js';
+import type { Ballot } from '../replica/ballot.js';
+import type { Commands, Value } from '../replica/commands.js';
 import { type Hint, putStep, readHints } from '../replica/hint.js';
-import { encodeStep } from '../replica/node-step.js';
-import type { AcceptAnswer } from '../replica/step.js';
+import { giveMissed, installOf } from '../replica/mending.js';
+import type { Step } from '../replica/step.js';
 import type { HintLog } from './hint-log.js';
-import { exchangeKey, newestOf } from './key-exchange.js';
+import { mendKey } from './key-exchange.js';
 import type { NodeLink } from './node-link.js';
 import { Pace } from './pace.js';
 import { recordInForce } from './pool-rounds.js';
@@ -39,7 +38,6 @@ const LOOK_MS = 100;
 const RETRY_MS = 1_000;
 /** Under way at a time: they come in one piece, and are carried out in their order. */
 const TOGETHER = 64;
-const TRIES = 3;
 
 /** Until it is stopped. */
 export async function replayHints(options: HintReplayOptions): Promise<void> {
@@ -78,40 +76,12 @@ async function replaySegment(log: HintLog, options: HintReplayOptions): Promise<
 /** Whether the node has it now, or something newer. */
 async function give({ key, version, put, state }: Hint, options: HintReplayOptions): Promise<boolean> {
   const { link, links, copiesOf } = options;
+  const { index } = link.node;
   const nodes = copiesOf(key);
   // The key has its copies elsewhere by now: who has a copy there has been given it.
-  if (nodes === null || !nodes.includes(link.node.index)) return true;
-  let asked = version;
-  for (let tries = 0; tries < TRIES; tries++) {
-    const record = recordInForce(link, links.values());
-    if (record === null) return false;
-    const step =
-      put === null && state !== null
-        ? ({ kind: 'install', state: { ...state, accepted: asked }, next: asked } as const)
-        : putStep(put as NonNullable<Hint['put']>, asked);
-    const answer = (await link.askMember(
-      record,
-      encodeStep(step, key, Buffer.from(record)),
-    )) as AcceptAnswer<unknown> | null;
-    switch (answer?.kind) {
-      case 'ok':
-      case 'already':
-        return true;
-      case 'refused':
-        if (answer.epochFloor > epochOf(asked)) {
-          const { version: newest, isOfAll } = await newestOf(links, key, nodes);
-          if (newest < asked && !isOfAll) return false;
-          if (newest < asked) {
-            asked = inEpoch(asked, answer.epochFloor);
-            continue;
-          }
-        } else if (answer.promised !== answer.collectFloor) return true;
-        return (await exchangeKey(links, key, nodes)) !== null;
-      case 'expired':
-        return (await exchangeKey(links, key, nodes)) !== null;
-      default:
-        return false;
-    }
-  }
-  return false;
+  if (nodes === null || !nodes.includes(index)) return true;
+  const stepOf = (asked: Ballot): Step<Commands, Value> => {
+    return state === null ? putStep(put as NonNullable<Hint['put']>, asked) : installOf(state, asked);
+  };
+  return mendKey(links, key, giveMissed(index, nodes, version, stepOf));
 }

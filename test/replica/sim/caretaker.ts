@@ -118,6 +118,7 @@ export class Caretaker {
       copySets: [...copySets.values()],
       copiesOf: (key) => world.copiesOf(key),
       isWeak: (key) => key !== EPOCH_KEY && world.schedule.quorums?.isHomed === true,
+      ...(world.schedule.quorums?.isEventual === true ? { isMerged: (key: string) => key !== EPOCH_KEY } : {}),
       pageKeys: 2,
       bytesMax: 2,
     };

@@ -50,8 +50,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'test/replica/sim/proxy',
-        from: 'quorum: Math.floor(schedule.copies / 2) + 1 })',
-        to: 'quorum: Math.floor(schedule.copies / 2) })',
+        from: 'majority = Math.floor(schedule.copies / 2) + 1;',
+        to: 'majority = Math.floor(schedule.copies / 2);',
       },
     ],
   },
@@ -399,6 +399,52 @@ export const CALM_MUTANTS: readonly Mutant[] = [
     name: 'a write does not wait for the home',
     often: 500,
     edits: [{ file: QUORUM_WRITE, from: 'if (context.isHomed)', to: 'if (false)' }],
+  },
+];
+
+const MENDER = 'test/replica/sim/mender';
+const MENDING = 'src/replica/mending';
+
+/** Of keys of consistency eventual. */
+export const EVENTUAL_MUTANTS: readonly Mutant[] = [
+  {
+    name: 'hints are given last first, and taken whatever version is there',
+    often: 500,
+    without: ['promise', 'newer'],
+    edits: [{ file: MENDER, from: 'kept.find(', to: 'kept.findLast(' }],
+  },
+  {
+    name: 'a clock that goes back takes the versions along',
+    often: 500,
+    edits: [
+      { file: VERSION_CLOCK, from: 'if (nowMs > this.ms', to: 'if (nowMs !== this.ms' },
+      { file: VERSION_CLOCK, from: 'if (ms < this.ms)', to: 'if (true)' },
+    ],
+  },
+  {
+    name: 'no repair: nothing is given later, and nothing compared',
+    often: 500,
+    edits: [
+      { file: MENDER, from: 'if (!this.isGiving)', to: 'if (false)' },
+      { file: MENDER, from: 'this.compareLater();\n    }\n    stop', to: '}\n    stop' },
+    ],
+  },
+  {
+    name: 'hints are given once, whatever the answer, and nothing is compared',
+    often: 500,
+    edits: [
+      { file: MENDER, from: 'if (!isGiven)', to: 'if (false)' },
+      { file: MENDER, from: 'this.compareLater();\n    }\n    stop', to: '}\n    stop' },
+    ],
+  },
+  {
+    name: 'who compares gives what the first copy has, and it is taken',
+    often: 500,
+    without: ['newer'],
+    edits: [
+      { file: MENDING, from: 'accepted < newest.accepted', to: 'accepted !== newest.accepted' },
+      { file: MENDING, from: 'other.accepted > one.accepted ? other : one', to: "one.accepted === '' ? other : one" },
+    ],
   },
 ];
 

@@ -187,7 +187,8 @@ export class SimNode implements Server<Request, Message> {
     this.sweep();
     const isWrite = step.kind !== 'peek' && step.kind !== 'read' && step.kind !== 'snapshot';
     if (this.isReplica && isWrite) return { kind: 'unable', error: READ_ONLY };
-    if (this.isFull && (step.kind === 'accept' || step.kind === 'install')) return { kind: 'unable', error: FULL };
+    if (this.isFull && (step.kind === 'accept' || step.kind === 'install' || step.kind === 'merge'))
+      return { kind: 'unable', error: FULL };
     const answer = this.acceptor.perform(step, key, record);
     this.witness.onStep(this, key, step, answer);
     if ((step.kind === 'accept' || step.kind === 'install') && answer.kind === 'ok') {

@@ -8,10 +8,11 @@ import type { Answer, Step } from '../../../src/replica/step.js';
 import { Caretaker } from './caretaker.js';
 import { short } from './judge.js';
 import { type Acts, NOTHING, type Outcome, type Reply } from './language.js';
+import { Mender } from './mender.js';
 import type { Message, Value } from './node.js';
 import { NodeLink } from './node-link.js';
 import { START_MS } from './schedule.js';
-import type { World } from './world.js';
+import { EPOCH_KEY, type World } from './world.js';
 
 /** Milliseconds between two looks at what is due. */
 const TICK_MS = 3;
@@ -29,8 +30,11 @@ export class SimProxy {
   isAlive = true;
   skewMs: number;
   private readonly proposer: Proposer<Acts, Outcome, Value> | QuorumProposer<Acts, Outcome, Value>;
+  /** Of the register of epochs: it is strong, whatever the keys are. Null: the proposer is, or serves. */
+  private readonly registers: Proposer<Acts, Outcome, Value> | null;
   private readonly caretaker: Caretaker;
   private readonly startedMs: number;
+  private readonly mender: Mender | null;
   private isTicking = false;
 
   constructor(world: World, index: number, life: number, skewMs: number) {
@@ -63,19 +67,23 @@ export class SimProxy {
       count: () => {},
     };
     const { quorums } = schedule;
+    const majority = Math.floor(schedule.copies / 2) + 1;
     this.proposer =
       quorums === null
-        ? new Proposer({ ...context, quorum: Math.floor(schedule.copies / 2) + 1 })
+        ? new Proposer({ ...context, quorum: majority })
         : new QuorumProposer(context, {
             ...quorums,
-            onMissed: () => {},
-            majority: Math.floor(schedule.copies / 2) + 1,
+            onMissed: (key, nodes, copies, step) => this.onMissed(key, nodes, copies, step),
+            majority,
             versionClock: () => VERSIONS_BEGIN_MS + this.clock(),
             isAwaited: (node) => this.isAwaited(node),
             alone: (commands) => commands,
             fuller: (one) => one,
           });
+    const isEventual = quorums?.isEventual === true;
+    this.registers = isEventual ? new Proposer({ ...context, quorum: majority }) : null;
     this.caretaker = new Caretaker(this);
+    this.mender = isEventual ? new Mender(this) : null;
   }
 
   clock(): number {
@@ -95,7 +103,8 @@ export class SimProxy {
     const onOutcome = (fate: Fate<Outcome>) => {
       if (this.isAlive) done(fate);
     };
-    this.proposer.submit(key, this.world.copiesOf(key), operation, { onOutcome });
+    const proposer = key === EPOCH_KEY && this.registers !== null ? this.registers : this.proposer;
+    proposer.submit(key, this.world.copiesOf(key), operation, { onOutcome });
     this.tick();
   }
 
@@ -114,16 +123,25 @@ export class SimProxy {
   kill(): void {
     this.isAlive = false;
     this.caretaker.stop();
+    this.mender?.stop();
     for (const link of this.links) link.close();
   }
 
+  private onMissed(key: string, nodes: readonly number[], copies: number, step: Step<Acts, Value>): void {
+    const version = step.kind === 'accept' ? step.ballot : step.kind === 'merge' ? step.state.accepted : null;
+    if (version === null) throw new Error(`no write consists of a step ${step.kind}`);
+    for (const [copy, node] of nodes.entries())
+      if ((copies & (1 << copy)) !== 0) this.world.missed[this.index]?.push({ node, key, step, version });
+  }
+
   private tick(): void {
-    if (this.isTicking || !this.proposer.isActive) return;
+    if (this.isTicking || !(this.proposer.isActive || this.registers?.isActive === true)) return;
     this.isTicking = true;
     this.world.agenda.after(TICK_MS, () => {
       this.isTicking = false;
       if (!this.isAlive) return;
       this.proposer.onTime();
+      this.registers?.onTime();
       this.tick();
     });
   }

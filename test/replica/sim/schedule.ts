@@ -121,6 +121,19 @@ const QUORUMS: Readonly<Record<3 | 5, readonly Pick<Quorums, 'reads' | 'writes'>
 
 const WEAK: Quorums = { reads: 1, writes: 1, isHomed: true, repairs: false, isEventual: false };
 
+const EVENTUAL: Quorums = { reads: 1, writes: 1, isHomed: false, repairs: true, isEventual: true };
+
+/** The same for keys of consistency eventual. What is deleted is not forgotten: a node that comes back with old data would bring it back. */
+export function makeEventualSchedule(seed: number, copies: 3 | 5): Schedule {
+  const schedule = makeQuorumSchedule(seed, copies);
+  // Who allows DEBUG is refused as long as it does, and gets nothing.
+  const troubles = schedule.troubles.map((appearance) => {
+    const { trouble } = appearance;
+    return trouble.kind === 'crash' ? { ...appearance, trouble: { ...trouble, isDebug: false } } : appearance;
+  });
+  return { ...schedule, quorums: EVENTUAL, collectMs: 0, troubles };
+}
+
 /** The same for weak keys. */
 export function makeWeakSchedule(seed: number, copies: 3 | 5): Schedule {
   return { ...makeQuorumSchedule(seed, copies), quorums: WEAK };

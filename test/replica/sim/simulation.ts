@@ -6,7 +6,7 @@ import { byKey, checkCalls } from '../../help/linearizability.js';
 import { Random } from '../../help/random.js';
 import { disorders, inventions, irregularities } from '../../help/regularity.js';
 import { Agenda } from './agenda.js';
-import { Judge } from './judge.js';
+import { Judge, short } from './judge.js';
 import { operationOf, type Wish } from './language.js';
 import { Network } from './network.js';
 import { type Message, type Request, SimNode } from './node.js';
@@ -38,6 +38,8 @@ const CHECK = { configurationsMax: 20_000, stepsMax: 2_000_000 };
 const CALM = { usualMs: 3, latePercent: 0, lateMs: 0 };
 /** Milliseconds that the first start may take before clients ask. */
 const SETTLING_MS = 1_000;
+/** After all is healed, and nobody asks any more. */
+const EQUAL_MS_MAX = 20_000;
 const FINAL_TRIES = 40;
 /** What failed is asked for again, so often and after so many milliseconds. */
 const TRIES = 5;
@@ -54,6 +56,10 @@ export class Simulation {
   private readonly world: World;
   private readonly calls: SimCall[] = [];
   private readonly versions = new Map<SimCall, Ballot>();
+  /** Which life of a proxy was asked. */
+  private readonly processes = new Map<SimCall, string>();
+  /** Of consistency eventual: what was acknowledged, and lost by all who had it. */
+  private readonly excused = new Set<SimCall>();
   private readonly network: Network<Request, Message>;
   private busyClients = 0;
   private silent = 0;
@@ -83,6 +89,7 @@ export class Simulation {
       nodes: this.nodes,
       judge,
       keys,
+      missed: schedule.proxySkewsMs.map(() => []),
       copiesOf: (key) => copiesOf(key, schedule),
     };
     this.proxies = schedule.proxySkewsMs.map((skewMs, index) => new SimProxy(this.world, index, 0, skewMs));
@@ -108,6 +115,7 @@ export class Simulation {
     const patienceMs = endMs + HEALING_MS;
     while (judge.violation === null && this.busyClients > 0 && agenda.step(patienceMs)) {}
     if (this.busyClients > 0 && judge.violation === null) judge.complain('clients are never answered');
+    if (schedule.quorums?.isEventual === true) this.settle(agenda.nowMs + EQUAL_MS_MAX);
     this.readAll();
     while (judge.violation === null && this.busyClients > 0 && agenda.step(patienceMs + HEALING_MS)) {}
     if (judge.violation === null) this.checkCalls();
@@ -123,14 +131,65 @@ export class Simulation {
     };
   }
 
+  /** Of consistency eventual: copies become equal, and have what was acknowledged, or something newer. */
+  private settle(untilMs: number): void {
+    const { agenda, judge, world } = this;
+    const copies = (key: string) => world.copiesOf(key).map((node) => this.versionAt(node, key));
+    const areEqual = () => {
+      const isNothingKept = world.missed.every(({ length }) => length === 0);
+      return isNothingKept && world.keys.every((key) => new Set(copies(key)).size === 1);
+    };
+    while (judge.violation === null && !areEqual() && agenda.step(untilMs)) {}
+    for (const key of world.keys) {
+      const versions = copies(key);
+      if (new Set(versions).size > 1)
+        judge.complain(`${key}: copies do not become equal: ${versions.map(short).join()}`);
+    }
+    for (const [call, version] of this.versions) {
+      if (call.input.wish.do === 'get' || this.excused.has(call)) continue;
+      const found = this.versionAt(world.copiesOf(call.key)[0] as number, call.key);
+      if (found < version)
+        judge.complain(`${call.key}: ${describeWish(call.input.wish)} was acknowledged, and is lost`);
+    }
+    this.compareOwn();
+  }
+
+  /** What a process writes is larger than what it has written before, or read, whatever its clock shows. */
+  private compareOwn(): void {
+    for (const [first, version] of this.versions) {
+      for (const [second, other] of this.versions) {
+        if (second.key !== first.key || second.input.wish.do === 'get' || first.endedAt >= second.askedAt) continue;
+        if (other > version || this.processes.get(second) !== this.processes.get(first)) continue;
+        this.judge.complain(
+          `${first.key}: ${describeWish(second.input.wish)} is below ${describeWish(first.input.wish)}`,
+        );
+      }
+    }
+  }
+
+  private versionAt(node: number, key: string): Ballot {
+    return this.nodeAt(node).acceptor.data.metas.get(key)?.accepted ?? NEVER;
+  }
+
+  /** What no copy and no proxy has any more, now that a node has lost something, is lost: it was acknowledged by who has lost it. */
+  private excuse(): void {
+    for (const [call, version] of this.versions) {
+      const { copiesOf, missed } = this.world;
+      const isThere = copiesOf(call.key).some((node) => this.versionAt(node, call.key) >= version);
+      const isKept = missed.some((own) => own.some((one) => one.key === call.key && one.version >= version));
+      if (!isThere && !isKept) this.excused.add(call);
+    }
+  }
+
   private checkCalls(): void {
     const { quorums, copies } = this.schedule;
     if (quorums !== null) {
       for (const [key, calls] of byKey(this.calls)) {
         const told = calls.map((call) => registerCall(call, this.versions.get(call)));
-        const faults = quorums.repairs
-          ? [...irregularities(told), ...disorders(told, NEVER, 2 * quorums.reads > copies)]
-          : [...inventions(told), ...(isCalm(this.schedule) ? irregularities(told) : [])];
+        const faults =
+          quorums.repairs && !quorums.isEventual
+            ? [...irregularities(told), ...disorders(told, NEVER, 2 * quorums.reads > copies)]
+            : [...inventions(told), ...(isCalm(this.schedule) ? irregularities(told) : [])];
         if (faults[0] !== undefined) this.judge.complain(`${key}: ${faults[0]}`);
       }
       return;
@@ -185,6 +244,7 @@ export class Simulation {
       endedAt: agenda.nowMs,
     };
     this.calls.push(call);
+    this.processes.set(call, proxy.name);
     judge.trace(() => `${client} asks ${proxy.name}: ${key} ${describeWish(wish)}`);
     const widow = () => {
       call.endedAt = agenda.nowMs;
@@ -261,7 +321,10 @@ export class Simulation {
         const node = this.nodeAt(trouble.node);
         node.die();
         this.breakLines(trouble.node);
-        agenda.after(trouble.forMs, () => node.start(this.kept(node, trouble.keeps), trouble.isDebug));
+        agenda.after(trouble.forMs, () => {
+          node.start(this.kept(node, trouble.keeps), trouble.isDebug);
+          this.excuse();
+        });
         return;
       }
       case 'save':
@@ -270,14 +333,17 @@ export class Simulation {
       case 'resync': {
         const node = this.nodeAt(trouble.node);
         node.becomeReplica();
+        this.excuse();
         agenda.after(trouble.forMs, () => node.becomeMaster());
         return;
       }
       case 'flush':
         this.nodeAt(trouble.node).flush();
+        this.excuse();
         return;
       case 'reload':
         this.nodeAt(trouble.node).reload();
+        this.excuse();
         return;
       case 'pause': {
         const node = this.nodeAt(trouble.node);

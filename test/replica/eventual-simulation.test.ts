@@ -1,0 +1,31 @@
+/**
+ * Keys of consistency eventual in the simulation of replicated keys (see simulation.test.ts): whatever goes wrong, reads come from writes; when
+ * it ends all copies become equal, and have what was acknowledged, or a larger version, unless all who had it have lost it; and what a process
+ * writes is larger than what it knew. That this would see
+ * a fault is shown by breaking one rule at a time.
+ *
+ * SEED=… brings a run back, SCHEDULES=… makes it longer.
+ */
+import t from 'tap';
+import { runCampaign } from './sim/campaign.js';
+import { catches } from './sim/catches.js';
+import { EVENTUAL_MUTANTS } from './sim/mutants.js';
+import { makeEventualSchedule } from './sim/schedule.js';
+
+t.test('whatever goes wrong with three copies, they are equal in the end, with what was acknowledged', async (t) => {
+  runCampaign(t, 3, 200, makeEventualSchedule);
+});
+
+t.test('whatever goes wrong with five copies, they are equal in the end, with what was acknowledged', async (t) => {
+  runCampaign(t, 5, 150, makeEventualSchedule);
+});
+
+for (const mutant of EVENTUAL_MUTANTS) {
+  const { often } = mutant;
+  if (often === undefined) continue;
+  t.test(`it would be seen: ${mutant.name}`, async (t) => {
+    const found = await catches(mutant, 3, often, 1, makeEventualSchedule);
+    t.ok(found !== null, `caught within ${often} schedules`);
+    t.comment(`caught by schedule ${found?.seed}: ${found?.violation}`);
+  });
+}
