@@ -16,6 +16,13 @@ const ADVICE = 'before it does, give it that as its name: { name: "host:port", u
 const USER = 'a user without a password, who is not logged in; a password alone has a colon before it';
 const ALONE = 'no two keys that it fits have the same part in braces, so it puts none together';
 const TWICE = 'what counts or lists keys (DBSIZE, SCAN) may meet its keys twice';
+const SHARED =
+  'so that repairs take a quorum, and where proxies are cut off from each other while a node is repaired, a later write may lose to an earlier one';
+
+function threeNodes(first: number): string {
+  const nodes = [0, 1, 2].map((place) => `{ name: n${place}, url: redis://h:${first + place} }`);
+  return `{ nodes: [${nodes.join(', ')}] }`;
+}
 
 function colocating(...patterns: string[]): string {
   return `${NAMED}\nkeyspaces: [{ prefix: "", pool: main, colocate: ${JSON.stringify(patterns)} }]`;
@@ -55,6 +62,23 @@ const TABLE: [string, string, string[]][] = [
   - { name: one, listen: 127.0.0.1:1, keyspaces: [{ prefix: "", pool: a }, { prefix: "y:", pool: a }] }
   - { name: two, listen: 127.0.0.1:2, keyspaces: [{ prefix: "x:", pool: b }, { prefix: "y:", pool: b }] }`,
     ['4:50: services[1].keyspaces: none has the prefix "": a key that begins with none of these prefixes is refused'],
+  ],
+  [
+    'keys of consistency eventual in a pool of their own, and in one with locks',
+    `pools: { a: ${threeNodes(1)}, b: ${threeNodes(4)} }
+keyspaces:
+  - { prefix: "", pool: a, mode: replicated, consistency: eventual }
+  - { prefix: "x:", pool: b, mode: replicated, consistency: eventual }
+  - { prefix: "l:", pool: b, mode: lock }`,
+    [`4:27: keyspaces[1].pool: pool b has more than keys of consistency eventual, ${SHARED}`],
+  ],
+  [
+    'keys of two levels in one pool',
+    `pools: { a: ${threeNodes(1)} }
+keyspaces:
+  - { prefix: "", pool: a, mode: replicated }
+  - { prefix: "x:", pool: a, mode: replicated, consistency: eventual }`,
+    [`4:27: keyspaces[1].pool: pool a has more than keys of consistency eventual, ${SHARED}`],
   ],
   ['a single keyspace with a prefix', `${NAMED}\nkeyspaces: [{ prefix: "x:", pool: main }]`, []],
   [

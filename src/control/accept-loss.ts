@@ -156,7 +156,9 @@ class LossAcceptance {
       const admission = { epoch: this.epoch, count: 0 };
       const { clusterId } = this;
       const record = formatNodeRecord({ clusterId, name: node.name, admission, process, status: { kind: 'member' } });
-      const step = { kind: 'admit', expected, process, record, epoch: this.epoch } as const;
+      // Where nothing is chosen time alone is to order what is written: see RepairPlan.isEventual.
+      const epoch = this.visit.pool.isEventual ? null : this.epoch;
+      const step = { kind: 'admit', expected, process, record, epoch } as const;
       const answer = await link.ask(encodeMemberStep(step, new Uint8Array()));
       await link.look();
       if (answer?.kind === 'admitted') this.lines.push(`${node.name} is a member ${how}`);
@@ -166,6 +168,7 @@ class LossAcceptance {
 
   /** Ballots from before are of no more use with the votes that are gone. */
   private async raiseMembers(): Promise<void> {
+    if (this.visit.pool.isEventual) return;
     for (const link of this.visit.links.values()) {
       const { record } = link;
       if (record === null) continue;
@@ -185,7 +188,7 @@ class LossAcceptance {
         copySets: pool.copySets.filter((set) => set.includes(node.index)),
         copiesOf: (key) => pool.placeOf(key)?.nodes ?? null,
         isWeak: (key) => pool.placeOf(key)?.level.consistency === 'weak',
-        ...(pool.ranges === null ? {} : { isMerged: pool.isMerged }),
+        ...(pool.ranges === null ? {} : { isMerged: pool.isMerged, isEventual: pool.isEventual }),
       },
       links,
       rounds: {

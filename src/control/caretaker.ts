@@ -408,7 +408,9 @@ export class Caretaker {
       copySets: pool.copySets.filter((set) => set.includes(node.index)),
       copiesOf: (key) => pool.placeOf(key)?.nodes ?? null,
       isWeak: (key) => pool.placeOf(key)?.level.consistency === 'weak',
-      ...(pool.ranges === null ? {} : { isMerged: pool.isMerged, acceptsLoss: pool.isEventual }),
+      ...(pool.ranges === null
+        ? {}
+        : { isMerged: pool.isMerged, isEventual: pool.isEventual, acceptsLoss: pool.isEventual }),
       pageKeys: PAGE_KEYS,
       bytesMax: node.limits.repairBytesInFlightMax,
     };

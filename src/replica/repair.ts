@@ -55,6 +55,11 @@ export interface RepairPlan<K> {
    * larger. Nothing of them is chosen anew.
    */
   isMerged?: (key: K) => boolean;
+  /**
+   * All keys are merged, but the register of epochs. Then no floor is raised: members take what was begun before, so that time alone says which
+   * version is larger, and not who has heard of this repair.
+   */
+  isEventual?: boolean;
   pageKeys: number;
   /** Values under way at once may be as large, as far as that is known beforehand; a single one may be larger. */
   bytesMax: number;
@@ -235,15 +240,16 @@ class Repair<K, V> {
     const admission = parseNodeRecord(record)?.admission ?? { epoch: 0, count: 0 };
     const status = { kind: 'repairing', epoch: this.epoch } as const;
     this.record = formatNodeRecord({ clusterId, name, admission, process, status });
-    yield* this.admit(record, process, this.record, this.epoch);
+    yield* this.admit(record, process, this.record, this.plan.isEventual === true ? null : this.epoch);
   }
 
   /** P2, on members. */
   private *raise(): Run<K, V, void> {
     const { plan, epoch } = this;
     const nodes = [...plan.members.keys()].filter((node) => plan.copySets.some((set) => set.includes(node)));
+    const floor = plan.isEventual === true ? 0 : epoch;
     const answers = yield* this.ask(
-      nodes.map((node) => ({ node, record: this.recordOf(node), step: { kind: 'raise', epoch } })),
+      nodes.map((node) => ({ node, record: this.recordOf(node), step: { kind: 'raise', epoch: floor } })),
     );
     for (const [index, answer] of answers.entries()) {
       if (answer.kind !== 'raised') continue;

@@ -225,6 +225,37 @@ t.test('a weak key that is written to all the while is copied as it is found', a
   t.match(pool.server(2).data.values.get('hot'), { value: `v${writes}` });
 });
 
+t.test('of merged keys the node is given the largest version of any member, and keeps what is larger', async (t) => {
+  const pool = new Pool(5);
+  pool.put('a', [0, 1], ballot(0, 1), 'old');
+  // Three are a quorum, and the fourth is asked, too.
+  pool.put('a', [3], ballot(0, 2), 'new');
+  pool.put('own', [0, 1, 2, 3], ballot(0, 1), 'old');
+  pool.put('own', [4], ballot(0, 2), 'own');
+  pool.put('alone', [4], ballot(0, 3), 'alone');
+  pool.server(4).restart(pool.life(), pool.server(4).save());
+  const done = pool.repair(4, { isMerged: () => true });
+  t.match(done, { kind: 'done', progress: { keysSettled: 0, keysReplaced: 1, keysDropped: 0 } });
+  const { values } = pool.server(4).data;
+  t.match([...values].map(([key, { value }]) => [key, value]).sort(), [
+    ['a', 'new'],
+    ['alone', 'alone'],
+    ['own', 'own'],
+  ]);
+  t.match(pool.server(0).data.values.get('a'), { value: 'old' }, 'members keep what they have');
+});
+
+t.test('where all keys are eventual no floor is raised, and no quorum is needed', async (t) => {
+  const pool = forgetful(3);
+  pool.put('a', [0], ballot(0, 1), 'value of a');
+  const members = new Map([[0, pool.server(0).data.record]]);
+  const plan = { isMerged: () => true, isEventual: true, acceptsLoss: true, members };
+  t.match(pool.repair(2, plan), { kind: 'done', epoch: 1, progress: { keysReplaced: 1 } });
+  t.match(pool.server(2).data.values.get('a'), { value: 'value of a' });
+  for (const node of [0, 1, 2]) t.equal(pool.server(node).data.epochFloor, 0);
+  t.match(parseNodeRecord(pool.server(2).data.record), { admission: { epoch: 1 }, status: { kind: 'member' } });
+});
+
 t.test('what the node has and no member has is dropped, with or without a meta', async (t) => {
   const pool = new Pool(3);
   pool.put('kept', [0, 1, 2], ballot(0, 1), 'kept');

@@ -118,7 +118,9 @@ export class Caretaker {
       copySets: [...copySets.values()],
       copiesOf: (key) => world.copiesOf(key),
       isWeak: (key) => key !== EPOCH_KEY && world.schedule.quorums?.isHomed === true,
-      ...(world.schedule.quorums?.isEventual === true ? { isMerged: (key: string) => key !== EPOCH_KEY } : {}),
+      ...(world.schedule.quorums?.isEventual === true
+        ? { isMerged: (key: string) => key !== EPOCH_KEY, isEventual: true }
+        : {}),
       pageKeys: 2,
       bytesMax: 2,
     };

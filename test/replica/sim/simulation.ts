@@ -1,6 +1,6 @@
 /** A run of a schedule: the world is built, clients ask, troubles come and end, all is healed, and what was seen is judged. */
 
-import { type Ballot, NEVER } from '../../../src/replica/ballot.js';
+import { type Ballot, epochOf, NEVER } from '../../../src/replica/ballot.js';
 import type { Omission } from '../../help/acceptor.js';
 import { byKey, checkCalls } from '../../help/linearizability.js';
 import { Random } from '../../help/random.js';
@@ -144,6 +144,7 @@ export class Simulation {
       const versions = copies(key);
       if (new Set(versions).size > 1)
         judge.complain(`${key}: copies do not become equal: ${versions.map(short).join()}`);
+      if (versions.some((version) => epochOf(version) > 0)) judge.complain(`${key}: a repair came before time`);
     }
     for (const [call, version] of this.versions) {
       if (call.input.wish.do === 'get' || this.excused.has(call)) continue;
