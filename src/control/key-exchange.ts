@@ -1,8 +1,8 @@
 /** Brings the copies of one key of consistency eventual together, as `mending` says. */
 import type { Commands, Replies, Value } from '../replica/commands.js';
-import { exchange, isGiven, type Mending } from '../replica/mending.js';
+import { exchange, type Mending } from '../replica/mending.js';
 import { encodeStep } from '../replica/node-step.js';
-import type { Answer, KeyState, Step } from '../replica/step.js';
+import type { Answer, Step } from '../replica/step.js';
 import type { NodeLink } from './node-link.js';
 import { recordInForce } from './pool-rounds.js';
 
@@ -25,11 +25,6 @@ export async function mendKey<T>(
     result = mending.next(await Promise.all(asked.map(({ node, step }) => askCopy(links, node, key, step))));
   }
   return result.value;
-}
-
-/** Whether the copy has that state now, or a newer one. */
-export async function giveState(links: Links, node: number, key: Uint8Array, state: KeyState<Value>): Promise<boolean> {
-  return isGiven(await askCopy(links, node, key, { kind: 'merge', state }));
 }
 
 /** Null: no answer came that counts. */

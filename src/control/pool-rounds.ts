@@ -114,8 +114,8 @@ export class PoolRounds {
   }
 
   /**
-   * Has all these nodes take it, under one version, that a weak key has no value any more. Each of them has it under one of the versions `dead`, which
-   * are deleted or have expired. First all promise to take nothing below the new version, and say what they have by then: so nothing is
+   * Has all these nodes take it, under one version, that a key, weak or of consistency eventual, has no value any more. Each of them
+   * has it under one of the versions `dead`, which are deleted or have expired. First all promise to take nothing below the new version, and say what they have by then: so nothing is
    * overwritten that somebody was given meanwhile, and who is given a larger one later keeps it. False: not all have.
    */
   async bury(key: Uint8Array, nodes: readonly number[], dead: ReadonlySet<Ballot>): Promise<boolean> {

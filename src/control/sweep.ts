@@ -12,7 +12,7 @@
  *   no value at any of all N             -> the key is buried at all N under one version; it is collected the next time
  *   a value at some                      -> left as it is
  *
- * Of consistency eventual nothing is decided by rounds: who is behind is given the newest, and what has expired a deletion in the next version.
+ * Of consistency eventual nothing is decided by rounds: who is behind is given the newest, and what has expired is buried.
  *
  * Which metas are old a node says by OBJECT IDLETIME: nobody need remember when which key was deleted. Two that sweep at once
  * do each other no harm.
@@ -21,13 +21,11 @@
 import { pause } from '../base/pause.js';
 import type { Ballot } from '../replica/ballot.js';
 import type { Commands, Replies, Value } from '../replica/commands.js';
-import { NO_LINEAGE } from '../replica/lineage.js';
 import { SCAN_START } from '../replica/member-step.js';
 import { encodeMemberStep } from '../replica/node-member-step.js';
 import { encodeStep } from '../replica/node-step.js';
 import type { Answer, Step } from '../replica/step.js';
-import { nextOf } from '../replica/version-clock.js';
-import { exchangeKey, giveState } from './key-exchange.js';
+import { exchangeKey } from './key-exchange.js';
 import type { NodeLink } from './node-link.js';
 import type { PoolRounds } from './pool-rounds.js';
 import type { KeyPlace, ReplicatedPool } from './replicated-pools.js';
@@ -119,10 +117,7 @@ export async function sweepOnce({ pool, links, rounds, counts, stopped }: SweepO
     } else if (isMerged && !isSame) {
       if (((await exchangeKey(links, key, nodes)) ?? 0) > 0) counts.settled++;
     } else if (isMerged && first.live && views.some(({ isExpired }) => isExpired)) {
-      const accepted = nextOf(first.accepted);
-      const state = { accepted, lineage: NO_LINEAGE, live: false, expireAt: 0, value: null };
-      const given = await Promise.all(nodes.map((node) => giveState(links, node, key, state)));
-      if (given.some((isGiven) => isGiven)) counts.expired++;
+      if (await rounds.bury(key, nodes, new Set([first.accepted]))) counts.expired++;
     } else if (!isSame) {
       if (await rounds.mend(key, nodes)) counts.settled++;
     } else if (first.live && (isFence || views.some(({ isExpired }) => isExpired))) {

@@ -37,7 +37,7 @@ export function* exchange<C, R, V>(nodes: readonly number[]): Mending<C, R, V, n
 }
 
 /** Whether a copy that answers so to a merge has that state now, or a newer one. */
-export function isGiven<R, V>(answer: Answer<R, V> | null): boolean {
+function isGiven<R, V>(answer: Answer<R, V> | null): boolean {
   return answer?.kind === 'ok' || answer?.kind === 'already' || answer?.kind === 'refused';
 }
 

@@ -59,11 +59,6 @@ export class VersionClock {
   }
 }
 
-/** The next larger one: the same for all who ask, and made by nobody else, most likely. */
-export function nextOf(version: Ballot): Ballot {
-  return (BigInt(version) + 1n).toString().padStart(version.length, '0');
-}
-
 /** When it was made, by the clock of who made it or of who came before: milliseconds since 1970. */
 export function timeOf(version: Ballot): number {
   return BEGIN_MS + counterOf(version);
