@@ -106,15 +106,20 @@ function careTable({ pool, withoutQuorum, nodes, comparison }: PoolCare, nowMs: 
     careOf(node, nowMs),
   ]);
   const sets = withoutQuorum.length;
-  const equal = comparison === null ? '' : `${comparisonOf(comparison)}\n`;
+  const equal = comparison === null ? '' : `${comparisonOf(comparison, nowMs)}\n`;
   const lack =
     sets === 0 ? '' : `NO QUORUM in ${number(sets)} set${sets === 1 ? '' : 's'} of nodes: their keys are not served\n`;
   return `${table([[`replicas in ${pool}`, '', ''], ...rows], 'lll')}${equal}${lack}\n`;
 }
 
 /** Of keys of consistency eventual. */
-function comparisonOf({ beganAt, tookMs, equalAt, isWhole, keys, behind, mended }: ComparisonCare): string {
-  const since = equalAt === null ? 'not known to be equal' : `all copies have what was written before ${equalAt}`;
+function comparisonOf(
+  { beganAt, tookMs, equalAt, isWhole, keys, behind, mended }: ComparisonCare,
+  nowMs: number,
+): string {
+  const lag = equalAt === null ? '' : describeAge(nowMs - Date.parse(equalAt));
+  const since =
+    equalAt === null ? 'not known to be equal' : `all copies have what was written before ${equalAt}, ${lag} ago`;
   const last = `${number(keys)} keys compared at ${beganAt}, in ${(tookMs / 1000).toFixed(1)} s`;
   const found = behind === 0 ? 'none behind' : `${number(behind)} behind, ${number(mended)} mended`;
   return `${since}; ${last}: ${found}${isWhole ? '' : '; NOT ALL NODES could be asked'}`;

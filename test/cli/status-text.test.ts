@@ -213,7 +213,7 @@ counter`,
     );
     const equalAt = '2026-05-01T10:00:00.000Z';
     const equal = { ...pool, comparison: { ...comparison, isWhole: true, behind: 0, mended: 0, equalAt } };
-    t.match(text(equal), `all copies have what was written before ${equalAt}; 1,000,000 keys compared`);
+    t.match(text(equal), `all copies have what was written before ${equalAt}, 2 h ago; 1,000,000 keys compared`);
     t.match(text(equal), 'in 20.1 s: none behind\n');
   },
 );
