@@ -1,11 +1,12 @@
 /**
  * What replicated keys cost, next to plain ones and next to etcd: README.md says how.
  *
- *   npm run bench:replicated -- [--only cost,etcd,failure] [--rounds 5] [--seconds 3] [--clients 64] [--connections 8] [--keys 10000] [--size 64] [--no-save]
+ *   npm run bench:replicated -- [--only cost,etcd,failure,comparison] [--rounds 5] [--seconds 3] [--clients 64] [--connections 8] [--keys 10000] [--size 64] [--compared 1000000] [--no-save]
  *
- *   cost      CPU of the proxy per command: strong keys, those of consistency quorum, weak ones, and sharded ones before servers of the same kind
+ *   cost      CPU of the proxy per command, and p50: strong keys, those of consistency quorum and eventual, weak ones, and sharded ones before servers of the same kind
  *   etcd      answers per second: strong keys with appendfsync always and everysec, and etcd with three members
  *   failure   strong keys while one of three nodes dies: answers per second after and before, and how long clients wait
+ *   comparison  keys of consistency eventual (`--compared`): how long their nodes take to be compared, and until 100 that one has lost are mended
  *
  * Interleaved: each round measures everything once, in another order. Compare figures of one run of the program only.
  */
@@ -18,6 +19,7 @@ import { readPartOptions } from './compare/part-options.js';
 import { findEtcd, findPrograms, type Programs } from './compare/programs.js';
 import { saveResults } from './compare/results.js';
 import { median, note, rounds } from './compare/rounds.js';
+import { type ComparisonCost, compareEqual, mendDifferences } from './replicated/comparison.js';
 import { startEtcd } from './replicated/etcd.js';
 import { describe, type MeasuredCpu, measure, medianOf, runLoad, type Target } from './replicated/load.js';
 import { countersOf, type RingleaderTarget, startRingleader } from './replicated/ringleader.js';
@@ -32,11 +34,14 @@ interface Bench {
   results: Record<string, unknown>;
 }
 
-const PARTS = ['cost', 'etcd', 'failure'];
+const PARTS = ['cost', 'etcd', 'failure', 'comparison'];
 const WARM_UP_REQUESTS = 30_000;
 const RUN_TIMEOUT_MS = 120_000;
 const START_MS_MAX = 30_000;
 const READ_KEYS_AT_ONCE = 64;
+/** Between comparisons: half of it at least. */
+const COMPARE_INTERVAL = '10s';
+const DIFFERENCES = 100;
 
 await run(main);
 
@@ -47,6 +52,7 @@ async function main(): Promise<void> {
     if (part === 'cost') await compareCost(bench);
     if (part === 'etcd') await compareEtcd(bench);
     if (part === 'failure') await compareFailure(bench);
+    if (part === 'comparison') await compareComparisons(bench);
   }
   if (options.isSaved) save(bench);
   await bench.children.close();
@@ -56,13 +62,14 @@ async function main(): Promise<void> {
 async function compareCost(bench: Bench): Promise<void> {
   const { children, programs, options } = bench;
   const { clients, size, keys, seconds } = options;
-  const start = (label: string, mode: 'sharded' | 'replicated' | 'quorum' | 'weak') => {
+  const start = (label: string, mode: 'sharded' | 'replicated' | 'quorum' | 'eventual' | 'weak') => {
     return startRingleader(children, programs.redis, { label, mode, persistence: 'none' });
   };
   const targets = [
     await start('cost-sharded', 'sharded'),
     await start('cost-strong', 'replicated'),
     await start('cost-quorum', 'quorum'),
+    await start('cost-eventual', 'eventual'),
     await start('cost-weak', 'weak'),
   ];
   for (const target of targets) {
@@ -70,6 +77,7 @@ async function compareCost(bench: Bench): Promise<void> {
     await fill(target, 'get', keys, size);
   }
   const costs = new Map<string, number[]>();
+  const waits = new Map<string, number[]>();
   for (const test of ['set', 'get'] as const) {
     const load = (target: RingleaderTarget, requests: number) => {
       return runBenchmark(
@@ -90,12 +98,13 @@ async function compareCost(bench: Bench): Promise<void> {
     for (const [round, target] of rounds(options.rounds, targets)) {
       const before = cpuTimeOf(target.proxyPid);
       const count = requests.get(target.label) as number;
-      const { rps, p99Ms } = await load(target, count);
+      const { rps, p50Ms, p99Ms } = await load(target, count);
       const after = cpuTimeOf(target.proxyPid);
       const us = ((after.user + after.kernel - before.user - before.kernel) * 1e6) / count;
       note(costs, `${test} ${target.label}`, us);
+      note(waits, `${test} ${target.label}`, p50Ms);
       console.error(
-        `${test} round ${round + 1}: ${target.label}: ${us.toFixed(1)} µs, ${rps.toFixed(0)} rps, p99 ${p99Ms} ms`,
+        `${test} round ${round + 1}: ${target.label}: ${us.toFixed(1)} µs, ${rps.toFixed(0)} rps, p50 ${p50Ms} ms, p99 ${p99Ms} ms`,
       );
     }
     const countersAfter = await countersOf(strongTarget);
@@ -106,7 +115,9 @@ async function compareCost(bench: Bench): Promise<void> {
     const more = test === 'set' ? grown('prepares') / grown('writes') : grown('read_rounds') / grown('reads');
     const of = (label: string) => median(costs.get(`${test} ${label}`) ?? []);
     const [sharded, strong, quorum] = [of('cost-sharded'), of('cost-strong'), of('cost-quorum')];
-    const weak = of('cost-weak');
+    const [eventual, weak] = [of('cost-eventual'), of('cost-weak')];
+    const waitOf = (label: string) => median(waits.get(`${test} ${label}`) ?? []);
+    const waitRatio = waitOf('cost-eventual') / waitOf('cost-sharded');
     const limit = test === 'set' ? 4 : 3;
     const quorumLimit = test === 'set' ? 3.5 : 3;
     console.log(
@@ -115,10 +126,13 @@ async function compareCost(bench: Bench): Promise<void> {
     console.log(
       `${test.toUpperCase()}: quorum ${quorum.toFixed(1)} µs: × ${(quorum / sharded).toFixed(2)} (at most ${quorumLimit})`,
     );
+    console.log(
+      `${test.toUpperCase()}: eventual ${eventual.toFixed(1)} µs: × ${(eventual / sharded).toFixed(2)} (at most 3); p50 × ${waitRatio.toFixed(2)} (at most 1.2)`,
+    );
     const weakLimit = test === 'set' ? '' : ' (at most 1.1)';
     console.log(`${test.toUpperCase()}: weak ${weak.toFixed(1)} µs: × ${(weak / sharded).toFixed(2)}${weakLimit}`);
   }
-  bench.results['cost'] = Object.fromEntries(costs);
+  bench.results['cost'] = { cpuUs: Object.fromEntries(costs), p50Ms: Object.fromEntries(waits) };
 }
 
 async function compareEtcd(bench: Bench): Promise<void> {
@@ -205,6 +219,29 @@ async function compareFailure(bench: Bench): Promise<void> {
   bench.results['failure'] = { ratios: Object.fromEntries(ratios), pausesMs: Object.fromEntries(pauses) };
 }
 
+/** All nodes share this machine, so that the seconds are those of a small one. */
+async function compareComparisons(bench: Bench): Promise<void> {
+  const { children, programs, options } = bench;
+  const label = 'comparison';
+  const limits = { compareIntervalMs: COMPARE_INTERVAL };
+  const eventual = { label, mode: 'eventual', persistence: 'none', limits } as const;
+  const target = await startRingleader(children, programs.redis, eventual);
+  await awaitWrites(target, options.size);
+  const connected = await target.connect(options.size, options.connections);
+  await fillThrough(connected.write, options.compared);
+  connected.close();
+  const show = ({ seconds, nodeShare, proxyShare }: ComparisonCost) =>
+    `${seconds.toFixed(1)} s; of a core, a node ${(nodeShare * 100).toFixed(0)} %, the proxy ${(proxyShare * 100).toFixed(0)} %`;
+  const equal = await compareEqual(target, options.compared);
+  console.log(`${options.compared} equal keys compared in ${show(equal)} (a million: at most 30 s, a node 30 %)`);
+  const step = Math.max(1, Math.floor(options.compared / DIFFERENCES));
+  const names = Array.from({ length: DIFFERENCES }, (_, place) => `key:${place * step}`);
+  const mended = await mendDifferences(target, names);
+  console.log(`${DIFFERENCES} that one node has lost are mended, and known to be, in ${show(mended)} (at most 60 s)`);
+  bench.results['comparison'] = { equal, mended };
+  await stop(children, label);
+}
+
 /** What belongs to a target goes, so that it takes nothing from the next. */
 async function stop(children: Children, label: string): Promise<void> {
   for (const name of children.labels()) {
@@ -243,6 +280,6 @@ function save({ children, programs, options, results }: Bench): void {
 
 /** `clients` are spread over `connections`: of etcd's, and of those that are compared with it. */
 function readOptions() {
-  const defaults = { rounds: 5, seconds: 3, clients: 64, connections: 8, keys: 10_000, size: 64 };
+  const defaults = { rounds: 5, seconds: 3, clients: 64, connections: 8, keys: 10_000, size: 64, compared: 1_000_000 };
   return readPartOptions(process.argv.slice(2), PARTS, defaults);
 }

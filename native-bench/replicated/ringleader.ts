@@ -15,6 +15,7 @@ const KEYSPACES = {
   sharded: { prefix: '', mode: 'sharded' },
   replicated: { prefix: '', mode: 'replicated', copies: 3, consistency: 'strong' },
   quorum: { prefix: '', mode: 'replicated', copies: 3, consistency: 'quorum' },
+  eventual: { prefix: '', mode: 'replicated', copies: 3, consistency: 'eventual' },
   weak: { prefix: '', mode: 'replicated', copies: 3, consistency: 'weak' },
   lock: { prefix: 'lock:', mode: 'lock' },
 };
@@ -26,6 +27,7 @@ export interface RingleaderOptions {
   /** `replicated` is strong. `lock`: the prefix is `lock:`, and there is nothing else. */
   mode: keyof typeof KEYSPACES;
   persistence: Persistence;
+  limits?: Readonly<Record<string, number | string>>;
 }
 
 export interface RingleaderTarget extends Target {
@@ -33,6 +35,7 @@ export interface RingleaderTarget extends Target {
   port: number;
   pid: number;
   proxyPid: number;
+  adminUrl: string;
   /** Ports of its three servers. */
   nodePorts: readonly number[];
   /** SIGKILL for one of the three. */
@@ -42,7 +45,7 @@ export interface RingleaderTarget extends Target {
 export async function startRingleader(
   children: Children,
   { server, env }: RedisPrograms,
-  { label, mode, persistence }: RingleaderOptions,
+  { label, mode, persistence, limits = {} }: RingleaderOptions,
 ): Promise<RingleaderTarget> {
   const nodes: { name: string; url: string }[] = [];
   const serverPids: number[] = [];
@@ -56,10 +59,12 @@ export async function startRingleader(
     nodes.push({ name, url: `redis://${HOST}:${port}` });
   }
   const port = await freePort();
+  const admin = `${HOST}:${await freePort()}`;
   const keyspace = KEYSPACES[mode];
   const config = {
     listen: `${HOST}:${port}`,
-    admin: `${HOST}:${await freePort()}`,
+    admin,
+    limits,
     workers: 1,
     pools: { main: { nodes } },
     keyspaces: [{ pool: 'main', ...keyspace }],
@@ -74,6 +79,7 @@ export async function startRingleader(
     port,
     pid,
     proxyPid: pid,
+    adminUrl: `http://${admin}`,
     serverPids,
     nodePorts,
     connect: (size, connections) => connectTo(port, size, connections),
