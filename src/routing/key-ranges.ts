@@ -35,7 +35,8 @@ export class KeyRanges {
       const sets = router.copySetsOf(key, 0, key.length);
       if (sets === null) continue;
       const place = this.sets.indexOf(sets);
-      return place < 0 ? -1 : place * SLOT_COUNT + sets.find(key, 0, key.length) / sets.copies;
+      // To another service it may be a key of another pool.
+      if (place >= 0) return place * SLOT_COUNT + sets.find(key, 0, key.length) / sets.copies;
     }
     return -1;
   }
