@@ -441,7 +441,9 @@ class Supervisor implements Ringleader {
 
   private async cleanUp(): Promise<void> {
     if (this.retrying !== null) clearTimeout(this.retrying);
-    await Promise.all([this.workers.end(), this.bulk.destroy(), this.caretakers.stop()]);
+    // Caretakers have the threads compare what nodes have.
+    await Promise.all([this.workers.end(), this.caretakers.stop()]);
+    await this.bulk.destroy();
     // It may have doors of its own, or write to the store.
     await this.changing;
     // Workers have told all that they had.

@@ -8,16 +8,17 @@ import { Keeper } from '../../src/control/keeper.js';
 import { type Ringleader, startRingleader } from '../../src/control/supervisor.js';
 import { connectTo, startEtcdStore } from '../help/fleet-stores.js';
 import { freePort } from '../help/free-port.js';
+import { startRedisServers } from '../help/redis-server.js';
 import { waitFor } from '../help/wait-for.js';
 
 function configOf(ports: readonly number[], nodes: number, coordination: object = {}, more: object = {}): Config {
   const result = parseConfig(
     JSON.stringify({
-      ...more,
       listen: ports.map((port) => `127.0.0.1:${port}`),
       workers: 1,
       coordination,
       pools: { main: { nodes: Array.from({ length: nodes }, (_, index) => `unix:/nowhere/node-${index}.sock`) } },
+      ...more,
     }),
     { workers: 1, environment: {} },
   );
@@ -41,6 +42,35 @@ function isOpen(port: number): Promise<boolean> {
     socket.once('connect', () => socket.destroy());
   });
 }
+
+t.test('an end in the midst of a comparison of nodes is one in order', async (t) => {
+  const servers = await startRedisServers(3);
+  t.teardown(() => Promise.all(servers.map((server) => server.stop())));
+  const { digestPage } = BulkPool.prototype;
+  t.teardown(() => {
+    BulkPool.prototype.digestPage = digestPage;
+  });
+  let onComparing = () => {};
+  let goOn = () => {};
+  const comparing = new Promise<void>((resolve) => {
+    onComparing = resolve;
+  });
+  const ending = new Promise<void>((resolve) => {
+    goOn = resolve;
+  });
+  BulkPool.prototype.digestPage = async function (...page) {
+    onComparing();
+    await ending;
+    return digestPage.apply(this, page);
+  };
+  const keyspaces = [{ prefix: '', pool: 'main', mode: 'replicated', copies: 3, consistency: 'eventual' }];
+  const pools = { main: { nodes: servers.map(({ url }) => url) } };
+  const { ringleader } = await start(t, configOf([await freePort()], 0, {}, { pools, keyspaces }));
+  await comparing;
+  const stopped = ringleader.stop();
+  setTimeout(goOn, 50);
+  t.equal(await stopped, 0);
+});
 
 t.test('a reload whose keys cannot be placed fails, says why, and leaves nothing open', async (t) => {
   const [port, other] = [await freePort(), await freePort()];
