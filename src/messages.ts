@@ -349,8 +349,8 @@ export type ToWorker =
   | { kind: 'question'; call: number; question: Question; isOwn: boolean }
   /** To `ask`. `silent`: the workers that did not answer in time. */
   | { kind: 'answers'; id: number; answers: readonly Answer[]; silent: readonly number[] }
-  /** Of `hints`: so many bytes are kept, or had no room, as so many hints had not. */
-  | { kind: 'hints-taken'; bytes: number; dropped: number }
+  /** Of `hints`: so many bytes are kept, or had no room. */
+  | { kind: 'hints-taken'; bytes: number }
   /** To `ask-lock`, once; also where that was ended. */
   | { kind: 'lock-told'; id: number; told: LockTold }
   /** Take no more connections, let sessions finish what is in flight for so many milliseconds, then end the task. */

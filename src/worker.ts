@@ -98,7 +98,6 @@ function run(start: WorkerStart, onEnded: () => void): void {
   };
 
   const end = async () => {
-    plane.flushHints();
     metrics.publish();
     await transport.stop();
     port.close();
@@ -127,7 +126,7 @@ function run(start: WorkerStart, onEnded: () => void): void {
         return;
       }
       case 'hints-taken':
-        plane.onHintsTaken(message.bytes, message.dropped);
+        plane.onHintsTaken(message.bytes);
         return;
       case 'lock-told': {
         const told = lockAsks.get(message.id);

@@ -26,7 +26,7 @@ export async function compareEqual(target: RingleaderTarget, keys: number): Prom
   const { beganAt } = await untilCompared(target, (care) => care.beganAt > before && care.keys >= keys);
   const begin = lookAt(target);
   const care = await untilCompared(target, (care) => care.beganAt > beganAt && care.keys >= keys);
-  if (care.behind > 0 || !care.isWhole) throw new BenchmarkError(`${target.label}: its copies are not equal`);
+  if (care.copies !== 'equal') throw new BenchmarkError(`${target.label}: its copies are not equal`);
   const { nodeShare, proxyShare, seconds } = sharesOf(begin, lookAt(target));
   // In between it had a pause, in which it costs nothing.
   const part = seconds / (care.tookMs / 1000);

@@ -221,7 +221,7 @@ const KEYS = {
   ),
   hintsInFlightBytesMax: about(
     bytes(1, GIBI),
-    'Bytes of writes that nodes have missed which one worker may have on their way to where they are kept (hintBytesMax). What is more is dropped.',
+    'Bytes of writes that nodes have missed which one worker may have on their way to where they are kept. What is more waits in the worker, for each node as much as hintBytesMax says.',
     stated('hintsInFlightBytesMax'),
   ),
   scriptsBytesMax: about(

@@ -68,7 +68,9 @@ export const COUNTERS = {
   replicatedKeysForgotten: 'replicated keys that were forgotten at replicatedKeysMax',
   replicatedHints: 'writes of keys of consistency eventual that a copy has missed, and that are kept for it',
   replicatedHintsDropped:
-    'writes that a copy has missed and that were not kept, at hintBytesMax or hintsInFlightBytesMax: comparing the nodes brings them',
+    'writes that a copy has missed and that were not kept, at hintBytesMax or hintAgeMaxMs or for lack of room on the disk: comparing the nodes brings them',
+  replicatedHintsSetAside:
+    'times a node refused what it had missed again and again, and was given what came behind it first: that is kept on',
   replicatedAtOneNode:
     'writes that one node carried out, as scripts, and whose whole value was then sent to the others',
   replicatedTooLarge: 'times a node refused to carry out such a write at replicatedScriptBytesMax',

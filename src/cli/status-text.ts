@@ -114,12 +114,14 @@ function careTable({ pool, withoutQuorum, nodes, comparison }: PoolCare, nowMs: 
 
 /** Of keys of consistency eventual. */
 function comparisonOf(
-  { beganAt, tookMs, equalAt, isWhole, keys, behind, mended }: ComparisonCare,
+  { copies, beganAt, tookMs, equalAt, isWhole, keys, behind, mended }: ComparisonCare,
   nowMs: number,
 ): string {
   const lag = equalAt === null ? '' : describeAge(nowMs - Date.parse(equalAt));
-  const since =
-    equalAt === null ? 'not known to be equal' : `all copies have what was written before ${equalAt}, ${lag} ago`;
+  const state = { equal: 'copies are equal', differ: 'COPIES DIFFER', 'not known': 'copies are NOT KNOWN to be equal' };
+  const all =
+    equalAt === null ? 'never known to be equal' : `all were with what was written before ${equalAt}, ${lag} ago`;
+  const since = `${state[copies]}: ${all}`;
   const last = `${number(keys)} keys compared at ${beganAt}, in ${(tookMs / 1000).toFixed(1)} s`;
   const found = behind === 0 ? 'none behind' : `${number(behind)} behind, ${number(mended)} mended`;
   return `${since}; ${last}: ${found}${isWhole ? '' : '; NOT ALL NODES could be asked'}`;

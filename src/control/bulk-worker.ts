@@ -13,8 +13,9 @@ import { planPlacement } from '../routing/route.js';
 export interface DigestedPage {
   /** As KeyPage has it. */
   cursor: string;
-  /** Keys that were added. */
+  /** Keys of the page, and those of them that were added. */
   count: number;
+  added: number;
 }
 
 export interface PickedKeys {
@@ -49,14 +50,14 @@ export function digestPage({
   if (read === null) return null;
   const ranges = new KeyRanges(plan);
   const digests = new RangeDigests(memory);
-  let count = 0;
+  let added = 0;
   for (const { key, accepted } of read.keys) {
     const range = ranges.find(Buffer.from(key, 'latin1'));
     if (range < 0 || accepted === NEVER) continue;
     digests.add(range, key, accepted);
-    count++;
+    added++;
   }
-  return { cursor: read.cursor, count };
+  return { cursor: read.cursor, count: read.keys.length, added };
 }
 
 /** Those of a page of a node's keys that are in ranges of which `differing` has a 1. */

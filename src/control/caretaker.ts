@@ -27,6 +27,7 @@ import { PoolRounds } from './pool-rounds.js';
 import { runRepair } from './repair-run.js';
 import { limitsOf, type ReplicatedPool, unservedSets } from './replicated-pools.js';
 import { type SweepCounts, sweepOnce } from './sweep.js';
+import { ValuesUnderWay } from './values-under-way.js';
 
 /** What is not told by a push is seen after so many milliseconds. */
 const LOOK_MS = 1_000;
@@ -82,6 +83,8 @@ export interface CaretakerOptions {
   keepsData: boolean;
   /** See AdmissionOptions. */
   wasBegun: boolean;
+  /** What is known of the copies of these nodes since before; null: nothing. */
+  compared: ComparisonCare | null;
 }
 
 interface Patient {
@@ -103,6 +106,8 @@ export class Caretaker {
   private readonly links: ReadonlyMap<number, NodeLink>;
   private readonly patients: ReadonlyMap<number, Patient>;
   private readonly rounds: PoolRounds;
+  /** Of consistency eventual, by comparing, replaying and sweeping. */
+  private readonly values: ValuesUnderWay;
   private readonly newClusterId = randomUUID();
   private readonly stopping = new AbortController();
   private readonly sweepCounts: SweepCounts = {
@@ -136,6 +141,7 @@ export class Caretaker {
     );
     this.patients = new Map(pool.nodes.map((node) => [node.index, newPatient()]));
     this.rounds = new PoolRounds(this.links, pool.epochNodes, limitsOf(pool));
+    this.values = new ValuesUnderWay(limitsOf(pool).repairBytesInFlightMax);
   }
 
   start(): void {
@@ -147,14 +153,16 @@ export class Caretaker {
     for (const ttlMs of this.pool.idleTtlsMs) this.follow(this.sweep(ttlMs));
     const { ranges: plan } = this.pool;
     if (plan === null) return;
-    const { isLeader, bulk, hints } = this.options;
+    const { isLeader, bulk, hints, compared } = this.options;
     const limits = limitsOf(this.pool);
     for (const link of this.links.values()) this.follow(this.replay(link, hints));
     this.comparisons = new Comparisons({
       plan,
       links: this.links,
+      values: this.values,
       bulk,
       limits,
+      before: compared,
       stopped: this.stopping.signal,
       isLeader,
       pool: this.pool.name,
@@ -178,6 +186,11 @@ export class Caretaker {
     return this.hasBegun;
   }
 
+  /** Of its keys of consistency eventual; null: there are none, or this process has not compared them. */
+  get comparison(): ComparisonCare | null {
+    return this.comparisons?.care ?? null;
+  }
+
   care(): PoolCare {
     const { pool, links, patients, sweepCounts: sweep } = this;
     const nodes = pool.nodes.map(({ index, name }): NodeCare => {
@@ -188,7 +201,7 @@ export class Caretaker {
       const reason = verdict.kind === 'silent' ? trouble : reasonOf(verdict);
       return { name, standing: verdict.kind, reason, repair, hints };
     });
-    const comparison = this.comparisons?.care ?? null;
+    const { comparison } = this;
     const withoutQuorum = this.lacking.map(this.namesOf);
     return { pool: pool.name, clusterId: this.clusterId, withoutQuorum, nodes, sweep, comparison };
   }
@@ -417,25 +430,29 @@ export class Caretaker {
   }
 
   private replay(link: NodeLink, hints: Hints): Promise<void> {
-    const { pool, links, stopping } = this;
+    const { pool, links, values, stopping } = this;
     const { pool: poolName, name, limits } = link.node;
     return replayHints({
       links,
+      values,
       link,
       copiesOf: (key) => (pool.isMerged(key) ? (pool.placeOf(key)?.nodes ?? null) : null),
       hints: () => hints.of(poolName, name),
       oldestMs: () => hints.oldestOf(poolName),
       keysPerSecond: limits.repairKeysPerSecond,
+      bytesMax: limits.repairBytesInFlightMax,
+      onOld: () => hints.onOld(poolName, name),
+      onSetAside: (count, why) => hints.onSetAside(poolName, name, count, why),
       stopped: stopping.signal,
     });
   }
 
   private async sweep(ttlMs: number): Promise<void> {
-    const { pool, links, rounds, sweepCounts: counts, stopping } = this;
+    const { pool, links, values, rounds, sweepCounts: counts, stopping } = this;
     const waitMs = Math.min(SWEEP_PAUSE_MS_MAX, Math.max(SWEEP_PAUSE_MS_MIN, ttlMs / SWEEPS_PER_TTL));
     while (!stopping.signal.aborted) {
       await pause(waitMs * (1 - Math.random() / 2), stopping.signal);
-      await sweepOnce({ pool, links, rounds, counts, stopped: stopping.signal }, ttlMs);
+      await sweepOnce({ pool, links, values, rounds, counts, stopped: stopping.signal }, ttlMs);
       counts.passes++;
     }
   }

@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import type { PoolConfig } from '../base/pools-section.js';
 import type { NodeSnapshot, ServiceSnapshot, TopologySnapshot } from '../messages.js';
 import { Caretaker, type CaretakerOptions, type Duty, type PoolCare } from './caretaker.js';
+import type { ComparisonCare } from './comparisons.js';
 import type { NameLookup } from './name-lookup.js';
 import { type ReplicatedPool, replicatedPools } from './replicated-pools.js';
 
@@ -44,7 +45,7 @@ export class Caretakers {
   admit(store: PoolConfig): void {
     const before = { version: 0, nodes: [], services: [] };
     for (const pool of replicatedPools(before, store))
-      this.begin(pool, { duty: 'admit', ...partsOf(pool, store, before) });
+      this.begin(pool, { duty: 'admit', ...partsOf(pool, store, before) }, null);
   }
 
   /**
@@ -65,14 +66,17 @@ export class Caretakers {
       }
       if (old !== undefined) this.end(old.caretaker);
       before.delete(pool.name);
-      this.begin(pool, parts);
+      // Where the copies are what they were, they have what they had.
+      const isKnown = old !== undefined && areSameCopies(old.parts, parts);
+      this.begin(pool, parts, isKnown ? old.caretaker.comparison : null);
     }
     for (const { caretaker } of before.values()) this.end(caretaker);
   }
 
-  private begin(pool: ReplicatedPool, parts: Parts): void {
+  private begin(pool: ReplicatedPool, parts: Parts, compared: ComparisonCare | null): void {
     const { duty, restart } = parts;
-    const options = { ...this.shared, duty, keepsData: restart === 'keeps-data', wasBegun: this.begun.has(pool.name) };
+    const wasBegun = this.begun.has(pool.name);
+    const options = { ...this.shared, duty, keepsData: restart === 'keeps-data', wasBegun, compared };
     const caretaker = new Caretaker(pool, options, this.names, this.log);
     caretaker.start();
     this.cared.set(pool.name, { caretaker, parts });
@@ -105,13 +109,24 @@ function partsOf(
   return { restart: config?.restart ?? 'loses-data', nodes, services };
 }
 
-/** Placements are large, and the same object where they are the same; nodes are few. */
 function isSame(one: Parts, other: Parts): boolean {
   return (
     one.duty === other.duty &&
     one.restart === other.restart &&
-    one.services.length === other.services.length &&
-    one.services.every((service, at) => service === other.services[at]) &&
+    areSameServices(one, other) &&
     isDeepStrictEqual(one.nodes, other.nodes)
+  );
+}
+
+/** All but how they are dealt with. */
+function areSameCopies(one: Parts, other: Parts): boolean {
+  const places = ({ nodes }: Parts) => nodes.map(({ name, address, index }) => ({ name, address, index }));
+  return areSameServices(one, other) && isDeepStrictEqual(places(one), places(other));
+}
+
+/** Placements are large, and the same object where they are the same; nodes are few. */
+function areSameServices(one: Parts, other: Parts): boolean {
+  return (
+    one.services.length === other.services.length && one.services.every((service, at) => service === other.services[at])
   );
 }

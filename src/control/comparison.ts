@@ -18,13 +18,15 @@ import { KeyRanges, type RangePlan } from '../routing/key-ranges.js';
 import type { BulkPool } from './bulk-pool.js';
 import { exchangeKey } from './key-exchange.js';
 import type { Asked, NodeLink } from './node-link.js';
-import { Pace } from './pace.js';
+import { bytesAsKeys, LOOKED_AT_WEIGHT, Pace } from './pace.js';
 import { recordInForce } from './pool-rounds.js';
+import type { ValuesUnderWay } from './values-under-way.js';
 
 export interface ComparisonOptions {
   plan: RangePlan;
   /** By the node's index. */
   links: ReadonlyMap<number, NodeLink>;
+  values: ValuesUnderWay;
   bulk: Pick<BulkPool, 'digestPage' | 'pickKeys'>;
   limits: Pick<NodeLimits, 'compareKeysPerSecond' | 'repairKeysPerSecond'>;
   stopped: AbortSignal;
@@ -32,7 +34,9 @@ export interface ComparisonOptions {
 
 /** What came of one. */
 export interface Compared {
-  /** All nodes of the pool were asked to the end. */
+  /** Unless a copy was found behind (`differ`) they are only known to be equal where all were asked to the end. */
+  copies: 'equal' | 'differ' | 'not known';
+  /** All nodes of the pool were asked to the end, and have answered. */
   isWhole: boolean;
   /** Keys of the node that has most of them. */
   keys: number;
@@ -43,10 +47,20 @@ export interface Compared {
   mended: number;
 }
 
-const PAGE_KEYS = '1000';
+/** Of a node's SCAN, which counts values, too. */
+const PAGE_KEYS_MAX = 1_000;
+const PAGE_KEYS_MIN = 10;
+/** Of one page, about: where names are long pages have fewer keys. */
+const PAGE_BYTES = 256 * 1024;
 const ALL_KEYS = Buffer.from('*');
 /** Keys that are exchanged at a time. */
 const EXCHANGES_MAX = 16;
+
+/** A key of which some of these nodes may have something older than others. */
+interface Unequal {
+  key: Uint8Array;
+  nodes: readonly number[];
+}
 
 export async function compareNodes(options: ComparisonOptions): Promise<Compared> {
   return new Comparison(options).run();
@@ -58,6 +72,7 @@ class Comparison {
   /** By node, the record that it had at the beginning: it says nothing more when that is another one. */
   private readonly records = new Map<number, string>();
   private readonly exchanges: Pace;
+  private isWhole = true;
   private keys = 0;
   private behind = 0;
   private mended = 0;
@@ -83,13 +98,11 @@ class Comparison {
     );
     const differing = this.differing(digests);
     const ranges = differing === null ? 0 : new Uint8Array(differing).reduce((sum, one) => sum + one, 0);
-    let isWhole = digests.size === links.size;
-    if (differing !== null) {
-      const done = await Promise.all([...digests.keys()].map((node) => this.exchange(node, differing)));
-      isWhole &&= done.every((isDone) => isDone);
-    }
-    const { keys, behind, mended } = this;
-    return { isWhole, keys, ranges, behind, mended };
+    if (digests.size < links.size) this.isWhole = false;
+    if (differing !== null) await Promise.all([...digests.keys()].map((node) => this.exchange(node, differing)));
+    const { isWhole, keys, behind, mended } = this;
+    const copies = behind > 0 ? 'differ' : isWhole ? 'equal' : 'not known';
+    return { copies, isWhole, keys, ranges, behind, mended };
   }
 
   /** Null: the node was not asked to the end. */
@@ -99,7 +112,7 @@ class Comparison {
     let count = 0;
     const isDone = await this.walk(node, async (page) => {
       const digested = await bulk.digestPage(page, plan, digests.memory);
-      count += digested?.count ?? 0;
+      count += digested?.added ?? 0;
       return digested;
     });
     this.keys = Math.max(this.keys, count);
@@ -121,10 +134,10 @@ class Comparison {
     return hasAny ? memory : null;
   }
 
-  /** Has the keys of these ranges that this node has given to the others, or to this one. False: not to the end. */
-  private exchange(node: number, differing: SharedArrayBuffer): Promise<boolean> {
+  /** Has the keys of these ranges that this node has given to the others that have something older. */
+  private async exchange(node: number, differing: SharedArrayBuffer): Promise<void> {
     const { plan, bulk } = this.options;
-    return this.walk(node, async (page) => {
+    const isDone = await this.walk(node, async (page) => {
       const picked = await bulk.pickKeys(page, plan, differing);
       if (picked === null) return null;
       /** Of other nodes, the places of the keys in the page. */
@@ -144,7 +157,10 @@ class Comparison {
           const metas = await this.ask(other, (record) =>
             encodeMemberStep({ kind: 'metas', keys, sizes: false }, record),
           );
-          if (metas?.kind !== 'metas') return;
+          if (metas?.kind !== 'metas') {
+            this.isWhole = false;
+            return;
+          }
           for (const [at, { accepted }] of metas.facts.entries()) {
             const place = list[at] as number;
             const own = picked.versions[place] ?? NEVER;
@@ -153,25 +169,42 @@ class Comparison {
           }
         }),
       );
-      const rest = [...unequal];
-      while (rest.length > 0 && !this.options.stopped.aborted) {
-        const batch = rest.splice(0, EXCHANGES_MAX);
-        await Promise.all(
-          batch.map((place) => this.exchangeOne(picked.keys[place] as Uint8Array, picked.ranges[place] as number)),
-        );
-        const waitMs = this.exchanges.note(batch.length);
-        if (waitMs > 0) await pause(waitMs, this.options.stopped);
-      }
+      await this.exchangeAll(
+        node,
+        Array.from(unequal, (place) => ({
+          key: picked.keys[place] as Uint8Array,
+          nodes: this.ranges.nodesOf(picked.ranges[place] as number),
+        })),
+      );
       return picked;
     });
+    if (!isDone) this.isWhole = false;
   }
 
-  private async exchangeOne(key: Uint8Array, range: number): Promise<void> {
-    const given = await exchangeKey(this.options.links, key, this.ranges.nodesOf(range));
+  /** Keys of which that node has something newer than others. */
+  private async exchangeAll(node: number, keys: readonly Unequal[]): Promise<void> {
+    const { stopped } = this.options;
+    for (let from = 0; from < keys.length && !stopped.aborted; from += EXCHANGES_MAX) {
+      const batch = keys.slice(from, from + EXCHANGES_MAX);
+      const step = { kind: 'metas', keys: batch.map(({ key }) => key), sizes: true } as const;
+      const metas = await this.ask(node, (record) => encodeMemberStep(step, record));
+      const sizes = metas?.kind === 'metas' ? metas.sizes : null;
+      await Promise.all(batch.map((unequal, place) => this.exchangeOne(unequal, sizes?.[place])));
+      const bytes = sizes?.reduce((sum, size) => sum + size, 0) ?? 0;
+      const waitMs = this.exchanges.note(Math.max(batch.length, bytesAsKeys(bytes)));
+      if (waitMs > 0) await pause(waitMs, stopped);
+    }
+  }
+
+  private async exchangeOne({ key, nodes }: Unequal, valueBytes?: number): Promise<void> {
+    // As it comes, and as it goes to each.
+    const bytes = valueBytes === undefined ? valueBytes : valueBytes * nodes.length;
+    const { isWhole, behind, given } = await exchangeKey(this.options, key, nodes, bytes);
+    if (!isWhole) this.isWhole = false;
     // What was under way has come meanwhile.
-    if (given === 0) return;
+    if (behind === 0) return;
     this.behind++;
-    if (given !== null) this.mended++;
+    if (isWhole && given === behind) this.mended++;
   }
 
   /** All keys of a node, page by page, at their pace. `see` says where the next page begins; null: what was told does not count. */
@@ -182,8 +215,9 @@ class Comparison {
     const { stopped, limits } = this.options;
     const pace = new Pace(limits.compareKeysPerSecond);
     let cursor = SCAN_START;
+    let pageKeys = PAGE_KEYS_MAX;
     do {
-      const frames = askPage(cursor, ALL_KEYS, PAGE_KEYS, false);
+      const frames = askPage(cursor, ALL_KEYS, `${pageKeys}`, false);
       const page = await this.ask(node, () => ({
         frames,
         replyCount: 1,
@@ -192,7 +226,10 @@ class Comparison {
       const seen = page === null || stopped.aborted ? null : await see(page);
       if (seen === null || stopped.aborted) return false;
       cursor = seen.cursor;
-      const waitMs = pace.note(Math.max(seen.count, Number(PAGE_KEYS)));
+      const bytes = page?.length ?? 0;
+      // Who has found nothing has looked all the same.
+      const waitMs = pace.note(Math.max(seen.count, pageKeys * LOOKED_AT_WEIGHT, bytesAsKeys(bytes)));
+      pageKeys = Math.ceil(Math.min(PAGE_KEYS_MAX, Math.max(PAGE_KEYS_MIN, pageKeys * (PAGE_BYTES / (bytes + 1)))));
       if (waitMs > 0) await pause(waitMs, stopped);
     } while (cursor !== SCAN_START);
     return true;

@@ -11,10 +11,12 @@ export interface ComparisonsOptions extends ComparisonOptions {
   pool: string;
   limits: Pick<NodeLimits, 'compareKeysPerSecond' | 'repairKeysPerSecond' | 'compareIntervalMs'>;
   isLeader: () => boolean;
+  /** What was known before; null: nothing. */
+  before: ComparisonCare | null;
   log: Logger;
 }
 
-/** The last one, and since when all is known to be equal. Times are ISO 8601, in UTC. */
+/** The last one, and since when all is known to be equal: the last that has found all copies so began then. Times are ISO 8601, in UTC. */
 export interface ComparisonCare extends Compared {
   beganAt: string;
   tookMs: number;
@@ -29,12 +31,13 @@ const LOOK_MS = 250;
 
 export class Comparisons {
   /** Null: there was none yet. */
-  care: ComparisonCare | null = null;
+  care: ComparisonCare | null;
   private readonly options: ComparisonsOptions;
   private dueMs: number;
 
   constructor(options: ComparisonsOptions) {
     this.options = options;
+    this.care = options.before;
     this.dueMs = performance.now() + SOON_MS;
   }
 
@@ -62,10 +65,9 @@ export class Comparisons {
     const compared = await compareNodes(this.options);
     if (stopped.aborted) return;
     const tookMs = Math.round(performance.now() - startMs);
-    const { isWhole, behind } = compared;
-    const equalAt = isWhole && behind === 0 ? beganAt : (this.care?.equalAt ?? null);
+    const equalAt = compared.copies === 'equal' ? beganAt : (this.care?.equalAt ?? null);
     this.care = { ...compared, beganAt, tookMs, equalAt };
-    if (behind > 0) {
+    if (compared.behind > 0) {
       log.info({ pool, ...compared, tookMs }, 'compared');
       // Whether all is equal now is to be known soon, and nodes are not to be asked all the time.
       if (compared.mended > 0) this.soon(tookMs);

@@ -112,8 +112,12 @@ async function compare(
 }
 
 /** A value that nobody wrote by a proxy is the operator's: it may be the only one. */
-async function mend({ rounds, pool, links }: PoolVisit, { kind, key, nodes }: Difference): Promise<boolean> {
-  if (kind === 'behind' && pool.isMerged(key)) return (await exchangeKey(links, key, nodes)) !== null;
+async function mend(visit: PoolVisit, { kind, key, nodes }: Difference): Promise<boolean> {
+  const { rounds, pool } = visit;
+  if (kind === 'behind' && pool.isMerged(key)) {
+    const { isWhole, behind, given } = await exchangeKey(visit, key, nodes);
+    return isWhole && given === behind;
+  }
   if (kind === 'behind') return rounds.mend(key, nodes);
   return kind === 'values' && rounds.rewrite(key, nodes);
 }

@@ -9,6 +9,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { DEFAULT_NODE_LIMITS, type NodeLimits } from '../base/limits.js';
+import type { Counts } from '../base/metrics.js';
 import type { NodeSnapshot } from '../messages.js';
 import { HintLog } from './hint-log.js';
 
@@ -18,21 +19,30 @@ interface Kept {
   readonly pool: string;
   readonly node: string;
   readonly log: HintLog;
-  /** Hints that there was no room for, since that was told last. */
-  dropped: number;
+  /** Hints that were dropped since that was told last, by the limit that they were over. */
+  readonly dropped: Record<keyof HintLimits, number>;
+  /** Why hints were set aside, as it was told last, and when. */
+  setAside: { why: string; toldMs: number };
 }
 
 /** What is kept for a node. */
 export interface HintCare {
   bytes: number;
-  /** When the oldest was taken, in milliseconds since 1970; null: there is none. */
+  /** When the oldest was made, in milliseconds since 1970; null: there is none. */
   oldestMs: number | null;
 }
 
 /** Between looks at what is too old, and at what was dropped. */
 const LOOK_MS = 1_000;
+/** What goes on for the same reason is told so often. */
+const TELL_MS = 60_000;
 
 export class Hints {
+  /** What the process has done with those that it was given. */
+  readonly counts: Pick<Counts, 'replicatedHintsDropped' | 'replicatedHintsSetAside'> = {
+    replicatedHintsDropped: 0,
+    replicatedHintsSetAside: 0,
+  };
   private readonly folder: string | null;
   private readonly log: Logger;
   private readonly clock: () => number;
@@ -41,6 +51,7 @@ export class Hints {
   /** By pool. */
   private limits = new Map<string, HintLimits>();
   private readonly timer: NodeJS.Timeout;
+  private looking: Promise<void> | null = null;
   private trouble = '';
 
   /** `dataDir`: null for none. */
@@ -48,18 +59,21 @@ export class Hints {
     this.folder = dataDir === null ? null : join(dataDir, 'hints');
     this.log = log;
     this.clock = clock;
-    this.timer = setInterval(() => this.look(), LOOK_MS).unref();
+    this.timer = setInterval(() => {
+      this.looking ??= this.look().finally(() => {
+        this.looking = null;
+      });
+    }, LOOK_MS).unref();
   }
 
-  /** Resolves when what was kept before is known. Rejects with the system's error. */
+  /** Resolves when what was kept before is known. Rejects as HintLog.open does. */
   async open(): Promise<void> {
     const { folder } = this;
     if (folder === null || !existsSync(folder)) return;
-    for (const pool of await readdir(folder)) {
-      for (const node of await readdir(join(folder, pool))) {
+    for (const pool of await foldersIn(folder)) {
+      for (const node of await foldersIn(join(folder, pool))) {
         const names = [decodeURIComponent(pool), decodeURIComponent(node)] as const;
-        const log = await HintLog.open(this.optionsOf(...names));
-        this.kept.set(names.join('/'), { pool: names[0], node: names[1], log, dropped: 0 });
+        this.keep(...names, await HintLog.open(this.optionsOf(...names)));
       }
     }
   }
@@ -69,27 +83,41 @@ export class Hints {
     this.limits = new Map(nodes.map(({ pool, limits }) => [pool, limits]));
   }
 
-  /** So many hints of a node, from a worker. Returns how many of them there was no room for. */
-  take(pool: string, node: string, parcel: Uint8Array, count: number): number {
-    const id = `${pool}/${node}`;
-    let kept = this.kept.get(id);
-    if (kept === undefined) {
-      kept = { pool, node, log: new HintLog(this.optionsOf(pool, node)), dropped: 0 };
-      this.kept.set(id, kept);
-    }
+  /** So many hints of a node, from a worker. Resolves when they are kept, or were dropped: false. */
+  async take(pool: string, node: string, parcel: Uint8Array, count: number): Promise<boolean> {
+    const kept = this.keptOf(pool, node) ?? this.keep(pool, node, new HintLog(this.optionsOf(pool, node)));
     if (kept.log.bytes + parcel.length > this.limitsOf(pool).hintBytesMax) {
-      if (kept.dropped === 0) this.tellDropped(kept, 'hintBytesMax', { hints: count });
-      kept.dropped += count;
-      return count;
+      this.drop(kept, 'hintBytesMax', count);
+      return false;
     }
-    kept.log.append(parcel, this.clock());
-    return 0;
+    const isKept = await kept.log.append(parcel, count, this.clock());
+    // Why not was told.
+    if (!isKept) this.counts.replicatedHintsDropped += count;
+    return isKept;
   }
 
   /** Null: there is nothing for that node. */
   of(pool: string, node: string): HintLog | null {
-    const log = this.kept.get(`${pool}/${node}`)?.log;
+    const log = this.keptOf(pool, node)?.log;
     return log === undefined || log.isEmpty ? null : log;
+  }
+
+  /** A hint of it was left out: it is too old. */
+  onOld(pool: string, node: string): void {
+    const kept = this.keptOf(pool, node);
+    if (kept !== undefined) this.drop(kept, 'hintAgeMaxMs', 1);
+  }
+
+  /** The node does not take so many hints now; they stand behind all others again. */
+  onSetAside(pool: string, node: string, hints: number, why: string): void {
+    const kept = this.keptOf(pool, node);
+    if (kept === undefined) return;
+    this.counts.replicatedHintsSetAside += hints;
+    const { setAside } = kept;
+    const nowMs = this.clock();
+    if (setAside.why === why && nowMs - setAside.toldMs < TELL_MS) return;
+    kept.setAside = { why, toldMs: nowMs };
+    this.log.warn({ pool, node, hints, reason: why }, 'hints-set-aside');
   }
 
   care(pool: string, node: string): HintCare {
@@ -105,23 +133,38 @@ export class Hints {
   /** Resolves when all is on the disk. */
   async close(): Promise<void> {
     clearInterval(this.timer);
+    await this.looking;
     await Promise.all(Array.from(this.kept.values(), ({ log }) => log.close()));
   }
 
-  private look(): void {
+  private async look(): Promise<void> {
     for (const kept of this.kept.values()) {
-      const { log, pool } = kept;
-      if (kept.dropped > 0) this.tellDropped(kept, 'hintBytesMax', { hints: kept.dropped });
-      kept.dropped = 0;
-      const { firstEndsMs, bytes } = log;
-      if (firstEndsMs === null || firstEndsMs >= this.oldestOf(pool)) continue;
-      void log.removeFirst();
-      this.tellDropped(kept, 'hintAgeMaxMs', { bytes: bytes - log.bytes });
+      const { log, pool, node, dropped } = kept;
+      this.drop(kept, 'hintAgeMaxMs', await log.dropOlder(this.oldestOf(pool)));
+      for (const name of ['hintBytesMax', 'hintAgeMaxMs'] as const) {
+        const hints = dropped[name];
+        dropped[name] = 0;
+        if (hints === 0) continue;
+        this.log.warn({ pool, node, limit: `${name} ${this.limitsOf(pool)[name]}`, hints }, 'hints-dropped');
+      }
     }
   }
 
-  private tellDropped({ pool, node }: Kept, name: keyof HintLimits, what: { hints?: number; bytes?: number }): void {
-    this.log.warn({ pool, node, limit: `${name} ${this.limitsOf(pool)[name]}`, ...what }, 'hints-dropped');
+  /** It is told at the next look. */
+  private drop({ dropped }: Kept, limit: keyof HintLimits, hints: number): void {
+    dropped[limit] += hints;
+    this.counts.replicatedHintsDropped += hints;
+  }
+
+  private keep(pool: string, node: string, log: HintLog): Kept {
+    const dropped = { hintBytesMax: 0, hintAgeMaxMs: 0 };
+    const kept = { pool, node, log, dropped, setAside: { why: '', toldMs: 0 } };
+    this.kept.set(`${pool}/${node}`, kept);
+    return kept;
+  }
+
+  private keptOf(pool: string, node: string): Kept | undefined {
+    return this.kept.get(`${pool}/${node}`);
   }
 
   private limitsOf(pool: string): HintLimits {
@@ -130,7 +173,7 @@ export class Hints {
 
   private optionsOf(pool: string, node: string) {
     const { folder } = this;
-    const own = folder === null ? null : join(folder, encodeURIComponent(pool), encodeURIComponent(node));
+    const own = folder === null ? null : join(folder, folderName(pool), folderName(node));
     return { folder: own, onTrouble: (reason: string) => this.onTrouble(reason) };
   }
 
@@ -138,4 +181,14 @@ export class Hints {
     if (reason !== this.trouble) this.log.error({ reason }, 'hints-not-kept');
     this.trouble = reason;
   }
+}
+
+/** Pools and nodes may be named `.` and `..`. */
+function folderName(name: string): string {
+  return encodeURIComponent(name).replace(/^\.+$/, (dots) => '%2E'.repeat(dots.length));
+}
+
+async function foldersIn(path: string): Promise<string[]> {
+  const entries = await readdir(path, { withFileTypes: true });
+  return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
 }

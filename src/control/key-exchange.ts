@@ -1,35 +1,55 @@
 /** Brings the copies of one key of consistency eventual together, as `mending` says. */
 import type { Commands, Replies, Value } from '../replica/commands.js';
-import { exchange, type Mending } from '../replica/mending.js';
+import { type Exchanged, exchange, type Mending } from '../replica/mending.js';
 import { encodeStep } from '../replica/node-step.js';
 import type { Answer, Step } from '../replica/step.js';
 import type { NodeLink } from './node-link.js';
 import { recordInForce } from './pool-rounds.js';
+import type { ValuesUnderWay } from './values-under-way.js';
 
-type Links = ReadonlyMap<number, NodeLink>;
-
-/** So many copies were given a newer version. Null: that could not be done, or not wholly. */
-export function exchangeKey(links: Links, key: Uint8Array, nodes: readonly number[]): Promise<number | null> {
-  return mendKey(links, key, exchange(nodes));
+export interface KeyExchange {
+  /** By the node's index. */
+  links: ReadonlyMap<number, NodeLink>;
+  values: ValuesUnderWay;
 }
 
-/** Has the nodes asked what it says until it ends. */
+/** `bytes`: what the value takes; unless that is known no other is asked for meanwhile. */
+export function exchangeKey(
+  exchanges: KeyExchange,
+  key: Uint8Array,
+  nodes: readonly number[],
+  bytes = Number.POSITIVE_INFINITY,
+): Promise<Exchanged> {
+  return mendKey(exchanges, key, exchange(nodes), bytes);
+}
+
+/** Has the nodes asked what it says until it ends. `bytes`: see exchangeKey. */
 export async function mendKey<T>(
-  links: Links,
+  { links, values }: KeyExchange,
   key: Uint8Array,
   mending: Mending<Commands, Replies, Value, T>,
+  bytes = Number.POSITIVE_INFINITY,
 ): Promise<T> {
-  let result = mending.next();
-  while (result.done !== true) {
-    const asked = result.value;
-    result = mending.next(await Promise.all(asked.map(({ node, step }) => askCopy(links, node, key, step))));
+  let hasRoom = false;
+  try {
+    let result = mending.next();
+    while (result.done !== true) {
+      const asked = result.value;
+      if (!hasRoom && asked.some(({ step }) => step.kind === 'snapshot')) {
+        await values.enter(bytes);
+        hasRoom = true;
+      }
+      result = mending.next(await Promise.all(asked.map(({ node, step }) => askCopy(links, node, key, step))));
+    }
+    return result.value;
+  } finally {
+    if (hasRoom) values.leave(bytes);
   }
-  return result.value;
 }
 
 /** Null: no answer came that counts. */
 async function askCopy(
-  links: Links,
+  links: KeyExchange['links'],
   node: number,
   key: Uint8Array,
   step: Step<Commands, Value>,

@@ -3,6 +3,13 @@
 /** A key that is only looked at costs so much less than one whose value is read or copied. */
 export const LOOKED_AT_WEIGHT = 0.1;
 
+/** Of what is large so many bytes count as a key. */
+const KEY_BYTES = 1024;
+
+export function bytesAsKeys(bytes: number): number {
+  return bytes / KEY_BYTES;
+}
+
 /** As much of the time that work took longer than it might have, milliseconds, may be made up for: what timers are late by. */
 const CREDIT_MS = 100;
 

@@ -1,13 +1,13 @@
 /** Connections to all nodes of a pool of replicated keys, for a command that looks at it once and goes. */
+import type { KeyExchange } from './key-exchange.js';
 import { NameLookup } from './name-lookup.js';
 import { NodeLink } from './node-link.js';
 import { PoolRounds } from './pool-rounds.js';
 import { limitsOf, type ReplicatedPool } from './replicated-pools.js';
+import { ValuesUnderWay } from './values-under-way.js';
 
-export interface PoolVisit {
+export interface PoolVisit extends KeyExchange {
   pool: ReplicatedPool;
-  /** By the node's index. */
-  links: ReadonlyMap<number, NodeLink>;
   rounds: PoolRounds;
 }
 
@@ -24,7 +24,9 @@ export async function visitPool(pool: ReplicatedPool): Promise<PoolVisit> {
     };
     for (const link of links.values()) link.start();
   });
-  return { pool, links, rounds: new PoolRounds(links, pool.epochNodes, limitsOf(pool)) };
+  const limits = limitsOf(pool);
+  const values = new ValuesUnderWay(limits.repairBytesInFlightMax);
+  return { pool, links, values, rounds: new PoolRounds(links, pool.epochNodes, limits) };
 }
 
 export function endVisit({ links }: PoolVisit): void {

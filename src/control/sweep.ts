@@ -25,8 +25,7 @@ import { SCAN_START } from '../replica/member-step.js';
 import { encodeMemberStep } from '../replica/node-member-step.js';
 import { encodeStep } from '../replica/node-step.js';
 import type { Answer, Step } from '../replica/step.js';
-import { exchangeKey } from './key-exchange.js';
-import type { NodeLink } from './node-link.js';
+import { exchangeKey, type KeyExchange } from './key-exchange.js';
 import type { PoolRounds } from './pool-rounds.js';
 import type { KeyPlace, ReplicatedPool } from './replicated-pools.js';
 
@@ -52,17 +51,16 @@ const WALKED_PER_SECOND = 20_000;
 /** The keys of one page of SCAN are looked at together. */
 const PAGE_KEYS = 200;
 
-export interface SweepOptions {
+export interface SweepOptions extends KeyExchange {
   pool: ReplicatedPool;
-  /** By the node's index. */
-  links: ReadonlyMap<number, NodeLink>;
   rounds: PoolRounds;
   counts: SweepCounts;
   stopped: AbortSignal;
 }
 
 /** Goes once through all keys that are remembered for `ttlMs` while nobody asks for them. What cannot be done now is left for the next time. */
-export async function sweepOnce({ pool, links, rounds, counts, stopped }: SweepOptions, ttlMs: number): Promise<void> {
+export async function sweepOnce(options: SweepOptions, ttlMs: number): Promise<void> {
+  const { pool, links, rounds, counts, stopped } = options;
   for (const { index } of pool.nodes) await sweepNode(index);
 
   async function sweepNode(node: number): Promise<void> {
@@ -115,7 +113,7 @@ export async function sweepOnce({ pool, links, rounds, counts, stopped }: SweepO
         counts.unburied++;
       }
     } else if (isMerged && !isSame) {
-      if (((await exchangeKey(links, key, nodes)) ?? 0) > 0) counts.settled++;
+      if ((await exchangeKey(options, key, nodes)).given > 0) counts.settled++;
     } else if (isMerged && first.live && views.some(({ isExpired }) => isExpired)) {
       if (await rounds.bury(key, nodes, new Set([first.accepted]))) counts.expired++;
     } else if (!isSame) {

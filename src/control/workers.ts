@@ -22,7 +22,7 @@ import { beatsOf, heartbeatMemory } from '../base/heartbeat.js';
 import { IdleHeap } from '../base/idle-heap.js';
 import type { Limits } from '../base/limits.js';
 import { LockTurns, lockTurnsMemory } from '../base/lock-turns.js';
-import { clientIdMemory, metricsMemory } from '../base/metrics.js';
+import { clientIdMemory, Metrics, metricsMemory } from '../base/metrics.js';
 import { MonitorFeed, monitorFeedMemory } from '../base/monitor-feed.js';
 import { PauseTable } from '../base/pause-table.js';
 import { shownScriptsMemory } from '../base/shown-scripts.js';
@@ -108,6 +108,8 @@ interface RunningWorker {
 export class Workers {
   /** Their counters, added up. */
   readonly metrics: SharedArrayBuffer;
+  /** What the main thread does for them: behind theirs. */
+  private readonly own: Metrics;
   /** Those that died since the start. */
   deaths = 0;
   private readonly context: WorkersContext;
@@ -155,7 +157,8 @@ export class Workers {
       transport,
     };
     this.relay = new LogRelay(log);
-    this.metrics = metricsMemory(count);
+    this.metrics = metricsMemory(count + 1);
+    this.own = new Metrics(this.metrics, count);
     this.clients = clientCountMemory(count);
     this.lockTurns = lockTurnsMemory(count);
     this.commandTimes = commandTimesMemory(count, COMMANDS.length);
@@ -372,9 +375,7 @@ export class Workers {
         void worker.lockDesk.onAsk(message.id, message.ask);
         return;
       case 'hints': {
-        const { pool, node, hints, count } = message;
-        const dropped = this.context.hints.take(pool, node, hints, count);
-        worker.port.postMessage({ kind: 'hints-taken', bytes: hints.length, dropped } satisfies ToWorker);
+        void this.keepHints(worker, message);
         return;
       }
       case 'end-lock':
@@ -390,6 +391,18 @@ export class Workers {
         this.context.health.report(worker.index, message.pool, message.node, message.isUp, message.reason);
         return;
     }
+  }
+
+  private publishOwn(): void {
+    Object.assign(this.own.counts, this.context.hints.counts);
+    this.own.publish();
+  }
+
+  private async keepHints({ port }: RunningWorker, message: Extract<ToControl, { kind: 'hints' }>): Promise<void> {
+    const { pool, node, hints, count } = message;
+    const bytes = hints.length;
+    await this.context.hints.take(pool, node, hints, count);
+    port.postMessage({ kind: 'hints-taken', bytes } satisfies ToWorker);
   }
 
   /** What all workers are about to be asked, workers to come are to know as well. Returns what they are asked. */
@@ -437,6 +450,7 @@ export class Workers {
 
   /** Ends the workers that no longer take turns: their clients wait for nothing. What comes of it is for `bury`. */
   private watch(): void {
+    this.publishOwn();
     if (this.state !== 'running' || this.orders === null) return;
     const { workerStallTimeoutMs } = this.orders.limits;
     const looksMax = Math.ceil(workerStallTimeoutMs / LOOK_MS);

@@ -31,7 +31,7 @@ import {
   WAIT_PREFIX,
   WAKE_CHANNEL,
 } from '../replica/meta.js';
-import { ALLOW_OOM, CHECK_BALLOT, PROMISED, type Script, script, TAIL_AT } from '../replica/scripts.js';
+import { ALLOW_OOM, CHECK_BALLOT, PROMISED, REFUSE, type Script, script, TAIL_AT } from '../replica/scripts.js';
 import { OWN_PREFIX } from '../routing/replication-section.js';
 import { WHOLE } from './share.js';
 import { findOwn, findShare, KEEP, leave, NOW, ONLY_SHARES, SHARES, takeShare } from './shares-script.js';
@@ -92,7 +92,7 @@ const LEFT = `(holder and redis.call('PTTL', KEYS[2]) or 0)`;
 /** Promises the ballot ARGV[3], and tells of the register, where `take` takes the lock. */
 const voteThat = (take: string) => `
 ${PROMISED}
-if promised > ARGV[3] then return 'R' .. promised .. (floor or '${NO_FLOOR}') end
+if promised > ARGV[3] then ${REFUSE} end
 local facts = meta and string.sub(meta, 41) or '${NO_FACTS_TEXT}'
 if meta and register == '' and string.byte(meta, ${TAIL_AT}) == 49 then
   return redis.error_reply('ERR the register of fences is gone, and its ballots are there')

@@ -124,6 +124,9 @@ export class DataPlane {
         log('error', 'copies-differ', { pool: nodes[0]?.pool ?? '', key: shown, nodes: names, versions });
       },
       postHints: context.postHints,
+      onHintDropped: ({ pool, name, limits }) => {
+        log('warn', 'hints-dropped', { pool, node: name, limit: `hintBytesMax ${limits.hintBytesMax}` });
+      },
       onStanding: (node, isMember, reason) => {
         const { pool, name } = node;
         log(isMember ? 'info' : 'warn', isMember ? 'node-counts' : 'node-does-not-count', { pool, node: name, reason });
@@ -283,19 +286,15 @@ export class DataPlane {
   }
 
   /** See HintOutbox. */
-  onHintsTaken(bytes: number, dropped: number): void {
-    this.replicas.onHintsTaken(bytes, dropped);
-  }
-
-  /** Has what nodes have missed told at once. */
-  flushHints(): void {
-    this.replicas.flushHints();
+  onHintsTaken(bytes: number): void {
+    this.replicas.onHintsTaken(bytes);
   }
 
   /** Lets what is in flight finish until `deadlineMs` of the transport's clock, then gives up the nodes. */
   drain(deadlineMs: number, done: () => void): void {
     this.listener.drain(deadlineMs, () => {
       this.dispatcher.whenLocksReleased(() => {
+        this.replicas.close();
         this.pool.close('the proxy is stopping');
         done();
       });

@@ -1,26 +1,46 @@
 /**
- * The hints of one worker, until the main thread has them: it keeps them, and gives them to the nodes. They go in parcels, each of one node;
- * so that a worker waits for no disk, and a main thread that is behind is not buried: what is more than it is sent is dropped, and counted.
+ * The hints of one worker, until the main thread has them: it keeps them, and gives them to the nodes. They go in parcels, each of one node,
+ * so that a worker waits for no disk; and no more at a time than a main thread is to hold that is behind.
+ *
+ *   add ──> (the last parcel of its node) ──> (full ones) ──post──> under way ──onTaken──> kept
+ *                                                  └ the nodes take turns, while hintsInFlightBytesMax allows
+ *
+ * When a node freezes, all comes at once that it has not answered. That waits here, as long as its node may have so much kept for it.
  */
+import { Fifo } from '../base/fifo.js';
+import type { NodeLimits } from '../base/limits.js';
 import type { Counts } from '../base/metrics.js';
 import type { NodeSnapshot } from '../messages.js';
 import type { Commands, Value } from './commands.js';
 import { encodeHint } from './hint.js';
 import type { Step } from './step.js';
 
+/** Of which something is missed. */
+export type HintedNode = Pick<NodeSnapshot, 'pool' | 'name'> & { readonly limits: Pick<NodeLimits, 'hintBytesMax'> };
+
 export interface HintOutboxContext {
   readonly limits: { readonly hintsInFlightBytesMax: number };
   readonly counts: Pick<Counts, 'replicatedHints' | 'replicatedHintsDropped'>;
   /** Milliseconds since 1970. */
   readonly clock: () => number;
-  /** Hands a parcel on: so many hints of a node. It is told by `onTaken` when the main thread has it. */
+  /** Hands a parcel on: so many hints of a node. It is told by `onTaken` when it is kept. */
   readonly post: (pool: string, node: string, hints: Uint8Array, count: number) => void;
+  /** A hint of that node was dropped: so much waits for it already. */
+  readonly onDropped: (node: HintedNode) => void;
 }
 
 interface Parcel {
+  hints: Buffer[];
+  bytes: number;
+}
+
+/** What waits for one node. */
+interface Line {
   readonly pool: string;
   readonly node: string;
-  readonly hints: Buffer[];
+  readonly full: Fifo<Parcel>;
+  last: Parcel;
+  /** Of all these. */
   bytes: number;
 }
 
@@ -29,52 +49,78 @@ const PARCEL_BYTES = 64 * 1024;
 
 export class HintOutbox {
   private readonly context: HintOutboxContext;
-  /** By pool and node. */
-  private readonly parcels = new Map<string, Parcel>();
-  /** That were posted, and that wait. */
-  private bytes = 0;
+  /** By pool and node: those for which something waits, in the order of their turns. */
+  private readonly lines = new Map<string, Line>();
+  private underWay = 0;
 
   constructor(context: HintOutboxContext) {
     this.context = context;
   }
 
   /** `key`: a character a byte; `step`: what the node has not carried out. */
-  add({ pool, name }: Pick<NodeSnapshot, 'pool' | 'name'>, key: string, step: Step<Commands, Value>): void {
-    const { counts, limits, clock } = this.context;
+  add(hinted: HintedNode, key: string, step: Step<Commands, Value>): void {
+    const { pool, name: node, limits } = hinted;
+    const { counts, clock, onDropped } = this.context;
     const hint = encodeHint(key, step, clock());
-    if (this.bytes + hint.length > limits.hintsInFlightBytesMax) {
+    const id = `${pool}/${node}`;
+    const line = this.lines.get(id) ?? { pool, node, full: new Fifo<Parcel>(), last: emptyParcel(), bytes: 0 };
+    if (line.bytes + hint.length > limits.hintBytesMax) {
       counts.replicatedHintsDropped++;
+      onDropped(hinted);
       return;
     }
+    this.lines.set(id, line);
     counts.replicatedHints++;
-    this.bytes += hint.length;
-    const id = `${pool}/${name}`;
-    const parcel = this.parcels.get(id) ?? { pool, node: name, hints: [], bytes: 0 };
-    this.parcels.set(id, parcel);
-    parcel.hints.push(hint);
-    parcel.bytes += hint.length;
-    if (parcel.bytes >= PARCEL_BYTES) this.post(id, parcel);
+    line.bytes += hint.length;
+    line.last.hints.push(hint);
+    line.last.bytes += hint.length;
+    if (line.last.bytes < PARCEL_BYTES) return;
+    line.full.push(line.last);
+    line.last = emptyParcel();
+    this.post(false, this.context.limits.hintsInFlightBytesMax);
   }
 
-  get isEmpty(): boolean {
-    return this.parcels.size === 0;
-  }
-
-  /** Has all that waits handed on. */
+  /** Has all that waits handed on, as far as may be under way. */
   flush(): void {
-    for (const [id, parcel] of this.parcels) this.post(id, parcel);
+    this.post(true, this.context.limits.hintsInFlightBytesMax);
   }
 
-  /** The main thread has so many bytes, and had no room for so many hints. */
-  onTaken(bytes: number, dropped: number): void {
-    this.bytes -= bytes;
-    this.context.counts.replicatedHintsDropped += dropped;
+  /** Has all handed on, however much that is: nothing comes behind it. */
+  end(): void {
+    this.post(true, Number.POSITIVE_INFINITY);
   }
 
-  private post(id: string, { pool, node, hints }: Parcel): void {
-    this.parcels.delete(id);
-    // Memory of its own, which can change hands.
-    const bytes = new Uint8Array(Buffer.concat(hints));
-    this.context.post(pool, node, bytes, hints.length);
+  /** So many bytes are kept. */
+  onTaken(bytes: number): void {
+    this.underWay -= bytes;
+    this.flush();
   }
+
+  /** `isWhole`: also what is no full parcel. One that is larger than may be under way goes alone. */
+  private post(isWhole: boolean, underWayMax: number): void {
+    for (;;) {
+      const next = this.next(isWhole);
+      if (next === null) return;
+      const [id, line] = next;
+      const parcel = line.full.peek() ?? line.last;
+      if (this.underWay > 0 && this.underWay + parcel.bytes > underWayMax) return;
+      if (line.full.shift() === undefined) line.last = emptyParcel();
+      line.bytes -= parcel.bytes;
+      this.underWay += parcel.bytes;
+      // The others have their turns before it.
+      this.lines.delete(id);
+      if (line.bytes > 0) this.lines.set(id, line);
+      // Memory of its own, which can change hands.
+      this.context.post(line.pool, line.node, new Uint8Array(Buffer.concat(parcel.hints)), parcel.hints.length);
+    }
+  }
+
+  private next(isWhole: boolean): [string, Line] | null {
+    for (const entry of this.lines) if (isWhole || entry[1].full.length > 0) return entry;
+    return null;
+  }
+}
+
+function emptyParcel(): Parcel {
+  return { hints: [], bytes: 0 };
 }

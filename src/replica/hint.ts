@@ -14,6 +14,8 @@ import { NO_LINEAGE } from './lineage.js';
 import { ANY, type KeyState, type Step } from './step.js';
 
 export interface Hint {
+  /** All of it, as it is kept. */
+  bytes: Uint8Array;
   madeAtMs: number;
   key: Uint8Array;
   version: Ballot;
@@ -84,13 +86,8 @@ function readHint(bytes: Buffer): Hint {
     const expireAt = bytes.readDoubleLE(at + 1);
     at += 1 + TIME_BYTES;
     const value = at < bytes.length ? textAt(bytes, at) : null;
-    return {
-      madeAtMs,
-      key,
-      version,
-      put: null,
-      state: { accepted: version, lineage: NO_LINEAGE, live, expireAt, value },
-    };
+    const state = { accepted: version, lineage: NO_LINEAGE, live, expireAt, value };
+    return { bytes, madeAtMs, key, version, put: null, state };
   }
   const setsExpiry = bytes.readDoubleLE(at);
   const isSmall = bytes[at + TIME_BYTES] === 1;
@@ -108,7 +105,7 @@ function readHint(bytes: Buffer): Hint {
     list.push(words);
   }
   const commands: Commands = isSmall ? { list, protocol: 3, isSmall } : { list, protocol: 3 };
-  return { madeAtMs, key, version, put: { commands, setsExpiry }, state: null };
+  return { bytes, madeAtMs, key, version, put: { commands, setsExpiry }, state: null };
 }
 
 function begin(kind: number, version: Ballot, nowMs: number, fixedBytes: number, texts: readonly Uint8Array[]): Buffer {

@@ -133,8 +133,10 @@ export function decodePrepare(reply: Uint8Array): PrepareAnswer {
 
 /** Of a verdict that says so. */
 export function decodeRefusal(text: string): Refusal {
-  const { epochFloor, collectFloor } = parseFloors(text, 1 + BALLOT_DIGITS);
-  return { kind: 'refused', promised: text.slice(1, 1 + BALLOT_DIGITS), epochFloor, collectFloor };
+  const floors = 1 + BALLOT_DIGITS;
+  const { epochFloor, collectFloor } = parseFloors(text, floors);
+  const accepted = text.slice(floors + FLOOR_DIGITS);
+  return { kind: 'refused', promised: text.slice(1, floors), accepted, epochFloor, collectFloor };
 }
 
 export function decodeCollect(reply: Uint8Array): CollectAnswer {

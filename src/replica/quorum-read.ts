@@ -83,8 +83,9 @@ export class QuorumRead<C, R, V> implements PassableAsker<R, V> {
 
   /** Copies that are not known to have what was the newest of all, or anything newer. */
   get lacking(): number {
+    const newest = this.known.reduce(largest);
     let copies = 0;
-    for (const [copy, known] of this.known.entries()) if (known === UNKNOWN || known < this.floor) copies |= 1 << copy;
+    for (const [copy, known] of this.known.entries()) if (known === UNKNOWN || known < newest) copies |= 1 << copy;
     return copies;
   }
 

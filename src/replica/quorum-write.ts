@@ -14,8 +14,9 @@
  * Who refuses has a larger version, and does not count: as 2W > N, two writes that were acknowledged have met in one copy, so that the
  * later of them has the larger version, whatever clocks say.
  *
- * Of consistency eventual W is 1, and a copy that refuses has something newer, or takes no versions of that epoch any more: then the write is
- * begun again in its epoch, unless it was acknowledged by another one: by then something newer may have been, which it would overtake.
+ * Of consistency eventual W is 1, and a copy that refuses has something newer, or misses the write: it has promised somebody more, or sees that the
+ * write has expired. If it takes no versions of that epoch any more the write is begun again in its epoch, unless it was acknowledged by another
+ * one: by then something newer may have been, which it would overtake.
  */
 import { type Ballot, epochOf, inEpoch, NEVER } from './ballot.js';
 import { bits } from './copies.js';
@@ -66,7 +67,7 @@ export class QuorumWrite<C, R, V> implements QuorumAsker<R, V> {
   private out = 0;
   private taken = 0;
   private refused = 0;
-  /** Of consistency eventual, and of those that refused: they may have nothing newer, for they have forgotten something that was, or refuse all of that epoch. */
+  /** Of consistency eventual, and of those that refused: they have something older, for they have promised somebody more, or see that it has expired. */
   private passedOver = 0;
   private unable = 0;
   private silent = 0;
@@ -235,8 +236,8 @@ export class QuorumWrite<C, R, V> implements QuorumAsker<R, V> {
 
   private refuse(bit: number, answer: Refusal | { kind: 'expired' }): void {
     this.refused |= bit;
-    if (!this.context.isEventual || answer.kind !== 'refused') return;
-    if (this.isPassed(answer) || answer.promised === answer.collectFloor) this.passedOver |= bit;
+    if (!this.context.isEventual) return;
+    if (answer.kind === 'expired' || answer.accepted < this.version) this.passedOver |= bit;
   }
 
   /** Of consistency eventual: no put of this epoch is taken there any more. A state is, whatever its epoch. */

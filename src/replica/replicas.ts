@@ -41,6 +41,7 @@ export interface ReplicasContext extends Pick<ChannelContext, 'transport' | 'pen
   onDifference: (key: string, nodes: readonly NodeSnapshot[]) => void;
   /** See HintOutboxContext. */
   postHints: HintOutboxContext['post'];
+  onHintDropped: HintOutboxContext['onDropped'];
   /** Votes of a node count, or do not any more, for that reason. */
   onStanding: (node: NodeSnapshot, isMember: boolean, reason: string) => void;
 }
@@ -117,6 +118,7 @@ export class Replicas {
       counts,
       clock,
       post: context.postHints,
+      onDropped: context.onHintDropped,
       get limits() {
         return context.limits;
       },
@@ -254,17 +256,14 @@ export class Replicas {
   }
 
   /** See HintOutbox. */
-  onHintsTaken(bytes: number, dropped: number): void {
-    this.outbox.onTaken(bytes, dropped);
+  onHintsTaken(bytes: number): void {
+    this.outbox.onTaken(bytes);
   }
 
-  /** Has what nodes have missed told at once. */
-  flushHints(): void {
-    this.outbox.flush();
-  }
-
+  /** Gives up the nodes. What they have not answered of acknowledged writes they may have missed. */
   close(): void {
-    for (const voter of this.voters) voter.close();
+    for (const voter of this.voters) voter.end();
+    this.outbox.end();
   }
 
   private numberOf(node: NodeSnapshot): number {

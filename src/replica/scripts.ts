@@ -6,7 +6,7 @@
  * compared, since Lua orders texts by the server's locale. A verdict is a text whose first letter says which:
  *
  *   N                            not the member that was expected
- *   R promised floor             refused for a larger ballot
+ *   R promised floor accepted    refused for a larger ballot
  *   A promised tail              accepted before
  *   U                            carried out, and the value is as it was
  *   S, B, O                      stale; the base has expired; the commands' own expiry has passed
@@ -58,13 +58,16 @@ if floor then
 end
 `;
 
+/** Says that it has promised more, and what it has. */
+export const REFUSE = `return 'R' .. promised .. (floor or '${NO_FLOOR}') .. (meta and string.sub(meta, 41, 80) or '${NEVER}')`;
+
 /** The first two checks of ACCEPT and INSTALL. */
 export const CHECK_BALLOT = `
 if meta and string.sub(meta, 41, 80) == ballot then
   return 'A' .. string.sub(meta, 1, 40) .. ${TAIL}
 end
 ${PROMISED}
-if promised > ballot then return 'R' .. promised .. (floor or '${NO_FLOOR}') end
+if promised > ballot then ${REFUSE} end
 `;
 
 /**
@@ -168,7 +171,7 @@ const ASK_TAIL = askTail('KEYS[1]');
 export const PREPARE = script(`${ALLOW_OOM}
 ${BEGIN}
 ${PROMISED}
-if promised > ARGV[2] then return 'R' .. promised .. (floor or '${NO_FLOOR}') end
+if promised > ARGV[2] then ${REFUSE} end
 local facts = meta and string.sub(meta, 41) or '${NO_FACTS_TEXT}'
 redis.call('SET', metaKey, ARGV[2] .. facts)
 return 'P' .. (floor or '${NO_FLOOR}') .. facts
@@ -482,7 +485,7 @@ local head = ARGV[3]
 if meta then
   local promised, accepted = string.sub(meta, 1, 40), string.sub(meta, 41, 80)
   if accepted == ballot then return 'A' .. promised .. ${TAIL} end
-  if accepted > ballot then return 'R' .. accepted .. (floor or '${NO_FLOOR}') end
+  if accepted > ballot then return 'R' .. accepted .. (floor or '${NO_FLOOR}') .. accepted end
   if promised > ballot then head = promised .. string.sub(head, 41) end
 end
 ${REPLACE}

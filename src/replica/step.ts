@@ -67,10 +67,11 @@ export type Step<C, V> =
   | { kind: 'read'; commands: C }
   | { kind: 'collect'; ballot: Ballot };
 
-/** What refuses a ballot: the node's effective promise for the key, and its floors. */
+/** What refuses a ballot: the node's effective promise for the key, and its floors. It need not have been kept: `accepted` is what it has. */
 export interface Refusal {
   kind: 'refused';
   promised: Ballot;
+  accepted: Ballot;
   epochFloor: number;
   collectFloor: Ballot;
 }

@@ -92,7 +92,7 @@ export class Voter implements PrivateOwner, ReplyOwner, AskOwner {
   private recordBytes: Uint8Array = new Uint8Array();
   /** Of its process: see Reader.process. */
   process = 0;
-  private readonly waiting = new Fifo<Sent>();
+  private readonly waiting = new Fifo<LoneAsk | AskedTogether>();
   /** Of these and of the batch. */
   private waitingBytes = 0;
   private waitingCount = 0;
@@ -115,6 +115,8 @@ export class Voter implements PrivateOwner, ReplyOwner, AskOwner {
   isOfPool = true;
   private isListening = false;
   private isClosed = false;
+  /** Who asked was told that nothing comes. */
+  private isEnded = false;
   /** Whether it has ever said what it is, or could not be reached. */
   private isHeardOf = false;
   private openedMs = Number.POSITIVE_INFINITY;
@@ -177,6 +179,15 @@ export class Voter implements PrivateOwner, ReplyOwner, AskOwner {
     this.isClosed = true;
     this.context.transport.timers.cancel(this.retry);
     this.connection?.destroy(NOT_NEEDED);
+  }
+
+  /** Closes, and tells at once that nothing will be answered any more. */
+  end(): void {
+    this.isEnded = true;
+    this.dropBatch();
+    for (let sent = this.waiting.shift(); sent !== undefined; sent = this.waiting.shift()) this.leaveSent(sent);
+    this.tellUnanswered();
+    this.close();
   }
 
   /** Has a step carried out; `asker` is told, later, what comes of it. */
@@ -283,11 +294,15 @@ export class Voter implements PrivateOwner, ReplyOwner, AskOwner {
 
   onFailed(asks: LoneAsk | AskedTogether, pending: Pending): void {
     this.leave(asks, pending);
-    if (asks instanceof LoneAsk) {
-      this.leaveUnanswered(asks);
+    if (!this.isEnded) this.leaveSent(asks);
+  }
+
+  private leaveSent(sent: LoneAsk | AskedTogether): void {
+    if (sent instanceof LoneAsk) {
+      this.leaveUnanswered(sent);
     } else {
       this.callsUnderWay--;
-      for (const ask of asks.asks) this.leaveUnanswered(ask);
+      for (const ask of sent.asks) this.leaveUnanswered(ask);
     }
   }
 
@@ -450,7 +465,7 @@ export class Voter implements PrivateOwner, ReplyOwner, AskOwner {
   }
 
   private get isAskable(): boolean {
-    return this.connection !== null && this.record !== null && this.isOfPool;
+    return this.connection !== null && !this.isClosed && this.record !== null && this.isOfPool;
   }
 
   private get isFull(): boolean {

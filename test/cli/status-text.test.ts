@@ -196,7 +196,7 @@ t.test(
       { name: 'c', standing: 'silent', reason: 'refused', repair: null, hints: { bytes: 9, oldestMs: NOW - 1_000 } },
     ] as const;
     const sweep = { passes: 0, collected: 0, expired: 0, settled: 0, differing: 0, unburied: 0 };
-    const compared = { isWhole: false, keys: 1_000_000, ranges: 3, behind: 3, mended: 2 };
+    const compared = { copies: 'differ', isWhole: false, keys: 1_000_000, ranges: 3, behind: 3, mended: 2 } as const;
     const comparison = { ...compared, beganAt: '2026-05-01T11:00:00.000Z', tookMs: 20_120, equalAt: null };
     const pool = { pool: 'main', clusterId: 'id', withoutQuorum: [], nodes, sweep, comparison };
     const text = (shown: PoolCare) => describeStatus({ ...STATUS, replicatedPools: [shown] }, NOW);
@@ -207,13 +207,18 @@ replicas in main
 a                 member
 b                 member  4.9 KiB of writes kept for it, the oldest for 1 min 1 s
 c                 SILENT  refused; 9 B of writes kept for it, the oldest for 1 s
-not known to be equal; 1,000,000 keys compared at 2026-05-01T11:00:00.000Z, in 20.1 s: 3 behind, 2 mended; NOT ALL NODES could be asked
+COPIES DIFFER: never known to be equal; 1,000,000 keys compared at 2026-05-01T11:00:00.000Z, in 20.1 s: 3 behind, 2 mended; NOT ALL NODES could be asked
 
 counter`,
     );
     const equalAt = '2026-05-01T10:00:00.000Z';
-    const equal = { ...pool, comparison: { ...comparison, isWhole: true, behind: 0, mended: 0, equalAt } };
-    t.match(text(equal), `all copies have what was written before ${equalAt}, 2 h ago; 1,000,000 keys compared`);
+    const alike = { behind: 0, mended: 0, equalAt };
+    const equal = { ...pool, comparison: { ...comparison, ...alike, copies: 'equal', isWhole: true } } as const;
+    const known = `all were with what was written before ${equalAt}, 2 h ago; 1,000,000 keys compared`;
+    t.match(text(equal), `\ncopies are equal: ${known}`);
     t.match(text(equal), 'in 20.1 s: none behind\n');
+    const unknown = { ...pool, comparison: { ...comparison, ...alike, copies: 'not known' } } as const;
+    t.match(text(unknown), `\ncopies are NOT KNOWN to be equal: ${known}`);
+    t.match(text(unknown), 'none behind; NOT ALL NODES could be asked\n');
   },
 );

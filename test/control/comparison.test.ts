@@ -35,7 +35,7 @@ t.test('the larger version stays, wherever it is, and deletions are exchanged as
     'all to be equal',
     ({ comparison }) => (comparison?.equalAt ?? '') > beganAt,
   );
-  t.match(comparison, { isWhole: true, keys: 3_004, ranges: 0, behind: 0, mended: 0 });
+  t.match(comparison, { copies: 'equal', isWhole: true, keys: 3_004, ranges: 0, behind: 0, mended: 0 });
   const told = care.events.filter(({ msg }) => msg === 'compared');
   const mended = told.reduce((sum, { mended }) => sum + Number(mended), 0);
   t.ok(mended >= 4, `${mended} keys were mended`);
@@ -128,4 +128,39 @@ t.test('of a fleet the leader alone compares', async (t) => {
   await pool.put([0], 'a', 5, 'x');
   await untilEvent(leading, 'compared', ({ mended }) => Number(mended) > 0);
   t.equal(following.caretaker.care().comparison, null);
+});
+
+t.test('while a node is away nobody knows whether all are equal, and what the others have is compared', async (t) => {
+  const pool = await TestPool.start(t, EVENTUAL);
+  const care = pool.care();
+  await untilMembers(care);
+  await pool.put([0, 1, 2], 'a', 5, 'x');
+  const { comparison } = await untilCare(care, 'all to be equal', ({ comparison }) => comparison?.copies === 'equal');
+  pool.server(2).pause();
+  await untilCare(care, 'it is missed', ({ nodes }) => nodes[2]?.standing === 'silent');
+  const unknown = await untilCare(care, 'that to be said', ({ comparison }) => comparison?.copies === 'not known');
+  t.match(unknown.comparison, { isWhole: false, behind: 0 });
+  t.ok((unknown.comparison?.equalAt ?? '') >= (comparison?.equalAt as string), 'it is known still when they were');
+  await pool.put([0], 'b', 6, 'of the first');
+  const mended = await untilEvent(care, 'compared', ({ behind }) => Number(behind) > 0);
+  t.match(mended, { copies: 'differ', isWhole: false, mended: 0 }, 'the third may have anything');
+  t.equal(await pool.text(1, 'GET', 'b'), 'of the first');
+  pool.server(2).resume();
+  await untilCare(care, 'all to be equal again', ({ comparison }) => comparison?.copies === 'equal');
+  t.equal(await pool.text(2, 'GET', 'b'), 'of the first');
+});
+
+t.test('large values are exchanged one by one, and keys with long names in small pages', async (t) => {
+  const limits = { ...EVENTUAL.limits, repairBytesInFlightMax: 1_000_000 };
+  const pool = await TestPool.start(t, { ...EVENTUAL, limits });
+  const care = pool.care();
+  await untilMembers(care);
+  const keys = Array.from({ length: 12 }, (_, place) => `${place}`.padStart(100_000, 'x'));
+  for (const [place, key] of keys.entries()) await pool.put([place % 3], key, 5, 'v'.repeat(500_000));
+  const beganAt = new Date().toISOString();
+  await untilCare(care, 'all to be equal', ({ comparison }) => (comparison?.equalAt ?? '') > beganAt);
+  for (const key of keys) {
+    const lengths = await Promise.all([0, 1, 2].map((node) => pool.ask(node, 'STRLEN', key)));
+    t.same(lengths, [':500000\r\n', ':500000\r\n', ':500000\r\n']);
+  }
 });

@@ -1,8 +1,16 @@
 /** What is kept for a node is given to it, on real servers, and overtakes nothing that is newer. */
 import t, { type Test } from 'tap';
+import { DEFAULT_NODE_LIMITS } from '../../src/base/limits.js';
 import { proposerNumber } from '../../src/replica/ballot.js';
 import { encodeHint, putStep } from '../../src/replica/hint.js';
-import { type CareProcess, type PoolOptions, TestPool, untilCare, untilMembers } from '../help/replicated-pool.js';
+import {
+  type CareProcess,
+  type PoolOptions,
+  TestPool,
+  untilCare,
+  untilEvent,
+  untilMembers,
+} from '../help/replicated-pool.js';
 
 const EVENTUAL: PoolOptions = {
   level: { consistency: 'eventual', reads: 1, writes: 1, allowsChanges: true },
@@ -11,11 +19,17 @@ const EVENTUAL: PoolOptions = {
 };
 
 /** Of epoch 0. */
-function keepPut(care: CareProcess, node: string, key: string, counter: number, value: string): void {
+async function keepPut(
+  care: CareProcess,
+  node: string,
+  key: string,
+  counter: number,
+  ...words: readonly string[]
+): Promise<void> {
   const version = `${'0'.repeat(8)}${String(counter).padStart(12, '0')}${proposerNumber(0, 1)}`;
-  const list = [['SET', key, value].map((word) => Buffer.from(word))];
+  const list = [['SET', key, ...words].map((word) => Buffer.from(word))];
   const step = putStep({ commands: { list, protocol: 3 }, setsExpiry: 0 }, version);
-  t.equal(care.hints.take('main', node, encodeHint(key, step, Date.now()), 1), 0);
+  t.ok(await care.hints.take('main', node, encodeHint(key, step, Date.now()), 1));
 }
 
 async function untilGiven(care: CareProcess): Promise<void> {
@@ -46,7 +60,7 @@ t.test('hints are given in any order, and the newest stays', async (t) => {
     [5, 'first'],
     [6, 'second'],
   ] as const)
-    keepPut(care, 'n1', 'k', counter, value);
+    await keepPut(care, 'n1', 'k', counter, value);
   await untilGiven(care);
   t.same(await valuesOf(pool, 'k'), [null, 'third', null]);
 });
@@ -56,9 +70,9 @@ t.test('of an epoch that has ended a hint overtakes nothing newer, whichever cop
   await pool.put([1], 'here', 9, 'newer');
   await pool.put([0], 'elsewhere', 9, 'newer');
   await beginEpoch(pool, 1);
-  for (const key of ['here', 'elsewhere']) keepPut(care, 'n1', key, 5, 'older');
+  for (const key of ['here', 'elsewhere']) await keepPut(care, 'n1', key, 5, 'older');
   await untilGiven(care);
-  t.same(await valuesOf(pool, 'here'), ['newer', 'newer', 'newer']);
+  t.same(await valuesOf(pool, 'here'), [null, 'newer', null]);
   t.same(await valuesOf(pool, 'elsewhere'), ['newer', 'newer', 'newer']);
 });
 
@@ -66,7 +80,7 @@ t.test('it is given where all copies have something older, or nothing', async (t
   const [pool, care] = await begin(t);
   await pool.put([0, 1, 2], 'old', 3, 'older');
   await beginEpoch(pool, 1);
-  for (const key of ['old', 'none']) keepPut(care, 'n1', key, 5, 'newer');
+  for (const key of ['old', 'none']) await keepPut(care, 'n1', key, 5, 'newer');
   await untilGiven(care);
   t.same(await valuesOf(pool, 'old'), ['older', 'newer', 'older']);
   t.same(await valuesOf(pool, 'none'), [null, 'newer', null]);
@@ -78,11 +92,47 @@ t.test('while a copy cannot be asked it waits, for that may have something newer
   await beginEpoch(pool, 1);
   pool.server(2).pause();
   await untilCare(care, 'it is missed', ({ nodes }) => nodes[2]?.standing === 'silent');
-  keepPut(care, 'n1', 'k', 5, 'older');
-  // It has been tried meanwhile, more than once.
-  await new Promise((resolve) => setTimeout(resolve, 1_500));
+  await keepPut(care, 'n1', 'k', 5, 'older');
+  await untilEvent(care, 'hints-set-aside', ({ node, reason }) => node === 'n1' && /another copy/.test(`${reason}`));
   t.equal(await pool.text(1, 'GET', 'k'), null);
   pool.server(2).resume();
   await untilGiven(care);
   t.same(await valuesOf(pool, 'k'), ['newer', 'newer', 'newer']);
+});
+
+t.test('what the node refuses does not keep it from what stands behind, and is kept on', async (t) => {
+  const [pool, care] = await begin(t);
+  await keepPut(care, 'n1', 'refused', 5, 'x', 'NO SUCH OPTION');
+  for (let key = 0; key < 200; key++) await keepPut(care, 'n1', `key:${key}`, 6, `${key}`);
+  await untilEvent(care, 'hints-set-aside', ({ node, hints, reason }) => {
+    return node === 'n1' && hints === 1 && /syntax error/.test(`${reason}`);
+  });
+  for (const key of [0, 1, 100, 199]) t.equal(await pool.text(1, 'GET', `key:${key}`), `${key}`);
+  t.equal(await pool.text(1, 'GET', 'refused'), null);
+  t.ok((care.caretaker.care().nodes[1]?.hints.bytes ?? 0) > 0);
+  t.ok(care.hints.counts.replicatedHintsSetAside > 0);
+  t.equal(care.hints.counts.replicatedHintsDropped, 0);
+});
+
+t.test('a node without memory gets all of it when it has some again', async (t) => {
+  const [pool, care] = await begin(t);
+  await pool.ask(1, 'CONFIG', 'SET', 'maxmemory', '1');
+  for (let key = 0; key < 10; key++) await keepPut(care, 'n1', `key:${key}`, 6, `${key}`);
+  await untilEvent(care, 'hints-set-aside', ({ reason }) => /OOM/.test(`${reason}`));
+  await pool.ask(1, 'CONFIG', 'SET', 'maxmemory', '0');
+  await untilGiven(care);
+  for (let key = 0; key < 10; key++) t.equal(await pool.text(1, 'GET', `key:${key}`), `${key}`);
+});
+
+t.test('what is too old is left out, and counted', async (t) => {
+  const pool = await TestPool.start(t, EVENTUAL);
+  pool.server(1).pause();
+  const care = pool.care();
+  await untilCare(care, 'it is missed', ({ nodes }) => nodes[1]?.standing === 'silent');
+  care.hints.configure([{ pool: 'main', limits: { ...DEFAULT_NODE_LIMITS, hintAgeMaxMs: 1_000 } }]);
+  await keepPut(care, 'n1', 'k', 5, 'x');
+  await untilCare(care, 'it is dropped', ({ nodes }) => nodes[1]?.hints.bytes === 0);
+  t.equal(care.hints.counts.replicatedHintsDropped, 1);
+  await untilEvent(care, 'hints-dropped', ({ limit }) => limit === 'hintAgeMaxMs 1000');
+  pool.server(1).resume();
 });

@@ -1,7 +1,4 @@
-/** Keys of consistency eventual on real servers, what copies have missed: it is kept for them, also through the end of the proxy. */
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+/** Keys of consistency eventual on real servers, what copies have missed: it is kept for them. */
 import t from 'tap';
 import { connect, say } from '../help/resp-client.js';
 import { waitFor } from '../help/wait-for.js';
@@ -44,30 +41,3 @@ t.test(
     t.equal((await countsOf(proxy)).replicatedHintsDropped, 0);
   },
 );
-
-t.test('what was acknowledged by nodes that are lost survives the proxy in its dataDir', async (t) => {
-  const servers = await startServers(t);
-  const dataDir = mkdtempSync(join(tmpdir(), 'ringleader-eventual-'));
-  t.teardown(() => rmSync(dataDir, { recursive: true, force: true }));
-  const proxy = await startProxy(t, servers, { dataDir });
-  const client = await connect(t, proxy.port);
-  servers[2]?.pause();
-  for (let key = 0; key < 100; key++) t.equal(await say(client, 'SET', `kept:${key}`, `${key}`), '+OK\r\n');
-  await waitFor('it is kept', async () => (await countsOf(proxy)).replicatedHints >= 100, PATIENT_MS);
-  const folder = join(dataDir, 'hints', 'main', 'c');
-  const isWritten = async () => {
-    const { hints } = (await careOf(proxy)).nodes[2] ?? {};
-    const sizes = readdirSync(folder).map((name) => statSync(join(folder, name)).size);
-    return hints !== undefined && hints.bytes > 0 && sizes.reduce((sum, size) => sum + size, 0) === hints.bytes;
-  };
-  await waitFor('all of it is written', isWritten, PATIENT_MS);
-  await proxy.kill9();
-  for (const server of servers.slice(0, 2)) await server.kill9();
-  servers[2]?.resume();
-  const next = await startProxy(t, servers, { dataDir });
-  const asking = await connect(t, next.port);
-  const isThere = async () => (await say(asking, 'GET', 'kept:99')) === '$2\r\n99\r\n';
-  await waitFor('the writes to be there', isThere, PATIENT_MS);
-  for (let key = 0; key < 100; key++)
-    t.equal(await say(asking, 'GET', `kept:${key}`), `$${`${key}`.length}\r\n${key}\r\n`);
-});

@@ -330,7 +330,13 @@ export class Acceptor<C, R, V> {
 
   private refusal(key: string): Refusal {
     const { epochFloor, collectFloor } = this.data;
-    return { kind: 'refused', promised: this.promised(key), epochFloor, collectFloor };
+    return {
+      kind: 'refused',
+      promised: this.promised(key),
+      accepted: this.meta(key).accepted,
+      epochFloor,
+      collectFloor,
+    };
   }
 
   /** Of a key without one: `promised` is what it would be. */

@@ -38,7 +38,7 @@ export class RedisStore implements Servers {
     this.hints = hints;
     this.caretaker = new Caretaker(
       this.replicated,
-      { duty: 'all', keepsData, wasBegun: false, isLeader: () => true, bulk: new BulkPool(), hints },
+      { duty: 'all', keepsData, wasBegun: false, compared: null, isLeader: () => true, bulk: new BulkPool(), hints },
       new NameLookup(),
       this.log,
     );

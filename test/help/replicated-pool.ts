@@ -88,6 +88,7 @@ export class TestPool {
         isLeader: () => options.isLeader ?? true,
         bulk,
         hints,
+        compared: null,
       },
       new NameLookup(),
       log,

@@ -61,9 +61,11 @@ export type Asked = { outcome: Outcome<Replies> | null };
 export class Bench {
   nowMs = 0;
   readonly events: ProposerEvent[] = [];
+  /** Copies whose clocks are ahead by a second. */
+  readonly fast = new Set<number>();
   readonly copies = [0, 1, 2].map((place) => {
     const process = { runId: `run${place}`, replId: `repl${place}` };
-    const copy = new Acceptor({ engine: TEXTS, clock: () => 0, process });
+    const copy = new Acceptor({ engine: TEXTS, clock: () => (this.fast.has(place) ? 1_000 : 0), process });
     copy.data.record = 'member';
     return copy;
   });

@@ -63,7 +63,7 @@ export class ModelNode {
           step.kind === 'acquire' ? this.hindrance(lock, step.token, nowMs) : this.shareHindrance(lock, step, nowMs);
         if (hindrance !== null) return hindrance;
         const promised = this.promisedOf(register);
-        if (promised > step.ballot) return this.refusal(promised);
+        if (promised > step.ballot) return this.refusal(promised, register);
         const mode = step.kind === 'acquire' ? WHOLE : step.mode;
         const share = step.kind === 'acquire' ? WHOLE : step.share;
         const { ballot, token } = step;
@@ -78,7 +78,7 @@ export class ModelNode {
       case 'confirm': {
         if (register?.accepted === step.ballot) return { kind: 'done' };
         const promised = this.promisedOf(register);
-        if (promised > step.ballot && !this.without.includes('promise')) return this.refusal(promised);
+        if (promised > step.ballot && !this.without.includes('promise')) return this.refusal(promised, register);
         const { ballot, lineage, register: text } = step;
         const own = lock?.holders.get(step.token);
         if (own?.share !== step.share && !this.without.includes('token')) return { kind: 'lost' };
@@ -242,8 +242,9 @@ export class ModelNode {
     return largest(register?.promised ?? NEVER, floorOf(this.epochFloor));
   }
 
-  private refusal(promised: Ballot): LockReply {
-    return { kind: 'refused', promised, epochFloor: this.epochFloor, collectFloor: NEVER };
+  private refusal(promised: Ballot, register: Register | null): LockReply {
+    const { accepted } = register ?? NOTHING;
+    return { kind: 'refused', promised, accepted, epochFloor: this.epochFloor, collectFloor: NEVER };
   }
 
   private quarantineMs(ttlMaxMs: number, nowMs: number): number {

@@ -9,8 +9,8 @@
 import t from 'tap';
 import { runCampaign } from './sim/campaign.js';
 import { catches } from './sim/catches.js';
-import { EVENTUAL_MUTANTS } from './sim/mutants.js';
-import { makeEventualSchedule } from './sim/schedule.js';
+import { EVENTUAL_MUTANTS, HINT_MUTANTS } from './sim/mutants.js';
+import { makeEventualSchedule, makeHintsSchedule } from './sim/schedule.js';
 
 t.test('whatever goes wrong with three copies, they are equal in the end, with what was acknowledged', async (t) => {
   runCampaign(t, 3, 200, makeEventualSchedule);
@@ -20,12 +20,21 @@ t.test('whatever goes wrong with five copies, they are equal in the end, with wh
   runCampaign(t, 5, 150, makeEventualSchedule);
 });
 
-for (const mutant of EVENTUAL_MUTANTS) {
-  const { often } = mutant;
-  if (often === undefined) continue;
-  t.test(`it would be seen: ${mutant.name}`, async (t) => {
-    const found = await catches(mutant, 3, often, 1, makeEventualSchedule);
-    t.ok(found !== null, `caught within ${often} schedules`);
-    t.comment(`caught by schedule ${found?.seed}: ${found?.violation}`);
-  });
+t.test('where nothing is lost what is kept for copies makes them equal, and nothing need be compared', async (t) => {
+  runCampaign(t, 3, 200, makeHintsSchedule);
+});
+
+for (const [mutants, make] of [
+  [EVENTUAL_MUTANTS, makeEventualSchedule],
+  [HINT_MUTANTS, makeHintsSchedule],
+] as const) {
+  for (const mutant of mutants) {
+    const { often } = mutant;
+    if (often === undefined) continue;
+    t.test(`it would be seen: ${mutant.name}`, async (t) => {
+      const found = await catches(mutant, 3, often, 1, make);
+      t.ok(found !== null, `caught within ${often} schedules`);
+      t.comment(`caught by schedule ${found?.seed}: ${found?.violation}`);
+    });
+  }
 }

@@ -47,38 +47,89 @@ t.test('what depends on what is there is no hint', async (t) => {
   t.throws(() => encodeHint('k', { kind: 'peek' }, 0), TypeError);
 });
 
-t.test(
-  'a worker hands on what nodes have missed in parcels, and drops what is more than it may have under way',
-  async (t) => {
-    const counts = { replicatedHints: 0, replicatedHintsDropped: 0 };
-    const posted: { node: string; bytes: number; count: number }[] = [];
-    const one = encodeHint('k', put([word('SET'), word('k'), word('v')]), 0).length;
-    const outbox = new HintOutbox({
-      counts,
-      clock: () => 0,
-      limits: { hintsInFlightBytesMax: 3 * one },
-      post: (pool, node, hints, count) => posted.push({ node: `${pool}/${node}`, bytes: hints.length, count }),
-    });
-    const [a, b] = [
-      { pool: 'main', name: 'a' },
-      { pool: 'main', name: 'b' },
-    ] as const;
-    const missed = put([word('SET'), word('k'), word('v')]);
-    for (const node of [a, b, a, a]) outbox.add(node, 'k', missed);
-    t.same(posted, []);
-    outbox.flush();
-    t.same(posted, [
-      { node: 'main/a', bytes: 2 * one, count: 2 },
-      { node: 'main/b', bytes: one, count: 1 },
-    ]);
-    t.same(counts, { replicatedHints: 3, replicatedHintsDropped: 1 });
-    outbox.add(a, 'k', missed);
-    t.equal(counts.replicatedHintsDropped, 2, 'they are under way still');
-    outbox.onTaken(2 * one, 1);
-    t.equal(counts.replicatedHintsDropped, 3, 'the main thread had no room for one');
-    outbox.add(a, 'k', missed);
-    outbox.flush();
-    t.equal(posted.length, 3);
-    t.ok(outbox.isEmpty);
-  },
-);
+/** An outbox before a main thread that takes nothing yet, and one hint's bytes. */
+function boxed(hintsInFlight: number, hintBytesMax: number) {
+  const counts = { replicatedHints: 0, replicatedHintsDropped: 0 };
+  const posted: { node: string; bytes: number; count: number }[] = [];
+  const dropped: string[] = [];
+  const missed = put([word('SET'), word('k'), word('v')]);
+  const one = encodeHint('k', missed, 0).length;
+  const outbox = new HintOutbox({
+    counts,
+    clock: () => 0,
+    limits: { hintsInFlightBytesMax: hintsInFlight * one },
+    post: (pool, node, hints, count) => posted.push({ node: `${pool}/${node}`, bytes: hints.length, count }),
+    onDropped: ({ name }) => dropped.push(name),
+  });
+  const limits = { hintBytesMax: hintBytesMax * one };
+  const add = (...names: string[]) => {
+    for (const name of names) outbox.add({ pool: 'main', name, limits }, 'k', missed);
+  };
+  return { counts, posted, dropped, one, outbox, add };
+}
+
+t.test('a worker hands on what nodes have missed in parcels, one node after the other', async (t) => {
+  const { counts, posted, one, outbox, add } = boxed(100, 100);
+  add('a', 'b', 'a', 'a');
+  t.same(posted, []);
+  outbox.flush();
+  t.same(posted, [
+    { node: 'main/a', bytes: 3 * one, count: 3 },
+    { node: 'main/b', bytes: one, count: 1 },
+  ]);
+  t.same(counts, { replicatedHints: 4, replicatedHintsDropped: 0 });
+});
+
+t.test('what the main thread cannot take yet waits, and goes when it can', async (t) => {
+  const { counts, posted, one, outbox, add } = boxed(3, 5);
+  add('a', 'a');
+  outbox.flush();
+  add('a', 'b', 'a');
+  outbox.flush();
+  t.same(
+    posted.map(({ node, count }) => [node, count]),
+    [['main/a', 2]],
+  );
+  outbox.onTaken(2 * one);
+  t.same(
+    posted.slice(1).map(({ node, count }) => [node, count]),
+    [
+      ['main/a', 2],
+      ['main/b', 1],
+    ],
+  );
+  t.same(counts, { replicatedHints: 5, replicatedHintsDropped: 0 });
+});
+
+t.test('what is more than may be kept for a node is dropped, counted and told', async (t) => {
+  const { counts, posted, dropped, outbox, add } = boxed(1, 2);
+  add('a');
+  outbox.flush();
+  add('a', 'a', 'a', 'b');
+  t.same(counts, { replicatedHints: 4, replicatedHintsDropped: 1 });
+  t.same(dropped, ['a']);
+  t.equal(posted.length, 1);
+  outbox.end();
+  t.same(
+    posted.map(({ node, count }) => [node, count]),
+    [
+      ['main/a', 1],
+      ['main/a', 2],
+      ['main/b', 1],
+    ],
+    'at the end all goes',
+  );
+});
+
+t.test('a burst that is many times what may be under way is kept', async (t) => {
+  const { counts, posted, one, outbox, add } = boxed(1_000, 100_000);
+  for (let turn = 0; turn < 50_000; turn++) add('a');
+  for (let taken = 0; taken < posted.length; taken++) outbox.onTaken(posted[taken]?.bytes ?? 0);
+  outbox.flush();
+  t.equal(
+    posted.reduce((sum, { count }) => sum + count, 0),
+    50_000,
+  );
+  t.ok(posted.every(({ bytes }) => bytes <= 1_000 * one || bytes < 70_000));
+  t.same(counts, { replicatedHints: 50_000, replicatedHintsDropped: 0 });
+});

@@ -1,6 +1,6 @@
 /** What a proposer asks of which copies, in how many round trips, and what it makes of what fails: one case after the other, by hand. */
 import t from 'tap';
-import { floorOf, proposerNumber } from '../../src/replica/ballot.js';
+import { floorOf, NEVER, proposerNumber } from '../../src/replica/ballot.js';
 import type { Operation } from '../../src/replica/operation.js';
 import { Proposer, type ProposerEvent } from '../../src/replica/proposer.js';
 import type { Asker, Outcome } from '../../src/replica/round.js';
@@ -662,7 +662,13 @@ t.test('what enough have accepted is done, though something else was tried meanw
   bench.settle();
   const asked = submit(write('append b'));
   bench.isHeld = ({ copy }) => copy === 1;
-  const refusal = { kind: 'refused', promised: floorOf(0), epochFloor: 0, collectFloor: floorOf(0) } as const;
+  const refusal = {
+    kind: 'refused',
+    promised: floorOf(0),
+    accepted: NEVER,
+    epochFloor: 0,
+    collectFloor: floorOf(0),
+  } as const;
   bench.turn(same, ({ copy }) => (copy === 2 ? refusal : null));
   // The slow one is given up, and all are asked for promises.
   bench.pass(100);

@@ -1,5 +1,6 @@
 /** A proxy's care for the pool: it admits nodes, repairs them, and collects what was deleted, as the deciders say. */
 import { planAdmission } from '../../../src/replica/admission.js';
+import { type Ballot, largest, NEVER } from '../../../src/replica/ballot.js';
 import { Register } from '../../../src/replica/register.js';
 import {
   type RepairAction,
@@ -18,6 +19,8 @@ import type { SimProxy } from './proxy.js';
 import { EPOCH_KEY } from './world.js';
 
 const BACKOFF_MS = 20;
+/** What a message may take. */
+const WAY_MS = 1_000;
 const BACKOFF_MS_MAX = 600;
 
 type Action = RepairAction<string, Value>;
@@ -31,6 +34,9 @@ export class Caretaker {
     number,
     { failures: number; epochSeen: number; isRunning: boolean; fromMs: number }
   >();
+
+  /** By key, a deletion that all copies had. */
+  private readonly known = new Map<string, { accepted: Ballot; sinceMs: number }>();
 
   constructor(proxy: SimProxy) {
     this.proxy = proxy;
@@ -119,7 +125,7 @@ export class Caretaker {
       copiesOf: (key) => world.copiesOf(key),
       isWeak: (key) => key !== EPOCH_KEY && world.schedule.quorums?.isHomed === true,
       ...(world.schedule.quorums?.isEventual === true
-        ? { isMerged: (key: string) => key !== EPOCH_KEY, isEventual: true }
+        ? { isMerged: (key: string) => key !== EPOCH_KEY, isEventual: !world.schedule.isShared }
         : {}),
       pageKeys: 2,
       bytesMax: 2,
@@ -226,9 +232,19 @@ export class Caretaker {
     });
   }
 
+  /** Since when that state has been known to be that of all copies. */
+  private sinceMs(key: string, accepted: Ballot): number {
+    const { nowMs } = this.proxy.world.agenda;
+    const known = this.known.get(key);
+    if (known?.accepted === accepted) return known.sinceMs;
+    this.known.set(key, { accepted, sinceMs: nowMs });
+    return nowMs;
+  }
+
   /** T1: only when all copies have been seen with the same ballot, and not live. */
   private collect(key: string): void {
     const { world, links } = this.proxy;
+    const { agenda } = world;
     const copies = world.copiesOf(key);
     const askAll = (step: Step<Acts, Value>, done: (views: (ViewAnswer<Outcome, Value> | null)[]) => void) => {
       const views: (ViewAnswer<Outcome, Value> | null)[] = [];
@@ -242,8 +258,15 @@ export class Caretaker {
     askAll({ kind: 'peek' }, (views) => {
       const [first] = views;
       if (first?.kind !== 'view' || first.live || Number(first.accepted) === 0) return;
+      // A deletion of consistency eventual is remembered for longer than hints are kept, and for longer than anything is under way.
+      if (world.missed.some((kept) => kept.some((one) => one.key === key))) return;
       const isEverywhere = views.every((view) => view?.kind === 'view' && view.accepted === first.accepted);
-      if (isEverywhere) askAll({ kind: 'collect', ballot: first.accepted }, () => {});
+      if (!isEverywhere) return;
+      const { requestMs, stallMs, quorums } = world.schedule;
+      const leastMs = quorums?.isEventual === true ? Math.max(requestMs, stallMs) + WAY_MS : 0;
+      if (agenda.nowMs - this.sinceMs(key, first.accepted) < leastMs) return;
+      world.forgotten.set(key, largest(first.accepted, world.forgotten.get(key) ?? NEVER));
+      askAll({ kind: 'collect', ballot: first.accepted }, () => {});
     });
   }
 }

@@ -54,6 +54,8 @@ export class Judge implements Witness {
 
   onStep(node: SimNode, key: string, step: Step<Acts, Value>, answer: Answer<Outcome, Value>): void {
     this.trace(() => `${node.name} ${key} ${describe(step)} -> ${describe(answer)}`);
+    // What is newer is taken whatever was promised.
+    if (step.kind === 'merge') this.promises.get(node.index)?.delete(key);
     this.comparePromise(node, key);
     if (step.kind !== 'accept' && step.kind !== 'install') return;
     if (answer.kind !== 'ok' && answer.kind !== 'already') return;

@@ -8,8 +8,6 @@ import type { SimProxy } from './proxy.js';
 import type { Missed } from './world.js';
 
 const LOOK_MS = 20;
-/** Between two comparisons of a key by one proxy, at most. */
-const COMPARE_MS = 3_000;
 
 export class Mender {
   private readonly proxy: SimProxy;
@@ -19,7 +17,7 @@ export class Mender {
   constructor(proxy: SimProxy) {
     this.proxy = proxy;
     this.later();
-    this.compareLater();
+    if (proxy.world.schedule.compareMs > 0) this.compareLater();
   }
 
   stop(): void {
@@ -44,18 +42,19 @@ export class Mender {
     this.isGiving = true;
     const { node, key, version } = next;
     const giving = giveMissed<Acts, Outcome, Value>(node, world.copiesOf(key), version, (asked) => stepIn(next, asked));
-    this.run(key, giving, (isGiven) => {
+    this.run(key, giving, (given) => {
       this.isGiving = false;
-      world.judge.trace(() => `${this.proxy.name} gives n${node + 1} what it has missed of ${key}: ${isGiven}`);
-      if (!isGiven) return;
+      world.judge.trace(() => `${this.proxy.name} gives n${node + 1} what it has missed of ${key}: ${given.kind}`);
+      if (given.kind === 'silent') return;
       kept.splice(kept.indexOf(next), 1);
-      this.giveNext();
+      if (given.kind === 'refused') kept.push(next);
+      else this.giveNext();
     });
   }
 
   private compareLater(): void {
-    const { agenda, random, keys, copiesOf } = this.proxy.world;
-    agenda.after(1 + random.below(COMPARE_MS), () => {
+    const { agenda, random, keys, copiesOf, schedule } = this.proxy.world;
+    agenda.after(1 + random.below(schedule.compareMs), () => {
       if (this.isStopped) return;
       for (const key of keys) this.run(key, exchange<Acts, Outcome, Value>(copiesOf(key)), () => {});
       this.compareLater();

@@ -422,19 +422,29 @@ export const EVENTUAL_MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: 'what a client was told may be above what it writes next',
+    often: 500,
+    edits: [{ file: QUORUM_READ, from: 'context.versions.onSeen(version, 0);', to: ';' }],
+  },
+  {
+    name: 'a write is acknowledged before a copy has it',
+    often: 500,
+    edits: [
+      {
+        file: QUORUM_WRITE,
+        from: 'this.renew();\n        this.dueMs',
+        to: 'this.renew();\n        this.resume();\n        this.dueMs',
+      },
+      { file: QUORUM_WRITE, from: 'if (this.mayBeTaken(0))', to: 'if (this.mayBeTaken(this.out))' },
+      { file: QUORUM_WRITE, from: 'replies === null ? null : shape(replies)', to: "shape(replies ?? ['early'])" },
+    ],
+  },
+  {
     name: 'no repair: nothing is given later, and nothing compared',
     often: 500,
     edits: [
       { file: MENDER, from: 'if (!this.isGiving)', to: 'if (false)' },
-      { file: MENDER, from: 'this.compareLater();\n    }\n    stop', to: '}\n    stop' },
-    ],
-  },
-  {
-    name: 'hints are given once, whatever the answer, and nothing is compared',
-    often: 500,
-    edits: [
-      { file: MENDER, from: 'if (!isGiven)', to: 'if (false)' },
-      { file: MENDER, from: 'this.compareLater();\n    }\n    stop', to: '}\n    stop' },
+      { file: MENDER, from: 'proxy.world.schedule.compareMs > 0', to: 'false' },
     ],
   },
   {
@@ -444,6 +454,32 @@ export const EVENTUAL_MUTANTS: readonly Mutant[] = [
     edits: [
       { file: MENDING, from: 'accepted < newest.accepted', to: 'accepted !== newest.accepted' },
       { file: MENDING, from: 'other.accepted > one.accepted ? other : one', to: "one.accepted === '' ? other : one" },
+    ],
+  },
+];
+
+/** Of what is kept for copies, where nothing is compared. */
+export const HINT_MUTANTS: readonly Mutant[] = [
+  {
+    name: 'hints are given once, whatever the answer',
+    often: 500,
+    edits: [
+      { file: MENDER, from: "if (given.kind === 'silent')", to: 'if (false)' },
+      { file: MENDER, from: "if (given.kind === 'refused')", to: 'if (false)' },
+    ],
+  },
+  {
+    name: 'nothing is kept for a copy that gives no answer',
+    often: 500,
+    edits: [
+      { file: QUORUM_WRITE, from: 'this.silent | this.unable | this.passedOver', to: 'this.unable | this.passedOver' },
+    ],
+  },
+  {
+    name: 'nothing is kept for a copy that could not',
+    often: 500,
+    edits: [
+      { file: QUORUM_WRITE, from: 'this.silent | this.unable | this.passedOver', to: 'this.silent | this.passedOver' },
     ],
   },
 ];

@@ -43,6 +43,10 @@ export interface Schedule {
   collectMs: number;
   /** How many of a hundred looks of a proxy at a node find it slow. */
   slowPercent: number;
+  /** Milliseconds between two comparisons of all keys of consistency eventual by one proxy, at most; 0 for none. */
+  compareMs: number;
+  /** Not all keys of the pool are of consistency eventual: repairs take a quorum, and begin epochs. */
+  isShared: boolean;
   clients: readonly { proxy: number; wants: readonly Wanted[] }[];
   troubles: readonly Appearance[];
   /** When troubles end. */
@@ -50,6 +54,11 @@ export interface Schedule {
 }
 
 export type Quorums = Pick<QuorumRules<never, never, never>, 'reads' | 'writes' | 'isHomed' | 'repairs' | 'isEventual'>;
+
+const STRONG = { quorums: null, compareMs: 0, isShared: false } as const;
+
+/** See Schedule.compareMs. */
+const COMPARE_MS = 3_000;
 
 /** Milliseconds since 1970 at which runs begin. */
 export const START_MS = 1_000_000;
@@ -89,7 +98,7 @@ function makeAnything(seed: number, random: Random, copies: 3 | 5): Schedule {
     ...makeWorld(random, flavour, nodes, proxies),
     seed,
     copies,
-    quorums: null,
+    ...STRONG,
     slowPercent: SLOW_PERCENT,
     requestMs: random.pick([60, 300, 1_000]),
     stepMs: random.pick([10, 30, 120]),
@@ -123,15 +132,39 @@ const WEAK: Quorums = { reads: 1, writes: 1, isHomed: true, repairs: false, isEv
 
 const EVENTUAL: Quorums = { reads: 1, writes: 1, isHomed: false, repairs: true, isEventual: true };
 
-/** The same for keys of consistency eventual. What is deleted is not forgotten: a node that comes back with old data would bring it back. */
+/** The same for keys of consistency eventual. Where what is deleted is forgotten no node comes back with old data: it would bring it back. */
 export function makeEventualSchedule(seed: number, copies: 3 | 5): Schedule {
   const schedule = makeQuorumSchedule(seed, copies);
-  // Who allows DEBUG is refused as long as it does, and gets nothing.
-  const troubles = schedule.troubles.map((appearance) => {
+  const random = new Random(seed ^ 0x1f123bb5);
+  const collectMs = random.chance(40) ? random.pick([10, 40]) : 0;
+  const isRemembered = collectMs === 0;
+  const troubles = schedule.troubles.flatMap((appearance): Appearance[] => {
     const { trouble } = appearance;
-    return trouble.kind === 'crash' ? { ...appearance, trouble: { ...trouble, isDebug: false } } : appearance;
+    if (!isRemembered && (trouble.kind === 'resync' || trouble.kind === 'reload')) return [];
+    if (trouble.kind !== 'crash') return [appearance];
+    const keeps = isRemembered || trouble.keeps !== 'saved' ? trouble.keeps : 'nothing';
+    // Who allows DEBUG is refused as long as it does, and gets nothing.
+    return [{ ...appearance, trouble: { ...trouble, keeps, isDebug: false } }];
   });
-  return { ...schedule, quorums: EVENTUAL, collectMs: 0, troubles };
+  return { ...schedule, quorums: EVENTUAL, compareMs: COMPARE_MS, isShared: random.chance(25), collectMs, troubles };
+}
+
+/** The same where nothing is lost, neither by nodes nor by proxies, more nodes are full or stand still, and nothing is compared: what is kept for copies has to make them equal. */
+export function makeHintsSchedule(seed: number, copies: 3 | 5): Schedule {
+  const schedule = makeEventualSchedule(seed, copies);
+  const random = new Random(seed ^ 0x3c2b9d71);
+  const troubles = schedule.troubles.flatMap((appearance): Appearance[] => {
+    const { trouble } = appearance;
+    if (['kill', 'resync', 'reload', 'flush'].includes(trouble.kind)) return [];
+    return trouble.kind === 'crash' ? [{ ...appearance, trouble: { ...trouble, keeps: 'all' } }] : [appearance];
+  });
+  const { nodes, lengthMs } = schedule;
+  for (let count = random.below(6); count > 0; count--) {
+    const kind = random.pick(['full', 'pause'] as const);
+    const trouble = { kind, node: random.below(nodes), forMs: random.below(lengthMs) };
+    troubles.push({ atMs: random.below(lengthMs), after: null, trouble });
+  }
+  return { ...schedule, compareMs: 0, isShared: false, keepsData: true, troubles };
 }
 
 /** The same for weak keys. */
@@ -199,7 +232,7 @@ function makeForgetful(seed: number, random: Random, copies: 3 | 5, story: Story
     ...makeWorld(random, flavour, nodes, proxies),
     seed,
     copies,
-    quorums: null,
+    ...STRONG,
     slowPercent: SLOW_PERCENT,
     requestMs: random.pick([300, 1_000, 3_000]),
     stepMs: random.pick([30, 300, 1_000]),
@@ -219,7 +252,7 @@ export function makeContention(seed: number, copies: 3 | 5, proxies: number): Sc
   return {
     seed,
     copies,
-    quorums: null,
+    ...STRONG,
     slowPercent: SLOW_PERCENT,
     nodes: copies,
     proxies,
@@ -251,7 +284,7 @@ function makeMeetingOf(seed: number, random: Random, copies: 3 | 5, meeting: Mee
   return {
     seed,
     copies,
-    quorums: null,
+    ...STRONG,
     slowPercent: SLOW_PERCENT,
     nodes: copies,
     proxies: 3,

@@ -1,6 +1,6 @@
 /** A run of a schedule: the world is built, clients ask, troubles come and end, all is healed, and what was seen is judged. */
 
-import { type Ballot, epochOf, NEVER } from '../../../src/replica/ballot.js';
+import { type Ballot, epochOf, largest, NEVER } from '../../../src/replica/ballot.js';
 import type { Omission } from '../../help/acceptor.js';
 import { byKey, checkCalls } from '../../help/linearizability.js';
 import { Random } from '../../help/random.js';
@@ -90,6 +90,7 @@ export class Simulation {
       judge,
       keys,
       missed: schedule.proxySkewsMs.map(() => []),
+      forgotten: new Map(),
       copiesOf: (key) => copiesOf(key, schedule),
     };
     this.proxies = schedule.proxySkewsMs.map((skewMs, index) => new SimProxy(this.world, index, 0, skewMs));
@@ -134,7 +135,7 @@ export class Simulation {
   /** Of consistency eventual: copies become equal, and have what was acknowledged, or something newer. */
   private settle(untilMs: number): void {
     const { agenda, judge, world } = this;
-    const copies = (key: string) => world.copiesOf(key).map((node) => this.versionAt(node, key));
+    const copies = (key: string) => world.copiesOf(key).map((node) => this.rememberedAt(node, key));
     const areEqual = () => {
       const isNothingKept = world.missed.every(({ length }) => length === 0);
       return isNothingKept && world.keys.every((key) => new Set(copies(key)).size === 1);
@@ -144,12 +145,18 @@ export class Simulation {
       const versions = copies(key);
       if (new Set(versions).size > 1)
         judge.complain(`${key}: copies do not become equal: ${versions.map(short).join()}`);
-      if (versions.some((version) => epochOf(version) > 0)) judge.complain(`${key}: a repair came before time`);
+      const forgotten = world.forgotten.get(key) ?? NEVER;
+      if (versions.some((version) => version !== NEVER && version < forgotten))
+        judge.complain(`${key}: a deletion that was forgotten is undone`);
+      if (!this.schedule.isShared && versions.some((version) => epochOf(version) > 0))
+        judge.complain(`${key}: a repair came before time`);
     }
+    // Where repairs begin epochs, and proxies do not reach the same nodes, a later write can be lost.
+    if (this.schedule.isShared) return;
     for (const [call, version] of this.versions) {
       if (call.input.wish.do === 'get' || this.excused.has(call)) continue;
       const found = this.versionAt(world.copiesOf(call.key)[0] as number, call.key);
-      if (found < version)
+      if (largest(found, world.forgotten.get(call.key) ?? NEVER) < version)
         judge.complain(`${call.key}: ${describeWish(call.input.wish)} was acknowledged, and is lost`);
     }
     this.compareOwn();
@@ -166,6 +173,13 @@ export class Simulation {
         );
       }
     }
+  }
+
+  /** What others have forgotten is nothing. */
+  private rememberedAt(node: number, key: string): Ballot {
+    const meta = this.nodeAt(node).acceptor.data.metas.get(key);
+    const isForgotten = meta?.live === false && meta.accepted <= (this.world.forgotten.get(key) ?? NEVER);
+    return meta === undefined || isForgotten ? NEVER : meta.accepted;
   }
 
   private versionAt(node: number, key: string): Ballot {
@@ -190,7 +204,7 @@ export class Simulation {
         const faults =
           quorums.repairs && !quorums.isEventual
             ? [...irregularities(told), ...disorders(told, NEVER, 2 * quorums.reads > copies)]
-            : [...inventions(told), ...(isCalm(this.schedule) ? irregularities(told) : [])];
+            : [...inventions(told), ...(quorums.isHomed && isCalm(this.schedule) ? irregularities(told) : [])];
         if (faults[0] !== undefined) this.judge.complain(`${key}: ${faults[0]}`);
       }
       return;

@@ -27,6 +27,8 @@ export interface World {
   readonly keys: readonly string[];
   /** Of consistency eventual, by proxy: what it keeps for nodes, whether or not it is alive. */
   readonly missed: readonly Missed[][];
+  /** By key, the newest deletion that a node has forgotten. */
+  readonly forgotten: Map<string, Ballot>;
   /** The nodes of a key's copies, always the same. */
   copiesOf(key: string): readonly number[];
 }
