@@ -78,7 +78,7 @@ export const DEFAULT_NODE_LIMITS: NodeLimits = {
   replicatedScriptBytesMax: 64 * 1024 * 1024,
   repairKeysPerSecond: 10_000,
   repairBytesInFlightMax: 16 * 1024 * 1024,
-  compareKeysPerSecond: 50_000,
+  compareKeysPerSecond: 40_000,
   compareIntervalMs: 600_000,
   hintBytesMax: 256 * 1024 * 1024,
   hintAgeMaxMs: 3 * 3_600_000,

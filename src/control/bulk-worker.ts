@@ -2,7 +2,7 @@
 import type { PlacementRule } from '../base/placement.js';
 import type { PlacementSnapshot } from '../messages.js';
 import { type Ballot, NEVER } from '../replica/ballot.js';
-import { readPage } from '../replica/key-pages.js';
+import { readVersions } from '../replica/key-pages.js';
 import { RangeDigests } from '../replica/range-digests.js';
 import { type Circle, circleOf } from '../routing/circle.js';
 import { planCopySets } from '../routing/copy-sets.js';
@@ -46,7 +46,7 @@ export function digestPage({
   plan: RangePlan;
   memory: SharedArrayBuffer;
 }): DigestedPage | null {
-  const read = readPage(page);
+  const read = readVersions(page);
   if (read === null) return null;
   const ranges = new KeyRanges(plan);
   const digests = new RangeDigests(memory);
@@ -70,7 +70,7 @@ export function pickKeys({
   plan: RangePlan;
   differing: SharedArrayBuffer;
 }): PickedKeys | null {
-  const read = readPage(page);
+  const read = readVersions(page);
   if (read === null) return null;
   const ranges = new KeyRanges(plan);
   const differs = new Uint8Array(differing);

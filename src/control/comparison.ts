@@ -10,7 +10,7 @@
 import type { NodeLimits } from '../base/limits.js';
 import { pause } from '../base/pause.js';
 import { NEVER } from '../replica/ballot.js';
-import { askPage } from '../replica/key-pages.js';
+import { askVersions } from '../replica/key-pages.js';
 import { SCAN_START } from '../replica/member-step.js';
 import { encodeMemberStep } from '../replica/node-member-step.js';
 import { RangeDigests } from '../replica/range-digests.js';
@@ -34,7 +34,7 @@ export interface ComparisonOptions {
 
 /** What came of one. */
 export interface Compared {
-  /** Unless a copy was found behind (`differ`) they are only known to be equal where all were asked to the end. */
+  /** `equal`: all were asked to the end, and those that were behind have what the others had when it began; `differ`: some have not. */
   copies: 'equal' | 'differ' | 'not known';
   /** All nodes of the pool were asked to the end, and have answered. */
   isWhole: boolean;
@@ -52,7 +52,6 @@ const PAGE_KEYS_MAX = 1_000;
 const PAGE_KEYS_MIN = 10;
 /** Of one page, about: where names are long pages have fewer keys. */
 const PAGE_BYTES = 256 * 1024;
-const ALL_KEYS = Buffer.from('*');
 /** Keys that are exchanged at a time. */
 const EXCHANGES_MAX = 16;
 
@@ -101,7 +100,7 @@ class Comparison {
     if (digests.size < links.size) this.isWhole = false;
     if (differing !== null) await Promise.all([...digests.keys()].map((node) => this.exchange(node, differing)));
     const { isWhole, keys, behind, mended } = this;
-    const copies = behind > 0 ? 'differ' : isWhole ? 'equal' : 'not known';
+    const copies = behind > mended ? 'differ' : isWhole ? 'equal' : 'not known';
     return { copies, isWhole, keys, ranges, behind, mended };
   }
 
@@ -217,7 +216,7 @@ class Comparison {
     let cursor = SCAN_START;
     let pageKeys = PAGE_KEYS_MAX;
     do {
-      const frames = askPage(cursor, ALL_KEYS, `${pageKeys}`, false);
+      const frames = askVersions(cursor, `${pageKeys}`);
       const page = await this.ask(node, () => ({
         frames,
         replyCount: 1,

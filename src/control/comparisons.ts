@@ -16,11 +16,11 @@ export interface ComparisonsOptions extends ComparisonOptions {
   log: Logger;
 }
 
-/** The last one, and since when all is known to be equal: the last that has found all copies so began then. Times are ISO 8601, in UTC. */
+/** The last one, and since when all is known to be equal. Times are ISO 8601, in UTC. */
 export interface ComparisonCare extends Compared {
   beganAt: string;
   tookMs: number;
-  /** When the last began that asked all nodes and found no copy behind: what was written before is on all copies. Null: there was none. */
+  /** When the last began that asked all nodes, and left no copy behind: what was written before is on all copies. Null: there was none. */
   equalAt: string | null;
 }
 

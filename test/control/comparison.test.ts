@@ -33,10 +33,12 @@ t.test('the larger version stays, wherever it is, and deletions are exchanged as
   const { comparison } = await untilCare(
     care,
     'all to be equal',
-    ({ comparison }) => (comparison?.equalAt ?? '') > beganAt,
+    ({ comparison }) => (comparison?.equalAt ?? '') > beganAt && comparison?.behind === 0,
   );
   t.match(comparison, { copies: 'equal', isWhole: true, keys: 3_004, ranges: 0, behind: 0, mended: 0 });
   const told = care.events.filter(({ msg }) => msg === 'compared');
+  for (const { isWhole, copies } of told)
+    t.equal(copies, isWhole === true ? 'equal' : 'differ', 'what was behind is not any more');
   const mended = told.reduce((sum, { mended }) => sum + Number(mended), 0);
   t.ok(mended >= 4, `${mended} keys were mended`);
   for (const [key, value] of [
