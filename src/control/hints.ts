@@ -8,6 +8,7 @@ import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import { fileNameOf } from '../base/file-name.js';
 import { DEFAULT_NODE_LIMITS, type NodeLimits } from '../base/limits.js';
 import type { Counts } from '../base/metrics.js';
 import type { NodeSnapshot } from '../messages.js';
@@ -173,7 +174,7 @@ export class Hints {
 
   private optionsOf(pool: string, node: string) {
     const { folder } = this;
-    const own = folder === null ? null : join(folder, folderName(pool), folderName(node));
+    const own = folder === null ? null : join(folder, fileNameOf(pool), fileNameOf(node));
     return { folder: own, onTrouble: (reason: string) => this.onTrouble(reason) };
   }
 
@@ -181,11 +182,6 @@ export class Hints {
     if (reason !== this.trouble) this.log.error({ reason }, 'hints-not-kept');
     this.trouble = reason;
   }
-}
-
-/** Pools and nodes may be named `.` and `..`. */
-function folderName(name: string): string {
-  return encodeURIComponent(name).replace(/^\.+$/, (dots) => '%2E'.repeat(dots.length));
 }
 
 async function foldersIn(path: string): Promise<string[]> {

@@ -5,6 +5,7 @@
  *     - { prefix: "acct:", pool: main, mode: replicated, copies: 3, consistency: strong }
  */
 import { formatEndpoint } from '../base/endpoint.js';
+import { FILE_NAME_MAX, fileNameOf } from '../base/file-name.js';
 import type { PoolsSection } from '../base/pools-section.js';
 import { about, type Complain, milliseconds, oneOf, value } from '../base/schema.js';
 import { formatMilliseconds, parseCount } from '../base/units.js';
@@ -24,6 +25,8 @@ const COPIES_DEFAULT = 3;
 const CONSISTENCY_DEFAULT = 'strong';
 const TOMBSTONE_TTL_MS = 10 * 60_000;
 const TOMBSTONE_TTL_MS_MAX = 30 * 86_400_000;
+/** Of keys that are merged: longer than what was sent to a copy may be on its way. */
+const EVENTUAL_TTL_MS_MIN = 60_000;
 const QUORUM_KEYS = ['readQuorum', 'writeQuorum'] as const;
 const CHANGES_DEFAULT = 'allow';
 /** What keys of the proxy's own begin with. */
@@ -145,6 +148,7 @@ export function checkReplication(path: Path, keyspace: Written, pools: PoolsSect
   const nodes = pools[keyspace.pool]?.nodes.length;
   const { copies, level } = completeReplication(keyspace);
   checkLevel(path, keyspace, copies, level, complain);
+  if (level.consistency === 'eventual') checkEventual(path, keyspace, pools[keyspace.pool], complain);
   if (nodes !== undefined && nodes > 0 && nodes < copies) {
     const place = keyspace.copies === undefined ? 'mode' : 'copies';
     complain([...path, place], `: ${copies} copies need ${copies} nodes, and pool ${keyspace.pool} has ${nodes}`);
@@ -165,6 +169,26 @@ function checkLevel(path: Path, keyspace: Written, copies: number, level: LevelS
       [...path, 'readModifyWrite'],
       ': is for consistency quorum, eventual and weak; strong keys lose no change',
     );
+}
+
+function checkEventual(
+  path: Path,
+  keyspace: Written,
+  pool: PoolsSection[string] | undefined,
+  complain: Complain,
+): void {
+  const { tombstoneTtlMs } = completeReplication(keyspace);
+  if (tombstoneTtlMs < EVENTUAL_TTL_MS_MIN) {
+    const why = 'what is on its way from one copy to another when a key is deleted would bring it back';
+    const least = formatMilliseconds(EVENTUAL_TTL_MS_MIN);
+    complain([...path, 'tombstoneTtl'], `: must be at least ${least} for consistency eventual; ${why}`);
+  }
+  for (const { name, url } of pool?.nodes ?? []) {
+    const own = name ?? formatEndpoint(url.address);
+    if (fileNameOf(own).length <= FILE_NAME_MAX) continue;
+    const why = `what it misses lies in a folder of that name, of ${FILE_NAME_MAX} characters at most with %2F for / and the like`;
+    complain([...path, 'pool'], `: pool ${keyspace.pool} has a node whose name is too long, ${own}; ${why}`);
+  }
 }
 
 function checkQuorum(
