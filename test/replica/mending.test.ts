@@ -39,6 +39,23 @@ class Copies {
     return result.value;
   }
 
+  /** Without the answer to the `nth` step, which is carried out all the same, or not. */
+  runWithout<T>(
+    mending: Mending<Commands, Replies, string, T>,
+    nth: number,
+    isDone: boolean,
+  ): { value: T; isMissed: boolean } {
+    let count = 0;
+    const ask = (node: number, step: KeyStep) => {
+      const isMissed = ++count === nth;
+      const answer = isMissed && !isDone ? null : this.ask(node, step);
+      return isMissed ? null : answer;
+    };
+    let result = mending.next();
+    while (result.done !== true) result = mending.next(result.value.map(({ node, step }) => ask(node, step)));
+    return { value: result.value, isMissed: count >= nth };
+  }
+
   give(node: number, version: Ballot, value: string, setsExpiry = 0) {
     return this.run(giveMissed(node, NODES, version, (asked) => put(asked, value, setsExpiry)));
   }
@@ -69,6 +86,47 @@ t.test('an exchange says whether all copies are equal, some were behind, or nobo
   t.same(copies.run(exchange(NODES)), { isWhole: false, behind: 1, given: 1 });
   for (const node of NODES) copies.mute.add(node);
   t.same(copies.run(exchange(NODES)), { isWhole: false, behind: 0, given: 0 });
+});
+
+t.test('whichever answer is missing, an exchange claims nothing that is not so', async (t) => {
+  for (const isDone of [false, true]) {
+    for (let nth = 1; ; nth++) {
+      const copies = new Copies();
+      copies.ask(0, put(at(1), 'a'));
+      copies.ask(1, put(at(2), 'b'));
+      const { value, isMissed } = copies.runWithout(exchange(NODES), nth, isDone);
+      const { isWhole, behind, given } = value;
+      const has = NODES.filter((node) => copies.versionAt(node) === at(2)).length;
+      if (!isMissed) {
+        t.same(value, { isWhole: true, behind: 2, given: 2 });
+        break;
+      }
+      const shown = `without answer ${nth}: ${JSON.stringify(value)}, ${has} have it`;
+      t.ok(given < has || !isWhole, shown);
+      t.ok(!(isWhole && given === behind), 'that all are equal is not known');
+      t.equal(isWhole, nth > NODES.length, 'all have said what they have, or not');
+    }
+  }
+});
+
+t.test('whichever answer is missing, nobody is said to have been given what it has not', async (t) => {
+  for (const isDone of [false, true]) {
+    for (let nth = 1; ; nth++) {
+      const copies = new Copies();
+      copies.ask(0, put(at(4), 'newest'));
+      // It refuses, since it has promised somebody more.
+      copies.ask(2, { kind: 'prepare', ballot: at(9) });
+      const giving = giveMissed<Commands, Replies, string>(2, NODES, at(3), (asked) => put(asked, 'b'));
+      const { value, isMissed } = copies.runWithout(giving, nth, isDone);
+      const has = copies.versionAt(2) ?? '';
+      if (!isMissed) {
+        t.same(value, { kind: 'given' });
+        t.equal(has, at(4));
+        break;
+      }
+      t.ok(value.kind !== 'given' || has >= at(3), `without answer ${nth}: ${value.kind}`);
+    }
+  }
 });
 
 t.test('a copy that has no room is behind, and was given nothing', async (t) => {
