@@ -8,7 +8,7 @@ import { type CpuTime, cpuTimeOf } from '../compare/cpu.js';
 import type { RingleaderTarget } from './ringleader.js';
 
 export interface ComparisonCost {
-  /** From the beginning of the comparison until all is known of it, or of the damage until all copies are known to be equal. */
+  /** From the beginning of the comparison until all is known of it, or from the damage until all copies are known to be equal. */
   seconds: number;
   /** Of a core, of the node that took most. */
   nodeShare: number;
@@ -33,16 +33,28 @@ export async function compareEqual(target: RingleaderTarget, keys: number): Prom
   return { seconds: care.tookMs / 1000, nodeShare: nodeShare * part, proxyShare: proxyShare * part };
 }
 
+export interface MendingCost extends ComparisonCost {
+  /** From the damage until the node has all keys again. */
+  mendedSeconds: number;
+}
+
 /** One node loses so many of the keys, with all that it knows of them. */
-export async function mendDifferences(target: RingleaderTarget, names: readonly string[]): Promise<ComparisonCost> {
+export async function mendDifferences(target: RingleaderTarget, names: readonly string[]): Promise<MendingCost> {
   const redis = new Redis({ host: target.host, port: target.nodePorts[DAMAGED_NODE] as number, protocol: 2 });
   const lost = await redis.unlink(...names.flatMap((name) => [name, `~rl:m:${name}`]));
-  redis.disconnect();
   if (lost !== 2 * names.length) throw new BenchmarkError(`${target.label}: only ${lost} of the keys were there`);
   const damagedAt = new Date().toISOString();
   const begin = lookAt(target);
-  await untilCompared(target, ({ equalAt }) => (equalAt ?? '') > damagedAt);
-  return sharesOf(begin, lookAt(target));
+  let mendedMs = Number.POSITIVE_INFINITY;
+  const lookForKeys = async () => {
+    while (mendedMs === Number.POSITIVE_INFINITY && performance.now() - begin.nowMs < MS_MAX) {
+      if ((await redis.exists(...names)) === names.length) mendedMs = performance.now();
+      await sleep(LOOK_MS);
+    }
+  };
+  await Promise.all([lookForKeys(), untilCompared(target, ({ equalAt }) => (equalAt ?? '') > damagedAt)]);
+  redis.disconnect();
+  return { ...sharesOf(begin, lookAt(target)), mendedSeconds: (mendedMs - begin.nowMs) / 1000 };
 }
 
 interface Look {

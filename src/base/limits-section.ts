@@ -109,6 +109,11 @@ const NODE_KEYS = {
     'How long after one comparison of all keys of consistency eventual the next begins, up to a half less by chance. One begins besides when a node has come back, and after one that found a copy behind.',
     stated('compareIntervalMs'),
   ),
+  compareBytesMax: about(
+    bytes(0, 64 * GIBI),
+    'Bytes that may be remembered, while the nodes of a pool are compared, of what they have told: 12 for each key of each node. What differs is then read again alone. With more keys nothing is remembered, and all are read again if any differ.',
+    stated('compareBytesMax'),
+  ),
   hintBytesMax: about(
     bytes(1, 64 * GIBI),
     'Bytes of writes to keys of consistency eventual that one process keeps for a node that has missed them, in dataDir if there is one. What is more is dropped; the next comparison of the nodes brings it.',

@@ -57,6 +57,7 @@ export interface NodeLimits {
   repairBytesInFlightMax: number;
   compareKeysPerSecond: number;
   compareIntervalMs: number;
+  compareBytesMax: number;
   hintBytesMax: number;
   hintAgeMaxMs: number;
 }
@@ -80,6 +81,7 @@ export const DEFAULT_NODE_LIMITS: NodeLimits = {
   repairBytesInFlightMax: 16 * 1024 * 1024,
   compareKeysPerSecond: 40_000,
   compareIntervalMs: 600_000,
+  compareBytesMax: 64 * 1024 * 1024,
   hintBytesMax: 256 * 1024 * 1024,
   hintAgeMaxMs: 3 * 3_600_000,
 };

@@ -57,6 +57,16 @@ export class BulkPool {
     return this.pool.run({ page, plan, memory }, { name: 'digestPage' }) as Promise<DigestedPage | null>;
   }
 
+  /** Of each of these nodes, from what it has told, the places of those pages that have to be read again: see `key-trail`. */
+  findPages(
+    nodes: readonly number[],
+    told: readonly (readonly Uint32Array[])[],
+    plan: RangePlan,
+    differing: SharedArrayBuffer,
+  ): Promise<number[][]> {
+    return this.pool.run({ nodes, told, plan, differing }, { name: 'findPages' }) as Promise<number[][]>;
+  }
+
   /** The keys of such a page that are in ranges of which `differing`, a byte each, has a 1. */
   pickKeys(page: Uint8Array, plan: RangePlan, differing: SharedArrayBuffer): Promise<PickedKeys | null> {
     return this.pool.run({ page, plan, differing }, { name: 'pickKeys' }) as Promise<PickedKeys | null>;

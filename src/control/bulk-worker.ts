@@ -3,6 +3,7 @@ import type { PlacementRule } from '../base/placement.js';
 import type { PlacementSnapshot } from '../messages.js';
 import { type Ballot, NEVER } from '../replica/ballot.js';
 import { readVersions } from '../replica/key-pages.js';
+import { pagesThatDiffer, TrailPage } from '../replica/key-trail.js';
 import { RangeDigests } from '../replica/range-digests.js';
 import { type Circle, circleOf } from '../routing/circle.js';
 import { planCopySets } from '../routing/copy-sets.js';
@@ -13,9 +14,10 @@ import { planPlacement } from '../routing/route.js';
 export interface DigestedPage {
   /** As KeyPage has it. */
   cursor: string;
-  /** Keys of the page, and those of them that were added. */
+  /** Keys of the page. */
   count: number;
-  added: number;
+  /** Those that were added, as `key-trail` has them. */
+  told: Uint32Array;
 }
 
 export interface PickedKeys {
@@ -50,14 +52,38 @@ export function digestPage({
   if (read === null) return null;
   const ranges = new KeyRanges(plan);
   const digests = new RangeDigests(memory);
-  let added = 0;
+  const trail = new TrailPage(read.keys.length);
   for (const { key, accepted } of read.keys) {
     const range = ranges.find(Buffer.from(key, 'latin1'));
     if (range < 0 || accepted === NEVER) continue;
-    digests.add(range, key, accepted);
-    added++;
+    trail.add(range, key, accepted, (low, high) => digests.add(range, low, high));
   }
-  return { cursor: read.cursor, count: read.keys.length, added };
+  return { cursor: read.cursor, count: read.keys.length, told: trail.told };
+}
+
+/** Of each of these nodes the places of those pages that have keys which differ, in ranges of which `differing` has a 1. */
+export function findPages({
+  nodes,
+  told,
+  plan,
+  differing,
+}: {
+  nodes: readonly number[];
+  told: readonly (readonly Uint32Array[])[];
+  plan: RangePlan;
+  differing: SharedArrayBuffer;
+}): number[][] {
+  const ranges = new KeyRanges(plan);
+  const holders = new Map<number, readonly number[]>();
+  for (const [range, differs] of new Uint8Array(differing).entries()) {
+    if (differs !== 1) continue;
+    const places = ranges.nodesOf(range).map((node) => nodes.indexOf(node));
+    holders.set(
+      range,
+      places.filter((place) => place >= 0),
+    );
+  }
+  return pagesThatDiffer(told, holders);
 }
 
 /** Those of a page of a node's keys that are in ranges of which `differing` has a 1. */

@@ -2,7 +2,10 @@
  * Anti-entropy: what the nodes of a pool have of keys of consistency eventual is compared, and what differs is exchanged.
  *
  *   all keys of each member, page by page -> digests per range (in the pool of threads)
- *   ranges whose digests differ -> the keys in them, once more page by page -> keys whose versions differ -> the newest is given to the others
+ *   ranges whose digests differ -> the pages with keys in them that differ, again -> keys whose versions differ -> the newest is given to the others
+ *
+ * Which pages these are is known from what was told (`key-trail`), while that takes no more than compareBytesMax. With more keys, and where most
+ * pages have some that differ, all are read again.
  *
  * Keys are written meanwhile: then a range seems to differ, and its keys are looked at for nothing. What was equal all the while is found equal,
  * and what was behind before it began is not behind when it ends, where every member was asked to the end.
@@ -11,9 +14,11 @@ import type { NodeLimits } from '../base/limits.js';
 import { pause } from '../base/pause.js';
 import { NEVER } from '../replica/ballot.js';
 import { askVersions } from '../replica/key-pages.js';
+import { TRAIL_KEY_BYTES } from '../replica/key-trail.js';
 import { SCAN_START } from '../replica/member-step.js';
 import { encodeMemberStep } from '../replica/node-member-step.js';
 import { RangeDigests } from '../replica/range-digests.js';
+import { isWithin, type Stretch, stretchesOf } from '../replica/scan-order.js';
 import { KeyRanges, type RangePlan } from '../routing/key-ranges.js';
 import type { BulkPool } from './bulk-pool.js';
 import { exchangeKey } from './key-exchange.js';
@@ -27,8 +32,8 @@ export interface ComparisonOptions {
   /** By the node's index. */
   links: ReadonlyMap<number, NodeLink>;
   values: ValuesUnderWay;
-  bulk: Pick<BulkPool, 'digestPage' | 'pickKeys'>;
-  limits: Pick<NodeLimits, 'compareKeysPerSecond' | 'repairKeysPerSecond'>;
+  bulk: Pick<BulkPool, 'digestPage' | 'findPages' | 'pickKeys'>;
+  limits: Pick<NodeLimits, 'compareKeysPerSecond' | 'compareBytesMax' | 'repairKeysPerSecond'>;
   stopped: AbortSignal;
 }
 
@@ -40,8 +45,9 @@ export interface Compared {
   isWhole: boolean;
   /** Keys of the node that has most of them. */
   keys: number;
-  /** Ranges that differed. */
+  /** Ranges that differed, and pages of keys that were read again for them. */
   ranges: number;
+  pagesAgain: number;
   /** Keys of which a copy was behind, and those of these that were brought together. */
   behind: number;
   mended: number;
@@ -54,6 +60,14 @@ const PAGE_KEYS_MIN = 10;
 const PAGE_BYTES = 256 * 1024;
 /** Keys that are exchanged at a time. */
 const EXCHANGES_MAX = 16;
+const ALL: readonly Stretch[] = [{ from: SCAN_START, until: SCAN_START }];
+
+/** What a node has told, as `key-trail` has it. */
+interface Trail {
+  /** That its pages began with. */
+  cursors: string[];
+  pages: Uint32Array[];
+}
 
 /** A key of which some of these nodes may have something older than others. */
 interface Unequal {
@@ -71,8 +85,12 @@ class Comparison {
   /** By node, the record that it had at the beginning: it says nothing more when that is another one. */
   private readonly records = new Map<number, string>();
   private readonly exchanges: Pace;
+  /** By node; null: it would take too many bytes. */
+  private trails: Map<number, Trail> | null = new Map();
+  private trailBytes = 0;
   private isWhole = true;
   private keys = 0;
+  private pagesAgain = 0;
   private behind = 0;
   private mended = 0;
 
@@ -98,10 +116,13 @@ class Comparison {
     const differing = this.differing(digests);
     const ranges = differing === null ? 0 : new Uint8Array(differing).reduce((sum, one) => sum + one, 0);
     if (digests.size < links.size) this.isWhole = false;
-    if (differing !== null) await Promise.all([...digests.keys()].map((node) => this.exchange(node, differing)));
-    const { isWhole, keys, behind, mended } = this;
+    if (differing !== null) {
+      const again = await this.stretchesToRead([...digests.keys()], differing, ranges);
+      await Promise.all(Array.from(again, ([node, stretches]) => this.exchange(node, stretches, differing)));
+    }
+    const { isWhole, keys, pagesAgain, behind, mended } = this;
     const copies = behind > mended ? 'differ' : isWhole ? 'equal' : 'not known';
-    return { copies, isWhole, keys, ranges, behind, mended };
+    return { copies, isWhole, keys, ranges, pagesAgain, behind, mended };
   }
 
   /** Null: the node was not asked to the end. */
@@ -109,13 +130,43 @@ class Comparison {
     const { plan, bulk } = this.options;
     const digests = RangeDigests.ofNothing(this.ranges.count);
     let count = 0;
-    const isDone = await this.walk(node, async (page) => {
+    const isDone = await this.walk(node, ALL, async (page, cursor) => {
       const digested = await bulk.digestPage(page, plan, digests.memory);
-      count += digested?.added ?? 0;
+      if (digested === null) return null;
+      count += digested.told.byteLength / TRAIL_KEY_BYTES;
+      this.follow(node, cursor, digested.told);
       return digested;
     });
     this.keys = Math.max(this.keys, count);
     return isDone ? digests : null;
+  }
+
+  private follow(node: number, cursor: string, told: Uint32Array): void {
+    this.trailBytes += told.byteLength;
+    if (this.trailBytes > this.options.limits.compareBytesMax) this.trails = null;
+    if (this.trails === null) return;
+    const trail = this.trails.get(node) ?? { cursors: [], pages: [] };
+    trail.cursors.push(cursor);
+    trail.pages.push(told);
+    this.trails.set(node, trail);
+  }
+
+  /** Of each of these nodes, the stretches of its keys in which all stand that some of them have otherwise than others. `ranges` differ. */
+  private async stretchesToRead(
+    nodes: readonly number[],
+    differing: SharedArrayBuffer,
+    ranges: number,
+  ): Promise<Map<number, readonly Stretch[]>> {
+    const { plan, bulk } = this.options;
+    const trails = nodes.flatMap((node) => this.trails?.get(node) ?? []);
+    this.trails = null;
+    const pages = Math.max(...trails.map(({ pages }) => pages.length), 0);
+    if (trails.length < nodes.length || ranges > pages / 2) return new Map(nodes.map((node) => [node, ALL]));
+    const told = trails.map(({ pages }) => pages);
+    const places = await bulk.findPages(nodes, told, plan, differing);
+    return new Map(
+      trails.map(({ cursors }, at) => [nodes[at] as number, stretchesOf(cursors, places[at] as number[])]),
+    );
   }
 
   /** A 1 for each range that some of its nodes have otherwise than others; null where there is none. */
@@ -133,10 +184,11 @@ class Comparison {
     return hasAny ? memory : null;
   }
 
-  /** Has the keys of these ranges that this node has given to the others that have something older. */
-  private async exchange(node: number, differing: SharedArrayBuffer): Promise<void> {
+  /** Has the keys of these ranges that this node has, in these stretches, given to the others that have something older. */
+  private async exchange(node: number, stretches: readonly Stretch[], differing: SharedArrayBuffer): Promise<void> {
     const { plan, bulk } = this.options;
-    const isDone = await this.walk(node, async (page) => {
+    const isDone = await this.walk(node, stretches, async (page) => {
+      this.pagesAgain++;
       const picked = await bulk.pickKeys(page, plan, differing);
       if (picked === null) return null;
       /** Of other nodes, the places of the keys in the page. */
@@ -206,31 +258,37 @@ class Comparison {
     if (isWhole && given === behind) this.mended++;
   }
 
-  /** All keys of a node, page by page, at their pace. `see` says where the next page begins; null: what was told does not count. */
+  /**
+   * The keys of a node in these stretches, page by page, at their pace. `see` is told which cursor the page began with, and says where the next begins;
+   * null: what was told does not count.
+   */
   private async walk(
     node: number,
-    see: (page: Uint8Array) => Promise<{ cursor: string; count: number } | null>,
+    stretches: readonly Stretch[],
+    see: (page: Uint8Array, cursor: string) => Promise<{ cursor: string; count: number } | null>,
   ): Promise<boolean> {
     const { stopped, limits } = this.options;
     const pace = new Pace(limits.compareKeysPerSecond);
-    let cursor = SCAN_START;
     let pageKeys = PAGE_KEYS_MAX;
-    do {
-      const frames = askVersions(cursor, `${pageKeys}`);
-      const page = await this.ask(node, () => ({
-        frames,
-        replyCount: 1,
-        decode: ([reply]) => Uint8Array.from(reply as Uint8Array),
-      }));
-      const seen = page === null || stopped.aborted ? null : await see(page);
-      if (seen === null || stopped.aborted) return false;
-      cursor = seen.cursor;
-      const bytes = page?.length ?? 0;
-      // Who has found nothing has looked all the same.
-      const waitMs = pace.note(Math.max(seen.count, pageKeys * LOOKED_AT_WEIGHT, bytesAsKeys(bytes)));
-      pageKeys = Math.ceil(Math.min(PAGE_KEYS_MAX, Math.max(PAGE_KEYS_MIN, pageKeys * (PAGE_BYTES / (bytes + 1)))));
-      if (waitMs > 0) await pause(waitMs, stopped);
-    } while (cursor !== SCAN_START);
+    for (const stretch of stretches) {
+      let cursor = stretch.from;
+      do {
+        const frames = askVersions(cursor, `${pageKeys}`);
+        const page = await this.ask(node, () => ({
+          frames,
+          replyCount: 1,
+          decode: ([reply]) => Uint8Array.from(reply as Uint8Array),
+        }));
+        const seen = page === null || stopped.aborted ? null : await see(page, cursor);
+        if (seen === null || stopped.aborted) return false;
+        cursor = seen.cursor;
+        const bytes = page?.length ?? 0;
+        // Who has found nothing has looked all the same.
+        const waitMs = pace.note(Math.max(seen.count, pageKeys * LOOKED_AT_WEIGHT, bytesAsKeys(bytes)));
+        pageKeys = Math.ceil(Math.min(PAGE_KEYS_MAX, Math.max(PAGE_KEYS_MIN, pageKeys * (PAGE_BYTES / (bytes + 1)))));
+        if (waitMs > 0) await pause(waitMs, stopped);
+      } while (isWithin(cursor, stretch));
+    }
     return true;
   }
 

@@ -9,7 +9,7 @@ import { type Compared, type ComparisonOptions, compareNodes } from './compariso
 
 export interface ComparisonsOptions extends ComparisonOptions {
   pool: string;
-  limits: Pick<NodeLimits, 'compareKeysPerSecond' | 'repairKeysPerSecond' | 'compareIntervalMs'>;
+  limits: ComparisonOptions['limits'] & Pick<NodeLimits, 'compareIntervalMs'>;
   isLeader: () => boolean;
   /** What was known before; null: nothing. */
   before: ComparisonCare | null;

@@ -28,15 +28,13 @@ export class RangeDigests {
     return new RangeDigests(new SharedArrayBuffer(ranges * BYTES));
   }
 
-  /** `key`, `version`: a character a byte. */
-  add(range: number, key: string, version: string): void {
+  /** A key and its version, by their hash. */
+  add(range: number, low: number, high: number): void {
     const { words } = this;
     const at = range * WORDS;
-    const text = `${key.length} ${key}${version}`;
-    const low = hash(text, SEED_LOW);
     const sum = (words[at] as number) + low;
     words[at] = sum;
-    words[at + 1] = (words[at + 1] as number) + hash(text, SEED_HIGH) + (sum > 0xffff_ffff ? 1 : 0);
+    words[at + 1] = (words[at + 1] as number) + high + (sum > 0xffff_ffff ? 1 : 0);
     words[at + 2] = (words[at + 2] as number) + 1;
   }
 
@@ -45,6 +43,13 @@ export class RangeDigests {
     for (let at = range * WORDS; at < (range + 1) * WORDS; at++) if (own[at] !== others[at]) return false;
     return true;
   }
+}
+
+/** Writes the hash of a key and its version, two words: low, high. `key`, `version`: a character a byte. */
+export function writeHash(words: Uint32Array, at: number, key: string, version: string): void {
+  const text = `${key.length} ${key}${version}`;
+  words[at] = hash(text, SEED_LOW);
+  words[at + 1] = hash(text, SEED_HIGH);
 }
 
 /** 32 bits of it, not negative. */

@@ -196,7 +196,15 @@ t.test(
       { name: 'c', standing: 'silent', reason: 'refused', repair: null, hints: { bytes: 9, oldestMs: NOW - 1_000 } },
     ] as const;
     const sweep = { passes: 0, collected: 0, expired: 0, settled: 0, differing: 0, unburied: 0 };
-    const compared = { copies: 'differ', isWhole: false, keys: 1_000_000, ranges: 3, behind: 3, mended: 2 } as const;
+    const compared = {
+      copies: 'differ',
+      isWhole: false,
+      keys: 1_000_000,
+      ranges: 3,
+      pagesAgain: 9,
+      behind: 3,
+      mended: 2,
+    } as const;
     const comparison = { ...compared, beganAt: '2026-05-01T11:00:00.000Z', tookMs: 20_120, equalAt: null };
     const pool = { pool: 'main', clusterId: 'id', withoutQuorum: [], nodes, sweep, comparison };
     const text = (shown: PoolCare) => describeStatus({ ...STATUS, replicatedPools: [shown] }, NOW);

@@ -1,6 +1,12 @@
 /** Keys of consistency eventual on real servers, as those who care for the nodes compare and mend them. */
 import t from 'tap';
+import { BulkPool } from '../../src/control/bulk-pool.js';
+import { type Compared, compareNodes } from '../../src/control/comparison.js';
+import type { NodeLink } from '../../src/control/node-link.js';
+import { endVisit, type PoolVisit, visitPool } from '../../src/control/pool-visit.js';
+import { limitsOf } from '../../src/control/replicated-pools.js';
 import { parseNodeRecord } from '../../src/replica/node-record.js';
+import type { RangePlan } from '../../src/routing/key-ranges.js';
 import { type PoolOptions, TestPool, untilCare, untilEvent, untilMembers } from '../help/replicated-pool.js';
 
 const EVENTUAL: PoolOptions = {
@@ -16,6 +22,35 @@ function copiesOf(pool: TestPool, key: string): Promise<(string | null)[]> {
       return meta === null ? null : `${await pool.text(node, 'GET', key)} ${meta.slice(40)}`;
     }),
   );
+}
+
+/** Compares the nodes once; `limits` are those of the pool but for these. */
+async function compareOnce(
+  { pool, values }: PoolVisit,
+  links: PoolVisit['links'],
+  bulk: BulkPool,
+  limits: { compareBytesMax?: number } = {},
+): Promise<Compared> {
+  return compareNodes({
+    plan: pool.ranges as RangePlan,
+    links,
+    values,
+    bulk,
+    limits: { ...limitsOf(pool), ...limits },
+    stopped: new AbortController().signal,
+  });
+}
+
+/** The same, but one node does not answer what it is asked as the `nth`, or from then on. */
+function linksWithout(links: PoolVisit['links'], node: number, nth: number, isForGood: boolean) {
+  let count = 0;
+  const link = links.get(node) as NodeLink;
+  const askMember: NodeLink['askMember'] = async (record, asked) => {
+    count++;
+    return count === nth || (isForGood && count > nth) ? null : link.askMember(record, asked);
+  };
+  const mute = new Proxy(link, { get: (_, name) => (name === 'askMember' ? askMember : Reflect.get(link, name)) });
+  return { links: new Map(links).set(node, mute), asked: () => count };
 }
 
 t.test('the larger version stays, wherever it is, and deletions are exchanged as values are', async (t) => {
@@ -164,5 +199,77 @@ t.test('large values are exchanged one by one, and keys with long names in small
   for (const key of keys) {
     const lengths = await Promise.all([0, 1, 2].map((node) => pool.ask(node, 'STRLEN', key)));
     t.same(lengths, [':500000\r\n', ':500000\r\n', ':500000\r\n']);
+  }
+});
+
+t.test('of many keys those pages alone are read again that have keys which differ', async (t) => {
+  const pool = await TestPool.start(t, EVENTUAL);
+  const care = pool.care({ isLeader: false });
+  await untilMembers(care);
+  await pool.fill([0, 1, 2], 40_000);
+  const bulk = new BulkPool();
+  const visit = await visitPool(pool.pool);
+  t.teardown(async () => {
+    endVisit(visit);
+    await bulk.destroy();
+  });
+  for (const [version, compareBytesMax, pagesMax] of [
+    [10, 3 * 40_010 * 12, 10],
+    [20, 3 * 40_000 * 12, Number.POSITIVE_INFINITY],
+  ] as const) {
+    for (const [place, key] of ['key:17', 'key:33333', 'another'].entries())
+      await pool.put([place], key, version + place, `new ${version}`);
+    const compared = await compareOnce(visit, visit.links, bulk, { compareBytesMax });
+    t.match(compared, { copies: 'equal', isWhole: true, keys: 40_001, ranges: 3, behind: 3, mended: 3 });
+    if (pagesMax < Number.POSITIVE_INFINITY)
+      t.ok(compared.pagesAgain <= pagesMax, `${compared.pagesAgain} pages again`);
+    else t.ok(compared.pagesAgain > 100, `all ${compared.pagesAgain} pages again`);
+    for (const key of ['key:17', 'key:33333', 'another']) {
+      const copies = await copiesOf(pool, key);
+      t.equal(new Set(copies).size, 1, key);
+      t.match(copies[0], `new ${version} `);
+    }
+  }
+  const compared = await compareOnce(visit, visit.links, bulk);
+  t.match(compared, { copies: 'equal', ranges: 0, pagesAgain: 0, behind: 0 });
+});
+
+t.test('whichever answer is missing, copies are not said to be equal that are not', async (t) => {
+  const pool = await TestPool.start(t, EVENTUAL);
+  const care = pool.care({ isLeader: false });
+  await untilMembers(care);
+  const bulk = new BulkPool();
+  const visit = await visitPool(pool.pool);
+  t.teardown(async () => {
+    endVisit(visit);
+    await bulk.destroy();
+  });
+  let version = 1;
+  /** Whether no answer was missing: then there are not so many. */
+  const compareWithout = async (node: number, nth: number, holders: readonly number[], isForGood: boolean) => {
+    version += 2;
+    await pool.put([0, 1, 2], 'a', version, 'old');
+    await pool.put(holders, 'a', version + 1, 'new');
+    const { links, asked } = linksWithout(visit.links, node, nth, isForGood);
+    const { copies, isWhole, behind, mended } = await compareOnce(visit, links, bulk);
+    const isEqual = new Set(await copiesOf(pool, 'a')).size === 1;
+    const shown = `of n${node} answer ${nth}${isForGood ? ' …' : ''}: ${copies}, ${behind} behind, ${mended} mended`;
+    if (asked() < nth) {
+      t.ok(copies === 'equal' && isEqual && mended > 0, shown);
+      return true;
+    }
+    t.ok(isEqual || copies !== 'equal', shown);
+    t.ok(isEqual || mended === 0, 'what was not mended is not counted');
+    t.ok(!isWhole || behind > mended || isEqual, 'and what is not known is said');
+    return false;
+  };
+  for (const [holders, isForGood] of [
+    [[1], false],
+    [[1, 2], true],
+  ] as const) {
+    for (const node of [0, 1, 2]) {
+      let nth = 1;
+      while (!(await compareWithout(node, nth, holders, isForGood))) nth++;
+    }
   }
 });
