@@ -185,12 +185,13 @@ export class HintLog {
   }
 
   private async find(folder: string): Promise<void> {
-    const names = (await readdir(folder)).filter((name) => name.endsWith(SUFFIX)).sort();
+    const names = (await readdir(folder)).filter((name) => name.endsWith(SUFFIX));
+    names.sort((one, other) => numberOf(one) - numberOf(other));
     for (const name of names) {
       const path = join(folder, name);
       await checkForm(path);
       const { size: bytes, birthtimeMs, mtimeMs } = await stat(path);
-      const number = Number.parseInt(name, 10);
+      const number = numberOf(name);
       // Not all systems know when a file was made.
       const firstMs = birthtimeMs > 0 ? Math.min(birthtimeMs, mtimeMs) : mtimeMs;
       this.segments.push({ number, records: null, bytes, firstMs, lastMs: mtimeMs, isSealed: true, readers: 0 });
@@ -258,6 +259,10 @@ export class HintLog {
   private pathOf({ number }: Segment): string {
     return join(this.options.folder as string, `${String(number).padStart(6, '0')}${SUFFIX}`);
   }
+}
+
+function numberOf(name: string): number {
+  return Number.parseInt(name, 10);
 }
 
 /** Nothing that was to be in it could be written. */

@@ -1,5 +1,14 @@
 /** What a node has missed, on the disk and in memory: in order, whole, and no more than is whole. */
-import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -52,6 +61,21 @@ for (const place of ['in files', 'in memory']) {
     if (folder !== null) t.same(readdirSync(folder), []);
   });
 }
+
+t.test('after the millionth file the order is that of the numbers still', async (t) => {
+  const folder = folderOf(t);
+  const log = new HintLog({ folder, onTrouble });
+  await append(log, 'first');
+  await log.first();
+  await append(log, 'second');
+  await log.close();
+  renameSync(join(folder, '000001.hints'), join(folder, '999999.hints'));
+  renameSync(join(folder, '000002.hints'), join(folder, '1000000.hints'));
+  const later = await HintLog.open({ folder, onTrouble });
+  t.ok(await append(later, 'third'));
+  t.same(await drain(later), ['first', 'second', 'third']);
+  await later.close();
+});
 
 t.test('another process finds all that was there, and what comes then is behind it', async (t) => {
   const folder = folderOf(t);
