@@ -30,7 +30,7 @@ function errorOfSome(parts: Parts, policy: ResponsePolicy, isWrite: boolean): Ui
   let first = -1;
   const others = new Set<string>();
   for (let index = 0; index < parts.partCount; index++) {
-    if (succeeded(parts, policy, index) || policy.tellsOf?.(index) === true) continue;
+    if (succeeded(parts, policy, index) || policy.tellsOf?.(index, parts) === true) continue;
     if (first < 0) first = index;
     else others.add(parts.part(index).nodeName);
   }

@@ -56,7 +56,7 @@ export interface ResponsePolicy {
   /** Whether the reply of `part`, which is there, is of the kind that can be merged. An error reply never is. */
   fits(bytes: Uint8Array, part: Part): boolean;
   /** Whether it says itself what became of part `index`, which has failed: that is not the whole's error then. */
-  tellsOf?(index: number): boolean;
+  tellsOf?(index: number, parts: Parts): boolean;
   /** Of the replies that come before that of the only part (see Pending.preludes), number `place` is bytes [start, end). */
   onPrelude?(place: number, bytes: Uint8Array, start: number, end: number): void;
   /**

@@ -16,7 +16,7 @@ import type { Output } from '../transport/output.js';
 import { HistogramPolicy } from './latency-histogram.js';
 import { HISTORY, LATEST, ResetPolicy } from './latency-policies.js';
 import { MEMORY_STATS } from './memory-stats.js';
-import { elementsOfAll, framesOf, integerOf, isAggregate } from './node-frames.js';
+import { elementsOfAll, frameOf, framesOf, integerOf, isAggregate } from './node-frames.js';
 import { NodeTextsPolicy } from './node-texts.js';
 import { pubsubPolicy } from './pubsub-policy.js';
 import { type Part, type Parts, type ResponsePolicy, responsePolicy } from './response-policy.js';
@@ -77,8 +77,8 @@ const ROLE: ResponsePolicy = {
 };
 
 /**
- * FUNCTION STATS: the function that runs on any node; libraries, which all nodes have, as the node that has most. Nodes are asked in RESP2,
- * by connections that a function does not keep.
+ * FUNCTION STATS: the function that runs on any node, also while others are down; libraries, which all nodes have, as the node that has
+ * most. Nodes are asked in RESP2, by connections that a function does not keep.
  */
 class FunctionStatsPolicy implements ResponsePolicy {
   readonly needsOne = false;
@@ -92,13 +92,17 @@ class FunctionStatsPolicy implements ResponsePolicy {
     return isAggregate(bytes, part);
   }
 
+  /** Where a function runs, that is what was asked for. Where none does, one may run at a node that has not said. */
+  tellsOf(_index: number, parts: Parts): boolean {
+    return this.told(parts).some((stats) => runningIn(stats) !== null);
+  }
+
   write(parts: Parts, output: Output): void {
     const { protocol } = this;
     const engines = new Map<string, Map<string, number>>();
     let running: readonly Uint8Array[] | null = null;
-    for (const stats of elementsOfAll(parts).map(fieldsOf)) {
-      const script = stats.get('running_script') as Uint8Array;
-      if (script[0] === TYPE.array) running ??= elementsOf(script);
+    for (const stats of this.told(parts)) {
+      running ??= runningIn(stats);
       for (const [engine, counts] of fieldsOf(elementsOf(stats.get('engines') as Uint8Array))) {
         const most = engines.get(engine) ?? new Map<string, number>();
         for (const [name, count] of fieldsOf(elementsOf(counts)))
@@ -120,6 +124,23 @@ class FunctionStatsPolicy implements ResponsePolicy {
       output.appendBytes(encodeMap([...counts], protocol));
     }
   }
+
+  /** What the nodes have said that did. */
+  private told(parts: Parts): Map<string, Uint8Array>[] {
+    const told: Map<string, Uint8Array>[] = [];
+    for (let index = 0; index < parts.partCount; index++) {
+      const part = parts.part(index);
+      if (part.failure !== null || !this.fits(parts.bytes, part)) continue;
+      told.push(fieldsOf(elementsOf(frameOf(parts.bytes, part))));
+    }
+    return told;
+  }
+}
+
+/** The function that runs, as its node's answer to FUNCTION STATS has it; null: none does. */
+function runningIn(stats: ReadonlyMap<string, Uint8Array>): readonly Uint8Array[] | null {
+  const script = stats.get('running_script') as Uint8Array;
+  return script[0] === TYPE.array ? elementsOf(script) : null;
 }
 
 /** MODULE LIST: the modules that all nodes have, each in the lowest version of any. */

@@ -297,19 +297,34 @@ t.test('MODULE LIST shows what all nodes have, in the lowest version', async (t)
 });
 
 /** FUNCTION STATS of a plane whose nodes answer so. They are asked by connections of their own, since a function may run on the others. */
-function functionStats(...replies: Frame[]): string {
+function functionStats(...replies: (Frame | 'down')[]): string {
   const plane = new Plane({ nodes: replies.length }).greetAll();
   const client: Client = plane.client().send(['FUNCTION', 'STATS']);
   plane.turn();
   for (const [node, reply] of replies.entries()) {
     t.same(plane.links(node).length, 2, 'a connection of its own');
-    const link = plane.link(node)?.greet();
+    const link = plane.link(node);
+    if (reply === 'down') {
+      link?.connection.break(new Error('connection refused'));
+      continue;
+    }
+    link?.greet();
     plane.turn();
     t.same(link?.commands(), ['FUNCTION STATS']);
     link?.answer(reply.text);
   }
   return client.take();
 }
+
+t.test('FUNCTION STATS shows the function that runs on any node also while another one is down', async (t) => {
+  const engines = array('LUA', array('libraries_count', 1, 'functions_count', 1));
+  const running = array('name', 'f', 'command', array('FCALL', 'f', '0'), 'duration_ms', 9);
+  const busy = array('running_script', running, 'engines', engines);
+  const idle = array('running_script', new Frame('$-1\r\n'), 'engines', engines);
+  t.equal(functionStats('down', idle, busy), busy.text);
+  t.equal(functionStats(busy, new Frame('-BUSY Redis is busy running a script.\r\n')), busy.text);
+  t.match(functionStats(idle, 'down'), /^-NODEDOWN node node-1 /, 'one may run there');
+});
 
 t.test('FUNCTION STATS shows the function that runs on any node, and the libraries once', async (t) => {
   const engines = (count: number) => array('LUA', array('libraries_count', count, 'functions_count', count * 2));
