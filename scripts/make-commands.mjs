@@ -112,16 +112,26 @@ function specWords(list) {
 
 /** The text of docs/COMMANDS.md, a table a group. */
 async function commandDocs(dist) {
-  const { COMMANDS } = await import(pathToFileURL(resolve(dist, 'src/resp/commands.js')).href);
+  const load = (path) => import(pathToFileURL(resolve(dist, 'src', path)).href);
+  const { COMMANDS } = await load('resp/commands.js');
   // A container without a meaning of its own (CLIENT) is told by its subcommands.
   const told = COMMANDS.filter((spec) => spec.subcommands === null || spec.route !== 'reject');
-  const { OWN_COMMANDS } = await import(pathToFileURL(resolve(dist, 'src/resp/own-commands.js')).href);
+  const { OWN_COMMANDS } = await load('resp/own-commands.js');
+  const { responsePolicy } = await load('proxy/response-policy.js');
+  const plan = planOf(await load('proxy/shard-plans.js'));
   const own = new Set(OWN_COMMANDS.map(({ name }) => name));
   const redis = told.filter(({ name }) => !own.has(name));
   const groups = [...new Set(told.map((spec) => spec.group))].sort();
   const served = redis.filter((spec) => spec.route !== 'reject').length;
+  /** What becomes of the replies of several shards, by the policy that the proxy goes by. */
+  const merged = (spec) => {
+    const policy = spec.route === 'split' ? responsePolicy(spec.responsePolicy, true) : plan(spec).policy;
+    if (policy.inWords === undefined && spec.remark === '')
+      throw new Error(`nothing says how the replies to ${spec.name} are merged`);
+    return policy.inWords === undefined ? 'replies merged' : `replies merged: ${policy.inWords}`;
+  };
   const sections = groups.map((group) => {
-    const rows = told.filter((spec) => spec.group === group).map(docsRow);
+    const rows = told.filter((spec) => spec.group === group).map((spec) => docsRow(spec, merged));
     return `## ${group}\n\n| command | since | through the proxy |\n| --- | --- | --- |\n${rows.join('\n')}\n`;
   });
   return `# Commands
@@ -134,7 +144,8 @@ answers the others with an error that says why. The group \`lock\` and \`RL.CONS
 - A *shard* is the node that owns a key's slot: the CRC16 of the key, or of its \`{hash tag}\`, as in Redis Cluster.
 - Keys of one command must lie on one shard, else the answer is \`-CROSSSLOT\` and names two of them; keys with the same hash
   tag always do. There are two exceptions:
-- *Split* commands are cut into one command a shard, and their replies are merged.
+- *Split* commands are cut into one command a shard. Their replies, and those of all shards to what goes to all, become one, as the tables say. An error of one shard is the whole reply,
+  and names the shard unless all say the same; but one success is enough for SCRIPT KILL, FUNCTION KILL and INFO. Of a write that some shards have carried out nobody is told that it had no effect.
 - *Gathered* commands do nothing with keys of other shards but read them, and write one key at the most. SINTER, SUNION, SDIFF, SINTERCARD and ZINTERCARD are put together by the proxy
   where the keys of each shard are small (128 KB), which takes one round trip (with \`auth: passthrough\` they are copied: nodes are to say whether the user may run them); so is XREAD, of which each shard reads its own streams (one round trip more for more than 128 KB of entries): no node is brought anything for them. For all others the
   values are copied (DUMP) to the shard of the key that is written, or to the one that has most of them; there the command is carried out with them, under their own names, in one
@@ -145,7 +156,13 @@ answers the others with an error that says why. The group \`lock\` and \`RL.CONS
   The user by whom the proxy is known to nodes (with \`auth: passthrough\` the client's own) needs EVAL, MULTI, EXEC, MEMORY USAGE, DUMP, PEXPIRETIME, RESTORE, EXISTS, SET and
   DEL, and keys that begin with ~rl:, of which a client must have none named ~rl:gather or ~rl:sorted; values cannot be copied to a node of an older version. A write that was begun
   before CLIENT PAUSE waits for its end; one whose key gets another node meanwhile, by a reload, is refused. Elements of a set may come in another order than from one Redis.
-- Scripts and functions are run where their keys are. A key that a script makes up itself is looked for on that shard only.
+- *Scripts* and functions are run on the shard of the keys that they are given, and see no others. Without keys (\`EVAL … 0\`) they are run on one node that is the same as long as none
+  comes or goes, the owner of the empty key (\`ringleader ring --config FILE --key ''\` names it; where no keyspace has it, the first node), and get \`-NODEDOWN\` while that is down: another one would have other keys. A key whose name a script makes up
+  is written on the shard where the script runs, where nobody looks for it: KEYS, SCAN, DBSIZE and RANDOMKEY have it, GET and DEL do not find it, unless it happens to lie there; and what gathers a key of that
+  name on that shard is refused. To find such keys, connect to each node (\`redis-cli -p PORT --scan\`) and compare with the node that \`ringleader ring --key\` names; delete them there.
+  Give scripts all their keys, with one hash tag.
+- A script or function that takes longer than \`requestTimeoutMs\` (5 s) is answered \`-UNKNOWN\` (EVAL_RO, FCALL_RO and their like \`-NODEDOWN\`) and goes on at its node. Meanwhile commands for that node are refused; SCRIPT KILL or
+  FUNCTION KILL ends it, if it has written nothing.
 - *Transactions* have their keys on one shard. Commands for all shards (FLUSHALL, CONFIG SET, DBSIZE, KEYS …) that shard carries out in their place among the others;
   when it has said that EXEC was carried out, the other shards carry them out, before anything that the client sends later, and also where it has gone. EXEC answers what all
   shards say together; a shard that fails then makes an error of that element alone. So it is one piece on its own shard, and others may see it there before
@@ -189,19 +206,31 @@ that. What is found holds until nodes come or go, and for a minute at the most; 
 `;
 }
 
-function docsRow(spec) {
-  return `| ${spec.name.toUpperCase().replace('|', ' ')} | ${spec.since} | ${docsWords(spec)} |`;
+/** How the proxy carries out a command for all shards, without further arguments, where every key is of one shard. */
+function planOf({ ShardPlans }) {
+  const session = { protocol: 2 };
+  const service = { hidesKeys: false, hasLocks: false, nodes: [] };
+  const context = {
+    reader: { argumentCount: 1, argumentStart: [0], argumentEnd: [0] },
+    arena: { bytes: new Uint8Array() },
+  };
+  const plans = new ShardPlans(context, { loading: () => null });
+  return (spec) => plans.plan(session, service, spec);
 }
 
-function docsWords(spec) {
+function docsRow(spec, merged) {
+  return `| ${spec.name.toUpperCase().replace('|', ' ')} | ${spec.since} | ${docsWords(spec, merged)} |`;
+}
+
+function docsWords(spec, merged) {
   const remark = spec.remark === '' ? '' : `; ${spec.remark}`;
   switch (spec.route) {
     case 'one':
       return `goes to the shard of its key${spec.keys === 'single' ? '' : 's'}${gathered(spec)}${remark}`;
     case 'split':
-      return `split per shard, replies merged${remark}`;
+      return `split per shard, ${merged(spec)}${remark}`;
     case 'all':
-      return `goes to all shards, replies merged${remark}`;
+      return `goes to all shards, ${merged(spec)}${remark}`;
     case 'debug':
       return spec.remark;
     case 'scan':

@@ -5,12 +5,14 @@ import { allSucceeded } from './partial-failure.js';
 import type { Part, Parts, ResponsePolicy } from './response-policy.js';
 
 export class AfterSuccessPolicy implements ResponsePolicy {
+  readonly inWords: string | undefined;
   readonly needsOne: boolean;
   readonly effect: (parts: Parts) => Wait | null;
   private readonly inner: ResponsePolicy;
 
   /** `act` returns as `effect` does. */
   constructor(inner: ResponsePolicy, act: () => Wait | null) {
+    this.inWords = inner.inWords;
     this.needsOne = inner.needsOne;
     this.inner = inner;
     this.effect = (parts) => (allSucceeded(parts, this) ? act() : null);

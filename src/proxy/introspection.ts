@@ -59,6 +59,7 @@ export function ownInfo(facts: ProxyFacts, protocol: Protocol): Uint8Array {
 
 /** Makes one INFO reply of the nodes', in the form (bulk string, or verbatim in RESP3) of theirs; once for all sessions. */
 export class InfoPolicy implements ResponsePolicy {
+  readonly inWords = 'field by field';
   readonly needsOne = true;
   private readonly facts: () => ProxyFacts;
   private readonly hasOurs: boolean;

@@ -76,6 +76,7 @@ function latestEvents(frames: readonly Uint8Array[]): Map<string, Latest> {
  * (`LATENCY LATEST`), in the same piece. Of each node two parts: the reply to that, then the one to RESET.
  */
 export class ResetPolicy implements ResponsePolicy {
+  readonly inWords = 'how many events any had, each counted once';
   readonly needsOne = false;
   private readonly names: ReadonlySet<string> | null;
 

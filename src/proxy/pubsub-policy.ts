@@ -12,6 +12,7 @@ const LIST = responsePolicy(null, false);
 
 /** CHANNELS: the names that any node has. */
 const NAMES: ResponsePolicy = {
+  inWords: 'each name once',
   needsOne: false,
   fits: LIST.fits,
   write: (parts, output) => {
@@ -26,6 +27,7 @@ const NAMES: ResponsePolicy = {
 
 /** NUMSUB: for each name, in the order of the question, the number of that node which has most: its own has them all. */
 const COUNTS: ResponsePolicy = {
+  inWords: 'of each name the largest number: its own shard knows all of its subscribers',
   needsOne: false,
   fits: LIST.fits,
   write: (parts, output) => {

@@ -13,6 +13,7 @@ export const DBSIZE = encodeCommand(['DBSIZE']);
 
 /** Of each node two parts: the reply to DBSIZE, then that to RANDOMKEY. */
 export class RandomKeyPolicy implements ResponsePolicy {
+  readonly inWords = 'that of a shard which is drawn by how many keys it has';
   readonly needsOne = false;
   private readonly random: () => number;
 

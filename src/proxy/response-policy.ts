@@ -51,6 +51,8 @@ export interface Parts {
 }
 
 export interface ResponsePolicy {
+  /** What becomes of the replies, for docs/COMMANDS.md; without it the remark of the command says so (resp/command-routes.ts). */
+  readonly inWords?: string | undefined;
   /** One part's success is enough. Otherwise an error of any part is the whole's. */
   readonly needsOne: boolean;
   /** Whether the reply of `part`, which is there, is of the kind that can be merged. An error reply never is. */
@@ -77,6 +79,7 @@ export function responsePolicy(tip: string | null, hasKeys: boolean): ResponsePo
 }
 
 const ALL_SUCCEEDED: ResponsePolicy = {
+  inWords: 'what all say alike, else an error',
   needsOne: false,
   fits: (bytes, part) => bytes[part.start] === SIMPLE || bytes[part.start] === BULK,
   write: (parts, output) => {
@@ -92,6 +95,7 @@ const ALL_SUCCEEDED: ResponsePolicy = {
 };
 
 const ONE_SUCCEEDED: ResponsePolicy = {
+  inWords: 'the first that is no error',
   needsOne: true,
   fits: ALL_SUCCEEDED.fits,
   write: (parts, output) => {
@@ -105,6 +109,7 @@ const ONE_SUCCEEDED: ResponsePolicy = {
 };
 
 const DEFAULT_KEYED: ResponsePolicy = {
+  inWords: 'the values in the order of the keys',
   needsOne: false,
   fits: (bytes, part) => bytes[part.start] === ARRAY && elementCount(bytes, part) === part.keyCount,
   write: (parts, output) => {
@@ -124,6 +129,7 @@ const DEFAULT_KEYED: ResponsePolicy = {
 };
 
 const DEFAULT_KEYLESS: ResponsePolicy = {
+  inWords: 'the elements of all, one shard behind the other',
   needsOne: false,
   fits: (bytes, part) => bytes[part.start] === ARRAY && elementCount(bytes, part) >= 0,
   write: (parts, output) => {
@@ -141,16 +147,17 @@ const DEFAULT_KEYLESS: ResponsePolicy = {
 const POLICIES: ReadonlyMap<string, ResponsePolicy> = new Map([
   ['all_succeeded', ALL_SUCCEEDED],
   ['one_succeeded', ONE_SUCCEEDED],
-  ['agg_sum', aggregate((one, other) => one + other)],
-  ['agg_min', aggregate(Math.min)],
-  ['agg_max', aggregate(Math.max)],
-  ['agg_logical_and', aggregate((one, other) => (one !== 0 && other !== 0 ? 1 : 0))],
-  ['agg_logical_or', aggregate((one, other) => (one !== 0 || other !== 0 ? 1 : 0))],
+  ['agg_sum', aggregate('the sum', (one, other) => one + other)],
+  ['agg_min', aggregate('the smallest', Math.min)],
+  ['agg_max', aggregate('the largest', Math.max)],
+  ['agg_logical_and', aggregate('1 where all say so', (one, other) => (one !== 0 && other !== 0 ? 1 : 0))],
+  ['agg_logical_or', aggregate('1 where any says so', (one, other) => (one !== 0 || other !== 0 ? 1 : 0))],
 ]);
 
 /** All replies are integers, or all are arrays of as many integers. */
-function aggregate(combine: (one: number, other: number) => number): ResponsePolicy {
+function aggregate(inWords: string, combine: (one: number, other: number) => number): ResponsePolicy {
   return {
+    inWords,
     needsOne: false,
     fits: (bytes, part) => bytes[part.start] === INTEGER || bytes[part.start] === ARRAY,
     write: (parts, output) => {

@@ -8,6 +8,7 @@ import { type Part, type Parts, type ResponsePolicy, responsePolicy } from './re
 const ONE = 0x31;
 
 export class ScriptsExistPolicy implements ResponsePolicy {
+  readonly inWords = '1 where all say so, or the proxy knows the script';
   readonly needsOne = false;
   private readonly inner = responsePolicy('agg_logical_and', false);
   private readonly asked: readonly string[];

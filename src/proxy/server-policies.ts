@@ -45,6 +45,7 @@ export function serverPolicy(
 
 /** BGSAVE, BGREWRITEAOF: `Background saving started`, unless some node has put it off. */
 const BACKGROUND: ResponsePolicy = {
+  inWords: 'what the first says, or the first that has put it off',
   needsOne: false,
   fits: (bytes, part) => bytes[part.start] === TYPE.simple,
   write: (parts, output) => {

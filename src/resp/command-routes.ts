@@ -66,7 +66,8 @@ export function ruledNames(): Iterable<string> {
 
 const MULTI_SHARD = 'not atomic when the keys lie on several shards, and refused there with `multiKeyWrites: reject`';
 const SUBSCRIBE = 'not inside MULTI; see docs/PUBSUB.md';
-const SCRIPT = 'a script that touches keys it does not name sees only those of its own shard';
+const SCRIPT =
+  'without keys to the owner of the empty key; a script that touches keys it does not name sees only those of its own shard';
 
 const BLOCKED = 'keys of one shard: what two shards hand out at once could not be given back unseen';
 const NODES_OF_NOW = 'on the nodes of now; one that is added later, or comes back empty, has none';
@@ -90,7 +91,7 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ...rules('split', MULTI_SHARD, 'mset del unlink'),
   ...rules('split', '', 'mget exists touch'),
   ...rules('all', '', 'dbsize flushall flushdb keys script|flush script|load'),
-  ...rules('all', 'a script that EVALSHA finds, see there', 'script|exists'),
+  ...rules('all', 'see EVALSHA for what it knows', 'script|exists'),
   ...rules(
     'all',
     'with a section `Ringleader` about the proxy; without the nodes that are down, which it names',
@@ -131,7 +132,7 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ...rules('all', 'offsets added up, the replicas of all nodes; where a node is a replica, what it says', 'role'),
   ...rules('all', 'when the last of them has saved', 'lastsave'),
   ...rules('all', NOT_AT_ONCE, 'save bgsave bgrewriteaof'),
-  ...rules('all', 'any key of any shard is as likely as on one Redis', 'randomkey'),
+  ...rules('all', 'so that any key is as likely as on one Redis', 'randomkey'),
   ...rules('all', `killed wherever one runs; ${BUSY}`, 'script|kill function|kill'),
   ...rules('any', 'all nodes have the same', 'function|dump function|list'),
   ...rules('scan', 'a cursor from before nodes were added or taken out is refused as invalid', 'scan'),
@@ -211,7 +212,8 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ),
   ...rules('publish', 'in a transaction the channel counts as a key', 'publish spublish'),
   ...rules('subscribe', SUBSCRIBE, 'subscribe psubscribe ssubscribe unsubscribe punsubscribe sunsubscribe'),
-  ...rules('all', '', 'pubsub|channels pubsub|shardchannels pubsub|numpat'),
+  ...rules('all', '', 'pubsub|channels pubsub|shardchannels'),
+  ...rules('all', 'all shards know all patterns', 'pubsub|numpat'),
   ...rules('all', 'with `pubsub: shared` workers count, not clients', 'pubsub|numsub pubsub|shardnumsub'),
   ...rules(
     'lock',

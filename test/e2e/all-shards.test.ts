@@ -16,6 +16,8 @@ async function keys(client: RespClient, pattern: string): Promise<string[]> {
   return [...((await client.command('KEYS', pattern)) as readonly string[])].sort();
 }
 
+const IN_THE_WAY = /^-ERR node \S+ has a key '.*' of another layout, .*; the command had no effect\./;
+
 /** A cursor, and keys. */
 type Page = readonly [string, readonly string[]];
 
@@ -186,6 +188,39 @@ t.test('a script that was loaded runs on every shard, until all have forgotten i
   for (const server of deployment.servers) {
     t.equal(await say(await connect(t, server.port), 'SCRIPT', 'EXISTS', sha), '*1\r\n:0\r\n');
   }
+});
+
+t.test('keys that a script makes up lie where it runs: as docs/COMMANDS.md says', async (t) => {
+  const { deployment, ours } = await setUp(t);
+  const home = deployment.nodeOf('');
+  const elsewhere = deployment.key((home + 1) % 3, 'made');
+  const write = "return redis.call('sadd', ARGV[1], 'x')";
+  t.equal(await say(ours, 'EVAL', write, '0', elsewhere), ':1\r\n');
+  t.equal(await say(ours, 'EVAL', write, '0', deployment.key(home, 'made')), ':1\r\n');
+  t.same((await keys(ours, '*')).length, 2);
+  t.same((await scan(ours)).length, 2);
+  t.equal(await say(ours, 'DBSIZE'), ':2\r\n');
+  t.equal(await say(ours, 'SMEMBERS', elsewhere), '*0\r\n');
+  t.equal(await say(ours, 'DEL', elsewhere), ':0\r\n');
+  t.same(await ours.command('SMEMBERS', deployment.key(home, 'made')), ['x'], 'one that happens to lie there');
+  const node = await connect(t, deployment.servers[home]?.port as number);
+  t.same(await keys(node, '*'), [elsewhere, deployment.key(home, 'made')].sort(), 'it is found at its node');
+  // The same name, where it belongs, and a gather that has it brought to where the other one is.
+  const destination = deployment.key(home, 'other');
+  await ours.command('SADD', elsewhere, 'y');
+  t.match(await say(ours, 'SUNIONSTORE', destination, elsewhere), IN_THE_WAY);
+  t.equal(await say(node, 'DEL', elsewhere), ':1\r\n', 'there it is removed');
+  t.equal(await say(ours, 'SUNIONSTORE', destination, elsewhere), ':1\r\n');
+});
+
+t.test('a script without keys goes to one node, and nowhere else while that is down', async (t) => {
+  const { deployment, ours } = await setUp(t);
+  const home = deployment.nodeOf('');
+  await deployment.servers[home]?.kill9();
+  // One that was under way when the node died is unknown.
+  for (let reply = ''; !reply.startsWith('-NODEDOWN '); ) reply = await say(ours, 'EVAL', 'return 1', '0');
+  t.match(await say(ours, 'EVAL', 'return 1', '0'), /^-NODEDOWN node .* the command had no effect/);
+  t.equal(await say(ours, 'EVAL', 'return 1', '1', deployment.key((home + 1) % 3)), ':1\r\n');
 });
 
 t.test('SCRIPT KILL ends a script that runs on some shard', async (t) => {
