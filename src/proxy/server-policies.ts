@@ -90,7 +90,9 @@ class FunctionStatsPolicy implements ResponsePolicy {
   }
 
   fits(bytes: Uint8Array, part: Part): boolean {
-    return isAggregate(bytes, part);
+    if (!isAggregate(bytes, part)) return false;
+    const stats = fieldsOf(elementsOf(frameOf(bytes, part)));
+    return stats.has('running_script') && stats.get('engines')?.[0] === TYPE.array;
   }
 
   /** Where a function runs, that is what was asked for. Where none does, one may run at a node that has not said. */

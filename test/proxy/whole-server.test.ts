@@ -326,6 +326,18 @@ t.test('FUNCTION STATS shows the function that runs on any node also while anoth
   t.match(functionStats(idle, 'down'), /^-NODEDOWN node node-1 /, 'one may run there');
 });
 
+t.test('a node whose FUNCTION STATS lacks what Redis says is told of, and ends no worker', async (t) => {
+  const engines = array('LUA', array('libraries_count', 1, 'functions_count', 1));
+  const nothing = new Frame('$-1\r\n');
+  const idle = array('running_script', nothing, 'engines', engines);
+  for (const odd of [
+    array('engines', engines),
+    array('running_script', nothing),
+    array('engines', nothing, 'running_script', nothing),
+  ])
+    t.match(functionStats(idle, odd), /^-ERR node node-1 answered the unexpected: an array, /);
+});
+
 t.test('FUNCTION STATS shows the function that runs on any node, and the libraries once', async (t) => {
   const engines = (count: number) => array('LUA', array('libraries_count', count, 'functions_count', count * 2));
   const running = array('name', 'f', 'command', array('FCALL', 'f', '0'), 'duration_ms', 9);
