@@ -3,8 +3,8 @@
  * asked for while somebody calls one in such a pause.
  */
 import type { BackendPool } from '../backend/pool.js';
-import { elementsOf, textOf } from '../replica/reply-shape.js';
 import { encodeCommand, isError } from '../resp/reply.js';
+import { functionsIn } from './function-list.js';
 import { type SurveyContext, survey } from './survey.js';
 
 export interface ReadOnlyFunctionsContext extends SurveyContext {
@@ -58,25 +58,6 @@ export class ReadOnlyFunctions {
   }
 }
 
-/** Of a reply to FUNCTION LIST, in either protocol. */
 function readOnlyOf(frame: Uint8Array): ReadonlySet<string> {
-  const names = new Set<string>();
-  for (const library of elementsOf(frame)) {
-    const functions = fieldOf(library, 'functions');
-    for (const one of functions === null ? [] : elementsOf(functions)) {
-      const [name, flags] = [fieldOf(one, 'name'), fieldOf(one, 'flags')];
-      if (name === null || flags === null) continue;
-      if (elementsOf(flags).some((flag) => textOf(flag) === 'no-writes')) names.add(textOf(name));
-    }
-  }
-  return names;
-}
-
-/** Of a map, or its keys and values in turn. */
-function fieldOf(map: Uint8Array, name: string): Uint8Array | null {
-  const elements = elementsOf(map);
-  for (let at = 0; at + 1 < elements.length; at += 2) {
-    if (textOf(elements[at] as Uint8Array) === name) return elements[at + 1] as Uint8Array;
-  }
-  return null;
+  return new Set(functionsIn(frame).flatMap(({ name, isReadOnly }) => (isReadOnly ? [name] : [])));
 }

@@ -11,6 +11,7 @@
  */
 import type { LaneChannel } from '../backend/lane.js';
 import type { Carrier, Pending, PendingPool, ReplyOwner } from '../backend/pending.js';
+import type { BackendPool } from '../backend/pool.js';
 import { errorBytes } from '../base/errors.js';
 import type { Limits } from '../base/limits.js';
 import type { Counts } from '../base/metrics.js';
@@ -24,6 +25,7 @@ import type { BusyScripts } from './busy-scripts.js';
 import { HeldSession } from './held-session.js';
 import { isTaken, type KnownScript, KnownScripts } from './known-scripts.js';
 import { LostCalls } from './lost-calls.js';
+import { MissingFunctions } from './missing-functions.js';
 import type { Wait } from './node-steps.js';
 import type { Pauses } from './pauses.js';
 import type { QuestionsContext } from './questions.js';
@@ -42,6 +44,7 @@ export interface ScriptCallsContext {
   shown: ShownScripts;
   workerCount: number;
   pauses: Pauses;
+  pool: BackendPool;
   /** As it is laid out now; null: it is gone. */
   serviceOf: (session: Session) => Service | null;
   transport: Transport;
@@ -67,6 +70,7 @@ export class ScriptCalls implements ReplyReader {
   readonly known: KnownScripts;
   private readonly lost: LostCalls;
   private readonly search: ScriptSearch;
+  private readonly functions: MissingFunctions;
   private readonly context: ScriptCallsContext;
   private readonly busyScripts: BusyScripts;
   /** By connection: those that its server has. */
@@ -81,6 +85,7 @@ export class ScriptCalls implements ReplyReader {
     this.context = context;
     this.busyScripts = busyScripts;
     this.known = new KnownScripts(context.limits, context.counts);
+    this.functions = new MissingFunctions(context);
     this.search = new ScriptSearch({ ...context, learn: (service, source) => this.hear(service, [source]) });
     const { arena, counts, pauses, serviceOf } = context;
     this.lost = new LostCalls({
@@ -141,7 +146,9 @@ export class ScriptCalls implements ReplyReader {
     }
     const call = this.callOf(session.service, spec);
     if (call === null) {
-      this.forward(route, session, start, end);
+      // Whom the nodes know may not see what others call.
+      const isOfProxy = spec.name.startsWith('fcall') && identity === null;
+      this.forward(route, isOfProxy ? this.functions.owner(route) : session, start, end);
       return;
     }
     const { carrier } = channel;

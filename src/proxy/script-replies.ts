@@ -36,7 +36,7 @@ export interface ReplyReader {
 }
 
 /** Stands before the session, which it is for: looks at the reply. */
-class SessionReply implements ReplyOwner {
+export class SessionReply implements ReplyOwner {
   private readonly session: Session;
 
   constructor(session: Session) {

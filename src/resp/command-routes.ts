@@ -94,7 +94,7 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ...rules('all', 'see EVALSHA for what it knows', 'script|exists'),
   ...rules(
     'all',
-    'with a section `Ringleader` about the proxy; without the nodes that are down, which it names',
+    'with a section `Ringleader` about the proxy; without the nodes that are down, which it names; of `commandstats`, `latencystats` and `errorstats` see *statistics* above',
     'info',
   ),
   ...rules(
@@ -102,7 +102,12 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
     'on the nodes of now; one that starts anew, or is added later, has its own. Not what two nodes cannot share (port, bind, dir …), nor by what the proxy would be locked out (requirepass and other users and passwords, maxclients, timeout, protected-mode, tls-…). Where a node refuses what others have set these are set back, but inside MULTI (CONFIG GET goes to the nodes with it, which their user needs to be allowed for that). Clients that set the same at once, where a node refuses it, may undo what the others have set',
     'config|set',
   ),
-  ...rules('all', NODES_OF_NOW, 'function|delete function|flush function|load function|restore'),
+  ...rules('all', NODES_OF_NOW, 'function|delete function|flush function|restore'),
+  ...rules(
+    'all',
+    `${NODES_OF_NOW}. Without REPLACE, where some nodes have the library and some have lost it, these take it, and the error that it already exists names those that have it`,
+    'function|load',
+  ),
   ...rules('all', '', 'config|resetstat config|rewrite memory|purge slowlog|reset'),
   ...rules(
     'all',
@@ -111,7 +116,7 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ),
   ...rules(
     'all',
-    "newest first; an entry shows the address of the proxy, and the node in place of the client's name; not where services share nodes",
+    "newest first; an entry shows the address of the proxy, and the node in place of the client's name; not where services share nodes; with what the proxy asks nodes for others, see *statistics* above",
     'slowlog|get',
   ),
   ...rules(
@@ -121,7 +126,7 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ),
   ...rules(
     'all',
-    'what goes to all nodes counts once, what is split once a node; with what the proxy answers itself',
+    'what goes to all nodes counts once, what is split once a node; with what the proxy answers itself, and what it asks nodes for others, see *statistics* above',
     'latency|histogram',
   ),
   ...rules('all', '', 'latency|reset'),
@@ -180,7 +185,12 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ),
   ...rules('clients', 'a client of this service that this process serves, of any of its workers', 'client|unblock'),
 
-  ...rules('one', SCRIPT, 'eval eval_ro fcall fcall_ro'),
+  ...rules('one', SCRIPT, 'eval eval_ro'),
+  ...rules(
+    'one',
+    `${SCRIPT}; where the node lacks a function that others have (it was started again without its data, or was away when it was loaded) the error, \`-ERR Function not found …\`, names it, but inside MULTI, where keys are gathered and with \`auth: passthrough\`: FUNCTION LOAD REPLACE brings the library to all nodes. The proxy brings none by itself, since it cannot tell what was lost from what somebody is deleting`,
+    'fcall fcall_ro',
+  ),
   ...rules(
     'one',
     `${SCRIPT}; a script that a client of this process has shown once (EVAL, SCRIPT LOAD) is found on every shard, also where a node has lost it: it is sent whole. Where the node has lost the script on a connection that it keeps (SCRIPT FLUSH by other ways than this process), the reply is -NOSCRIPT if something else than such calls stands behind one in a pipeline for the same shard, or a command for several shards does, or the nodes have changed by a reload meanwhile. A script that itself answers with -NOSCRIPT, in the words of Redis, may be run twice. What one worker of the process was shown is found at all others as soon as EVAL is answered; other processes pass on what a node that lacks it says, -NOSCRIPT (SCRIPT LOAD brings it to all nodes)`,
