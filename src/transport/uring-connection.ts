@@ -66,8 +66,10 @@ export interface UringHost extends SocketHost<UringConnection> {
   retire(connection: UringConnection): void;
   /** Its send was pushed: `concludeSend` follows when it is known how it went. */
   awaitSent(connection: UringConnection): void;
-  /** There was no buffer: `feed` follows when there are some again. */
-  starve(connection: UringConnection): void;
+  /** There was no buffer: `feed` follows when there are some again. `hadSome`: in this turn it had one before. */
+  starve(connection: UringConnection, hadSome: boolean): void;
+  /** Turns taken so far. */
+  readonly turns: number;
 }
 
 const SEND_FLAGS = MSG_NOSIGNAL | MSG_DONTWAIT | MSG_WAITALL;
@@ -90,8 +92,10 @@ export class UringConnection extends SocketConnection {
   private sendResult = 0;
   /** Some of what is being sent had to wait: the owner is told when all is sent. */
   private wasBlocked = false;
-  /** In the driver's list of those that wait for a buffer. */
+  /** Among those of the driver that wait for a buffer. */
   private isStarving = false;
+  /** The turn in which it had one last. */
+  private fedTurn = -1;
   /** The owner knows that it is closed; the descriptor waits for the last completion. */
   private isTold = false;
 
@@ -256,6 +260,7 @@ export class UringConnection extends SocketConnection {
 
   private onReceived(offset: number, count: number): void {
     const { inbox } = this;
+    this.fedTurn = this.driver.turns;
     if (this.state === OPEN) {
       const isShown = !this.paused && !this.isResumed;
       if (!inbox.take(offset, count)) this.finish(noMemory());
@@ -286,7 +291,7 @@ export class UringConnection extends SocketConnection {
       this.readOrGuard();
     } else if (code === ENOBUFS) {
       this.isStarving = true;
-      this.driver.starve(this);
+      this.driver.starve(this, this.fedTurn === this.driver.turns);
     } else if (this.state === LINGERING) {
       this.finish(null);
     } else if (this.isResumed) {

@@ -35,8 +35,9 @@ export class UringTransport extends TurnLoop<UringConnection> implements UringHo
   /** Connections whose send was pushed, and how it went is not known; in the order of their entries. */
   private sending = new TurnList<UringConnection>();
   private spareSending = new TurnList<UringConnection>();
-  /** Connections for which there was no buffer. */
+  /** Connections for which there was no buffer; and those of them that had had some in the turn, and wanted more. */
   private readonly starving: UringConnection[] = [];
+  private readonly insatiable: UringConnection[] = [];
 
   /** Throws a TransportError where the system refuses. */
   constructor(options: LoopOptions) {
@@ -83,8 +84,8 @@ export class UringTransport extends TurnLoop<UringConnection> implements UringHo
     this.sending.push(connection);
   }
 
-  starve(connection: UringConnection): void {
-    this.starving.push(connection);
+  starve(connection: UringConnection, hadSome: boolean): void {
+    (hadSome ? this.insatiable : this.starving).push(connection);
   }
 
   protected wait(timeoutMs: number): number {
@@ -99,7 +100,7 @@ export class UringTransport extends TurnLoop<UringConnection> implements UringHo
     for (let index = 0; index < count; index++) this.takeCompletion(ring.at(index));
     ring.release();
     this.buffers.lend();
-    if (this.starving.length > 0) this.feedStarving();
+    if (this.starving.length > 0 || this.insatiable.length > 0) this.feedStarving();
   }
 
   protected destroyAll(): void {
@@ -163,8 +164,11 @@ export class UringTransport extends TurnLoop<UringConnection> implements UringHo
 
   /** As many at a time as there are buffers; those that wait longest first. */
   private feedStarving(): void {
-    const fed = this.starving.splice(0, BUFFERS);
+    const { starving, insatiable } = this;
+    // One connection can take all buffers of a turn. So who had none comes first, and one of the others last, for it is to have its turn.
+    const fed = starving.splice(0, insatiable.length > 0 ? BUFFERS - 1 : BUFFERS);
+    fed.push(...insatiable.splice(0, BUFFERS - fed.length));
     for (const connection of fed) connection.feed();
-    if (this.starving.length > 0) this.hurries = true;
+    if (starving.length > 0 || insatiable.length > 0) this.hurries = true;
   }
 }

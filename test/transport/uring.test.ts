@@ -101,6 +101,27 @@ t.test('more connections have bytes at once than there are buffers', async (t) =
   for (const client of clients) client.destroy();
 });
 
+t.test('who has more bytes than there are buffers does not keep others from theirs', async (t) => {
+  const rig = await start();
+  t.teardown(() => rig.stop());
+  const clients = await Promise.all(Array.from({ length: 4 }, () => plainClient(rig.endpoint)));
+  await acceptedProbe(rig, 3);
+  const [loud, quiet] = [rig.accepted.slice(0, 2), rig.accepted.slice(2)];
+  const heard: number[] = [];
+  // All is with the kernel before the next turn, as much as it takes.
+  for (const client of clients.slice(0, 2)) client.write(Buffer.alloc(8 * MIB));
+  for (const client of clients.slice(2)) client.write('hello');
+  for (const probe of quiet) {
+    probe.also.bytes = () => heard.push(loud.reduce((sum, { receivedBytes }) => sum + receivedBytes, 0));
+  }
+  for (const probe of quiet) await probe.until(() => probe.receivedBytes === 5);
+  t.comment(`they were heard after ${heard.join(' and ')} bytes`);
+  // What all buffers hold is half a MiB: the first to come has them twice, at the most.
+  t.ok(Math.max(...heard) <= 1.5 * MIB);
+  for (const probe of loud) await probe.until(() => probe.receivedBytes === 8 * MIB);
+  for (const client of clients) client.destroy();
+});
+
 t.test('what did not go wholly is known even when the ring of completions is full', async (t) => {
   const rig = await start();
   t.teardown(() => rig.stop());
