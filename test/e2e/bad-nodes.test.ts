@@ -219,7 +219,7 @@ t.test('a value that is too large for the node is refused, and nobody else is hu
   // Who may not ask the node for its bound has its words for what is too large.
   const [server] = servers as [RedisServer];
   const nodes = [{ name: 'dumb', url: `redis://app:pw@127.0.0.1:${server.port}` }];
-  const proxy = await ProxyProcess.start({ nodes, workers: 1, transport: 'epoll' });
+  const proxy = await ProxyProcess.start({ nodes, workers: 1 });
   t.teardown(() => proxy.kill9());
   await withClient(proxy.port, async (client) => {
     const refusal = (await client.command('SET', 'key', value)) as ReplyError;
@@ -233,7 +233,7 @@ t.test('a value that is too large for the node is refused, and nobody else is hu
 t.test('a node is found by its name', async (t) => {
   const server = await redis(t);
   const nodes = [{ name: 'named', url: `redis://localhost:${server.port}` }];
-  const proxy = await ProxyProcess.start({ nodes, workers: 2, transport: 'epoll' });
+  const proxy = await ProxyProcess.start({ nodes, workers: 2 });
   t.teardown(() => proxy.kill9());
   const client = await RespClient.connect(proxy.port);
   t.equal(await client.command('SET', 'key', 'value'), 'OK');

@@ -15,9 +15,9 @@ interface OwnCommands {
 
 /** In the versions that people have, which are alike in what is used here, on both transports, and in both protocols. */
 const WAYS = [
-  { name: 'ioredis', protocol: 3, transport: 'epoll' },
+  { name: 'ioredis', protocol: 3, transport: 'auto' },
   { name: 'ioredis', protocol: 2, transport: 'node' },
-  { name: 'ioredis-5', protocol: 2, transport: 'epoll' },
+  { name: 'ioredis-5', protocol: 2, transport: 'auto' },
 ] as const;
 
 for (const { name, protocol, transport } of WAYS) {

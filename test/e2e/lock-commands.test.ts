@@ -94,7 +94,7 @@ const REFUSED: readonly (readonly [RegExp, ...string[]])[] = [
 t.test('drop-in commands', async (t) => {
   const { servers, plain, proxies } = await deployLocks(t, { nodes: 3, ttlMaxMs: 10_000 });
   for (const [name, proxy] of [
-    ['epoll', proxies[0]],
+    ['auto', proxies[0]],
     ['node', proxies[1]],
   ] as const) {
     for (const protocol of ['2', '3']) {

@@ -7,7 +7,7 @@ const FIVE = { mode: 'replicated', copies: 5, consistency: 'quorum' } as const;
 const RAGE_MS = 15_000;
 
 t.test('three copies: regular through fault after fault, where a node that restarts has forgotten', async (t) => {
-  await rage(t, { nodes: 3, keyspace: THREE, restart: 'loses-data', transport: 'epoll' }, RAGE_MS);
+  await rage(t, { nodes: 3, keyspace: THREE, restart: 'loses-data' }, RAGE_MS);
 });
 
 t.test(

@@ -13,16 +13,14 @@ const BENCHMARKS = [
 ];
 
 /** With 1,024 bytes a reply of LRANGE_600 has 614 KB: 64 of them for each of 5 clients are 200 MB under way. */
-const BENCHMARK_OPTIONS = {
-  epoll: [
-    [],
-    ['-c', '5', '-P', '64', '-d', '1024', '-n', '320'],
-    ['-3', '-c', '20', '-P', '16', '-r', '10000', '--threads', '2'],
-  ],
-  node: [[]],
-};
+const DEEP_AND_WIDE = [
+  [],
+  ['-c', '5', '-P', '64', '-d', '1024', '-n', '320'],
+  ['-3', '-c', '20', '-P', '16', '-r', '10000', '--threads', '2'],
+];
+const BENCHMARK_OPTIONS = { io_uring: DEEP_AND_WIDE, epoll: DEEP_AND_WIDE, node: [[]] };
 
-for (const transport of ['epoll', 'node'] as const) {
+for (const transport of ['io_uring', 'epoll', 'node'] as const) {
   for (const options of BENCHMARK_OPTIONS[transport]) {
     t.test(`redis-benchmark ${options.join(' ')} on ${transport} runs clean`, async (t) => {
       const deployment = await deploy(t, { transport });

@@ -29,7 +29,7 @@ function bulks(...texts: string[]): string {
   return `*${texts.length}\r\n${texts.map((text) => `$${text.length}\r\n${text}\r\n`).join('')}`;
 }
 
-for (const transport of ['epoll', 'node'] as const) {
+for (const transport of ['io_uring', 'epoll', 'node'] as const) {
   t.test(`on ${transport}, the keys of each prefix are in its pool, and a client sees one Redis`, async (t) => {
     const servers = await startServers(t);
     const port = await freePort();
@@ -80,7 +80,7 @@ for (const transport of ['epoll', 'node'] as const) {
     };
     const layout = { pools: { main: pool(servers, 0) }, services: [door('main', ports[0], 'main')] };
     // The node driver shares ports among workers in newer versions of Node only.
-    const workers = transport === 'epoll' ? 2 : 1;
+    const workers = transport === 'node' ? 1 : 2;
     const proxy = await ProxyProcess.start({ layout, transport, workers, acceptRemap: true });
     t.teardown(() => proxy.kill9());
     const change = async (edit: (config: Config) => void, event = 'reloaded') => {

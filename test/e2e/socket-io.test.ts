@@ -54,7 +54,7 @@ async function enter(t: Test, url: string, name: string): Promise<Person> {
 
 for (const library of ['ioredis', 'redis-6'] as const) {
   for (const kind of ['default', 'sharded'] as const) {
-    const transport = (library === 'ioredis') === (kind === 'default') ? 'epoll' : 'node';
+    const transport = (library === 'ioredis') === (kind === 'default') ? 'auto' : 'node';
     const skip = (library === 'redis-6' && redis6.obstacle) || false;
     t.test(`socket.io's ${kind} adapter ${adapter.version} with ${library} on ${transport}`, { skip }, async (t) => {
       const deployment = await deploy(t, { transport });

@@ -31,7 +31,8 @@ t.test('/status tells of workers, nodes, counters and reloads as they change', a
       status.counters.commands >= 50 && status.workers.some(({ commandsPerSecond }) => commandsPerSecond > 0) && status
     );
   });
-  t.match(busy, { pid: proxy.pid, ready: true, transport: 'epoll', workerDeaths: 0 });
+  const { transport } = await proxy.waitForLog('transport');
+  t.match(busy, { pid: proxy.pid, ready: true, transport, workerDeaths: 0 });
   t.same(busy.listen, [`127.0.0.1:${proxy.port}`]);
   t.match(busy.configuration, { file: /ringleader\.yml$/, topologyVersion: 1, lastReload: null });
   t.same(

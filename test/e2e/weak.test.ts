@@ -7,7 +7,7 @@ const FIVE = { mode: 'replicated', copies: 5, consistency: 'weak' } as const;
 const RAGE_MS = 10_000;
 
 t.test('three copies: reads come from writes through fault after fault', async (t) => {
-  await rage(t, { nodes: 3, keyspace: THREE, restart: 'loses-data', transport: 'epoll' }, RAGE_MS);
+  await rage(t, { nodes: 3, keyspace: THREE, restart: 'loses-data' }, RAGE_MS);
 });
 
 t.test('five copies: reads come from writes while clocks differ by seconds', async (t) => {

@@ -17,10 +17,10 @@ const WAVE = 10;
 const NOTICE_MS_MAX = 5_000;
 const GIBI = 1024 * 1024 * 1024;
 
-t.test(
-  'one of two workers dies under load, ten times: its clients are told, nobody hangs, nothing is left behind',
-  async (t) => {
-    const deployment = await deploy(t, { env: HOOKS });
+for (const transport of ['io_uring', 'epoll'] as const) {
+  const what = 'one of two workers dies under load, ten times';
+  t.test(`on ${transport}, ${what}: its clients are told, nobody hangs, nothing is left behind`, async (t) => {
+    const deployment = await deploy(t, { transport, env: HOOKS });
     const { proxy } = deployment;
     const random = new Seeded();
     t.comment(`SEED=${random.seed}`);
@@ -59,8 +59,8 @@ t.test(
     t.same(crowd.faults(), []);
     t.ok(mappedBytes(proxy.pid) - mapped < 2 * GIBI, 'the memory of the dead is unmapped');
     t.equal(await proxy.stop(), 0);
-  },
-);
+  });
+}
 
 t.test('on node, a worker that dies is replaced, and clients are served again', async (t) => {
   const deployment = await deploy(t, { transport: 'node', env: HOOKS });

@@ -34,7 +34,7 @@ export interface ClusterOptions {
   restart?: 'keeps-data' | 'loses-data';
   /** By how many milliseconds the clocks of nodes and of proxies are ahead, each in turn; not at all where it is left out. */
   skewsMs?: { nodes: readonly number[]; proxies: readonly number[] };
-  transport?: TransportKind;
+  transport?: 'auto' | TransportKind;
 }
 
 /** All that was acknowledged is on the disk: a node that is killed comes back with it. */
@@ -130,7 +130,7 @@ export class Cluster {
   }
 
   async startProxy(index: number): Promise<void> {
-    const { keyspace, restart, transport = 'epoll' } = this.options;
+    const { keyspace, restart, transport = 'auto' } = this.options;
     const port = await freePort();
     const nodes = this.servers.map((server, node) => {
       return { name: nodeName(node), url: this.relay(index, node).to(server.port) };

@@ -41,13 +41,13 @@ export class Deployment {
   }
 }
 
-/** Starts Redis servers (three unless said otherwise) and the proxy, with two workers on epoll unless said otherwise. */
+/** Starts Redis servers (three unless said otherwise) and the proxy, with two workers on what users get (`auto`) unless said otherwise. */
 export async function deploy(t: Test, options: DeploymentOptions = {}): Promise<Deployment> {
   const { nodes: count = 3, redis = {}, url = (server) => server.url, ...proxyOptions } = options;
   const servers = await startRedisServers(count, redis);
   t.teardown(() => Promise.all(servers.map((server) => server.stop())));
   const nodes = servers.map((server, index) => ({ name: nodeName(index), url: url(server, index) }));
-  const proxy = await ProxyProcess.start({ workers: 2, transport: 'epoll', ...proxyOptions, nodes });
+  const proxy = await ProxyProcess.start({ workers: 2, transport: 'auto', ...proxyOptions, nodes });
   t.teardown(() => proxy.kill9());
   return new Deployment(servers, proxy);
 }

@@ -37,7 +37,7 @@ export async function deployLocks(
   const args = restart === undefined ? [] : ['--appendonly', 'yes', '--appendfsync', 'always'];
   const [plain, ...servers] = (await startRedisServers(1 + nodes, { args })) as [RedisServer, ...RedisServer[]];
   t.teardown(() => Promise.all([plain, ...servers].map((server) => server.stop())));
-  const start = async (workers: number, transport: 'epoll' | 'node') => {
+  const start = async (workers: number, transport: 'auto' | 'node') => {
     const proxy = await ProxyProcess.start({
       limits,
       acceptRemap: copies !== undefined,
@@ -67,7 +67,7 @@ export async function deployLocks(
     t.teardown(() => proxy.kill9());
     return proxy;
   };
-  const proxies = [await start(2, 'epoll'), await start(1, 'node')] as const;
+  const proxies = [await start(2, 'auto'), await start(1, 'node')] as const;
   for (const proxy of [...Array<ProxyProcess>(ASKED).fill(proxies[0]), proxies[1]]) await isServed(proxy);
   return { servers, plain, proxies };
 }

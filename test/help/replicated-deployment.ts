@@ -34,7 +34,7 @@ export async function deployReplicated(t: Test, options: ReplicatedOptions = {})
   const { args = [], keyspace = { consistency: 'strong' }, ...rest } = options;
   const [plain, ...servers] = (await startRedisServers(4, { args })) as [RedisServer, ...RedisServer[]];
   t.teardown(() => Promise.all([plain, ...servers].map((server) => server.stop())));
-  const start = async (workers: number, transport: 'epoll' | 'node') => {
+  const start = async (workers: number, transport: 'auto' | 'node') => {
     const proxy = await ProxyProcess.start({
       ...rest,
       layout: {
@@ -53,7 +53,7 @@ export async function deployReplicated(t: Test, options: ReplicatedOptions = {})
     t.teardown(() => proxy.kill9());
     return proxy;
   };
-  const proxies = [await start(2, 'epoll'), await start(1, 'node')] as const;
+  const proxies = [await start(2, 'auto'), await start(1, 'node')] as const;
   // With so many it is unlikely that a worker has none.
   const isWeak = keyspace['consistency'] === 'weak';
   for (const { port } of [...Array(ASKED).fill(proxies[0]), proxies[1]] as ProxyProcess[]) {
