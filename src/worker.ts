@@ -31,7 +31,9 @@ function run(start: WorkerStart, onEnded: () => void): void {
   const tell = (message: ToControl) => port.postMessage(message);
   tell({ kind: 'born', threadId });
   const metrics = new Metrics(start.metrics, index);
-  const transport = createTransport(start);
+  const transport = createTransport(start, (reason) => {
+    tell({ kind: 'log', level: 'warn', event: 'worker-on-epoll', fields: { worker: index, reason } });
+  });
 
   let lastResolve = 0;
   const resolving = new Map<number, (host: string | null, error: string | null) => void>();

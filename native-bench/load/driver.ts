@@ -22,14 +22,12 @@ export function openDriver(wanted: 'auto' | TransportKind): Driver {
   const { kind } = chooseTransport(wanted, 1);
   const [descriptors, handover] = [createDescriptors(1), createHandover(1)];
   const wakeDescriptors = kind === 'node' ? [] : [openWake()];
-  const transport = createTransport({
-    index: 0,
-    transport: kind,
-    listeners: [],
-    descriptors,
-    handover,
-    wakeDescriptors,
-  });
+  const transport = createTransport(
+    { index: 0, transport: kind, listeners: [], descriptors, handover, wakeDescriptors },
+    (reason) => {
+      throw new Error(`what was to be measured cannot be had: ${reason}`);
+    },
+  );
   const close = async () => {
     await transport.stop();
     if (kind === 'node') return;

@@ -42,6 +42,7 @@ import { COMMANDS } from '../resp/commands.js';
 import { createDescriptors, Descriptors } from '../transport/descriptors.js';
 import { buryWorker, createHandover, Handover } from '../transport/handover.js';
 import { openWake, system } from '../transport/system.js';
+import { RING_FAILED } from '../transport/transport.js';
 import type { NodeHealth } from './health.js';
 import type { Hints } from './hints.js';
 import { LockDesk } from './lock-desk.js';
@@ -54,6 +55,8 @@ import { Watchdog } from './watchdog.js';
 
 /** A worker that died is replaced at once, but not more often than this (milliseconds). */
 const RESTART_INTERVAL_MS = 500;
+/** Where its successors die before they take connections, each waits twice as long as the one before, up to this. */
+const RESTART_INTERVAL_MAX_MS = 10_000;
 /** Milliseconds between looks at whether workers still take turns. */
 const LOOK_MS = 500;
 /** How long the news that a worker was born may take after the news of its death, milliseconds. */
@@ -91,6 +94,8 @@ interface RunningWorker {
   born: Promise<void>;
   onBorn: () => void;
   startedMs: number;
+  /** It has taken connections. */
+  hasStarted: boolean;
   /** It took no turns for too long, and was told to end. */
   isStalled: boolean;
   /** The version of the topology that it goes by. */
@@ -138,6 +143,8 @@ export class Workers {
   private readonly descriptors: Descriptors;
   private readonly handover: Handover;
   private readonly running: (RunningWorker | null)[];
+  /** By index: workers that died before they took connections, since one did take some. */
+  private readonly failedStarts: number[];
   private users: UserDesk | null = null;
   private orders: Orders | null = null;
   /** What `follow` waits for. */
@@ -171,6 +178,7 @@ export class Workers {
     this.descriptors = new Descriptors(this.descriptorMemory);
     this.handover = new Handover(this.handoverMemory, this.descriptors, this.wakes);
     this.running = new Array<RunningWorker | null>(count).fill(null);
+    this.failedStarts = new Array<number>(count).fill(0);
     this.pool = new Piscina({
       filename: new URL('../worker.js', import.meta.url).href,
       minThreads: count,
@@ -270,13 +278,13 @@ export class Workers {
     this.running[index]?.port.postMessage({ kind: how } satisfies ToWorker);
   }
 
-  private startWorker(index: number, orders: Orders): RunningWorker {
+  private startWorker(index: number, orders: Orders, transport = this.context.transport): RunningWorker {
     const { port1, port2 } = new MessageChannel();
     const { topology } = orders;
     const start: WorkerStart = {
       index,
       port: port2,
-      transport: this.context.transport,
+      transport,
       ...orders,
       rules: this.rules(orders),
       parts: this.partNumbers.partsOf(topology),
@@ -307,6 +315,7 @@ export class Workers {
       born,
       onBorn,
       startedMs: performance.now(),
+      hasStarted: false,
       isStalled: false,
       version: topology.version,
       queued: { version: 0, commands: [] },
@@ -352,6 +361,8 @@ export class Workers {
         worker.onBorn();
         return;
       case 'started':
+        worker.hasStarted = true;
+        this.failedStarts[worker.index] = 0;
         greeted();
         return;
       case 'learned':
@@ -491,10 +502,15 @@ export class Workers {
     this.deaths++;
     log.error({ worker: index, sessions, descriptors, deaths: this.deaths, err: error }, 'worker-died');
     if (this.state !== 'running') return;
-    const waitMs = Math.max(0, RESTART_INTERVAL_MS - (performance.now() - worker.startedMs));
-    await sleep(waitMs);
+    const failedStarts = worker.hasStarted ? 0 : (this.failedStarts[index] as number) + 1;
+    this.failedStarts[index] = failedStarts;
+    const intervalMs = Math.min(RESTART_INTERVAL_MS * 2 ** failedStarts, RESTART_INTERVAL_MAX_MS);
+    await sleep(Math.max(0, intervalMs - (performance.now() - worker.startedMs)));
     if (this.state !== 'running' || this.orders === null) return;
-    const next = this.startWorker(index, this.orders);
+    const { code, message: reason } = error as NodeJS.ErrnoException;
+    const isRingsFault = code === RING_FAILED;
+    if (isRingsFault) log.warn({ worker: index, reason }, 'worker-on-epoll');
+    const next = this.startWorker(index, this.orders, isRingsFault ? 'epoll' : this.context.transport);
     next.started.then(
       () => log.info({ worker: index }, 'worker-restarted'),
       () => {},

@@ -132,7 +132,8 @@ export class Descriptors {
   }
 
   /**
-   * Closes all that `worker` owned and unmaps its arena. Only for the main thread, after the worker's thread has ended.
+   * Closes all that `worker` owned and unmaps its arena. For the main thread, after the worker's thread has ended; and for the
+   * worker's own before it has a driver.
    * Returns how many descriptors were closed, and how many of them were clients' connections.
    */
   closeAll(worker: number): { descriptors: number; sessions: number } {

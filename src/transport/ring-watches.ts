@@ -5,8 +5,7 @@
  * epoll, which a poll that goes on by itself does not do.
  */
 import type { Watches } from './acceptors.js';
-import type { Ring } from './ring.js';
-import { systemError } from './system.js';
+import { type Ring, ringFailure } from './ring.js';
 import type { TransportError } from './transport.js';
 import { CANCEL, keyOf, WATCH } from './uring-keys.js';
 import { OP_POLL_ADD } from './uring-numbers.js';
@@ -44,7 +43,7 @@ export class RingWatches implements Watches {
   onCompletion(descriptor: number, generation: number, result: number): boolean {
     const watch = this.watches.get(descriptor);
     if (watch === undefined || watch.generation !== generation) return false;
-    if (result < 0) throw systemError(`poll of descriptor ${descriptor}`, -result);
+    if (result < 0) throw ringFailure(`poll of descriptor ${descriptor}`, -result);
     this.poll(descriptor, watch);
     return true;
   }

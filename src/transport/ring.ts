@@ -29,7 +29,7 @@ import {
   system,
   systemError,
 } from './system.js';
-import { TransportError } from './transport.js';
+import { RING_FAILED, TransportError } from './transport.js';
 import {
   ENTER_EXT_ARG,
   ENTER_GETEVENTS,
@@ -63,6 +63,8 @@ const ENTRY_WORDS_SHIFT = 4;
 const COMPLETION_BYTES = 16;
 /** Calls that take no entry, one after the other, before the kernel is taken to have no memory at all. */
 const SUBMITS_MAX = 10_000;
+/** How long the kernel may have no memory or no room, call after call, before the ring is given up: milliseconds. */
+const REFUSED_MS_MAX = 5_000;
 
 /** struct io_uring_params, in bytes: its length, its fields, and the offsets that the kernel fills in. */
 const PARAMETERS = 120;
@@ -115,6 +117,8 @@ export class Ring {
   private readonly entryMask: number;
   private head = 0;
   private tail = 0;
+  /** Since when (performance.now) every call has been refused; 0 when the last one was not. */
+  private refusedSinceMs = 0;
   /** Where io_uring_enter is told how long to wait, in words of the arena, and its address. */
   private readonly waitWords: Int32Array;
   private readonly waitAddress: number;
@@ -273,7 +277,7 @@ export class Ring {
   /** Tells the kernel of all entries without waiting: there is no place left for another. */
   private submit(): void {
     for (let tries = 0; ((this.pushed - this.taken) | 0) === ENTRIES; tries++) {
-      if (tries === SUBMITS_MAX) throw systemError('io_uring_enter', EAGAIN);
+      if (tries === SUBMITS_MAX) throw ringFailure('io_uring_enter', EAGAIN);
       this.tell(0, 0, 0, 0);
     }
   }
@@ -285,12 +289,21 @@ export class Ring {
     const taken = calls.uringEnter(this.descriptor, waiting, completedMin, flags, argument, argumentBytes);
     if (taken >= 0) {
       this.taken = (this.taken + taken) | 0;
+      this.refusedSinceMs = 0;
       return;
     }
     const code = calls.errno();
-    // Time is over, a signal came, or the kernel has no memory or room for completions just now: the next turn tries again.
-    if (code !== ETIME && code !== EINTR && code !== EAGAIN && code !== EBUSY)
-      throw systemError('io_uring_enter', code);
+    // Time is over, or a signal came: the next turn tries again.
+    if (code === ETIME || code === EINTR) return;
+    // So it does where the kernel has no memory or no room for completions just now.
+    if ((code === EAGAIN || code === EBUSY) && !this.isRefusedForLong()) return;
+    throw ringFailure('io_uring_enter', code);
+  }
+
+  private isRefusedForLong(): boolean {
+    const nowMs = performance.now();
+    if (this.refusedSinceMs === 0) this.refusedSinceMs = nowMs;
+    return nowMs - this.refusedSinceMs > REFUSED_MS_MAX;
   }
 
   private map(bytes: number, what: number): number {
@@ -299,6 +312,11 @@ export class Ring {
     if (typeof address !== 'number') throw systemError('mmap of io_uring', calls.errno());
     return address;
   }
+}
+
+/** Ends the worker whose ring it is; what comes in its place does without (control/workers.ts). */
+export function ringFailure(what: string, code: number): TransportError {
+  return new TransportError(RING_FAILED, systemError(what, code).message);
 }
 
 /** Writes an address as two words. */

@@ -33,6 +33,8 @@ export class TransportError extends Error {
 export const NO_MEMORY = 'ENOMEM_ARENA';
 /** Connecting took longer than asked for. */
 export const CONNECT_TIMEOUT = 'ETIMEDOUT';
+/** The worker's io_uring does not work any more. The thread dies of it. */
+export const RING_FAILED = 'ERINGFAILED';
 
 /** The decider behind a connection. */
 export interface ConnectionOwner {

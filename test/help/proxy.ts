@@ -45,6 +45,8 @@ export interface ProxyOptions {
   env?: Readonly<Record<string, string>>;
   /** How many descriptors the process may have open (`ulimit -n`). */
   descriptorsMax?: number;
+  /** A module that is loaded first, in every thread. */
+  preload?: string;
 }
 
 export class ProxyProcess {
@@ -89,7 +91,7 @@ export class ProxyProcess {
   /** Resolves when the process is there. */
   static async launch(options: ProxyOptions): Promise<ProxyProcess> {
     const [port, adminPort] = [await freePort(), await freePort()];
-    const { nodes, keyspaces, layout, acceptRemap, env = {}, listen, descriptorsMax, ...rest } = options;
+    const { nodes, keyspaces, layout, acceptRemap, env = {}, listen, descriptorsMax, preload, ...rest } = options;
     const config = {
       // Services have addresses of their own.
       ...(layout !== undefined && 'services' in layout ? {} : { listen: listen ?? [`127.0.0.1:${port}`] }),
@@ -106,7 +108,8 @@ export class ProxyProcess {
     const configPath = join(folder, 'ringleader.yml');
     // JSON is YAML.
     writeFileSync(configPath, JSON.stringify(config, null, 2));
-    const command = [process.execPath, MAIN, 'start', '--config', configPath];
+    const first = preload === undefined ? [] : ['--import', preload];
+    const command = [process.execPath, ...first, MAIN, 'start', '--config', configPath];
     if (acceptRemap === true) command.push('--accept-remap');
     // The shell limits itself, and then becomes the proxy.
     if (descriptorsMax !== undefined) command.unshift('sh', '-c', 'ulimit -n "$0" && exec "$@"', `${descriptorsMax}`);

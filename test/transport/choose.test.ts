@@ -1,8 +1,11 @@
 import { spawnSync } from 'node:child_process';
+import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { chooseTransport } from '../../src/transport/choose.js';
+import { forbidding, IO_URING_REGISTER, IO_URING_SETUP } from '../help/forbidden-calls.js';
 
+const { EINVAL, ENOSYS, EPERM } = constants.errno;
 const CHOOSE = fileURLToPath(new URL('../../src/transport/choose.js', import.meta.url));
 
 t.test('auto takes io_uring where it works, and says so', async (t) => {
@@ -21,12 +24,13 @@ t.test('node runs with several workers only where they can share a port', async 
   t.match(socket.reason, /one worker/);
 });
 
-/** What a process says that has another platform, for one value of `transport`. */
-function elsewhere(wanted: string, preparation: string): string {
+/** What a process says that was prepared by that script, or started with these words, for one value of `transport`. */
+function elsewhere(wanted: string, preparation: string, { preload, env }: Partial<ReturnType<typeof forbidding>> = {}) {
   const script = `${preparation}
     const { chooseTransport } = await import(${JSON.stringify(CHOOSE)});
     try { console.log(JSON.stringify(chooseTransport(${JSON.stringify(wanted)}, 1))); } catch (error) { console.log(error.message); }`;
-  const child = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
+  const words = [...(preload === undefined ? [] : ['--import', preload]), '--input-type=module', '-e', script];
+  const child = spawnSync(process.execPath, words, { encoding: 'utf8', env: { ...process.env, ...env } });
   return child.stdout.trim();
 }
 
@@ -52,36 +56,27 @@ t.test('where neither is possible, auto falls back to node with the reasons, and
   t.match(elsewhere('auto', withoutKoffi), /koffi does not load: no prebuilt binary/);
 });
 
-/** Has every system call of that number fail with `code`, as a seccomp profile does it. */
-function forbidding(call: number, code: number): string {
-  return `const { createRequire } = await import('node:module');
-    const koffi = createRequire(${JSON.stringify(CHOOSE)})('koffi');
-    const libc = koffi.load(null);
-    // A filter of the kernel's own: load the call's number; if it is this one, the error; else allow.
-    const filter = new Uint32Array([0x20, 0, 0x15 | (1 << 24), ${call}, 0x6, 0x50000 | ${code}, 0x6, 0x7fff0000]);
-    const bytes = Buffer.from(filter.buffer);
-    const program = Buffer.alloc(16);
-    program.writeUInt16LE(4, 0);
-    program.writeBigUInt64LE(koffi.address(bytes), 8);
-    const prctl = libc.func('prctl', 'int', ['int', 'long', 'void *', 'long', 'long']);
-    const on = libc.func('prctl', 'int', ['int', 'long', 'long', 'long', 'long']);
-    if (on(38, 1, 0, 0, 0) !== 0 || prctl(22, 2, program, 0, 0) !== 0) throw new Error('no seccomp');`;
+/** What it says where a system call fails with `code`. */
+function without(call: number, code: number, wanted: string): string {
+  return elsewhere(wanted, '', forbidding([{ call, code, threads: [0] }]));
 }
 
 t.test('where the system forbids io_uring, auto takes epoll, and says why and where to read on', async (t) => {
-  const forbidden = forbidding(425, 1);
-  t.same(JSON.parse(elsewhere('auto', forbidden)), {
+  t.same(JSON.parse(without(IO_URING_SETUP, EPERM, 'auto')), {
     kind: 'epoll',
     reason:
       'the fastest that this system allows; io_uring is not possible here: a seccomp profile or a security module forbids ' +
       'io_uring; docs/OPERATIONS.md says how to allow it',
     workers: 1,
   });
-  t.match(elsewhere('io_uring', forbidden), /^transport io_uring is not possible here: a seccomp profile/);
-  t.match(elsewhere('auto', forbidding(425, 38)), /io_uring is not possible here: this kernel has no io_uring"/);
+  t.match(without(IO_URING_SETUP, EPERM, 'io_uring'), /^transport io_uring is not possible here: a seccomp profile/);
+  t.match(without(IO_URING_SETUP, ENOSYS, 'auto'), /io_uring is not possible here: this kernel has no io_uring"/);
 });
 
 t.test('an io_uring that lacks something is not taken, and the reason names it', async (t) => {
   // Registering fails, which asks for operations and lends buffers.
-  t.match(elsewhere('auto', forbidding(427, 22)), /"kind":"epoll".*this kernel's io_uring lacks asking for operations/);
+  const lacking = without(IO_URING_REGISTER, EINVAL, 'auto');
+  t.match(lacking, /"kind":"epoll".*this kernel's io_uring lacks asking for operations/);
+  // Flags that it does not know.
+  t.match(without(IO_URING_SETUP, EINVAL, 'auto'), /"kind":"epoll".*this kernel's io_uring lacks DEFER_TASKRUN/);
 });
