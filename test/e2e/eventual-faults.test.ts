@@ -5,5 +5,5 @@ import { rage } from './rage.js';
 const THREE = { mode: 'replicated', copies: 3, consistency: 'eventual' } as const;
 
 t.test('three copies: equal in the end, with all that was acknowledged, where nodes keep what they have', async (t) => {
-  await rage(t, { nodes: 3, keyspace: THREE, restart: 'keeps-data', transport: 'epoll' }, 8_000);
+  await rage(t, { nodes: 3, keyspace: THREE, restart: 'keeps-data' }, 8_000);
 });

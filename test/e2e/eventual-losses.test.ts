@@ -5,5 +5,5 @@ import { rage } from './rage.js';
 const THREE = { mode: 'replicated', copies: 3, consistency: 'eventual' } as const;
 
 t.test('three copies: equal in the end where nodes forget', async (t) => {
-  await rage(t, { nodes: 3, keyspace: THREE, restart: 'loses-data', transport: 'epoll' }, 8_000);
+  await rage(t, { nodes: 3, keyspace: THREE, restart: 'loses-data' }, 8_000);
 });
