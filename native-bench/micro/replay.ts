@@ -47,12 +47,12 @@ const CASES: readonly Case[] = [
 const COMMANDS = 10_000_000;
 const RUNS = 20;
 
-/** All cases, or those whose name contains `only`. */
-export function run(only = ''): Measurement[] {
-  return CASES.filter((one) => one.name.includes(only)).map((one) => replay(one));
+/** All cases, with so many commands each, in so many runs. */
+export function run(commands = COMMANDS, runs = RUNS): Measurement[] {
+  return CASES.map((one) => replay(one, commands, runs));
 }
 
-function replay(one: Case): Measurement {
+function replay(one: Case, commands: number, runs: number): Measurement {
   const world = new World();
   const { arena } = world.transport;
   const requests: { start: number; end: number }[] = [];
@@ -79,14 +79,14 @@ function replay(one: Case): Measurement {
     world.transport.onTurnEnd();
   };
   const perTurn = SESSIONS * one.depth;
-  const turns = Math.ceil(COMMANDS / RUNS / perTurn);
+  const turns = Math.ceil(commands / runs / perTurn);
   const result = measure(
     one.name,
     turns * perTurn,
     () => {
       for (let n = 0; n < turns; n++) turn();
     },
-    { runs: RUNS },
+    { runs },
   );
   return result;
 }
