@@ -1,10 +1,12 @@
 /**
- * Connections that come and are killed, by either side and at any time, as many as asked for; and what must hold of them:
+ * Connections that come and are killed, by either side and at any time, in order or by a reset, in the midst of large replies and
+ * while one of them does not read, as many as asked for; and what must hold of them:
  * nobody hears what another one's peer said, and nobody ends unless it or its peer was killed. Two rules see to that, each
  * for itself: a place is not used again before the last completion has come, and generations tell one connection of a place from
  * the next. One of them alone stands a storm; uring.test.ts has a test of each.
  */
 import type { Test } from 'tap';
+import { system } from '../../src/transport/system.js';
 import type { Connection, ConnectionOwner } from '../../src/transport/transport.js';
 import { waitFor } from '../help/wait-for.js';
 import { openDescriptors, type Rig, type RigOptions } from './rig.js';
@@ -12,6 +14,12 @@ import { Seeded } from './seeded.js';
 
 /** At the same time. */
 const CONNECTIONS = 64;
+const LARGE_BYTES = 100_000;
+const PAUSE_MS_MAX = 20;
+const SOL_SOCKET = 1;
+const SO_LINGER = 13;
+/** struct linger: on, for no time at all. Whoever closes then resets the connection. */
+const NO_LINGER = Buffer.from([1, 0, 0, 0, 0, 0, 0, 0]);
 
 /** Has `total` connections come and go on the driver that `start` starts, and says what did not hold. */
 export async function weather(t: Test, start: (options: RigOptions) => Promise<Rig>, total: number): Promise<void> {
@@ -23,7 +31,10 @@ export async function weather(t: Test, start: (options: RigOptions) => Promise<R
   t.teardown(() => rig.stop());
   storm = new Storm(rig, random, total);
   await storm.run();
-  t.same(storm.faults.slice(0, 5), []);
+  const { faults, resets, larges, pauses, cut } = storm;
+  t.comment(`${resets} resets; ${larges} large replies; ${cut} ends with something unsent; ${pauses} pauses`);
+  t.same(faults.slice(0, 5), []);
+  t.ok(Math.min(resets, larges, cut, pauses) > 0, 'all that was meant to happen did');
   await waitFor('all sessions to end', () => rig.transport.totalSessions() === 0);
   await rig.stop();
   await waitFor('their descriptors to be closed', () => openDescriptors() <= descriptors);
@@ -33,8 +44,11 @@ export async function weather(t: Test, start: (options: RigOptions) => Promise<R
 class Side implements ConnectionOwner {
   connection: Connection | null = null;
   isKilled = false;
-  /** What it heard, decoded. */
-  heard = '';
+  private isClosed = false;
+  /** What it hears is one word, again and again: that word, and what has come of the next one. */
+  private word: string | null = null;
+  private begun = '';
+  private isPaused = false;
   private readonly storm: Storm;
   private readonly name: string | null;
 
@@ -50,6 +64,7 @@ class Side implements ConnectionOwner {
 
   kill(): void {
     this.isKilled = true;
+    if (this.storm.happens(3)) this.storm.reset(this.connection);
     this.connection?.destroy(null);
   }
 
@@ -60,14 +75,33 @@ class Side implements ConnectionOwner {
   }
 
   onBytes(start: number, end: number): number {
-    this.heard += Buffer.from(this.storm.rig.transport.arena.bytes.subarray(start, end)).toString();
-    const words = new Set(this.heard.split('.').slice(0, -1));
-    if (words.size > 1 || (this.name !== null && words.size === 1 && !words.has(this.name))) {
-      this.storm.faults.push(`${this.name ?? 'a server'} heard ${this.heard}`);
+    const text = Buffer.from(this.storm.rig.transport.arena.bytes.subarray(start, end)).toString();
+    const words = (this.begun + text).split('.');
+    this.begun = words.pop() as string;
+    for (const word of words) {
+      this.word ??= this.name ?? word;
+      if (word !== this.word) this.storm.faults.push(`${this.name ?? 'a server'} heard ${word}, not ${this.word}`);
     }
     this.storm.maybeKill(this);
-    if (!this.isKilled) this.say(this.heard.slice(0, this.heard.indexOf('.') + 1));
+    if (this.isKilled) return end;
+    if (this.word !== null && words.length > 0) this.answer(`${this.word}.`);
+    if (!this.isPaused && this.storm.happens(16)) this.pause();
     return end;
+  }
+
+  private answer(word: string): void {
+    const isLarge = this.name === null && this.storm.happens(8);
+    if (isLarge) this.storm.larges++;
+    this.say(isLarge ? word.repeat(Math.ceil(LARGE_BYTES / word.length)) : word);
+  }
+
+  private pause(): void {
+    this.isPaused = true;
+    this.connection?.pause();
+    this.storm.later(() => {
+      this.isPaused = false;
+      if (!this.isClosed) this.connection?.resume();
+    });
   }
 
   onEnd(): void {
@@ -78,6 +112,8 @@ class Side implements ConnectionOwner {
   onDrain(): void {}
 
   onClose(): void {
+    this.isClosed = true;
+    if ((this.connection?.output.unsentBytes ?? 0) > 0) this.storm.cut++;
     this.storm.checkEnd(this);
     this.storm.onClosed(this, this.name !== null);
   }
@@ -86,6 +122,11 @@ class Side implements ConnectionOwner {
 class Storm {
   readonly rig: Rig;
   readonly faults: string[] = [];
+  resets = 0;
+  larges = 0;
+  pauses = 0;
+  /** Connections that ended with something unsent. */
+  cut = 0;
   private readonly random: Seeded;
   private readonly total: number;
   private begun = 0;
@@ -124,9 +165,28 @@ class Storm {
     this.enter(side, side.connection?.localAddress() ?? '');
   }
 
-  /** One time in eight. */
+  /** One time in `times`. */
+  happens(times: number): boolean {
+    return this.random.below(times) === 0;
+  }
+
   maybeKill(side: Side): void {
-    if (this.random.below(8) === 0) side.kill();
+    if (this.happens(8)) side.kill();
+  }
+
+  /** Its end will be a reset. */
+  reset(connection: Connection | null): void {
+    const { descriptor } = connection as unknown as { descriptor: number };
+    if (descriptor < 0) return;
+    system().setsockopt(descriptor, SOL_SOCKET, SO_LINGER, NO_LINGER, NO_LINGER.length);
+    this.resets++;
+  }
+
+  /** Some milliseconds after a pause has begun. */
+  later(end: () => void): void {
+    this.pauses++;
+    const { timers, now } = this.rig.transport;
+    timers.set(now + this.random.below(PAUSE_MS_MAX), end);
   }
 
   checkEnd(side: Side): void {
@@ -154,7 +214,7 @@ class Storm {
     const { transport, endpoint } = this.rig;
     const side = new Side(this, `client-${this.begun++}`);
     side.connection = transport.connect({ endpoint, timeoutMs: 60_000, retaining: false }, side);
-    if (this.random.below(32) === 0) side.kill();
+    if (this.happens(32)) side.kill();
   }
 
   private enter(side: Side, address: string): void {
