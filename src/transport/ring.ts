@@ -294,7 +294,10 @@ export class Ring {
     }
     const code = calls.errno();
     // Time is over, or a signal came: the next turn tries again.
-    if (code === ETIME || code === EINTR) return;
+    if (code === ETIME || code === EINTR) {
+      this.refusedSinceMs = 0;
+      return;
+    }
     // So it does where the kernel has no memory or no room for completions just now.
     if ((code === EAGAIN || code === EBUSY) && !this.isRefusedForLong()) return;
     throw ringFailure('io_uring_enter', code);
