@@ -160,9 +160,12 @@ answers the others with an error that says why. The group \`lock\` and \`RL.CONS
   keys of it, with the MEMORY USAGE, DUMP, PEXPIRETIME, XREAD, TYPE … that it calls counted too; where values are copied it is besides, on one node, MULTI, EVAL, the command, EVAL and EXEC, or one EVAL for a write, with EXISTS, SET, RESTORE and
   DEL; what the proxy puts together itself is not there under its own name. CONFIG SET is CONFIG GET and CONFIG SET on each node (and another CONFIG SET where it is set back); RANDOMKEY is DBSIZE besides; a split command is one on each shard that has
   keys of it; a transaction has the MULTI and EXEC of its one shard; an EVALSHA whose script a node has not got by that connection yet is EVAL there. The greeting of each connection of the proxy is HELLO, CONFIG GET and what it works by (SELECT, CLIENT …), and it sends PING to nodes that
-  are idle. SLOWLOG shows these with the address of the proxy and, of scripts, with the proxy's text.
+  are idle. SLOWLOG shows these with the address of the proxy and, of scripts, with the proxy's text. What the proxy itself answers or refuses,
+  as an unknown command, is in none of them.
 - *Scripts* and functions are run on the shard of the keys that they are given, and see no others. Without keys (\`EVAL … 0\`) they are run on one node that is the same as long as none
-  comes or goes, the owner of the empty key (\`ringleader ring --config FILE --key ''\` names it; where no keyspace has it, the first node), and get \`-NODEDOWN\` while that is down: another one would have other keys. A key whose name a script makes up
+  comes or goes, the owner of the empty key (\`ringleader ring --config FILE --key ''\` names it; where no keyspace has it, the first node), and get \`-NODEDOWN\` while that is down: another one would have other keys.
+  What was sent to a node before its script had run for \`busy-reply-threshold\` (5 s at the node) waits there up to \`requestTimeoutMs\` (5 s), so that it gets \`-BUSY\`, or the error of a node that did not answer,
+  whichever comes first; of a proxy with a longer \`requestTimeoutMs\` always \`-BUSY\`, as of one Redis. A key whose name a script makes up
   is written on the shard where the script runs, where nobody looks for it: KEYS, SCAN, DBSIZE and RANDOMKEY have it, GET and DEL do not find it, unless it happens to lie there; and what gathers a key of that
   name on that shard is refused. To find such keys, connect to each node (\`redis-cli -p PORT --scan\`) and compare with the node that \`ringleader ring --key\` names; delete them there.
   Give scripts all their keys, with one hash tag.

@@ -106,9 +106,12 @@ const LISTS: readonly List[] = [
   list(/^latency_percentiles_usec_/, false, (entries) => combine(entries, 'largest')),
   list(/^db\d+$/, true, (entries) => {
     const merged = addUp(entries);
-    let ttlSum = 0;
-    for (const entry of entries) ttlSum += Number(entry.get('expires')) * Number(entry.get('avg_ttl'));
-    const expires = Number(merged.get('expires'));
+    let [ttlSum, expires] = [0, 0];
+    // 0: that node has not looked yet.
+    for (const entry of entries.filter((one) => Number(one.get('avg_ttl')) > 0)) {
+      ttlSum += Number(entry.get('expires')) * Number(entry.get('avg_ttl'));
+      expires += Number(entry.get('expires'));
+    }
     return merged.set('avg_ttl', String(expires === 0 ? 0 : Math.round(ttlSum / expires)));
   }),
   list(/^slave\d+$/, true, addUp),

@@ -66,6 +66,14 @@ const CHANGES: ReadonlySet<string> = new Set([
   ...['config|set', 'config|rewrite', 'config|resetstat', 'slowlog|reset', 'latency|reset', 'memory|purge'],
   ...['save', 'bgsave', 'bgrewriteaof'],
 ]);
+/** What all nodes are to have alike: what is told where one of them is known to be away. */
+const ALIKE_ON_ALL: ReadonlyMap<string, string> = new Map([
+  ['config|set', 'no node has changed a setting'],
+  ['function|load', 'no node has loaded the library'],
+  ['function|restore', 'no node has restored libraries'],
+  ['function|delete', 'no node has deleted the library'],
+  ['function|flush', 'no node has deleted libraries'],
+]);
 /** What nodes of replicated keys must have set as it is. */
 const HELD_SETTINGS: ReadonlySet<string> = new Set(['maxmemory-policy', ...DURABLE.map(([setting]) => setting)]);
 const OF_KEYS: ReadonlySet<string> = new Set([
@@ -97,7 +105,9 @@ export class ShardPlans {
     if (ofCopied !== null) return errorReply(ofCopied);
     if (spec.name === 'debug|digest' && service.hasOwnKeys)
       return errorReply('ERR DEBUG DIGEST is refused: the proxy keeps keys of its own on the nodes of this service');
-    return spec.name === 'swapdb' ? this.refusalOfSwap(service) : null;
+    if (spec.name === 'swapdb') return this.refusalOfSwap(service);
+    const untouched = ALIKE_ON_ALL.get(spec.name);
+    return untouched === undefined ? null : this.refusalOfHalf(service, untouched);
   }
 
   /** The plan for the command last read, which is not refused. */
@@ -159,6 +169,12 @@ export class ShardPlans {
     if (isReplicated && session.database !== 0 && OF_KEYS.has(name))
       return 'ERR replicated keys are in database 0 only';
     return null;
+  }
+
+  /** What all nodes are to have alike is not begun where it is known that one would not get it. */
+  private refusalOfHalf({ nodes }: Service, untouched: string): Uint8Array | null {
+    const away = nodes.find((node) => this.context.pool.commonOf(node)?.isDown === true);
+    return away === undefined ? null : errorBytes('NODEDOWN', `node ${away.label} cannot be reached; ${untouched}`);
   }
 
   /**

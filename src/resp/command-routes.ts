@@ -70,7 +70,8 @@ const SCRIPT =
   'without keys to the owner of the empty key; a script that touches keys it does not name sees only those of its own shard';
 
 const BLOCKED = 'keys of one shard: what two shards hand out at once could not be given back unseen';
-const NODES_OF_NOW = 'on the nodes of now; one that is added later, or comes back empty, has none';
+const NODES_OF_NOW =
+  'on the nodes of now; one that is added later, or comes back empty, has none. While one of them is known to be down it is refused, and none is changed';
 const USERS = 'the users of this process; docs/USERS.md';
 const EACH_NODE = 'the text of each node under its name, unless all say the same';
 const BUSY =
@@ -99,7 +100,7 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ),
   ...rules(
     'all',
-    'on the nodes of now; one that starts anew, or is added later, has its own. Not what two nodes cannot share (port, bind, dir …), nor by what the proxy would be locked out (requirepass and other users and passwords, maxclients, timeout, protected-mode, tls-…). Where a node refuses what others have set these are set back, but inside MULTI (CONFIG GET goes to the nodes with it, which their user needs to be allowed for that). Clients that set the same at once, where a node refuses it, may undo what the others have set',
+    'on the nodes of now; one that starts anew, or is added later, has its own. While one of them is known to be down it is refused, and none is changed. Not what two nodes cannot share (port, bind, dir …), nor by what the proxy would be locked out (requirepass and other users and passwords, maxclients, timeout, protected-mode, tls-…). Where a node refuses what others have set these are set back, but inside MULTI (CONFIG GET goes to the nodes with it, which their user needs to be allowed for that). Clients that set the same at once, where a node refuses it, may undo what the others have set',
     'config|set',
   ),
   ...rules('all', NODES_OF_NOW, 'function|delete function|flush function|restore'),

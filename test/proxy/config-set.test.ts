@@ -144,3 +144,24 @@ t.test('one node is asked for nothing besides', async (t) => {
   plane.turn();
   t.equal(client.take(), '+OK\r\n');
 });
+
+t.test('what all nodes are to have alike is not begun while one of them is known to be away', async (t) => {
+  const plane = new Plane({ nodes: 3 });
+  for (const node of [0, 1]) plane.link(node)?.greet();
+  plane.link(2)?.connection.break(new Error('connection refused'));
+  plane.turn();
+  const client = plane.client();
+  const refused: [words: string[], what: string][] = [
+    [SET, 'no node has changed a setting'],
+    [['FUNCTION', 'LOAD', '#!lua name=l\n'], 'no node has loaded the library'],
+    [['FUNCTION', 'RESTORE', 'x'], 'no node has restored libraries'],
+    [['FUNCTION', 'DELETE', 'l'], 'no node has deleted the library'],
+    [['FUNCTION', 'FLUSH'], 'no node has deleted libraries'],
+  ];
+  for (const [words, what] of refused) {
+    client.send(words);
+    plane.turn();
+    t.match(client.take(), new RegExp(`^-NODEDOWN node node-2 cannot be reached; ${what}\r\n$`), words.join(' '));
+    for (const node of [0, 1]) t.same(plane.only(node).commands(), []);
+  }
+});

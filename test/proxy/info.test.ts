@@ -303,6 +303,12 @@ t.test('databases of versions that say more of them', async (t) => {
   t.equal(mergeInfoTexts([text, text], OWN), '# Keyspace\r\ndb0:keys=8,expires=4,avg_ttl=10,subexpiry=6\r\n');
 });
 
+t.test('a node that has not looked yet how long keys live says nothing of the average', async (t) => {
+  const text = (expires: number, ttl: number) => `# Keyspace\r\ndb0:keys=9,expires=${expires},avg_ttl=${ttl}\r\n`;
+  t.match(mergeInfoTexts([text(1, 0), text(2, 900), text(5, 0)], OWN), /expires=8,avg_ttl=900\r\n/);
+  t.match(mergeInfoTexts([text(1, 0), text(2, 0)], OWN), /expires=3,avg_ttl=0\r\n/);
+});
+
 t.test('what is in no table is added up if its name says that it is a quantity', async (t) => {
   const text = '# Stats\r\ntotal_new_things:2\r\nnew_version:7\r\ntotal_text:x\r\n';
   t.equal(mergeInfoTexts([text, text], OWN), '# Stats\r\ntotal_new_things:4\r\nnew_version:7\r\ntotal_text:x\r\n');
