@@ -154,7 +154,7 @@ answers the others with an error that says why. The group \`lock\` and \`RL.CONS
   (BCAST) see the copies come and go, and its memory must have room for them (a node that evicts keys may evict some for it); idle times and access counts of keys do not come with
   them. The limits are \`gatherBytesMax\`, \`gatherKeysMax\` and \`gatherWorkerBytesMax\`. Not gathered: what is inside MULTI, with RL.FENCED, or waits for data.
   The user by whom the proxy is known to nodes (with \`auth: passthrough\` the client's own) needs EVAL, MULTI, EXEC, MEMORY USAGE, DUMP, PEXPIRETIME, RESTORE, EXISTS, SET and
-  DEL, and keys that begin with ~rl:, of which a client must have none named ~rl:gather or ~rl:sorted; values cannot be copied to a node of an older version (in a pool of 7.0 and 7.4 that is an error, `DUMP payload version …`),
+  DEL, and keys that begin with ~rl:, of which a client must have none named ~rl:gather or ~rl:sorted; values cannot be copied to a node of an older version (in a pool of 7.0 and 7.4 that is an error, \`DUMP payload version …\`),
   and nodes older than 7.0, which have no PEXPIRETIME, give none. A write that was begun
   before CLIENT PAUSE waits for its end; one whose key gets another node meanwhile, by a reload, is refused. Elements of a set may come in another order than from one Redis.
 - *Statistics* (SLOWLOG, INFO's \`commandstats\`, \`latencystats\` and \`errorstats\`, LATENCY HISTOGRAM) are those that nodes keep of what they were sent, which is not always what clients sent. A gathered command is EVAL on each node that has
