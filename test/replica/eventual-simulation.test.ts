@@ -9,8 +9,8 @@
 import t from 'tap';
 import { runCampaign } from './sim/campaign.js';
 import { catches } from './sim/catches.js';
-import { EVENTUAL_MUTANTS, HINT_MUTANTS } from './sim/mutants.js';
-import { makeEventualSchedule, makeHintsSchedule } from './sim/schedule.js';
+import { EVENTUAL_MUTANTS, HINT_MUTANTS, IN_ORDER, ORDER_MUTANTS } from './sim/mutants.js';
+import { makeAbsenceSchedule, makeEventualSchedule, makeHintsSchedule } from './sim/schedule.js';
 
 t.test('whatever goes wrong with three copies, they are equal in the end, with what was acknowledged', async (t) => {
   runCampaign(t, 3, 200, makeEventualSchedule);
@@ -24,9 +24,15 @@ t.test('where nothing is lost what is kept for copies makes them equal, and noth
   runCampaign(t, 3, 200, makeHintsSchedule);
 });
 
+t.test('a copy that gets hints alone needs no versions, as long as they are given in order', async (t) => {
+  runCampaign(t, 3, 100, makeAbsenceSchedule, 'calm');
+  t.same(await catches(IN_ORDER, 3, 200, 1, makeAbsenceSchedule), null);
+});
+
 for (const [mutants, make] of [
   [EVENTUAL_MUTANTS, makeEventualSchedule],
   [HINT_MUTANTS, makeHintsSchedule],
+  [ORDER_MUTANTS, makeAbsenceSchedule],
 ] as const) {
   for (const mutant of mutants) {
     const { often } = mutant;

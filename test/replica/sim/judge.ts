@@ -2,7 +2,7 @@
  * Looks at all nodes at once, as nobody in the world can, and says when something is so that must never be:
  *
  *   equal accepted ballots mean equal states; a lineage names what the state stands on; a ballot is used for one base and one command; of two chosen ballots the
- *   larger follows from the smaller one; what a member has promised it does not take back.
+ *   larger follows from the smaller one; what a member has promised it does not take back; nor does it take a smaller version than it has.
  *
  * What a node does that may have forgotten, and was not admitted since, is no vote.
  */
@@ -24,6 +24,17 @@ interface Past {
   chosen: Ballot[];
 }
 
+export interface JudgeOptions {
+  /** Null where states do not follow from each other: last writer wins. */
+  quorum: number | null;
+  /** Nodes are to keep what they promise. */
+  hasPromises: boolean;
+  /** Nodes are to take larger versions alone. */
+  hasVersions: boolean;
+  now: () => number;
+  isTracing: boolean;
+}
+
 export class Judge implements Witness {
   /** The first thing that was wrong. */
   violation: string | null = null;
@@ -33,19 +44,16 @@ export class Judge implements Witness {
   private readonly pasts = new Map<string, Past>();
   /** By node and key: its effective promise, while it is a member. */
   private readonly promises = new Map<number, Map<string, Ballot>>();
-  /** Null where states do not follow from each other: last writer wins. */
-  private readonly quorum: number | null;
-  private readonly now: () => number;
-  private readonly isTracing: boolean;
+  /** The same of its version. */
+  private readonly versions = new Map<number, Map<string, Ballot>>();
+  private readonly options: JudgeOptions;
 
-  constructor(quorum: number | null, now: () => number, isTracing: boolean) {
-    this.quorum = quorum;
-    this.now = now;
-    this.isTracing = isTracing;
+  constructor(options: JudgeOptions) {
+    this.options = options;
   }
 
   trace(text: () => string): void {
-    if (this.isTracing) this.lines.push(`${String(this.now()).padStart(6)}  ${text()}`);
+    if (this.options.isTracing) this.lines.push(`${String(this.options.now()).padStart(6)}  ${text()}`);
   }
 
   onClock(timeMs: number): void {
@@ -57,6 +65,7 @@ export class Judge implements Witness {
     // What is newer is taken whatever was promised.
     if (step.kind === 'merge') this.promises.get(node.index)?.delete(key);
     this.comparePromise(node, key);
+    this.compareVersion(node, key);
     if (step.kind !== 'accept' && step.kind !== 'install') return;
     if (answer.kind !== 'ok' && answer.kind !== 'already') return;
     const ballot = step.kind === 'accept' ? step.ballot : step.state.accepted;
@@ -68,7 +77,7 @@ export class Judge implements Witness {
       if (before === undefined) past.uses.set(ballot, use);
       else if (before !== use) this.complain(`${key}: ballot ${short(ballot)} used for ${before} and for ${use}`);
       past.bases.set(ballot, base);
-      if (this.quorum !== null) this.checkLineage(key, past, ballot, lineage);
+      if (this.options.quorum !== null) this.checkLineage(key, past, ballot, lineage);
     }
     this.compareState(node, key, past, ballot);
     if (!node.isTainted) this.onVote(key, past, ballot, node.index);
@@ -76,7 +85,10 @@ export class Judge implements Witness {
 
   onMemberStep(node: SimNode, step: MemberStep<string, Value>, answer: MemberAnswer<string>): void {
     this.trace(() => `${node.name} ${describe(step)} -> ${describe(answer)}`);
-    if (step.kind === 'admit') this.promises.delete(node.index);
+    if (step.kind === 'admit') {
+      this.promises.delete(node.index);
+      this.versions.delete(node.index);
+    }
     if (step.kind === 'replace' || step.kind === 'drop') this.comparePromise(node, step.key);
     if (step.kind === 'replace' && answer.kind === 'done') {
       this.compareState(node, step.key, this.pastOf(step.key), step.state.accepted);
@@ -103,7 +115,24 @@ export class Judge implements Witness {
     const before = promises.get(key) ?? NEVER;
     const now = node.acceptor.promised(key);
     promises.set(key, now);
-    if (now < before) this.complain(`${key}: ${node.name} had promised ${short(before)}, and now ${short(now)}`);
+    if (now >= before || !this.options.hasPromises) return;
+    this.complain(`${key}: ${node.name} had promised ${short(before)}, and now ${short(now)}`);
+  }
+
+  /** What was collected is nothing. */
+  private compareVersion(node: SimNode, key: string): void {
+    if (!this.options.hasVersions) return;
+    if (node.isTainted) {
+      this.versions.delete(node.index);
+      return;
+    }
+    const versions = this.versions.get(node.index) ?? new Map<string, Ballot>();
+    this.versions.set(node.index, versions);
+    const before = versions.get(key) ?? NEVER;
+    const now = node.acceptor.data.metas.get(key)?.accepted ?? NEVER;
+    versions.set(key, now);
+    if (now < before && now !== NEVER)
+      this.complain(`${key}: ${node.name} had ${short(before)}, and took ${short(now)}`);
   }
 
   private compareState(node: SimNode, key: string, past: Past, ballot: Ballot): void {
@@ -132,7 +161,7 @@ export class Judge implements Witness {
     past.votes.set(ballot, votes);
     if (votes.has(node)) return;
     votes.add(node);
-    if (this.quorum === null || votes.size !== this.quorum) return;
+    if (this.options.quorum === null || votes.size !== this.options.quorum) return;
     this.trace(() => `   ${key}: ${short(ballot)} is chosen`);
     past.chosen.push(ballot);
     past.chosen.sort();

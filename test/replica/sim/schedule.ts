@@ -167,6 +167,23 @@ export function makeHintsSchedule(seed: number, copies: 3 | 5): Schedule {
   return { ...schedule, compareMs: 0, isShared: false, keepsData: true, troubles };
 }
 
+/** A copy is away from the first write to the last, and gets what is kept for it, and nothing else: each client writes a key of its own, by the same proxy. */
+export function makeAbsenceSchedule(seed: number, copies: 3 | 5): Schedule {
+  const random = new Random(seed);
+  const schedule = makeContention(seed, copies, 1);
+  const lengthMs = 2_000;
+  const away = { kind: 'crash', node: random.below(copies), keeps: 'all', forMs: lengthMs, isDebug: false } as const;
+  const clients = Array.from({ length: 1 + random.below(3) }, (_, client) => ({
+    proxy: 0,
+    wants: Array.from({ length: 2 + random.below(8) }, (_, number): Wanted => {
+      const wish = { do: 'set', text: `c${client}.${number}`, at: 0, flag: '' } as const;
+      return { waitMs: 1 + random.below(40), key: String.fromCharCode(107 + client), wish };
+    }),
+  }));
+  const troubles = [{ atMs: 0, after: null, trouble: away }];
+  return { ...schedule, quorums: EVENTUAL, slowPercent: 0, keepsData: true, clients, troubles, lengthMs };
+}
+
 /** The same for weak keys. */
 export function makeWeakSchedule(seed: number, copies: 3 | 5): Schedule {
   return { ...makeQuorumSchedule(seed, copies), quorums: WEAK };

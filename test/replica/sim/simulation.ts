@@ -73,8 +73,15 @@ export class Simulation {
     const random = new Random(schedule.seed ^ 0x5bd1e995);
     this.random = random;
     const { agenda } = this;
-    const quorum = Math.floor(schedule.copies / 2) + 1;
-    this.judge = new Judge(schedule.quorums === null ? quorum : null, () => agenda.nowMs, isTracing);
+    const { quorums, copies } = schedule;
+    this.judge = new Judge({
+      quorum: quorums === null ? Math.floor(copies / 2) + 1 : null,
+      // What is left out is not what shows that it is.
+      hasPromises: !without.has('promise'),
+      hasVersions: quorums !== null && !quorums.isEventual,
+      now: () => agenda.nowMs,
+      isTracing,
+    });
     const { judge } = this;
     this.nodes = schedule.nodeSkewsMs.map(
       (skewMs, index) => new SimNode(index, { agenda, random, witness: judge, skewMs, without }),
