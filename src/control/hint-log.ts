@@ -94,12 +94,12 @@ export class HintLog {
     return this.segments.every(isEmptySegment);
   }
 
-  /** So many hints, the oldest of which was made then. Resolves when they are kept; false: they cannot be. */
-  append(parcel: Uint8Array, count: number, madeMs: number): Promise<boolean> {
-    const segment = this.lastSegment(madeMs);
+  /** So many hints, the oldest of which was made then, and the newest. Resolves when they are kept; false: they cannot be. */
+  append(parcel: Uint8Array, count: number, oldestMs: number, newestMs = oldestMs): Promise<boolean> {
+    const segment = this.lastSegment(oldestMs);
     segment.bytes += RECORD_BYTES + parcel.length;
-    segment.firstMs = Math.min(segment.firstMs, madeMs);
-    segment.lastMs = Math.max(segment.lastMs, madeMs);
+    segment.firstMs = Math.min(segment.firstMs, oldestMs);
+    segment.lastMs = Math.max(segment.lastMs, newestMs);
     if (segment.records !== null) {
       segment.records.push({ parcel, count });
       return Promise.resolve(true);

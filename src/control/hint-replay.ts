@@ -137,8 +137,9 @@ class SegmentReplay {
     if (refused.length === 0) return true;
     const parcel = Buffer.concat(refused.map(({ bytes }) => bytes));
     const oldestMs = refused.reduce((least, { madeAtMs }) => Math.min(least, madeAtMs), Number.POSITIVE_INFINITY);
+    const newestMs = refused.reduce((most, { madeAtMs }) => Math.max(most, madeAtMs), 0);
     this.options.onSetAside(refused.length, this.why);
-    return this.log.append(parcel, refused.length, oldestMs);
+    return this.log.append(parcel, refused.length, oldestMs, newestMs);
   }
 }
 

@@ -1,6 +1,7 @@
 /** What is kept for a node is given to it, on real servers, and overtakes nothing that is newer. */
 import t, { type Test } from 'tap';
 import { DEFAULT_NODE_LIMITS } from '../../src/base/limits.js';
+import type { HintLog } from '../../src/control/hint-log.js';
 import { proposerNumber } from '../../src/replica/ballot.js';
 import { encodeHint, putStep } from '../../src/replica/hint.js';
 import {
@@ -26,10 +27,22 @@ async function keepPut(
   counter: number,
   ...words: readonly string[]
 ): Promise<void> {
+  await keepPutOf(care, node, key, counter, Date.now(), ...words);
+}
+
+/** Made then, milliseconds since 1970. */
+async function keepPutOf(
+  care: CareProcess,
+  node: string,
+  key: string,
+  counter: number,
+  madeAtMs: number,
+  ...words: readonly string[]
+): Promise<void> {
   const version = `${'0'.repeat(8)}${String(counter).padStart(12, '0')}${proposerNumber(0, 1)}`;
   const list = [['SET', key, ...words].map((word) => Buffer.from(word))];
   const step = putStep({ commands: { list, protocol: 3 }, setsExpiry: 0 }, version);
-  t.ok(await care.hints.take('main', node, encodeHint(key, step, Date.now()), 1));
+  t.ok(await care.hints.take('main', node, encodeHint(key, step, madeAtMs), 1));
 }
 
 async function untilGiven(care: CareProcess): Promise<void> {
@@ -112,6 +125,22 @@ t.test('what the node refuses does not keep it from what stands behind, and is k
   t.ok((care.caretaker.care().nodes[1]?.hints.bytes ?? 0) > 0);
   t.ok(care.hints.counts.replicatedHintsSetAside > 0);
   t.equal(care.hints.counts.replicatedHintsDropped, 0);
+});
+
+t.test('what is set aside together is not too old while one of it is not', async (t) => {
+  const [, care] = await begin(t);
+  const nowMs = Date.now();
+  await keepPutOf(care, 'n1', 'old', 5, nowMs - 60_000, 'x', 'NO SUCH OPTION');
+  await keepPutOf(care, 'n1', 'new', 6, nowMs, 'x', 'NO SUCH OPTION');
+  const log = care.hints.of('main', 'n1') as HintLog;
+  // Whichever was read first alone: the second time they go together.
+  await untilEvent(care, 'hints-set-aside', () => care.hints.counts.replicatedHintsSetAside >= 2);
+  await care.stop();
+  t.equal(await log.dropOlder(nowMs - 120_000), 0);
+  t.equal(await log.dropOlder(nowMs - 30_000), 0);
+  t.notOk(log.isEmpty);
+  t.equal(await log.dropOlder(Date.now()), 2);
+  t.ok(log.isEmpty);
 });
 
 t.test('a node without memory gets all of it when it has some again', async (t) => {
