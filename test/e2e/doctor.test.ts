@@ -1,4 +1,5 @@
 /** A replicated keyspace behind a proxy, one node of it lost and repaired, and what `doctor`, `inspect` and `status` say of it. */
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { ProxyProcess } from '../help/proxy.js';
@@ -13,7 +14,7 @@ async function run(...words: string[]): Promise<{ code: number | null; output: s
   return runProgram(process.execPath, [MAIN, ...words]);
 }
 
-async function start(t: Test, consistency: 'strong' | 'quorum' | 'weak' = 'strong') {
+async function start(t: Test, consistency: 'strong' | 'quorum' | 'eventual' | 'weak' = 'strong') {
   const servers = await startRedisServers(3);
   t.teardown(() => Promise.all(servers.map((server) => server.stop())));
   const proxy = await ProxyProcess.start({
@@ -22,6 +23,34 @@ async function start(t: Test, consistency: 'strong' | 'quorum' | 'weak' = 'stron
   });
   t.teardown(() => proxy.kill9());
   return { servers, proxy };
+}
+
+type Client = Awaited<ReturnType<typeof connect>>;
+
+/** `a` is 1 at all of them. */
+async function writeToAll(client: Client, nodes: readonly Client[]): Promise<void> {
+  // Nobody brings a write to a copy that is not admitted yet.
+  await waitFor('a write that all copies have', async () => {
+    if ((await say(client, 'SET', 'a', '1')) !== '+OK\r\n') return false;
+    const metas = await Promise.all(nodes.map(metaOf));
+    return metas.every((each) => each !== undefined && each === metas[0]);
+  });
+}
+
+/** `a` is 0 at that node, under the version before its own. Returns what stands there now with the value. */
+async function makeOlder(node: Client): Promise<string> {
+  const before = (await metaOf(node)) as string;
+  const older = before.slice(0, 40).replace(/^(.{8})(.{12})/, (_, epoch, counter) => {
+    return epoch + String(Number(counter) - 1).padStart(12, '0');
+  });
+  const meta = older + older + before.slice(80);
+  await say(node, 'SET', '~rl:m:a', meta);
+  await say(node, 'SET', 'a', '0');
+  return meta;
+}
+
+async function metaOf(node: Client): Promise<string | undefined> {
+  return (await say(node, 'GET', '~rl:m:a')).split('\r\n')[1] || undefined;
 }
 
 t.test('a node that is lost is repaired while clients are served, and doctor finds all copies equal', async (t) => {
@@ -76,24 +105,51 @@ t.test(
   },
 );
 
+t.test(
+  'keys of consistency eventual: a copy that is behind is named, inspect shows it, and --repair gives it the newest',
+  async (t) => {
+    const { servers, proxy } = await start(t, 'eventual');
+    const client = await connect(t, proxy.port);
+    const nodes = await Promise.all(servers.map(({ port }) => connect(t, port)));
+    const [node] = nodes as [Client];
+    await writeToAll(client, nodes);
+    // It would compare the copies itself.
+    const config = join(t.testdir({ 'ringleader.yml': proxy.configText() }), 'ringleader.yml');
+    await proxy.kill9();
+    const newest = await metaOf(node);
+    const older = await makeOlder(node);
+    const doctor = await run('doctor', '--config', config);
+    t.match(doctor, { code: 1, output: /keys "\*": consistency eventual\n/ });
+    t.match(doctor.output, / {2}1 keys compared, 1 differ\n {2}"a": n0 is behind\n/);
+    t.equal(await metaOf(node), older, 'it was looked at alone');
+    const behind = await run('inspect', '--config', config, 'a');
+    t.ok(behind.output.startsWith('3 copies in pool main, consistency eventual\n'), behind.output);
+    t.match(
+      behind.output,
+      /\n( {2}n\d: accepted .*; has a value\n){3}the newest version, of 20\d\d-.*, is at n[12], n[12] alone: /,
+    );
+    const accepted = [...behind.output.matchAll(/(n\d): accepted (\S+);/g)].map(([, name, version]) => [name, version]);
+    const versionOf = (name: string) => new Map(accepted as [string, string][]).get(name);
+    t.equal(versionOf('n1'), versionOf('n2'));
+    t.not(versionOf('n0'), versionOf('n1'));
+
+    const repaired = await run('doctor', '--config', config, '--repair');
+    t.match(repaired, { code: 0, output: / {2}1 keys compared, 1 differ, 1 mended\n {2}"a": n0 is behind: mended\n/ });
+    t.equal(await metaOf(node), newest);
+    t.equal(await say(node, 'GET', 'a'), '$1\r\n1\r\n');
+    t.match(await run('doctor', '--config', config), { code: 0, output: / {2}1 keys compared, 0 differ\n/ });
+    const equal = await run('inspect', '--config', config, 'a');
+    t.match(equal.output, /all that count have the same version, of 20\d\d-.* by the clock of who wrote it\n$/);
+  },
+);
+
 t.test('weak keys: a copy that is behind is no fault, and --repair leaves it', async (t) => {
   const { servers, proxy } = await start(t, 'weak');
   const client = await connect(t, proxy.port);
   const nodes = await Promise.all(servers.map(({ port }) => connect(t, port)));
-  const [node] = nodes as [Awaited<ReturnType<typeof connect>>];
-  // Nobody brings a write to a copy that is not admitted yet.
-  await waitFor('a write that all copies have', async () => {
-    if ((await say(client, 'SET', 'a', '1')) !== '+OK\r\n') return false;
-    const metas = await Promise.all(nodes.map((each) => say(each, 'GET', '~rl:m:a')));
-    return metas.every((each) => each !== '$-1\r\n' && each === metas[0]);
-  });
-  const meta = async () => (await say(node, 'GET', '~rl:m:a')).split('\r\n')[1] as string;
-  const before = await meta();
-  const older = before.slice(0, 40).replace(/^(.{8})(.{12})/, (_, epoch, counter) => {
-    return epoch + String(Number(counter) - 1).padStart(12, '0');
-  });
-  await say(node, 'SET', '~rl:m:a', older + older + before.slice(80));
-  await say(node, 'SET', 'a', '0');
+  const [node] = nodes as [Client];
+  await writeToAll(client, nodes);
+  const older = await makeOlder(node);
   const doctor = await run('doctor', '--config', proxy.configPath);
   t.match(doctor, { code: 0, output: /keys "\*": consistency weak\n/ });
   t.match(doctor.output, /1 keys compared, 0 differ\n {2}1 weak keys are behind at some copies, as they may be\n/);
@@ -102,7 +158,7 @@ t.test('weak keys: a copy that is behind is no fault, and --repair leaves it', a
   const repaired = await run('doctor', '--config', proxy.configPath, '--repair');
   t.match(repaired, { code: 0, output: /1 keys compared, 0 differ, 0 mended\n/ });
   t.match(repaired.output, / {2}1 weak keys are behind at some copies, as they may be, and were left as they are\n/);
-  t.equal(await meta(), older + older + before.slice(80));
+  t.equal(await metaOf(node), older);
   t.equal(await say(node, 'GET', 'a'), '$1\r\n0\r\n');
 });
 
