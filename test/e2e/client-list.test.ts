@@ -85,7 +85,7 @@ async function reference(t: Test): Promise<RedisServer> {
   return server as RedisServer;
 }
 
-for (const transport of ['io_uring', 'epoll', 'node'] as const) {
+for (const transport of ['io_uring', 'node'] as const) {
   t.test(`on ${transport}, any arguments are answered as one Redis answers them`, async (t) => {
     const random = randomFromSeed((text) => t.comment(text));
     const deployment = await deploy(t, { transport, nodes: 1 });

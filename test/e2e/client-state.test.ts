@@ -33,7 +33,7 @@ async function answers(client: RespClient, lines: readonly string[]): Promise<st
   return text;
 }
 
-for (const transport of ['io_uring', 'epoll', 'node'] as const) {
+for (const transport of ['io_uring', 'node'] as const) {
   t.test(`on ${transport}, the same replies are dropped as by one Redis`, async (t) => {
     const random = randomFromSeed((text) => t.comment(text));
     const deployment = await deploy(t, { transport, nodes: 2 });

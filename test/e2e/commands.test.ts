@@ -14,7 +14,7 @@ interface Pair {
   redis: RespClient;
 }
 
-for (const transport of ['io_uring', 'epoll', 'node'] as const) {
+for (const transport of ['io_uring', 'node'] as const) {
   t.test(`on ${transport}, the proxy answers as one Redis`, async (t) => {
     const deployment = await deploy(t, { transport });
     const oracle = await RedisServer.start();

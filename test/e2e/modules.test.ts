@@ -12,7 +12,7 @@ const built = await trialModule();
 const skip = 'reason' in built ? built.reason : false;
 const LOADED = 'path' in built ? { args: ['--loadmodule', built.path] } : {};
 
-for (const transport of ['io_uring', 'epoll', 'node'] as const) {
+for (const transport of ['io_uring', 'node'] as const) {
   t.test(`a module on ${transport}`, { skip }, async (t) => {
     const deployment = await deploy(t, { transport, workers: 1, redis: LOADED });
     const client = await connect(t, deployment.port);

@@ -16,7 +16,7 @@ async function crowd({ port }: Deployment): Promise<RespClient[]> {
   return clients;
 }
 
-for (const transport of ['io_uring', 'epoll', 'node'] as const) {
+for (const transport of ['io_uring', 'node'] as const) {
   t.test(`on ${transport}, writes of the clients of all workers wait, also where one starts meanwhile`, async (t) => {
     const deployment = await deploy(t, { transport, nodes: 2, env: { RINGLEADER_TEST_HOOKS: '1' } });
     let admin = await RespClient.connect(deployment.port);

@@ -10,7 +10,7 @@ import { waitFor } from '../help/wait-for.js';
 
 const { cli, env } = await redisPrograms();
 
-for (const transport of ['io_uring', 'epoll', 'node'] as const) {
+for (const transport of ['io_uring', 'node'] as const) {
   t.test(`redis-cli on ${transport}`, async (t) => {
     // --hotkeys asks for a policy that counts how often a key is used.
     const deployment = await deploy(t, { transport, redis: { args: ['--maxmemory-policy', 'allkeys-lfu'] } });

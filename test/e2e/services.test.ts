@@ -29,7 +29,7 @@ function bulks(...texts: string[]): string {
   return `*${texts.length}\r\n${texts.map((text) => `$${text.length}\r\n${text}\r\n`).join('')}`;
 }
 
-for (const transport of ['io_uring', 'epoll', 'node'] as const) {
+for (const transport of ['io_uring', 'node'] as const) {
   t.test(`on ${transport}, the keys of each prefix are in its pool, and a client sees one Redis`, async (t) => {
     const servers = await startServers(t);
     const port = await freePort();
