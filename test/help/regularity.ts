@@ -76,7 +76,8 @@ export function inventions(calls: readonly RegisterCall[], failed: 'counts' | 'n
 
 /**
  * Whether of two calls one after the other the later has no older version: what one read has told, the next does not take back. `readsMeet`:
- * two reads ask a copy in common. A version of nothing is not compared: what was deleted may be forgotten.
+ * two reads ask a copy in common. A version of nothing is not compared: what was deleted may be forgotten. Nor is it where there was nothing after
+ * either: of two deletions the later may be forgotten while a reader still has an earlier one in hand that a copy told it before.
  */
 export function disorders(calls: readonly RegisterCall[], nothing: string, readsMeet: boolean): string[] {
   const faults: string[] = [];
@@ -87,10 +88,16 @@ export function disorders(calls: readonly RegisterCall[], nothing: string, reads
     for (const second of known) {
       if (first.endedAt >= second.askedAt || (second.version as string) >= (first.version as string)) continue;
       if (!readsMeet && first.writes === undefined && second.writes === undefined) continue;
+      if (leavesNothing(first) && leavesNothing(second)) continue;
       faults.push(`${describe(second)} has an older version than ${describe(first)}`);
     }
   }
   return faults;
+}
+
+/** There was nothing when it had been carried out. */
+function leavesNothing({ writes, told }: RegisterCall): boolean {
+  return (writes === undefined ? told : writes.value) === null;
 }
 
 function tells({ value, expireAt }: Write, { told, latest = 0 }: RegisterCall): boolean {

@@ -149,6 +149,7 @@ export class SimNode implements Server<Request, Message> {
     this.isReplica = true;
     this.isTainted = true;
     this.isRolledBack = true;
+    this.pushAtOnce();
     this.acceptor.resync(this.saved, `m${++this.lives}`);
   }
 
@@ -161,6 +162,7 @@ export class SimNode implements Server<Request, Message> {
   flush(): void {
     if (!this.isRunning) return;
     this.isTainted = true;
+    this.pushAtOnce();
     this.acceptor.flush();
   }
 
@@ -168,6 +170,7 @@ export class SimNode implements Server<Request, Message> {
     if (!this.isRunning || this.debugCommand === 'no') return;
     this.isTainted = true;
     this.isRolledBack = true;
+    this.pushAtOnce();
     this.acceptor.resync(this.saved, this.acceptor.process.replId);
   }
 
@@ -237,6 +240,11 @@ export class SimNode implements Server<Request, Message> {
   /** To who tracks. A change is told when the turn ends in which it was made; others may be answered before. */
   private push(): void {
     for (const line of this.trackers) this.agenda.after(0, () => line.answer({ kind: 'push' }));
+  }
+
+  /** A server that drops all it has tells who tracks before it answers anybody (Redis's trackingInvalidateKeysOnFlush). */
+  private pushAtOnce(): void {
+    for (const line of this.trackers) line.answer({ kind: 'push' });
   }
 
   private newProcess(): ProcessId {
