@@ -14,13 +14,13 @@ export class Refusals {
   /** It was not sent, or only reads. */
   nodeDown(node: NodeSnapshot, reason: string): Uint8Array {
     this.counts.commandsNodeDown++;
-    return errorBytes('NODEDOWN', `${show(node)}: ${reason}; the command had no effect`);
+    return errorBytes('NODEDOWN', `${showNode(node)}: ${reason}; the command had no effect`);
   }
 
   /** A write was sent, and its reply did not come. */
   unknown(node: NodeSnapshot, reason: string): Uint8Array {
     this.counts.writesUnknown++;
-    return errorBytes('UNKNOWN', `${show(node)}: ${reason}; the write may or may not have been done`);
+    return errorBytes('UNKNOWN', `${showNode(node)}: ${reason}; the write may or may not have been done`);
   }
 
   /** The node's queue is full. */
@@ -28,7 +28,7 @@ export class Refusals {
     this.counts.commandsOverloaded++;
     const { nodeQueueBytesMax, nodeQueueCommandsMax } = node.limits;
     const limits = `nodeQueueBytesMax ${nodeQueueBytesMax}, nodeQueueCommandsMax ${nodeQueueCommandsMax}`;
-    return errorBytes('OVERLOADED', `${show(node)}: too much waits for it (${limits}); the command was not sent`);
+    return errorBytes('OVERLOADED', `${showNode(node)}: too much waits for it (${limits}); the command was not sent`);
   }
 
   /** Every private connection that it may have is in use. */
@@ -37,7 +37,7 @@ export class Refusals {
     const limit = `privateConnectionsMax ${node.limits.privateConnectionsMax}`;
     return errorBytes(
       'OVERLOADED',
-      `${show(node)}: all its private connections are in use (${limit}); nothing was sent`,
+      `${showNode(node)}: all its private connections are in use (${limit}); nothing was sent`,
     );
   }
 
@@ -45,11 +45,12 @@ export class Refusals {
   tooLarge(node: NodeSnapshot, bulkBytesMax: number): Uint8Array {
     this.counts.commandsOverloaded++;
     const what = `an argument is larger than it takes (proto-max-bulk-len ${bulkBytesMax})`;
-    return errorBytes('OVERLOADED', `${show(node)}: ${what}; the command was not sent`);
+    return errorBytes('OVERLOADED', `${showNode(node)}: ${what}; the command was not sent`);
   }
 }
 
-function show(node: NodeSnapshot): string {
+/** The node, as an error names it. */
+export function showNode(node: NodeSnapshot): string {
   const address = formatEndpoint(node.address);
   return node.label === address ? `node ${address}` : `node ${node.label} (${address})`;
 }

@@ -3,6 +3,7 @@
  * refused. On its own (all-shards.ts) and as part of a transaction (transactions.ts) it is the same.
  */
 import type { BackendPool } from '../backend/pool.js';
+import { showNode } from '../backend/refusals.js';
 import type { CommandTimes } from '../base/command-times.js';
 import { errorBytes } from '../base/errors.js';
 import { DURABLE } from '../replica/admission.js';
@@ -171,10 +172,13 @@ export class ShardPlans {
     return null;
   }
 
-  /** What all nodes are to have alike is not begun where it is known that one would not get it. */
+  /** What all nodes are to have alike is not begun where it is known that one would not get it, and why. */
   private refusalOfHalf({ nodes }: Service, untouched: string): Uint8Array | null {
-    const away = nodes.find((node) => this.context.pool.commonOf(node)?.isDown === true);
-    return away === undefined ? null : errorBytes('NODEDOWN', `node ${away.label} cannot be reached; ${untouched}`);
+    for (const node of nodes) {
+      const trouble = this.context.pool.commonOf(node)?.trouble ?? null;
+      if (trouble !== null) return errorBytes('NODEDOWN', `${showNode(node)}: ${trouble}; ${untouched}`);
+    }
+    return null;
   }
 
   /**
@@ -188,8 +192,10 @@ export class ShardPlans {
       return errorReply(`ERR SWAPDB is refused: ${why}`);
     }
     const away = nodes.find((node) => pool.commonOf(node)?.isReady !== true);
-    if (away !== undefined)
-      return errorBytes('NODEDOWN', `node ${away.label} cannot be reached; no node has swapped its databases`);
+    if (away !== undefined) {
+      const why = pool.commonOf(away)?.trouble ?? 'it is not connected yet';
+      return errorBytes('NODEDOWN', `${showNode(away)}: ${why}; no node has swapped its databases`);
+    }
     // What is no number, or beyond all of them, they refuse alike.
     const { words } = this;
     const [one, other] = [parseInt64(words[1] as string), parseInt64(words[2] as string)];

@@ -15,6 +15,10 @@ const LIMITS = { connectTimeoutMs: 2_000, queueTimeoutMs: 2_000, requestTimeoutM
 const WHY = 'it refused the greeting: WRONGPASS [^\\r]*';
 /** Nothing was done anywhere. */
 const NO_EFFECT = new RegExp(`^-NODEDOWN node b \\(.*\\): ${WHY}; the command had no effect\\r\\n$`);
+/** None has begun, as all are to have it alike. */
+const NONE = new RegExp(
+  `^-NODEDOWN node b \\(.*\\): ${WHY}; no node has (changed a setting|loaded the library)\\r\\n$`,
+);
 /** The others have done their part. */
 const UNKNOWN = new RegExp(
   `^-UNKNOWN node b \\(.*\\): ${WHY}; the command had no effect there, but other shards have carried out their part of it\\r\\n$`,
@@ -48,7 +52,8 @@ const REFUSED: readonly (readonly [words: (keys: Keys) => string[], reply: RegEx
   [() => ['KEYS', '*'], NO_EFFECT],
   [() => ['RANDOMKEY'], NO_EFFECT],
   [() => ['SCRIPT', 'LOAD', 'return 1'], UNKNOWN],
-  [() => ['CONFIG', 'SET', 'maxmemory-samples', '5'], UNKNOWN],
+  [() => ['CONFIG', 'SET', 'maxmemory-samples', '5'], NONE],
+  [() => ['FUNCTION', 'LOAD', '#!lua name=l\n'], NONE],
   [() => ['SLOWLOG', 'GET'], NO_EFFECT],
 ];
 

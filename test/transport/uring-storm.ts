@@ -40,10 +40,15 @@ export async function weather(t: Test, start: (options: RigOptions) => Promise<R
   await waitFor('their descriptors to be closed', () => openDescriptors() <= descriptors);
 }
 
-/** One side of a connection; the two find each other by the address of the side that connected. */
+/**
+ * One side of a connection. Who connects has a name, and says it: by that the two find each other. (By their address they cannot: the port of a
+ * connection that was reset is free for the next one before its other side has heard of it.)
+ */
 class Side implements ConnectionOwner {
   connection: Connection | null = null;
   isKilled = false;
+  /** The other side, once it is known. */
+  other: Side | null = null;
   private isClosed = false;
   /** What it hears is one word, again and again: that word, and what has come of the next one. */
   private word: string | null = null;
@@ -69,7 +74,6 @@ class Side implements ConnectionOwner {
   }
 
   onOpen(): void {
-    this.storm.open(this);
     this.storm.maybeKill(this);
     this.say(`${this.name}.`);
   }
@@ -79,7 +83,7 @@ class Side implements ConnectionOwner {
     const words = (this.begun + text).split('.');
     this.begun = words.pop() as string;
     for (const word of words) {
-      this.word ??= this.name ?? word;
+      if (this.word === null) this.meet(word);
       if (word !== this.word) this.storm.faults.push(`${this.name ?? 'a server'} heard ${word}, not ${this.word}`);
     }
     this.storm.maybeKill(this);
@@ -87,6 +91,14 @@ class Side implements ConnectionOwner {
     if (this.word !== null && words.length > 0) this.answer(`${this.word}.`);
     if (!this.isPaused && this.storm.happens(16)) this.pause();
     return end;
+  }
+
+  /** The first word has come. */
+  private meet(word: string): void {
+    this.word = this.name ?? word;
+    if (this.name !== null) return;
+    this.other = this.storm.clients.get(word) ?? null;
+    if (this.other !== null) this.other.other = this;
   }
 
   private answer(word: string): void {
@@ -105,7 +117,7 @@ class Side implements ConnectionOwner {
   }
 
   onEnd(): void {
-    this.storm.checkEnd(this);
+    this.checkEnd();
     this.connection?.destroy(null);
   }
 
@@ -114,8 +126,15 @@ class Side implements ConnectionOwner {
   onClose(): void {
     this.isClosed = true;
     if ((this.connection?.output.unsentBytes ?? 0) > 0) this.storm.cut++;
-    this.storm.checkEnd(this);
-    this.storm.onClosed(this, this.name !== null);
+    this.checkEnd();
+    this.isKilled = true;
+    if (this.name !== null) this.storm.onClosed(this.name);
+  }
+
+  /** One whose other side is not known yet may have been refused. */
+  private checkEnd(): void {
+    if (this.other === null || this.isKilled || this.other.isKilled) return;
+    this.storm.faults.push(`${this.word} ended by itself`);
   }
 }
 
@@ -132,9 +151,8 @@ class Storm {
   private begun = 0;
   private ended = 0;
   private done: () => void = () => {};
-  /** Of both sides, by the address of the one that connected. */
-  private readonly sides = new Map<string, Side[]>();
-  private readonly addresses = new Map<Side, string>();
+  /** Those who connected and have not ended, by their names. */
+  readonly clients = new Map<string, Side>();
 
   constructor(rig: Rig, random: Seeded, total: number) {
     this.rig = rig;
@@ -156,13 +174,8 @@ class Storm {
   accept(connection: Connection): Side {
     const side = new Side(this, null);
     side.connection = connection;
-    this.enter(side, connection.remoteAddress());
     this.maybeKill(side);
     return side;
-  }
-
-  open(side: Side): void {
-    this.enter(side, side.connection?.localAddress() ?? '');
   }
 
   /** One time in `times`. */
@@ -189,22 +202,8 @@ class Storm {
     timers.set(now + this.random.below(PAUSE_MS_MAX), end);
   }
 
-  checkEnd(side: Side): void {
-    const address = this.addresses.get(side);
-    // One that never opened was not accepted either; and a side whose other is not known yet may have been refused.
-    if (address === undefined) return;
-    const both = this.sides.get(address) ?? [];
-    if (both.length === 2 && !both.some(({ isKilled }) => isKilled)) this.faults.push(`${address} ended by itself`);
-  }
-
-  onClosed(side: Side, isClient: boolean): void {
-    const address = this.addresses.get(side);
-    this.addresses.delete(side);
-    side.isKilled = true;
-    if (address !== undefined && !(this.sides.get(address) ?? []).some((other) => this.addresses.has(other))) {
-      this.sides.delete(address);
-    }
-    if (!isClient) return;
+  onClosed(client: string): void {
+    this.clients.delete(client);
     this.ended++;
     if (this.begun < this.total) this.begin();
     else if (this.ended === this.total) setImmediate(this.done);
@@ -212,15 +211,10 @@ class Storm {
 
   private begin(): void {
     const { transport, endpoint } = this.rig;
-    const side = new Side(this, `client-${this.begun++}`);
+    const name = `client-${this.begun++}`;
+    const side = new Side(this, name);
+    this.clients.set(name, side);
     side.connection = transport.connect({ endpoint, timeoutMs: 60_000, retaining: false }, side);
     if (this.happens(32)) side.kill();
-  }
-
-  private enter(side: Side, address: string): void {
-    this.addresses.set(side, address);
-    const both = this.sides.get(address) ?? [];
-    // The number of a port comes again, when both sides of before have gone.
-    this.sides.set(address, [...both.filter((other) => this.addresses.has(other)), side]);
   }
 }
