@@ -26,7 +26,7 @@ import { NodeLink } from './node-link.js';
 import { PoolRounds } from './pool-rounds.js';
 import { runRepair } from './repair-run.js';
 import { limitsOf, type ReplicatedPool, unservedSets } from './replicated-pools.js';
-import { type SweepCounts, sweepOnce } from './sweep.js';
+import { type Settling, type SweepCounts, sweepOnce } from './sweep.js';
 import { ValuesUnderWay } from './values-under-way.js';
 
 /** What is not told by a push is seen after so many milliseconds. */
@@ -450,9 +450,10 @@ export class Caretaker {
   private async sweep(ttlMs: number): Promise<void> {
     const { pool, links, values, rounds, sweepCounts: counts, stopping } = this;
     const waitMs = Math.min(SWEEP_PAUSE_MS_MAX, Math.max(SWEEP_PAUSE_MS_MIN, ttlMs / SWEEPS_PER_TTL));
+    const settling: Settling = new Map();
     while (!stopping.signal.aborted) {
       await pause(waitMs * (1 - Math.random() / 2), stopping.signal);
-      await sweepOnce({ pool, links, values, rounds, counts, stopped: stopping.signal }, ttlMs);
+      await sweepOnce({ pool, links, values, rounds, counts, settling, stopped: stopping.signal }, ttlMs);
       counts.passes++;
     }
   }

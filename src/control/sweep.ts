@@ -15,7 +15,8 @@
  * Of consistency eventual nothing is decided by rounds: who is behind is given the newest, and what has expired is buried.
  *
  * Which metas are old a node says by OBJECT IDLETIME: nobody need remember when which key was deleted. Two that sweep at once
- * do each other no harm.
+ * do each other no harm. Where all keys are of consistency eventual their versions say it, which are times: comparing the nodes touches all metas again and
+ * again. Such a deletion may have reached a copy just now: it is forgotten when all have had it for long enough for what was on its way to have come.
  */
 
 import { pause } from '../base/pause.js';
@@ -51,16 +52,28 @@ const WALKED_PER_SECOND = 20_000;
 /** The keys of one page of SCAN are looked at together. */
 const PAGE_KEYS = 200;
 
+/** For so long, or for what they are remembered where that is less, all copies have a deletion of consistency eventual before it is forgotten. */
+const SETTLED_MS = 60_000;
+/** So many of these are waited for at a time. */
+const SETTLING_MAX = 100_000;
+
+/** Deletions that all copies have: by key, a character a byte, the version, and since when. */
+export type Settling = Map<string, { ballot: Ballot; sinceMs: number }>;
+
 export interface SweepOptions extends KeyExchange {
   pool: ReplicatedPool;
   rounds: PoolRounds;
   counts: SweepCounts;
+  /** What the sweep before has found, of pools of consistency eventual; this one puts what it finds in its place. */
+  settling: Settling;
   stopped: AbortSignal;
 }
 
 /** Goes once through all keys that are remembered for `ttlMs` while nobody asks for them. What cannot be done now is left for the next time. */
 export async function sweepOnce(options: SweepOptions, ttlMs: number): Promise<void> {
-  const { pool, links, rounds, counts, stopped } = options;
+  const { pool, links, rounds, counts, settling, stopped } = options;
+  const before = new Map(settling);
+  settling.clear();
   for (const { index } of pool.nodes) await sweepNode(index);
 
   async function sweepNode(node: number): Promise<void> {
@@ -70,7 +83,9 @@ export async function sweepOnce(options: SweepOptions, ttlMs: number): Promise<v
     const idleSecondsMin = Math.ceil(ttlMs / 1_000);
     let cursor = SCAN_START;
     do {
-      const step = { kind: 'scan', what: 'metas', cursor, count: PAGE_KEYS, idleSecondsMin } as const;
+      const step = pool.isEventual
+        ? ({ kind: 'scan', what: 'gone', cursor, count: PAGE_KEYS, beforeMs: Date.now() - ttlMs } as const)
+        : ({ kind: 'scan', what: 'metas', cursor, count: PAGE_KEYS, idleSecondsMin } as const);
       const page = await link.askMember(record, encodeMemberStep(step, Buffer.from(record)));
       if (page?.kind !== 'page' || stopped.aborted) return;
       const mine = page.keys.filter((key) => isSweptAt(node, pool.placeOf(key)));
@@ -121,7 +136,18 @@ export async function sweepOnce(options: SweepOptions, ttlMs: number): Promise<v
     } else if (first.live && (isFence || views.some(({ isExpired }) => isExpired))) {
       if (await rounds.expire(key, nodes, first.accepted)) counts.expired++;
     } else if (!first.live && views.length === nodes.length) {
-      await collect(first.accepted);
+      if (!pool.isEventual || isSettled(key, first.accepted)) await collect(first.accepted);
+    }
+
+    /** All copies have had it for long enough. */
+    function isSettled(key: Uint8Array, ballot: Ballot): boolean {
+      const name = Buffer.from(key).toString('latin1');
+      const nowMs = performance.now();
+      const known = before.get(name);
+      const sinceMs = known?.ballot === ballot ? known.sinceMs : nowMs;
+      if (nowMs - sinceMs >= Math.min(SETTLED_MS, ttlMs)) return true;
+      if (settling.size < SETTLING_MAX) settling.set(name, { ballot, sinceMs });
+      return false;
     }
 
     /** All N were seen with that ballot and without a value, and are asked as the members that they were then. */

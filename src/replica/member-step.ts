@@ -62,6 +62,8 @@ export type MemberStep<K, V> =
    * `values`: keys that have a value, ours (`~rl:…`) aside. It may say a key twice, and misses none that is there all the time.
    */
   | { kind: 'scan'; what: 'metas' | 'values'; cursor: string; count: number; idleSecondsMin: number }
+  /** The same, of keys whose versions are times: those that were deleted before that moment, milliseconds since 1970, or have expired before it. */
+  | { kind: 'scan'; what: 'gone'; cursor: string; count: number; beforeMs: number }
   /** What the metas of these keys say, all at one time, without a look at the values. */
   | { kind: 'metas'; keys: readonly K[] /** Whether it is to say how large the values are, too. */; sizes: boolean }
   /** Replaces value, live, expireAt and accepted, whatever they are, unless accepted is `state.accepted`. */

@@ -38,8 +38,9 @@ export function encodeMemberStep(step: MemberStep<Uint8Array, Value>, record: Ui
     case 'raise':
       return scriptStep(RAISE, [], [record, epochDigits(step.epoch)], decodeRaise);
     case 'scan': {
-      const { what, cursor, count, idleSecondsMin } = step;
-      return scriptStep(SCAN, [], [record, what, cursor, `${count}`, `${idleSecondsMin}`], decodeScan);
+      const { what, cursor, count } = step;
+      const bound = step.what === 'gone' ? step.beforeMs : step.idleSecondsMin;
+      return scriptStep(SCAN, [], [record, what, cursor, `${count}`, `${bound}`], decodeScan);
     }
     case 'metas':
       return scriptStep(METAS, step.keys, [record, step.sizes ? '1' : '0'], decodeMetas);

@@ -22,6 +22,7 @@ import { OWN_PREFIX } from '../routing/replication-section.js';
 import { BALLOT_DIGITS, NEVER } from './ballot.js';
 import { FLOOR_KEY, GUARD_PREFIX, META_PREFIX, NO_FACTS_TEXT, NO_FLOOR, NODE_KEY, PASS_PREFIX } from './meta.js';
 import { ANY } from './step.js';
+import { VERSIONS_BEGIN_MS } from './version-clock.js';
 
 export interface Script {
   readonly source: string;
@@ -571,7 +572,10 @@ end
 return string.sub(floor, 1, 8)
 `);
 
-/** ARGV: the record, 'metas' or 'values', the cursor, COUNT, and for how many seconds a meta must have been left alone. */
+/**
+ * ARGV: the record, 'metas', 'gone' or 'values', the cursor, COUNT, and for how many seconds a meta must have been left alone; of 'gone', before which
+ * moment the key must have been deleted, by the time that is its version, or have expired.
+ */
 export const SCAN = script(`${ALLOW_OOM}
 if (redis.call('GET', '${NODE_KEY}') or '') ~= ARGV[1] then return 'N' end
 local keys = {}
@@ -583,6 +587,15 @@ if ARGV[2] == 'metas' then
     if idle == 0 or (redis.call('OBJECT', 'IDLETIME', name) or 0) >= idle then
       keys[#keys + 1] = string.sub(name, ${META_PREFIX.length + 1})
     end
+  end
+elseif ARGV[2] == 'gone' then
+  page = redis.call('SCAN', ARGV[3], 'MATCH', '${META_PREFIX}*', 'COUNT', ARGV[4])
+  local names, before = page[2], tonumber(ARGV[5])
+  for at, meta in ipairs(#names > 0 and redis.call('MGET', unpack(names)) or {}) do
+    local tail = meta and ${TAIL} or '10'
+    -- 0: it does not expire.
+    local since = string.byte(tail) == 49 and tonumber(string.sub(tail, 2)) or ${VERSIONS_BEGIN_MS} + tonumber(string.sub(meta, 49, 60))
+    if since > 0 and since < before then keys[#keys + 1] = string.sub(names[at], ${META_PREFIX.length + 1}) end
   end
 else
   page = redis.call('SCAN', ARGV[3], 'COUNT', ARGV[4])

@@ -12,9 +12,9 @@ import { type Ballot, counterOf, epochOf, largest, makeBallot, proposerOf } from
 const COUNT_DIGITS = 5;
 const COUNT_MAX = 10 ** COUNT_DIGITS - 1;
 /** Counters begin there, in milliseconds since 1970: they have no digits for more. */
-const BEGIN_MS = Date.UTC(2020, 0, 1);
+export const VERSIONS_BEGIN_MS = Date.UTC(2020, 0, 1);
 /** A clock that shows more, in 2050 or later, is not believed: they end a year after that. */
-const BELIEVED_MS_MAX = Date.UTC(2050, 0, 1) - BEGIN_MS;
+const BELIEVED_MS_MAX = Date.UTC(2050, 0, 1) - VERSIONS_BEGIN_MS;
 
 export class VersionClock {
   private readonly clock: () => number;
@@ -32,7 +32,7 @@ export class VersionClock {
   }
 
   next(): Ballot {
-    const nowMs = Math.floor(this.clock()) - BEGIN_MS;
+    const nowMs = Math.floor(this.clock()) - VERSIONS_BEGIN_MS;
     if (nowMs > this.ms && nowMs <= BELIEVED_MS_MAX) {
       this.ms = nowMs;
       this.count = 0;
@@ -61,5 +61,5 @@ export class VersionClock {
 
 /** When it was made, by the clock of who made it or of who came before: milliseconds since 1970. */
 export function timeOf(version: Ballot): number {
-  return BEGIN_MS + counterOf(version);
+  return VERSIONS_BEGIN_MS + counterOf(version);
 }

@@ -22,6 +22,7 @@ import {
   type Step,
   type ViewAnswer,
 } from '../../src/replica/step.js';
+import { timeOf } from '../../src/replica/version-clock.js';
 
 /** A value as Redis keeps it. `expireAt`: milliseconds since 1970, 0 for none. Never changed in place. */
 export interface Stored<V> {
@@ -166,6 +167,7 @@ export class Acceptor<C, R, V> {
         data.epochFloor = Math.max(data.epochFloor, step.epoch);
         return { kind: 'raised', epochFloor: data.epochFloor };
       case 'scan': {
+        if (step.what === 'gone') return { kind: 'page', cursor: '0', keys: this.keysGone(step.beforeMs) };
         const keys = step.what === 'metas' ? data.metas.keys() : this.liveKeys();
         return { kind: 'page', cursor: '0', keys: [...keys] };
       }
@@ -357,6 +359,15 @@ export class Acceptor<C, R, V> {
 
   private liveKeys(): string[] {
     return [...this.data.values.keys()].filter((key) => this.stored(key) !== null);
+  }
+
+  /** What was deleted, by the time that is its version, or has expired before that moment. */
+  private keysGone(beforeMs: number): string[] {
+    const gone = [...this.data.metas].filter(([, { accepted, live, expireAt }]) => {
+      const sinceMs = live ? expireAt : timeOf(accepted);
+      return sinceMs > 0 && sinceMs < beforeMs;
+    });
+    return gone.map(([key]) => key);
   }
 
   private load(data: NodeData<V>): void {

@@ -5,6 +5,7 @@ import type { Commands } from '../../src/replica/commands.js';
 import { NO_LINEAGE } from '../../src/replica/lineage.js';
 import type { MemberStep, NodeFacts, ProcessId } from '../../src/replica/member-step.js';
 import type { Step } from '../../src/replica/step.js';
+import { timeOf } from '../../src/replica/version-clock.js';
 import { encodeCommand } from '../../src/resp/reply.js';
 import { Acceptor } from '../help/acceptor.js';
 import { DURABLE_ARGS } from '../help/redis-store.js';
@@ -246,6 +247,43 @@ t.test('scans find keys that have a meta, and keys that have a value; ours are n
   );
   t.same(await node.performMember({ kind: 'metas', keys, sizes: true }, 'another'), { kind: 'not-member' });
 });
+
+t.test(
+  'of keys whose versions are times a scan finds those that were deleted, or have expired, before a moment',
+  async (t) => {
+    const twins = await Twins.start(t);
+    const { node, model } = twins;
+    const member = memberRecord(twins.process);
+    await twins.member(twins.admitting(member, ''));
+    const beginMs = timeOf(NEVER);
+    const put = async (key: string, atMs: number, tail: string) => {
+      const accepted = makeBallot(0, atMs - beginMs, proposerNumber(0, 7));
+      await node.exchange(encodeCommand(['SET', `~rl:m:${key}`, `${accepted}${accepted}${NO_LINEAGE}${tail}`]), 1);
+      const meta = { promised: accepted, accepted, lineage: NO_LINEAGE };
+      model.data.metas.set(key, { ...meta, live: tail.startsWith('1'), expireAt: Number(tail.slice(1)) });
+    };
+    const [oldMs, newMs] = [Date.UTC(2026, 0, 1), Date.UTC(2026, 5, 1)];
+    await put('deleted', oldMs, '00');
+    await put('deleted lately', newMs, '00');
+    await put('there', oldMs, '10');
+    await put('expired', oldMs, `1${oldMs + 1}`);
+    await put('expired lately', oldMs, `1${newMs}`);
+    const scan = { kind: 'scan', what: 'gone', cursor: '0', count: 100 } as const;
+    for (const [beforeMs, gone] of [
+      [oldMs, []],
+      [oldMs + 1, ['deleted']],
+      [newMs, ['deleted', 'expired']],
+      [newMs + 1, ['deleted', 'deleted lately', 'expired', 'expired lately']],
+    ] as const) {
+      const step = { ...scan, beforeMs };
+      for (const page of [await node.performMember(step, member), model.performMember(step, member)]) {
+        if (page.kind !== 'page') throw new Error(page.kind);
+        t.same(page.keys.map((key) => Buffer.from(key).toString('latin1')).sort(), gone);
+      }
+    }
+    t.same(await node.performMember({ ...scan, beforeMs: newMs }, 'another'), { kind: 'not-member' });
+  },
+);
 
 t.test('the metas of tens of thousands of keys are told at once', async (t) => {
   const twins = await Twins.start(t);
