@@ -1,9 +1,10 @@
 /**
  * What replicated keys cost, next to plain ones and next to etcd: README.md says how.
  *
- *   npm run bench:replicated -- [--only cost,etcd,failure,comparison] [--rounds 5] [--seconds 3] [--clients 64] [--connections 8] [--keys 10000] [--size 64] [--compared 1000000] [--no-save]
+ *   npm run bench:replicated -- [--only cost,waits,etcd,failure,comparison] [--rate 1000] [--rounds 5] [--seconds 3] [--clients 64] [--connections 8] [--keys 10000] [--size 64] [--compared 1000000] [--no-save]
  *
  *   cost      CPU of the proxy per command, and p50: strong keys, those of consistency quorum and eventual, weak ones, and sharded ones before servers of the same kind
+ *   waits     p50 at a fixed rate (`--rate`), far below what the machine can do: keys of consistency eventual, weak ones, and sharded ones
  *   etcd      answers per second: strong keys with appendfsync always and everysec, and etcd with three members
  *   failure   strong keys while one of three nodes dies: answers per second after and before, and how long clients wait
  *   comparison  keys of consistency eventual (`--compared`): how long their nodes take to be compared, and until 100 that one has lost are mended
@@ -14,7 +15,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { BenchmarkError, Children, run } from './compare/children.js';
 import { cpuTimeOf } from './compare/cpu.js';
 import { fill } from './compare/fill.js';
-import { runLoad as runBenchmark } from './compare/load.js';
+import { refuseErrors, runLoad as runBenchmark, runOwnLoad } from './compare/load.js';
 import { readPartOptions } from './compare/part-options.js';
 import { findEtcd, findPrograms, type Programs } from './compare/programs.js';
 import { saveResults } from './compare/results.js';
@@ -34,7 +35,7 @@ interface Bench {
   results: Record<string, unknown>;
 }
 
-const PARTS = ['cost', 'etcd', 'failure', 'comparison'];
+const PARTS = ['cost', 'waits', 'etcd', 'failure', 'comparison'];
 const WARM_UP_REQUESTS = 30_000;
 const RUN_TIMEOUT_MS = 120_000;
 const START_MS_MAX = 30_000;
@@ -50,6 +51,7 @@ async function main(): Promise<void> {
   const bench: Bench = { children: new Children(), programs: await findPrograms(), options, results: {} };
   for (const part of options.parts) {
     if (part === 'cost') await compareCost(bench);
+    if (part === 'waits') await compareWaits(bench);
     if (part === 'etcd') await compareEtcd(bench);
     if (part === 'failure') await compareFailure(bench);
     if (part === 'comparison') await compareComparisons(bench);
@@ -127,12 +129,53 @@ async function compareCost(bench: Bench): Promise<void> {
       `${test.toUpperCase()}: quorum ${quorum.toFixed(1)} µs: × ${(quorum / sharded).toFixed(2)} (at most ${quorumLimit})`,
     );
     console.log(
-      `${test.toUpperCase()}: eventual ${eventual.toFixed(1)} µs: × ${(eventual / sharded).toFixed(2)} (at most 3); p50 × ${waitRatio.toFixed(2)} (at most 1.2)`,
+      `${test.toUpperCase()}: eventual ${eventual.toFixed(1)} µs: × ${(eventual / sharded).toFixed(2)} (at most 3); p50, on a full machine, × ${waitRatio.toFixed(2)}`,
     );
     const weakLimit = test === 'set' ? '' : ' (at most 1.1)';
     console.log(`${test.toUpperCase()}: weak ${weak.toFixed(1)} µs: × ${(weak / sharded).toFixed(2)}${weakLimit}`);
   }
   bench.results['cost'] = { cpuUs: Object.fromEntries(costs), p50Ms: Object.fromEntries(waits) };
+}
+
+async function compareWaits({ children, programs, options, results }: Bench): Promise<void> {
+  const { rate, clients, keys, size, seconds } = options;
+  const targets: RingleaderTarget[] = [];
+  for (const mode of ['sharded', 'eventual', 'weak'] as const) {
+    const target = await startRingleader(children, programs.redis, {
+      label: `waits-${mode}`,
+      mode,
+      persistence: 'none',
+    });
+    await awaitWrites(target, size);
+    await fill(target, 'get', keys, size);
+    targets.push(target);
+  }
+  const p50 = new Map<string, number[]>();
+  const p99 = new Map<string, number[]>();
+  for (const test of ['set', 'get'] as const) {
+    for (const [round, { label, host, port }] of rounds(options.rounds, targets)) {
+      const what = `${test} round ${round + 1}: ${label}`;
+      const numbers = { rate, seconds, clients, size, keys };
+      const pairs = Object.entries(numbers).flatMap(([name, value]) => [`--${name}`, `${value}`]);
+      const args = ['--target', `${host}:${port}`, '--test', test, ...pairs];
+      const { latencyUs, errors } = await runOwnLoad(children, args, what, RUN_TIMEOUT_MS);
+      refuseErrors(errors, what);
+      note(p50, `${test} ${label}`, latencyUs.p50);
+      note(p99, `${test} ${label}`, latencyUs.p99);
+      console.error(`${what}: p50 ${latencyUs.p50} µs, p99 ${latencyUs.p99} µs`);
+    }
+    const of = (all: Map<string, number[]>, mode: string) => median(all.get(`${test} waits-${mode}`) ?? []);
+    console.log(`${test.toUpperCase()}, ${rate} a second: p50 of sharded keys ${of(p50, 'sharded')} µs`);
+    for (const [mode, limit] of [
+      ['eventual', ' (at most 1.2)'],
+      ['weak', ''],
+    ] as const) {
+      const [half, tail] = [p50, p99].map((all) => (of(all, mode) / of(all, 'sharded')).toFixed(2));
+      console.log(`${test.toUpperCase()}, ${rate} a second: ${mode}: p50 × ${half}${limit}, p99 × ${tail}`);
+    }
+  }
+  results['waits'] = { p50Us: Object.fromEntries(p50), p99Us: Object.fromEntries(p99) };
+  for (const { label } of targets) await stop(children, label);
 }
 
 async function compareEtcd(bench: Bench): Promise<void> {
@@ -282,6 +325,15 @@ function save({ children, programs, options, results }: Bench): void {
 
 /** `clients` are spread over `connections`: of etcd's, and of those that are compared with it. */
 function readOptions() {
-  const defaults = { rounds: 5, seconds: 3, clients: 64, connections: 8, keys: 10_000, size: 64, compared: 1_000_000 };
+  const defaults = {
+    rate: 1_000,
+    rounds: 5,
+    seconds: 3,
+    clients: 64,
+    connections: 8,
+    keys: 10_000,
+    size: 64,
+    compared: 1_000_000,
+  };
   return readPartOptions(process.argv.slice(2), PARTS, defaults);
 }
