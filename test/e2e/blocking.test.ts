@@ -89,7 +89,7 @@ async function carryOut(line: string, first: RespClient, second: RespClient): Pr
   return (await reply).toString('latin1');
 }
 
-for (const transport of ['io_uring', 'epoll', 'node'] as const) {
+for (const transport of ['io_uring', 'node'] as const) {
   for (const protocol of [2, 3] as const) {
     t.test(`on ${transport} in RESP${protocol}, as one Redis answers`, async (t) => {
       const deployment = await deploy(t, { transport });

@@ -9,7 +9,7 @@ import { waitFor } from '../help/wait-for.js';
 
 const LIMITS = { connectTimeoutMs: '500ms', queueTimeoutMs: '500ms', reconnectMaxMs: '200ms' };
 
-for (const transport of ['io_uring', 'epoll', 'node'] as const) {
+for (const transport of ['io_uring', 'node'] as const) {
   t.test(`on ${transport}, the proxy starts, says so, serves the rest, and picks it up when it comes`, async (t) => {
     const servers = await startRedisServers(3);
     t.teardown(() => Promise.all(servers.map((server) => server.stop())));

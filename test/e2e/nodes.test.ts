@@ -10,7 +10,7 @@ const COMMANDS = 200_000;
 const CUT_NODE = 2;
 const CUTS = 30;
 
-for (const transport of ['io_uring', 'epoll', 'node'] as const) {
+for (const transport of ['io_uring', 'node'] as const) {
   t.test(`on ${transport}, clients get their own replies while nodes are killed, paused and cut off`, async (t) => {
     const random = new Seeded();
     t.comment(`SEED=${random.seed}`);

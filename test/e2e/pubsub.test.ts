@@ -85,7 +85,7 @@ function script(random: Random, protocol: 2 | 3): string[][] {
   return lines;
 }
 
-for (const transport of ['io_uring', 'epoll', 'node'] as const) {
+for (const transport of ['io_uring', 'node'] as const) {
   t.test(`on ${transport}`, async (t) => {
     const deployment = await deploy(t, { transport, limits: { reconnectMaxMs: '200ms' } });
     const { port, servers } = deployment;

@@ -22,7 +22,7 @@ const USERS = ['u0', 'u1', 'u2'];
 const LAST_USER = 'u2';
 const LAST_CLIENTS_MAX = 20;
 
-for (const transport of ['io_uring', 'epoll', 'node'] as const) {
+for (const transport of ['io_uring', 'node'] as const) {
   t.test(
     `on ${transport}, a storm of reloads and the death of workers lose nothing that was acknowledged`,
     async (t) => {

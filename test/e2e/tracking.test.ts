@@ -46,7 +46,7 @@ const SCRIPTS: readonly (readonly string[])[] = [
   ['MULTI', 'CLIENT CACHING YES', 'CLIENT GETREDIR', 'EXEC', 'CLIENT TRACKING ON', 'RESET', 'CLIENT TRACKINGINFO'],
 ];
 
-for (const transport of ['io_uring', 'epoll', 'node'] as const) {
+for (const transport of ['io_uring', 'node'] as const) {
   for (const protocol of [2, 3] as const) {
     t.test(`on ${transport} in RESP${protocol}, CLIENT answers as one Redis does`, async (t) => {
       const { port } = await deploy(t, { transport });

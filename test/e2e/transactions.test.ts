@@ -70,7 +70,7 @@ const SCRIPTS: readonly (readonly string[])[] = [
   ['MULTI', 'FLUSHALL NOSUCH', 'SAVE', 'EXEC'],
 ];
 
-for (const transport of ['io_uring', 'epoll', 'node'] as const) {
+for (const transport of ['io_uring', 'node'] as const) {
   for (const protocol of [2, 3] as const) {
     t.test(`on ${transport} in RESP${protocol}, as one Redis answers them`, async (t) => {
       const deployment = await deploy(t, { transport });

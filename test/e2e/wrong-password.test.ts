@@ -57,7 +57,7 @@ const REFUSED: readonly (readonly [words: (keys: Keys) => string[], reply: RegEx
   [() => ['SLOWLOG', 'GET'], NO_EFFECT],
 ];
 
-for (const transport of ['io_uring', 'epoll', 'node'] as const) {
+for (const transport of ['io_uring', 'node'] as const) {
   t.test(`on ${transport}, the other nodes are served while one has another password than is said`, async (t) => {
     const deployment = await deploy(t, {
       transport,
