@@ -2,7 +2,6 @@
 import type { Test } from 'tap';
 import type { FleetStatus } from '../../src/control/status.js';
 import { Placement } from '../help/deployment.js';
-import { testCampaign } from '../help/fleet-campaign.js';
 import { statusOf, waitForFleet, withNode } from '../help/fleet-member.js';
 import { connectTo, type FleetStore } from '../help/fleet-stores.js';
 import { type ProxyOptions, ProxyProcess } from '../help/proxy.js';
@@ -10,7 +9,6 @@ import { type RedisServer, startRedisServers } from '../help/redis-server.js';
 import { connect, RespClient } from '../help/resp-client.js';
 
 const LEASE_MS = 2_000;
-const CAMPAIGN_MS = 20_000;
 const MOVES = 8;
 /** Of each member: with so many it is unlikely that a worker has none. */
 const CLIENTS = 10;
@@ -288,5 +286,4 @@ const CASES: Readonly<Record<string, FleetCase>> = {
 /** Runs all cases, one after another: some of them kill the store's servers. */
 export async function testFleet(t: Test, store: FleetStore): Promise<void> {
   for (const [name, run] of Object.entries(CASES)) await t.test(name, (t) => run(t, store));
-  await t.test('members and servers that are killed and stopped', (t) => testCampaign(t, store, CAMPAIGN_MS));
 }
