@@ -7,7 +7,8 @@ import { isOwnError, textOfError } from './error-text.js';
 import { MARKER } from './gather-scripts.js';
 
 /** What one Redis says of a command's keys and arguments, too: the node's name is of no use in it. */
-const ABOUT_COMMAND = /^(WRONGTYPE |ERR Invalid stream ID |ERR The > ID can be specified only )/;
+const ABOUT_COMMAND =
+  /^(WRONGTYPE |ERR (Invalid stream ID |The > ID can be specified only |syntax error|value is |(BY|GET) option of SORT |One or more scores ))/;
 
 export function isAboutCommand(error: Uint8Array): boolean {
   return ABOUT_COMMAND.test(textOfError(error));
@@ -30,6 +31,11 @@ export function tooManyKeys(gatherKeysMax: number): string {
 
 export function tooManyElements(gatherKeysMax: number): string {
   return `what this command sorts has more elements that name keys than gatherKeysMax ${gatherKeysMax}`;
+}
+
+/** `count`: of values that SORT would write. */
+export function tooManyValues(count: number, most: number): string {
+  return `this command makes ${count} values, and more than ${most} are not taken in one piece`;
 }
 
 /** `others` and `own`: what other gathers of the worker hold, and what this one would. */

@@ -16,9 +16,6 @@ import { OWN_PREFIX } from '../routing/replication-section.js';
 /** Beside what PLACE has placed, so that REMOVE takes nothing away where it failed. */
 export const MARKER = `${OWN_PREFIX}gather`;
 
-/** What SORT sorts, as it was when its elements were read: patterns name keys by them. */
-export const SORTED = `${OWN_PREFIX}sorted`;
-
 /** What is to be placed beside a node's own keys. */
 export interface Brought {
   name: string;
@@ -98,37 +95,6 @@ if bytes > few then return bytes end
 return replies`;
 
 /**
- * KEYS: what SORT is to sort; ARGV: how many bytes, and how many elements, are wanted at the most; and where nothing is sorted, see
- * `rangeOfUnsorted`: from which on how many, and 1 from the end. Answers with its value as DUMP_SCRIPT does, and then its elements, of a list and
- * of a sorted set those in that range; of what cannot be sorted there are none. Or with the number of bytes where they are more, or with a status where
- * the elements are.
- */
-export const SORT_SCRIPT = `local key = KEYS[1]
-local bytes = redis.call('MEMORY', 'USAGE', key) or 0
-if bytes > tonumber(ARGV[1]) then return bytes end
-local kind = redis.call('TYPE', key).ok
-local counts = {list = 'LLEN', set = 'SCARD', zset = 'ZCARD'}
-local elements = {}
-if counts[kind] then
-  local length = redis.call(counts[kind], key)
-  local first, last = 0, length - 1
-  if ARGV[3] and kind ~= 'set' then
-    first = math.max(tonumber(ARGV[3]), 0)
-    local count = tonumber(ARGV[4])
-    if count >= 0 then last = math.min(last, first + count - 1) end
-    if ARGV[5] == '1' then first, last = length - 1 - last, length - 1 - first end
-  end
-  if last - first >= tonumber(ARGV[2]) then return redis.status_reply('MORE') end
-  if kind == 'set' then elements = redis.call('SMEMBERS', key)
-  elseif first <= last then elements = redis.call(kind == 'list' and 'LRANGE' or 'ZRANGE', key, first, last) end
-end
-local value = redis.call('DUMP', key) or ''
-bytes = #value
-for _, element in ipairs(elements) do bytes = bytes + #element end
-if bytes > tonumber(ARGV[1]) then return bytes end
-return {value, '0', elements}`;
-
-/**
  * The function `place`, of `count` names, which begin with list[first], and of their values and expiries, as DUMP_SCRIPT answers, which
  * begin with ARGV[from]. Returns nil; or what was wrong, and then nothing is placed: the number of the name (from 1), and the node's
  * error, none where the name is taken.
@@ -175,7 +141,7 @@ for at = 2, count + 1 do redis.call('DEL', ARGV[at]) end
 return reply`;
 
 export const GATHER_SCRIPTS: readonly string[] = [
-  ...[SIZE_SCRIPT, DUMP_SCRIPT, READ_SCRIPT, SORT_SCRIPT],
+  ...[SIZE_SCRIPT, DUMP_SCRIPT, READ_SCRIPT],
   ...[PLACE_SCRIPT, REMOVE_SCRIPT, CARRY_OUT_SCRIPT],
 ];
 

@@ -6,7 +6,7 @@
  *   3  place them, carry the command out, take them away      the target     in one piece (gather-scripts.ts)
  *
  * Where step 1 has brought all values, and the reply can be made of them here, that is all (member-joins.ts). Streams are read where they are
- * (stream-shares.ts). SORT whose patterns name keys has a step before (sort-source.ts).
+ * (stream-shares.ts). SORT whose patterns name keys has steps of its own (sort-steps.ts).
  */
 import { bulkOf, elementsOf } from '../replica/reply-shape.js';
 import { TYPE } from '../resp/frame.js';
@@ -26,7 +26,8 @@ import {
 } from './gather-scripts.js';
 import { joinedCommand } from './member-joins.js';
 import type { NodeAsk, NodeSteps, Wait } from './node-steps.js';
-import { type PlaceOf, readSortSource } from './sort-source.js';
+import type { PlaceOf } from './sort-lookups.js';
+import { notPlaced, sortSteps, storing } from './sort-steps.js';
 import { readStreams, sharesOf } from './stream-shares.js';
 
 export interface GatherContext extends RoomContext {
@@ -106,14 +107,15 @@ class Gather {
     return yield* this.finish(words, target, writtenOn >= 0, brought);
   }
 
-  private *sort({ words, keys, writtenOn, patterns }: Gathered): NodeSteps<Uint8Array> {
-    const { limits, placeOf } = this.context;
-    const source = yield* readSortSource(this.room, limits, placeOf, words, keys, patterns);
-    const byNode = grouped(source.named);
-    const seen = yield* this.look([...byNode].filter(([node]) => node !== writtenOn));
-    const target = writtenOn >= 0 ? writtenOn : source.named.size > 0 ? nodeOfMost(seen) : source.home;
-    const brought = yield* this.fetch(byNode, seen, target);
-    return yield* this.finish(source.words, target, writtenOn >= 0, [source.sorted, ...brought]);
+  private *sort({ words, keys, writtenOn }: Gathered): NodeSteps<Uint8Array> {
+    const home = keys.get(Buffer.from(words[1] as Uint8Array).toString('latin1')) as number;
+    const sorted = yield* sortSteps(this.room, this.context, words, home);
+    if (sorted instanceof Uint8Array) return sorted;
+    const refusal = yield* this.waitForWrite();
+    if (refusal !== null) return refusal;
+    const frame = storing(sorted);
+    const [reply] = (yield [{ node: writtenOn, frame, isWrite: true }]) as [Uint8Array];
+    return reply[0] === TYPE.array ? notPlaced(this.context, writtenOn, reply) : reply;
   }
 
   /** The reply, where the values of all keys have come, and can be put together here; else null. */
@@ -200,12 +202,10 @@ class Gather {
     isWrite: boolean,
     brought: readonly Brought[],
   ): NodeSteps<Uint8Array> {
-    const { labelOf, sharedWith, writeWait, hasMoved } = this.context;
+    const { labelOf, sharedWith } = this.context;
     const label = labelOf(target);
-    if (isWrite) {
-      for (let wait = writeWait(); wait !== null; wait = writeWait()) yield wait;
-      if (hasMoved()) return MOVED;
-    }
+    const refusal = isWrite ? yield* this.waitForWrite() : null;
+    if (refusal !== null) return refusal;
     this.room.count(bytesOfAll(brought.map(({ value }) => value)));
     const names = brought.map(({ name }) => name);
     const values = brought.flatMap(({ value, expiry }) => [value, expiry]);
@@ -230,6 +230,13 @@ class Gather {
     if (isError(placed, 0)) return refusedBy(label, placed);
     if (isError(removed, 0)) return notRemovedBy(label, removed);
     return placed[0] === TYPE.array ? notPlacedBy(label, placed, names, sharedWith) : answer;
+  }
+
+  /** Until the write may be sent. Not null: it must not be any more. */
+  private *waitForWrite(): NodeSteps<Uint8Array | null> {
+    const { writeWait, hasMoved } = this.context;
+    for (let wait = writeWait(); wait !== null; wait = writeWait()) yield wait;
+    return hasMoved() ? MOVED : null;
   }
 }
 

@@ -156,7 +156,8 @@ function nameOf({ buffer, byteOffset, length }: Uint8Array): string {
 function hasMoved(key: string, before: Service, now: Service | null): boolean {
   if (now === before) return false;
   if (now === null) return true;
-  const [old, place] = [placeOf(before, key), placeOf(now, key)];
+  const bytes = Buffer.from(key, 'latin1');
+  const [old, place] = [placeOf(before, bytes), placeOf(now, bytes)];
   if (old instanceof Uint8Array || place instanceof Uint8Array) return true;
   // Numbers are of one topology.
   const [was, is] = [nodeAt(before, old), nodeAt(now, place)];
@@ -167,9 +168,8 @@ function nodeAt({ nodes }: Service, index: number): NodeSnapshot {
   return nodes.find((node) => node.index === index) as NodeSnapshot;
 }
 
-/** Where the key lies, a character a byte; or the error why a pattern may not name it. */
-function placeOf(service: Service, key: string): number | Uint8Array {
-  const bytes = Buffer.from(key, 'latin1');
+/** Where the key lies; or the error why a pattern may not name it. */
+function placeOf(service: Service, bytes: Uint8Array): number | Uint8Array {
   const { length } = bytes;
   const node = service.nodeOf(bytes, 0, length);
   const isSharded = service.copySetsOf(bytes, 0, length) === null && !service.isLock(bytes, 0, length);

@@ -6,8 +6,12 @@ import { REPLICA_SCRIPTS } from '../replica/own-scripts.js';
 import { FENCED_SCRIPT } from './fenced-script.js';
 import { GATHER_SCRIPTS } from './gather-scripts.js';
 import { showWords } from './monitor-line.js';
+import { SORT_SCRIPTS } from './sort-scripts.js';
 
-const OWN_SCRIPTS: readonly string[] = [...REPLICA_SCRIPTS, ...SCRIPTS_OF_LOCKS, ...GATHER_SCRIPTS, FENCED_SCRIPT];
+const OWN_SCRIPTS: readonly string[] = [
+  ...[...REPLICA_SCRIPTS, ...SCRIPTS_OF_LOCKS, ...GATHER_SCRIPTS],
+  ...[...SORT_SCRIPTS, FENCED_SCRIPT],
+];
 
 /** How their digests and their texts begin. */
 const BEGINS: ReadonlySet<string> = new Set(

@@ -3,7 +3,7 @@ import t from 'tap';
 import { Metrics, metricsMemory } from '../../src/base/metrics.js';
 import { type GatherContext, type Gathered, gatherSteps } from '../../src/proxy/gather-steps.js';
 import type { NodeAsk } from '../../src/proxy/node-steps.js';
-import { command, Plane, wordsIn } from '../help/plane.js';
+import { bulk, command, Plane, wordsIn } from '../help/plane.js';
 
 const SINTER: Gathered = {
   words: ['SINTER', 'a', 'b', 'c'].map((word) => Buffer.from(word)),
@@ -136,16 +136,143 @@ t.test('what nodes may give beyond what they said is divided among them', async 
   t.same(rooms, ['45', '55'], '10 and 20 were said, and 70 are left');
 });
 
-t.test('of SORT the elements that name keys are counted at the node', async (t) => {
-  const sort: Gathered = {
-    words: ['SORT', 'list', 'BY', 'w_*'].map((word) => Buffer.from(word)),
-    keys: new Map([['list', 0]]),
-    writtenOn: -1,
-    patterns: [Buffer.from('w_*')],
-    isScript: false,
+/** SORT of a list on node 0, whose keys `b…` lie on node 1 and others on node 0: its answers by step and place. */
+function sort(own: GatherContext, text: string, ...answers: readonly (readonly string[])[]) {
+  const words = text.split(' ').map((word) => Buffer.from(word));
+  const isWrite = text.includes('STORE');
+  const sorted: Gathered = {
+    ...{ words, keys: new Map([['list', 0]]), writtenOn: isWrite ? 2 : -1 },
+    ...{ patterns: [Buffer.from('b*')], isScript: false },
   };
-  const { reply } = carryOut(context(), sort, { '0 0': '+MORE\r\n' });
-  t.match(reply, /^-OVERLOADED what this command sorts has more elements that name keys than gatherKeysMax 10; /);
+  const steps = gatherSteps({ ...own, placeOf: (key) => (key[0] === 0x62 ? 1 : 0) }, sorted);
+  const asked: (readonly [number, readonly string[]])[][] = [];
+  let replies: Uint8Array[] = [];
+  for (let step = 0; ; step++) {
+    const { done, value } = steps.next(replies);
+    if (done === true) return { reply: Buffer.from(value).toString('latin1'), asked };
+    const asks = value as readonly NodeAsk[];
+    asked.push(
+      asks.map(({ node, frame }) => {
+        const [all = []] = wordsIn(Buffer.from(frame).toString('latin1'));
+        return [node, all[0] === 'EVAL' ? all.slice(2) : all] as const;
+      }),
+    );
+    replies = asks.map((_, at) => Buffer.from(answers[step]?.[at] ?? '+NONE\r\n', 'latin1'));
+  }
+}
+
+const LIST = `*3\r\n${['x', 'y', 'z'].map(bulk).join('')}`;
+const ROOMY = { gatherBytesMax: 1_000_000, gatherWorkerBytesMax: 2_000_000 };
+
+t.test('SORT asks each node once for what patterns name, and puts plain numbers in order itself', async (t) => {
+  const own = context(ROOMY);
+  const values = [`*3\r\n${bulk('2')}${bulk('10')}$-1\r\n`, `*6\r\n${bulk('X')}_\r\n${bulk('Y')}_\r\n_\r\n_\r\n`];
+  const command = 'SORT list BY b* GET # GET a*->f GET no LIMIT 0 2 DESC GET b* GET a*->g';
+  const { reply, asked } = sort(own, command, ['*0\r\n', LIST], values);
+  t.equal(
+    reply,
+    `*10\r\n${bulk('y')}${bulk('Y')}$-1\r\n${bulk('10')}$-1\r\n${bulk('x')}${bulk('X')}$-1\r\n${bulk('2')}$-1\r\n`,
+  );
+  const options = [
+    'BY',
+    'b*',
+    'GET',
+    '#',
+    'GET',
+    'a*->f',
+    'GET',
+    'no',
+    'LIMIT',
+    '0',
+    '2',
+    'DESC',
+    'GET',
+    'b*',
+    'GET',
+    'a*->g',
+  ];
+  t.same(asked, [
+    [
+      [0, ['SORT_RO', '~rl:sorted', ...options]],
+      [0, ['1', 'list', '1000000', '10', 'all', '0', '-1', 'DESC', 'LIMIT', '0', '2']],
+    ],
+    [
+      [1, ['3', 'bx', 'by', 'bz', '131072', '1000000', '3', '0']],
+      [0, ['3', 'ax', 'ay', 'az', '131072', '1000000', '3', '2', 'f', 'g']],
+    ],
+  ]);
+  t.same([own.held.bytes, own.counts.gathers, own.counts.gatheredBytes], [0, 1, reply.length]);
+});
+
+t.test('SORT has a node put in order what is no plain number, by copies of the weights', async (t) => {
+  const weights = `*3\r\n${bulk('1e1')}$-1\r\n${bulk('3')}`;
+  const own = context(ROOMY);
+  const { reply, asked } = sort(
+    own,
+    'SORT list BY b* LIMIT 1 5',
+    ['*0\r\n', LIST],
+    [weights],
+    [`*2\r\n${bulk('z')}${bulk('x')}`],
+  );
+  t.equal(reply, `*2\r\n${bulk('z')}${bulk('x')}`);
+  const placed = ['x', 'y', 'z', '~rl:sorted:x', '1e1', '~rl:sorted:z', '3'];
+  t.same(asked[2], [[0, ['0', '3', '4', ...placed, 'BY', '~rl:sorted:*', 'LIMIT', '1', '5']]]);
+  const plain = `*3\r\n${bulk('1')}${bulk('2')}${bulk('3')}`;
+  const stored = sort(own, 'SORT list ALPHA BY b* STORE dest', ['*0\r\n', LIST], [plain], [LIST], [':3\r\n']);
+  t.equal(stored.reply, ':3\r\n');
+  t.same(stored.asked[2]?.[0]?.[1].slice(-7), ['~rl:sorted:*', 'ALPHA', 'LIMIT', '0', '-1', 'STORE', '~rl:sorted']);
+  t.same(stored.asked[3], [[2, ['0', 'dest', 'x', 'y', 'z']]]);
+  for (const [answer, expected] of [
+    [
+      "-ERR One or more scores can't be converted into double\r\n",
+      "-ERR One or more scores can't be converted into double\r\n",
+    ],
+    ['-NOPERM no\r\n', '-NOPERM no (from node n0; the command had no effect)\r\n'],
+    ['*1\r\n:1\r\n', /^-ERR node n0 has a key '~rl:sorted' of another layout/],
+    ['*1\r\n:2\r\n', /^-ERR node n0 has a key '~rl:sorted:\*' of another layout/],
+    [
+      '*2\r\n:2\r\n$3\r\nOOM\r\n',
+      "-OOM (from node n0, which was to have '~rl:sorted:*' for this command; it had no effect)\r\n",
+    ],
+  ] as const) {
+    const { reply } = sort(own, 'SORT list BY b*', ['*0\r\n', LIST], [weights], [answer]);
+    if (typeof expected === 'string') t.equal(reply, expected);
+    else t.match(reply, expected);
+  }
+  t.equal(own.held.bytes, 0);
+});
+
+t.test('SORT is asked again for what is large, and refused what is too much', async (t) => {
+  const own = context({ gatherBytesMax: 300_000 });
+  const first = ['*0\r\n', LIST];
+  const large = `*3\r\n${bulk('v'.repeat(80_000))}$-1\r\n$-1\r\n`;
+  const { reply, asked } = sort(own, 'SORT list GET b*', first, [':80000\r\n'], [large]);
+  t.equal(reply.length, large.length);
+  t.same(asked[1]?.[0]?.[1].slice(4), ['0', '300000', '3', '0'], 'where there is little room nothing comes unasked');
+  t.same(asked[2]?.[0]?.[1].slice(4), ['299975', '299975', '3', '0']);
+  const bytes = 'the keys that this command reads on other nodes take';
+  for (const [expected, ...answers] of [
+    [`${bytes} 300105 bytes`, first, [':300080\r\n']],
+    [`${bytes} 300500 bytes`, first, [':200\r\n'], [':300500\r\n']],
+    [`${bytes} 320075 bytes`, first, [':160010\r\n'], [large.replaceAll('v', 'vv').replace('80000', '160000')]],
+    ['what this command sorts has more elements that name keys than gatherKeysMax 10', ['*0\r\n', '+MORE\r\n']],
+    [`${bytes} 400000 bytes`, ['*0\r\n', ':400000\r\n']],
+    ['the keys that this command reads are more than gatherKeysMax 10', ['*0\r\n', `*11\r\n${bulk('e').repeat(11)}`]],
+  ] as const) {
+    t.match(sort(own, 'SORT list GET b*', ...answers).reply, `-OVERLOADED ${expected}`);
+    t.equal(own.held.bytes, 0);
+  }
+  for (const [expected, ...answers] of [
+    ['-ERR syntax error\r\n', ['-ERR syntax error\r\n', '-ERR script\r\n']],
+    ['-WRONGTYPE no list\r\n', ['*0\r\n', '-WRONGTYPE no list\r\n']],
+    ['-NODEDOWN node n0: gone\r\n', ['-NODEDOWN node n0: gone\r\n', '-NODEDOWN node n0: gone\r\n']],
+    ['-LOADING no (from node n1; the command had no effect)\r\n', first, ['-LOADING no\r\n']],
+    ['-LOADING no (from node n1; the command had no effect)\r\n', first, [':90\r\n'], ['-LOADING no\r\n']],
+    ['*0\r\n', ['*0\r\n', '*0\r\n']],
+  ] as const) {
+    t.equal(sort(own, 'SORT list GET b*', ...answers).reply, expected);
+    t.equal(own.held.bytes, 0);
+  }
 });
 
 t.test('small values come with the first answers, and only large ones are asked for', async (t) => {
