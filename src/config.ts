@@ -4,13 +4,8 @@
  */
 import { z } from 'zod';
 import { AUTH, type AuthSection, checkAuth, completeAuth, isOpen } from './acl/auth-section.js';
-import {
-  ANNOUNCE,
-  type Announced,
-  checkAnnounce,
-  completeAnnounce,
-  type PlacedAnnounce,
-} from './base/announce-section.js';
+import { ANNOUNCE, checkAnnounce, completeAnnounce, type PlacedAnnounce } from './base/announce-section.js';
+import type { Announced } from './base/announced.js';
 import type { ClientAuth } from './base/client-rules.js';
 import { OTHER_WORDS } from './base/config-words.js';
 import {

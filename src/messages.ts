@@ -3,7 +3,7 @@
  * the shared memory that goes with them. Topologies and counters travel here and nowhere else.
  */
 import type { MessagePort } from 'node:worker_threads';
-import type { Announced } from './base/announce-section.js';
+import type { Announced } from './base/announced.js';
 import type { ClientRules, UsersSnapshot } from './base/client-rules.js';
 import type { Endpoint } from './base/endpoint.js';
 import type { Limits, NodeLimits } from './base/limits.js';

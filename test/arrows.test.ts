@@ -1,4 +1,6 @@
 /** Imports point down, the two planes do not know each other, and no file needs itself. */
+import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import t from 'tap';
 import { arrowFaults, type Rules } from './help/arrows.js';
 import { readSources } from './help/sources.js';
@@ -91,6 +93,27 @@ t.test('every place that has a rank has files', async (t) => {
     [],
   );
 });
+
+t.test(
+  'of packages a worker loads none but what calls the system: each has a memory and a start of its own',
+  async (t) => {
+    const loaded = new Set<string>();
+    const packages = new Set<string>();
+    const load = (path: string): void => {
+      if (loaded.has(path)) return;
+      loaded.add(path);
+      // As compiled, where imports of types are gone.
+      const text = readFileSync(path, 'utf8');
+      for (const [, name = ''] of text.matchAll(/^(?:import|export)\s(?:[^'";]*?\sfrom\s)?\s*'([^']+)'/gm)) {
+        if (name.startsWith('.')) load(resolve(dirname(path), name));
+        else if (!name.startsWith('node:')) packages.add(name);
+      }
+    };
+    load(resolve('dist/src/worker.js'));
+    t.ok(loaded.size > 100, `${loaded.size} files`);
+    t.same([...packages], []);
+  },
+);
 
 const MADE_UP: Rules = {
   ranks: { base: 0, left: 1, right: 1, top: 2, 'main.ts': 3 },

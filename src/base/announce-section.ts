@@ -4,7 +4,8 @@
  */
 import { z } from 'zod';
 import { parseServer } from './address.js';
-import { type Endpoint, formatEndpoint, type TcpEndpoint } from './endpoint.js';
+import type { Announced } from './announced.js';
+import type { Endpoint, TcpEndpoint } from './endpoint.js';
 import { type Advice, type Complain, expecting, type Fault, value } from './schema.js';
 import type { Path } from './yaml-source.js';
 
@@ -18,12 +19,6 @@ export const ANNOUNCE = z
     z.array(ADDRESS, expecting(FORMS)),
   )
   .meta({ shortForm: ADDRESS.meta(), expected: FORMS });
-
-/** Who comes in at `listen` is told of `address`. */
-export interface Announced {
-  listen: Endpoint;
-  address: TcpEndpoint;
-}
 
 /** What stands in the configuration of one service: addresses that are announced, and how many it listens on. */
 export interface PlacedAnnounce {
@@ -46,22 +41,6 @@ export function checkAnnounce(lists: readonly PlacedAnnounce[], complain: Compla
     const found = `found ${announce.length} for ${listenCount} in listen`;
     complain(path, `: expected one address, or one for each of listen, ${found}`);
   }
-}
-
-/** What is announced to whom the system says came in at `local` (as `formatEndpoint` writes it), or null. */
-export function announcedAt(list: readonly Announced[], local: string): TcpEndpoint | null {
-  const exact = list.find(({ listen }) => formatEndpoint(listen) === local);
-  return (exact ?? list.find(({ listen }) => covers(listen, local)))?.address ?? null;
-}
-
-/** Whether `listen` is every interface, or a port that the system has chosen, and `local` may be one of it. */
-function covers(listen: Endpoint, local: string): boolean {
-  if (listen.kind === 'unix' || local.startsWith('unix:')) return false;
-  const colon = local.lastIndexOf(':');
-  const host = local.slice(0, colon).replace(/^\[|\]$/g, '');
-  const isOfFamily = listen.host.includes(':') === host.includes(':');
-  const isItsHost = listen.host === host || (isOfFamily && /^(0\.0\.0\.0|[0:]+)$/.test(listen.host));
-  return isItsHost && (listen.port === 0 || listen.port === Number(local.slice(colon + 1)));
 }
 
 function announcedAddress(input: unknown): TcpEndpoint | Fault | Advice | null {

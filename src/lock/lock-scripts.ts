@@ -32,7 +32,7 @@ import {
   WAKE_CHANNEL,
 } from '../replica/meta.js';
 import { ALLOW_OOM, CHECK_BALLOT, PROMISED, REFUSE, type Script, script, TAIL_AT } from '../replica/scripts.js';
-import { OWN_PREFIX } from '../routing/replication-section.js';
+import { OWN_PREFIX } from '../routing/own-prefix.js';
 import { WHOLE } from './share.js';
 import { findOwn, findShare, KEEP, leave, NOW, ONLY_SHARES, SHARES, takeShare } from './shares-script.js';
 

@@ -6,7 +6,7 @@
  * What counts the keys of a slot asks nodes: slot-walks.ts.
  */
 import { createHash } from 'node:crypto';
-import { announcedAt } from '../base/announce-section.js';
+import { announcedAt } from '../base/announced.js';
 import { readEndpoint } from '../base/endpoint.js';
 import type { CommandSpec } from '../resp/command-spec.js';
 import {

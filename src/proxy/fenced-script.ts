@@ -11,7 +11,7 @@
  * It is EVAL, not EVALSHA: a node that did not know the script would have to be asked again, behind what the client has sent since.
  */
 import { ERROR_CODES } from '../base/errors.js';
-import { OWN_PREFIX } from '../routing/replication-section.js';
+import { OWN_PREFIX } from '../routing/own-prefix.js';
 
 /**
  * Before the name of a key: where the fences lie of those who wrote it. It lies on the node of KEY, whatever its own slot: who moves KEY,

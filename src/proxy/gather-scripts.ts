@@ -11,7 +11,7 @@
  * layout changed, is neither read nor taken away.
  */
 import { encodeCommand } from '../resp/reply.js';
-import { OWN_PREFIX } from '../routing/replication-section.js';
+import { OWN_PREFIX } from '../routing/own-prefix.js';
 
 /** Beside what PLACE has placed, so that REMOVE takes nothing away where it failed. */
 export const MARKER = `${OWN_PREFIX}gather`;

@@ -5,7 +5,7 @@ import { findKeys, KeyList } from '../resp/command-keys.js';
 import type { CommandSpec } from '../resp/commands.js';
 import { errorReply } from '../resp/reply.js';
 import type { RequestReader } from '../resp/request.js';
-import { OWN_PREFIX } from '../routing/replication-section.js';
+import { OWN_PREFIX } from '../routing/own-prefix.js';
 import type { Service } from './service.js';
 
 /** Of commands whose arguments may be keys that are not sharded: WATCH is the one of `transaction`. */

@@ -18,7 +18,7 @@
  */
 import { createHash } from 'node:crypto';
 import { encodeCommand } from '../resp/reply.js';
-import { OWN_PREFIX } from '../routing/replication-section.js';
+import { OWN_PREFIX } from '../routing/own-prefix.js';
 import { BALLOT_DIGITS, NEVER } from './ballot.js';
 import { FLOOR_KEY, GUARD_PREFIX, META_PREFIX, NO_FACTS_TEXT, NO_FLOOR, NODE_KEY, PASS_PREFIX } from './meta.js';
 import { ANY } from './step.js';

@@ -11,10 +11,10 @@ import type { Path } from '../base/yaml-source.js';
 import { COLOCATE_RULES_MAX, parsePattern } from './colocate.js';
 import { describeLevel } from './levels.js';
 import { checkLocks, completeLocks, LOCK_KEYS, type Locks } from './lock-section.js';
+import { OWN_PREFIX } from './own-prefix.js';
 import {
   checkReplication,
   completeReplication,
-  OWN_PREFIX,
   type PlacedMode,
   REPLICATION_KEYS,
   type Replication,

@@ -29,8 +29,6 @@ const TOMBSTONE_TTL_MS_MAX = 30 * 86_400_000;
 const EVENTUAL_TTL_MS_MIN = 60_000;
 const QUORUM_KEYS = ['readQuorum', 'writeQuorum'] as const;
 const CHANGES_DEFAULT = 'allow';
-/** What keys of the proxy's own begin with. */
-export const OWN_PREFIX = '~rl:';
 
 /** A number of copies. */
 function copiesAsked() {

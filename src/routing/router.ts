@@ -4,7 +4,7 @@
  */
 import type { KeyspaceSnapshot, StoreLockSnapshot } from '../messages.js';
 import { LockSets, ReplicaSets } from './copy-sets.js';
-import { OWN_PREFIX } from './replication-section.js';
+import { OWN_PREFIX } from './own-prefix.js';
 import { openPlacement, type Placement } from './route.js';
 
 interface Entry {

@@ -3,7 +3,7 @@
  * them has a key.
  */
 import { isDeepStrictEqual } from 'node:util';
-import type { Announced } from '../base/announce-section.js';
+import type { Announced } from '../base/announced.js';
 import { isSameEndpoint } from '../base/endpoint.js';
 import type { NodeLimits } from '../base/limits.js';
 import type { PlacementRule } from '../base/placement.js';

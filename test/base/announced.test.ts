@@ -1,5 +1,6 @@
 import t from 'tap';
-import { announcedAt, completeAnnounce } from '../../src/base/announce-section.js';
+import { completeAnnounce } from '../../src/base/announce-section.js';
+import { announcedAt } from '../../src/base/announced.js';
 import type { TcpEndpoint } from '../../src/base/endpoint.js';
 
 const tcp = (host: string, port: number): TcpEndpoint => ({ kind: 'tcp', host, port });
