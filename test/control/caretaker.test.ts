@@ -8,6 +8,9 @@ import { type CareProcess, isMember, TestPool, untilCare, untilEvent, untilMembe
 import { RespClient } from '../help/resp-client.js';
 import { waitFor } from '../help/wait-for.js';
 
+// They wait for most of their time.
+t.jobs = 4;
+
 t.test('empty servers become the members of a pool without being told to', async (t) => {
   const pool = await TestPool.start(t);
   const care = pool.care();
@@ -118,7 +121,7 @@ t.test('where restarts are said to keep the data, settings that could lose some 
 
 t.test('a member that was a replica in between is repaired: it has what another server had', async (t) => {
   const pool = await TestPool.start(t);
-  const other = await TestPool.start(t);
+  const other = await TestPool.start(t, { server: { args: ['--repl-diskless-sync-delay', '0'] } });
   const care = pool.care();
   await untilMembers(care);
   await pool.put([0, 1, 2], 'a', 1, 'value');

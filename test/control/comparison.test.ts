@@ -9,6 +9,9 @@ import { parseNodeRecord } from '../../src/replica/node-record.js';
 import type { RangePlan } from '../../src/routing/key-ranges.js';
 import { type PoolOptions, TestPool, untilCare, untilEvent, untilMembers } from '../help/replicated-pool.js';
 
+// They wait for most of their time.
+t.jobs = 2;
+
 const EVENTUAL: PoolOptions = {
   level: { consistency: 'eventual', reads: 1, writes: 1, allowsChanges: true },
   limits: { compareIntervalMs: 200 },
@@ -167,7 +170,8 @@ t.test('of a fleet the leader alone compares', async (t) => {
 });
 
 t.test('while a node is away nobody knows whether all are equal, and what the others have is compared', async (t) => {
-  const pool = await TestPool.start(t, EVENTUAL);
+  const limits = { ...EVENTUAL.limits, requestTimeoutMs: 500, connectTimeoutMs: 500 };
+  const pool = await TestPool.start(t, { ...EVENTUAL, limits });
   const care = pool.care();
   await untilMembers(care);
   await pool.put([0, 1, 2], 'a', 5, 'x');

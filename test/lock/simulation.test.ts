@@ -8,7 +8,7 @@ import { runCampaign, SHARED, TWO } from './sim/campaign.js';
 import type { simulate } from './sim/simulation.js';
 
 /** More of them are in the slow set. */
-const SCHEDULES = 500;
+const SCHEDULES = 200;
 /** Several times as many as the mutant that is seen least often needs: one in 500. */
 const CATCH_MAX = 6000;
 

@@ -38,7 +38,7 @@ for (const [mutants, make] of [
     const { often } = mutant;
     if (often === undefined) continue;
     t.test(`it would be seen: ${mutant.name}`, async (t) => {
-      const found = await catches(mutant, 3, often, 1, make);
+      const found = await catches(mutant, 3, often, mutant.from, make);
       t.ok(found !== null, `caught within ${often} schedules`);
       t.comment(`caught by schedule ${found?.seed}: ${found?.violation}`);
     });

@@ -26,7 +26,7 @@ for (const mutant of QUORUM_MUTANTS) {
   const { often } = mutant;
   if (often === undefined) continue;
   t.test(`it would be seen: ${mutant.name}`, async (t) => {
-    const found = await catches(mutant, 3, often, 1, makeQuorumSchedule);
+    const found = await catches(mutant, 3, often, mutant.from, makeQuorumSchedule);
     t.ok(found !== null, `caught within ${often} schedules`);
     t.comment(`caught by schedule ${found?.seed}: ${found?.violation}`);
   });

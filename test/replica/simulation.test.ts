@@ -38,7 +38,7 @@ for (const mutant of MUTANTS) {
   const { often } = mutant;
   if (often === undefined) continue;
   t.test(`it would be seen: ${mutant.name}`, async (t) => {
-    const found = await catches(mutant, 3, often);
+    const found = await catches(mutant, 3, often, mutant.from);
     t.ok(found !== null, `caught within ${often} schedules`);
     t.comment(`caught by schedule ${found?.seed}: ${found?.violation}`);
   });

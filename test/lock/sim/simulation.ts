@@ -266,15 +266,15 @@ class World {
     const faults: string[] = [];
     for (const [at, one] of grants.entries()) {
       for (const other of grants.slice(at + 1)) {
-        const both = `${JSON.stringify(one)} and ${JSON.stringify(other)}`;
-        if (one.fence === other.fence) faults.push(`one fence twice: ${both}`);
+        const both = () => `${JSON.stringify(one)} and ${JSON.stringify(other)}`;
+        if (one.fence === other.fence) faults.push(`one fence twice: ${both()}`);
         const [early, late] = one.granted <= other.asked ? [one, other] : [other, one];
-        if (early.granted <= late.asked && early.fence >= late.fence) faults.push(`fences go back: ${both}`);
+        if (early.granted <= late.asked && early.fence >= late.fence) faults.push(`fences go back: ${both()}`);
         this.judgeExtensions(one, other, faults);
         this.judgeExtensions(other, one, faults);
         if (mayBeTwo || one.token === other.token || areCompatible(one.mode, other.mode)) continue;
         if (one.held.some(({ fromMs, untilMs }) => overlaps(other, fromMs, untilMs)))
-          faults.push(`two at once: ${both}`);
+          faults.push(`two at once: ${both()}`);
       }
       if (!mayBeTwo) this.count(one, faults);
     }

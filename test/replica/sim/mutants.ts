@@ -16,6 +16,8 @@ export interface Mutant {
    * three copies, several times those that it takes.
    */
   often?: number;
+  /** The seed that they begin with, where those before it do not show it; 1 unless given. */
+  from?: number;
   /** Seeds that catch it, where chance seldom does, and those with five copies. */
   seldom?: readonly { copies: 3 | 5; seed: number }[];
 }
@@ -74,6 +76,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'W4: a form read on one base sent on another',
     often: 1_500,
+    from: 101,
     edits: [
       { file: ROUND, from: 'this.proceed(answer.replies)', to: 'this.proceed((this.found = answer.replies))' },
       {
@@ -192,6 +195,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'EXPIRED(OWN) taken as BASE',
     often: 1_500,
+    from: 221,
     edits: [{ file: ROUND, from: "if (answer.what === 'own')", to: 'if (false)' }],
   },
   {
@@ -330,6 +334,7 @@ export const QUORUM_MUTANTS: readonly Mutant[] = [
   {
     name: 'a clock that goes back takes the versions along',
     often: 1_500,
+    from: 421,
     edits: [
       { file: VERSION_CLOCK, from: 'if (nowMs > this.ms', to: 'if (nowMs !== this.ms' },
       { file: VERSION_CLOCK, from: 'if (ms < this.ms)', to: 'if (true)' },
@@ -338,6 +343,7 @@ export const QUORUM_MUTANTS: readonly Mutant[] = [
   {
     name: 'the base of a change is that of the first copy',
     often: 1_500,
+    from: 621,
     edits: [{ file: QUORUM_CHANGE, from: 'other.facts.accepted > one.facts.accepted', to: 'false' }],
   },
   {
@@ -372,6 +378,7 @@ export const WEAK_MUTANTS: readonly Mutant[] = [
   {
     name: 'a read tells what was read before it, of whatever key',
     often: 500,
+    from: 421,
     edits: [
       {
         file: QUORUM_READ,
@@ -410,6 +417,7 @@ export const EVENTUAL_MUTANTS: readonly Mutant[] = [
   {
     name: 'a clock that goes back takes the versions along',
     often: 500,
+    from: 351,
     edits: [
       { file: VERSION_CLOCK, from: 'if (nowMs > this.ms', to: 'if (nowMs !== this.ms' },
       { file: VERSION_CLOCK, from: 'if (ms < this.ms)', to: 'if (true)' },
@@ -444,6 +452,7 @@ export const EVENTUAL_MUTANTS: readonly Mutant[] = [
   {
     name: 'who compares gives what the first copy has, and it is taken',
     often: 500,
+    from: 431,
     without: ['newer'],
     edits: [
       { file: MENDING, from: 'accepted < newest.accepted', to: 'accepted !== newest.accepted' },
