@@ -306,7 +306,8 @@ export class QuorumProposer<C, R, V> {
   private mendSome(): void {
     const { lagging, context } = this;
     const now = context.now();
-    let left = LOOKED_AT_MAX;
+    // Not one twice: who is put behind the others comes up again.
+    let left = Math.min(LOOKED_AT_MAX, lagging.size);
     for (const [key, lag] of lagging) {
       if (left-- === 0 || this.mending >= MENDS_MAX) return;
       // Behind the others: each has its turn.

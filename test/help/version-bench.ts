@@ -72,6 +72,8 @@ export class Bench {
   /** Copies that do not answer, and those that cannot be reached. */
   readonly mute = new Set<number>();
   readonly gone = new Set<number>();
+  /** How often it was asked whether a copy can be reached. */
+  looks = 0;
   /** Copies of which nothing is known yet. */
   readonly awaited = new Set<number>();
   sent: Sent[] = [];
@@ -92,7 +94,10 @@ export class Bench {
         now: () => this.nowMs,
         clock: () => 0,
         random: () => 0,
-        isReachable: (node) => !this.gone.has(node) && !this.awaited.has(node),
+        isReachable: (node) => {
+          this.looks++;
+          return !this.gone.has(node) && !this.awaited.has(node);
+        },
         isSlow: () => false,
         processOf: () => 0,
         send: (asker, copy, tag, step) => this.sent.push({ asker, copy, tag, step }),

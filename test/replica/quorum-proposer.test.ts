@@ -425,6 +425,9 @@ t.test('a copy that has missed a write is given it when it is there again', (t) 
   bench.copies[2]?.data.metas.clear();
   bench.later(1000);
   t.equal(bench.run(), 0, 'while it is away it is not asked');
+  bench.looks = 0;
+  bench.later(1);
+  t.equal(bench.looks, 1, 'and one key is looked at once');
   bench.gone.clear();
   bench.later(1000);
   bench.run();
