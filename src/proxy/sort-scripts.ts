@@ -2,7 +2,7 @@
  * What nodes are asked where SORT's patterns name keys (sort-steps.ts). Each is one script, so that a node does it at one moment; what two of them
  * place is there for the length of the script, and nobody can see it.
  */
-import { OWN_PREFIX } from '../routing/replication-section.js';
+import { OWN_PREFIX } from '../routing/own-prefix.js';
 
 /** The list that a node sorts; what lies under this name and a colon are its elements' weights. */
 export const SORTED = `${OWN_PREFIX}sorted`;
