@@ -450,6 +450,15 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner, PartSourc
     this.events.onRoom?.();
   }
 
+  /** What the kernel has of its last words is some megabytes at the most: whoever waits gets it now. */
+  onBroken(): void {
+    if (this.waitsForRoom) {
+      this.waitsForRoom = false;
+      this.connection.resume();
+    }
+    this.hurry();
+  }
+
   onClose(error: Error | null): void {
     const ordered = this.state === 'closed';
     this.transport.timers.cancel(this.hurryTimer);

@@ -2,14 +2,16 @@
  * One socket of the epoll driver. Its states are those of socket-connection.ts.
  *
  * epoll is level-triggered: whatever is reported and not wanted is taken out of `interest` when it is reported (not
- * before: most pauses end before the next byte, and cost no system call). HUP and ERR cannot be taken out; they end the
- * connection at once where it is not read from.
+ * before: most pauses end before the next byte, and cost no system call). HUP and ERR cannot be taken out: where it is not
+ * read from they end the connection at once, or it is taken out whole until it is.
  */
 import type { Endpoint } from '../base/endpoint.js';
 import type { Poll } from './poll.js';
-import { CLOSED, CONNECTING, LINGERING, SocketConnection, type SocketHost } from './socket-connection.js';
+import { CLOSED, CONNECTING, LINGERING, OPEN, SocketConnection, type SocketHost } from './socket-connection.js';
 import { EAGAIN, EINTR, EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, MSG_NOSIGNAL } from './system.js';
 import type { Connection, ConnectionOwner, ConnectOptions } from './transport.js';
+
+const NONE = -1;
 
 /** What the driver has for all its connections. */
 export interface EpollHost extends SocketHost<EpollConnection> {
@@ -20,8 +22,8 @@ export interface EpollHost extends SocketHost<EpollConnection> {
 
 export class EpollConnection extends SocketConnection {
   private readonly driver: EpollHost;
-  /** What epoll watches for, once it is registered. */
-  private interest = 0;
+  /** What epoll watches for; NONE: it is not registered. */
+  private interest = NONE;
 
   private constructor(
     driver: EpollHost,
@@ -63,7 +65,7 @@ export class EpollConnection extends SocketConnection {
     // What was kept is shown first, later in this turn: an end of the stream that is read before would drop it.
     if (this.isResumed) return;
     if (this.wantsBytes()) this.read();
-    else if ((events & (EPOLLHUP | EPOLLERR)) !== 0) this.finish(this.failure ?? this.socketError('recv'));
+    else if ((events & (EPOLLHUP | EPOLLERR)) !== 0) this.breakOff();
     else this.watch(this.interest & ~EPOLLIN);
   }
 
@@ -77,6 +79,13 @@ export class EpollConnection extends SocketConnection {
       if (this.endpoint === null) driver.sessions.add(driver.worker, -1);
     }
     this.tellClosed();
+  }
+
+  protected override breakOff(): void {
+    super.breakOff();
+    if (this.wantsBytes() || this.state !== OPEN || this.interest === NONE) return;
+    this.interest = NONE;
+    this.driver.poll.remove(this.descriptor);
   }
 
   protected route(): void {
@@ -150,6 +159,10 @@ export class EpollConnection extends SocketConnection {
 
   private watch(events: number): void {
     if (events === this.interest) return;
+    if (this.interest === NONE) {
+      this.register(events);
+      return;
+    }
     this.interest = events;
     this.driver.poll.modify(this.descriptor, events);
   }

@@ -73,8 +73,9 @@ export class NodeConnection implements Connection {
   private isGone = false;
   private error: Error | null = null;
 
-  /** The owner was told of the end. */
+  /** The owner was told of the end; and, in this pause, that the socket is gone. */
   private ended = false;
+  private toldBroken = false;
   /** A write is under way: its length, and how many writes were begun and have ended. */
   private writing = 0;
   private writesBegun = 0;
@@ -193,6 +194,7 @@ export class NodeConnection implements Connection {
   resume(): void {
     if (!this.paused) return;
     this.paused = false;
+    this.toldBroken = false;
     if (this.isResumed) return;
     this.isResumed = true;
     this.host.resumed.push(this);
@@ -208,8 +210,12 @@ export class NodeConnection implements Connection {
 
   destroy(error: Error | null): void {
     if (this.state === CLOSED) return;
-    this.state = CLOSED;
     this.reason = error;
+    if (this.isGone) {
+      this.retire();
+      return;
+    }
+    this.state = CLOSED;
     // 'close' follows, and with it `conclude`.
     this.socket?.destroy();
   }
@@ -248,6 +254,11 @@ export class NodeConnection implements Connection {
     if (this.state !== OPEN && this.state !== DRAINING) return;
     if (this.output.overflowed) {
       this.destroy(noMemory());
+      return;
+    }
+    if (this.isGone) {
+      // Nothing can be sent any more. What came may yet be shown, unless the owner has closed.
+      if (this.state === DRAINING) this.tellGone();
       return;
     }
     if (this.writing > 0 || !this.send()) return;
@@ -296,12 +307,8 @@ export class NodeConnection implements Connection {
     });
     socket.on('close', () => {
       this.isGone = true;
-      if (this.state === CLOSED) {
-        this.host.closing.push(this);
-        this.host.schedule();
-      } else {
-        this.becomeReady();
-      }
+      if (this.state === CLOSED) this.retire();
+      else this.becomeReady();
     });
   }
 
@@ -368,10 +375,23 @@ export class NodeConnection implements Connection {
 
   private tellGone(): void {
     if (!this.isGone || this.state === CLOSED) return;
+    if (this.paused && this.state === OPEN && !this.ended && this.owner.onBroken !== undefined) {
+      if (this.toldBroken) return;
+      this.toldBroken = true;
+      this.owner.onBroken();
+      this.host.arena.settle();
+      return;
+    }
     // While lingering the peer may end as it likes.
     this.reason = this.state === LINGERING ? null : this.error;
+    this.retire();
+  }
+
+  /** The socket is gone: `conclude` follows. */
+  private retire(): void {
     this.state = CLOSED;
     this.host.closing.push(this);
+    this.host.schedule();
   }
 
   /** Hands net what is unsent. True when the kernel has taken all of it. */

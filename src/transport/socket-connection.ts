@@ -91,8 +91,12 @@ export abstract class SocketConnection implements Connection {
   protected isResumed = false;
   /** The end of the stream, or its failure, was read while kept bytes were to be shown first. */
   protected endWaits = false;
-  /** Why sending failed, while what the peer sent before is still read. */
+  /** Why the socket failed, while what the peer sent before is still shown. */
   protected failure: Error | null = null;
+  /** The peer takes no more, which the kernel may not tell again. */
+  protected isGone = false;
+  /** The owner has heard of it in this pause. */
+  private toldBroken = false;
   private readonly host: SocketHost<SocketConnection>;
   private hasDrained = false;
   /** What onClose is told. */
@@ -169,11 +173,13 @@ export abstract class SocketConnection implements Connection {
 
   pause(): void {
     this.paused = true;
+    if (this.isGone) this.takeUpLater();
   }
 
   resume(): void {
     if (!this.paused) return;
     this.paused = false;
+    this.toldBroken = false;
     this.takeUpLater();
   }
 
@@ -188,7 +194,7 @@ export abstract class SocketConnection implements Connection {
     this.finish(error);
   }
 
-  /** After `resume`: shows what is kept, and reads again. Before that, tells of a drain that the turn before has brought. */
+  /** After `resume`: shows what is kept, and reads again. In a pause: tells of a failure. Before that, tells of a drain that the turn before has brought. */
   takeUp(): void {
     this.isResumed = false;
     if (this.hasDrained && this.state === OPEN) {
@@ -196,7 +202,11 @@ export abstract class SocketConnection implements Connection {
       this.owner.onDrain();
       this.host.arena.settle();
     }
-    if (this.state !== OPEN || this.paused) return;
+    if (this.state !== OPEN) return;
+    if (this.paused) {
+      if (this.isGone) this.breakOff();
+      return;
+    }
     if (this.inbox.end > this.inbox.start) this.present();
     if (this.endWaits && this.wantsBytes()) this.end();
     if (this.wantsBytes()) this.startReading();
@@ -210,7 +220,11 @@ export abstract class SocketConnection implements Connection {
       this.finish(noMemory());
       return;
     }
-    if (!this.blocked && this.failure === null) this.transmit();
+    if (this.failure !== null) {
+      if (this.state === DRAINING) this.finish(this.failure);
+    } else if (!this.blocked) {
+      this.transmit();
+    }
   }
 
   /** All that the output had is with the kernel. `wasBlocked`: some of it had to wait. */
@@ -363,7 +377,27 @@ export abstract class SocketConnection implements Connection {
   /** The peer is gone; but its last words (`-ERR max number of clients reached`) may wait to be read, so they are. */
   protected failSending(code: number): void {
     this.failure = systemError('send', code);
-    if (!this.wantsBytes() || (code !== EPIPE && code !== ECONNRESET)) this.finish(this.failure);
+    this.isGone = true;
+    if (!this.mayShow() || (code !== EPIPE && code !== ECONNRESET)) this.finish(this.failure);
+    else if (this.paused) this.takeUpLater();
+  }
+
+  /** The socket has failed while nothing is read from it. */
+  protected breakOff(): void {
+    this.failure ??= this.socketError('recv');
+    this.isGone = true;
+    if (!this.mayShow()) {
+      this.finish(this.failure);
+    } else if (!this.toldBroken) {
+      this.toldBroken = true;
+      this.owner.onBroken?.();
+      this.host.arena.settle();
+    }
+  }
+
+  /** True while the owner may be shown what came, be it after a pause. */
+  private mayShow(): boolean {
+    return this.wantsBytes() || (this.state === OPEN && !this.ended && this.owner.onBroken !== undefined);
   }
 
   private startLingering(): void {

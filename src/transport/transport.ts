@@ -50,6 +50,12 @@ export interface ConnectionOwner {
   onEnd(): void;
   /** The output is empty again after a send had left bytes behind, or after any send while the connection is paused. */
   onDrain(): void;
+  /**
+   * The connection has failed while it was paused, and nothing can be sent any more. What the peer had said before, as far as the kernel
+   * has it, is shown after `resume()`; then comes onClose. Where this is left out, onClose comes at once. It is said once a pause.
+   * (`node` has less: a send that fails makes net drop what it has not read yet.)
+   */
+  onBroken?(): void;
   /** The connection is gone, `error` is null if the peer or the owner closed it in order. The output is disposed after it. */
   onClose(error: Error | null): void;
 }

@@ -153,8 +153,11 @@ export class UringConnection extends SocketConnection {
       this.readOrGuard();
     } else if ((result & (EPOLLERR | EPOLLHUP)) === 0) {
       this.readOrGuard();
-    } else if (!this.wantsBytes() && this.state !== LINGERING) {
-      this.finish(this.failure ?? this.socketError('recv'));
+    } else if (this.wantsBytes() || this.state === LINGERING) {
+      // Who reads meets it there; unless it pauses before.
+      this.isGone = true;
+    } else {
+      this.breakOff();
     }
   }
 
@@ -294,12 +297,12 @@ export class UringConnection extends SocketConnection {
       this.driver.starve(this, this.fedTurn === this.driver.turns);
     } else if (this.state === LINGERING) {
       this.finish(null);
-    } else if (this.isResumed) {
-      // What was kept is shown first.
-      this.failure ??= systemError('recv', code);
-      this.endWaits = true;
     } else {
-      this.finish(this.failure ?? systemError('recv', code));
+      this.failure ??= systemError('recv', code);
+      // What was kept is shown first.
+      this.endWaits = true;
+      if (!this.wantsBytes()) this.breakOff();
+      else if (!this.isResumed) this.finish(this.failure);
     }
   }
 

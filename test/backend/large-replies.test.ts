@@ -137,6 +137,24 @@ t.test('clients that read slowly do not keep the places of the large values that
   t.equal(alice.take(), REPLY);
 });
 
+t.test('a node that dies while it is held back: what it had said is told, and nobody waits for the rest', async (t) => {
+  for (const isWhole of [true, false]) {
+    const world = plane();
+    const alice = world.client();
+    const link = begin(world, alice);
+    link.answer(REPLY.slice(HEAD, 20 * LARGE));
+    world.turn();
+    t.ok(link.connection.isPaused, 'its client is slow');
+    link.answer(REPLY.slice(20 * LARGE, isWhole ? REPLY.length : 30 * LARGE));
+    link.connection.break(new Error('reset'));
+    world.turn();
+    world.turn();
+    if (isWhole) t.equal(alice.take(), REPLY);
+    t.equal(alice.isClosed, !isWhole);
+    t.equal(world.counts.repliesBrokenOff, isWhole ? 0 : 1);
+  }
+});
+
 t.test('while others wait for what comes behind it, the node is read from, however slow its client is', async (t) => {
   const { world, alice, bob, link } = oneBehindTheOther();
   link.answer(REPLY.slice(0, HEAD));

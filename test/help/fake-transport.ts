@@ -39,6 +39,8 @@ export class FakeConnection implements Connection {
   private isResuming = false;
   /** The kernel took not all that there was. */
   private isBlocked = false;
+  /** It broke while it was paused: what onClose will be told. */
+  private broken: { error: Error | null } | null = null;
 
   constructor(transport: FakeTransport, endpoint: Endpoint | null, retaining: boolean) {
     this.transport = transport;
@@ -93,9 +95,14 @@ export class FakeConnection implements Connection {
     if (!this.isFinished && !this.isClosed) this.owner?.onOpen();
   }
 
-  /** The connection breaks. */
+  /** The connection breaks. What came before is shown first, after a pause, to an owner who wants that. */
   break(error: Error | null): void {
     if (this.isClosed) return;
+    if (this.isPaused && !this.isFinished && this.owner?.onBroken !== undefined) {
+      this.broken = { error };
+      this.owner.onBroken();
+      return;
+    }
     this.isClosed = true;
     this.isFinished = true;
     this.closeError = error;
@@ -139,6 +146,7 @@ export class FakeConnection implements Connection {
       this.isResuming = false;
       this.present();
       this.tellEnd();
+      if (this.broken !== null) this.break(this.broken.error);
     });
   }
 

@@ -94,6 +94,26 @@ t.test(
   },
 );
 
+t.test('what a node says before it resets the connection is told, though it took no more of the request', async (t) => {
+  const world = plane();
+  const before = pendingsInUse();
+  const alice = world.client();
+  const { link } = begin(world, alice, 10 * LARGE);
+  alice.sendText('x'.repeat(5 * LARGE));
+  world.turn();
+  t.ok(alice.connection.isPaused, 'more than may waits for the node');
+  link.answer('-OOM command not allowed\r\n');
+  link.connection.break(new Error('reset'));
+  world.turn();
+  world.turn();
+  t.equal(alice.take(), '-OOM command not allowed\r\n');
+  alice.sendText(`${'x'.repeat(5 * LARGE)}\r\n`);
+  alice.send(['PING']);
+  world.turn();
+  t.equal(alice.take(), '+PONG\r\n', 'the rest of the request is dropped');
+  t.equal(pendingsInUse(), before);
+});
+
 t.test('where the node takes no further connection the request goes whole, by the common one', async (t) => {
   const world = plane();
   const before = pendingsInUse();

@@ -23,6 +23,7 @@ import {
   readAll,
   readBytes,
   round,
+  rounds,
   socketDirectory,
 } from './rig.js';
 import { Seeded } from './seeded.js';
@@ -553,6 +554,104 @@ onEachDriver('a paused connection notices that its peer has reset', async (t, st
   client.resetAndDestroy();
   const error = await probe.closed();
   t.equal((error as TransportError | null)?.code, 'ECONNRESET');
+});
+
+/** How a peer goes that says `words` to a connection that is not read from. */
+const FAREWELLS: Record<string, (peer: Socket, words: Buffer, probe: Probe) => Promise<void>> = {
+  'resets at once': async (peer, words) => {
+    peer.write(words);
+    peer.resetAndDestroy();
+  },
+  'resets later': async (peer, words) => {
+    peer.write(words);
+    await rounds(10);
+    peer.resetAndDestroy();
+  },
+  'ends, and resets when it is sent something': async (peer, words, probe) => {
+    const closed = new Promise((resolve) => peer.once('close', resolve));
+    peer.write(words, () => peer.destroy());
+    await closed;
+    outside(() => probe.send('too late'));
+  },
+};
+
+onEachDriver('last words that come during a pause are shown after it, to an owner who wants them', async (t, start) => {
+  const rig = await start();
+  const peers: Socket[] = [];
+  const { endpoint } = await plainServer(t, (socket) => peers.push(socket));
+  for (const [farewell, leave] of Object.entries(FAREWELLS)) {
+    for (const first of ['', 'abc']) {
+      // The second: more than one buffer of a receive takes.
+      for (const words of [Buffer.from('last words'), new Seeded(11).bytes(40_000)]) {
+        const what = `${farewell}, ${words.length} bytes behind ${first.length} that it had kept`;
+        const probe = dial(rig, endpoint).wantLastWords();
+        await probe.until(() => probe.count('open') === 1);
+        await waitFor('the peer', () => peers.length > 0);
+        const peer = peers.pop() as Socket;
+        if (first === '') outside(() => probe.link.pause());
+        else {
+          probe.consume = (bytes) => {
+            if (probe.count('bytes') > 1) return bytes.length;
+            probe.link.pause();
+            return 1;
+          };
+          peer.write(first);
+          await probe.until(() => probe.count('bytes') === 1);
+        }
+        await leave(peer, words, probe);
+        if (farewell === 'resets later') await probe.until(() => probe.count('broken') === 1);
+        await rounds(10);
+        t.equal(probe.receivedBytes, first === '' ? 0 : 1, `${what}: nothing is shown while it pauses`);
+        outside(() => probe.link.resume());
+        await probe.until(() => probe.calls.some((call) => /end|close/.test(call)));
+        t.ok(Buffer.concat(probe.received).equals(Buffer.concat([Buffer.from(first), words])), `${what}: all is shown`);
+        outside(() => probe.link.destroy(null));
+        const code = ((await probe.closed()) as TransportError | null)?.code;
+        // libuv takes a reset that comes together with bytes for an end.
+        const isSeen = rig.transport.kind === 'node' ? farewell === 'resets later' : farewell.startsWith('resets');
+        if (isSeen) t.equal(code, 'ECONNRESET', what);
+      }
+    }
+  }
+});
+
+onEachDriver('an owner who pauses again is told again that the connection has failed', async (t, start) => {
+  const rig = await start();
+  const peers: Socket[] = [];
+  const { endpoint } = await plainServer(t, (socket) => peers.push(socket));
+  const probe = dial(rig, endpoint).wantLastWords();
+  probe.consume = () => {
+    probe.link.pause();
+    return 1;
+  };
+  probe.also.broken = () => probe.link.resume();
+  await waitFor('the peer', () => peers.length > 0);
+  const [peer] = peers as [Socket];
+  peer.write('abc');
+  await probe.until(() => probe.count('bytes') === 1);
+  peer.resetAndDestroy();
+  t.equal(((await probe.closed()) as TransportError | null)?.code, 'ECONNRESET');
+  t.equal(probe.text(), 'abc');
+  t.same(probe.calls, ['open', 'bytes', 'broken', 'bytes', 'broken', 'bytes', 'broken', 'close']);
+});
+
+onEachDriver('a paused connection that has failed keeps nobody busy, and can be given up', async (t, start) => {
+  const rig = await start();
+  const peers: Socket[] = [];
+  const { endpoint } = await plainServer(t, (socket) => peers.push(socket));
+  const probe = dial(rig, endpoint).wantLastWords();
+  await probe.until(() => probe.count('open') === 1);
+  await waitFor('the peer', () => peers.length > 0);
+  outside(() => probe.link.pause());
+  peers[0]?.write('unread');
+  await rounds(10);
+  peers[0]?.resetAndDestroy();
+  await probe.until(() => probe.count('broken') === 1);
+  outside(() => probe.send('nobody gets this'));
+  t.ok((await quietTurns(rig.transport)) < 10);
+  t.same(probe.calls, ['open', 'broken']);
+  outside(() => probe.link.destroy(null));
+  t.equal(await probe.closed(), null);
 });
 
 onEachDriver('a paused connection whose peer has ended does not keep the thread busy', async (t, start) => {

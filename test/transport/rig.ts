@@ -142,7 +142,7 @@ export function outside<T>(action: () => T): T {
   }
 }
 
-type Call = 'open' | 'bytes' | 'end' | 'drain' | 'close';
+type Call = 'open' | 'bytes' | 'end' | 'drain' | 'broken' | 'close';
 
 /** An owner that notes everything, and takes all bytes unless told otherwise. */
 export class Probe implements ConnectionOwner {
@@ -154,6 +154,8 @@ export class Probe implements ConnectionOwner {
   /** What to do at each call; `onBytes` returns how many bytes it consumed. */
   also: Partial<Record<Call, () => void>> = {};
   consume: (bytes: Buffer, start: number) => number = (bytes) => bytes.length;
+  /** Left out: it hears onClose at once. */
+  onBroken?: () => void;
   connection: Connection | null = null;
   /** By which it came in; -1 for one that it opened itself. */
   door = -1;
@@ -221,6 +223,12 @@ export class Probe implements ConnectionOwner {
     this.note('drain', () => {});
   }
 
+  /** It wants what its peer said before it broke off, also where that is while it pauses. */
+  wantLastWords(): this {
+    this.onBroken = () => this.note('broken', () => {});
+    return this;
+  }
+
   onClose(error: Error | null): void {
     if (this.connection?.output.overflowed === false && this.connection.output.heldBytes < 0) {
       throw new Error('the output was disposed before onClose');
@@ -280,6 +288,11 @@ export async function acceptedProbe(rig: Rig, index = 0): Promise<Probe> {
 /** One round of Node's loop. */
 export function round(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Some rounds of it. */
+export async function rounds(count: number): Promise<void> {
+  for (let left = count; left > 0; left--) await round();
 }
 
 /** What the socket receives until it ends. */
