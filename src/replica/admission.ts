@@ -83,7 +83,10 @@ function wasAdmitted({ status }: NodeRecord): boolean {
 /** What only some of them have would be read now and then, and nobody has given it a ballot. */
 const FILLED_ADVICE = 'empty them (FLUSHALL), or put others in their place';
 
-/** Nobody who answers was ever admitted. */
+/**
+ * Nobody who answers was ever admitted. Who does not answer may have been, and have what was acknowledged, also where the pool is of consistency
+ * eventual: others that began without it would be another cluster, and shut it out (docs/CONSISTENCY.md, "Why empty nodes wait").
+ */
 function planFirstStart(nodes: readonly Candidate[], { newClusterId, wasBegun }: AdmissionOptions): NodeVerdict[] {
   const missing = nodes.flatMap(({ name, facts }) => (facts === null ? [name] : []));
   const faults = nodes.flatMap(({ name, facts }) => {

@@ -127,6 +127,17 @@ t.test('a first start waits for the last node', async (t) => {
   t.match(verdicts[0], { reason: /missing: n2/ });
 });
 
+t.test('empty nodes wait for one that is away: it may be the member that they would shut out', async (t) => {
+  const servers = startPool();
+  const empty = servers.slice(0, 2);
+  for (const server of empty) server.restart(life());
+  t.same(kindsOf(plan(servers, { wasBegun: true }, [2])), ['waiting', 'waiting', 'silent']);
+  t.same(kindsOf(plan(servers)), ['stranger', 'stranger', 'member'], 'by what it says they are given what it has');
+  // As if nobody waited for it.
+  for (let step = 0; step < 2; step++) carryOut(empty, plan(empty, { newClusterId: 'c2' }));
+  t.same(kindsOf(plan(servers)), ['member', 'member', 'refused']);
+});
+
 t.test('a first start waits for nodes that may have votes', async (t) => {
   const servers = [startServer(), startServer()];
   const views = servers.map(viewOf);
