@@ -4,8 +4,9 @@
  *
  *   a read    MULTI · EVAL PLACE · the command · EVAL REMOVE · EXEC      its reply is Redis's own, and scripts may be read-only commands
  *   a write   EVAL CARRY_OUT                                             a transaction would go on with the command after a PLACE that failed
+ *   PFCOUNT   EVAL CARRY_OUT                                             less to read and to answer
  *
- * What a write answers, a number or OK, comes out of a script as it was.
+ * What these answer, a number or OK, comes out of a script as it was.
  *
  * A name that is brought must be free there. That is looked at where it is placed: what a client has put there meanwhile, since the
  * layout changed, is neither read nor taken away.
@@ -69,12 +70,12 @@ return values(tonumber(ARGV[1]))`;
  * behind which id of each. Answers, where their entries are few bytes, with [name, entries] of each stream that has some; else with how many bytes they
  * are, or a number that is more than enough; or with the number of the first stream (from 1) that cannot be read, and the error.
  *
- * Entries are read in steps, so that no more is read than a little beyond what is enough.
+ * Entries are read in steps, so that no more is read than a little beyond what is enough. The first has as many as are often wanted in all.
  */
 export const READ_SCRIPT = `local few, enough, count = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local bytes, replies = 0, {}
 for at, key in ipairs(KEYS) do
-  local id, left, step, entries = ARGV[at + 3], count > 0 and count or math.huge, 1, {}
+  local id, left, step, entries = ARGV[at + 3], count > 0 and count or math.huge, 16, {}
   repeat
     local wanted = math.min(step, left)
     local reply = redis.pcall('XREAD', 'COUNT', wanted, 'STREAMS', key, id)
@@ -129,7 +130,7 @@ for _, key in ipairs(KEYS) do redis.call('DEL', key) end
 return 1`;
 
 /**
- * ARGV: how many names, the names, values and expiries, and the command's words. The command's reply, or what `place` says: no write's
+ * ARGV: how many names, the names, values and expiries, and the command's words. The command's reply, or what `place` says: no such
  * reply is an array. The names are no KEYS: a client that tracks would be told that they come and go.
  */
 export const CARRY_OUT_SCRIPT = `${PLACE}

@@ -11,6 +11,7 @@
 import { bulkOf, elementsOf } from '../replica/reply-shape.js';
 import { TYPE } from '../resp/frame.js';
 import { encodeCommand, isError, type Protocol, parseInteger } from '../resp/reply.js';
+import { FENCED_WORDS_MAX as SCRIPT_WORDS_MAX } from './fenced-script.js';
 import { MOVED, notPlacedBy, notRemovedBy, refusedBy } from './gather-errors.js';
 import { bytesOfAll, Ended, GatherRoom, type RoomContext } from './gather-room.js';
 import {
@@ -108,7 +109,7 @@ class Gather {
   }
 
   private *sort({ words, keys, writtenOn }: Gathered): NodeSteps<Uint8Array> {
-    const home = keys.get(Buffer.from(words[1] as Uint8Array).toString('latin1')) as number;
+    const home = keys.get(textOf(words[1] as Uint8Array)) as number;
     const sorted = yield* sortSteps(this.room, this.context, words, home);
     if (sorted instanceof Uint8Array) return sorted;
     const refusal = yield* this.waitForWrite();
@@ -209,10 +210,10 @@ class Gather {
     this.room.count(bytesOfAll(brought.map(({ value }) => value)));
     const names = brought.map(({ name }) => name);
     const values = brought.flatMap(({ value, expiry }) => [value, expiry]);
-    if (isWrite) {
+    if (isWrite || isCount(words)) {
       const options = [String(names.length), ...names.map(bytesOf), ...values, ...words];
       const frame = evaluation(CARRY_OUT_SCRIPT, [], options);
-      const [reply] = (yield [{ node: target, frame, isWrite }]) as [Uint8Array];
+      const [reply] = (yield [{ node: target, frame, isWrite, isUntracked: !isWrite }]) as [Uint8Array];
       return reply[0] === TYPE.array ? notPlacedBy(label, reply, names, sharedWith) : reply;
     }
     const frame = Buffer.concat([
@@ -238,6 +239,15 @@ class Gather {
     for (let wait = writeWait(); wait !== null; wait = writeWait()) yield wait;
     return hasMoved() ? MOVED : null;
   }
+}
+
+/** Whether a read answers with a number, as a script can. */
+function isCount(words: readonly Uint8Array[]): boolean {
+  return words.length <= SCRIPT_WORDS_MAX && textOf(words[0] as Uint8Array).toUpperCase() === 'PFCOUNT';
+}
+
+function textOf(word: Uint8Array): string {
+  return Buffer.from(word).toString('latin1');
 }
 
 function grouped(keys: ReadonlyMap<string, number>): Map<number, string[]> {

@@ -14,6 +14,7 @@ import { otherKeyPatterns } from '../resp/command-forms.js';
 import type { CommandSpec } from '../resp/commands.js';
 import { errorReply } from '../resp/reply.js';
 import type { RequestReader } from '../resp/request.js';
+import { slotOfPattern } from '../routing/pattern-slot.js';
 import type { Arena } from '../transport/arena.js';
 import type { BusyScripts } from './busy-scripts.js';
 import { FENCED_WORDS_MAX as SCRIPT_WORDS_MAX } from './fenced-script.js';
@@ -71,7 +72,8 @@ export class Gathers {
     if (!spec.gathers || count <= 0) return false;
     const { arena, reader, locator, limits, counts, scripts, pauses, busyScripts, serviceOf } = this.context;
     const patterns = spec.hasPatterns ? this.patterns(service) : NONE;
-    if (patterns.length === 0 && locator.firstElsewhere(count) === count) return false;
+    const isTogether = locator.firstElsewhere(count) === count;
+    if (isTogether && patterns.every((at) => this.isOn(service, locator.owners[0] as number, at))) return false;
     const stray = locator.stray(service, count);
     if (stray !== null) {
       session.reply(stray);
@@ -120,6 +122,15 @@ export class Gathers {
     if (nodes.length === 1 && !hidesKeys) return NONE;
     const { arena, reader } = this.context;
     return otherKeyPatterns(arena.bytes, reader.argumentStart, reader.argumentEnd, reader.argumentCount);
+  }
+
+  /** Whether all keys that the argument can name, a pattern, lie on that node: its hash tag says so. */
+  private isOn(service: Service, node: number, argument: number): boolean {
+    const { arena, reader } = this.context;
+    const start = reader.argumentStart[argument] as number;
+    const pattern = arena.bytes.subarray(start, reader.argumentEnd[argument]);
+    const slot = slotOfPattern(pattern);
+    return slot >= 0 && service.nodeOfSlot(slot) === node;
   }
 
   /** The node of each key; names have a character a byte. */

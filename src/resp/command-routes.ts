@@ -199,7 +199,7 @@ const RULES: ReadonlyMap<string, RouteRule> = new Map([
   ),
   ...rules(
     'one',
-    'patterns of BY and GET that name keys: as the elements are when it begins; not inside MULTI, nor where some keys of the service are replicated or locks',
+    'patterns of BY and GET that name keys: as the elements are when it begins, but in one piece where a hash tag before the `*` of each puts their keys on the shard of what is sorted; not inside MULTI, nor where some keys of the service are replicated or locks',
     'sort sort_ro',
   ),
 

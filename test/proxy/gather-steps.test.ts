@@ -377,3 +377,65 @@ t.test('why a node queues no command of it is what the client is told', async (t
   answer(0, '+OK\r\n', '+QUEUED\r\n', refused, '+QUEUED\r\n', '-EXECABORT Transaction discarded\r\n');
   t.equal(client.take(), "-ERR unknown command 'LCS' (from node node-0; the command had no effect)\r\n");
 });
+
+t.test('SORT whose keys have one hash tag goes to their node as it is', async (t) => {
+  const world = new Plane({ nodes: 2 }).greetAll();
+  const client = world.client();
+  const [list, dest, tag, other] = [
+    world.key(0, 'list'),
+    world.key(0, 'dest'),
+    world.key(0, 'tag'),
+    world.key(1, 'tag'),
+  ];
+  for (const words of [
+    ['SORT', list, 'BY', `{${tag}}w_*`, 'GET', `{${tag}}*->f`, 'GET', '#'],
+    ['SORT', list, 'BY', `{${tag}}w_*`, 'STORE', dest],
+    ['SORT_RO', list, 'GET', `{${tag}}*{${other}}`],
+  ]) {
+    client.send(words);
+    world.turn();
+    t.equal(world.only(0).take(), command(...words));
+    world.only(0).answer('*0\r\n');
+    world.turn();
+    t.equal(client.take(), '*0\r\n');
+  }
+  for (const words of [
+    ['SORT', list, 'BY', `{${tag}}w_*`, 'GET', `{${other}}*`],
+    ['SORT', list, 'BY', 'w_*'],
+    ['SORT', list, 'BY', `{${tag}}w_*`, 'STORE', other],
+  ]) {
+    client.send(words);
+    world.turn();
+    t.same(
+      wordsIn(world.only(0).take()).map(([name]) => name),
+      ['SORT_RO', 'EVAL'],
+    );
+    world.only(0).answer('-ERR syntax error\r\n', '-ERR\r\n');
+    world.turn();
+    t.equal(client.take(), '-ERR syntax error\r\n');
+  }
+});
+
+t.test('PFCOUNT is carried out by one script, which answers its number', async (t) => {
+  const world = new Plane({ nodes: 2 }).greetAll();
+  const client = world.client();
+  const [a, b] = [world.key(0), world.key(1)];
+  for (const [answer, expected] of [
+    [':3\r\n', /^:3\r\n$/],
+    ['-WRONGTYPE no\r\n', /^-WRONGTYPE no\r\n$/],
+    ['*1\r\n:1\r\n', /^-ERR node node-0 has a key '.*' of another layout/],
+  ] as const) {
+    client.send(['PFCOUNT', a, b]);
+    world.turn();
+    for (const node of [0, 1]) world.only(node).take();
+    world.only(0).answer(':100\r\n');
+    world.only(1).answer(VALUES);
+    world.turn();
+    const [words = [], ...others] = wordsIn(world.only(0).take());
+    t.same([words[0], ...words.slice(2)], ['EVAL', '0', '1', b, 'xyz', '0', 'PFCOUNT', a, b]);
+    t.same(others, []);
+    world.only(0).answer(answer);
+    world.turn();
+    t.match(client.take(), expected);
+  }
+});
