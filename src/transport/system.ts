@@ -340,6 +340,9 @@ function load(): System {
   const uringSetup = libc.func('syscall', 'long', ['long', 'long', 'void *']);
   const uringRegister = libc.func('syscall', 'long', ['long', 'long', 'long', 'void *', 'long']);
   const uringEnter = libc.func('syscall', 'long', ['long', 'long', 'long', 'long', 'long', 'uintptr_t', 'long']);
+  // Read where libc keeps it, as memory: asked for by a call, something of the engine's may come between, and leave its own.
+  const errnoAddress: number = libc.func('__errno_location', 'uintptr_t', [])();
+  const errno = new Int32Array(koffi.view(errnoAddress, Int32Array.BYTES_PER_ELEMENT));
   const nodeLoop = (): NodeLoop | null => {
     // Private to Node but there since version 10. Where they are missing, the driver looks at Node every 50 ms instead.
     try {
@@ -360,7 +363,7 @@ function load(): System {
     }
   };
   return {
-    errno: () => koffi.errno(),
+    errno: () => errno[0] as number,
     socket: libc.func('socket', 'int', ['int', 'int', 'int']),
     bind: libc.func('bind', 'int', ['int', 'void *', 'uint32_t']),
     listen: libc.func('listen', 'int', ['int', 'int']),

@@ -1,4 +1,6 @@
 import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
 import t from 'tap';
 import { isSelfConnected, openSocket, startConnecting } from '../../src/transport/dial.js';
 import { openListener } from '../../src/transport/listener.js';
@@ -32,6 +34,31 @@ import type { TransportError } from '../../src/transport/transport.js';
 t.test('struct epoll_event is packed on x86-64 and aligned elsewhere', async (t) => {
   t.same(eventLayout('x64'), { words: 3, eventsWord: 0, dataWord: 1 }, '12 bytes, data at 4');
   t.same(eventLayout('arm64'), { words: 4, eventsWord: 0, dataWord: 2 }, '16 bytes, data at 8');
+});
+
+t.test('why a call failed is read from the memory where libc has it, in every thread', async (t) => {
+  const script = `
+    const { parentPort } = require('node:worker_threads');
+    import(${JSON.stringify(new URL('../../src/transport/system.js', import.meta.url).href)}).then(({ errnoName, system }) => {
+      const calls = system();
+      const koffi = require('koffi');
+      calls.close(-1);
+      const failed = errnoName(calls.errno());
+      koffi.errno(104);
+      const named = errnoName(calls.errno());
+      const asked = koffi.errno;
+      koffi.errno = () => { throw new Error('asked for by a call'); };
+      calls.close(-1);
+      const again = errnoName(calls.errno());
+      koffi.errno = asked;
+      parentPort.postMessage([failed, named, again]);
+    });`;
+  const worker = new Worker(script, { eval: true });
+  const [names] = await once(worker, 'message');
+  t.same(names, ['EBADF', 'ECONNRESET', 'EBADF']);
+  await worker.terminate();
+  system().close(-1);
+  t.equal(errnoName(system().errno()), 'EBADF');
 });
 
 t.test('a sockaddr is encoded as the C library lays it out', async (t) => {
