@@ -199,8 +199,10 @@ const CASES: Readonly<Record<string, FleetCase>> = {
     await waitForFleet(witness, 'all to be members', isWhole(1));
 
     const next = second.leader?.name ?? '';
-    await (proxies.get(next) as ProxyProcess).kill9();
     const [survivor] = others(next) as [ProxyProcess];
+    // It may be the one that was deposed, and know the leader of before for a while yet.
+    await waitForFleet(survivor, 'the leader to be known to it', ({ leader }) => leader?.term === second.leader?.term);
+    await (proxies.get(next) as ProxyProcess).kill9();
     const third = await waitForFleet(
       survivor,
       'a third leader',
