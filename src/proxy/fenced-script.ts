@@ -19,9 +19,6 @@ import { OWN_PREFIX } from '../routing/own-prefix.js';
  */
 export const FENCES_PREFIX = `${OWN_PREFIX}f:`;
 
-/** Unpacking more into a call is more than Lua's stack holds. */
-export const FENCED_WORDS_MAX = 7000;
-
 /** Before the words of the command. */
 export const FENCED_OPTIONS = 5;
 

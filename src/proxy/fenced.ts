@@ -19,9 +19,10 @@ import {
 } from '../resp/commands.js';
 import { bulkReply, errorReply } from '../resp/reply.js';
 import type { RequestReader } from '../resp/request.js';
+import { SCRIPT_WORDS_MAX } from '../resp/script-words.js';
 import type { Arena } from '../transport/arena.js';
 import { type Carriage, carriageOf } from './fenced-commands.js';
-import { FENCED_OPTIONS, FENCED_SCRIPT, FENCED_WORDS_MAX, FENCES_PREFIX } from './fenced-script.js';
+import { FENCED_OPTIONS, FENCED_SCRIPT, FENCES_PREFIX } from './fenced-script.js';
 import { type KeyLocator, ROUTES_WITH_KEYS } from './key-locator.js';
 import { NAME_BYTES_MAX, NO_LOCK } from './lock-commands.js';
 import type { MergePool } from './merge.js';
@@ -47,7 +48,7 @@ const AHEAD_MS_MAX = 365 * 86_400_000;
 const NEVER_GIVEN = errorReply(
   'ERR the fence is larger than any that can have been given: it would shut out all who have the lock after you',
 );
-const TOO_LARGE = errorReply(`ERR a command with RL.FENCED may have ${FENCED_WORDS_MAX} words`);
+const TOO_LARGE = errorReply(`ERR a command with RL.FENCED may have ${SCRIPT_WORDS_MAX} words`);
 export const NO_ROOM = errorBytes('OVERLOADED', 'no buffer memory is left for this command; it was not sent');
 const SCRIPT = Buffer.concat([bulkReply('EVAL'), bulkReply(FENCED_SCRIPT)]);
 const COPY_OPTIONS_AT = 3;
@@ -78,7 +79,7 @@ export class Fenced {
     }
     const start = (argumentEnd[WORDS_BEFORE_FENCED - 1] as number) + 2;
     const count = reader.argumentCount - WORDS_BEFORE_FENCED;
-    if (count > FENCED_WORDS_MAX) {
+    if (count > SCRIPT_WORDS_MAX) {
       session.reply(TOO_LARGE);
       return;
     }

@@ -35,7 +35,7 @@ export function tooManyElements(gatherKeysMax: number): string {
 
 /** `count`: of values that SORT would write. */
 export function tooManyValues(count: number, most: number): string {
-  return `this command makes ${count} values, and more than ${most} are not taken in one piece`;
+  return `this command makes ${count} values, and more than ${most} are not taken in one piece: leave some out by LIMIT`;
 }
 
 /** `others` and `own`: what other gathers of the worker hold, and what this one would. */

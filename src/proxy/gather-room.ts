@@ -1,10 +1,9 @@
 /** What a gather holds of what nodes have said, or is about to get, within the limits; and how it ends where that is too much. */
 import type { Limits } from '../base/limits.js';
 import type { Counts } from '../base/metrics.js';
-import { elementsOf } from '../replica/reply-shape.js';
 import { TYPE } from '../resp/frame.js';
 import { isError, parseInteger } from '../resp/reply.js';
-import { overloaded, refusedBy, tooManyBytes, tooManyElements, tooMuchAtOnce } from './gather-errors.js';
+import { overloaded, refusedBy, tooManyBytes, tooMuchAtOnce } from './gather-errors.js';
 
 export type GatherLimits = Pick<Limits, 'gatherBytesMax' | 'gatherKeysMax' | 'gatherWorkerBytesMax'>;
 
@@ -84,15 +83,14 @@ export class GatherRoom {
     this.context.counts.gatheredBytes += bytes;
   }
 
-  /** What a node answered instead of the number of bytes: values. */
-  valuesOf(reply: Uint8Array, node: number): Uint8Array[] {
-    const { gatherBytesMax, gatherKeysMax } = this.context.limits;
+  /** `reply`, where a node has sent what it was asked for, and neither an error nor how many bytes that would be. */
+  whole(reply: Uint8Array, node: number): Uint8Array {
     if (isError(reply, 0)) throw this.refused(reply, node);
-    if (reply[0] === TYPE.simple) throw this.tooMuch(tooManyElements(gatherKeysMax));
     if (reply[0] === TYPE.integer) {
-      throw this.tooMuch(tooManyBytes(parseInteger(reply, 0, reply.length), gatherBytesMax));
+      const bytes = parseInteger(reply, 0, reply.length);
+      throw this.tooMuch(tooManyBytes(bytes, this.context.limits.gatherBytesMax));
     }
-    return elementsOf(reply);
+    return reply;
   }
 
   tooMuch(text: string): Ended {

@@ -11,7 +11,7 @@
 import { bulkOf, elementsOf } from '../replica/reply-shape.js';
 import { TYPE } from '../resp/frame.js';
 import { encodeCommand, isError, type Protocol, parseInteger } from '../resp/reply.js';
-import { FENCED_WORDS_MAX as SCRIPT_WORDS_MAX } from './fenced-script.js';
+import { SCRIPT_WORDS_MAX } from '../resp/script-words.js';
 import { MOVED, notPlacedBy, notRemovedBy, refusedBy } from './gather-errors.js';
 import { bytesOfAll, Ended, GatherRoom, type RoomContext } from './gather-room.js';
 import {
@@ -187,7 +187,7 @@ class Gather {
     }
     const brought: Brought[] = [];
     for (const [node, names] of foreign) {
-      const elements = this.room.valuesOf(values.get(node) as Uint8Array, node).map(bulkOf);
+      const elements = elementsOf(this.room.whole(values.get(node) as Uint8Array, node)).map(bulkOf);
       for (const [place, name] of names.entries()) {
         const [value, expiry] = [elements[place * 2] as Uint8Array, elements[place * 2 + 1] as Uint8Array];
         brought.push({ name, value, expiry });

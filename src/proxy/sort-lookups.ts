@@ -3,7 +3,7 @@ import { TYPE } from '../resp/frame.js';
 import { arrayHeader, encodeCommand, headerLength, isError, parseInteger, writeHeader } from '../resp/reply.js';
 import type { SortPattern } from '../resp/sort-patterns.js';
 import { Bulks, copy } from './bulks.js';
-import { tooManyBytes, tooManyKeys } from './gather-errors.js';
+import { tooManyKeys } from './gather-errors.js';
 import { Ended, type GatherLimits, type GatherRoom } from './gather-room.js';
 import { bytesOf } from './gather-scripts.js';
 import type { NodeSteps } from './node-steps.js';
@@ -141,11 +141,7 @@ export class Lookups {
     }));
     room.giveBack(expected);
     for (const [at, { node, share }] of large.entries()) {
-      const reply = all[at] as Uint8Array;
-      if (isError(reply, 0)) throw room.refused(reply, node);
-      if (reply[0] === TYPE.integer) {
-        throw room.tooMuch(tooManyBytes(parseInteger(reply, 0, reply.length), gatherBytesMax));
-      }
+      const reply = room.whole(all[at] as Uint8Array, node);
       room.hold(reply.length);
       share.fill(reply);
     }

@@ -20,7 +20,7 @@ import {
 } from '../resp/reply.js';
 import { type SortOptions, sortOptions } from '../resp/sort-options.js';
 import { Bulks, copy } from './bulks.js';
-import { isAboutCommand, notPlacedBy, tooManyBytes, tooManyElements, tooManyValues } from './gather-errors.js';
+import { isAboutCommand, notPlacedBy, tooManyElements, tooManyValues } from './gather-errors.js';
 import { Ended, type GatherLimits, type GatherRoom } from './gather-room.js';
 import { bytesOf, evaluation } from './gather-scripts.js';
 import type { NodeSteps } from './node-steps.js';
@@ -125,11 +125,9 @@ function* readElements(
     if (isError(answer, 0)) throw isAboutCommand(answer) ? new Ended(answer) : room.refused(answer, home);
   }
   if (reply[0] === TYPE.simple) throw room.tooMuch(tooManyElements(gatherKeysMax));
-  if (reply[0] === TYPE.integer) {
-    throw room.tooMuch(tooManyBytes(parseInteger(reply, 0, reply.length), gatherBytesMax));
-  }
-  room.hold(reply.length);
-  return Bulks.of(reply);
+  const whole = room.whole(reply, home);
+  room.hold(whole.length);
+  return Bulks.of(whole);
 }
 
 /** Whether STORE puts them in another order: it compares bytes, where SORT goes by the node's locale, and has sets sorted. */

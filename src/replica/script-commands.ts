@@ -3,8 +3,10 @@
  * them. A script sees replies in RESP2 and integers as doubles (REPLICATION.md, "What Redis makes hard"); all that is not in
  * this table takes the watch form, which is exact for whatever there is.
  */
+
 import { COMMAND_FLAG } from '../resp/command-spec.js';
 import { COMMANDS, type CommandSpec, findCommand } from '../resp/commands.js';
+import { SCRIPT_WORDS_MAX } from '../resp/script-words.js';
 import type { Command, Commands } from './commands.js';
 import { formatTail, NO_TAIL } from './meta.js';
 import type { KeyFacts } from './step.js';
@@ -70,9 +72,6 @@ const TABLE: ReadonlyMap<string, Row> = new Map([
     ...['zrevrangebyscore', 'zscore'],
   ]),
 ]);
-
-/** Unpacking more into a call is more than Lua's stack holds. */
-const SCRIPT_WORDS_MAX = 7000;
 
 /** What the encoder and the decoder need to know of a command. */
 export interface CommandTraits {

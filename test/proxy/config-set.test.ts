@@ -165,3 +165,20 @@ t.test('what all nodes are to have alike is not begun while one of them is known
     for (const node of [0, 1]) t.same(plane.only(node).commands(), []);
   }
 });
+
+t.test('nor while one of them does not answer', async (t) => {
+  const plane = new Plane({ nodes: 3 }).greetAll();
+  const client = plane.client().send(['GET', plane.key(2)]);
+  plane.turn();
+  for (const node of [0, 1, 2]) plane.only(node).take();
+  plane.pass(plane.limits.requestTimeoutMs + 100);
+  t.match(client.take(), /^-NODEDOWN node node-2 /);
+  for (const node of [0, 1]) plane.only(node).take();
+  client.send(SET);
+  plane.turn();
+  t.match(
+    client.take(),
+    /^-NODEDOWN node node-2 .*: it has not answered for \d+ ms; no node has changed a setting\r\n$/,
+  );
+  for (const node of [0, 1]) t.same(plane.only(node).commands(), []);
+});
