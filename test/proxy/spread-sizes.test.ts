@@ -36,12 +36,15 @@ t.test('what a transaction holds is within sessionTransactionBytesMax', async (t
       plane.turn();
       reply = client.take();
     }
-    const held = usedMemory() - before + plane.usedBytes - arenaBefore;
+    const full = usedMemory();
+    const arenaFull = plane.usedBytes;
+    client.send(['DISCARD']);
+    t.equal(client.take(), '+OK\r\n');
+    // What the one before has held may still be there at the beginning: a compilation that goes on beside us keeps what it looks at.
+    const held = full - Math.min(before, usedMemory()) + arenaFull - arenaBefore;
     // Counted to a few per cent; the heap has more of its own.
     t.ok(held < 1.25 * max, `${words[0]}: ${queued} commands hold ${held} bytes`);
     t.ok(held > max / 4, `${words[0]}: and not much less: ${held}`);
-    client.send(['DISCARD']);
-    t.equal(client.take(), '+OK\r\n');
     t.equal(plane.usedBytes, 0);
   }
 });
