@@ -14,7 +14,7 @@
  *     fails, sent or not, as another one may lead to somebody else;
  *   - a write that was sent is answered -UNKNOWN: it may have been carried out.
  *
- * A connection that carries a large value is retired, and one that a script came by which the node is busy with: it finishes what it has, a fresh one
+ * A connection that carries a large value is retired (and what was read behind it is asked anew by the fresh one), and one that a script came by which the node is busy with: it finishes what it has, a fresh one
  * takes all new commands, which a busy node refuses there. A
  * session that still awaits replies from a retired connection goes on there, so that its commands keep their order. Where no
  * fresh one can be had, the retired one is taken back.
@@ -270,8 +270,30 @@ export class Channel implements ConnectionEvents {
   }
 
   onLarge(connection: BackendConnection, pending: Pending): void {
-    if (connection !== this.current || this.state !== 'ready') return;
-    if (!this.setAside(connection)) connection.share(pending, this.context.counts);
+    if (connection === this.current) {
+      if (this.state !== 'ready') return;
+      if (!this.setAside(connection)) {
+        connection.share(pending, this.context.counts);
+        return;
+      }
+    }
+    // While the node is down for new connections, what comes by the old one is all there is.
+    if (connection.queue.peek() === pending && this.state !== 'down') this.askAgain(connection);
+  }
+
+  /** What was asked behind a large reply of a retired connection does not wait for it: reads are asked by the fresh one. */
+  private askAgain(connection: BackendConnection): void {
+    const { limits } = this.node;
+    const { now } = this.context.transport;
+    connection.giveUpReads((read) => {
+      const start = read.frameStart;
+      read.wasRetried = true;
+      this.context.counts.readsRetried++;
+      if (this.backlog.putBack(read, start, start + read.frameBytes, limits, now)) return;
+      read.connection = null;
+      (read.owner as ReplyOwner).onFailure(read, this.refusals.overloaded(this.node));
+    });
+    this.goOn();
   }
 
   giveWay(pending: Pending): void {

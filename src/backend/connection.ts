@@ -96,6 +96,8 @@ const OVERTAKEN_BYTES_MAX = 32 * 1024 * 1024;
 const OVERTAKEN_MS_MAX = 2_000;
 /** A large reply whose client is still owed others waits; after so many bytes more it is seen whether it may be handed on. */
 const PARTS_RETRY_BYTES = 256 * 1024;
+/** A reply so many times as large as `largeValueBytes` has the reads behind it asked anew; for less they would be done twice to save them a few milliseconds. */
+const ASKED_ANEW_FACTOR = 16;
 const PING = encodeCommand(['PING']);
 const BULK_LIMIT = 'proto-max-bulk-len';
 const ASK_BULK_LIMIT = encodeCommand(['CONFIG', 'GET', BULK_LIMIT]);
@@ -143,6 +145,8 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner, PartSourc
   private mayComeBack = false;
   /** Where the request ends whose large value was counted as shared last; -1: none was. */
   private sharedPosition = -1;
+  /** The same of the one behind which reads were given up last, -1 for none. */
+  private gaveUpPosition = -1;
   /** Of the oldest entry, how many of its preludes have come. */
   private preludesSeen = 0;
   /** Bytes of the oldest entry's reply that are yet to be handed on, while that is done in parts. */
@@ -384,7 +388,7 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner, PartSourc
     }
     if (answered !== null) {
       this.connection.output.releaseTo(answered);
-      if (this.state === 'retired' && this.queue.length === 0) this.finish();
+      this.finishIfDone();
     }
     return at;
   }
@@ -407,7 +411,10 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner, PartSourc
   private isAwaitedByOthers(): boolean {
     const { queue } = this;
     const asker = queue.peek()?.owner;
-    for (let index = 1; index < queue.length; index++) if (queue.at(index).owner !== asker) return true;
+    for (let index = 1; index < queue.length; index++) {
+      const { owner } = queue.at(index);
+      if (owner !== asker && owner !== this) return true;
+    }
     return false;
   }
 
@@ -521,16 +528,54 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner, PartSourc
         this.expired++;
         continue;
       }
-      const tombstone = this.pendings.take(this, pending.arrivedMs, false);
-      tombstone.endPosition = pending.endPosition;
-      tombstone.preludes = pending.preludes;
-      tombstone.connection = this;
-      this.queue.set(this.expired, tombstone);
-      this.expired++;
+      this.bury(this.expired++, pending);
       pending.connection = null;
       (pending.owner as ReplyOwner).onFailure(pending, error(pending));
     }
     return false;
+  }
+
+  /** A tombstone takes its place in the queue, and its reply. */
+  private bury(place: number, pending: Pending): void {
+    const tombstone = this.pendings.take(this, pending.arrivedMs, false);
+    tombstone.endPosition = pending.endPosition;
+    tombstone.preludes = pending.preludes;
+    tombstone.connection = this;
+    this.queue.set(place, tombstone);
+  }
+
+  /**
+   * Gives up the reads that stand behind the oldest, to be asked by another connection, if a reply is coming in for that which is so large that waiting for it would cost more than
+   * asking anew: those of sessions that have nothing else here, since what a session asks keeps its order. The oldest come first.
+   */
+  giveUpReads(take: (read: Pending) => void): void {
+    const { queue } = this;
+    const oldest = queue.peek();
+    if (oldest === undefined || this.gaveUpPosition === oldest.endPosition) return;
+    if (Math.max(this.partsLeft, this.progress.announced) <= ASKED_ANEW_FACTOR * this.limits.largeValueBytes) return;
+    this.gaveUpPosition = oldest.endPosition;
+    const bound = this.askersBound();
+    for (let place = 1; place < queue.length; place++) {
+      const pending = queue.at(place);
+      if (pending.owner === this || !isRepeatable(pending) || isOf(pending, bound)) continue;
+      this.bury(place, pending);
+      take(pending);
+    }
+  }
+
+  /** Who has asked here what stays, and who has asked something together with one of them. */
+  private askersBound(): ReadonlySet<object> {
+    const { queue } = this;
+    const bound = new Set<object>();
+    for (let before = -1; before < bound.size; ) {
+      before = bound.size;
+      for (let place = 0; place < queue.length; place++) {
+        const pending = queue.at(place);
+        if (place > 0 && isRepeatable(pending) && !isOf(pending, bound)) continue;
+        for (const asker of (pending.owner as ReplyOwner).askers()) bound.add(asker);
+      }
+    }
+    return bound;
   }
 
   /**
@@ -592,7 +637,7 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner, PartSourc
     pending.owner?.onPart?.(pending, start, upTo, isLast, this);
     if (isLast) {
       this.connection.output.releaseTo(endPosition);
-      if (this.state === 'retired' && this.queue.length === 0) this.finish();
+      this.finishIfDone();
     }
     return upTo;
   }
@@ -617,6 +662,13 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner, PartSourc
     this.queue.push(pending);
     this.lastSendMs = this.transport.now;
     this.connection.flush();
+  }
+
+  /** A retired connection has nothing left to answer, or only what was asked anew elsewhere. */
+  private finishIfDone(): void {
+    if (this.state !== 'retired') return;
+    if (this.queue.length === 0) this.finish();
+    else if (this.gaveUpPosition !== -1 && this.isAbandoned) this.abandon();
   }
 
   private finish(): void {
@@ -694,6 +746,15 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner, PartSourc
     const shown = Buffer.from(withoutSecret(Buffer.from(bytes).toString('latin1'), secret), 'latin1');
     return showBytes(shown, 0, shown.length);
   }
+}
+
+/** Whether it is a read that may be asked once more, by another connection. */
+function isRepeatable({ isWrite, isBound, wasRetried, preludes, frameBytes }: Pending): boolean {
+  return !isWrite && !isBound && !wasRetried && preludes === 0 && frameBytes > 0;
+}
+
+function isOf({ owner }: Pending, askers: ReadonlySet<object>): boolean {
+  return (owner as ReplyOwner).askers().some((asker) => askers.has(asker));
 }
 
 /** The text of field `name` of a map (RESP3) or a flat array (RESP2) of bulk strings and others; '' where it has none. */

@@ -31,7 +31,7 @@ export const COUNTERS = {
   privateConnectionsOpen: 'connections to nodes that serve one client alone, open now: in use and spare',
   privateConnectionsLent: 'times a client got a connection to a node for itself',
   privateConnectionsRefused: 'times it did not, at privateConnectionsMax',
-  readsRetried: 'reads sent again after their connection was lost',
+  readsRetried: 'reads sent again, after their connection was lost, or when a large reply came before theirs',
   writesUnknown: 'writes answered -UNKNOWN',
   commandsNodeDown: 'commands answered -NODEDOWN',
   commandsOverloaded: 'commands answered -OVERLOADED',

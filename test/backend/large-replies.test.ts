@@ -159,9 +159,9 @@ t.test('while others wait for what comes behind it, the node is read from, howev
   const { world, alice, bob, link } = oneBehindTheOther();
   link.answer(REPLY.slice(0, HEAD));
   world.turn();
-  link.answer(REPLY.slice(HEAD), '$1\r\n1\r\n');
+  link.answer(REPLY.slice(HEAD), ':1\r\n');
   world.turn();
-  t.equal(bob.take(), '$1\r\n1\r\n');
+  t.equal(bob.take(), ':1\r\n');
   t.equal(alice.take(), REPLY);
 });
 
@@ -187,9 +187,9 @@ t.test(
     world.pass(200);
     t.notOk(link.connection.isPaused);
     answerUntilPaused();
-    link.answer('\r\n$1\r\n1\r\n');
+    link.answer('\r\n:1\r\n');
     world.turn();
-    t.equal(bob.take(), '$1\r\n1\r\n');
+    t.equal(bob.take(), ':1\r\n');
   },
 );
 
@@ -202,7 +202,7 @@ t.test('a connection that was taken back waits for the next slow client as for t
   const pieces = 40;
   for (const which of ['first', 'second']) {
     alice.send(['GET', key]);
-    bob.send(['GET', key]);
+    bob.send(['APPEND', key, '']);
     world.turn();
     link.take();
     link.answer(`$${pieces * piece.length}\r\n${piece}`);
@@ -221,10 +221,10 @@ t.test('a connection that was taken back waits for the next slow client as for t
     refused.answer('-ERR max number of clients reached\r\n');
     world.turn();
     for (; sent < pieces; sent++) link.answer(piece);
-    link.answer('\r\n$1\r\n1\r\n');
+    link.answer('\r\n:1\r\n');
     world.turn();
     t.equal(alice.take().length, pieces * piece.length + `$${pieces * piece.length}\r\n\r\n`.length);
-    t.equal(bob.take(), '$1\r\n1\r\n');
+    t.equal(bob.take(), ':1\r\n');
     t.notOk(link.isClosed, 'it is the common one again');
     world.pass(2_000);
   }
@@ -400,7 +400,7 @@ function oneBehindTheOther() {
   const key = world.key(0);
   const link = world.only(0);
   alice.send(['GET', key]);
-  bob.send(['GET', key]);
+  bob.send(['APPEND', key, '']);
   world.turn();
   link.take();
   return { world, alice, bob, link };

@@ -6,6 +6,8 @@ const LARGE = 1_000;
 const BIG = 'x'.repeat(2 * LARGE);
 /** A large reply that is held until it is whole. */
 const LIST = `*1\r\n${bulk(BIG)}`;
+/** One behind which reads do not wait. */
+const HUGE = `*1\r\n${bulk('x'.repeat(16 * LARGE + 1))}`;
 
 function plane(limits = {}): Plane {
   return new Plane({ limits: { largeValueBytes: LARGE, ...limits } }).greetAll();
@@ -40,6 +42,174 @@ t.test('a large reply leaves the common connection to itself, and others go to a
   world.turn();
   t.equal(alice.take(), LIST);
   t.equal(world.counts.nodeConnectionsRetired, 1);
+});
+
+/** A huge list of node 0 is read by `alice`, and behind that the others have asked what `ask` has them ask; then the beginning of the list comes. */
+function standBehind(
+  world: Plane,
+  alice: ReturnType<Plane['client']>,
+  ask: (key: string) => void,
+  list = HUGE,
+): NodeLink {
+  const key = world.key(0);
+  const old = world.only(0);
+  alice.send(['LRANGE', key, '0', '-1']);
+  world.turn();
+  ask(key);
+  world.turn();
+  old.take();
+  old.answer(list.slice(0, 500));
+  world.turn();
+  return old;
+}
+
+t.test('a read that stands behind a large reply is asked anew by the fresh connection', async (t) => {
+  const world = plane();
+  const before = pendingsInUse();
+  const [alice, bob, carol] = [world.client(), world.client(), world.client()];
+  const old = standBehind(world, alice, (key) => {
+    bob.send(['GET', key], ['STRLEN', key]);
+    carol.send(['EXISTS', key]);
+  });
+  const key = world.key(0);
+  const fresh = (world.link(0) as NodeLink).greet();
+  world.turn();
+  t.same(fresh.commands(), [`GET ${key}`, `STRLEN ${key}`, `EXISTS ${key}`]);
+  bob.send(['TTL', key]);
+  world.turn();
+  t.same(fresh.commands(), [`TTL ${key}`], 'what they ask now comes behind it');
+  fresh.answer('$1\r\n1\r\n', ':1\r\n', ':1\r\n', ':-1\r\n');
+  world.turn();
+  t.same(repliesIn(bob.take()), ['$1\r\n1\r\n', ':1\r\n', ':-1\r\n']);
+  t.equal(carol.take(), ':1\r\n');
+  t.equal(world.counts.readsRetried, 3);
+  old.answer(HUGE.slice(500), '$1\r\n0\r\n', ':1\r\n');
+  world.turn();
+  t.equal(alice.take(), HUGE);
+  t.ok(old.isClosed, 'what else the node would answer there is for nobody');
+  t.same([bob.take(), carol.take()], ['', '']);
+  t.equal(pendingsInUse(), before);
+  t.equal(world.usedBytes, 0);
+});
+
+t.test(
+  'who has written, watches the order of its own, or asked for the large reply itself stays behind it',
+  async (t) => {
+    const world = plane();
+    const [alice, bob, carol, dave] = [world.client(), world.client(), world.client(), world.client()];
+    const other = world.key(1);
+    const old = standBehind(world, alice, (key) => {
+      alice.send(['GET', key]);
+      bob.send(['GET', key], ['SET', key, '2']);
+      carol.send(['SET', key, '3'], ['GET', key]);
+      dave.send(['MGET', key, other], ['GET', key], ['DEL', key, other]);
+    });
+    const fresh = (world.link(0) as NodeLink).greet();
+    world.turn();
+    t.same(fresh.commands(), []);
+    t.equal(world.counts.readsRetried, 0);
+    old.answer(HUGE.slice(500), '$1\r\n1\r\n', '$1\r\n1\r\n', '+OK\r\n', '+OK\r\n', '$1\r\n3\r\n');
+    world.turn();
+    t.same(repliesIn(alice.take()), [HUGE, '$1\r\n1\r\n']);
+    t.same(repliesIn(bob.take()), ['$1\r\n1\r\n', '+OK\r\n']);
+    t.same(repliesIn(carol.take()), ['+OK\r\n', '$1\r\n3\r\n']);
+  },
+);
+
+t.test('what the node answers to a read that was given up is for nobody, while others wait behind it', async (t) => {
+  const world = plane();
+  const [alice, bob, carol] = [world.client(), world.client(), world.client()];
+  const old = standBehind(world, alice, (key) => {
+    bob.send(['GET', key]);
+    carol.send(['SET', key, '3']);
+  });
+  const fresh = (world.link(0) as NodeLink).greet();
+  world.turn();
+  t.same(fresh.commands(), [`GET ${world.key(0)}`]);
+  fresh.answer('$1\r\n1\r\n');
+  old.answer(HUGE.slice(500), '$1\r\n0\r\n');
+  world.turn();
+  t.notOk(old.isClosed);
+  old.answer('+OK\r\n');
+  world.turn();
+  t.same([alice.take(), bob.take(), carol.take()], [HUGE, '$1\r\n1\r\n', '+OK\r\n']);
+  t.ok(old.isClosed);
+});
+
+t.test('behind a reply that is soon there nothing is asked twice', async (t) => {
+  const world = plane();
+  const [alice, bob] = [world.client(), world.client()];
+  const list = `*1\r\n${bulk('x'.repeat(16 * LARGE))}`;
+  const old = standBehind(world, alice, (key) => bob.send(['GET', key]), list);
+  const fresh = (world.link(0) as NodeLink).greet();
+  world.turn();
+  t.same(fresh.commands(), []);
+  old.answer(list.slice(500), '$1\r\n1\r\n');
+  world.turn();
+  t.same([alice.take(), bob.take()], [list, '$1\r\n1\r\n']);
+  t.equal(world.counts.readsRetried, 0);
+});
+
+t.test(
+  'behind the next huge reply of a retired connection it is the same; nothing is asked a third time',
+  async (t) => {
+    const world = plane();
+    const [alice, bob, carol, dave] = [world.client(), world.client(), world.client(), world.client()];
+    const key = world.key(0);
+    const old = standBehind(
+      world,
+      alice,
+      () => {
+        bob.send(['LRANGE', key, '1', '-1']);
+        carol.send(['GET', key]);
+      },
+      LIST,
+    );
+    const fresh = (world.link(0) as NodeLink).greet();
+    old.answer(LIST.slice(500), HUGE.slice(0, 500));
+    world.turn();
+    t.same(fresh.commands(), [`GET ${key}`]);
+    t.equal(alice.take(), LIST);
+    dave.send(['GET', key]);
+    world.turn();
+    t.same(fresh.commands(), [`GET ${key}`]);
+    old.answer(HUGE.slice(500));
+    world.turn();
+    t.equal(bob.take(), HUGE);
+    t.ok(old.isClosed);
+    fresh.answer('$1\r\n1\r\n', '$1\r\n2\r\n');
+    world.turn();
+    t.same([carol.take(), dave.take()], ['$1\r\n1\r\n', '$1\r\n2\r\n']);
+    t.equal(world.counts.readsRetried, 1);
+  },
+);
+
+t.test('part of a command that reads at several nodes does not wait for a large reply either', async (t) => {
+  const world = plane();
+  const [alice, bob] = [world.client(), world.client()];
+  const other = world.key(1);
+  standBehind(world, alice, (key) => bob.send(['MGET', key, other]));
+  const fresh = (world.link(0) as NodeLink).greet();
+  world.turn();
+  t.same(fresh.commands(), [`MGET ${world.key(0)}`]);
+  t.same(world.only(1).commands(), [`MGET ${other}`]);
+  fresh.answer('*1\r\n$1\r\n1\r\n');
+  world.only(1).answer('*1\r\n$1\r\n2\r\n');
+  world.turn();
+  t.equal(bob.take(), '*2\r\n$1\r\n1\r\n$1\r\n2\r\n');
+});
+
+t.test('where no fresh connection can be had it is asked once more behind the large reply', async (t) => {
+  const world = plane();
+  const [alice, bob] = [world.client(), world.client()];
+  const old = standBehind(world, alice, (key) => bob.send(['GET', key]));
+  (world.link(0) as NodeLink).connection.break(new Error('max number of clients reached'));
+  world.turn();
+  t.same(old.commands(), [`GET ${world.key(0)}`]);
+  old.answer(HUGE.slice(500), '$1\r\n0\r\n', '$1\r\n1\r\n');
+  world.turn();
+  t.equal(alice.take(), HUGE);
+  t.equal(bob.take(), '$1\r\n1\r\n');
 });
 
 t.test('a session that awaits the large reply goes on where it waits, so that nothing overtakes', async (t) => {
