@@ -1,11 +1,12 @@
 /**
  * The buffers that an io_uring receives into: it takes one when bytes have come, so that an idle connection has none.
  *
- *   | ring of 32 places | prefix | buffer 0 | prefix | buffer 1 | … |        one block of the arena
+ *   | ring of 256 places | prefix | buffer 0 | prefix | buffer 1 | … |        one block of the arena
  *
  * The driver lends all of them; each comes back with the completion that it was filled by, and is lent again when its bytes
- * were shown. Before each lies room for what its connection had kept (inbox.ts). Few buffers: all of them are written in
- * turn, so that their number decides how much of the cache they take.
+ * were shown. Before each lies room for what its connection had kept (inbox.ts). Their number bounds a turn: who finds none has
+ * its operation ended, and begins another. All are written in turn; of those that small messages come into a page or two is
+ * used, and takes room in the cache.
  */
 import { RECEIVE_PREFIX_BYTES } from './inbox.js';
 import type { Ring } from './ring.js';
@@ -13,8 +14,8 @@ import { writeAddress } from './ring.js';
 import { type MappedArena, system, systemError } from './system.js';
 import { REGISTER_PBUF_RING } from './uring-numbers.js';
 
-export const BUFFERS = 32;
-const BLOCK_BYTES = 512 * 1024;
+export const BUFFERS = 256;
+const BLOCK_BYTES = 4 * 1024 * 1024;
 const PLACE_BYTES = 16;
 /** The ring starts at a page's start, and takes one. */
 const RING_BYTES = 4096;

@@ -229,13 +229,22 @@ export class Ring {
     this.head = this.words[this.cqHead] as number;
     this.tail = Atomics.load(this.words, this.cqTail);
     let count = (this.tail - this.head) | 0;
-    for (let more = count; more >= WORKED_OUT_MAX && count < ENTRIES; count += more) {
+    // One connection that has had a whole batch is not to have all of the turn.
+    for (
+      let more = count;
+      more >= WORKED_OUT_MAX && count < ENTRIES && !this.areOfOne(count - more, count - 1);
+      count += more
+    ) {
       this.tell(0, ENTER_GETEVENTS, 0, 0);
       const { tail } = this;
       this.tail = Atomics.load(this.words, this.cqTail);
       more = (this.tail - tail) | 0;
     }
     return count;
+  }
+
+  private areOfOne(first: number, last: number): boolean {
+    return this.keyAt(this.at(first)) === this.keyAt(this.at(last));
   }
 
   /** True when completions wait in the kernel, because the ring was full: what is not seen may yet have failed. */
