@@ -94,7 +94,7 @@ export class Pending {
   isBound = false;
   /** Its reply is there and waits for the replies before it, in exactly one of the three forms below. */
   isDone = false;
-  /** The reply's bytes in an own arena block. */
+  /** The reply's bytes in the arena, where they were parked (proxy/parked-replies.ts). */
   replyStart = 0;
   replyBytes = 0;
   /** The reply's bytes, outside the arena. */

@@ -3,19 +3,18 @@
  *
  *   output <- [done] [waits] [done] [waits]     flushed from the head only
  *
- * Reply order is the client's contract, whatever order shards answer in. A reply that comes before its turn is parked in
- * an own block of the arena.
+ * Reply order is the client's contract, whatever order shards answer in. A reply that comes before its turn is parked
+ * (parked-replies.ts).
  */
 import type { Carrier, Pending, PendingPool, ReplyOwner } from '../backend/pending.js';
 import { Fifo } from '../base/fifo.js';
 import type { Output } from '../transport/output.js';
 import type { Transport } from '../transport/transport.js';
+import { ParkedReplies } from './parked-replies.js';
 
 export class ReplyQueue {
   /** Bytes of the requests in it. */
   requestBytes = 0;
-  /** Bytes of the replies parked in it. */
-  parkedBytes = 0;
   /** How many have come into it, and how many had with the last one that was marked; both run over. */
   private pushed = 0;
   private marked = 0;
@@ -24,6 +23,7 @@ export class ReplyQueue {
   private readonly pendings: PendingPool;
   private readonly output: Output;
   private readonly queue = new Fifo<Pending>();
+  private readonly parked: ParkedReplies;
   /** What `pushOnce` sent last, and where in the output that ended. */
   private lastPush: Uint8Array | null = null;
   private lastPushPosition = 0;
@@ -36,11 +36,13 @@ export class ReplyQueue {
     this.transport = transport;
     this.pendings = pendings;
     this.output = output;
+    this.parked = new ParkedReplies(transport.arena);
   }
 
   /** Gives back what it has grown by, if it is empty. */
   trim(): void {
     this.queue.trim();
+    this.parked.trim();
   }
 
   /** The last one is remembered until it has left. */
@@ -57,9 +59,14 @@ export class ReplyQueue {
     return this.queue.length;
   }
 
-  /** Bytes of the arena that hold what has come of its replies, but for those parked. */
+  /** Bytes of the replies parked in it. */
+  get parkedBytes(): number {
+    return this.parked.bytes;
+  }
+
+  /** Bytes of the arena that hold what has come of its replies. */
   get heldBytes(): number {
-    let bytes = 0;
+    let bytes = this.parked.heldBytes;
     for (let index = 0; index < this.queue.length; index++) {
       const pending = this.queue.at(index);
       bytes += (pending.source?.heldBytes ?? 0) + (pending.connection?.heldFor(pending) ?? 0);
@@ -69,7 +76,7 @@ export class ReplyQueue {
 
   /** Whether there are replies, or parts of some, that wait for those before them. */
   get hasReplies(): boolean {
-    if (this.parkedBytes > 0 || this.parted !== null) return true;
+    if (this.parked.bytes > 0 || this.parted !== null) return true;
     for (let index = 0; index < this.queue.length; index++) {
       const { isDone, source } = this.queue.at(index);
       if (isDone || source?.hasParts === true) return true;
@@ -124,7 +131,12 @@ export class ReplyQueue {
   /** Keeps the reply until its turn comes. Returns false, and `pending` is without a reply, when there is no room. */
   park(pending: Pending, start: number, end: number): boolean {
     this.drop(pending);
-    return pending.isMuted || this.keep(pending, start, end);
+    if (pending.isMuted) return true;
+    const at = this.parked.keep(start, end);
+    if (at < 0) return false;
+    pending.replyStart = at;
+    pending.replyBytes = end - start;
+    return true;
   }
 
   /** `pending` was done before its turn, without a reply: it stands there until `abandon`. */
@@ -159,14 +171,11 @@ export class ReplyQueue {
       this.output.appendBytes(frame);
       return true;
     }
-    const { arena } = this.transport;
-    const block = arena.allocate(frame.length);
-    if (block < 0) return false;
-    arena.bytes.set(frame, block);
+    const at = this.parked.keepBytes(frame);
+    if (at < 0) return false;
     const pending = this.pushReady();
-    pending.replyStart = block;
+    pending.replyStart = at;
     pending.replyBytes = frame.length;
-    this.parkedBytes += frame.length;
     return true;
   }
 
@@ -224,23 +233,9 @@ export class ReplyQueue {
     return pending;
   }
 
-  private keep(pending: Pending, start: number, end: number): boolean {
-    const { arena } = this.transport;
-    const block = arena.allocate(end - start);
-    if (block < 0) return false;
-    arena.copyNow(start, end, block);
-    pending.replyStart = block;
-    pending.replyBytes = end - start;
-    this.parkedBytes += end - start;
-    return true;
-  }
-
   /** Gives back a pending that stands in no queue any more. */
   private discard(pending: Pending): void {
-    if (pending.replyBytes > 0) {
-      this.parkedBytes -= pending.replyBytes;
-      this.transport.arena.release(pending.replyStart, pending.replyBytes);
-    }
+    if (pending.replyBytes > 0) this.parked.release(pending.replyStart, pending.replyBytes);
     this.pendings.release(pending);
   }
 }

@@ -182,12 +182,11 @@ export class Session implements ConnectionOwner, ReplyOwner {
   /** Bytes of the arena, and of the heap for what it gathers, that this session causes to be held, for choosing whom to close when memory runs out. */
   get bufferedBytes(): number {
     const { output, unreadHeldBytes } = this.connection;
-    const { requestBytes, parkedBytes, heldBytes } = this.replies;
+    const { requestBytes, heldBytes } = this.replies;
     return (
       output.heldBytes +
       unreadHeldBytes +
       requestBytes +
-      parkedBytes +
       heldBytes +
       (this.transaction?.heldBytes ?? 0) +
       (this.largeRequest?.heldBytes ?? 0)
