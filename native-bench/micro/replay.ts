@@ -36,6 +36,7 @@ const VALUE = 'x'.repeat(64);
 const CASES: readonly Case[] = [
   { name: 'GET, depth 1', depth: 1, command: (n) => words('GET', key(n)), reply: `$64\r\n${VALUE}\r\n` },
   { name: 'GET, depth 16', depth: 16, command: (n) => words('GET', key(n)), reply: `$64\r\n${VALUE}\r\n` },
+  { name: 'GET, depth 64', depth: 64, command: (n) => words('GET', key(n)), reply: `$64\r\n${VALUE}\r\n` },
   { name: 'GET one key, depth 16', depth: 16, command: () => words('GET', key(1)), reply: `$64\r\n${VALUE}\r\n` },
   { name: 'SET 64 bytes, depth 1', depth: 1, command: (n) => words('SET', key(n), VALUE), reply: '+OK\r\n' },
   { name: 'SET 64 bytes, depth 16', depth: 16, command: (n) => words('SET', key(n), VALUE), reply: '+OK\r\n' },

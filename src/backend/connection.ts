@@ -98,6 +98,8 @@ const OVERTAKEN_MS_MAX = 2_000;
 const PARTS_RETRY_BYTES = 256 * 1024;
 /** A reply so many times as large as `largeValueBytes` has the reads behind it asked anew; for less they would be done twice to save them a few milliseconds. */
 const ASKED_ANEW_FACTOR = 16;
+/** The memory of so many commands is asked for at once. */
+const NEAR_MAX = 8;
 const PING = encodeCommand(['PING']);
 const BULK_LIMIT = 'proto-max-bulk-len';
 const ASK_BULK_LIMIT = encodeCommand(['CONFIG', 'GET', BULK_LIMIT]);
@@ -149,6 +151,8 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner, PartSourc
   private gaveUpPosition = -1;
   /** Of the oldest entry, how many of its preludes have come. */
   private preludesSeen = 0;
+  /** What `bringNear` has read. It means nothing; but what nobody keeps is not read. */
+  nearBytes = 0;
   /** Bytes of the oldest entry's reply that are yet to be handed on, while that is done in parts. */
   private partsLeft = 0;
   private isHeldBack = false;
@@ -343,6 +347,8 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner, PartSourc
     this.lastBytesMs = this.transport.now;
     let at = start;
     let answered: number | null = null;
+    /** How many of the commands that come next were brought near. */
+    let near = 0;
     if (this.partsLeft > 0) {
       at = this.handOn(at, end);
       if (this.partsLeft > 0) return at;
@@ -380,6 +386,8 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner, PartSourc
         continue;
       }
       this.preludesSeen = 0;
+      if (near > 0) near--;
+      if (near === 0 && frameEnd < end) near = this.bringNear();
       this.queue.shift();
       if (this.expired > 0) this.expired--;
       answered = pending.endPosition;
@@ -391,6 +399,19 @@ export class BackendConnection implements ConnectionOwner, ReplyOwner, PartSourc
       this.finishIfDone();
     }
     return at;
+  }
+
+  /**
+   * Reads something of each of the commands whose replies come next. With thousands in flight their memory is far from the processor, which waits
+   * for one after the other where it meets them one by one, and for all at once here. Returns how many they are.
+   */
+  private bringNear(): number {
+    const { queue } = this;
+    const count = Math.min(queue.length - 1, NEAR_MAX);
+    let bytes = 0;
+    for (let place = 1; place <= count; place++) bytes = (bytes + queue.at(place).requestBytes) | 0;
+    this.nearBytes = bytes;
+    return count;
   }
 
   holdBack(waitingBytes: number): boolean {
