@@ -189,6 +189,27 @@ t.test('steps that go in one call are each answered as the model answers them, o
   for (const what of ['ok', 'already', 'stale', 'base', 'own', 'refused']) t.ok(seen.has(what), what);
 });
 
+t.test(
+  'a plain SET that comes alone, and finds what it expects, is refused below the epoch of the floor',
+  async (t) => {
+    const [, node] = await startReplicaNode(t);
+    const record = await node.admit();
+    const [key, later] = [Buffer.from('k'), makeBallot(0, 9, proposerNumber(0, 1))];
+    const set = commandOn(key, ['SET', 'v']);
+    const first = { ...acceptOf(NEVER, [set], 0), next: later };
+    t.match(await node.perform(first, key, record), { kind: 'ok' });
+    const expected = { accepted: first.ballot, lineage: NO_LINEAGE, live: true, expireAt: 0 };
+    const second = { ...acceptOf(first.ballot, [set], 0), ballot: later, next: later, expected };
+    const put = { ...acceptOf(ANY, [set], 0), ballot: makeBallot(0, 10, proposerNumber(0, 1)) };
+    await node.performMember({ kind: 'raise', epoch: 1 }, record);
+    for (const step of [second, put])
+      t.match(await node.perform(step, key, record), { kind: 'refused', epochFloor: 1, accepted: first.ballot });
+    await node.exchange(encodeCommand(['DEL', '~rl:floor']), 1);
+    for (const step of [second, put]) t.match(await node.perform(step, key, record), { kind: 'ok' });
+    t.match(await node.perform({ kind: 'peek' }, key, record), { accepted: put.ballot, live: true });
+  },
+);
+
 const LARGE_BYTES = 4 * 1024 * 1024;
 const APPENDS = 3_000;
 /** Expiries that pass between the check of a step and the command that sets them; and steps for that, of which most are too early or too late. */
