@@ -17,6 +17,9 @@ const ITEMS_BYTES_MAX = 48 * 1024;
 /** Of what is larger it does not matter that it goes alone. */
 export const ITEM_BYTES_MAX = 4 * 1024;
 
+/** Of one thread. */
+const writer = new CommandWriter();
+
 export class AcceptBatch {
   readonly asks: Ask[] = [];
   /** The frame is arena bytes [start, end) once it is closed. */
@@ -67,7 +70,6 @@ export class AcceptBatch {
   /** Writes the head. */
   close(): void {
     const { record, words } = this;
-    const writer = new CommandWriter();
     this.start -= headBytes(words, record.length);
     writer.aim(this.bytes, this.start);
     writeHead(writer, words, record);

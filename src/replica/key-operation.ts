@@ -15,6 +15,7 @@ export interface KeyOperation extends Operation<Commands, Replies> {
    * a node's clock, or the order of its hash tables has a say: SRANDMEMBER, PTTL, SMEMBERS.
    */
   readonly repliesAgree: boolean;
+  isPut?: boolean;
   /** Nodes find fault with its words, whatever the key holds: for commands that else wait for what it comes to hold. */
   readonly isFaulty?: boolean;
 }
@@ -36,6 +37,7 @@ class FixedOperation implements KeyOperation {
   readonly plainReply: Shape;
   readonly repliesAgree: boolean;
   readonly isFaulty: boolean;
+  isPut = false;
   private readonly fixedPlan: KeyPlan;
 
   constructor(commands: Commands, onlyReads: boolean, shape: Shape, repliesAgree: boolean, isFaulty = false) {
@@ -74,7 +76,8 @@ export function put(command: Command, protocol: Protocol): KeyOperation {
 }
 
 export function asPut(operation: KeyOperation): KeyOperation {
-  return Object.assign(operation, { isPut: true });
+  operation.isPut = true;
+  return operation;
 }
 
 /** What nodes find fault with. */

@@ -16,6 +16,8 @@ const AROUND_WORD_BYTES_MAX = 16;
 /** Up to so many bytes a loop copies sooner than the engine's own functions, which take 50 to 100 ns a call. */
 const LOOP_BYTES_MAX = 48;
 
+const NOWHERE = Buffer.alloc(0);
+
 const CR = 0x0d;
 const LF = 0x0a;
 
@@ -24,7 +26,7 @@ export function wordBytesMax(length: number): number {
 }
 
 export class CommandWriter {
-  private bytes: Buffer = Buffer.alloc(0);
+  private bytes: Buffer = NOWHERE;
   /** Where the next byte goes. */
   at = 0;
 
