@@ -28,42 +28,6 @@ t.test('all keys are walked', async (t) => {
   t.notOk(found.includes('walk:0'));
 });
 
-t.test('readModifyWrite: reject refuses what changes a value, and nothing else', async (t) => {
-  const keyspace = { consistency: 'quorum', readQuorum: 1, writeQuorum: 3, readModifyWrite: 'reject' };
-  const rejecting = await deployReplicated(t, { keyspace });
-  const client = await connect(t, rejecting.proxies[0].port);
-  const carriedOut = [
-    'SET a 1',
-    'SETEX a 10 1',
-    'PSETEX a 10000 1',
-    'SET a 1 EX 10',
-    'MSET a 1 b 2',
-    'GET a',
-    'MGET a b',
-    'TTL a',
-    'DEL b',
-    'UNLINK b',
-  ];
-  for (const line of carriedOut) t.notMatch(await say(client, ...line.split(' ')), /^-/, line);
-  const refused = [
-    'INCR a',
-    'SET a 1 NX',
-    'SET a 1 GET',
-    'APPEND a x',
-    'EXPIRE a 5',
-    'LPUSH l x',
-    'GETDEL a',
-    'BLPOP l 1',
-    'EVAL return(1) 1 a',
-  ];
-  for (const line of refused) t.match(await say(client, ...line.split(' ')), /^-ERR readModifyWrite: reject/, line);
-  t.equal(await say(client, 'MULTI'), '+OK\r\n');
-  t.match(await say(client, 'SET', 'a', '2'), /^-ERR readModifyWrite: reject/);
-  t.match(await say(client, 'EXEC'), /^-EXECABORT/);
-  t.equal(await say(client, 'GET', 'a'), '$1\r\n1\r\n');
-  t.same(deathsOf(rejecting), []);
-});
-
 t.test('no worker has died of all that', async (t) => {
   t.same(deathsOf(place), []);
 });
