@@ -1,7 +1,7 @@
 /**
  * Commands on replicated keys through a whole data plane without a socket: sessions, forms, rounds, voters, steps.
  *
- * Sixty-four sessions send one command each, three nodes answer as steady ones do, turn by turn. What the kernel does with the
+ * Sixty-four sessions send one command each, or one alone does, three nodes answer as steady ones do, turn by turn. What the kernel does with the
  * frames is not in it; what the nodes' answers cost to make here (some tenths of a microsecond) is.
  */
 import { BusyNodes, busyNodesMemory } from '../../src/base/busy-nodes.js';
@@ -13,6 +13,7 @@ import { LockTurns, lockTurnsMemory } from '../../src/base/lock-turns.js';
 import { Metrics, metricsMemory } from '../../src/base/metrics.js';
 import { MonitorFeed, monitorFeedMemory } from '../../src/base/monitor-feed.js';
 import { ShownScripts, shownScriptsMemory } from '../../src/base/shown-scripts.js';
+import type { LevelSnapshot } from '../../src/messages.js';
 import { DataPlane } from '../../src/proxy/data-plane.js';
 import { NEVER } from '../../src/replica/ballot.js';
 import { NO_LINEAGE } from '../../src/replica/lineage.js';
@@ -33,15 +34,24 @@ const TURNS = 200;
 const RUNS = 20;
 const VALUE = 'x'.repeat(64);
 
+const SET = (n: number) => words('SET', key(n), VALUE);
+const GET = (n: number) => words('GET', key(n));
+const STRONG = strongLevel(NODES);
+const EVENTUAL: LevelSnapshot = { consistency: 'eventual', reads: 1, writes: 1, allowsChanges: true };
+
 const CASES = [
-  { name: 'strong SET of 64 bytes', command: (n: number) => words('SET', key(n), VALUE) },
-  { name: 'strong GET of 64 bytes', command: (n: number) => words('GET', key(n)) },
+  { name: 'strong SET of 64 bytes', level: STRONG, sessions: SESSIONS, command: SET },
+  { name: 'strong GET of 64 bytes', level: STRONG, sessions: SESSIONS, command: GET },
+  { name: 'eventual SET of 64 bytes', level: EVENTUAL, sessions: SESSIONS, command: SET },
+  { name: 'eventual GET of 64 bytes', level: EVENTUAL, sessions: SESSIONS, command: GET },
+  { name: 'eventual SET, one in a turn', level: EVENTUAL, sessions: 1, command: SET },
+  { name: 'eventual GET, one in a turn', level: EVENTUAL, sessions: 1, command: GET },
 ] as const;
 
-/** Both, or those whose name contains `only`. */
+/** All, or those whose name contains `only`. */
 export function run(only = ''): Measurement[] {
-  return CASES.filter(({ name }) => name.includes(only)).map(({ name, command }) => {
-    const world = new World();
+  return CASES.filter(({ name }) => name.includes(only)).map(({ name, level, sessions, command }) => {
+    const world = new World(level, sessions);
     const requests = Array.from({ length: KEYS }, (_, n) => world.store(command(n)));
     let next = 0;
     const turn = () => {
@@ -59,7 +69,7 @@ export function run(only = ''): Measurement[] {
       name,
       SESSIONS * TURNS,
       () => {
-        for (let n = 0; n < TURNS; n++) turn();
+        for (let n = 0; n < (SESSIONS * TURNS) / sessions; n++) turn();
       },
       { runs: RUNS, warmUpMs: 2000 },
     );
@@ -77,7 +87,7 @@ class World {
   readonly clients: FakeConnection[] = [];
   private readonly nodes: SteadyNode[] = [];
 
-  constructor() {
+  constructor(level: LevelSnapshot, sessions: number) {
     const { transport } = this;
     const nodes = Array.from({ length: NODES }, (_, index) => ({
       index,
@@ -91,7 +101,7 @@ class World {
       limits: DEFAULT_NODE_LIMITS,
     }));
     const owners = new Uint16Array(new SharedArrayBuffer(SLOTS * NODES * 2)).map((_, place) => place % NODES);
-    const replication = { copies: NODES, owners, level: strongLevel(NODES), tombstoneTtlMs: 60_000 } as const;
+    const replication = { copies: NODES, owners, level, tombstoneTtlMs: 60_000 } as const;
     const sharded = plainTopology(1, nodes, new Uint16Array(new SharedArrayBuffer(SLOTS * 2)));
     const services = sharded.services.map((service) => {
       return service && { ...service, keyspaces: service.keyspaces.map((keyspace) => ({ ...keyspace, replication })) };
@@ -136,7 +146,7 @@ class World {
       for (let turn = 0; turn < 3; turn++) node.answer();
       this.nodes.push(node);
     }
-    for (let session = 0; session < SESSIONS; session++) this.clients.push(transport.accept());
+    for (let session = 0; session < sessions; session++) this.clients.push(transport.accept());
   }
 
   answer(): void {
@@ -182,6 +192,7 @@ const EXEC = mark('EXEC');
 const EVALSHA = mark('EVALSHA');
 const EVAL = mark('EVAL');
 const CONFIG = mark('CONFIG');
+const MGET = mark('MGET');
 /** To what the greeting and the look ask for. */
 const SETTINGS = Buffer.from('%1\r\n$20\r\nenable-debug-command\r\n$2\r\nno\r\n');
 
@@ -189,10 +200,11 @@ const SETTINGS = Buffer.from('%1\r\n$20\r\nenable-debug-command\r\n$2\r\nno\r\n'
 class SteadyNode {
   private readonly transport: FakeTransport;
   private readonly connection: FakeConnection;
-  /** What it answers to who looks whether it is a member; and what EXEC answers, to PEEK, to READ. */
+  /** What it answers to who looks whether it is a member; what EXEC answers, to PEEK, to READ; and what MGET does, to READ of GET. */
   private readonly looked: Uint8Array;
   private readonly peeked: Uint8Array;
   private readonly read: Uint8Array;
+  private readonly got: Uint8Array;
   private readonly answers: number;
   /** Commands since MULTI; -1 outside of it. */
   private queued = -1;
@@ -207,6 +219,7 @@ class SteadyNode {
     this.looked = Buffer.from(`*2\r\n${info}${record}`);
     this.peeked = Buffer.from(`*2\r\n${found}:1\r\n`);
     this.read = Buffer.from(`*3\r\n${found}:1\r\n${bulk(VALUE)}`);
+    this.got = Buffer.from(`*3\r\n${record}${META}${bulk(VALUE)}`);
   }
 
   /** All that it was sent. */
@@ -249,6 +262,9 @@ class SteadyNode {
         return this.looked;
       case CONFIG:
         return SETTINGS;
+      case MGET:
+        if (this.queued < 0) return this.got;
+        break;
     }
     if (this.queued < 0) return OK;
     this.queued++;

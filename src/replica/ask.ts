@@ -27,6 +27,8 @@ export class Ask {
   refusal: Uint8Array | null = null;
   /** The node did not know a script, or had no memory for a transaction: it was asked again. */
   wasRepeated = false;
+  /** What the node has said was: see UNCLEAR. */
+  isUnclear = false;
 
   constructor(
     asker: Asking<unknown>,

@@ -71,6 +71,7 @@ const ON_OWN_REPLICATED: readonly (readonly [string, ...string[]])[] = [
   ['memory', 'usage'],
   ['type'],
   ['get'],
+  ['mget'],
   ['set', 'x'],
   ['hmget', 'x'],
   ['hgetall'],

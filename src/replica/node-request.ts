@@ -15,8 +15,12 @@ export interface NodeRequest<A> {
 
 export type KeyAnswer = Answer<Replies, Value>;
 
+/** What the node has said can mean more than one thing: the step is to be asked in the form for a node without memory, which leaves none open. */
+export const UNCLEAR = { kind: 'unclear' } as const;
+export type Unclear = typeof UNCLEAR;
+
 /** A step as all nodes get it that it goes to, but for the record that each is to have. */
-export interface NodeStep<A = KeyAnswer> {
+export interface NodeStep<A = KeyAnswer | Unclear> {
   readonly replyCount: number;
   /** Of its frames, with a record of so many bytes, the most that they take. */
   bytesMax(recordBytes: number): number;

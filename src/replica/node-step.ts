@@ -4,6 +4,7 @@
  *
  *   prepare, install, merge, collect   EVALSHA
  *   accept                             EVALSHA, or the watch form (watch-form) where a script's replies would not be exact
+ *   read of GET                        MGET (get-step)
  *   read, peek, snapshot               MULTI; MGET node floor meta; EXISTS; the commands, or DUMP; EXEC
  *                                      without memory: EVALSHA of the same, and for read the commands between two of these
  */
@@ -12,6 +13,7 @@ import { encodeCommand, isError } from '../resp/reply.js';
 import { AcceptItem } from './accept-item.js';
 import { type Ballot, largest } from './ballot.js';
 import { type Command, type Commands, NO_COMMANDS, type Replies, type Value } from './commands.js';
+import { GetStep, isGet } from './get-step.js';
 import { FLOOR_KEY, formatTail, META_PREFIX, momentText, NODE_KEY } from './meta.js';
 import {
   decodeAccept,
@@ -58,7 +60,9 @@ export function nodeStepOf(step: Step<Commands, Value>, key: Word, isFull = fals
     case 'merge':
       return stateStep(MERGE, key, step.state, step.state.accepted);
     case 'read':
-      return viewStep(key, step.commands, isFull);
+      return !isFull && isGet(step.commands)
+        ? new GetStep(key, step.commands.protocol)
+        : viewStep(key, step.commands, isFull);
     case 'peek':
       return viewStep(key, NO_COMMANDS, isFull);
     case 'snapshot':
@@ -66,7 +70,10 @@ export function nodeStepOf(step: Step<Commands, Value>, key: Word, isFull = fals
   }
 }
 
-/** `record`: the bytes of `~rl:node` that the node is to have. `aloneBytesMax`: see NodeStep; `isFull`: who is in no hurry need not know. */
+/**
+ * `record`: the bytes of `~rl:node` that the node is to have. `aloneBytesMax`: see NodeStep; `isFull`: who is in no hurry need not know, and else
+ * the answer may be UNCLEAR.
+ */
 export function encodeStep(
   step: Step<Commands, Value>,
   key: Uint8Array,
@@ -82,7 +89,7 @@ export function encodeStep(
   return {
     frames: room.subarray(0, writer.at),
     replyCount: nodeStep.replyCount,
-    decode: (replies) => nodeStep.decode(replies, record),
+    decode: (replies) => nodeStep.decode(replies, record) as KeyAnswer,
   };
 }
 

@@ -106,6 +106,7 @@ const TRAITS: readonly CommandTraits[] = makeTraits();
 const ZADD_PLAIN: CommandTraits = { ...traitsOf('zadd'), inScript3: true, isAlike: true, after: KEPT };
 const LPOP_COUNT: CommandTraits = { ...traitsOf('lpop'), nullArray: true };
 const SET = traitsOf('set');
+export const GET = traitsOf('get');
 const ZADD = traitsOf('zadd');
 const LPOP = traitsOf('lpop');
 const RPOP = traitsOf('rpop');

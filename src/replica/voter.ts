@@ -28,7 +28,7 @@ import { NODE_KEY, WAKE_CHANNEL } from './meta.js';
 import { copyOf, isBrokenOff, isNotMember, NOT_MEMBER, unable } from './node-answer.js';
 import { encodeMemberStep } from './node-member-step.js';
 import { parseNodeRecord } from './node-record.js';
-import type { NodeStep } from './node-request.js';
+import { type NodeStep, UNCLEAR } from './node-request.js';
 import { PROCESS_MARKS } from './operation.js';
 import { lineAfter, textOf } from './reply-shape.js';
 import type { Asker } from './round.js';
@@ -313,7 +313,10 @@ export class Voter implements PrivateOwner, ReplyOwner, AskOwner {
 
   private tell(ask: Ask, answer: unknown): void {
     const { asker, copy, tag } = ask;
-    if (isUnable(answer)) {
+    if (answer === UNCLEAR) {
+      ask.isUnclear = true;
+      if (!this.repeat(ask)) asker.onAnswer(copy, tag, null);
+    } else if (isUnable(answer)) {
       const { error } = answer;
       if (!ask.wasRepeated && this.mayDoOtherwise(ask, error)) {
         ask.wasRepeated = true;
@@ -339,7 +342,7 @@ export class Voter implements PrivateOwner, ReplyOwner, AskOwner {
   private repeat(ask: Ask): boolean {
     const { frames } = this.context;
     if (ask.step === null) frames.take(ask.nodeStep);
-    else ask.nodeStep = frames.stepFor(ask.step, ask.asker.key, this.isFull);
+    else ask.nodeStep = frames.stepFor(ask.step, ask.asker.key, this.isFull || ask.isUnclear);
     return ask instanceof LoneAsk ? this.send(ask) : this.join(ask, ask.nodeStep as AcceptItem);
   }
 

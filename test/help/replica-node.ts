@@ -5,7 +5,7 @@ import type { Commands, Replies, Value } from '../../src/replica/commands.js';
 import type { MemberAnswer, MemberStep, NodeRecord, ProcessId } from '../../src/replica/member-step.js';
 import { encodeMemberStep } from '../../src/replica/node-member-step.js';
 import { formatNodeRecord } from '../../src/replica/node-record.js';
-import type { KeyAnswer, NodeStep } from '../../src/replica/node-request.js';
+import type { KeyAnswer, NodeStep, Unclear } from '../../src/replica/node-request.js';
 import { encodeStep, nodeStepOf } from '../../src/replica/node-step.js';
 import { encodeLoads, KEY_SCRIPTS, MEMBER_SCRIPTS } from '../../src/replica/scripts.js';
 import type { Answer, Step } from '../../src/replica/step.js';
@@ -49,9 +49,11 @@ export class ReplicaNode {
     const { isFull } = this;
     const encoded = encodeStep(step, key, Buffer.from(record), Number.POSITIVE_INFINITY, isFull);
     const replies = await this.exchange(encoded.frames, encoded.replyCount);
-    const answer = encoded.decode(replies);
+    const answer = encoded.decode(replies) as KeyAnswer | Unclear;
     checkPlainAnswer(nodeStepOf(step, key, isFull), replies, Buffer.from(record), answer);
-    return answer;
+    if (answer.kind !== 'unclear') return answer;
+    const clear = encodeStep(step, key, Buffer.from(record));
+    return clear.decode(await this.exchange(clear.frames, clear.replyCount));
   }
 
   /**
@@ -141,7 +143,12 @@ export function memberRecord(process: ProcessId, change: Partial<NodeRecord> = {
 }
 
 /** What is read where it lies is what is made of the replies when they are taken apart. Throws if not. */
-function checkPlainAnswer(step: NodeStep, replies: readonly Buffer[], record: Buffer, answer: KeyAnswer): void {
+function checkPlainAnswer(
+  step: NodeStep,
+  replies: readonly Buffer[],
+  record: Buffer,
+  answer: KeyAnswer | Unclear,
+): void {
   const last = replies.at(-1) as Buffer;
   if (replies.slice(0, -1).some((reply) => reply[0] !== PLUS)) return;
   // Between what others have sent.
@@ -155,7 +162,7 @@ function checkPlainAnswer(step: NodeStep, replies: readonly Buffer[], record: Bu
 const PLUS = 0x2b;
 const ARRAY = 0x2a;
 
-function asText(answer: KeyAnswer): string {
+function asText(answer: KeyAnswer | Unclear): string {
   // A Buffer, which has a form of its own in JSON, and an array of bytes may hold the same.
   return JSON.stringify(answer, (_, value) => {
     if (value instanceof Uint8Array) return Buffer.from(value).toString('latin1');

@@ -84,6 +84,7 @@ for (const protocol of [2, 3] as const) {
         await Promise.all(steps.flatMap((step) => [own, other].map((key) => plain.raw(...on(words(step), key)))));
         const what = `${state}: ${command.join(' ')}`;
         const reads: string[] = [];
+        if (isReading(command)) await adopt(node, own);
         for (const isFull of isReading(command) ? [false, true] : []) {
           node.isFull = isFull;
           reads.push(await readReply(node, own, record, on(command, own), protocol));
@@ -142,6 +143,16 @@ async function connectPlain(t: Test, port: number, protocol: 2 | 3): Promise<Res
   return client;
 }
 
+/** Whatever the key holds becomes its state under a first ballot, as if it had been written so. */
+async function adopt(node: ReplicaNode, key: string): Promise<{ live: boolean; expireAt: number }> {
+  const [expiry] = await node.exchange(encodeCommand(['PEXPIRETIME', key]), 1);
+  const expireAt = Math.max(0, Number(String(expiry).slice(1, -2)));
+  const live = String(expiry) !== ':-2\r\n';
+  const facts = `${ballot(1)}${NO_LINEAGE}${live ? 1 : 0}${expireAt}`;
+  await node.exchange(encodeCommand(['SET', `~rl:m:${key}`, `${ballot(2)}${facts}`]), 1);
+  return { live, expireAt };
+}
+
 /** Whatever the key holds becomes its state under a first ballot, and the commands are carried out on that. */
 async function accept(
   node: ReplicaNode,
@@ -152,13 +163,7 @@ async function accept(
 ): Promise<string[]> {
   const [first, second] = [ballot(1), ballot(2)];
   const name = Buffer.from(key);
-  const [expiry] = await node.exchange(encodeCommand(['PEXPIRETIME', key]), 1);
-  const expireAt = Math.max(0, Number(String(expiry).slice(1, -2)));
-  const live = String(expiry) !== ':-2\r\n';
-  await node.exchange(
-    encodeCommand(['SET', `~rl:m:${key}`, `${second}${first}${NO_LINEAGE}${live ? 1 : 0}${expireAt}`]),
-    1,
-  );
+  const { live, expireAt } = await adopt(node, key);
   const answer = await node.perform(
     {
       kind: 'accept',

@@ -9,7 +9,7 @@ import { makeBallot, NEVER, proposerNumber } from '../../src/replica/ballot.js';
 import type { Commands, Replies, Value } from '../../src/replica/commands.js';
 import { NO_LINEAGE } from '../../src/replica/lineage.js';
 import type { Asker } from '../../src/replica/round.js';
-import { ACCEPT_EACH } from '../../src/replica/scripts.js';
+import { ACCEPT_EACH, VIEW } from '../../src/replica/scripts.js';
 import type { Answer, Step } from '../../src/replica/step.js';
 import { StepFrames } from '../../src/replica/step-frames.js';
 import { Voter } from '../../src/replica/voter.js';
@@ -101,6 +101,19 @@ class World {
   answer(reply: string): void {
     const { pending } = this.sent.shift() as (typeof this.sent)[number];
     this.put(reply, (start, end) => (pending.owner as ReplyOwner).onReply(pending, start, end));
+  }
+
+  /** All replies to the oldest, which has several. */
+  answerInOrder(pending: Pending, replies: readonly string[]): void {
+    this.sent.shift();
+    const owner = pending.owner as ReplyOwner;
+    for (const [place, reply] of replies.entries()) {
+      const isLast = place === replies.length - 1;
+      this.put(reply, (start, end) => {
+        if (isLast) owner.onReply(pending, start, end);
+        else owner.onPrelude(pending, place, start, end);
+      });
+    }
   }
 
   push(): void {
@@ -274,6 +287,23 @@ t.test('a node that knows no scripts is told once, and asked again', async (t) =
   );
   world.answer('-NOSCRIPT No matching script. Please use EVAL.\r\n');
   t.same(kinds(world), ['one unable', 'two unable']);
+});
+
+t.test('a read whose reply is unclear is asked for otherwise, and what comes then is told', async (t) => {
+  const world = new World();
+  const commands: Commands = { list: [[Buffer.from('GET'), Buffer.from('one')]], protocol: 2 };
+  world.ask('one', { kind: 'read', commands });
+  t.match(world.sent[0]?.text, /^\*4\r\n\$4\r\nMGET/);
+  const meta = `${bulkReply(`${NEVER}${BALLOT}${NO_LINEAGE}10`)}`;
+  world.answer(`*3\r\n${bulkReply(RECORD)}${meta}_\r\n`);
+  t.same(world.told, []);
+  const [{ text, pending }] = world.sent as [(typeof world.sent)[number]];
+  t.match(text, new RegExp(`${VIEW.sha}[^]*GET[^]*${VIEW.sha}`));
+  const look = `*2\r\n*3\r\n${bulkReply(RECORD)}_\r\n${meta}:1\r\n`;
+  world.answerInOrder(pending, [look, '-WRONGTYPE of another type\r\n', look]);
+  t.match(world.told, [
+    ['one', { kind: 'view', accepted: BALLOT, replies: [Buffer.from('-WRONGTYPE of another type\r\n')] }],
+  ]);
 });
 
 t.test('what is said of a whole call is said of each; of one that broke off nothing is known', async (t) => {
