@@ -3,7 +3,6 @@
  * workers send their lines by messages, so that a blocked pipe does not stop the data plane.
  */
 import { type Logger, pino } from 'pino';
-import pretty from 'pino-pretty';
 import type { LogLevel } from './log-event.js';
 
 export interface LogOptions {
@@ -29,7 +28,7 @@ export interface Log {
 }
 
 /** A logger on standard output. */
-export function createLog({ level, format }: LogOptions): Log {
+export async function createLog({ level, format }: LogOptions): Promise<Log> {
   const isTerminal = process.stdout.isTTY === true;
   const isPretty = format === 'pretty' || (format === 'auto' && isTerminal);
   const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: label } };
@@ -45,9 +44,7 @@ export function createLog({ level, format }: LogOptions): Log {
   stream.on('write', () => {
     isBroken = false;
   });
-  const toText = isPretty
-    ? pretty.prettyFactory({ translateTime: 'SYS:HH:MM:ss.l', colorize: isTerminal })
-    : (line: string) => line;
+  const toText = isPretty ? await prettifier(isTerminal) : (line: string) => line;
   let ending: Promise<boolean> | null = null;
   const write = (line: string) => {
     if (ending === null) stream.write(toText(line));
@@ -57,6 +54,12 @@ export function createLog({ level, format }: LogOptions): Log {
     return ending;
   };
   return { log: pino(options, { write }), end };
+}
+
+/** What makes a line of JSON one for people. Most logs are read by programs, whose proxy need not load it. */
+async function prettifier(colorize: boolean): Promise<(line: string) => string> {
+  const { default: pretty } = await import('pino-pretty');
+  return pretty.prettyFactory({ translateTime: 'SYS:HH:MM:ss.l', colorize });
 }
 
 /** Levels as words: a reader of JSON need not know pino's numbers. */

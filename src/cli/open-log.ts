@@ -11,8 +11,8 @@ export interface OpenLog {
 }
 
 /** Opens the log on standard output. What the process does at its exit is to be registered before. */
-export function openLog(options: LogOptions): OpenLog {
-  const { log, end } = createLog(options);
+export async function openLog(options: LogOptions): Promise<OpenLog> {
+  const { log, end } = await createLog(options);
   let isOver = false;
   // An exit joins the threads that write, and one of them may write to a pipe that nobody reads.
   process.once('exit', (code) => {

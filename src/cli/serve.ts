@@ -43,12 +43,13 @@ export async function serve(
   stopAsked: Promise<NodeJS.Signals>,
 ): Promise<number> {
   // Here, so that what only prints need not load them.
-  const [{ startAdminServer }, { startRingleader }, { StatusReport }] = await Promise.all([
-    import('../admin/server.js'),
+  const { admin } = config;
+  const [adminPort, { startRingleader }, { StatusReport }, { log, end }] = await Promise.all([
+    admin && import('../admin/server.js'),
     import('../control/supervisor.js'),
     import('../control/status.js'),
+    openLog(config.log),
   ]);
-  const { log, end } = openLog(config.log);
   process.on('uncaughtException', (error) => {
     log.fatal({ err: error }, 'uncaught-error');
     void end().then(() => process.exit(EXIT_FAILED));
@@ -57,8 +58,7 @@ export async function serve(
   let ringleader: Ringleader | null = null;
   let report: StatusReport | null = null;
   const subject = { ready: () => ringleader?.ready() ?? false, status: () => report?.status() ?? null };
-  const { admin } = config;
-  const adminServer = admin && (await startAdminServer(admin, subject));
+  const adminServer = adminPort && admin && (await adminPort.startAdminServer(admin, subject));
   try {
     logWarnings(log, warnings);
     const stopping = new AbortController();

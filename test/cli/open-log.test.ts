@@ -17,7 +17,7 @@ function script(format: string, lines: number, ending: string): string {
   return `
     import { setImmediate as turn } from 'node:timers/promises';
     import { openLog } from ${JSON.stringify(MODULE)};
-    const { log, end } = openLog({ level: 'info', format: '${format}' });
+    const { log, end } = await openLog({ level: 'info', format: '${format}' });
     for (let n = 0; n < ${lines}; n++) {
       log.info({ n }, 'line');
       if (Math.random() < 0.02) await turn();
