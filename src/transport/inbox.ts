@@ -25,6 +25,8 @@ const RECEIVE_BYTES = RECEIVE_BLOCK_BYTES - RECEIVE_PREFIX_BYTES;
 const ROOM_MIN = 16 * 1024;
 const ROOM_MAX = 512 * 1024;
 const GROWTH = 4;
+/** Up to here a driver whose kernel chooses the places goes on with that: a copy costs less than another way to receive. */
+const LARGE_BYTES = 64 * 1024;
 const NONE = -1;
 
 /** Where a worker's connections receive when they have little or nothing kept: one block for all, used one at a time. */
@@ -114,9 +116,10 @@ export class Inbox {
     return true;
   }
 
-  /** True when what is unread lies in a block of its own, which the next bytes are best received into. */
+  /** True when what is unread lies in a block of its own, and so much of it has come or is expected that the next bytes are best received right behind it. */
   isLarge(): boolean {
-    return this.end - this.start > RECEIVE_PREFIX_BYTES;
+    const unread = this.end - this.start;
+    return unread > RECEIVE_PREFIX_BYTES && Math.max(unread, this.expected) > LARGE_BYTES;
   }
 
   /** The owner was shown [start, end) and has consumed it up to `position`. False when the arena is full. */

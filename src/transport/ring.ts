@@ -175,7 +175,8 @@ export class Ring {
 
   /**
    * Pushes an entry, which is told to the kernel at the next `enter` (or before, where the ring is full). `address` and
-   * `length` are what the operation takes, `options` its own flags; `key` and `generation` come back with its completions.
+   * `length` are what the operation takes, `options` its own flags; `key` and `generation` come back with its completions; where it takes a provided
+   * buffer, it is one of `bufferGroup`.
    */
   push(
     operation: number,
@@ -187,17 +188,19 @@ export class Ring {
     options: number,
     key: number,
     generation: number,
+    bufferGroup = 0,
   ): void {
     const words = this.entries;
     const entry = this.nextPlace << ENTRY_WORDS_SHIFT;
     words[entry] = operation | (flags << 8) | (priority << 16);
     words[entry + 1] = descriptor;
-    // Words 2, 3 and from 10 on are 0 for all that is asked for here.
+    // Words 2, 3 and from 11 on are 0 for all that is asked for here.
     writeAddress(words, entry + 4, address);
     words[entry + 6] = length;
     words[entry + 7] = options;
     words[entry + 8] = key;
     words[entry + 9] = generation;
+    words[entry + 10] = bufferGroup;
     this.pushed = (this.pushed + 1) | 0;
   }
 

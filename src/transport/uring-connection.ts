@@ -16,6 +16,7 @@
  * the place's next connection. (The generation would turn that one away.)
  */
 import type { Endpoint } from '../base/endpoint.js';
+import { type BufferGroup, CLIENT_BUFFERS, NODE_BUFFERS } from './provided-buffers.js';
 import type { Ring } from './ring.js';
 import type { SendMessages } from './send-messages.js';
 import {
@@ -82,6 +83,8 @@ export class UringConnection extends SocketConnection {
   generation = 0;
   /** Which entry of all its last send was. */
   sendEntry = 0;
+  /** What it receives into. */
+  readonly bufferGroup: BufferGroup;
   private readonly driver: UringHost;
   /** Kinds of operations in flight, and of those that were asked to end: a bit each. */
   private inFlight = 0;
@@ -108,6 +111,7 @@ export class UringConnection extends SocketConnection {
   ) {
     super(driver, descriptor, endpoint, retaining, owner);
     this.driver = driver;
+    this.bufferGroup = endpoint === null ? CLIENT_BUFFERS : NODE_BUFFERS;
   }
 
   /** Takes over an accepted `descriptor`, which is noted and counted already. */
@@ -340,6 +344,7 @@ export class UringConnection extends SocketConnection {
       0,
       keyOf(this.place, RECEIVE),
       this.generation,
+      this.bufferGroup.group,
     );
   }
 

@@ -3,7 +3,7 @@
  * distributions and sandboxes make little of: a small ring is opened, and carries out one of each.
  */
 import { createDescriptors, Descriptors } from './descriptors.js';
-import { ProvidedBuffers } from './provided-buffers.js';
+import { CLIENT_BUFFERS, NODE_BUFFERS, ProvidedBuffers } from './provided-buffers.js';
 import { Ring } from './ring.js';
 import {
   AF_UNIX,
@@ -55,7 +55,8 @@ export function tryRing(): void {
   const opened: number[] = [];
   try {
     const ring = new Ring(mapped, descriptors, 0);
-    new ProvidedBuffers(mapped, ring);
+    new ProvidedBuffers(mapped, ring, CLIENT_BUFFERS);
+    new ProvidedBuffers(mapped, ring, NODE_BUFFERS);
     const eventDescriptor = openWake();
     opened.push(eventDescriptor);
     const pair = Buffer.alloc(8);

@@ -8,7 +8,8 @@
  * not go wholly. So a wait is not ended by them, and when the call returns all others are known to be with the kernel.
  */
 
-import { BUFFERS, ProvidedBuffers } from './provided-buffers.js';
+import { BufferQueue } from './buffer-queue.js';
+import { CLIENT_BUFFERS, NODE_BUFFERS, ProvidedBuffers } from './provided-buffers.js';
 import { Ring } from './ring.js';
 import { RingWatches } from './ring-watches.js';
 import { SendMessages } from './send-messages.js';
@@ -22,7 +23,8 @@ import { CQE_BUFFER, CQE_BUFFER_SHIFT } from './uring-numbers.js';
 export class UringTransport extends TurnLoop<UringConnection> implements UringHost {
   readonly kind = 'io_uring';
   readonly ring: Ring;
-  readonly buffers: ProvidedBuffers;
+  readonly clientBuffers: ProvidedBuffers;
+  readonly nodeBuffers: ProvidedBuffers;
   readonly messages: SendMessages;
   /** Something follows from how the sends went: the next `enter` is not to wait. */
   hurries = false;
@@ -35,19 +37,20 @@ export class UringTransport extends TurnLoop<UringConnection> implements UringHo
   /** Connections whose send was pushed, and how it went is not known; in the order of their entries. */
   private sending = new TurnList<UringConnection>();
   private spareSending = new TurnList<UringConnection>();
-  /** Connections for which there was no buffer; and those of them that had had some in the turn, and wanted more. */
-  private readonly starving: UringConnection[] = [];
-  private readonly insatiable: UringConnection[] = [];
+  private readonly hungryClients = new BufferQueue<UringConnection>(CLIENT_BUFFERS.count);
+  private readonly hungryNodes = new BufferQueue<UringConnection>(NODE_BUFFERS.count);
 
   /** Throws a TransportError where the system refuses. */
   constructor(options: LoopOptions) {
     const base = openLoopBase(options);
     const ring = new Ring(base.mapped, base.descriptors, options.worker);
-    const buffers = new ProvidedBuffers(base.mapped, ring);
+    const clientBuffers = new ProvidedBuffers(base.mapped, ring, CLIENT_BUFFERS);
+    const nodeBuffers = new ProvidedBuffers(base.mapped, ring, NODE_BUFFERS);
     const watches = new RingWatches(ring);
     super(options, base, watches);
     this.ring = ring;
-    this.buffers = buffers;
+    this.clientBuffers = clientBuffers;
+    this.nodeBuffers = nodeBuffers;
     this.watches = watches;
     this.messages = new SendMessages(base.mapped);
   }
@@ -85,7 +88,7 @@ export class UringTransport extends TurnLoop<UringConnection> implements UringHo
   }
 
   starve(connection: UringConnection, hadSome: boolean): void {
-    (hadSome ? this.insatiable : this.starving).push(connection);
+    (connection.bufferGroup === NODE_BUFFERS ? this.hungryNodes : this.hungryClients).push(connection, hadSome);
   }
 
   protected wait(timeoutMs: number): number {
@@ -99,8 +102,10 @@ export class UringTransport extends TurnLoop<UringConnection> implements UringHo
     const { ring } = this;
     for (let index = 0; index < count; index++) this.takeCompletion(ring.at(index));
     ring.release();
-    this.buffers.lend();
-    if (this.starving.length > 0 || this.insatiable.length > 0) this.feedStarving();
+    this.clientBuffers.lend();
+    this.nodeBuffers.lend();
+    if (!this.hungryClients.isEmpty) this.feed(this.hungryClients);
+    if (!this.hungryNodes.isEmpty) this.feed(this.hungryNodes);
   }
 
   protected destroyAll(): void {
@@ -138,7 +143,7 @@ export class UringTransport extends TurnLoop<UringConnection> implements UringHo
   }
 
   private takeCompletion(completion: number): void {
-    const { ring, buffers } = this;
+    const { ring } = this;
     const key = ring.keyAt(completion);
     const generation = ring.generationAt(completion);
     const result = ring.resultAt(completion);
@@ -155,6 +160,7 @@ export class UringTransport extends TurnLoop<UringConnection> implements UringHo
         return;
       }
       const buffer = flags >>> CQE_BUFFER_SHIFT;
+      const buffers = buffer < NODE_BUFFERS.first ? this.clientBuffers : this.nodeBuffers;
       if (isItsOwn) connection.onCompletion(kind, result, flags, buffers.offsetOf(buffer));
       buffers.giveBack(buffer);
     } else if (kind === WATCH && this.watches.onCompletion(place, generation, result)) {
@@ -162,13 +168,8 @@ export class UringTransport extends TurnLoop<UringConnection> implements UringHo
     }
   }
 
-  /** As many at a time as there are buffers; those that wait longest first. */
-  private feedStarving(): void {
-    const { starving, insatiable } = this;
-    // One connection can take all buffers of a turn. So who had none comes first, and one of the others last, for it is to have its turn.
-    const fed = starving.splice(0, insatiable.length > 0 ? BUFFERS - 1 : BUFFERS);
-    fed.push(...insatiable.splice(0, BUFFERS - fed.length));
-    for (const connection of fed) connection.feed();
-    if (starving.length > 0 || insatiable.length > 0) this.hurries = true;
+  private feed(hungry: BufferQueue<UringConnection>): void {
+    hungry.feed();
+    if (!hungry.isEmpty) this.hurries = true;
   }
 }

@@ -1,13 +1,17 @@
 import t from 'tap';
 import { Arena } from '../../src/transport/arena.js';
-import { Inbox, ReceiveBlock } from '../../src/transport/inbox.js';
+import { Inbox, RECEIVE_PREFIX_BYTES, ReceiveBlock } from '../../src/transport/inbox.js';
 import { Seeded } from './seeded.js';
 
 const MIB = 1024 * 1024;
+/** Of a place that the kernel has chosen. */
+const LENT_BYTES = 60_000;
 
 class Rig {
   readonly arena: Arena;
   readonly inbox: Inbox;
+  /** Where the kernel has put something, when it chooses. */
+  readonly lent: number;
   /** What is used when nothing is unread. */
   readonly idleBytes: number;
   /** The most that was used. */
@@ -23,6 +27,7 @@ class Rig {
       return copyWithin(target, start, end);
     };
     this.inbox = new Inbox(this.arena, new ReceiveBlock(this.arena));
+    this.lent = this.arena.allocate(RECEIVE_PREFIX_BYTES + LENT_BYTES) + RECEIVE_PREFIX_BYTES;
     this.idleBytes = this.arena.usedBytes;
   }
 
@@ -41,6 +46,21 @@ class Rig {
     return bytes.subarray(count);
   }
 
+  /** The same, but the kernel has chosen where. */
+  take(bytes: Buffer): Buffer {
+    const count = Math.min(bytes.length, LENT_BYTES);
+    this.arena.bytes.set(bytes.subarray(0, count), this.lent);
+    if (!this.inbox.take(this.lent, count)) throw new Error('the arena is full');
+    this.peakBytes = Math.max(this.peakBytes, this.held);
+    return bytes.subarray(count);
+  }
+
+  /** Others receive now, and overwrite what does not belong to the inbox. */
+  spoil(): void {
+    this.arena.bytes.fill(0xee, 0, 256 * 1024);
+    this.arena.bytes.fill(0xee, this.lent - RECEIVE_PREFIX_BYTES, this.lent + LENT_BYTES);
+  }
+
   unread(): Buffer {
     return Buffer.from(this.arena.bytes.subarray(this.inbox.start, this.inbox.end));
   }
@@ -56,7 +76,7 @@ t.test('whatever is received, consumed, kept and expected, the unread bytes are 
   for (let step = 0; step < 4_000; step++) {
     if (kernel.length === 0) kernel = random.bytes(random.size(random.below(30) === 0 ? 2 * MIB : 30_000));
     const piece = kernel.subarray(0, random.size(kernel.length));
-    const left = rig.receive(piece);
+    const left = random.below(2) === 0 ? rig.receive(piece) : rig.take(piece);
     twin = Buffer.concat([twin, piece.subarray(0, piece.length - left.length)]);
     kernel = kernel.subarray(piece.length - left.length);
     if (!inbox.isComplete()) {
@@ -69,8 +89,7 @@ t.test('whatever is received, consumed, kept and expected, the unread bytes are 
       if (!inbox.consume(inbox.start + consumed)) return t.fail('the arena is full');
       twin = twin.subarray(consumed);
     }
-    // Another connection uses the receive block now.
-    rig.arena.bytes.fill(0xee, 0, 256 * 1024);
+    rig.spoil();
     if (!twin.equals(rig.unread())) return t.fail('what is kept is not what was left');
     if (twin.length === 0 && rig.held !== 0) return t.fail('memory is held for nothing');
     if (twin.length > 8 * MIB) {
@@ -174,4 +193,24 @@ t.test('a full arena is said, and consuming out of range is our own mistake', as
   t.ok(isFull);
   t.throws(() => rig.inbox.consume(rig.inbox.end + 1), /consumed up to/);
   t.throws(() => rig.inbox.consume(rig.inbox.start - 1), /consumed up to/);
+});
+
+t.test('what has come is large, and received in another way, once much has come or is expected', async (t) => {
+  const rig = new Rig();
+  rig.inbox.expect(MIB);
+  rig.take(Buffer.alloc(4_000));
+  rig.inbox.keep();
+  t.notOk(rig.inbox.isLarge(), 'what is kept is put before what comes');
+  rig.inbox.expect(0);
+  rig.take(Buffer.alloc(16_000));
+  rig.inbox.keep();
+  t.notOk(rig.inbox.isLarge(), 'a copy of a little costs less');
+  rig.inbox.expect(64 * 1024);
+  t.notOk(rig.inbox.isLarge());
+  rig.inbox.expect(64 * 1024 + 1);
+  t.ok(rig.inbox.isLarge());
+  rig.inbox.expect(0);
+  rig.take(Buffer.alloc(60_000));
+  rig.inbox.keep();
+  t.ok(rig.inbox.isLarge());
 });
