@@ -1,13 +1,15 @@
-/** What a client that asks one small thing at a time feels of a large value that is written and read on the same node, with the proxy and without. */
+/** What a client that asks for one small thing each millisecond, whatever comes of those before, feels of a large value that is written and read on the same node, with the proxy and without. */
 import { connect, type Socket } from 'node:net';
 import { Children } from '../compare/children.js';
-import { runOwnLoad } from '../compare/load.js';
+import { refuseErrors, runOwnLoad } from '../compare/load.js';
 import { median } from '../compare/rounds.js';
 import { deployment } from './deployed.js';
 import { onceOrClosed } from './socket-events.js';
 
 const CHUNK = Buffer.alloc(1024 * 1024, 'v');
 const KEYS = 100;
+/** Commands a second: who waits for one reply before the next command meets a standstill once, however long it is. */
+const RATE = 1_000;
 /** The transfers begin as long before. */
 const LEAD_MS = 500;
 const TIMEOUT_MS = 120_000;
@@ -30,10 +32,12 @@ export async function measureBeside(mib: number, rounds: number, seconds: number
       { label: 'ringleader', port },
     ];
     const p99Of = async (target: { label: string; port: number }) => {
-      const numbers = { seconds, depth: 1, clients: 1, size: 64, keys: KEYS };
+      const numbers = { seconds, rate: RATE, clients: 1, size: 64, keys: KEYS };
       const pairs = Object.entries(numbers).flatMap(([name, value]) => [`--${name}`, `${value}`]);
       const args = ['--target', `127.0.0.1:${target.port}`, '--test', 'get', ...pairs];
-      const { latencyUs } = await runOwnLoad(children, args, `GET on ${target.label}`, TIMEOUT_MS);
+      const what = `GET on ${target.label}`;
+      const { latencyUs, errors } = await runOwnLoad(children, args, what, TIMEOUT_MS);
+      refuseErrors(errors, what);
       return latencyUs.p99 / 1_000;
     };
     const runs: Beside[] = [];

@@ -114,7 +114,7 @@ function careTable({ pool, withoutQuorum, nodes, comparison }: PoolCare, nowMs: 
 
 /** Of keys of consistency eventual. */
 function comparisonOf(
-  { copies, beganAt, tookMs, equalAt, isWhole, keys, behind, mended }: ComparisonCare,
+  { copies, beganAt, tookMs, equalAt, isWhole, keys, behind, mended, latenessMs }: ComparisonCare,
   nowMs: number,
 ): string {
   const lag = equalAt === null ? '' : describeAge(nowMs - Date.parse(equalAt));
@@ -123,15 +123,18 @@ function comparisonOf(
     equalAt === null ? 'never known to be equal' : `all were with what was written before ${equalAt}, ${lag} ago`;
   const since = `${state[copies]}: ${all}`;
   const last = `${number(keys)} keys compared at ${beganAt}, in ${(tookMs / 1000).toFixed(1)} s`;
-  const found = behind === 0 ? 'none behind' : `${number(behind)} behind, ${number(mended)} mended`;
+  const late = latenessMs === null ? '' : ` (${describeAge(latenessMs)} after it was written, at most)`;
+  const found = behind === 0 ? 'none behind' : `${number(behind)} behind, ${number(mended)} mended${late}`;
   return `${since}; ${last}: ${found}${isWhole ? '' : '; NOT ALL NODES could be asked'}`;
 }
 
 function careOf({ reason, repair, hints }: NodeCare, nowMs: number): string {
-  const { bytes: size, oldestMs } = hints;
+  const { bytes: size, oldestMs, latenessMs } = hints;
   const kept =
     oldestMs === null ? null : `${bytes(size)} of writes kept for it, the oldest for ${describeAge(nowMs - oldestMs)}`;
-  if (repair === null) return [reason, kept].filter((text) => text !== null).join('; ');
+  const late =
+    latenessMs === null ? null : `what it was given last came ${describeAge(latenessMs)} after it was written`;
+  if (repair === null) return [reason, kept, late].filter((text) => text !== null).join('; ');
   const { keysCompared, keysReplaced, keysDropped, epoch } = repair;
   const done = `${number(keysCompared)} compared, ${number(keysReplaced)} copied, ${number(keysDropped)} dropped`;
   return `${reason}; in epoch ${epoch}, keys: ${done}`;

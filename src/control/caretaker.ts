@@ -441,6 +441,7 @@ export class Caretaker {
       oldestMs: () => hints.oldestOf(poolName),
       keysPerSecond: limits.repairKeysPerSecond,
       bytesMax: limits.repairBytesInFlightMax,
+      onGiven: (writtenAtMs) => hints.onGiven(poolName, name, writtenAtMs),
       onOld: () => hints.onOld(poolName, name),
       onSetAside: (count, why) => hints.onSetAside(poolName, name, count, why),
       stopped: stopping.signal,

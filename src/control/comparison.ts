@@ -12,13 +12,14 @@
  */
 import type { NodeLimits } from '../base/limits.js';
 import { pause } from '../base/pause.js';
-import { NEVER } from '../replica/ballot.js';
+import { type Ballot, NEVER } from '../replica/ballot.js';
 import { askVersions } from '../replica/key-pages.js';
 import { TRAIL_KEY_BYTES } from '../replica/key-trail.js';
 import { SCAN_START } from '../replica/member-step.js';
 import { encodeMemberStep } from '../replica/node-member-step.js';
 import { RangeDigests } from '../replica/range-digests.js';
 import { isWithin, type Stretch, stretchesOf } from '../replica/scan-order.js';
+import { timeOf } from '../replica/version-clock.js';
 import { KeyRanges, type RangePlan } from '../routing/key-ranges.js';
 import type { BulkPool } from './bulk-pool.js';
 import { exchangeKey } from './key-exchange.js';
@@ -51,6 +52,8 @@ export interface Compared {
   /** Keys of which a copy was behind, and those of these that were brought together. */
   behind: number;
   mended: number;
+  /** How long before it was mended one of these had been written, at most, by the clock of who wrote it; null: none was. */
+  latenessMs: number | null;
 }
 
 /** Of a node's SCAN, which counts values, too. */
@@ -72,6 +75,8 @@ interface Trail {
 /** A key of which some of these nodes may have something older than others. */
 interface Unequal {
   key: Uint8Array;
+  /** What one of them has. */
+  version: Ballot;
   nodes: readonly number[];
 }
 
@@ -93,6 +98,7 @@ class Comparison {
   private pagesAgain = 0;
   private behind = 0;
   private mended = 0;
+  private latenessMs: number | null = null;
 
   constructor(options: ComparisonOptions) {
     this.options = options;
@@ -120,9 +126,9 @@ class Comparison {
       const again = await this.stretchesToRead([...digests.keys()], differing, ranges);
       await Promise.all(Array.from(again, ([node, stretches]) => this.exchange(node, stretches, differing)));
     }
-    const { isWhole, keys, pagesAgain, behind, mended } = this;
+    const { isWhole, keys, pagesAgain, behind, mended, latenessMs } = this;
     const copies = behind > mended ? 'differ' : isWhole ? 'equal' : 'not known';
-    return { copies, isWhole, keys, ranges, pagesAgain, behind, mended };
+    return { copies, isWhole, keys, ranges, pagesAgain, behind, mended, latenessMs };
   }
 
   /** Null: the node was not asked to the end. */
@@ -224,6 +230,7 @@ class Comparison {
         node,
         Array.from(unequal, (place) => ({
           key: picked.keys[place] as Uint8Array,
+          version: picked.versions[place] as Ballot,
           nodes: this.ranges.nodesOf(picked.ranges[place] as number),
         })),
       );
@@ -247,7 +254,7 @@ class Comparison {
     }
   }
 
-  private async exchangeOne({ key, nodes }: Unequal, valueBytes?: number): Promise<void> {
+  private async exchangeOne({ key, version, nodes }: Unequal, valueBytes?: number): Promise<void> {
     // As it comes, and as it goes to each.
     const bytes = valueBytes === undefined ? valueBytes : valueBytes * nodes.length;
     const { isWhole, behind, given } = await exchangeKey(this.options, key, nodes, bytes);
@@ -255,7 +262,9 @@ class Comparison {
     // What was under way has come meanwhile.
     if (behind === 0) return;
     this.behind++;
-    if (isWhole && given === behind) this.mended++;
+    if (!isWhole || given < behind) return;
+    this.mended++;
+    this.latenessMs = Math.max(this.latenessMs ?? 0, Date.now() - timeOf(version));
   }
 
   /**

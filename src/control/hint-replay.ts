@@ -14,6 +14,7 @@ import type { Commands, Value } from '../replica/commands.js';
 import { type Hint, putStep, readHints } from '../replica/hint.js';
 import { type Given, giveMissed, installOf } from '../replica/mending.js';
 import type { Step } from '../replica/step.js';
+import { timeOf } from '../replica/version-clock.js';
 import type { HintLog, HintSegment } from './hint-log.js';
 import { type KeyExchange, mendKey } from './key-exchange.js';
 import type { NodeLink } from './node-link.js';
@@ -32,6 +33,8 @@ export interface HintReplayOptions extends KeyExchange {
   keysPerSecond: number;
   /** Of the hints that are under way at a time; a larger one goes alone. */
   bytesMax: number;
+  /** The node has what was written then, in milliseconds since 1970. */
+  onGiven: (writtenAtMs: number) => void;
   /** One was left out: it was too old. */
   onOld: () => void;
   /** So many stand behind all others again: the node refuses them, for that reason. */
@@ -116,7 +119,7 @@ class SegmentReplay {
   }
 
   private async giveOne({ key, version, put, state, madeAtMs }: Hint): Promise<Given> {
-    const { link, copiesOf, oldestMs, onOld } = this.options;
+    const { link, copiesOf, oldestMs, onGiven, onOld } = this.options;
     const { index } = link.node;
     if (madeAtMs < oldestMs()) {
       onOld();
@@ -128,7 +131,9 @@ class SegmentReplay {
     const stepOf = (asked: Ballot): Step<Commands, Value> => {
       return state === null ? putStep(put as NonNullable<Hint['put']>, asked) : installOf(state, asked);
     };
-    return mendKey(this.options, key, giveMissed(index, nodes, version, stepOf));
+    const answer = await mendKey(this.options, key, giveMissed(index, nodes, version, stepOf));
+    if (answer.kind === 'given') onGiven(timeOf(version));
+    return answer;
   }
 
   /** Whether all that is left stands behind the other segments. */

@@ -24,6 +24,7 @@ interface Kept {
   readonly dropped: Record<keyof HintLimits, number>;
   /** Why hints were set aside, as it was told last, and when. */
   setAside: { why: string; toldMs: number };
+  latenessMs: number | null;
 }
 
 /** What is kept for a node. */
@@ -31,6 +32,8 @@ export interface HintCare {
   bytes: number;
   /** When the oldest was made, in milliseconds since 1970; null: there is none. */
   oldestMs: number | null;
+  /** How long before it was given what it was given last that had been written, by the clock of who wrote it; null: this process has given it nothing. */
+  latenessMs: number | null;
 }
 
 /** Between looks at what is too old, and at what was dropped. */
@@ -109,6 +112,12 @@ export class Hints {
     if (kept !== undefined) this.drop(kept, 'hintAgeMaxMs', 1);
   }
 
+  /** The node has now what was written then, in milliseconds since 1970. */
+  onGiven(pool: string, node: string, writtenAtMs: number): void {
+    const kept = this.keptOf(pool, node);
+    if (kept !== undefined) kept.latenessMs = Math.max(0, this.clock() - writtenAtMs);
+  }
+
   /** The node does not take so many hints now; they stand behind all others again. */
   onSetAside(pool: string, node: string, hints: number, why: string): void {
     const kept = this.keptOf(pool, node);
@@ -123,7 +132,8 @@ export class Hints {
 
   care(pool: string, node: string): HintCare {
     const log = this.of(pool, node);
-    return { bytes: log?.bytes ?? 0, oldestMs: log?.oldestMs ?? null };
+    const latenessMs = this.keptOf(pool, node)?.latenessMs ?? null;
+    return { bytes: log?.bytes ?? 0, oldestMs: log?.oldestMs ?? null, latenessMs };
   }
 
   /** The oldest that a hint may be, in milliseconds since 1970. */
@@ -159,7 +169,7 @@ export class Hints {
 
   private keep(pool: string, node: string, log: HintLog): Kept {
     const dropped = { hintBytesMax: 0, hintAgeMaxMs: 0 };
-    const kept = { pool, node, log, dropped, setAside: { why: '', toldMs: 0 } };
+    const kept = { pool, node, log, dropped, setAside: { why: '', toldMs: 0 }, latenessMs: null };
     this.kept.set(`${pool}/${node}`, kept);
     return kept;
   }

@@ -127,7 +127,7 @@ t.test('ages have their two largest units', async (t) => {
 
 t.test('of pools with replicated keys it is told whose votes count', async (t) => {
   const repair = { epoch: 3, source: 0, keysCompared: 12_000, keysReplaced: 4_000, keysDropped: 1, keysSettled: 0 };
-  const hints = { bytes: 0, oldestMs: null };
+  const hints = { bytes: 0, oldestMs: null, latenessMs: null };
   const nodes = [
     { name: 'a', standing: 'member', reason: null, repair: null, hints },
     { name: 'b', standing: 'repairing', reason: 'it was restarted', repair, hints },
@@ -189,11 +189,23 @@ node `,
 t.test(
   'of keys of consistency eventual it is told what is kept for nodes, and since when copies are equal',
   async (t) => {
-    const none = { bytes: 0, oldestMs: null };
+    const none = { bytes: 0, oldestMs: null, latenessMs: null };
     const nodes = [
       { name: 'a', standing: 'member', reason: null, repair: null, hints: none },
-      { name: 'b', standing: 'member', reason: null, repair: null, hints: { bytes: 5_000, oldestMs: NOW - 61_000 } },
-      { name: 'c', standing: 'silent', reason: 'refused', repair: null, hints: { bytes: 9, oldestMs: NOW - 1_000 } },
+      {
+        name: 'b',
+        standing: 'member',
+        reason: null,
+        repair: null,
+        hints: { bytes: 5_000, oldestMs: NOW - 61_000, latenessMs: 3_600_000 },
+      },
+      {
+        name: 'c',
+        standing: 'silent',
+        reason: 'refused',
+        repair: null,
+        hints: { bytes: 9, oldestMs: NOW - 1_000, latenessMs: null },
+      },
     ] as const;
     const sweep = { passes: 0, collected: 0, expired: 0, settled: 0, differing: 0, unburied: 0 };
     const compared = {
@@ -204,6 +216,7 @@ t.test(
       pagesAgain: 9,
       behind: 3,
       mended: 2,
+      latenessMs: 61_000,
     } as const;
     const comparison = { ...compared, beganAt: '2026-05-01T11:00:00.000Z', tookMs: 20_120, equalAt: null };
     const pool = { pool: 'main', clusterId: 'id', withoutQuorum: [], nodes, sweep, comparison };
@@ -213,14 +226,14 @@ t.test(
       `
 replicas in main
 a                 member
-b                 member  4.9 KiB of writes kept for it, the oldest for 1 min 1 s
+b                 member  4.9 KiB of writes kept for it, the oldest for 1 min 1 s; what it was given last came 1 h after it was written
 c                 SILENT  refused; 9 B of writes kept for it, the oldest for 1 s
-COPIES DIFFER: never known to be equal; 1,000,000 keys compared at 2026-05-01T11:00:00.000Z, in 20.1 s: 3 behind, 2 mended; NOT ALL NODES could be asked
+COPIES DIFFER: never known to be equal; 1,000,000 keys compared at 2026-05-01T11:00:00.000Z, in 20.1 s: 3 behind, 2 mended (1 min 1 s after it was written, at most); NOT ALL NODES could be asked
 
 counter`,
     );
     const equalAt = '2026-05-01T10:00:00.000Z';
-    const alike = { behind: 0, mended: 0, equalAt };
+    const alike = { behind: 0, mended: 0, latenessMs: null, equalAt };
     const equal = { ...pool, comparison: { ...comparison, ...alike, copies: 'equal', isWhole: true } } as const;
     const known = `all were with what was written before ${equalAt}, 2 h ago; 1,000,000 keys compared`;
     t.match(text(equal), `\ncopies are equal: ${known}`);

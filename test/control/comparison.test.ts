@@ -6,6 +6,7 @@ import type { NodeLink } from '../../src/control/node-link.js';
 import { endVisit, type PoolVisit, visitPool } from '../../src/control/pool-visit.js';
 import { limitsOf } from '../../src/control/replicated-pools.js';
 import { parseNodeRecord } from '../../src/replica/node-record.js';
+import { VERSIONS_BEGIN_MS } from '../../src/replica/version-clock.js';
 import type { RangePlan } from '../../src/routing/key-ranges.js';
 import { type PoolOptions, TestPool, untilCare, untilEvent, untilMembers } from '../help/replicated-pool.js';
 
@@ -73,7 +74,15 @@ t.test('the larger version stays, wherever it is, and deletions are exchanged as
     'all to be equal',
     ({ comparison }) => (comparison?.equalAt ?? '') > beganAt && comparison?.behind === 0,
   );
-  t.match(comparison, { copies: 'equal', isWhole: true, keys: 3_004, ranges: 0, behind: 0, mended: 0 });
+  t.match(comparison, {
+    copies: 'equal',
+    isWhole: true,
+    keys: 3_004,
+    ranges: 0,
+    behind: 0,
+    mended: 0,
+    latenessMs: null,
+  });
   const told = care.events.filter(({ msg }) => msg === 'compared');
   for (const { isWhole, copies } of told)
     t.equal(copies, isWhole === true ? 'equal' : 'differ', 'what was behind is not any more');
@@ -224,6 +233,8 @@ t.test('of many keys those pages alone are read again that have keys which diffe
       await pool.put([place], key, version + place, `new ${version}`);
     const compared = await compareOnce(visit, visit.links, bulk, { compareBytesMax });
     t.match(compared, { copies: 'equal', isWhole: true, keys: 40_001, ranges: 3, behind: 3, mended: 3 });
+    const ageMs = Date.now() - VERSIONS_BEGIN_MS - version;
+    t.ok(Math.abs((compared.latenessMs ?? 0) - ageMs) < 60_000, 'they were written long ago');
     if (pagesMax < Number.POSITIVE_INFINITY)
       t.ok(compared.pagesAgain <= pagesMax, `${compared.pagesAgain} pages again`);
     else t.ok(compared.pagesAgain > 100, `all ${compared.pagesAgain} pages again`);

@@ -4,6 +4,7 @@ import { DEFAULT_NODE_LIMITS } from '../../src/base/limits.js';
 import type { HintLog } from '../../src/control/hint-log.js';
 import { proposerNumber } from '../../src/replica/ballot.js';
 import { encodeHint, putStep } from '../../src/replica/hint.js';
+import { VERSIONS_BEGIN_MS } from '../../src/replica/version-clock.js';
 import {
   type CareProcess,
   type PoolOptions,
@@ -79,6 +80,18 @@ t.test('hints are given in any order, and the newest stays', async (t) => {
     await keepPut(care, 'n1', 'k', counter, value);
   await untilGiven(care);
   t.same(await valuesOf(pool, 'k'), [null, 'third', null]);
+});
+
+t.test('how long before a write came it was written is told of the node that missed it, and of no other', async (t) => {
+  const [, care] = await begin(t);
+  const latenesses = () => care.caretaker.care().nodes.map(({ hints }) => hints.latenessMs);
+  t.same(latenesses(), [null, null, null]);
+  const anHour = 3_600_000;
+  await keepPut(care, 'n1', 'k', Date.now() - anHour - VERSIONS_BEGIN_MS, 'x');
+  await untilGiven(care);
+  const [first, late, third] = latenesses();
+  t.same([first, third], [null, null]);
+  t.ok(late !== null && late !== undefined && late >= anHour && late < anHour + 60_000, `${late} ms`);
 });
 
 t.test('of an epoch that has ended a hint overtakes nothing newer, whichever copy has that', async (t) => {
