@@ -14,8 +14,8 @@
  *     fails, sent or not, as another one may lead to somebody else;
  *   - a write that was sent is answered -UNKNOWN: it may have been carried out.
  *
- * A connection that carries a large value is retired (and what was read behind it is asked anew by the fresh one), and one that a script came by which the node is busy with: it finishes what it has, a fresh one
- * takes all new commands, which a busy node refuses there. A
+ * A connection that carries a large value is retired, and one that a script came by which the node is busy with: it finishes what it has, a fresh one
+ * takes all new commands, which a busy node refuses there. Reads that stand behind a very large reply are asked anew by the fresh one. A
  * session that still awaits replies from a retired connection goes on there, so that its commands keep their order. Where no
  * fresh one can be had, the retired one is taken back.
  *
@@ -288,8 +288,10 @@ export class Channel implements ConnectionEvents {
     connection.giveUpReads((read) => {
       const start = read.frameStart;
       read.wasRetried = true;
-      this.context.counts.readsRetried++;
-      if (this.backlog.putBack(read, start, start + read.frameBytes, limits, now)) return;
+      if (this.backlog.putBack(read, start, start + read.frameBytes, limits, now)) {
+        this.context.counts.readsRetried++;
+        return;
+      }
       read.connection = null;
       (read.owner as ReplyOwner).onFailure(read, this.refusals.overloaded(this.node));
     });

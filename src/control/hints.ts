@@ -24,6 +24,7 @@ interface Kept {
   readonly dropped: Record<keyof HintLimits, number>;
   /** Why hints were set aside, as it was told last, and when. */
   setAside: { why: string; toldMs: number };
+  /** See HintCare. */
   latenessMs: number | null;
 }
 

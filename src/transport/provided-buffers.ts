@@ -3,7 +3,7 @@
  *
  *   | ring of places | prefix | buffer 0 | prefix | buffer 1 | … |        one block of the arena
  *
- * The driver lends all of them; each comes back with the completion that it was filled by, and is lent again when its bytes
+ * There are two groups, for clients and for nodes. The driver lends all buffers; each comes back with the completion that it was filled by, and is lent again when its bytes
  * were shown. Before each lies room for what its connection had kept (inbox.ts). Their number bounds a turn: who finds none has
  * its operation ended, and begins another. All are written in turn; of those that small messages come into a page or two is
  * used, and takes room in the cache.

@@ -13,13 +13,15 @@ function plane(limits = {}): Plane {
   return new Plane({ limits: { largeValueBytes: LARGE, ...limits } }).greetAll();
 }
 
-/** Has `client` read a large list of node 0, half of which has come: the connection that it comes on. */
-function beginLargeReply(world: Plane, key: string, client = world.client()): NodeLink {
+/** Has `client` read a large list of node 0, the beginning of which has come: the connection that it comes on. `ask` is called between. */
+function beginLargeReply(world: Plane, key: string, client = world.client(), list = LIST, ask = () => {}): NodeLink {
   const link = world.only(0);
   client.send(['LRANGE', key, '0', '-1']);
   world.turn();
+  ask();
+  world.turn();
   link.take();
-  link.answer(LIST.slice(0, 500));
+  link.answer(list.slice(0, 500));
   world.turn();
   return link;
 }
@@ -52,15 +54,7 @@ function standBehind(
   list = HUGE,
 ): NodeLink {
   const key = world.key(0);
-  const old = world.only(0);
-  alice.send(['LRANGE', key, '0', '-1']);
-  world.turn();
-  ask(key);
-  world.turn();
-  old.take();
-  old.answer(list.slice(0, 500));
-  world.turn();
-  return old;
+  return beginLargeReply(world, key, alice, list, () => ask(key));
 }
 
 t.test('a read that stands behind a large reply is asked anew by the fresh connection', async (t) => {
